@@ -1,0 +1,53 @@
+#pragma once
+// What a rank reports by appending lines to the file named in TRAINYARD_STREAM: JSON objects with a "kind" and that
+// kind's members; t and step may be absent. The agent turns them into records. Text: resources/docs/protocol/client.md.
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "core/wire/RunStream.h"
+
+namespace trainyard::wire {
+
+/// Client-side writer: each call is one write(2) to an O_APPEND file; an error drops the record and counts it.
+/// Thread-safe; safe after fork. Without a path every call does nothing.
+class ClientWriter {
+public:
+    /// From TRAINYARD_STREAM.
+    static ClientWriter fromEnvironment();
+    explicit ClientWriter(const Path& file);
+    ClientWriter(ClientWriter&&) noexcept = default;
+    ClientWriter& operator=(ClientWriter&&) noexcept = default;
+
+    void metrics(const std::vector<SeriesPoints>& series);
+    void metric(std::string_view name, double value, std::int64_t step);
+    void params(const Json& values);
+    void progress(const Json& body);
+    void warning(std::string_view code, std::string_view message);
+    void text(std::string_view name, std::string_view text);
+    void artifact(std::string_view path);
+    /// Any kind.
+    void write(std::string_view kind, Json body);
+    [[nodiscard]] std::int64_t dropped() const { return m_dropped; }
+    [[nodiscard]] bool enabled() const { return m_fd.valid(); }
+
+private:
+    base::UniqueFd m_fd;
+    std::int64_t m_dropped = 0;
+};
+
+/// Turns one client line of a rank into a record body with steps and times filled in. Keeps the next step of each
+/// (rank, name). Accepts {"kind":"metric","name":N,"value":V,"step"?:S,"t"?:T} and the batched "metrics"; numeric strings are numbers.
+class ClientLineTranslator {
+public:
+    /// `now` is the agent's stream clock; used where the line has no t. Errors: "client.line" (kept as a warning by the caller).
+    [[nodiscard]] Result<Record> translate(int rank, std::string_view line, std::int64_t now);
+    /// For a restarted agent: what had been numbered before.
+    void noteStep(int rank, const std::string& name, std::int64_t step);
+
+private:
+    std::map<std::pair<int, std::string>, std::int64_t> m_nextStep;
+};
+
+}  // namespace trainyard::wire

@@ -1,0 +1,25 @@
+#pragma once
+// How the workbench's side and trainyard-engine talk outside a run: `trainyard-engine VERB --request FILE`, the answer
+// as JSON Lines on stdout: any number of {"kind":"progress",…}, then exactly one {"kind":"result",…} or {"kind":"error","code","message","field"}.
+// Exit status 0 with a result, 1 with an error, 2 for a bad command line.
+#include <string>
+#include <variant>
+
+#include "core/base/Json.h"
+#include "core/base/Result.h"
+
+namespace trainyard::wire {
+
+/// Verbs: "train" (inside a run: --spec FILE), "check" (three real steps: memory, time), "inspect" (version, backends,
+/// devices; or a model file), "evaluate", "export" (TorchScript to ONNX), "selftest", "serve" (later).
+struct EngineMessage {
+    enum class Kind { Progress, Result, Failure } kind = Kind::Progress;
+    base::Json body;    ///< Progress and Result.
+    base::Error error;  ///< Failure.
+};
+[[nodiscard]] base::Result<EngineMessage> decodeEngineLine(std::string_view line);
+[[nodiscard]] std::string encodeEngineProgress(const base::Json& body);
+[[nodiscard]] std::string encodeEngineResult(const base::Json& body);
+[[nodiscard]] std::string encodeEngineError(const base::Error& error);
+
+}  // namespace trainyard::wire

@@ -1,0 +1,77 @@
+#pragma once
+// Names of files and folders, on both sides. No other file spells them.
+#include <string>
+
+#include "core/base/Files.h"
+#include "core/base/Ids.h"
+
+namespace trainyard::wire {
+
+using base::Path;
+using base::RunId;
+
+/// workspace/
+struct WorkspaceLayout {
+    Path root;
+    [[nodiscard]] Path marker() const { return root / "trainyard.json"; }
+    [[nodiscard]] Path index() const { return root / "history.sqlite"; }
+    [[nodiscard]] Path objects() const { return root / "objects"; }
+    [[nodiscard]] Path object(const std::string& sha256) const { return objects() / sha256; }
+    [[nodiscard]] Path runs() const { return root / "runs"; }
+    [[nodiscard]] Path run(const RunId& id) const { return runs() / id.str(); }
+    [[nodiscard]] Path spec(const RunId& id) const { return run(id) / "spec.json"; }
+    [[nodiscard]] Path journal(const RunId& id) const { return run(id) / "journal.jsonl"; }
+    [[nodiscard]] Path stream(const RunId& id, int attempt, int node) const {
+        return run(id) / "stream" / ("a" + std::to_string(attempt) + "-n" + std::to_string(node));
+    }
+    [[nodiscard]] Path outputs(const RunId& id) const { return run(id) / "outputs"; }
+    [[nodiscard]] Path lock(const RunId& id) const { return run(id) / "lock"; }
+    [[nodiscard]] Path models() const { return root / "models"; }
+    [[nodiscard]] Path modelVersion(const std::string& name, int version) const {
+        return models() / name / std::to_string(version);
+    }
+    [[nodiscard]] Path modelCard(const std::string& name, int version) const {
+        return modelVersion(name, version) / "card.json";
+    }
+    [[nodiscard]] Path views() const { return root / "views"; }
+    [[nodiscard]] Path datasets() const { return root / "datasets"; }
+    [[nodiscard]] Path drafts() const { return root / "views" / "drafts"; }
+    [[nodiscard]] Path trash() const { return root / "trash"; }
+};
+
+/// <work>/ on a target
+struct WorkLayout {
+    Path root;
+    [[nodiscard]] Path slots() const { return root / "slots"; }
+    [[nodiscard]] Path run(const RunId& id) const { return root / "runs" / id.str(); }
+    [[nodiscard]] Path outputs(const RunId& id) const { return run(id) / "outputs"; }
+    [[nodiscard]] Path attemptNode(const RunId& id, int attempt, int node) const {
+        return run(id) / ("a" + std::to_string(attempt)) / ("n" + std::to_string(node));
+    }
+};
+
+/// <work>/runs/<id>/a<attempt>/n<node>/ — what an agent is started on.
+struct NodeLayout {
+    Path root;
+    [[nodiscard]] Path plan() const { return root / "plan.json"; }
+    [[nodiscard]] Path control() const { return root / "control"; }   ///< Commands: files renamed into it.
+    [[nodiscard]] Path ranks() const { return root / "ranks"; }
+    [[nodiscard]] Path stream() const { return root / "stream"; }
+    [[nodiscard]] Path agent() const { return root / "agent.json"; }  ///< ProcessIdentity of the agent.
+    [[nodiscard]] Path agentLock() const { return root / "agent.lock"; }
+    [[nodiscard]] Path agentLog() const { return root / "agent.log"; }  ///< The agent's own stderr.
+    [[nodiscard]] Path rendezvous() const { return root / "rendezvous.json"; }
+    [[nodiscard]] Path rankOut(int rank) const { return ranks() / ("r" + std::to_string(rank) + ".out"); }
+    [[nodiscard]] Path rankErr(int rank) const { return ranks() / ("r" + std::to_string(rank) + ".err"); }
+    [[nodiscard]] Path rankStream(int rank) const { return ranks() / ("r" + std::to_string(rank) + ".stream"); }
+    [[nodiscard]] Path rankShim(int rank) const { return ranks() / ("r" + std::to_string(rank) + ".shim.json"); }
+    [[nodiscard]] Path rankExit(int rank) const { return ranks() / ("r" + std::to_string(rank) + ".exit.json"); }
+};
+
+/// Names of files inside control/.
+namespace control {
+inline constexpr const char* kCancel = "cancel";
+inline constexpr const char* kCheckpoint = "checkpoint";
+}  // namespace control
+
+}  // namespace trainyard::wire
