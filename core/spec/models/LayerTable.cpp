@@ -1,0 +1,326 @@
+#include "core/spec/models/LayerTable.h"
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace trainyard::spec {
+
+namespace {
+
+using base::Result;
+
+Field integerOption(std::string path, std::string label, std::int64_t value, double minimum, double maximum,
+                    std::string unit, std::string help) {
+    Field field;
+    field.path = std::move(path);
+    field.label = std::move(label);
+    field.type = FieldType::Integer;
+    field.defaultValue = value;
+    field.help = std::move(help);
+    field.unit = std::move(unit);
+    field.group = "Model";
+    field.minimum = minimum;
+    field.maximum = maximum;
+    return field;
+}
+
+Field dropoutOption(double value) {
+    Field field;
+    field.path = "dropout";
+    field.label = "Dropout";
+    field.type = FieldType::Number;
+    field.defaultValue = value;
+    field.help = "Share of the activations that is set to zero in training, before each linear layer that follows a "
+                 "hidden one. 0 switches it off.";
+    field.group = "Model";
+    field.minimum = 0;
+    field.maximum = 0.9;
+    return field;
+}
+
+std::int64_t product(const std::vector<std::int64_t>& shape) {
+    return std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>());
+}
+
+/// Appends layers one after another and fills in shapes and costs. After the first error nothing is appended.
+class TableBuilder {
+public:
+    TableBuilder(std::string family, std::vector<std::int64_t> inputShape, std::int64_t classes) {
+        m_table.family = std::move(family);
+        m_table.inputShape = inputShape;
+        m_table.classes = classes;
+        Layer input;
+        input.outShape = std::move(inputShape);
+        m_table.layers.push_back(std::move(input));
+    }
+
+    void conv(std::string name, std::int64_t out, std::int64_t kernel, std::int64_t padding, bool bias) {
+        Layer layer = next(std::move(name), LayerOp::Conv2d);
+        const auto& in = shape();
+        layer.inFeatures = in[0];
+        layer.outFeatures = out;
+        layer.kernel = kernel;
+        layer.padding = padding;
+        layer.bias = bias;
+        layer.outShape = {out, in[1] + 2 * padding - kernel + 1, in[2] + 2 * padding - kernel + 1};
+        const std::int64_t weights = out * in[0] * kernel * kernel;
+        layer.parameters = weights + (bias ? out : 0);
+        layer.multiplyAdds = weights * layer.outShape[1] * layer.outShape[2];
+        push(std::move(layer));
+    }
+
+    void batchNorm(std::string name) {
+        Layer layer = next(std::move(name), LayerOp::BatchNorm2d);
+        layer.inFeatures = layer.outFeatures = shape()[0];
+        layer.parameters = 2 * layer.inFeatures;
+        layer.multiplyAdds = product(shape());
+        layer.outShape = shape();
+        push(std::move(layer));
+    }
+
+    void relu(std::string name) {
+        Layer layer = next(std::move(name), LayerOp::ReLU);
+        layer.outShape = shape();
+        push(std::move(layer));
+    }
+
+    void maxPool(std::string name) {
+        Layer layer = next(std::move(name), LayerOp::MaxPool2d);
+        layer.kernel = 2;
+        layer.stride = 2;
+        layer.outShape = {shape()[0], shape()[1] / 2, shape()[2] / 2};
+        push(std::move(layer));
+    }
+
+    void flatten(std::string name) {
+        Layer layer = next(std::move(name), LayerOp::Flatten);
+        layer.outShape = {product(shape())};
+        push(std::move(layer));
+    }
+
+    void dropout(std::string name, double probability) {
+        Layer layer = next(std::move(name), LayerOp::Dropout);
+        layer.probability = probability;
+        layer.outShape = shape();
+        push(std::move(layer));
+    }
+
+    void linear(std::string name, std::int64_t out) {
+        Layer layer = next(std::move(name), LayerOp::Linear);
+        layer.inFeatures = shape()[0];
+        layer.outFeatures = out;
+        layer.parameters = layer.inFeatures * out + out;
+        layer.multiplyAdds = layer.inFeatures * out;
+        layer.outShape = {out};
+        push(std::move(layer));
+    }
+
+    [[nodiscard]] Result<LayerTable> finish(Json options) {
+        if (m_error) {
+            return *m_error;
+        }
+        m_table.options = std::move(options);
+        return std::move(m_table);
+    }
+
+private:
+    [[nodiscard]] const std::vector<std::int64_t>& shape() const { return m_table.layers.back().outShape; }
+
+    [[nodiscard]] Layer next(std::string name, LayerOp op) const {
+        Layer layer;
+        layer.name = std::move(name);
+        layer.op = op;
+        layer.inputs = {static_cast<int>(m_table.layers.size()) - 1};
+        return layer;
+    }
+
+    void push(Layer layer) {
+        const bool empty = std::ranges::any_of(layer.outShape, [](std::int64_t n) { return n < 1; });
+        if (empty && !m_error) {
+            std::string dims;
+            for (const std::int64_t n : m_table.inputShape) {
+                dims += (dims.empty() ? "" : "×") + std::to_string(n);
+            }
+            m_error = Error{"model.empty",
+                            "The input of " + dims + " is too small for this model: layer \"" + layer.name +
+                                "\" would have no output. Take fewer blocks or larger images.",
+                            "options.blocks"};
+        }
+        if (!m_error) {
+            m_table.layers.push_back(std::move(layer));
+        }
+    }
+
+    LayerTable m_table;
+    std::optional<Error> m_error;
+};
+
+std::vector<ModelFamily> makeFamilies() {
+    ModelFamily cnn;
+    cnn.id = "cnn";
+    cnn.label = "Small CNN";
+    cnn.help = "Blocks of 3×3 convolutions, each block halving the image and doubling the channels, then a linear "
+               "classifier. The choice for images.";
+    cnn.options.push_back(integerOption("width", "Width", 16, 1, 512, "channels",
+                                        "Channels of the first block; each further block doubles them."));
+    cnn.options.push_back(integerOption("blocks", "Blocks", 2, 1, 5, "blocks",
+                                        "Each block ends in a 2×2 max pooling, so the image is halved as often."));
+    cnn.options.push_back(integerOption("convolutions", "Convolutions a block", 2, 1, 4, "layers",
+                                        "3×3 convolutions before each pooling."));
+    Field norm;
+    norm.path = "batch_norm";
+    norm.label = "Batch normalisation";
+    norm.type = FieldType::Boolean;
+    norm.defaultValue = true;
+    norm.help = "Normalises each channel over the batch after every convolution: allows higher learning rates.";
+    norm.group = "Model";
+    cnn.options.push_back(std::move(norm));
+    cnn.options.push_back(integerOption("hidden", "Hidden features", 0, 0, 8192, "features",
+                                        "Width of a hidden linear layer before the classifier; 0 leaves it out."));
+    cnn.options.push_back(dropoutOption(0.0));
+
+    ModelFamily mlp;
+    mlp.id = "mlp";
+    mlp.label = "Multilayer perceptron";
+    mlp.help = "Linear layers with ReLU between them, over the flattened input. Very fast, no sense of neighbourhood.";
+    mlp.options.push_back(integerOption("hidden1", "First hidden layer", 128, 0, 16384, "features",
+                                        "Width of the first hidden layer; 0 leaves it out."));
+    mlp.options.push_back(integerOption("hidden2", "Second hidden layer", 64, 0, 16384, "features",
+                                        "Width of the second hidden layer; 0 leaves it out."));
+    mlp.options.push_back(dropoutOption(0.0));
+
+    std::vector<ModelFamily> families;
+    families.push_back(std::move(cnn));
+    families.push_back(std::move(mlp));
+    return families;
+}
+
+Error inputError(std::string message) { return {"model.input", std::move(message), "input_shape"}; }
+
+Result<LayerTable> buildCnn(const Json& options, const std::vector<std::int64_t>& inputShape, std::int64_t classes) {
+    const auto width = options.at("width").get<std::int64_t>();
+    const auto blocks = options.at("blocks").get<int>();
+    const auto convolutions = options.at("convolutions").get<int>();
+    const auto hidden = options.at("hidden").get<std::int64_t>();
+    const auto dropout = options.at("dropout").get<double>();
+    const bool batchNorm = options.at("batch_norm").get<bool>();
+
+    TableBuilder builder("cnn", inputShape, classes);
+    int feature = 0;
+    const auto featureName = [&feature] { return "features." + std::to_string(feature++); };
+    std::int64_t channels = width;
+    for (int block = 0; block < blocks; ++block, channels *= 2) {
+        for (int conv = 0; conv < convolutions; ++conv) {
+            builder.conv(featureName(), channels, 3, 1, !batchNorm);
+            if (batchNorm) {
+                builder.batchNorm(featureName());
+            }
+            builder.relu(featureName());
+        }
+        builder.maxPool(featureName());
+    }
+    int position = 0;
+    const auto headName = [&position] { return "classifier." + std::to_string(position++); };
+    builder.flatten("flatten");
+    if (hidden > 0) {
+        builder.linear(headName(), hidden);
+        builder.relu(headName());
+    }
+    if (dropout > 0) {
+        builder.dropout(headName(), dropout);
+    }
+    builder.linear(headName(), classes);
+    return builder.finish(options);
+}
+
+Result<LayerTable> buildMlp(const Json& options, const std::vector<std::int64_t>& inputShape, std::int64_t classes) {
+    const auto dropout = options.at("dropout").get<double>();
+    TableBuilder builder("mlp", inputShape, classes);
+    int position = 0;
+    const auto name = [&position] { return "layers." + std::to_string(position++); };
+    builder.flatten("flatten");
+    for (const char* option : {"hidden1", "hidden2"}) {
+        const auto features = options.at(option).get<std::int64_t>();
+        if (features == 0) {
+            continue;
+        }
+        builder.linear(name(), features);
+        builder.relu(name());
+        if (dropout > 0) {
+            builder.dropout(name(), dropout);
+        }
+    }
+    builder.linear(name(), classes);
+    return builder.finish(options);
+}
+
+}  // namespace
+
+std::int64_t LayerTable::parameters() const {
+    return std::accumulate(layers.begin(), layers.end(), std::int64_t{0},
+                           [](std::int64_t sum, const Layer& layer) { return sum + layer.parameters; });
+}
+
+std::int64_t LayerTable::multiplyAdds() const {
+    return std::accumulate(layers.begin(), layers.end(), std::int64_t{0},
+                           [](std::int64_t sum, const Layer& layer) { return sum + layer.multiplyAdds; });
+}
+
+std::int64_t LayerTable::activations() const {
+    return std::accumulate(layers.begin(), layers.end(), std::int64_t{0}, [](std::int64_t sum, const Layer& layer) {
+        return layer.op == LayerOp::Flatten ? sum : sum + product(layer.outShape);
+    });
+}
+
+const std::vector<ModelFamily>& modelFamilies() {
+    static const std::vector<ModelFamily> families = makeFamilies();
+    return families;
+}
+
+base::Result<LayerTable> buildLayerTable(const std::string& family, const Json& options,
+                                         const std::vector<std::int64_t>& inputShape, std::int64_t classes) {
+    const auto& families = modelFamilies();
+    const auto found = std::ranges::find(families, family, &ModelFamily::id);
+    if (found == families.end()) {
+        return Error{"model.family", "There is no model family \"" + family + "\".", "family"};
+    }
+    if (inputShape.size() != 3 || std::ranges::any_of(inputShape, [](std::int64_t n) { return n < 1; })) {
+        return inputError("A model takes an input of channels × height × width, each at least 1.");
+    }
+    // Shapes above these limits would overflow the products below or no machine's memory could hold them.
+    if (inputShape[0] > 4096 || inputShape[1] > 65536 || inputShape[2] > 65536) {
+        return inputError("The input is larger than 4096 channels or 65536 pixels a side.");
+    }
+    if (classes < 2 || classes > 1'000'000) {
+        return Error{"model.classes", "A classifier needs between 2 and 1,000,000 classes; here are " +
+                                          std::to_string(classes) + ".", "classes"};
+    }
+    if (!options.is_object() && !options.is_null()) {
+        return Error{"spec.type", "The model's options are not an object.", "options"};
+    }
+    Json filled = defaultsOf(found->options);
+    if (options.is_object()) {
+        for (const auto& [key, value] : options.items()) {
+            filled[key] = value;
+        }
+    }
+    const auto errors = checkDocument(found->options, filled);
+    if (!errors.empty()) {
+        Error error = errors.front();
+        error.field = "options." + error.field;
+        return error;
+    }
+    // A number that stands for an integer ("16.0") has passed the check; the table wants the integer.
+    for (const Field& field : found->options) {
+        if (field.type == FieldType::Integer && filled[field.path].is_number_float()) {
+            filled[field.path] = static_cast<std::int64_t>(filled[field.path].get<double>());
+        }
+    }
+    return family == "cnn" ? buildCnn(filled, inputShape, classes) : buildMlp(filled, inputShape, classes);
+}
+
+}  // namespace trainyard::spec
