@@ -1,0 +1,183 @@
+#pragma once
+// The editors behind makeFieldEditor.
+#include <QCheckBox>
+#include <QComboBox>
+#include <QLineEdit>
+#include <QPlainTextEdit>
+#include <QToolButton>
+#include <utility>
+#include <vector>
+
+#include "ui/forms/FieldEditor.h"
+
+class QVBoxLayout;
+
+namespace trainyard::ui {
+
+/// A line edit with its unit inside, at the end, and steps by the arrow keys.
+class NumberLine : public QLineEdit {
+    Q_OBJECT
+
+public:
+    NumberLine(const spec::Field& field, QWidget* parent);
+
+protected:
+    void keyPressEvent(QKeyEvent* event) override;
+    void paintEvent(QPaintEvent* event) override;
+    void changeEvent(QEvent* event) override;
+
+private:
+    void reserveUnit();
+    void step(int direction, bool large);
+
+    bool m_whole;
+    double m_minimum;
+    double m_maximum;
+    QString m_unit;
+};
+
+class NumberEditor : public FieldEditor {
+    Q_OBJECT
+
+public:
+    NumberEditor(const spec::Field& field, QWidget* parent);
+    void display(const base::Json& value) override;
+    [[nodiscard]] QWidget* focusTarget() override { return m_line; }
+
+private:
+    [[nodiscard]] base::Json typed() const;
+
+    bool m_whole;
+    NumberLine* m_line;
+};
+
+class TextEditor : public FieldEditor {
+    Q_OBJECT
+
+public:
+    TextEditor(const spec::Field& field, QWidget* parent);
+    void display(const base::Json& value) override;
+    [[nodiscard]] QWidget* focusTarget() override { return m_line; }
+    [[nodiscard]] bool isWide() const override { return m_picks; }
+
+private:
+    void pick();
+
+    QLineEdit* m_line;
+    bool m_picks;
+    bool m_folder;
+    QString m_label;
+};
+
+class SwitchEditor : public FieldEditor {
+    Q_OBJECT
+
+public:
+    SwitchEditor(const spec::Field& field, QWidget* parent);
+    void display(const base::Json& value) override;
+    [[nodiscard]] QWidget* focusTarget() override { return m_box; }
+
+private:
+    QCheckBox* m_box;
+};
+
+/// A few short choices side by side; one Tab stop, arrows move.
+class SegmentedControl : public QWidget {
+    Q_OBJECT
+
+public:
+    explicit SegmentedControl(QWidget* parent = nullptr);
+    void addSegment(const QString& text, const QString& help = {});
+    [[nodiscard]] int current() const { return m_current; }
+    void setCurrent(int index);
+    [[nodiscard]] int count() const { return static_cast<int>(m_segments.size()); }
+    [[nodiscard]] QSize sizeHint() const override;
+    [[nodiscard]] QSize minimumSizeHint() const override;
+
+Q_SIGNALS:
+    /// By the person only.
+    void picked(int index);
+
+protected:
+    void paintEvent(QPaintEvent* event) override;
+    void mousePressEvent(QMouseEvent* event) override;
+    void mouseMoveEvent(QMouseEvent* event) override;
+    void leaveEvent(QEvent* event) override;
+    void keyPressEvent(QKeyEvent* event) override;
+    bool event(QEvent* event) override;
+
+private:
+    struct Segment {
+        QString text;
+        QString help;
+    };
+    [[nodiscard]] QRectF segmentRect(int index) const;
+    [[nodiscard]] int segmentAt(const QPointF& position) const;
+    void pick(int index);
+    void describe();
+
+    std::vector<Segment> m_segments;
+    int m_current = 0;
+    int m_hover = -1;
+};
+
+class ChoiceEditor : public FieldEditor {
+    Q_OBJECT
+
+public:
+    ChoiceEditor(const spec::Field& field, QWidget* parent);
+    void display(const base::Json& value) override;
+    [[nodiscard]] QWidget* focusTarget() override;
+
+private:
+    std::vector<std::string> m_values;
+    SegmentedControl* m_segments = nullptr;
+    QComboBox* m_combo = nullptr;
+};
+
+/// Several lines: prose, or a list with one entry a line.
+class LinesEditor : public FieldEditor {
+    Q_OBJECT
+
+public:
+    LinesEditor(const spec::Field& field, QWidget* parent);
+    void display(const base::Json& value) override;
+    [[nodiscard]] QWidget* focusTarget() override { return m_edit; }
+    [[nodiscard]] bool isWide() const override { return true; }
+
+private:
+    void fit();
+
+    bool m_list;
+    QPlainTextEdit* m_edit;
+};
+
+/// Names and values, one pair a row.
+class MapEditor : public FieldEditor {
+    Q_OBJECT
+
+public:
+    MapEditor(const spec::Field& field, QWidget* parent);
+    void display(const base::Json& value) override;
+    [[nodiscard]] QWidget* focusTarget() override { return m_add; }
+    [[nodiscard]] bool isWide() const override { return true; }
+    void setInvalid(bool invalid) override;
+
+private:
+    struct Row {
+        QWidget* widget;
+        QLineEdit* name;
+        QLineEdit* value;
+    };
+    void addRow(const QString& name, const QString& value, bool focus);
+    void removeRow(QWidget* widget);
+    void report();
+
+    QString m_label;
+    QVBoxLayout* m_rowsLayout;
+    QToolButton* m_add;
+    std::vector<Row> m_rows;
+    base::Json m_shown = base::Json::object();
+};
+
+}  // namespace trainyard::ui

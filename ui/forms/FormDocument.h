@@ -1,0 +1,75 @@
+#pragma once
+// The document behind a form: values by dotted path, their defaults, and what is wrong with them. Several FormViews
+// may show parts of one document. Main thread only.
+#include <QMap>
+#include <QObject>
+#include <QString>
+#include <QTimer>
+#include <functional>
+#include <vector>
+
+#include "core/base/Json.h"
+#include "core/base/Result.h"
+#include "core/spec/Field.h"
+
+namespace trainyard::ui {
+
+class FormDocument : public QObject {
+    Q_OBJECT
+
+public:
+    /// Everything that is wrong with a document, in field order.
+    using Validator = std::function<std::vector<base::Error>(const base::Json&)>;
+
+    /// Without a validator each field is checked by spec::checkDocument.
+    explicit FormDocument(std::vector<spec::Field> fields, Validator validator = {}, QObject* parent = nullptr);
+
+    [[nodiscard]] const std::vector<spec::Field>& fields() const { return m_fields; }
+    [[nodiscard]] const spec::Field* field(const QString& path) const;
+
+    [[nodiscard]] const base::Json& document() const { return m_document; }
+    /// Replaces the whole document; defaults of missing fields are shown, not written. Emits documentReplaced.
+    void setDocument(base::Json document);
+
+    /// The value as it stands, or the field's default.
+    [[nodiscard]] base::Json value(const QString& path) const;
+    /// A null value takes the key out, so that the default holds again. Emits valueChanged and documentEdited.
+    void setValue(const QString& path, base::Json value);
+    void reset(const QString& path) { setValue(path, nullptr); }
+    [[nodiscard]] bool differsFromDefault(const QString& path) const;
+    [[nodiscard]] bool applies(const spec::Field& field) const;
+
+    /// What reset() goes back to instead of the fields' own defaults: the draft a sample or a duplicate began with.
+    void setBaseline(base::Json baseline);
+
+    /// Checks now, instead of after the pause in typing.
+    const std::vector<base::Error>& validateNow();
+    [[nodiscard]] const std::vector<base::Error>& errors() const { return m_errors; }
+    /// Empty when nothing is wrong there.
+    [[nodiscard]] QString errorText(const QString& path) const { return m_errorTexts.value(path); }
+    /// Errors found elsewhere (on disk, by a command). They stay until their field changes.
+    void setOutsideErrors(std::vector<base::Error> errors);
+
+Q_SIGNALS:
+    void valueChanged(const QString& path);
+    void documentReplaced();
+    /// After each edit by a person or by setValue; not after setDocument.
+    void documentEdited();
+    void errorsChanged();
+
+private:
+    void publishErrors();
+
+    std::vector<spec::Field> m_fields;
+    QMap<QString, std::size_t> m_index;
+    Validator m_validator;
+    base::Json m_document = base::Json::object();
+    base::Json m_baseline = base::Json::object();
+    std::vector<base::Error> m_found;
+    std::vector<base::Error> m_outside;
+    std::vector<base::Error> m_errors;
+    QMap<QString, QString> m_errorTexts;
+    QTimer m_pause;
+};
+
+}  // namespace trainyard::ui

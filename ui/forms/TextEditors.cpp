@@ -1,0 +1,198 @@
+#include <QApplication>
+#include <QHBoxLayout>
+#include <QKeyEvent>
+#include <QStyle>
+#include <QTextDocument>
+#include <QVBoxLayout>
+#include <algorithm>
+
+#include "ui/forms/FieldEditors.h"
+
+namespace trainyard::ui {
+
+using base::Json;
+using spec::FieldType;
+
+void FieldEditor::setInvalid(bool invalid) {
+    QWidget* target = focusTarget();
+    if (target->property("invalid").toBool() == invalid) return;
+    target->setProperty("invalid", invalid);
+    target->style()->unpolish(target);
+    target->style()->polish(target);
+    target->update();
+}
+
+SwitchEditor::SwitchEditor(const spec::Field&, QWidget* parent) : FieldEditor(parent), m_box(new QCheckBox(this)) {
+    connect(m_box, &QCheckBox::clicked, this, [this](bool on) { Q_EMIT edited(on); });
+}
+
+void SwitchEditor::display(const Json& value) { m_box->setChecked(value.is_boolean() && value.get<bool>()); }
+
+ChoiceEditor::ChoiceEditor(const spec::Field& field, QWidget* parent) : FieldEditor(parent) {
+    int width = 4;
+    for (const spec::Choice& choice : field.choices) {
+        m_values.push_back(choice.value);
+        width += fontMetrics().horizontalAdvance(QString::fromStdString(choice.label)) + 20;
+    }
+    constexpr int kRoomForSegments = 210;
+    if (m_values.size() <= 4 && width <= kRoomForSegments) {
+        m_segments = new SegmentedControl(this);
+        for (const spec::Choice& choice : field.choices) {
+            m_segments->addSegment(QString::fromStdString(choice.label), QString::fromStdString(choice.help));
+        }
+        connect(m_segments, &SegmentedControl::picked, this,
+                [this](int index) { Q_EMIT edited(m_values[static_cast<std::size_t>(index)]); });
+        return;
+    }
+    m_combo = new QComboBox(this);
+    m_combo->setFocusPolicy(Qt::StrongFocus);
+    m_combo->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+    m_combo->setMinimumContentsLength(8);
+    for (const spec::Choice& choice : field.choices) {
+        m_combo->addItem(QString::fromStdString(choice.label));
+        m_combo->setItemData(m_combo->count() - 1, QString::fromStdString(choice.help), Qt::ToolTipRole);
+    }
+    connect(m_combo, &QComboBox::activated, this,
+            [this](int index) { Q_EMIT edited(m_values[static_cast<std::size_t>(index)]); });
+}
+
+QWidget* ChoiceEditor::focusTarget() { return m_segments ? static_cast<QWidget*>(m_segments) : m_combo; }
+
+void ChoiceEditor::display(const Json& value) {
+    const std::string text = value.is_string() ? value.get<std::string>() : std::string();
+    const auto at = std::find(m_values.begin(), m_values.end(), text);
+    const int index = at == m_values.end() ? -1 : static_cast<int>(at - m_values.begin());
+    if (m_segments) {
+        m_segments->setCurrent(index);
+    } else {
+        m_combo->setCurrentIndex(index);
+    }
+}
+
+LinesEditor::LinesEditor(const spec::Field& field, QWidget* parent)
+    : FieldEditor(parent), m_list(field.type == FieldType::TextList), m_edit(new QPlainTextEdit(this)) {
+    m_edit->setTabChangesFocus(true);
+    m_edit->setPlaceholderText(m_list ? tr("One entry a line") : QString());
+    m_edit->setLineWrapMode(m_list ? QPlainTextEdit::NoWrap : QPlainTextEdit::WidgetWidth);
+    m_edit->setHorizontalScrollBarPolicy(Qt::ScrollBarAsNeeded);
+    connect(m_edit, &QPlainTextEdit::textChanged, this, [this] {
+        fit();
+        const QString text = m_edit->toPlainText();
+        if (!m_list) {
+            Q_EMIT edited(text.toStdString());
+            return;
+        }
+        Json lines = Json::array();
+        const QStringList parts = text.split(u'\n');
+        for (const QString& part : parts) {
+            if (!part.trimmed().isEmpty()) lines.push_back(part.trimmed().toStdString());
+        }
+        Q_EMIT edited(lines);
+    });
+    fit();
+}
+
+void LinesEditor::fit() {
+    const int lines = std::clamp(m_edit->document()->blockCount(), 2, 8);
+    m_edit->setFixedHeight(m_edit->fontMetrics().lineSpacing() * lines + 18);
+}
+
+void LinesEditor::display(const Json& value) {
+    QString text;
+    if (value.is_string()) {
+        text = QString::fromStdString(value.get<std::string>());
+    } else if (value.is_array()) {
+        QStringList lines;
+        for (const Json& entry : value) lines << numberText(entry);
+        text = lines.join(u'\n');
+        // What is shown may hold empty lines that the value does not; typing a new line must not take it away again.
+        QStringList shown;
+        const QStringList parts = m_edit->toPlainText().split(u'\n');
+        for (const QString& part : parts) {
+            if (!part.trimmed().isEmpty()) shown << part.trimmed();
+        }
+        if (shown == lines && !lines.isEmpty()) return;
+        if (lines.isEmpty() && m_edit->hasFocus() && shown.isEmpty()) return;
+    }
+    if (text == m_edit->toPlainText()) return;
+    const QSignalBlocker quiet(m_edit);
+    m_edit->setPlainText(text);
+    fit();
+}
+
+MapEditor::MapEditor(const spec::Field& field, QWidget* parent)
+    : FieldEditor(parent), m_label(QString::fromStdString(field.label)) {
+    auto* layout = new QVBoxLayout(this);
+    layout->setContentsMargins(0, 0, 0, 0);
+    layout->setSpacing(6);
+    m_rowsLayout = new QVBoxLayout;
+    m_rowsLayout->setSpacing(6);
+    layout->addLayout(m_rowsLayout);
+    m_add = new QToolButton(this);
+    m_add->setText(tr("Add"));
+    m_add->setToolButtonStyle(Qt::ToolButtonTextOnly);
+    m_add->setProperty("role", QStringLiteral("link"));
+    layout->addWidget(m_add, 0, Qt::AlignLeft);
+    connect(m_add, &QToolButton::clicked, this, [this] { addRow({}, {}, true); });
+}
+
+void MapEditor::setInvalid(bool) {}
+
+void MapEditor::addRow(const QString& name, const QString& value, bool focus) {
+    auto* widget = new QWidget(this);
+    auto* layout = new QHBoxLayout(widget);
+    layout->setContentsMargins(0, 0, 0, 0);
+    layout->setSpacing(6);
+    auto* nameLine = new QLineEdit(name, widget);
+    nameLine->setPlaceholderText(tr("Name"));
+    nameLine->setAccessibleName(tr("%1: name").arg(m_label));
+    auto* valueLine = new QLineEdit(value, widget);
+    valueLine->setPlaceholderText(tr("Value"));
+    valueLine->setAccessibleName(tr("%1: value").arg(m_label));
+    auto* remove = new QToolButton(widget);
+    remove->setText(QStringLiteral("×"));
+    remove->setAutoRaise(true);
+    remove->setToolTip(tr("Remove"));
+    remove->setAccessibleName(tr("%1: remove %2").arg(m_label, name));
+    layout->addWidget(nameLine, 2);
+    layout->addWidget(valueLine, 3);
+    layout->addWidget(remove);
+    m_rowsLayout->addWidget(widget);
+    m_rows.push_back({widget, nameLine, valueLine});
+    connect(nameLine, &QLineEdit::textEdited, this, &MapEditor::report);
+    connect(valueLine, &QLineEdit::textEdited, this, &MapEditor::report);
+    connect(remove, &QToolButton::clicked, this, [this, widget] { removeRow(widget); });
+    if (focus) nameLine->setFocus(Qt::TabFocusReason);
+}
+
+void MapEditor::removeRow(QWidget* widget) {
+    std::erase_if(m_rows, [widget](const Row& row) { return row.widget == widget; });
+    widget->hide();
+    widget->deleteLater();
+    m_add->setFocus(Qt::OtherFocusReason);
+    report();
+}
+
+void MapEditor::report() {
+    Json map = Json::object();
+    for (const Row& row : m_rows) {
+        if (row.name->text().trimmed().isEmpty()) continue;
+        map[row.name->text().trimmed().toStdString()] = row.value->text().toStdString();
+    }
+    m_shown = map;
+    Q_EMIT edited(map);
+}
+
+void MapEditor::display(const Json& value) {
+    const Json map = value.is_object() ? value : Json::object();
+    if (map == m_shown) return;
+    for (const Row& row : m_rows) {
+        row.widget->hide();
+        row.widget->deleteLater();
+    }
+    m_rows.clear();
+    for (const auto& [name, entry] : map.items()) addRow(QString::fromStdString(name), numberText(entry), false);
+    m_shown = map;
+}
+
+}  // namespace trainyard::ui
