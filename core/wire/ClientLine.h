@@ -1,7 +1,9 @@
 #pragma once
 // What a rank reports by appending lines to the file named in TRAINYARD_STREAM: JSON objects with a "kind" and that
 // kind's members; t and step may be absent. The agent turns them into records. Text: resources/docs/protocol/client.md.
+#include <atomic>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -29,16 +31,22 @@ public:
     void artifact(std::string_view path);
     /// Any kind.
     void write(std::string_view kind, Json body);
-    [[nodiscard]] std::int64_t dropped() const { return m_dropped; }
+    [[nodiscard]] std::int64_t dropped() const { return m_counters->dropped; }
     [[nodiscard]] bool enabled() const { return m_fd.valid(); }
 
 private:
+    struct Counters {
+        std::atomic<std::int64_t> dropped = 0;
+        std::atomic<bool> lineOpen = false;  ///< The last write failed within a line.
+    };
     base::UniqueFd m_fd;
-    std::int64_t m_dropped = 0;
+    std::unique_ptr<Counters> m_counters = std::make_unique<Counters>();  ///< Atomics cannot move.
 };
 
 /// Turns one client line of a rank into a record body with steps and times filled in. Keeps the next step of each
-/// (rank, name). Accepts {"kind":"metric","name":N,"value":V,"step"?:S,"t"?:T} and the batched "metrics"; numeric strings are numbers.
+/// (rank, name), which begins at 0. Accepts {"kind":"metric","name":N,"value":V,"step"?:S,"t"?:T}, several values of
+/// one step {"kind":"metrics","values":{N:V,…},"step"?:S,"t"?:T} and the batched {"kind":"metrics","series":[…]};
+/// numeric strings are numbers. Kinds that only the agent or the workspace may say are refused. Not thread-safe.
 class ClientLineTranslator {
 public:
     /// `now` is the agent's stream clock; used where the line has no t. Errors: "client.line" (kept as a warning by the caller).

@@ -17,7 +17,9 @@ struct EngineMessage {
     base::Json body;    ///< Progress and Result.
     base::Error error;  ///< Failure.
 };
+/// "engine.line" for anything else.
 [[nodiscard]] base::Result<EngineMessage> decodeEngineLine(std::string_view line);
+/// One line with its '\n'. The member name "kind" is the protocol's own and cannot be part of a body.
 [[nodiscard]] std::string encodeEngineProgress(const base::Json& body);
 [[nodiscard]] std::string encodeEngineResult(const base::Json& body);
 [[nodiscard]] std::string encodeEngineError(const base::Error& error);

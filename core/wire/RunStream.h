@@ -2,6 +2,7 @@
 // The run stream: append-only segments of JSON Lines, one record a line, one stream an attempt and node, seq from 1
 // without gaps. The text of the protocol is resources/docs/protocol/run-stream.md. The journal has the same format.
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <string>
@@ -61,7 +62,8 @@ struct Record {
     Json body = Json::object();
 };
 
-/// One line with its '\n'. Never throws; invalid UTF-8 is replaced.
+/// One line with its '\n'. Never throws; invalid UTF-8 is replaced, NaN and infinities anywhere in the body are spelled
+/// as text. Members of the body that have a reserved name are left out.
 [[nodiscard]] std::string encode(const Record& record);
 /// "stream.major" for another major version (both named), "stream.line" for anything that is no record.
 [[nodiscard]] Result<Record> decode(std::string_view line);
@@ -71,10 +73,11 @@ struct SeriesPoints {
     std::string name;
     std::vector<std::int64_t> step;
     std::vector<double> value;
-    std::vector<std::int64_t> t;  ///< Microseconds UTC.
+    std::vector<std::int64_t> t;  ///< Microseconds UTC; for writing, empty means the record's time for all.
 };
+/// The times are left out where all of them are the record's.
 [[nodiscard]] Json metricsBody(const std::vector<SeriesPoints>& series, std::int64_t recordT);
-/// Points whose arrays disagree in length or type are an error.
+/// Points whose arrays disagree in length or type are an error ("stream.metrics").
 [[nodiscard]] Result<std::vector<SeriesPoints>> metricsFromBody(const Json& body, std::int64_t recordT);
 
 /// A line that was taken, with where it stood.
@@ -101,8 +104,9 @@ struct StreamCursor {
 };
 
 /// Turns bytes into records, however they are cut. A line is taken only when it is whole and its seq is next: a lower
-/// seq is skipped as seen before, a higher one is reported once as a gap (DamagedLine "stream.gap") and then taken.
-/// Lines of zero bytes (a late NFS tail) are not taken yet. Not thread-safe.
+/// seq is skipped as seen before, a higher one is reported once as a gap (DamagedLine "stream.gap") and then taken,
+/// unless as many damaged lines stood in between. Lines with zero bytes (a late NFS tail) are not taken before the
+/// segment is closed. Call next() until it gives nothing before cursor() is kept. Not thread-safe.
 class StreamDecoder {
 public:
     explicit StreamDecoder(StreamCursor start = {}) : m_cursor(start) {}
@@ -112,8 +116,13 @@ public:
     [[nodiscard]] std::optional<StreamEntry> next();
     /// The segment is closed: its rest (a torn line) is dropped as damaged, and the next segment begins at offset 0.
     void nextSegment();
-    /// The stream is finished: a torn tail becomes damaged "stream.torn".
+    /// The stream is finished: a torn tail becomes damaged "stream.torn". next() may still have whole lines to give.
     void finish();
+    /// Forgets the bytes fed but not taken; the next ones fed begin at cursor(). For a source that may have changed
+    /// its end since (a torn tail that its writer cut off, zero bytes that NFS has filled by now).
+    void dropPending();
+    /// Whether zero bytes hold up what was fed.
+    [[nodiscard]] bool waitsForZeros() const;
     [[nodiscard]] const StreamCursor& cursor() const { return m_cursor; }
     [[nodiscard]] std::vector<DamagedLine> takeDamaged();
     /// Set when a record of another major version was met: nothing more is taken.
@@ -122,45 +131,64 @@ public:
     [[nodiscard]] std::int64_t pendingBytes() const { return static_cast<std::int64_t>(m_buffer.size() - m_head); }
 
 private:
+    [[nodiscard]] std::optional<StreamEntry> nextLine(bool closed);
+    void close();
+    void keepAside(std::int64_t offset, std::int64_t length, Error error);
+    void consume(std::size_t bytes);
+
     StreamCursor m_cursor;
     std::string m_buffer;
     std::size_t m_head = 0;
+    std::size_t m_searched = 0;         ///< No newline before this place of the buffer.
+    std::int64_t m_skipFrom = -1;       ///< Offset at which a line began that is too long to be kept; -1: none.
+    std::int64_t m_damagedInARow = 0;   ///< Since the last record taken.
+    std::deque<StreamEntry> m_ready;    ///< Whole lines met when a segment was closed.
     std::vector<DamagedLine> m_damaged;
     std::optional<Error> m_refused;
 };
 
-/// Reads a folder of segments (000001.jsonl, …) from a cursor to the present end. Holds no file open between calls.
+/// Reads a folder of segments (000001.jsonl, …), or a single file (the journal), from a cursor to the present end.
+/// Holds no file open and no unread byte between calls.
 class StreamFolderReader {
 public:
     explicit StreamFolderReader(Path folder, StreamCursor start = {});
-    /// Appends up to `maxRecords` new records; returns how many. Call again later for more.
+    /// Appends up to `maxRecords` new records; returns how many. Call again later for more. A folder or file that does
+    /// not exist yet has none. After a record of another major version: the error "stream.major".
     [[nodiscard]] Result<std::size_t> read(std::vector<StreamEntry>& out, std::size_t maxRecords = 4096);
+    /// For a stream that has ended, once read() gives nothing more: reads the rest and calls decoder().finish();
+    /// appends the records that stood behind zero bytes.
+    [[nodiscard]] Result<std::size_t> finish(std::vector<StreamEntry>& out);
     [[nodiscard]] StreamDecoder& decoder() { return m_decoder; }
 
 private:
+    [[nodiscard]] Path fileOf(int segment) const;
     Path m_folder;
     StreamDecoder m_decoder;
-    int m_fedSegment = 0;
-    std::int64_t m_fedOffset = 0;
 };
 
 /// Appends records. Opening takes up the end of what is there: a torn last line is cut off (and remembered as a
-/// warning), seq goes on. One write(2) a call, so a record counts once append returned. Not thread-safe.
+/// warning), seq goes on; a stream of another major version is not touched. One write(2) a call, so a record counts
+/// once append returned. A write that fails half-way (a full disk) leaves a line that readers keep aside. Not thread-safe.
 class StreamWriter {
 public:
     [[nodiscard]] static Result<StreamWriter> open(const Path& folder, std::int64_t segmentBytes = kSegmentBytes);
-    /// Single-file form (the journal): no segments.
+    /// Single-file form (the journal): no segments. Several processes may append: each append takes a flock on the
+    /// file, for at most 10 s ("lock.held"), and goes on from the end it then finds.
     [[nodiscard]] static Result<StreamWriter> openFile(const Path& file);
     /// Gives the record its seq, writes it; returns the seq.
     [[nodiscard]] Result<std::int64_t> append(std::int64_t t, int rank, std::string_view kind, const Json& body);
-    /// Several records in one write.
+    /// Several records in one write; gives them their seq. After an error those with seq up to lastSeq() are written.
     [[nodiscard]] Status appendAll(std::vector<Record>& records);
     [[nodiscard]] Status sync();
     [[nodiscard]] std::int64_t lastSeq() const { return m_lastSeq; }
     [[nodiscard]] bool cutTornTail() const { return m_cutTornTail; }
 
 private:
+    StreamWriter() = default;
+    [[nodiscard]] Status openSegment(bool takeUp);
+    [[nodiscard]] Status takeUpEnd();
     [[nodiscard]] Status rotateIfFull();
+    [[nodiscard]] Status write(std::vector<Record>& records);
     Path m_folder;
     Path m_file;
     base::UniqueFd m_fd;
@@ -170,6 +198,8 @@ private:
     std::int64_t m_lastSeq = 0;
     bool m_singleFile = false;
     bool m_cutTornTail = false;
+    bool m_lineOpen = false;   ///< The last write failed within a line.
+    bool m_sawRecord = false;  ///< Opening found a record, so m_lastSeq is known.
 };
 
 [[nodiscard]] std::string segmentName(int segment);  ///< "000001.jsonl"
