@@ -1,0 +1,311 @@
+// The table that the form, the command line's help, the JSON schema and validation all read.
+#include "core/spec/RunSpec.h"
+#include "core/spec/models/LayerTable.h"
+
+namespace trainyard::spec {
+
+namespace {
+
+/// Builds the list field by field; each call may be followed by changes to the field it returns.
+class FieldTable {
+public:
+    void group(std::string name, std::vector<Condition> conditions = {}) {
+        m_group = std::move(name);
+        m_conditions = std::move(conditions);
+    }
+
+    Field& add(std::string path, std::string label, FieldType type, Json defaultValue, std::string help) {
+        Field field;
+        field.path = std::move(path);
+        field.label = std::move(label);
+        field.type = type;
+        field.defaultValue = std::move(defaultValue);
+        field.help = std::move(help);
+        field.group = m_group;
+        field.onlyWhen = m_conditions;
+        return m_fields.emplace_back(std::move(field));
+    }
+
+    Field& integer(std::string path, std::string label, std::int64_t defaultValue, double minimum, double maximum,
+                   std::string unit, std::string help) {
+        Field& field = add(std::move(path), std::move(label), FieldType::Integer, defaultValue, std::move(help));
+        field.minimum = minimum;
+        field.maximum = maximum;
+        field.unit = std::move(unit);
+        return field;
+    }
+
+    Field& number(std::string path, std::string label, double defaultValue, double minimum, double maximum,
+                  std::string help) {
+        Field& field = add(std::move(path), std::move(label), FieldType::Number, defaultValue, std::move(help));
+        field.minimum = minimum;
+        field.maximum = maximum;
+        return field;
+    }
+
+    Field& choice(std::string path, std::string label, std::string defaultValue, std::vector<Choice> choices,
+                  std::string help) {
+        Field& field = add(std::move(path), std::move(label), FieldType::Choice, std::move(defaultValue), std::move(help));
+        field.choices = std::move(choices);
+        return field;
+    }
+
+    void splice(Field field) {
+        field.group = m_group;
+        field.onlyWhen.insert(field.onlyWhen.begin(), m_conditions.begin(), m_conditions.end());
+        m_fields.push_back(std::move(field));
+    }
+
+    std::vector<Field> take() { return std::move(m_fields); }
+
+private:
+    std::vector<Field> m_fields;
+    std::string m_group;
+    std::vector<Condition> m_conditions;
+};
+
+const Condition kTrain = {"task.kind", {"train"}};
+const Condition kCommand = {"task.kind", {"command"}};
+
+constexpr int kNameBytes = 200;
+
+void addRun(FieldTable& table) {
+    table.group("Run");
+    Field& experiment = table.add("experiment", "Experiment", FieldType::Text, "default",
+                                  "Runs that belong together stand under one experiment.");
+    experiment.required = true;
+    experiment.maxLength = kNameBytes;
+    table.add("name", "Name", FieldType::Text, "",
+              "Left empty, a name is made from the experiment and the run's number.")
+        .maxLength = kNameBytes;
+    table.add("description", "Description", FieldType::MultilineText, "", "What this run is for, in your own words.")
+        .advanced = true;
+    table.choice("task.kind", "Task", "train",
+                 {{"train", "Train a model", "A model family on a dataset, by Trainyard's own engine."},
+                  {"command", "Run a command", "Any program of the target, in your own script or language."}},
+                 "What the run does.");
+    table.add("tags", "Tags", FieldType::TextMap, Json::object(), "Names and values to find the run by.").advanced = true;
+
+    table.group("Run", {kCommand});
+    Field& command = table.add("task.command", "Command", FieldType::TextList, Json::array(),
+                               "The program and its arguments, one each. $NAME inside an argument is replaced on the "
+                               "target by the environment variable; no shell is involved.");
+    command.required = true;
+    command.maxLength = 32768;
+    Field& folder = table.add("task.working_folder", "Working folder", FieldType::Folder, "",
+                              "Absolute path on the target. Left empty, the run's own folder there.");
+    folder.advanced = true;
+}
+
+void addData(FieldTable& table) {
+    table.group("Data", {kTrain});
+    table.choice("task.dataset.kind", "Kind of data", "idx",
+                 {{"idx", "IDX files", "The format of MNIST and Fashion-MNIST, gzipped or not."}},
+                 "How the samples are stored.");
+    table.group("Data", {kTrain, {"task.dataset.kind", {"idx"}}});
+    table.add("task.dataset.name", "Dataset name", FieldType::Text, "",
+              "For people, and for the card of the model that comes out.")
+        .maxLength = kNameBytes;
+    const auto file = [&](const char* path, const char* label, const char* help) {
+        table.add(path, label, FieldType::File, "", help).required = true;
+    };
+    file("task.dataset.train_images", "Training images", "IDX file of the images that the model learns from.");
+    file("task.dataset.train_labels", "Training labels", "IDX file with one label for each training image.");
+    file("task.dataset.val_images", "Validation images", "IDX file of the images that the model is judged by.");
+    file("task.dataset.val_labels", "Validation labels", "IDX file with one label for each validation image.");
+    table.integer("task.dataset.train_limit", "Use training samples", 0, 0, 1e9, "samples",
+                  "Only the first so many; 0 takes all.")
+        .advanced = true;
+    table.integer("task.dataset.val_limit", "Use validation samples", 0, 0, 1e9, "samples",
+                  "Only the first so many; 0 takes all.")
+        .advanced = true;
+    Field& names = table.add("task.dataset.class_names", "Class names", FieldType::TextList, Json::array(),
+                             "One name for each label, beginning with label 0. May be left empty.");
+    names.advanced = true;
+    names.maxLength = kNameBytes;
+}
+
+void addModel(FieldTable& table) {
+    table.group("Model", {kTrain});
+    std::vector<Choice> families;
+    for (const ModelFamily& family : modelFamilies()) {
+        families.push_back({family.id, family.label, family.help});
+    }
+    table.choice("task.model.family", "Model", ModelSpec{}.family, std::move(families), "The kind of network.");
+    for (const ModelFamily& family : modelFamilies()) {
+        table.group("Model", {kTrain, {"task.model.family", {family.id}}});
+        for (Field option : family.options) {
+            option.path = "task.model.options." + option.path;
+            for (Condition& condition : option.onlyWhen) {
+                condition.path = "task.model.options." + condition.path;
+            }
+            table.splice(std::move(option));
+        }
+    }
+}
+
+void addOptimizer(FieldTable& table) {
+    const OptimizerSpec defaults;
+    table.group("Optimizer", {kTrain});
+    table.choice("task.optimizer.kind", "Optimizer", defaults.kind,
+                 {{"sgd", "SGD with momentum", "Often the best final accuracy; the rate matters."},
+                  {"adam", "Adam", "Adapts the rate of each weight; forgiving."},
+                  {"adamw", "AdamW", "Adam with weight decay apart from the gradient."}},
+                 "How the weights follow the gradient.");
+    const auto rates = [&](std::vector<std::string> kinds, double rate, double decay) {
+        table.group("Optimizer", {kTrain, {"task.optimizer.kind", std::move(kinds)}});
+        Field& learningRate = table.number("task.optimizer.learning_rate", "Learning rate", rate, 0, 100,
+                                           "Size of a step; the highest one where a schedule changes it.");
+        learningRate.minimumExclusive = true;
+        table.number("task.optimizer.weight_decay", "Weight decay", decay, 0, 1,
+                     "Pulls weights towards zero, against overfitting. 0 switches it off.");
+    };
+    rates({"sgd"}, defaults.learningRate, defaults.weightDecay);
+    rates({"adam"}, 1e-3, 0);
+    rates({"adamw"}, 1e-3, 1e-2);
+    table.group("Optimizer", {kTrain, {"task.optimizer.kind", {"sgd"}}});
+    table.number("task.optimizer.momentum", "Momentum", defaults.momentum, 0, 0.9999,
+                 "Share of the last step that is kept in the next.");
+    table.add("task.optimizer.nesterov", "Nesterov momentum", FieldType::Boolean, defaults.nesterov,
+              "Looks ahead along the momentum. Needs a momentum above 0.")
+        .advanced = true;
+    table.group("Optimizer", {kTrain, {"task.optimizer.kind", {"adam", "adamw"}}});
+    table.number("task.optimizer.beta1", "Beta 1", defaults.beta1, 0, 0.9999, "Memory of the mean of the gradient.")
+        .advanced = true;
+    table.number("task.optimizer.beta2", "Beta 2", defaults.beta2, 0, 0.999999,
+                 "Memory of the mean of the squared gradient.")
+        .advanced = true;
+    Field& epsilon = table.number("task.optimizer.epsilon", "Epsilon", defaults.epsilon, 0, 1,
+                                  "Added to the divisor, so that it is never zero.");
+    epsilon.minimumExclusive = true;
+    epsilon.advanced = true;
+}
+
+void addSchedule(FieldTable& table) {
+    const ScheduleSpec defaults;
+    table.group("Schedule", {kTrain});
+    table.choice("task.schedule.kind", "Learning rate schedule", defaults.kind,
+                 {{"constant", "Constant", "The same rate from the first step to the last."},
+                  {"step", "Steps", "Multiplied by a factor every so many epochs."},
+                  {"cosine", "Cosine", "Falls along half a cosine."},
+                  {"one_cycle", "One cycle", "Rises, then falls below where it began; good for short trainings."}},
+                 "How the learning rate changes over the run.");
+    table.group("Schedule", {kTrain, {"task.schedule.kind", {"one_cycle"}}});
+    Field& warmup = table.number("task.schedule.warmup_fraction", "Rising share", defaults.warmupFraction, 0, 1,
+                                 "Share of all steps during which the rate rises.");
+    warmup.advanced = true;
+    table.group("Schedule", {kTrain, {"task.schedule.kind", {"step"}}});
+    table.integer("task.schedule.step_epochs", "Step every", defaults.stepEpochs, 1, 1e6, "epochs",
+                  "The rate is multiplied by the factor after each so many epochs.");
+    Field& gamma = table.number("task.schedule.gamma", "Factor", defaults.gamma, 0, 1, "What the rate is multiplied by.");
+    gamma.minimumExclusive = true;
+    table.group("Schedule", {kTrain, {"task.schedule.kind", {"cosine"}}});
+    table.number("task.schedule.minimum_factor", "Last rate", defaults.minimumFactor, 0, 1,
+                 "The last rate as a share of the first.")
+        .advanced = true;
+}
+
+void addTraining(FieldTable& table) {
+    const TrainTask defaults;
+    table.group("Training", {kTrain});
+    table.integer("task.epochs", "Epochs", defaults.epochs, 1, 100'000, "epochs", "Passes over the training data.");
+    table.integer("task.batch_size", "Batch size", defaults.batchSize, 1, 1'048'576, "samples",
+                  "Samples for one step, over all processes together.");
+    table.integer("task.seed", "Seed", defaults.seed, 0, 2'147'483'647, "",
+                  "The same seed gives the same run on the same machine with the same threads.");
+    table.add("task.normalize", "Normalize", FieldType::Boolean, defaults.normalize,
+              "Shift and scale the images by mean and standard deviation of the training images.")
+        .advanced = true;
+    table.add("task.augment", "Augment", FieldType::Boolean, defaults.augment,
+              "Random shifts by up to 2 pixels and horizontal flips, against overfitting.");
+    table.number("task.label_smoothing", "Label smoothing", defaults.labelSmoothing, 0, 0.9,
+                 "Share of the target that is spread over all classes.")
+        .advanced = true;
+    table.integer("task.log_every_steps", "Report every", defaults.logEverySteps, 1, 1'000'000, "steps",
+                  "How often loss and accuracy are reported.")
+        .advanced = true;
+    table.integer("task.checkpoint_every_epochs", "Checkpoint every", defaults.checkpointEveryEpochs, 0, 100'000, "epochs",
+                  "How often the state is kept to go on from; 0 only at the end.")
+        .advanced = true;
+}
+
+void addWhere(FieldTable& table) {
+    const TrainTask train;
+    const DistributionSpec distribution;
+    table.group("Where");
+    table.choice("target", "Target", "local", {{"local", "This machine", "The computer that Trainyard runs on."}},
+                 "The machine that does the work.");
+    table.choice("environment", "Environment", "trainyard-engine",
+                 {{"trainyard-engine", "Trainyard engine", "Trainyard's own programs and the target's libraries."}},
+                 "The software that the run finds on the target.")
+        .advanced = true;
+    table.group("Where", {kTrain});
+    table.choice("task.device", "Device", train.device,
+                 {{"auto", "Automatic", "A GPU when there is one, else the processor."},
+                  {"cpu", "Processor", ""},
+                  {"cuda", "NVIDIA GPU", "Fails when there is none; never falls back."}},
+                 "What computes.");
+    table.integer("task.threads", "Threads a process", train.threads, 0, 1024, "threads",
+                  "0 divides the machine's cores among the processes.")
+        .advanced = true;
+    table.group("Where");
+    table.choice("distribution.kind", "Distribution", distribution.kind,
+                 {{"none", "One process", ""},
+                  {"pytorch", "PyTorch data parallel", "Several processes, each on its share of every batch."}},
+                 "Whether several processes work on the run together.");
+    table.integer("distribution.processes", "Processes", distribution.processes, 1, 256, "processes",
+                  "Processes on each machine. More than one needs the distribution PyTorch.");
+    table.integer("distribution.nodes", "Machines", distribution.nodes, 1, 1024, "machines",
+                  "Machines that take part. This machine alone is one.")
+        .advanced = true;
+    table.group("Where", {{"distribution.kind", {"pytorch"}}});
+    table.choice("distribution.backend", "Backend", distribution.backend,
+                 {{"auto", "Automatic", "NCCL between GPUs, else Gloo."},
+                  {"gloo", "Gloo", "Processors, and GPUs by way of main memory."},
+                  {"nccl", "NCCL", "NVIDIA GPUs; needs the device NVIDIA GPU."}},
+                 "What carries gradients between the processes.")
+        .advanced = true;
+    table.group("Where");
+    Field& variables = table.add("variables", "Environment variables", FieldType::TextMap, Json::object(),
+                                 "Set for every process of the run.");
+    variables.advanced = true;
+    variables.maxLength = 32768;
+    table.add("resume_from", "Go on from run", FieldType::Text, "",
+              "The id of a run whose last checkpoint this one goes on from.")
+        .advanced = true;
+}
+
+void addLimits(FieldTable& table) {
+    const LimitsSpec defaults;
+    table.group("Limits");
+    table.integer("priority", "Priority", 0, -1000, 1000, "", "A higher one goes first in the target's queue.").advanced = true;
+    table.integer("limits.max_seconds", "Time limit", defaults.maxSeconds, 0, 31'536'000, "seconds",
+                  "The run is ended after so long; 0 is no limit.")
+        .advanced = true;
+    table.integer("limits.disk_reserve_mib", "Disk reserve", defaults.diskReserveMiB, 0, 1e9, "MiB",
+                  "With less free space than this, log lines are dropped and counted; metrics go on.")
+        .advanced = true;
+    table.integer("limits.grace_seconds", "Grace period", defaults.graceSeconds, 0, 3600, "seconds",
+                  "Time between asking a process to end and ending it.")
+        .advanced = true;
+}
+
+}  // namespace
+
+const std::vector<Field>& runSpecFields() {
+    static const std::vector<Field> fields = [] {
+        FieldTable table;
+        addRun(table);
+        addData(table);
+        addModel(table);
+        addOptimizer(table);
+        addSchedule(table);
+        addTraining(table);
+        addWhere(table);
+        addLimits(table);
+        return table.take();
+    }();
+    return fields;
+}
+
+}  // namespace trainyard::spec
