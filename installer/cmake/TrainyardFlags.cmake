@@ -4,6 +4,9 @@ set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+# No room generates headers for another, so compiling need not wait for other rooms' libraries.
+set(CMAKE_OPTIMIZE_DEPENDENCIES ON)
+set(CMAKE_AUTOGEN_ORIGIN_DEPENDS OFF)
 
 add_library(trainyard_flags INTERFACE)
 target_include_directories(trainyard_flags INTERFACE "${PROJECT_SOURCE_DIR}")
