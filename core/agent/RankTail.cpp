@@ -1,0 +1,290 @@
+#include "core/agent/RankTail.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "core/base/Clock.h"
+#include "core/base/Text.h"
+
+namespace trainyard::agent {
+
+namespace {
+
+constexpr std::size_t kReadBytes = 256 << 10;
+constexpr std::int64_t kDrainBytes = 1 << 20;
+constexpr std::int64_t kQuietNanos = 1'000'000'000;
+constexpr std::int64_t kRewriteNanos = 5'000'000'000;
+constexpr std::int64_t kReportNanos = 10'000'000'000;
+constexpr std::size_t kMaxClientLine = 8 << 20;
+constexpr std::size_t kMaxPoints = 4096;
+
+/// One buffer for all files: the agent has one thread, and a buffer a file would cost memory a rank.
+std::string_view readAt(int fd, std::int64_t offset, std::int64_t maxBytes) {
+    static std::string buffer(kReadBytes, '\0');
+    ssize_t got = 0;
+    do {
+        got = ::pread(fd, buffer.data(), std::min<std::size_t>(buffer.size(), static_cast<std::size_t>(maxBytes)), offset);
+    } while (got < 0 && errno == EINTR);
+    return std::string_view(buffer).substr(0, static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+}
+
+/// O_NOFOLLOW: a rank could put a link to another file in place of its own.
+base::UniqueFd openFile(const base::Path& path) {
+    return base::UniqueFd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+}
+
+bool reachedEnd(const base::UniqueFd& fd, const base::Path& path, std::int64_t offset) {
+    struct stat info {};
+    const int failed = fd.valid() ? ::fstat(fd.get(), &info) : ::lstat(path.c_str(), &info);
+    return failed != 0 || !S_ISREG(info.st_mode) || info.st_size <= offset;
+}
+
+base::Json sourceOf(const base::Path& path, std::int64_t from, std::int64_t to) {
+    base::Json json = base::Json::object();
+    json["file"] = path.filename().string();
+    json["from"] = from;
+    json["to"] = to;
+    return json;
+}
+
+}  // namespace
+
+bool LogTail::open() {
+    if (!m_fd.valid()) {
+        m_fd = openFile(m_path);
+        if (!m_fd.valid()) return false;
+    }
+    if (!m_splitter) {
+        const std::string_view before = m_offset > 0 ? readAt(m_fd.get(), m_offset - 1, 1) : std::string_view();
+        m_splitter.emplace(m_offset, before.empty() ? std::nullopt : std::optional<char>(before.front()));
+        m_droppedFrom = m_droppedTo = m_offset;
+    }
+    return true;
+}
+
+std::int64_t LogTail::drain(StreamSink& sink, std::int64_t maxBytes, bool dropping) {
+    if (!open()) return 0;
+    std::int64_t total = 0;
+    while (total < maxBytes && (dropping || sink.mayTakeMore())) {
+        const bool hadPartial = m_splitter->hasPartial();
+        const std::string_view bytes = readAt(m_fd.get(), m_offset, maxBytes - total);
+        if (bytes.empty()) break;
+        m_offset += static_cast<std::int64_t>(bytes.size());
+        total += static_cast<std::int64_t>(bytes.size());
+        m_lastBytes = base::monotonicNanos();
+        if (!hadPartial) m_lastPart = m_lastBytes;
+        m_splitter->feed(bytes);
+        emit(sink, dropping);
+    }
+    return total;
+}
+
+void LogTail::emit(StreamSink& sink, bool dropping) {
+    if (dropping) {
+        m_droppedLines += m_splitter->dropAll();
+        m_droppedTo = m_offset;
+        return;
+    }
+    for (LogPiece& piece : m_splitter->take()) {
+        base::Json body = base::Json::object();
+        body["out"] = m_out;
+        body["lines"] = std::move(piece.lines);
+        if (piece.continues) body["continues"] = true;
+        if (piece.replaced) body["replaced"] = true;
+        body[kSource] = sourceOf(m_path, piece.from, piece.to);
+        sink.put(m_rank, wire::kind::kLog, std::move(body));
+        m_lastPart = base::monotonicNanos();
+    }
+}
+
+void LogTail::flushPartial(StreamSink& sink, bool final, bool dropping) {
+    if (!m_splitter || !m_splitter->hasPartial() || (!final && !sink.mayTakeMore())) return;
+    const std::int64_t now = base::monotonicNanos();
+    const bool quiet = now - m_lastBytes >= kQuietNanos;
+    const bool rewritten = m_splitter->isRewriting() && now - m_lastPart >= kRewriteNanos;
+    if (!final && !quiet && !rewritten) return;
+    m_splitter->flush(final);
+    emit(sink, dropping);
+}
+
+void LogTail::reportDropped(StreamSink& sink, bool final) {
+    const std::int64_t now = base::monotonicNanos();
+    if (m_droppedLines == 0 || (!final && m_lastReport != 0 && now - m_lastReport < kReportNanos)) return;
+    m_lastReport = now;
+    base::Json body = base::Json::object();
+    body["code"] = "disk.reserve";
+    body["message"] = "The disk is nearly full: " + std::to_string(m_droppedLines) + " lines of " + m_out + " of rank " +
+                      std::to_string(m_rank) + " were dropped.";
+    body["count"] = m_droppedLines;
+    body[kSource] = sourceOf(m_path, m_droppedFrom, m_droppedTo);
+    sink.put(m_rank, wire::kind::kWarning, std::move(body));
+    m_droppedLines = 0;
+    m_droppedFrom = m_droppedTo;
+}
+
+bool LogTail::atEnd() const { return reachedEnd(m_fd, m_path, m_offset); }
+
+base::Json ClientTail::source(std::int64_t from, std::int64_t to) const { return sourceOf(m_path, from, to); }
+
+std::int64_t ClientTail::drain(StreamSink& sink, wire::ClientLineTranslator& translator, std::int64_t maxBytes) {
+    if (!m_fd.valid()) {
+        m_fd = openFile(m_path);
+        if (!m_fd.valid()) return 0;
+    }
+    std::int64_t total = 0;
+    while (total < maxBytes && sink.mayTakeMore()) {
+        const std::string_view bytes = readAt(m_fd.get(), m_read, maxBytes - total);
+        if (bytes.empty()) break;
+        m_read += static_cast<std::int64_t>(bytes.size());
+        total += static_cast<std::int64_t>(bytes.size());
+        const std::size_t searched = m_buffer.size();
+        m_buffer += bytes;
+        std::size_t start = 0;
+        std::size_t end = m_buffer.find('\n', searched);
+        const std::int64_t bufferStart = m_taken;
+        while (end != std::string::npos) {
+            takeLine(std::string_view(m_buffer).substr(start, end - start), bufferStart + static_cast<std::int64_t>(end) + 1,
+                     sink, translator);
+            start = end + 1;
+            end = m_buffer.find('\n', start);
+        }
+        m_buffer.erase(0, start);
+        if (m_buffer.size() > kMaxClientLine) {
+            m_skipping = true;
+            m_taken += static_cast<std::int64_t>(m_buffer.size());
+            m_buffer.clear();
+        }
+    }
+    flushMetrics(sink);
+    flushErrors(sink);
+    return total;
+}
+
+void ClientTail::takeLine(std::string_view line, std::int64_t end, StreamSink& sink,
+                          wire::ClientLineTranslator& translator) {
+    const std::int64_t from = m_taken;
+    m_taken = end;
+    const auto bad = [&](const std::string& message) {
+        flushMetrics(sink);
+        if (m_badLines++ == 0) {
+            m_badFrom = from;
+            m_badMessage = message;
+        }
+        m_badTo = end;
+    };
+    if (m_skipping) {
+        m_skipping = false;
+        bad("A line is longer than " + base::formatBytes(kMaxClientLine) + ".");
+        return;
+    }
+    if (base::trim(line).empty()) return;
+    auto record = translator.translate(m_rank, line, sink.now());
+    if (!record.ok()) {
+        bad(record.error().message);
+        return;
+    }
+    flushErrors(sink);
+    if (record->kind != wire::kind::kMetrics) {
+        flushMetrics(sink);
+        record->body[kSource] = source(from, end);
+        sink.put(std::move(*record));
+        return;
+    }
+    auto series = wire::metricsFromBody(record->body, record->t);
+    if (!series.ok()) {
+        bad(series.error().message);
+        return;
+    }
+    if (m_series.empty()) m_seriesFrom = from;
+    m_seriesTo = end;
+    for (wire::SeriesPoints& points : *series) {
+        auto known = std::find_if(m_series.begin(), m_series.end(),
+                                  [&](const wire::SeriesPoints& other) { return other.name == points.name; });
+        m_points += points.value.size();
+        if (known == m_series.end()) {
+            m_series.push_back(std::move(points));
+        } else {
+            known->step.insert(known->step.end(), points.step.begin(), points.step.end());
+            known->value.insert(known->value.end(), points.value.begin(), points.value.end());
+            known->t.insert(known->t.end(), points.t.begin(), points.t.end());
+        }
+    }
+    if (m_points >= kMaxPoints) flushMetrics(sink);
+}
+
+void ClientTail::flushMetrics(StreamSink& sink) {
+    if (m_series.empty()) return;
+    const std::int64_t now = sink.now();
+    // The record's time is its last point's where all agree on one; metricsBody then leaves the times out.
+    wire::Record record;
+    record.rank = m_rank;
+    record.t = m_series.size() == 1 && m_series.front().t.size() == 1 ? m_series.front().t.front() : now;
+    record.kind = wire::kind::kMetrics;
+    record.body = wire::metricsBody(m_series, record.t);
+    record.body[kSource] = source(m_seriesFrom, m_seriesTo);
+    sink.put(std::move(record));
+    m_series.clear();
+    m_points = 0;
+}
+
+void ClientTail::flushErrors(StreamSink& sink) {
+    if (m_badLines == 0) return;
+    base::Json body = base::Json::object();
+    body["code"] = "client.line";
+    body["message"] = m_badMessage;
+    body["count"] = m_badLines;
+    body[kSource] = source(m_badFrom, m_badTo);
+    sink.put(m_rank, wire::kind::kWarning, std::move(body));
+    m_badLines = 0;
+}
+
+void ClientTail::finish(StreamSink& sink, wire::ClientLineTranslator& translator) {
+    if (!m_buffer.empty()) {
+        const std::string line = std::exchange(m_buffer, {});
+        takeLine(line, m_taken + static_cast<std::int64_t>(line.size()), sink, translator);
+    }
+    flushMetrics(sink);
+    flushErrors(sink);
+}
+
+bool ClientTail::atEnd() const { return reachedEnd(m_fd, m_path, m_read); }
+
+RankTail::RankTail(const wire::NodeLayout& layout, int rank)
+    : m_logs{LogTail(layout.rankOut(rank), rank, "stdout"), LogTail(layout.rankErr(rank), rank, "stderr")},
+      m_client(layout.rankStream(rank), rank) {}
+
+void RankTail::resumeAt(const std::string& fileName, std::int64_t offset) {
+    for (LogTail& log : m_logs) {
+        if (log.fileName() == fileName) log.resumeAt(offset);
+    }
+    if (m_client.fileName() == fileName) m_client.resumeAt(offset);
+}
+
+bool RankTail::drain(StreamSink& sink, wire::ClientLineTranslator& translator, bool dropLogs) {
+    bool more = m_client.drain(sink, translator, kDrainBytes) >= kDrainBytes;
+    for (LogTail& log : m_logs) {
+        more = log.drain(sink, kDrainBytes, dropLogs) >= kDrainBytes || more;
+        log.flushPartial(sink, false, dropLogs);
+        log.reportDropped(sink, !dropLogs);
+    }
+    return more;
+}
+
+void RankTail::finish(StreamSink& sink, wire::ClientLineTranslator& translator, bool dropLogs) {
+    m_client.finish(sink, translator);
+    for (LogTail& log : m_logs) {
+        log.flushPartial(sink, true, dropLogs);
+        log.reportDropped(sink, true);
+    }
+    m_finished = true;
+}
+
+bool RankTail::atEnd() const {
+    return m_client.atEnd() && std::all_of(m_logs.begin(), m_logs.end(), [](const LogTail& log) { return log.atEnd(); });
+}
+
+}  // namespace trainyard::agent

@@ -1,0 +1,110 @@
+#pragma once
+// Follows the three files of one rank (stdout, stderr, client lines) by offset and turns what is new into records. Each
+// record names file and range in `src`; a restarted agent goes on behind the highest `to` that its stream holds.
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/agent/LogSplitter.h"
+#include "core/agent/StreamSink.h"
+#include "core/wire/ClientLine.h"
+#include "core/wire/Layout.h"
+
+namespace trainyard::agent {
+
+inline constexpr const char* kSource = "src";  ///< Member of records taken from rank files: {"file","from","to"}.
+
+/// stdout or stderr.
+class LogTail {
+public:
+    LogTail(base::Path file, int rank, std::string out) : m_path(std::move(file)), m_rank(rank), m_out(std::move(out)) {}
+
+    [[nodiscard]] std::string fileName() const { return m_path.filename().string(); }
+    void resumeAt(std::int64_t offset) { m_offset = offset; }
+    /// Reads up to `maxBytes`; `dropping`: counts lines instead of giving them out. Returns the bytes read.
+    std::int64_t drain(StreamSink& sink, std::int64_t maxBytes, bool dropping);
+    /// Gives out the unfinished line when it has been quiet, or being rewritten, for long enough; at the end, in any case.
+    void flushPartial(StreamSink& sink, bool final, bool dropping);
+    /// Reports lines that were dropped, at most every ten seconds (at the end in any case).
+    void reportDropped(StreamSink& sink, bool final);
+    /// Everything written so far has been read.
+    [[nodiscard]] bool atEnd() const;
+
+private:
+    bool open();
+    void emit(StreamSink& sink, bool dropping);
+
+    base::Path m_path;
+    int m_rank = 0;
+    std::string m_out;
+    base::UniqueFd m_fd;
+    std::int64_t m_offset = 0;
+    std::optional<LogSplitter> m_splitter;
+    std::int64_t m_lastBytes = 0;  ///< Monotonic ns of the last bytes read.
+    std::int64_t m_lastPart = 0;   ///< Monotonic ns at which an unfinished line was given out or began.
+    std::int64_t m_droppedLines = 0;
+    std::int64_t m_droppedFrom = 0;
+    std::int64_t m_droppedTo = 0;
+    std::int64_t m_lastReport = 0;
+};
+
+/// The file named in TRAINYARD_STREAM.
+class ClientTail {
+public:
+    ClientTail(base::Path file, int rank) : m_path(std::move(file)), m_rank(rank) {}
+
+    [[nodiscard]] std::string fileName() const { return m_path.filename().string(); }
+    void resumeAt(std::int64_t offset) { m_taken = m_read = offset; }
+    std::int64_t drain(StreamSink& sink, wire::ClientLineTranslator& translator, std::int64_t maxBytes);
+    /// A last line without '\n' is taken when it is whole JSON, otherwise reported.
+    void finish(StreamSink& sink, wire::ClientLineTranslator& translator);
+    [[nodiscard]] bool atEnd() const;
+
+private:
+    void takeLine(std::string_view line, std::int64_t end, StreamSink& sink, wire::ClientLineTranslator& translator);
+    void flushMetrics(StreamSink& sink);
+    void flushErrors(StreamSink& sink);
+    [[nodiscard]] base::Json source(std::int64_t from, std::int64_t to) const;
+
+    base::Path m_path;
+    int m_rank = 0;
+    base::UniqueFd m_fd;
+    std::string m_buffer;          ///< From m_taken on, without whole lines.
+    std::int64_t m_taken = 0;
+    std::int64_t m_read = 0;
+    bool m_skipping = false;       ///< Inside a line that is too long.
+
+    std::vector<wire::SeriesPoints> m_series;  ///< Metrics of the lines since m_seriesFrom, for one record.
+    std::size_t m_points = 0;
+    std::int64_t m_seriesFrom = 0;
+    std::int64_t m_seriesTo = 0;
+
+    std::int64_t m_badLines = 0;
+    std::string m_badMessage;
+    std::int64_t m_badFrom = 0;
+    std::int64_t m_badTo = 0;
+};
+
+/// The three together.
+class RankTail {
+public:
+    RankTail(const wire::NodeLayout& layout, int rank);
+
+    /// Where the stream's records of this file end.
+    void resumeAt(const std::string& fileName, std::int64_t offset);
+    /// Reads what is new, a bounded amount a file so that no rank starves another. True when more is waiting.
+    bool drain(StreamSink& sink, wire::ClientLineTranslator& translator, bool dropLogs);
+    /// The rank has ended and all bytes are read: gives out what is unfinished. Once.
+    void finish(StreamSink& sink, wire::ClientLineTranslator& translator, bool dropLogs);
+    [[nodiscard]] bool atEnd() const;
+    [[nodiscard]] bool finished() const { return m_finished; }
+
+private:
+    std::array<LogTail, 2> m_logs;
+    ClientTail m_client;
+    bool m_finished = false;
+};
+
+}  // namespace trainyard::agent

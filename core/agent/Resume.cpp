@@ -1,0 +1,66 @@
+#include "core/agent/Resume.h"
+
+#include <algorithm>
+
+#include "core/agent/RankTail.h"
+
+namespace trainyard::agent {
+
+namespace {
+
+std::int64_t integerOf(const base::Json& object, const char* name) {
+    const auto found = object.find(name);
+    return found != object.end() && found->is_number_integer() ? found->get<std::int64_t>() : 0;
+}
+
+std::string textOf(const base::Json& object, const char* name) {
+    const auto found = object.find(name);
+    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+void take(const wire::Record& record, Resume& resume, wire::ClientLineTranslator& translator) {
+    if (record.kind == wire::kind::kAttempt && !resume.hasAttempt) {
+        resume.hasAttempt = true;
+        resume.attemptT = record.t;
+        if (const auto identity = record.body.find("identity"); identity != record.body.end() && identity->is_object()) {
+            resume.attemptBootId = textOf(*identity, "boot_id");
+        }
+    } else if (record.kind == wire::kind::kState) {
+        resume.state = textOf(record.body, "state");
+        if (resume.state == "Running" && resume.runningT == 0) resume.runningT = record.t;
+    } else if (record.kind == wire::kind::kEnded) {
+        resume.ended = true;
+    } else if (record.kind == wire::kind::kMetrics && record.rank != wire::kNoRank) {
+        const auto series = wire::metricsFromBody(record.body, record.t);
+        if (series.ok()) {
+            for (const wire::SeriesPoints& points : *series) {
+                for (const std::int64_t step : points.step) translator.noteStep(record.rank, points.name, step);
+            }
+        }
+    }
+    const auto source = record.body.find(kSource);
+    if (source != record.body.end() && source->is_object() && record.rank != wire::kNoRank) {
+        std::int64_t& offset = resume.offsets[textOf(*source, "file")];
+        offset = std::max(offset, integerOf(*source, "to"));
+    }
+}
+
+}  // namespace
+
+base::Result<Resume> readOwnStream(const wire::NodeLayout& layout, wire::ClientLineTranslator& translator) {
+    constexpr std::size_t kBatch = 256;
+    Resume resume;
+    std::error_code ignored;
+    if (!std::filesystem::exists(layout.stream() / wire::segmentName(1), ignored)) return resume;
+    wire::StreamFolderReader reader(layout.stream());
+    std::vector<wire::StreamEntry> entries;
+    while (true) {
+        entries.clear();
+        const auto got = reader.read(entries, kBatch);
+        if (!got.ok()) return got.error();
+        if (*got == 0) return resume;
+        for (const wire::StreamEntry& entry : entries) take(entry.record, resume, translator);
+    }
+}
+
+}  // namespace trainyard::agent

@@ -1,0 +1,30 @@
+#pragma once
+// What a restarted agent learns from the stream that its predecessor wrote.
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "core/base/Process.h"
+#include "core/base/Result.h"
+#include "core/wire/ClientLine.h"
+#include "core/wire/Layout.h"
+
+namespace trainyard::agent {
+
+struct Resume {
+    bool hasAttempt = false;
+    std::int64_t attemptT = 0;
+    std::string attemptBootId;
+    std::string state;               ///< Of the last state record; empty when there is none.
+    std::int64_t runningT = 0;       ///< Of the first Running record; the time limit counts from it.
+    bool ended = false;
+    std::map<std::string, std::int64_t> offsets;  ///< Rank file name → end of what the stream holds of it.
+};
+
+/// Reads the whole stream (0.4 M records/s) and tells the translator which steps were numbered before. A stream that is
+/// not there yet gives an empty Resume.
+[[nodiscard]] base::Result<Resume> readOwnStream(const wire::NodeLayout& layout,
+                                                 wire::ClientLineTranslator& translator);
+
+}  // namespace trainyard::agent
