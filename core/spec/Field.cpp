@@ -154,6 +154,9 @@ private:
     std::vector<Error> m_misplaced;
 };
 
+/// Whether a document needs the member, because the default would not do.
+bool mustBePresent(const Field& field) { return field.required && checkValue(field, &field.defaultValue).has_value(); }
+
 Json leafSchema(const Field& field) {
     Json schema = Json::object();
     schema["title"] = field.label;
@@ -206,7 +209,7 @@ Json leafSchema(const Field& field) {
         schema["additionalProperties"] = Json{{"type", Json::array({"string", "number", "boolean"})}};
         break;
     }
-    if (!field.defaultValue.is_null() && !field.required) {
+    if (!field.defaultValue.is_null() && !mustBePresent(field)) {
         schema["default"] = field.defaultValue;
     }
     return schema;
@@ -446,7 +449,7 @@ Json jsonSchema(const std::vector<Field>& fields, std::string_view title, std::s
     for (const Field& field : fields) {
         if (field.onlyWhen.empty()) {
             putProperty(schema, field.path, leafSchema(field), true);
-            if (field.required) {
+            if (mustBePresent(field)) {
                 putRequired(schema, field.path);
             }
             continue;
@@ -459,7 +462,7 @@ Json jsonSchema(const std::vector<Field>& fields, std::string_view title, std::s
         }
         Json& then = rules[rule->second]["then"];
         putProperty(then, field.path, leafSchema(field), false);
-        if (field.required) {
+        if (mustBePresent(field)) {
             putRequired(then, field.path);
         }
     }

@@ -18,9 +18,9 @@ struct ProgramResult {
 };
 
 struct ProgramOptions {
-    std::string input;
-    std::vector<std::pair<std::string, std::string>> variables;  ///< Beside this process's own.
-    base::Path folder;                                           ///< Working folder; empty: this one's.
+    std::string input{};
+    std::vector<std::pair<std::string, std::string>> variables{};  ///< Beside this process's own.
+    base::Path folder{};                                           ///< Working folder; empty: this one's.
     int timeoutMillis = 30000;
 };
 
