@@ -2,6 +2,7 @@
 // One user action: a stable id, a parameter schema, an asynchronous start. The window and the CLI call only these, so
 // what one can do the other can do too. An instance is one invocation and is used once.
 #include <QObject>
+#include <QPointer>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -76,8 +77,18 @@ protected:
     void finish(Result<Json> result);
     [[nodiscard]] Session& session() const { return m_session; }
     [[nodiscard]] bool cancelAsked() const { return m_cancelAsked; }
+    /// Wraps a callback so that it does nothing once this command is gone or has ended.
+    template <class F>
+    [[nodiscard]] auto ifWanted(F call) {
+        return [guard = QPointer<Command>(this), call = std::move(call)](auto&&... arguments) {
+            if (guard && guard->m_state == State::Running && !guard->m_pending) {
+                call(std::forward<decltype(arguments)>(arguments)...);
+            }
+        };
+    }
 
 private:
+    friend class Session;
     const CommandInfo& m_info;
     Session& m_session;
     State m_state = State::Ready;

@@ -99,7 +99,8 @@ public:
 Q_SIGNALS:
     void workspaceOpened();
     void workspaceClosed();
-    /// After the change is in the index, at most about 20 times a second; runs that other processes wrote to included.
+    /// After the change is in the index, at most about 25 times a second; runs that other processes wrote to included.
+    /// An empty list: many things may have changed, read anew.
     void runsChanged(const QList<trainyard::runs::RunChange>& changes);
     /// Once for each run that this session saw reach Completed, Failed or Canceled (not on catching up with the past).
     void runEnded(const trainyard::base::RunId& run, trainyard::spec::RunState state, const QString& reason);
@@ -122,6 +123,7 @@ private:
     std::optional<runs::Workspace> m_workspace;
     std::unique_ptr<runs::RunService> m_runs;
     std::unique_ptr<ReaderPool> m_readers;
+    std::vector<std::unique_ptr<CommandInfo>> m_unknown;  ///< Of commands that do not exist but were started.
 };
 
 }  // namespace trainyard::commands

@@ -6,6 +6,7 @@
 
 #include "core/base/Files.h"
 #include "core/base/Result.h"
+#include "core/store/Types.h"
 #include "core/wire/Layout.h"
 
 namespace trainyard::runs {
@@ -18,8 +19,7 @@ struct Workspace {
     wire::WorkspaceLayout layout;
     std::string id;              ///< UUIDv7, from the marker.
     std::string name;            ///< For people; the folder's name unless the marker has one.
-    base::Path index;            ///< history.sqlite; in the cache folder when the workspace is on a network file system.
-    bool indexElsewhere = false;
+    store::IndexLocation index;  ///< history.sqlite; in the cache folder when the workspace is on a network file system.
     bool readOnly = false;
     std::string readOnlyReason;  ///< One sentence, empty when it can be written.
 };

@@ -21,6 +21,7 @@ struct WorkspaceLayout {
     [[nodiscard]] Path run(const RunId& id) const { return runs() / id.str(); }
     [[nodiscard]] Path spec(const RunId& id) const { return run(id) / "spec.json"; }
     [[nodiscard]] Path journal(const RunId& id) const { return run(id) / "journal.jsonl"; }
+    [[nodiscard]] Path journalLock(const RunId& id) const { return run(id) / "journal.lock"; }  ///< Held for one append.
     [[nodiscard]] Path stream(const RunId& id, int attempt, int node) const {
         return run(id) / "stream" / ("a" + std::to_string(attempt) + "-n" + std::to_string(node));
     }
@@ -43,7 +44,8 @@ struct WorkspaceLayout {
 struct WorkLayout {
     Path root;
     [[nodiscard]] Path slots() const { return root / "slots"; }
-    [[nodiscard]] Path run(const RunId& id) const { return root / "runs" / id.str(); }
+    [[nodiscard]] Path runs() const { return root / "runs"; }
+    [[nodiscard]] Path run(const RunId& id) const { return runs() / id.str(); }
     [[nodiscard]] Path outputs(const RunId& id) const { return run(id) / "outputs"; }
     [[nodiscard]] Path attemptNode(const RunId& id, int attempt, int node) const {
         return run(id) / ("a" + std::to_string(attempt)) / ("n" + std::to_string(node));

@@ -1,0 +1,328 @@
+#include <algorithm>
+#include <set>
+#include <system_error>
+#include <utility>
+
+#include "core/base/Hash.h"
+#include "core/commands/RunCommand.h"
+#include "core/commands/RunJson.h"
+#include "core/commands/Session.h"
+#include "core/runs/RunService.h"
+#include "core/spec/RunSpec.h"
+#include "core/store/Reader.h"
+#include "core/targets/LocalFiles.h"
+#include "core/targets/LocalOperations.h"
+#include "core/wire/RunStream.h"
+
+namespace trainyard::commands {
+namespace {
+
+constexpr std::size_t kMostNotes = 64 << 10;
+
+Json runJson(const store::RunRow& row) {
+    return Json{{"run", row.id.str()}, {"number", row.number}};
+}
+
+class CancelCommand final : public RunCommand {
+public:
+    using RunCommand::RunCommand;
+
+private:
+    void runOn(const store::RunRow& row, const Json&) override {
+        session().runs().cancel(row.id, ifWanted([this, row](const Status& told) {
+            finish(told.ok() ? Result<Json>(runJson(row)) : told.error());
+        }));
+    }
+    void abort() override {}
+};
+
+/// Writes journal entries and answers with the run and what was set.
+class JournalCommand : public RunCommand {
+public:
+    using RunCommand::RunCommand;
+
+protected:
+    void write(const store::RunRow& row, std::vector<runs::JournalEntry> entries, Json answer) {
+        session().runs().edit(row.id, std::move(entries), ifWanted([this, answer](const Status& written) {
+            finish(written.ok() ? Result<Json>(answer) : written.error());
+        }));
+    }
+    void abort() override {}
+};
+
+class RenameCommand final : public JournalCommand {
+public:
+    using JournalCommand::JournalCommand;
+
+private:
+    void runOn(const store::RunRow& row, const Json& parameters) override {
+        base::ObjectReader reader(parameters, "");
+        const std::string name = reader.string("name");
+        Json answer = runJson(row);
+        answer["name"] = name;
+        write(row, {{wire::kind::kRename, Json{{"name", name}}}}, std::move(answer));
+    }
+};
+
+class TagCommand final : public JournalCommand {
+public:
+    using JournalCommand::JournalCommand;
+
+private:
+    void runOn(const store::RunRow& row, const Json& parameters) override {
+        base::ObjectReader reader(parameters, "");
+        std::map<std::string, std::string> tags(row.tags.begin(), row.tags.end());
+        Json values = Json::object();
+        for (const auto& [name, value] : reader.stringMap("set")) {
+            if (name.empty()) {
+                finish(Error{"spec.required", "A tag needs a name.", "set"});
+                return;
+            }
+            values[name] = value;
+            tags[name] = value;
+        }
+        for (const std::string& name : reader.strings("remove")) {
+            values[name] = nullptr;
+            tags.erase(name);
+        }
+        if (values.empty()) {
+            finish(Error{"spec.required", "Name a tag to set or to remove.", "set"});
+            return;
+        }
+        Json answer = runJson(row);
+        answer["tags"] = Json(tags);
+        write(row, {{wire::kind::kTags, Json{{"values", std::move(values)}}}}, std::move(answer));
+    }
+};
+
+class NotesCommand final : public JournalCommand {
+public:
+    using JournalCommand::JournalCommand;
+
+private:
+    void runOn(const store::RunRow& row, const Json& parameters) override {
+        base::ObjectReader reader(parameters, "");
+        write(row, {{wire::kind::kNotes, Json{{"text", reader.string("text")}}}}, runJson(row));
+    }
+};
+
+class ArchiveCommand final : public JournalCommand {
+public:
+    using JournalCommand::JournalCommand;
+
+private:
+    void runOn(const store::RunRow& row, const Json& parameters) override {
+        base::ObjectReader reader(parameters, "");
+        const bool archived = reader.boolean("archived", true);
+        Json answer = runJson(row);
+        answer["archived"] = archived;
+        write(row, {{wire::kind::kArchive, Json{{"archived", archived}}}}, std::move(answer));
+    }
+};
+
+class DeleteCommand final : public RunCommand {
+public:
+    using RunCommand::RunCommand;
+
+private:
+    void runOn(const store::RunRow& row, const Json&) override {
+        session().runs().remove(row.id, ifWanted([this, row](const Result<std::int64_t>& freed) {
+            if (!freed.ok()) {
+                finish(freed.error());
+                return;
+            }
+            Json answer = runJson(row);
+            answer["freed_bytes"] = *freed;
+            finish(std::move(answer));
+        }));
+    }
+    void abort() override {}
+};
+
+class ResumeCommand final : public RunCommand {
+public:
+    using RunCommand::RunCommand;
+
+private:
+    void runOn(const store::RunRow& row, const Json& parameters) override {
+        if (!spec::isFinal(row.state)) {
+            finish(Error{"run.running", "Run " + std::to_string(row.number) + " has not ended; only then can it be resumed.",
+                         "run"});
+            return;
+        }
+        session().query(
+            this, QStringLiteral("spec"), [run = row.id](store::Reader& index) { return index.spec(run); },
+            ifWanted([this, row, parameters](const Result<Json>& spec) { submit(row, parameters, spec); }));
+    }
+
+    void submit(const store::RunRow& row, const Json& parameters, const Result<Json>& spec) {
+        if (!spec.ok()) {
+            finish(spec.error());
+            return;
+        }
+        base::ObjectReader reader(parameters, "");
+        Json document = *spec;
+        const std::string name = reader.string("name");
+        document["name"] = name.empty() ? row.name + " (resumed)" : name;
+        document["resume_from"] = row.id.str();
+        if (const std::int64_t epochs = reader.integer("epochs"); epochs > 0) {
+            spec::setValueAt(document, "task.epochs", epochs);
+        }
+        session().runs().submit(document, ifWanted([this](const Result<runs::Submitted>& submitted) {
+            if (!submitted.ok()) {
+                finish(submitted.error());
+                return;
+            }
+            finish(Json{{"run", submitted->run.str()}, {"number", submitted->number}, {"name", submitted->name}});
+        }));
+    }
+    void abort() override {}
+};
+
+class DownloadCommand final : public RunCommand {
+public:
+    using RunCommand::RunCommand;
+
+private:
+    void runOn(const store::RunRow& row, const Json& parameters) override {
+        base::ObjectReader reader(parameters, "");
+        m_row = row;
+        std::error_code error;
+        m_to = std::filesystem::absolute(base::Path(reader.string("to")), error);
+        const std::vector<std::string> paths = reader.strings("paths");
+        m_chosen.insert(paths.begin(), paths.end());
+        session().query(
+            this, QStringLiteral("outputs"), [run = row.id](store::Reader& index) { return index.outputs(run); },
+            ifWanted([this](const Result<std::vector<store::OutputRow>>& outputs) { copy(outputs); }));
+    }
+
+    void copy(const Result<std::vector<store::OutputRow>>& outputs) {
+        if (!outputs.ok()) {
+            finish(outputs.error());
+            return;
+        }
+        std::vector<store::OutputRow> wanted;
+        std::int64_t total = 0;
+        for (const store::OutputRow& output : *outputs) {
+            if (!output.collected || (!m_chosen.empty() && m_chosen.erase(output.path) == 0)) {
+                continue;
+            }
+            wanted.push_back(output);
+            total += output.size;
+        }
+        if (!m_chosen.empty()) {
+            finish(Error{"run.output_unknown", "The run has no collected output " + *m_chosen.begin() + ".", "paths"});
+            return;
+        }
+        if (wanted.empty()) {
+            finish(Error{"run.no_outputs", "Run " + std::to_string(m_row.number) + " has no outputs to copy.", "run"});
+            return;
+        }
+        Json files = Json::array();
+        for (const store::OutputRow& output : wanted) {
+            files.push_back(output.path);
+        }
+        m_work = std::make_unique<targets::ThreadOperation<void>>(
+            [from = session().workspace().layout.outputs(m_row.id), to = m_to, wanted](const targets::KeepGoing& report) {
+                return copyAll(from, to, wanted, report);
+            },
+            [this, total](std::int64_t done) {
+                reportProgress({total > 0 ? static_cast<double>(done) / static_cast<double>(total) : -1, {}, {}});
+            },
+            ifWanted([this, files, total](const Status& copied) {
+                if (!copied.ok()) {
+                    finish(copied.error());
+                    return;
+                }
+                Json answer = runJson(m_row);
+                answer["folder"] = m_to.string();
+                answer["files"] = files;
+                answer["bytes"] = total;
+                finish(std::move(answer));
+            }));
+    }
+
+    /// Each copy is hashed against what was recorded when the run ended.
+    static Status copyAll(const base::Path& from, const base::Path& to, const std::vector<store::OutputRow>& files,
+                          const targets::KeepGoing& report) {
+        std::int64_t done = 0;
+        for (const store::OutputRow& file : files) {
+            if (!targets::isSafeRelativePath(file.path)) {
+                return Error{"target.path", "An output is named \"" + file.path + "\", which leads out of the folder."};
+            }
+            const base::Path target = to / file.path;
+            const auto within = [&](std::int64_t bytes) { return report(done + bytes); };
+            TRAINYARD_TRY(base::makeDirs(target.parent_path()));
+            TRAINYARD_TRY(base::copyFile(from / file.path, target, within));
+            const Result<std::string> hash = base::sha256File(target, within);
+            if (!hash.ok()) {
+                return hash.error();
+            }
+            if (*hash != file.sha256) {
+                return Error{"run.output_damaged", "The output " + file.path +
+                                                       " is not what the run had made: its SHA-256 is another."};
+            }
+            done += file.size;
+        }
+        return {};
+    }
+
+    void abort() override {
+        m_work.reset();
+        Command::abort();
+    }
+
+    store::RunRow m_row;
+    base::Path m_to;
+    std::set<std::string> m_chosen;
+    targets::OperationPtr m_work;
+};
+
+CommandInfo info(const char* id, const char* title, const char* help, std::vector<spec::Field> parameters) {
+    CommandInfo made;
+    made.id = id;
+    made.title = title;
+    made.help = help;
+    made.parameters = {runField()};
+    made.parameters.insert(made.parameters.end(), parameters.begin(), parameters.end());
+    made.writes = true;
+    return made;
+}
+
+}  // namespace
+
+void addRunEditCommands(CommandTable& table) {
+    using spec::FieldType;
+    CommandInfo cancel = info("run.cancel", "Cancel run", "Ends a run; what it has made so far is kept.", {});
+    cancel.destructive = true;
+    table.add<CancelCommand>(std::move(cancel));
+
+    spec::Field epochs = parameter("epochs", "Epochs", FieldType::Integer, 0, "Epochs in all; 0 for the run's own number.");
+    epochs.minimum = 0;
+    table.add<ResumeCommand>(info("run.resume", "Resume run", "Goes on from a run's last checkpoint as a new run.",
+                                  {parameter("name", "Name", FieldType::Text, "", "Empty: made from the run's name."),
+                                   epochs}));
+
+    spec::Field name = parameter("name", "Name", FieldType::Text, Json(), "The run's new name.", true);
+    name.maxLength = 256;
+    table.add<RenameCommand>(info("run.rename", "Rename run", "Gives a run another name.", {name}));
+    table.add<TagCommand>(info("run.tag", "Tag run", "Sets and removes tags.",
+                               {parameter("set", "Set", FieldType::TextMap, Json::object(), "Tags and their values."),
+                                parameter("remove", "Remove", FieldType::TextList, Json::array(), "Names of tags.")}));
+    spec::Field notes = parameter("text", "Notes", FieldType::MultilineText, "", "The run's notes; empty removes them.");
+    notes.maxLength = kMostNotes;
+    table.add<NotesCommand>(info("run.notes", "Edit notes", "Writes a run's notes.", {notes}));
+    table.add<ArchiveCommand>(info("run.archive", "Archive run", "Takes a run out of the lists, or back into them.",
+                                   {parameter("archived", "Archived", FieldType::Boolean, true, "")}));
+    CommandInfo remove = info("run.delete", "Delete run", "Removes a run and all its files.", {});
+    remove.destructive = true;
+    table.add<DeleteCommand>(std::move(remove));
+
+    CommandInfo download = info("run.download", "Copy outputs", "Copies a run's outputs to a folder and checks them.",
+                                {parameter("to", "Folder", FieldType::Folder, Json(), "Where they go.", true),
+                                 parameter("paths", "Files", FieldType::TextList, Json::array(), "Empty: all of them.")});
+    download.writes = false;
+    table.add<DownloadCommand>(std::move(download));
+}
+
+}  // namespace trainyard::commands

@@ -1,0 +1,674 @@
+#include "core/runs/RunWorker.h"
+
+#include <unistd.h>
+
+#include <QThreadPool>
+#include <algorithm>
+#include <functional>
+#include <system_error>
+#include <utility>
+
+#include "core/base/Clock.h"
+#include "core/runs/DiskUse.h"
+#include "core/targets/LocalOperations.h"
+
+namespace trainyard::runs {
+
+using base::Error;
+using base::Json;
+using base::Result;
+using base::RunId;
+using base::Status;
+using spec::RunState;
+
+namespace {
+
+constexpr int kFlushMillis = 40;
+constexpr int kWatchMillis = 200;
+constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr int kRemembered = 1000;  // Newest runs that are compared when another process wrote.
+constexpr int kOperationMillis = 20'000;
+
+base::Deadline operationDeadline() {
+    return base::Deadline::inMillis(kOperationMillis);
+}
+
+void mix(std::size_t& hash, std::size_t value) {
+    hash ^= value + 0x9e3779b97f4a7c15ULL + (hash << 6) + (hash >> 2);
+}
+void mix(std::size_t& hash, const std::string& text) {
+    mix(hash, std::hash<std::string>{}(text));
+}
+void mixNumber(std::size_t& hash, std::int64_t value) {
+    mix(hash, std::hash<std::int64_t>{}(value));
+}
+
+std::size_t metaOf(const store::RunRow& row) {
+    std::size_t hash = row.archived ? 1 : 0;
+    mix(hash, row.name);
+    mix(hash, row.notes);
+    for (const auto& [name, value] : row.tags) {
+        mix(hash, name);
+        mix(hash, value);
+    }
+    return hash;
+}
+
+std::size_t restOf(const store::RunRow& row) {
+    std::size_t hash = static_cast<std::size_t>(row.state);
+    mix(hash, row.stateReason);
+    mixNumber(hash, row.attempts);
+    mixNumber(hash, row.logLines);
+    mixNumber(hash, row.warnings);
+    mixNumber(hash, row.startedAt);
+    mixNumber(hash, row.endedAt);
+    mixNumber(hash, row.progress ? row.progress->at : 0);
+    return hash;
+}
+
+}  // namespace
+
+RunWorker::RunWorker(Workspace workspace, ServiceOptions options, WorkerSink sink)
+    : m_workspace(std::move(workspace)),
+      m_options(std::move(options)),
+      m_sink(std::move(sink)),
+      m_target(m_options.local) {
+    m_flush.setSingleShot(true);
+    connect(&m_flush, &QTimer::timeout, this, &RunWorker::flushChanges);
+    connect(&m_watch, &QTimer::timeout, this, &RunWorker::watchOthers);
+    m_settleTimer.setInterval(20);
+    connect(&m_settleTimer, &QTimer::timeout, this, &RunWorker::checkSettled);
+}
+
+RunWorker::~RunWorker() = default;
+
+// ---------------------------------------------------------------------------------------------------- index
+
+Status RunWorker::open(const std::function<void(double, std::string)>& progress) {
+    if (m_workspace.readOnly) {
+        return openReadOnly(m_workspace.readOnlyReason, progress);
+    }
+    Status opened = openIndex(progress);
+    if (!opened.ok() && opened.error().code == "store.readonly") {
+        return openReadOnly(opened.error().message, progress);
+    }
+    if (!opened.ok() && opened.error().code == "store.corrupt") {
+        progress(-1, "The index is damaged; it is made anew from the runs' files.");
+        const auto rebuilt = rebuild(progress);
+        if (!rebuilt.ok()) {
+            return rebuilt.error();
+        }
+        m_sink.troubled("store.rebuilt", "The index was damaged and was made anew from the runs' files.");
+        return {};
+    }
+    return opened;
+}
+
+Status RunWorker::openIndex(const std::function<void(double, std::string)>& progress) {
+    auto opened = store::Writer::open(m_workspace.index);
+    if (!opened.ok()) {
+        return opened.error();
+    }
+    m_writer.emplace(std::move(*opened));
+    if (m_writer->created()) {
+        progress(-1, "Reading the runs into a new index.");
+        const auto report = m_writer->catchUp([&](std::int64_t done, std::int64_t total) {
+            progress(total > 0 ? static_cast<double>(done) / static_cast<double>(total) : -1, {});
+            return true;
+        });
+        if (!report.ok()) {
+            closeIndex();
+            return report.error();
+        }
+    }
+    auto reader = store::Reader::open(m_workspace.index);
+    if (!reader.ok()) {
+        closeIndex();
+        return reader.error();
+    }
+    m_reader.emplace(std::move(*reader));
+    makeContext();
+    return {};
+}
+
+Status RunWorker::openReadOnly(const std::string& reason, const std::function<void(double, std::string)>& progress) {
+    m_workspace.readOnly = true;
+    m_workspace.readOnlyReason = reason;
+    auto reader = store::Reader::open(m_workspace.index);
+    if (!reader.ok() && (reader.error().code == "store.missing" || reader.error().code == "store.outdated")) {
+        // The workspace has no index that can be read, and none can be made in it: it goes into the cache folder.
+        m_workspace.index.database =
+            base::xdgCacheHome() / "trainyard" / "indexes" / (m_workspace.id + ".readonly.sqlite");
+        m_workspace.index.cached = true;
+        TRAINYARD_TRY(base::makeDirs(m_workspace.index.database.parent_path()));
+        progress(-1, "Reading the runs into an index in the cache folder.");
+        auto writer = store::Writer::open(m_workspace.index);
+        if (!writer.ok()) {
+            return writer.error();
+        }
+        const auto report = writer->catchUp();
+        if (!report.ok()) {
+            return report.error();
+        }
+        reader = store::Reader::open(m_workspace.index);
+    }
+    if (!reader.ok()) {
+        return reader.error();
+    }
+    m_reader.emplace(std::move(*reader));
+    return {};
+}
+
+void RunWorker::closeIndex() {
+    m_reader.reset();
+    m_writer.reset();
+}
+
+void RunWorker::makeContext() {
+    if (m_context) {
+        return;  // Its references stay good: writer and reader live in the same places.
+    }
+    m_context.reset(new FollowContext{
+        m_workspace,
+        *m_writer,
+        *m_reader,
+        m_target,
+        [this](const RunId& run, RunParts parts) { noteChange(run, parts); },
+        [this](const RunId& run, RunState state, const std::string& reason) {
+            flushChanges();
+            m_sink.ended(run, state, reason);
+        },
+        [this](const RunId& run, const std::string& code, const std::string& message) {
+            m_sink.warned(run, code, message);
+        },
+        [this](const std::string& code, const std::string& message) { m_sink.troubled(code, message); }});
+}
+
+Result<store::CatchUpReport> RunWorker::rebuild(const std::function<void(double, std::string)>& progress) {
+    closeIndex();
+    auto report = store::Writer::rebuild(m_workspace.index, [&](std::int64_t done, std::int64_t total) {
+        progress(total > 0 ? static_cast<double>(done) / static_cast<double>(total) : -1, {});
+        return true;
+    });
+    if (const Status opened = openIndex(progress); !opened.ok()) {
+        // Without an index nothing can be followed; the next opening of the workspace tries again.
+        m_followers.clear();
+        m_watch.stop();
+        m_context.reset();
+        return opened.error();
+    }
+    for (auto& [run, seen] : m_seen) {
+        noteChange(run, anyPart());
+    }
+    m_sink.modelsChanged();
+    return report;
+}
+
+Result<store::Writer*> RunWorker::writer() {
+    if (!m_writer) {
+        return Error{"workspace.read_only",
+                     m_workspace.readOnly ? m_workspace.readOnlyReason : "The index of the workspace is not open."};
+    }
+    return &*m_writer;
+}
+
+// ---------------------------------------------------------------------------------------------------- taking over
+
+void RunWorker::begin() {
+    m_begun = true;
+    if (m_writer && !m_writer->created()) {
+        const auto report = m_writer->catchUp();
+        if (!report.ok()) {
+            m_sink.troubled(report.error().code, report.error().message);
+        } else {
+            for (const Error& problem : report->problems) {
+                m_sink.troubled(problem.code, problem.message);
+            }
+            if (report->records > 0 || report->removed > 0 || report->models > 0) {
+                m_sink.changed({});
+                m_sink.modelsChanged();
+            }
+        }
+    }
+    if (m_reader) {
+        m_dataVersion = m_reader->dataVersion().valueOr(0);
+        compareWithOthers(false);
+        m_watch.start(kWatchMillis);
+    }
+    if (m_writer && m_options.followRuns) {
+        sweep();
+        sweepTarget();
+        QThreadPool::globalInstance()->start([layout = m_workspace.layout] { sweepTrash(layout); });
+    }
+}
+
+Result<std::vector<store::RunRow>> RunWorker::activeRuns() {
+    std::vector<store::RunRow> all;
+    const auto counts = m_reader->counts();
+    if (!counts.ok()) {
+        return counts.error();
+    }
+    const std::pair<std::int64_t, std::vector<const char*>> kinds[] = {
+        {counts->preparing, {"state:preparing"}},
+        {counts->queued, {"state:queued"}},
+        {counts->running, {"state:running", "state:finalizing"}},
+        {counts->lost, {"state:lost"}},
+    };
+    for (const auto& [count, filters] : kinds) {
+        if (count == 0) {
+            continue;
+        }
+        for (const char* filter : filters) {
+            store::RunQuery query;
+            query.filter = filter;
+            query.archived = store::Archived::Include;
+            query.limit = 10'000;
+            query.withMetrics = false;
+            auto page = m_reader->listRuns(query);
+            if (!page.ok()) {
+                return page.error();
+            }
+            std::move(page->rows.begin(), page->rows.end(), std::back_inserter(all));
+        }
+    }
+    return all;
+}
+
+void RunWorker::sweep() {
+    m_lastSweep = base::monotonicNanos();
+    const auto active = activeRuns();
+    if (!active.ok()) {
+        m_unfollowed = true;
+        return;
+    }
+    m_unfollowed = false;
+    for (const store::RunRow& row : *active) {
+        if (m_followers.contains(row.id)) {
+            continue;
+        }
+        auto lock = base::FileLock::tryExclusive(m_workspace.layout.lock(row.id), "pid " + std::to_string(::getpid()));
+        if (!lock.ok()) {
+            m_unfollowed = true;
+            continue;
+        }
+        addFollower(row.id, std::move(*lock)).adopt();
+    }
+}
+
+RunFollower& RunWorker::addFollower(const RunId& run, base::FileLock lock) {
+    auto follower = std::make_unique<RunFollower>(*m_context, run, std::move(lock));
+    RunFollower& added = *follower;
+    // Queued: the follower is still at work when it says that it is done.
+    connect(&added, &RunFollower::done, this, [this, run] { dropFollower(run); }, Qt::QueuedConnection);
+    connect(&added, &RunFollower::settled, this, &RunWorker::checkSettled, Qt::QueuedConnection);
+    m_followers[run] = std::move(follower);
+    return added;
+}
+
+void RunWorker::dropFollower(const RunId& run) {
+    const auto found = m_followers.find(run);
+    if (found == m_followers.end() || !found->second->isDone()) {
+        return;
+    }
+    m_followers.erase(found);
+    if (const auto row = m_reader->run(run); row.ok()) {
+        m_seen[run] = {metaOf(*row), restOf(*row), row->state};
+    }
+    checkSettled();
+    retire(run, 20);
+}
+
+void RunWorker::retire(const RunId& run, int triesLeft) {
+    const auto row = m_reader ? m_reader->run(run) : Result<store::RunRow>(Error{});
+    const auto outputs = m_reader ? m_reader->outputs(run) : Result<std::vector<store::OutputRow>>(Error{});
+    if (triesLeft == 0 || !row.ok() || !outputs.ok() || !spec::isFinal(row->state)) {
+        m_retiring.erase(run);
+        return;
+    }
+    const bool allHere = std::all_of(outputs->begin(), outputs->end(), [](const store::OutputRow& o) { return o.collected; });
+    if (!allHere) {
+        m_retiring.erase(run);
+        return;
+    }
+    targets::NodeRef node;
+    node.run = run;
+    node.attempt = std::max(1, row->attempts);
+    m_retiring[run] = m_target.look(node, operationDeadline(), [this, run, triesLeft](const auto& status) {
+        if (!status.ok() || *status == targets::AgentStatus::Alive) {
+            QTimer::singleShot(250, this, [this, run, triesLeft] { retire(run, triesLeft - 1); });
+            return;
+        }
+        m_retiring[run] = m_target.removeRun(run, operationDeadline(), [this, run](const Status&) { m_retiring.erase(run); });
+    });
+}
+
+void RunWorker::sweepTarget() {
+    m_targetSweep = m_target.listRuns(operationDeadline(), [this](const Result<std::vector<RunId>>& runs) {
+        if (!runs.ok()) {
+            return;
+        }
+        for (const RunId& run : *runs) {
+            if (!m_followers.contains(run)) {
+                retire(run, 2);
+            }
+        }
+    });
+}
+
+// ---------------------------------------------------------------------------------------------------- actions
+
+void RunWorker::submit(const Json& document, std::function<void(Result<Submitted>)> done) {
+    const Result<store::Writer*> index = writer();
+    if (!index.ok()) {
+        done(index.error());
+        return;
+    }
+    Result<spec::RunSpec> spec = checkForLaunch(document);
+    if (!spec.ok()) {
+        done(spec.error());
+        return;
+    }
+    NewRun run;
+    run.spec = std::move(*spec);
+    run.document = spec::toJson(run.spec);
+    if (!run.spec.resumeFrom.empty()) {
+        const auto parent = m_reader->run(RunId(run.spec.resumeFrom));
+        if (!parent.ok()) {
+            done(Error{"run.unknown", "The run to go on from is not in this workspace.", "resume_from"});
+            return;
+        }
+        if (!spec::isFinal(parent->state)) {
+            done(Error{"run.running", "Run " + std::to_string(parent->number) + " has not ended; only then can it be resumed.",
+                       "resume_from"});
+            return;
+        }
+        auto checkpoint = checkpointOf(m_workspace.layout, parent->id);
+        if (!checkpoint.ok()) {
+            done(Error{checkpoint.error().code, checkpoint.error().message, "resume_from"});
+            return;
+        }
+        run.resumeCheckpoint = std::move(*checkpoint);
+    }
+    const auto number = (*index)->takeNumber();
+    if (!number.ok()) {
+        done(number.error());
+        return;
+    }
+    run.id = RunId::make();
+    run.number = *number;
+    run.name = run.spec.name.empty() ? run.spec.experiment + "-" + std::to_string(run.number) : run.spec.name;
+    auto lock = makeRunFolder(m_workspace.layout, run);
+    if (!lock.ok()) {
+        done(lock.error());
+        return;
+    }
+    RunFollower& follower = addFollower(run.id, std::move(*lock));
+    if (const auto taken = (*index)->followJournal(run.id); !taken.ok()) {
+        // The run exists by its files. It is told to the index again when it ends or the workspace is opened.
+        m_sink.troubled(taken.error().code, taken.error().message);
+    }
+    noteChange(run.id, RunPart::Added | RunPart::State);
+    const Submitted submitted{run.id, run.number, run.name};
+    follower.launch(std::move(run), [submitted, done = std::move(done)](const Status& launched) {
+        if (launched.ok()) {
+            done(submitted);
+            return;
+        }
+        done(Error{launched.error().code,
+                   "Run " + std::to_string(submitted.number) + " could not be started: " + launched.error().message});
+    });
+}
+
+void RunWorker::cancel(const RunId& run, std::function<void(Status)> done) {
+    if (const auto found = m_followers.find(run); found != m_followers.end()) {
+        found->second->cancel(std::move(done));
+        return;
+    }
+    const auto row = m_reader->run(run);
+    if (!row.ok()) {
+        done(row.error());
+        return;
+    }
+    if (spec::isFinal(row->state)) {
+        done(Error{"run.ended", "Run " + std::to_string(row->number) + " has ended already."});
+        return;
+    }
+    auto lock = base::FileLock::tryExclusive(m_workspace.layout.lock(run), "pid " + std::to_string(::getpid()));
+    if (lock.ok()) {
+        RunFollower& follower = addFollower(run, std::move(*lock));
+        follower.adopt();
+        follower.cancel(std::move(done));
+        return;
+    }
+    cancelElsewhere(run, base::Deadline::inMillis(5000), std::move(done));
+}
+
+void RunWorker::cancelElsewhere(const RunId& run, base::Deadline deadline, std::function<void(Status)> done) {
+    targets::NodeRef node;
+    node.run = run;
+    if (const auto row = m_reader->run(run); row.ok()) {
+        node.attempt = std::max(1, row->attempts);
+    }
+    // Whoever follows it may be just about to make the run's folder on the target.
+    m_commands[run] = m_target.sendCommand(
+        node, wire::control::kCancel, deadline, [this, run, deadline, done = std::move(done)](const Status& sent) {
+            if (!sent.ok() && sent.error().code == "target.unreachable" && !deadline.passed()) {
+                QTimer::singleShot(100, this, [this, run, deadline, done] { cancelElsewhere(run, deadline, done); });
+                return;
+            }
+            const auto answer = done;
+            const Status result = sent;
+            m_commands.erase(run);
+            answer(result);
+        });
+}
+
+void RunWorker::edit(const RunId& run, std::vector<JournalEntry> entries, std::function<void(Status)> done) {
+    const Result<store::Writer*> index = writer();
+    if (!index.ok()) {
+        done(index.error());
+        return;
+    }
+    std::error_code error;
+    if (!std::filesystem::exists(m_workspace.layout.journal(run), error)) {
+        done(Error{"run.unknown", "The run is not there any more."});
+        return;
+    }
+    Status status = appendJournal(m_workspace.layout, run, entries);
+    if (status.ok()) {
+        if (const auto taken = (*index)->followJournal(run); !taken.ok()) {
+            status = taken.error();
+        }
+    }
+    noteChange(run, RunPart::Meta);
+    flushChanges();
+    done(std::move(status));
+}
+
+void RunWorker::remove(const RunId& run, std::function<void(Result<std::int64_t>)> done) {
+    if (!m_writer) {
+        done(writer().error());
+        return;
+    }
+    removeLocked(run, base::Deadline::inMillis(2000), std::move(done));
+}
+
+void RunWorker::removeLocked(const RunId& run, base::Deadline deadline, std::function<void(Result<std::int64_t>)> done) {
+    const auto row = m_reader->run(run);
+    if (!row.ok()) {
+        done(row.error());
+        return;
+    }
+    if (!spec::isFinal(row->state)) {
+        done(Error{"run.running",
+                   "Run " + std::to_string(row->number) + " has not ended. Cancel it first, then it can be deleted."});
+        return;
+    }
+    auto lock = base::FileLock::tryExclusive(m_workspace.layout.lock(run), "pid " + std::to_string(::getpid()));
+    if (!lock.ok() && lock.error().code == "lock.held" && !deadline.passed()) {
+        QTimer::singleShot(50, this, [this, run, deadline, done = std::move(done)] { removeLocked(run, deadline, done); });
+        return;
+    }
+    if (!lock.ok() && lock.error().code != "file.missing") {
+        done(lock.error());
+        return;
+    }
+    const base::Path trash = m_workspace.layout.trash() / run.str();
+    if (const Status made = base::makeDirs(m_workspace.layout.trash()); !made.ok()) {
+        done(made.error());
+        return;
+    }
+    if (::rename(m_workspace.layout.run(run).c_str(), trash.c_str()) != 0 && errno != ENOENT) {
+        done(base::errnoError(errno, "remove", m_workspace.layout.run(run)));
+        return;
+    }
+    m_followers.erase(run);
+    if (const Status forgotten = m_writer->deleteRun(run); !forgotten.ok()) {
+        done(forgotten.error());
+        return;
+    }
+    m_seen.erase(run);
+    noteChange(run, RunPart::Removed);
+    flushChanges();
+    m_retiring[run] = m_target.removeRun(run, operationDeadline(), [this, run](const Status&) { m_retiring.erase(run); });
+    const auto freed = std::make_shared<std::int64_t>(0);
+    m_commands[run] = std::make_unique<targets::ThreadOperation<void>>(
+        [trash, freed](const targets::KeepGoing&) -> Status {
+            *freed = diskUse(trash);
+            return base::removeTree(trash);
+        },
+        std::function<void(std::int64_t)>{}, [this, run, freed, done = std::move(done)](const Status& removed) {
+            const auto answer = done;
+            const Result<std::int64_t> result = removed.ok() ? Result<std::int64_t>(*freed) : removed.error();
+            m_commands.erase(run);
+            answer(result);
+        });
+}
+
+// ---------------------------------------------------------------------------------------------------- changes
+
+void RunWorker::noteChange(const RunId& run, RunParts parts) {
+    m_changes[run] |= parts;
+    const std::int64_t since = (base::monotonicNanos() - m_lastFlush) / 1'000'000;
+    if (since >= kFlushMillis) {
+        flushChanges();
+    } else if (!m_flush.isActive()) {
+        m_flush.start(static_cast<int>(kFlushMillis - since));
+    }
+}
+
+void RunWorker::flushChanges() {
+    m_flush.stop();
+    m_lastFlush = base::monotonicNanos();
+    if (m_changes.empty()) {
+        return;
+    }
+    QList<RunChange> changes;
+    for (const auto& [run, parts] : std::exchange(m_changes, {})) {
+        changes.append({run, parts});
+    }
+    m_sink.changed(std::move(changes));
+}
+
+void RunWorker::watchOthers() {
+    if (!m_reader) {
+        return;
+    }
+    const auto version = m_reader->dataVersion();
+    const std::int64_t now = base::monotonicNanos();
+    const std::uint64_t own = m_writer ? m_writer->changeCount() : 0;
+    if (version.ok() && *version != m_dataVersion) {
+        const bool onlyOthers = own == m_ownChanges;
+        if (onlyOthers || now - m_lastCompare > kSecond) {
+            m_dataVersion = *version;
+            m_ownChanges = own;
+            compareWithOthers(true);
+            m_unfollowed = true;
+        }
+    }
+    if (m_unfollowed && m_writer && m_options.followRuns && now - m_lastSweep > kSecond) {
+        sweep();
+    }
+}
+
+void RunWorker::compareWithOthers(bool tell) {
+    m_lastCompare = base::monotonicNanos();
+    store::RunQuery query;
+    query.archived = store::Archived::Include;
+    query.limit = kRemembered;
+    query.withMetrics = false;
+    const auto page = m_reader->listRuns(query);
+    if (page.ok()) {
+        std::map<RunId, Seen> now;
+        for (const store::RunRow& row : page->rows) {
+            const Seen seen{metaOf(row), restOf(row), row.state};
+            now[row.id] = seen;
+            if (!tell) {
+                continue;
+            }
+            const auto before = m_seen.find(row.id);
+            const bool ours = m_followers.contains(row.id);
+            if (before == m_seen.end()) {
+                if (!ours && page->rows.size() < kRemembered) {
+                    noteChange(row.id, RunPart::Added | anyPart());
+                }
+                continue;
+            }
+            if (before->second.meta != seen.meta) {
+                noteChange(row.id, RunPart::Meta);
+            }
+            if (!ours && (before->second.rest != seen.rest || !spec::isFinal(seen.state))) {
+                noteChange(row.id, anyPart());
+            }
+            if (!ours && !spec::isFinal(before->second.state) && spec::isFinal(seen.state)) {
+                flushChanges();
+                m_sink.ended(row.id, row.state, row.stateReason);
+            }
+        }
+        for (const auto& [run, seen] : m_seen) {
+            if (tell && !now.contains(run) && !m_reader->run(run).ok()) {
+                noteChange(run, RunPart::Removed);
+            }
+        }
+        m_seen = std::move(now);
+    }
+    if (const auto models = m_reader->models(); models.ok()) {
+        std::size_t hash = models->size();
+        for (const store::ModelRow& model : *models) {
+            mix(hash, model.name);
+            mixNumber(hash, model.versions);
+            mixNumber(hash, model.latest.version);
+            mix(hash, base::dumpJson(model.latest.card));
+        }
+        if (std::exchange(m_seenModels, hash) != hash && tell) {
+            m_sink.modelsChanged();
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------- settling
+
+void RunWorker::settle(int millis, std::function<void()> done) {
+    m_settling.push_back({base::Deadline::inMillis(millis), std::move(done)});
+    m_settleTimer.start();
+    checkSettled();
+}
+
+void RunWorker::checkSettled() {
+    const bool all = std::all_of(m_followers.begin(), m_followers.end(),
+                                 [](const auto& one) { return one.second->isSettled(); });
+    std::vector<Settling> waiting;
+    for (Settling& one : std::exchange(m_settling, {})) {
+        if (all || one.deadline.passed()) {
+            one.done();
+        } else {
+            waiting.push_back(std::move(one));
+        }
+    }
+    m_settling.insert(m_settling.end(), std::make_move_iterator(waiting.begin()), std::make_move_iterator(waiting.end()));
+    if (m_settling.empty()) {
+        m_settleTimer.stop();
+    }
+}
+
+}  // namespace trainyard::runs

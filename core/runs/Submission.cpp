@@ -1,0 +1,206 @@
+#include "core/runs/Submission.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+#include <thread>
+
+#include "core/base/Clock.h"
+#include "core/runs/Journal.h"
+#include "core/wire/RunStream.h"
+
+namespace trainyard::runs {
+
+using base::Error;
+using base::Json;
+using base::Path;
+using base::Result;
+using base::Status;
+
+namespace {
+
+constexpr const char* kNewPrefix = "new-";
+constexpr std::int64_t kAbandonedMicros = 60'000'000;  // A folder without a lock that is younger is left alone.
+
+/// Files and folders that the spec names must be there, or the run would only fail later with the same words.
+Status checkInputs(const Json& document) {
+    for (const spec::Field& field : spec::runSpecFields()) {
+        const bool file = field.type == spec::FieldType::File;
+        if ((!file && field.type != spec::FieldType::Folder) || !spec::applies(field, document)) {
+            continue;
+        }
+        const Json* value = spec::valueAt(document, field.path);
+        if (value == nullptr || !value->is_string()) {
+            continue;
+        }
+        const Path path = value->get<std::string>();
+        if (path.empty()) {
+            continue;
+        }
+        struct stat info {};
+        if (::stat(path.c_str(), &info) != 0) {
+            return Error{errno == EACCES ? "spec.file_denied" : "spec.file_missing",
+                         path.string() + (errno == EACCES ? " may not be read by you." : " is not there."), field.path};
+        }
+        if (file ? !S_ISREG(info.st_mode) : !S_ISDIR(info.st_mode)) {
+            return Error{"spec.file_kind", path.string() + (file ? " is not a file." : " is not a folder."), field.path};
+        }
+        if (::access(path.c_str(), R_OK) != 0) {
+            return Error{"spec.file_denied", path.string() + " may not be read by you.", field.path};
+        }
+    }
+    return {};
+}
+
+Status syncFolder(const Path& folder) {
+    const base::UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd.valid() || ::fsync(fd.get()) != 0) {
+        return base::errnoError(errno, "sync", folder);
+    }
+    return {};
+}
+
+std::int64_t threadsPerRank(const spec::RunSpec& spec) {
+    if (spec.train.threads > 0) {
+        return spec.train.threads;
+    }
+    return std::max<std::int64_t>(1, usableCores() / std::max<std::int64_t>(1, spec.distribution.processes));
+}
+
+}  // namespace
+
+int usableCores() {
+    return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+Result<spec::RunSpec> checkForLaunch(const Json& document) {
+    if (const std::vector<Error> errors = spec::validateRunSpec(document); !errors.empty()) {
+        return errors.front();
+    }
+    Result<spec::RunSpec> spec = spec::runSpecFromJson(document);
+    if (!spec.ok()) {
+        return spec.error();
+    }
+    if (spec->target != "local") {
+        return Error{"spec.target", "There is no target named \"" + spec->target + "\"; only \"local\" is known.", "target"};
+    }
+    if (spec->distribution.nodes != 1) {
+        return Error{"spec.range", "This machine is one node; more nodes need a target that has them.",
+                     "distribution.nodes"};
+    }
+    TRAINYARD_TRY(checkInputs(spec::toJson(*spec)));
+    return spec;
+}
+
+Result<Path> checkpointOf(const wire::WorkspaceLayout& layout, const base::RunId& run) {
+    const Path path = layout.outputs(run) / "checkpoints" / "last.ckpt";
+    std::error_code error;
+    if (!std::filesystem::is_regular_file(path, error)) {
+        return Error{"run.no_checkpoint", "The run has no checkpoint to go on from; start it anew instead.", "run"};
+    }
+    return path;
+}
+
+Result<base::FileLock> makeRunFolder(const wire::WorkspaceLayout& layout, const NewRun& run) {
+    const Path temp = layout.trash() / (kNewPrefix + run.id.str());
+    TRAINYARD_TRY(base::makeDirs(layout.runs()));
+    TRAINYARD_TRY(base::makeDirs(temp));
+    const auto undo = [&](Error error) {
+        const Status removed = base::removeTree(temp);
+        return removed.ok() ? error : removed.error();
+    };
+    // The lock comes first and moves along with the folder, so that from the moment the run is seen it is followed.
+    Result<base::FileLock> lock =
+        base::FileLock::tryExclusive(temp / layout.lock(run.id).filename(), "pid " + std::to_string(::getpid()));
+    if (!lock.ok()) {
+        return undo(lock.error());
+    }
+    const Json submit{{"number", run.number}, {"experiment", run.spec.experiment}, {"name", run.name}};
+    Status status = base::writeFileAtomically(temp / layout.spec(run.id).filename(), base::dumpJsonPretty(run.document));
+    if (status.ok()) {
+        status = appendJournal(temp / layout.journal(run.id).filename(), temp / layout.journalLock(run.id).filename(),
+                               {{wire::kind::kSubmit, submit}, stateEntry(spec::RunState::Preparing, "")},
+                               base::Deadline::inMillis(3000));
+    }
+    if (status.ok()) {
+        status = syncFolder(temp);
+    }
+    if (status.ok() && ::rename(temp.c_str(), layout.run(run.id).c_str()) != 0) {
+        status = base::errnoError(errno, "rename", layout.run(run.id));
+    }
+    if (status.ok()) {
+        status = syncFolder(layout.runs());
+    }
+    if (!status.ok()) {
+        return undo(status.error());
+    }
+    return lock;
+}
+
+std::vector<std::pair<std::string, std::string>> targetFiles(const NewRun& run, const targets::Programs& programs,
+                                                             const std::string& workFolder) {
+    const wire::WorkLayout work{workFolder};
+    const spec::RunSpec& spec = run.spec;
+    const bool train = spec.taskKind == spec::TaskKind::Train;
+    const wire::NodeLayout node{work.attemptNode(run.id, 1, 0)};
+    const std::string specFile = (node.root / "spec.json").string();
+
+    wire::Plan plan;
+    plan.run = run.id;
+    plan.processes = static_cast<int>(spec.distribution.processes);
+    plan.experiment = spec.experiment;
+    plan.runName = run.name;
+    plan.variables = spec.variables;
+    plan.outputsFolder = work.outputs(run.id).string();
+    plan.slotsFolder = work.slots().string();
+    plan.priority = spec.priority;
+    plan.maxSeconds = spec.limits.maxSeconds;
+    plan.graceSeconds = spec.limits.graceSeconds;
+    plan.diskReserveBytes = spec.limits.diskReserveMiB << 20;
+    plan.engine = train;
+    plan.cores = plan.processes;
+    if (train) {
+        plan.command = {programs.engine, "train", "--spec", specFile};
+        plan.cores = static_cast<int>(threadsPerRank(spec)) * plan.processes;
+        plan.gpus = spec.train.device == "cuda" ? plan.processes : 0;
+    } else {
+        plan.command = spec.command.command;
+        plan.workingFolder = spec.command.workingFolder;
+    }
+
+    Json document = run.document;
+    Json resolved{{"run", run.id.str()}, {"number", run.number}, {"name", run.name}};
+    if (train) {
+        resolved["threads"] = threadsPerRank(spec);
+        resolved["resume_checkpoint"] = run.resumeCheckpoint.string();
+    }
+    document["resolved"] = std::move(resolved);
+    return {{"spec.json", base::dumpJsonPretty(document)},
+            {node.plan().filename().string(), base::dumpJsonPretty(wire::toJson(plan))}};
+}
+
+void sweepTrash(const wire::WorkspaceLayout& layout) {
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(layout.trash(), error)) {
+        const std::string name = entry.path().filename().string();
+        if (name.starts_with(kNewPrefix)) {
+            struct stat info {};
+            const bool young = ::stat(entry.path().c_str(), &info) == 0 &&
+                               base::wallMicros() - std::int64_t{info.st_mtim.tv_sec} * 1'000'000 < kAbandonedMicros;
+            const auto lock = base::FileLock::tryExclusive(entry.path() / layout.lock(base::RunId{}).filename());
+            if (young || !lock.ok()) {
+                continue;
+            }
+        } else if (!base::isUuid7(name)) {
+            continue;
+        }
+        // What cannot be removed now is tried again when the workspace is opened the next time.
+        [[maybe_unused]] const Status removed = base::removeTree(entry.path());
+    }
+}
+
+}  // namespace trainyard::runs
