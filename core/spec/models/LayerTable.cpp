@@ -199,6 +199,10 @@ std::vector<ModelFamily> makeFamilies() {
     return families;
 }
 
+bool hasOption(const ModelFamily& family, const std::string& key) {
+    return std::ranges::find(family.options, key, &Field::path) != family.options.end();
+}
+
 Error inputError(std::string message) { return {"model.input", std::move(message), "input_shape"}; }
 
 Result<LayerTable> buildCnn(const Json& options, const std::vector<std::int64_t>& inputShape, std::int64_t classes) {
@@ -305,7 +309,12 @@ base::Result<LayerTable> buildLayerTable(const std::string& family, const Json& 
     Json filled = defaultsOf(found->options);
     if (options.is_object()) {
         for (const auto& [key, value] : options.items()) {
-            filled[key] = value;
+            // A form that has switched families keeps what was typed for the other one.
+            if (hasOption(*found, key) || std::ranges::none_of(families, [&](const ModelFamily& other) {
+                    return hasOption(other, key);
+                })) {
+                filled[key] = value;
+            }
         }
     }
     const auto errors = checkDocument(found->options, filled);

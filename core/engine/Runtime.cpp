@@ -1,0 +1,115 @@
+#include "core/engine/Runtime.h"
+
+#include <ATen/Parallel.h>
+#include <dlfcn.h>
+#include <malloc.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <torch/cuda.h>
+
+#include <algorithm>
+#include <atomic>
+#include <charconv>
+#include <csignal>
+
+#include "core/base/Files.h"
+#include "core/base/Text.h"
+
+namespace trainyard::engine {
+
+namespace {
+
+std::atomic<bool> g_stop{false};
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+/// Whole cores that a cgroup v2 quota allows, or 0 without one.
+std::int64_t quotaCores() {
+    auto text = base::readFile("/sys/fs/cgroup/cpu.max", 256);
+    if (!text) {
+        return 0;
+    }
+    const auto parts = base::split(base::trim(*text), ' ');
+    std::int64_t quota = 0;
+    std::int64_t period = 0;
+    if (parts.size() != 2 || std::from_chars(parts[0].data(), parts[0].data() + parts[0].size(), quota).ec != std::errc() ||
+        std::from_chars(parts[1].data(), parts[1].data() + parts[1].size(), period).ec != std::errc() || period <= 0) {
+        return 0;
+    }
+    return std::max<std::int64_t>(1, (quota + period / 2) / period);
+}
+
+}  // namespace
+
+void tuneAllocator() {
+    mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    mallopt(M_TOP_PAD, 64 << 20);
+}
+
+std::int64_t usableCores() {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    std::int64_t cores = 1;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) {
+        cores = std::max(1, CPU_COUNT(&set));
+    }
+    const std::int64_t quota = quotaCores();
+    return quota > 0 ? std::min(cores, quota) : cores;
+}
+
+ThreadPlan planThreads(std::int64_t asked, int localWorld) {
+    const std::int64_t cores = usableCores();
+    ThreadPlan plan;
+    plan.oversubscribed = localWorld > cores;
+    plan.threads = plan.oversubscribed ? 1 : asked > 0 ? asked : std::max<std::int64_t>(1, cores / localWorld);
+    return plan;
+}
+
+void setThreads(std::int64_t threads) {
+    const int count = static_cast<int>(threads);
+    at::set_num_threads(count);
+    // OpenBLAS keeps threads of its own, one a core unless told.
+    using SetThreads = void (*)(int);
+    if (auto* set = reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads")); set != nullptr) {
+        set(count);
+    }
+}
+
+Result<c10::Device> chooseDevice(const std::string& asked, int localRank) {
+    return guarded("looking for a GPU", [&]() -> Result<c10::Device> {
+        if (asked == "cpu") {
+            return c10::Device(c10::kCPU);
+        }
+        const std::int64_t count = torch::cuda::is_available() ? static_cast<std::int64_t>(torch::cuda::device_count()) : 0;
+        if (asked == "auto" && count == 0) {
+            return c10::Device(c10::kCPU);
+        }
+        if (localRank >= count) {
+            return Error{"engine.device",
+                         count == 0 ? std::string("The device \"cuda\" is asked for, but this engine finds no NVIDIA GPU.")
+                                    : "Rank " + std::to_string(localRank) + " of this machine needs a GPU of its own, but "
+                                          "there are only " + std::to_string(count) + ".",
+                         "task.device"};
+        }
+        return c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(localRank));
+    });
+}
+
+std::int64_t peakResidentBytes() {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return std::int64_t{usage.ru_maxrss} * 1024;
+}
+
+void watchStopSignals() {
+    struct sigaction action {};
+    action.sa_handler = [](int) { g_stop.store(true); };
+    sigemptyset(&action.sa_mask);
+    action.sa_flags = SA_RESTART;
+    sigaction(SIGTERM, &action, nullptr);
+    sigaction(SIGINT, &action, nullptr);
+}
+
+bool stopRequested() { return g_stop.load(); }
+
+}  // namespace trainyard::engine

@@ -1,0 +1,74 @@
+#include "core/engine/distributed/GradientReducer.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "core/engine/distributed/C10d.h"
+
+namespace trainyard::engine {
+
+double GradientReducer::shardWeight(std::int64_t localCount, std::int64_t globalCount, int world) {
+    return static_cast<double>(localCount) * world / static_cast<double>(globalCount);
+}
+
+#if TRAINYARD_HAVE_GLOO
+
+struct GradientReducer::Impl {
+    std::shared_ptr<c10d::Reducer> reducer;
+};
+
+GradientReducer::GradientReducer(ProcessGroup& group, const std::vector<at::Tensor>& parameters,
+                                 const std::vector<std::string>& names)
+    : m_impl(std::make_unique<Impl>()) {
+    if (group.world() == 1) {
+        return;
+    }
+    const auto processGroup = group.impl().group;
+    std::unordered_map<std::size_t, std::string> named;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        named[i] = names[i];
+    }
+    c10d::verify_params_across_processes(processGroup, parameters, c10::nullopt);
+    const std::vector<bool> sparse(parameters.size(), false);
+    auto [buckets, limits] = c10d::compute_bucket_assignment_by_size(
+        parameters, {std::size_t{c10d::kDefaultFirstBucketBytes}, std::size_t{c10d::kDefaultBucketBytesCap}}, sparse);
+    // The last layers' gradients are ready first.
+    std::reverse(buckets.begin(), buckets.end());
+    std::reverse(limits.begin(), limits.end());
+    m_impl->reducer = std::make_shared<c10d::Reducer>(
+        parameters, std::move(buckets), std::move(limits), processGroup, sparse, c10d::kDefaultBucketBytesCap,
+        /*find_unused_parameters=*/false, /*gradient_as_bucket_view=*/true, std::move(named),
+        c10d::kDefaultFirstBucketBytes);
+}
+
+GradientReducer::~GradientReducer() = default;
+
+void GradientReducer::beforeForward() {
+    if (m_impl->reducer == nullptr) {
+        return;
+    }
+    if (m_impl->reducer->should_rebuild_buckets()) {
+        m_impl->reducer->rebuild_buckets();
+    }
+    m_impl->reducer->prepare_for_forward();
+}
+
+void GradientReducer::beforeBackward() {
+    if (m_impl->reducer != nullptr) {
+        m_impl->reducer->prepare_for_backward({});
+    }
+}
+
+#else
+
+struct GradientReducer::Impl {};
+GradientReducer::GradientReducer(ProcessGroup&, const std::vector<at::Tensor>&, const std::vector<std::string>&) {}
+GradientReducer::~GradientReducer() = default;
+void GradientReducer::beforeForward() {}
+void GradientReducer::beforeBackward() {}
+
+#endif
+
+}  // namespace trainyard::engine

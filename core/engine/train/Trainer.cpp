@@ -1,0 +1,496 @@
+#include "core/engine/train/Trainer.h"
+
+#include <ATen/Parallel.h>
+#include <torch/version.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+
+#include "core/base/Clock.h"
+#include "core/base/Text.h"
+#include "core/engine/Runtime.h"
+#include "core/engine/model/ModelCard.h"
+#include "core/engine/model/SafeTensors.h"
+#include "core/engine/model/TorchScript.h"
+#include "core/engine/train/Session.h"
+#include "core/wire/Layout.h"
+
+namespace trainyard::engine {
+
+namespace {
+
+using base::Json;
+using base::Path;
+
+constexpr std::int64_t kSampleImages = 32;
+/// Ranks agree on stopping and on checkpoints asked for at least every so many steps.
+constexpr std::int64_t kAgreeEverySteps = 10;
+
+double seconds(std::int64_t nanos) { return static_cast<double>(nanos) * 1e-9; }
+
+std::string percent(double fraction) {
+    char text[16];
+    std::snprintf(text, sizeof text, "%.2f %%", fraction * 100);
+    return text;
+}
+
+std::string backendOf(const spec::RunSpec& spec, at::Device device) {
+    if (spec.distribution.backend != "auto") {
+        return spec.distribution.backend;
+    }
+    const auto backends = distributedBackends();
+    const bool nccl = device.is_cuda() && std::ranges::find(backends, "nccl") != backends.end();
+    return nccl ? "nccl" : "gloo";
+}
+
+/// The loop of one rank.
+class TrainingLoop {
+public:
+    TrainingLoop(const TrainRequest& request, const RankContext& context, Reporter& reporter, ProcessGroup& group,
+                 Session& session)
+        : m_request(request), m_context(context), m_reporter(reporter), m_group(group), m_session(session),
+          m_task(request.spec.train) {}
+
+    Result<TrainSummary> run();
+
+private:
+    enum class Next { GoOn, Stop };
+
+    Result<Next> runEpoch();
+    Result<Next> agree(bool report, const Session::StepResult& last);
+    void report(const Session::StepResult& last);
+    Status validateAndKeep();
+    Status save(const std::vector<Path>& files);
+    Status writeOutputs();
+    [[nodiscard]] Error notFinite(double learningRate) const;
+    [[nodiscard]] Reporter::Position position() const;
+    [[nodiscard]] std::int64_t etaNanos() const;
+    [[nodiscard]] Path outputs(const char* name) const { return m_context.outputs / name; }
+    [[nodiscard]] Path lastCheckpoint() const { return outputs("checkpoints/last.ckpt"); }
+
+    const TrainRequest& m_request;
+    const RankContext& m_context;
+    Reporter& m_reporter;
+    ProcessGroup& m_group;
+    Session& m_session;
+    const spec::TrainTask& m_task;
+    TrainingState m_state;
+    Scores m_lastValidation;
+    double m_rate = 0;  ///< Steps a second, smoothed.
+    double m_validationSeconds = 0;
+    std::int64_t m_windowStart = 0;
+    std::int64_t m_windowSteps = 0;
+    double m_windowLocalSamples = 0;
+};
+
+Reporter::Position TrainingLoop::position() const {
+    // Before the first step of an epoch the one before has just ended, except at the very start.
+    const bool between = m_state.stepInEpoch == 0 && m_state.epoch > 0;
+    return {between ? m_state.epoch : m_state.epoch + 1, m_task.epochs, m_state.step, m_session.totalSteps()};
+}
+
+std::int64_t TrainingLoop::etaNanos() const {
+    if (m_rate <= 0) {
+        return 0;
+    }
+    const double training = static_cast<double>(m_session.totalSteps() - m_state.step) / m_rate;
+    const double validation = static_cast<double>(m_task.epochs - m_state.epoch) * m_validationSeconds;
+    return static_cast<std::int64_t>((training + validation) * 1e9);
+}
+
+Error TrainingLoop::notFinite(double learningRate) const {
+    return {"train.nan",
+            "The loss is no finite number any more at step " + std::to_string(m_state.step) + " (epoch " +
+                std::to_string(m_state.epoch + 1) + "). The learning rate was " + base::formatSignificant(learningRate) +
+                ": take a lower one (a tenth is a good try), a longer rise or batch normalisation, and look for damaged "
+                "samples.",
+            "task.optimizer.learning_rate"};
+}
+
+Result<TrainSummary> TrainingLoop::run() {
+    const std::int64_t begin = base::monotonicNanos();
+    if (!m_request.resumeCheckpoint.empty()) {
+        auto state = m_session.resume(m_request.resumeCheckpoint);
+        if (!state) {
+            return state.error();
+        }
+        m_state = std::move(*state);
+        if (!m_state.history.empty() && m_state.history.back().is_object()) {
+            const Json& last = m_state.history.back();
+            m_lastValidation = {last.value("val/loss", 0.0), last.value("val/accuracy", 0.0), 1.0};
+        }
+        m_reporter.say("going on from step " + std::to_string(m_state.step) + " of epoch " +
+                       std::to_string(m_state.epoch + 1));
+    }
+    TrainSummary summary;
+    while (m_state.epoch < m_task.epochs && !summary.stopped) {
+        auto next = guarded("training", [&] { return runEpoch(); });
+        if (!next) {
+            return next.error();
+        }
+        summary.stopped = *next == Next::Stop;
+    }
+    if (!summary.stopped) {
+        m_reporter.progress("save", position());
+        TRAINYARD_TRY(save({lastCheckpoint()}));
+        if (m_context.leads()) {
+            TRAINYARD_TRY(writeOutputs());
+        }
+    }
+    TRAINYARD_TRY(m_group.barrier());
+    summary.steps = m_state.step;
+    summary.seconds = seconds(base::monotonicNanos() - begin);
+    summary.valLoss = m_lastValidation.loss();
+    summary.valAccuracy = m_lastValidation.accuracy();
+    summary.bestAccuracy = m_state.bestAccuracy;
+    return summary;
+}
+
+Result<TrainingLoop::Next> TrainingLoop::runEpoch() {
+    m_session.startEpoch(m_state.epoch);
+    m_windowStart = base::monotonicNanos();
+    m_windowSteps = 0;
+    m_windowLocalSamples = 0;
+    m_reporter.progress("train", position(), m_rate, etaNanos());
+    const std::int64_t agreeEvery = m_group.world() == 1 ? 1 : std::min(kAgreeEverySteps, m_task.logEverySteps);
+    while (m_state.stepInEpoch < m_session.stepsPerEpoch()) {
+        const Session::StepResult last = m_session.step(m_state);
+        ++m_windowSteps;
+        m_windowLocalSamples += static_cast<double>(last.localCount);
+        if (!last.finite) {
+            return notFinite(last.learningRate);
+        }
+        const bool epochEnds = m_state.stepInEpoch == m_session.stepsPerEpoch();
+        const bool reportNow = m_state.step == 1 || m_state.step % m_task.logEverySteps == 0 || epochEnds;
+        if (!reportNow && m_state.step % agreeEvery != 0) {
+            continue;
+        }
+        auto next = agree(reportNow, last);
+        if (!next || *next == Next::Stop) {
+            return next;
+        }
+    }
+    TRAINYARD_TRY(validateAndKeep());
+    return Next::GoOn;
+}
+
+Result<TrainingLoop::Next> TrainingLoop::agree(bool reportNow, const Session::StepResult& last) {
+    std::error_code unreadable;
+    const bool asked = m_context.leads() && !m_context.control.empty() &&
+                       std::filesystem::exists(m_context.control / wire::control::kCheckpoint, unreadable);
+    std::vector<double> sums{stopRequested() ? 1.0 : 0.0, asked ? 1.0 : 0.0};
+    if (reportNow) {
+        const Scores own = m_session.meter().take();
+        sums.insert(sums.end(), {own.lossSum, own.correct, own.count});
+    }
+    TRAINYARD_TRY(m_group.sum(sums));
+    if (reportNow) {
+        const Scores joint{sums[2], sums[3], sums[4]};
+        if (!std::isfinite(joint.lossSum)) {
+            return notFinite(last.learningRate);
+        }
+        m_state.window.add(joint);
+        m_state.epochScores.add(joint);
+        report(last);
+        m_state.window = {};
+    }
+    const bool stop = sums[0] > 0;
+    if (stop || sums[1] > 0) {
+        if (!reportNow) {
+            // What the meter holds belongs to the next point; a resumed run must report the same.
+            const Scores own = m_session.meter().take();
+            std::vector<double> rest{own.lossSum, own.correct, own.count};
+            TRAINYARD_TRY(m_group.sum(rest));
+            const Scores joint{rest[0], rest[1], rest[2]};
+            m_state.window.add(joint);
+            m_state.epochScores.add(joint);
+        }
+        TRAINYARD_TRY(save({lastCheckpoint()}));
+        if (asked) {
+            std::error_code ignored;
+            std::filesystem::remove(m_context.control / wire::control::kCheckpoint, ignored);
+        }
+        m_reporter.say("checkpoint written at step " + std::to_string(m_state.step));
+    }
+    return stop ? Next::Stop : Next::GoOn;
+}
+
+void TrainingLoop::report(const Session::StepResult& last) {
+    const std::int64_t now = base::monotonicNanos();
+    const double elapsed = std::max(1e-9, seconds(now - m_windowStart));
+    const double rate = static_cast<double>(m_windowSteps) / elapsed;
+    m_rate = m_rate == 0 || m_state.step <= m_task.logEverySteps ? rate : 0.8 * m_rate + 0.2 * rate;
+    std::vector<std::pair<std::string, double>> values;
+    if (m_context.leads()) {
+        values = {{"train/loss", m_state.window.loss()},
+                  {"train/accuracy", m_state.window.accuracy()},
+                  {"train/learning_rate", last.learningRate}};
+    }
+    values.emplace_back("train/samples_per_second", m_windowLocalSamples / elapsed);
+    m_reporter.metrics(m_state.step, values);
+    m_reporter.progress("train", position(), m_rate, etaNanos());
+    m_windowStart = now;
+    m_windowSteps = 0;
+    m_windowLocalSamples = 0;
+}
+
+Status TrainingLoop::validateAndKeep() {
+    const std::int64_t begin = base::monotonicNanos();
+    m_reporter.progress("validate", position(), m_rate, etaNanos());
+    // Each rank's batch statistics followed its own shards; rank 0's count.
+    TRAINYARD_TRY(m_group.broadcast(m_session.network().buffers()));
+    const Scores own = m_session.validate();
+    std::vector<double> sums{own.lossSum, own.correct, own.count};
+    TRAINYARD_TRY(m_group.sum(sums));
+    m_lastValidation = {sums[0], sums[1], sums[2]};
+    m_validationSeconds = seconds(base::monotonicNanos() - begin);
+
+    const double accuracy = m_lastValidation.accuracy();
+    m_state.history.push_back({{"epoch", m_state.epoch + 1},
+                               {"step", m_state.step},
+                               {"val/loss", m_lastValidation.loss()},
+                               {"val/accuracy", accuracy}});
+    if (m_context.leads()) {
+        m_reporter.metrics(m_state.step, {{"val/loss", m_lastValidation.loss()}, {"val/accuracy", accuracy}});
+    }
+    m_reporter.say("epoch " + std::to_string(m_state.epoch + 1) + "/" + std::to_string(m_task.epochs) + ": loss " +
+                   base::formatSignificant(m_state.epochScores.loss()) + ", accuracy " +
+                   percent(m_state.epochScores.accuracy()) + "; validation loss " +
+                   base::formatSignificant(m_lastValidation.loss()) + ", accuracy " + percent(accuracy));
+    ++m_state.epoch;
+    m_state.stepInEpoch = 0;
+    m_state.epochScores = {};
+
+    std::vector<Path> files;
+    const bool last = m_state.epoch == m_task.epochs;
+    if (!last && m_task.checkpointEveryEpochs > 0 && m_state.epoch % m_task.checkpointEveryEpochs == 0) {
+        files.push_back(lastCheckpoint());
+    }
+    if (accuracy > m_state.bestAccuracy) {
+        m_state.bestAccuracy = accuracy;
+        m_state.bestEpoch = m_state.epoch;
+        files.push_back(outputs("checkpoints/best.ckpt"));
+    }
+    if (!std::isfinite(m_lastValidation.loss())) {
+        m_reporter.warning("train.val_nan", "The validation loss is no finite number after epoch " +
+                                                std::to_string(m_state.epoch) + ".");
+    }
+    return files.empty() ? Status() : save(files);
+}
+
+Status TrainingLoop::save(const std::vector<Path>& files) { return m_session.checkpoint(files, m_state); }
+
+Status TrainingLoop::writeOutputs() {
+    const LoadedData& data = m_session.data();
+    Network& network = m_session.network();
+    network.train(false);
+    TRAINYARD_TRY(saveTorchScript(network, outputs("model.pt")));
+    TRAINYARD_TRY(writeSafeTensors({network.state(), {{"format", "pt"}}}, outputs("model.safetensors")));
+
+    BatchCutter cutter(data.validation, data.normalization, at::kCPU);
+    const Batch& batch = cutter.cutRange(0, std::min(kSampleImages, data.validation.count));
+    TRAINYARD_TRY(writeSafeTensors({{{"images", batch.images}, {"labels", batch.labels}}, {}}, outputs("samples.safetensors")));
+
+    ModelCard card;
+    card.family = network.table().family;
+    card.options = network.table().options;
+    card.inputShape = network.table().inputShape;
+    card.classes = data.classes;
+    card.classNames = m_task.dataset.classNames;
+    card.normalization = data.normalization;
+    card.dataset = m_task.dataset.name;
+    card.trainSamples = data.training.count;
+    card.valSamples = data.validation.count;
+    card.parameters = network.table().parameters();
+    card.multiplyAdds = network.table().multiplyAdds();
+    card.metrics = {{"last", m_state.history.empty() ? Json::object() : m_state.history.back()},
+                    {"best", Json::object()}};
+    for (const Json& entry : m_state.history) {
+        if (entry.value("epoch", std::int64_t{0}) == m_state.bestEpoch) {
+            card.metrics["best"] = entry;
+        }
+    }
+    card.epochs = m_state.epoch;
+    card.steps = m_state.step;
+    card.seed = m_task.seed;
+    card.runId = m_context.runId;
+    card.engineVersion = TRAINYARD_VERSION;
+    card.libtorchVersion = TORCH_VERSION;
+    return writeModelCard(card, outputs("model.json"));
+}
+
+void reportSetup(Reporter& reporter, const TrainRequest& request, const RankContext& context, Session& session,
+                 at::Device device, std::int64_t threads) {
+    const LoadedData& data = session.data();
+    const spec::LayerTable& table = session.network().table();
+    reporter.params({{"model", table.family},
+                     {"parameters", table.parameters()},
+                     {"multiply_adds", table.multiplyAdds()},
+                     {"device", device.str()},
+                     {"threads", threads},
+                     {"processes", context.world},
+                     {"batch_size", request.spec.train.batchSize},
+                     {"epochs", request.spec.train.epochs},
+                     {"steps", session.totalSteps()},
+                     {"optimizer", request.spec.train.optimizer.kind},
+                     {"learning_rate", request.spec.train.optimizer.learningRate},
+                     {"schedule", request.spec.train.schedule.kind},
+                     {"seed", request.spec.train.seed},
+                     {"train_samples", data.training.count},
+                     {"val_samples", data.validation.count},
+                     {"mean", data.normalization.mean},
+                     {"std", data.normalization.deviation},
+                     {"libtorch", TORCH_VERSION}});
+    reporter.say(table.family + " with " + base::formatCount(table.parameters()) + " parameters on " + device.str() +
+                 ", " + std::to_string(context.world) + (context.world == 1 ? " process, " : " processes, ") +
+                 std::to_string(threads) + (threads == 1 ? " thread" : " threads") + "; " +
+                 std::to_string(data.training.count) + " training and " + std::to_string(data.validation.count) +
+                 " validation samples, " + std::to_string(session.stepsPerEpoch()) + " steps an epoch");
+}
+
+}  // namespace
+
+Result<TrainRequest> trainRequestFromJson(base::Json document) {
+    TrainRequest request;
+    if (document.is_object() && document.contains("resolved")) {
+        base::ObjectReader resolved(document["resolved"], "resolved");
+        request.resumeCheckpoint = resolved.string("resume_checkpoint");
+        request.threads = resolved.integer("threads");
+        TRAINYARD_TRY(resolved.status(/*rejectUnknown=*/false));
+        document.erase("resolved");
+    }
+    auto spec = spec::runSpecFromJson(document);
+    if (!spec) {
+        return spec.error();
+    }
+    if (spec->taskKind != spec::TaskKind::Train) {
+        return Error{"spec.choice", "The engine trains; this run's task is a command.", "task.kind"};
+    }
+    request.spec = std::move(*spec);
+    return request;
+}
+
+Result<TrainSummary> train(const TrainRequest& request, const RankContext& context, Reporter& reporter) {
+    const spec::TrainTask& task = request.spec.train;
+    reporter.progress("prepare", {1, task.epochs, 0, 0});
+    if (context.outputs.empty()) {
+        return Error{"env.outputs", "TRAINYARD_OUTPUTS does not say where results go."};
+    }
+    TRAINYARD_TRY(base::makeDirs(context.outputs / "checkpoints"));
+    const ThreadPlan threads = planThreads(request.threads > 0 ? request.threads : task.threads, context.localWorld);
+    setThreads(threads.threads);
+    if (threads.oversubscribed && context.leads()) {
+        reporter.warning("train.cores", std::to_string(context.localWorld) + " processes share " +
+                                            std::to_string(usableCores()) +
+                                            " cores of this machine; each gets one thread, and it will be slow.");
+    }
+    const auto device = chooseDevice(task.device, context.localRank);
+    if (!device) {
+        return device.error();
+    }
+    auto data = loadData(task);
+    if (!data) {
+        return data.error();
+    }
+    if (data->training.count < context.world) {
+        return Error{"data.few", "There are fewer training samples (" + std::to_string(data->training.count) +
+                                     ") than processes (" + std::to_string(context.world) + ").",
+                     "distribution.processes"};
+    }
+    auto group = ProcessGroup::join(context, backendOf(request.spec, *device), *device);
+    if (!group) {
+        return group.error();
+    }
+    const auto blamePeers = [&](const Error& error) {
+        // A backward pass that fails for want of a peer shows as an error of libtorch's or of Gloo's.
+        const bool maybePeer = error.code == "engine.torch" || error.code == "engine.failed";
+        return context.world > 1 && maybePeer ? (*group)->explain(error) : error;
+    };
+    auto session = Session::make(request, std::move(*data), **group, *device);
+    if (!session) {
+        return blamePeers(session.error());
+    }
+    reportSetup(reporter, request, context, **session, *device, threads.threads);
+    TrainingLoop loop(request, context, reporter, **group, **session);
+    auto summary = loop.run();
+    if (!summary) {
+        return blamePeers(summary.error());
+    }
+    return summary;
+}
+
+Result<StepProbe> probeSteps(const TrainRequest& request, int steps) {
+    const spec::TrainTask& task = request.spec.train;
+    const int ranks = static_cast<int>(std::clamp<std::int64_t>(request.spec.distribution.processes, 1, 4096));
+    const ThreadPlan threads = planThreads(request.threads > 0 ? request.threads : task.threads, ranks);
+    setThreads(threads.threads);
+    const auto device = chooseDevice(task.device, 0);
+    if (!device) {
+        return device.error();
+    }
+    auto data = loadData(task);
+    if (!data) {
+        return data.error();
+    }
+    // One rank's share of the batch, as the largest rank has it.
+    TrainRequest share = request;
+    const std::int64_t world = ranks * std::max<std::int64_t>(1, request.spec.distribution.nodes);
+    share.spec.train.batchSize = std::max<std::int64_t>(1, (task.batchSize + world - 1) / world);
+    const std::int64_t samples = data->training.count;
+    const std::int64_t validation = data->validation.count;
+    RankContext alone;
+    auto group = ProcessGroup::join(alone, "gloo", *device);
+    if (!group) {
+        return group.error();
+    }
+    auto session = Session::make(share, std::move(*data), **group, *device);
+    if (!session) {
+        return session.error();
+    }
+    return guarded("trying three steps", [&]() -> Result<StepProbe> {
+        StepProbe probe;
+        probe.device = device->str();
+        probe.threads = threads.threads;
+        probe.parameters = (*session)->network().table().parameters();
+        probe.stepsPerEpoch = (samples + task.batchSize - 1) / task.batchSize;
+        probe.totalSteps = probe.stepsPerEpoch * task.epochs;
+        TrainingState state;
+        std::vector<double> times;
+        for (int i = 0; i < steps; ++i) {
+            if (state.stepInEpoch == (*session)->stepsPerEpoch()) {
+                state.stepInEpoch = 0;  // A very small set: its first batch again.
+            }
+            const std::int64_t begin = base::monotonicNanos();
+            const Session::StepResult result = (*session)->step(state);
+            (void) (*session)->meter().take();  // Waits for the device.
+            times.push_back(seconds(base::monotonicNanos() - begin));
+            if (!result.finite) {
+                return Error{"train.nan", "The loss is no finite number at step " + std::to_string(state.step) +
+                                              " already. Take a lower learning rate.",
+                             "task.optimizer.learning_rate"};
+            }
+        }
+        probe.firstStepSeconds = times.front();
+        if (times.size() > 1) {
+            times.erase(times.begin());
+        }
+        std::ranges::sort(times);
+        probe.stepSeconds = times[times.size() / 2];
+        const std::int64_t begin = base::monotonicNanos();
+        std::int64_t done = 0;
+        (void) (*session)->validate([&](std::int64_t samplesDone) {
+            done = samplesDone;
+            return false;
+        });
+        probe.validationSeconds = seconds(base::monotonicNanos() - begin) * static_cast<double>(validation) /
+                                  static_cast<double>(std::max<std::int64_t>(1, done)) / static_cast<double>(world);
+        const std::int64_t copies = task.optimizer.kind == "sgd" ? (task.optimizer.momentum != 0 ? 2 : 1) : 3;
+        constexpr std::int64_t kHeaderBytes = 16384;
+        probe.checkpointBytes = probe.parameters * copies * 4 + kHeaderBytes;
+        return probe;
+    });
+}
+
+}  // namespace trainyard::engine
