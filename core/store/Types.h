@@ -275,7 +275,7 @@ struct LogPage {
 
 struct LogSearch {
     std::string pattern;
-    bool regex = false;          ///< ECMAScript.
+    bool regex = false;          ///< POSIX extended plus \d \w \s \b, so that no pattern takes exponential time.
     bool caseSensitive = false;
     bool backward = false;
     std::int64_t from = 0;       ///< Filtered index of the first line looked at.

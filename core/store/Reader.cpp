@@ -1,0 +1,423 @@
+#include "core/store/Reader.h"
+
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <sqlite3.h>
+
+#include "core/store/Chart.h"
+#include "core/store/Connection.h"
+#include "core/store/LogReader.h"
+#include "core/store/Models.h"
+#include "core/store/RunList.h"
+#include "core/wire/Layout.h"
+
+namespace trainyard::store {
+
+using base::Error;
+
+struct Reader::State {
+    IndexLocation location;
+    OpenOptions options;
+    wire::WorkspaceLayout layout;
+    CancelToken token;
+    std::atomic<bool> interrupted{false};
+    std::mutex handleLock;  ///< Held by interrupt() and while the connection is changed.
+    std::unique_ptr<Connection> connection;
+    std::int64_t opened = 0;  ///< Files opened so far; SQLite counts versions anew in each.
+
+    [[nodiscard]] bool stopped() const { return interrupted.load(std::memory_order_relaxed) || token.canceled(); }
+
+    static int askWhetherToStop(void* state) { return static_cast<State*>(state)->stopped() ? 1 : 0; }
+
+    Status ensureOpen() {
+        std::error_code ignored;
+        if (connection && (!connection->fileReplaced() || !std::filesystem::exists(location.database, ignored)))
+            return {};
+        auto fresh = Connection::open(location.database, Connection::Mode::Read, options);
+        if (!fresh)
+            return fresh.error();
+        constexpr int kInstructions = 2000;
+        sqlite3_progress_handler((*fresh)->handle(), kInstructions, &State::askWhetherToStop, this);
+        const std::lock_guard guard(handleLock);
+        connection = std::move(*fresh);
+        ++opened;
+        return {};
+    }
+
+    /// Runs `body` (Connection& → Result) on one consistent state of the index.
+    template <class Body>
+    auto query(Body&& body) -> decltype(body(*connection)) {
+        interrupted = false;
+        if (token.canceled())
+            return Error{"canceled", "The query was stopped."};
+        TRAINYARD_TRY(ensureOpen());
+        return guarded(location.database, connection->handle(), [&]() -> decltype(body(*connection)) {
+            SQLite::Transaction snapshot(connection->db());  // Ends with a rollback: nothing was written.
+            return body(*connection);
+        });
+    }
+
+    /// The same for one run: body(Connection&, number).
+    template <class Body>
+    auto queryRun(const RunId& id, Body&& body) -> decltype(body(*connection, std::int64_t{0})) {
+        return query([&](Connection& open) -> decltype(body(*connection, std::int64_t{0})) {
+            std::int64_t number = 0;
+            {
+                Query row(open, "SELECT number FROM runs WHERE id = ?", id.str());
+                if (!row.next())
+                    return unknownRun(id.str());
+                number = row.integer(0);
+            }
+            return body(open, number);
+        });
+    }
+
+    template <class Body>
+    auto queryLog(const RunId& id, const LogFilter& filter, Body&& body)
+        -> decltype(body(std::declval<const LogReader&>(), 0)) {
+        return queryRun(id, [&](Connection& open, std::int64_t number) {
+            int attempt = filter.attempt;
+            if (attempt == 0) {
+                Query row(open, "SELECT attempts FROM runs WHERE number = ?", number);
+                attempt = row.next() ? row.small(0) : 0;
+            }
+            return body(LogReader(open, layout, id, number, attempt, filter), attempt);
+        });
+    }
+};
+
+Reader::Reader(std::unique_ptr<State> state) : m_state(std::move(state)) {}
+Reader::Reader(Reader&&) noexcept = default;
+Reader& Reader::operator=(Reader&&) noexcept = default;
+Reader::~Reader() = default;
+
+Result<Reader> Reader::open(const IndexLocation& location, const OpenOptions& options) {
+    auto state = std::make_unique<State>();
+    state->location = location;
+    state->options = options;
+    state->layout = {location.workspace};
+    TRAINYARD_TRY(state->ensureOpen());
+    return Reader(std::move(state));
+}
+
+void Reader::interrupt() {
+    m_state->interrupted = true;
+    const std::lock_guard guard(m_state->handleLock);
+    if (m_state->connection)
+        sqlite3_interrupt(m_state->connection->handle());
+}
+
+void Reader::setCancelToken(CancelToken token) { m_state->token = std::move(token); }
+const IndexLocation& Reader::location() const { return m_state->location; }
+
+Result<RunPage> Reader::listRuns(const RunQuery& query) const {
+    return m_state->query([&](Connection& open) { return listRunPage(open, query); });
+}
+
+Result<std::int64_t> Reader::countRuns(const RunQuery& query) const {
+    return m_state->query([&](Connection& open) { return countMatchingRuns(open, query); });
+}
+
+Result<RunRow> Reader::run(const RunId& id) const {
+    return m_state->queryRun(id, [](Connection& open, std::int64_t number) { return loadRun(open, number, true); });
+}
+
+Result<RunRow> Reader::findRun(std::string_view text) const {
+    return m_state->query([&](Connection& open) -> Result<RunRow> {
+        const auto number = findRunNumber(open, text);
+        return number ? loadRun(open, *number, true) : Result<RunRow>(number.error());
+    });
+}
+
+Result<Counts> Reader::counts() const {
+    return m_state->query([](Connection& open) -> Result<Counts> {
+        Counts counts;
+        const std::map<std::string, std::int64_t*> places = {
+            {"Draft", &counts.preparing},      {"Preparing", &counts.preparing}, {"Queued", &counts.queued},
+            {"Running", &counts.running},      {"Finalizing", &counts.running},  {"Completed", &counts.completed},
+            {"Failed", &counts.failed},        {"Canceled", &counts.canceled},   {"Lost", &counts.lost}};
+        Query rows(open, "SELECT state, archived, count(*) FROM runs GROUP BY state, archived");
+        while (rows.next()) {
+            const std::int64_t runs = rows.integer(2);
+            counts.all += runs;
+            if (rows.small(1) != 0)
+                counts.archived += runs;
+            if (const auto place = places.find(rows.text(0)); place != places.end())
+                *place->second += runs;
+        }
+        return counts;
+    });
+}
+
+Result<std::vector<std::string>> Reader::metricNames() const {
+    return m_state->query([](Connection& open) -> Result<std::vector<std::string>> {
+        std::vector<std::string> names;
+        // From name to name through the index, instead of over every run.
+        Query rows(open, "WITH RECURSIVE n(x) AS (SELECT min(name) FROM run_metrics UNION ALL "
+                         "SELECT (SELECT min(name) FROM run_metrics WHERE name > x) FROM n WHERE x IS NOT NULL) "
+                         "SELECT x FROM n WHERE x IS NOT NULL");
+        while (rows.next())
+            names.push_back(rows.text(0));
+        return names;
+    });
+}
+
+Result<std::vector<std::string>> Reader::experiments() const {
+    return m_state->query([](Connection& open) -> Result<std::vector<std::string>> {
+        std::vector<std::string> names;
+        Query rows(open, "SELECT DISTINCT experiment FROM runs ORDER BY experiment");
+        while (rows.next())
+            names.push_back(rows.text(0));
+        return names;
+    });
+}
+
+Result<std::vector<StageRow>> Reader::stages(const RunId& run) const {
+    return m_state->queryRun(run, [](Connection& open, std::int64_t number) -> Result<std::vector<StageRow>> {
+        std::vector<StageRow> stages;
+        // Other nodes than the lead repeat what it says.
+        Query rows(open,
+                   "SELECT state, at, reason, said_attempt, attempt = 0 FROM stages WHERE run = ? AND node = 0 "
+                   "ORDER BY at, attempt = 0, attempt, seq",
+                   number);
+        while (rows.next())
+            stages.push_back({spec::runStateFromString(rows.text(0)).value_or(spec::RunState::Draft), rows.integer(1),
+                              rows.text(2), rows.small(3), rows.small(4) != 0});
+        return stages;
+    });
+}
+
+Result<std::vector<AttemptRow>> Reader::attempts(const RunId& run) const {
+    return m_state->queryRun(run, [](Connection& open, std::int64_t number) -> Result<std::vector<AttemptRow>> {
+        std::vector<AttemptRow> attempts;
+        Query rows(open,
+                   "SELECT attempt, node, host, world_size, nodes, agent, started_at, ended_at, outcome, reason "
+                   "FROM attempts WHERE run = ? ORDER BY attempt, node",
+                   number);
+        while (rows.next())
+            attempts.push_back({rows.small(0), rows.small(1), rows.text(2), rows.small(3), rows.small(4), rows.text(5),
+                                rows.integer(6), rows.integer(7), rows.text(8), rows.text(9)});
+        return attempts;
+    });
+}
+
+Result<std::vector<RankRow>> Reader::ranks(const RunId& run) const {
+    return m_state->queryRun(run, [](Connection& open, std::int64_t number) -> Result<std::vector<RankRow>> {
+        std::vector<RankRow> ranks;
+        Query rows(open,
+                   "SELECT ranks.attempt, rank, ranks.node, coalesce(host, ''), last_at, log_lines, exit_status, signal, "
+                   "ranks.reason FROM ranks LEFT JOIN attempts ON attempts.run = ranks.run AND "
+                   "attempts.attempt = ranks.attempt AND attempts.node = ranks.node WHERE ranks.run = ? "
+                   "ORDER BY ranks.attempt, rank",
+                   number);
+        while (rows.next()) {
+            RankRow rank;
+            rank.attempt = rows.small(0);
+            rank.rank = rows.small(1);
+            rank.node = rows.small(2);
+            rank.host = rows.text(3);
+            rank.lastAt = rows.integer(4);
+            rank.logLines = rows.integer(5);
+            if (!rows.isNull(6))
+                rank.exitStatus = rows.small(6);
+            if (!rows.isNull(7))
+                rank.signal = rows.small(7);
+            rank.reason = rows.text(8);
+            ranks.push_back(std::move(rank));
+        }
+        return ranks;
+    });
+}
+
+Result<std::vector<OutputRow>> Reader::outputs(const RunId& run) const {
+    return m_state->queryRun(run, [](Connection& open, std::int64_t number) -> Result<std::vector<OutputRow>> {
+        std::map<std::string, OutputRow> newest;
+        std::map<int, bool> whollyCollected;
+        Query rows(open,
+                   "SELECT path, attempt, collected, size, sha256 FROM outputs WHERE run = ? "
+                   "ORDER BY path, attempt, collected, node",
+                   number);
+        while (rows.next()) {
+            const std::string path = rows.text(0);
+            const bool collected = rows.small(2) != 0;
+            if (path.empty()) {
+                whollyCollected[rows.small(1)] = true;
+                continue;
+            }
+            OutputRow& output = newest[path];
+            if (output.attempt != rows.small(1))
+                output = {};
+            output.path = path;
+            output.attempt = rows.small(1);
+            output.collected = output.collected || collected || whollyCollected.contains(output.attempt);
+            output.size = std::max(output.size, rows.integer(3));
+            if (const std::string hash = rows.text(4); !hash.empty())
+                output.sha256 = hash;
+        }
+        std::vector<OutputRow> outputs;
+        for (auto& [path, output] : newest)
+            outputs.push_back(std::move(output));
+        return outputs;
+    });
+}
+
+Result<std::vector<WarningRow>> Reader::warnings(const RunId& run) const {
+    return m_state->queryRun(run, [](Connection& open, std::int64_t number) -> Result<std::vector<WarningRow>> {
+        std::vector<WarningRow> warnings;
+        Query rows(open,
+                   "SELECT at, attempt, node, rank, code, message, count, 0 AS damage, seq AS place FROM warnings "
+                   "WHERE run = ?1 UNION ALL SELECT 0, attempt, node, -1, code, message || ' (segment ' || segment || "
+                   "', byte ' || offset || ')', 1, 1, offset FROM damaged WHERE run = ?1 "
+                   "ORDER BY attempt, node, damage, place",
+                   number);
+        while (rows.next())
+            warnings.push_back({rows.integer(0), rows.small(1), rows.small(2), rows.small(3), rows.text(4),
+                                rows.text(5), rows.integer(6), rows.small(7) != 0});
+        return warnings;
+    });
+}
+
+Result<std::vector<ParamRow>> Reader::params(const RunId& run) const {
+    return m_state->queryRun(run, [](Connection& open, std::int64_t number) -> Result<std::vector<ParamRow>> {
+        std::vector<ParamRow> params;
+        Query rows(open, "SELECT name, value FROM params WHERE run = ? ORDER BY name", number);
+        while (rows.next()) {
+            auto value = base::parseJson(rows.text(1));
+            params.push_back({rows.text(0), value ? std::move(*value) : Json(rows.text(1))});
+        }
+        return params;
+    });
+}
+
+Result<Json> Reader::spec(const RunId& run) const {
+    const auto bytes = base::readFile(m_state->layout.spec(run));
+    if (!bytes)
+        return bytes.error();
+    return base::parseJson(*bytes);
+}
+
+Result<std::vector<ItemRow>> Reader::items(const RunId& run, std::string_view kind, int limit) const {
+    return m_state->queryRun(run, [&](Connection& open, std::int64_t number) -> Result<std::vector<ItemRow>> {
+        std::vector<ItemRow> items;
+        Query rows(open,
+                   "SELECT kind, name, at, step, attempt, node, rank, segment, offset, length FROM items "
+                   "WHERE run = ? AND kind = ? ORDER BY attempt, node, seq LIMIT ?",
+                   number, std::string(kind), limit);
+        while (rows.next()) {
+            ItemRow item{rows.text(0),  rows.text(1),  rows.integer(2), rows.integer(3),
+                         rows.small(4), rows.small(5), rows.small(6),   {}};
+            const Path segment = m_state->layout.stream(run, item.attempt, item.node) / wire::segmentName(rows.small(7));
+            const auto bytes = base::readFileRange(segment, rows.integer(8), rows.integer(9));
+            if (!bytes)
+                return bytes.error();
+            auto record = wire::decode(*bytes);
+            if (!record)
+                return record.error();
+            item.body = std::move(record->body);
+            items.push_back(std::move(item));
+        }
+        return items;
+    });
+}
+
+Result<std::vector<SeriesRow>> Reader::series(const RunId& run, SeriesKind kind) const {
+    return m_state->queryRun(run, [&](Connection& open, std::int64_t number) -> Result<std::vector<SeriesRow>> {
+        std::vector<SeriesRow> series;
+        Query rows(open,
+                   "SELECT name, attempt, node, rank, count, non_finite, first_step, last_step, first_at, last_at, first, "
+                   "last, min, max, min_step, max_step FROM series WHERE run = ? AND kind = ? "
+                   "ORDER BY name, attempt, node, rank",
+                   number, static_cast<int>(kind));
+        while (rows.next())
+            series.push_back({kind,           rows.text(0),     rows.small(1),    rows.small(2),    rows.small(3),
+                              rows.integer(4), rows.integer(5), rows.integer(6),  rows.integer(7),  rows.integer(8),
+                              rows.integer(9), rows.real(10),   rows.real(11),    rows.real(12),    rows.real(13),
+                              rows.integer(14), rows.integer(15)});
+        return series;
+    });
+}
+
+Result<ChartData> Reader::chart(const ChartRequest& request) const {
+    return m_state->query(
+        [&](Connection& open) { return readChart(open, request, [this] { return m_state->stopped(); }); });
+}
+
+Result<LogPage> Reader::logPage(const RunId& run, const LogFilter& filter, std::int64_t first,
+                                std::int64_t count) const {
+    return m_state->queryLog(run, filter, [&](const LogReader& log, int attempt) -> Result<LogPage> {
+        auto lines = log.lines(first, count);
+        if (!lines)
+            return lines.error();
+        return LogPage{std::move(*lines), log.total(), attempt};
+    });
+}
+
+Result<LogPage> Reader::logTail(const RunId& run, const LogFilter& filter, std::int64_t count) const {
+    return m_state->queryLog(run, filter, [&](const LogReader& log, int attempt) -> Result<LogPage> {
+        auto lines = log.lines(log.total() - std::max<std::int64_t>(count, 0), count);
+        if (!lines)
+            return lines.error();
+        return LogPage{std::move(*lines), log.total(), attempt};
+    });
+}
+
+Result<LogSearchResult> Reader::searchLog(const RunId& run, const LogFilter& filter, const LogSearch& search) const {
+    return m_state->queryLog(run, filter, [&](const LogReader& log, int) {
+        return log.search(search, [this] { return m_state->stopped(); });
+    });
+}
+
+Result<std::vector<ModelRow>> Reader::models() const {
+    return m_state->query([](Connection& open) -> Result<std::vector<ModelRow>> {
+        std::vector<ModelRow> models;
+        Query rows(open, "SELECT name, version, card FROM models ORDER BY name, version");
+        while (rows.next()) {
+            const std::string name = rows.text(0);
+            if (models.empty() || models.back().name != name)
+                models.push_back({name, 0, {}});
+            ++models.back().versions;
+            auto card = base::parseJson(rows.text(2));
+            if (!card)
+                return corruptError(open.file(), "the card of model " + name);
+            models.back().latest = modelRow(name, rows.small(1), std::move(*card));
+        }
+        return models;
+    });
+}
+
+Result<std::vector<ModelVersionRow>> Reader::modelVersions(const std::string& name) const {
+    return m_state->query([&](Connection& open) -> Result<std::vector<ModelVersionRow>> {
+        std::vector<ModelVersionRow> versions;
+        Query rows(open, "SELECT version, card FROM models WHERE name = ? ORDER BY version DESC", name);
+        while (rows.next()) {
+            auto card = base::parseJson(rows.text(1));
+            if (!card)
+                return corruptError(open.file(), "the card of model " + name);
+            versions.push_back(modelRow(name, rows.small(0), std::move(*card)));
+        }
+        return versions;
+    });
+}
+
+Result<ModelVersionRow> Reader::modelVersion(const std::string& name, int version) const {
+    auto versions = modelVersions(name);
+    if (!versions)
+        return versions.error();
+    for (ModelVersionRow& row : *versions) {
+        if (row.version == version)
+            return std::move(row);
+    }
+    return Error{"store.model_unknown", "There is no model " + name + " version " + std::to_string(version) + "."};
+}
+
+Result<std::int64_t> Reader::dataVersion() const {
+    m_state->interrupted = false;
+    TRAINYARD_TRY(m_state->ensureOpen());
+    return guarded(m_state->location.database, m_state->connection->handle(), [&]() -> Result<std::int64_t> {
+        const std::int64_t version = m_state->connection->db().execAndGet("PRAGMA data_version").getInt64();
+        return (m_state->opened << 32) + version;
+    });
+}
+
+}  // namespace trainyard::store
