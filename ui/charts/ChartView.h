@@ -96,6 +96,8 @@ Q_SIGNALS:
     void rangeWanted(double from, double to, int buckets);
     void hovered(std::optional<double> x);
     void rangeChanged();
+    /// "Export picture…" was chosen: a page asks for the file and calls exportImage().
+    void exportWanted();
     void stateChanged();
 
 protected:
