@@ -97,7 +97,7 @@ void Session::openWorkspace(const base::Path& folder, QObject* context, std::fun
                 Q_EMIT troubled(QString::fromStdString(noted.error().code), QString::fromStdString(noted.error().message));
             }
             Q_EMIT workspaceOpened();
-            answer({});
+            answer(opened);
         },
         [guard, progress = std::move(progress)](double fraction, const std::string& text) {
             if (guard && progress) {

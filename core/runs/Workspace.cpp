@@ -159,7 +159,13 @@ std::vector<RecentWorkspace> readRecentWorkspaces() {
 }
 
 Status noteRecentWorkspace(const Workspace& workspace) {
+    constexpr std::int64_t kStaysFresh = 3'600'000'000;
     std::vector<RecentWorkspace> list = readRecentWorkspaces();
+    // Not written each time that a script calls the CLI.
+    if (!list.empty() && list.front().root == workspace.layout.root && list.front().name == workspace.name &&
+        base::wallMicros() - list.front().openedAt < kStaysFresh) {
+        return {};
+    }
     std::erase_if(list, [&](const RecentWorkspace& one) { return one.root == workspace.layout.root; });
     list.insert(list.begin(), {workspace.layout.root, workspace.name, base::wallMicros()});
     list.resize(std::min(list.size(), kRecentMost));

@@ -1,0 +1,276 @@
+#include "app/cli/Request.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <sstream>
+#include <utility>
+
+#include "core/base/Files.h"
+#include "core/commands/Command.h"
+#include "core/spec/RunSpec.h"
+
+namespace trainyard::cli {
+
+using base::Error;
+using base::Json;
+using base::Result;
+using spec::Field;
+using spec::FieldType;
+
+namespace {
+
+constexpr std::int64_t kMostSpecBytes = 16 << 20;
+
+/// Values of one field as the command line gives them, until they are put into the parameters.
+struct Given {
+    const Field* field = nullptr;
+    CLI::Option* option = nullptr;
+    std::vector<std::string> texts;
+    bool flag = false;
+};
+
+struct Subcommand {
+    const commands::CommandInfo* info = nullptr;
+    CLI::App* app = nullptr;
+    std::vector<std::unique_ptr<Given>> given;
+};
+
+std::string optionName(const Field& field) {
+    std::string name = field.path;
+    std::replace(name.begin(), name.end(), '_', '-');
+    std::replace(name.begin(), name.end(), '.', '-');
+    return name;
+}
+
+std::string helpOf(const Field& field) {
+    std::string help = field.help;
+    if (field.type == FieldType::Choice) {
+        help += help.empty() ? "One of" : " One of";
+        for (const spec::Choice& choice : field.choices) {
+            help += choice.value.empty() ? "" : " " + choice.value;
+        }
+        help += ".";
+    }
+    return help;
+}
+
+/// Required fields and folders are positional; the rest are options.
+void addField(Subcommand& sub, const Field& field) {
+    auto given = std::make_unique<Given>();
+    given->field = &field;
+    const std::string name = optionName(field);
+    if (field.type == FieldType::Boolean) {
+        const std::string flags = "--" + name + ",!--no-" + name;
+        given->option = sub.app->add_flag(flags, given->flag, helpOf(field));
+    } else if (field.type == FieldType::TextList || field.type == FieldType::TextMap) {
+        given->option = sub.app->add_option("--" + name, given->texts, helpOf(field))->expected(1)->take_all();
+        given->option->type_name(field.type == FieldType::TextMap ? "NAME=VALUE" : "TEXT");
+    } else {
+        const bool positional = field.required || field.path == "folder";
+        given->option = sub.app->add_option(positional ? name : "--" + name, given->texts, helpOf(field))->expected(1);
+        given->option->type_name(field.type == FieldType::Integer || field.type == FieldType::Number ? "NUMBER" : "TEXT");
+        if (field.required) {
+            given->option->required();
+        }
+    }
+    sub.given.push_back(std::move(given));
+}
+
+Json parsedNumber(const std::string& text) {
+    const Result<Json> parsed = base::parseJson(text);
+    // What is no number goes on as text: validation names the field then.
+    return parsed.ok() && parsed->is_number() ? *parsed : Json(text);
+}
+
+Json valueOf(const Given& given) {
+    switch (given.field->type) {
+        case FieldType::Boolean: return given.flag;
+        case FieldType::TextList: return Json(given.texts);
+        case FieldType::TextMap: {
+            Json map = Json::object();
+            for (const std::string& text : given.texts) {
+                const std::size_t sign = text.find('=');
+                map[text.substr(0, sign)] = sign == std::string::npos ? "" : text.substr(sign + 1);
+            }
+            return map;
+        }
+        case FieldType::Integer:
+        case FieldType::Number: return parsedNumber(given.texts.front());
+        default: return given.texts.front();
+    }
+}
+
+void addSpecOptions(CLI::App& app, SpecSource& source) {
+    app.add_option("--file,-f", source.file, "A run-spec document; - reads standard input.")->type_name("SPEC");
+    app.add_option("--draft", source.draft, "A draft of the workspace to begin with (\"fashion-mnist\").")->type_name("ID");
+    app.add_option("--set", source.sets, "Sets one field: task.epochs=8. May be repeated.")
+        ->type_name("PATH=VALUE")
+        ->expected(1)
+        ->take_all();
+    app.add_option("command", source.command, "After --: a program and its arguments, to be run as it is.");
+}
+
+void addExtras(const std::string& id, CLI::App& app, Request& request) {
+    if (id == "run.submit" || id == "run.check") {
+        addSpecOptions(app, request.spec);
+    }
+    if (id == "run.submit" || id == "run.resume" || id == "run.cancel") {
+        app.add_flag("--wait", request.wait, "Returns when the run has ended, with its outcome as exit code.");
+    }
+    if (id == "run.submit" || id == "run.resume") {
+        app.add_flag("--watch", request.log, "Like --wait, and prints the run's log as it is written.");
+    }
+    if (id == "run.watch") {
+        app.add_flag("--log", request.log, "Prints the run's log as it is written.");
+    }
+    if (id == "run.logs") {
+        app.add_flag("--follow", request.follow, "Goes on until the run has ended.");
+    }
+    if (id == "run.delete") {
+        app.add_flag("--yes,-y", request.yes, "Does not ask.");
+    }
+}
+
+constexpr const char* kFooter =
+    "Exit codes: 0 done, 1 the action failed, 2 wrong command line, 3 not found, 4 invalid spec, 5 the run failed,\n"
+    "6 the run was canceled, 7 trouble with the workspace, 130 interrupted.\n"
+    "A run is named by its number, its id or the unique beginning of it, or its name.";
+
+std::pair<std::string, std::string> splitId(const std::string& id) {
+    const std::size_t dot = id.find('.');
+    return {id.substr(0, dot), dot == std::string::npos ? "" : id.substr(dot + 1)};
+}
+
+/// Actions of the window alone, or of no use when every call opens the workspace anew.
+bool isOffered(const std::string& id) {
+    return id != "workspace.close";
+}
+
+}  // namespace
+
+std::variant<Request, Answer> parseCommandLine(int argc, const char* const* argv) {
+    Request request;
+    CLI::App app("Trainyard's actions on the command line.", "trainyard-cli");
+    app.set_version_flag("--version", std::string("trainyard-cli " TRAINYARD_VERSION));
+    app.footer(kFooter);
+    app.require_subcommand(1);
+    app.fallthrough();
+    app.add_option("--workspace,-w", request.workspace,
+                   "The workspace's folder; else $TRAINYARD_WORKSPACE, else the one opened last.");
+    app.add_flag("--json", request.json, "Prints one JSON document instead of text.");
+    app.add_flag("--quiet,-q", request.quiet, "Prints no progress and no hints.");
+
+    std::map<std::string, CLI::App*> groups;
+    std::vector<Subcommand> subcommands;
+    for (const commands::CommandInfo* info : commands::allCommands().all()) {
+        if (!isOffered(info->id)) {
+            continue;
+        }
+        const auto [group, verb] = splitId(info->id);
+        CLI::App*& parent = groups[group];
+        if (parent == nullptr) {
+            parent = app.add_subcommand(group, group == "run"         ? "Runs: start, look at, change."
+                                               : group == "workspace" ? "Workspaces: make, open, look at."
+                                                                      : "Models: register, look at, export.");
+            parent->require_subcommand(1);
+            parent->fallthrough();
+        }
+        Subcommand sub;
+        sub.info = info;
+        sub.app = parent->add_subcommand(verb, info->help);
+        sub.app->fallthrough();
+        for (const Field& field : info->parameters) {
+            addField(sub, field);
+        }
+        addExtras(info->id, *sub.app, request);
+        subcommands.push_back(std::move(sub));
+    }
+
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        std::ostringstream out;
+        std::ostringstream err;
+        const int code = app.exit(error, out, err);
+        return Answer{code == 0 ? kOk : kUsage, out.str(), err.str()};
+    }
+    for (const Subcommand& sub : subcommands) {
+        if (!sub.app->parsed()) {
+            continue;
+        }
+        request.action = sub.info->id;
+        for (const auto& given : sub.given) {
+            if (given->option->count() > 0) {
+                spec::setValueAt(request.parameters, given->field->path, valueOf(*given));
+            }
+        }
+    }
+    request.wait = request.wait || (request.log && request.action != "run.watch");
+    return request;
+}
+
+Result<Json> makeDocument(const SpecSource& source, const Json& base) {
+    Json document = base.is_object() ? base : spec::defaultRunSpecDocument();
+    if (!source.file.empty()) {
+        std::string text;
+        if (source.file == "-") {
+            text.assign(std::istreambuf_iterator<char>(std::cin), {});
+        } else {
+            Result<std::string> read = base::readFile(source.file, kMostSpecBytes);
+            if (!read.ok()) {
+                return read.error();
+            }
+            text = std::move(*read);
+        }
+        Result<Json> parsed = base::parseJson(text);
+        if (!parsed.ok()) {
+            return Error{parsed.error().code, source.file + ": " + parsed.error().message};
+        }
+        document = std::move(*parsed);
+    }
+    if (!source.command.empty()) {
+        if (source.file.empty()) {
+            document = Json{{"format", spec::kRunSpecFormat}, {"version", spec::kRunSpecVersion}};
+        }
+        document["task"] = Json{{"kind", "command"}, {"command", source.command}};
+    }
+    for (const std::string& set : source.sets) {
+        const std::size_t sign = set.find('=');
+        if (sign == std::string::npos || sign == 0) {
+            return Error{"spec.set", "--set needs PATH=VALUE, but got \"" + set + "\"."};
+        }
+        const std::string path = set.substr(0, sign);
+        const std::string text = set.substr(sign + 1);
+        const auto& fields = spec::runSpecFields();
+        const bool isText = std::any_of(fields.begin(), fields.end(), [&](const Field& field) {
+            return field.path == path && field.type != FieldType::Integer && field.type != FieldType::Number &&
+                   field.type != FieldType::Boolean && field.type != FieldType::TextList &&
+                   field.type != FieldType::TextMap;
+        });
+        const Result<Json> value = base::parseJson(text);
+        spec::setValueAt(document, path, isText || !value.ok() ? Json(text) : *value);
+    }
+    return document;
+}
+
+int exitCodeOf(const Error& error) {
+    const std::string& code = error.code;
+    const auto begins = [&](const char* prefix) { return code.rfind(prefix, 0) == 0; };
+    if (code == "store.run_unknown" || code == "store.run_ambiguous" || code == "store.model_unknown" ||
+        code == "run.unknown" || code == "model.unknown" || code == "run.output_unknown") {
+        return kNotFound;
+    }
+    if (begins("spec.") || begins("format.") || begins("json.")) {
+        return kInvalidSpec;
+    }
+    if (begins("workspace.") || begins("store.")) {
+        return code == "store.filter" || code == "store.regex" || code == "store.page" ? kUsage : kWorkspaceTrouble;
+    }
+    return code == "command.unknown" ? kUsage : kActionFailed;
+}
+
+}  // namespace trainyard::cli

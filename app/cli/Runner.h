@@ -1,0 +1,55 @@
+#pragma once
+#include <QObject>
+#include <QTimer>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "app/cli/Request.h"
+#include "app/cli/Terminal.h"
+#include "core/commands/Session.h"
+
+namespace trainyard::cli {
+
+/// Carries one request out in the main thread's event loop and ends it with the exit code.
+class Runner : public QObject {
+    Q_OBJECT
+public:
+    explicit Runner(Request request);
+    ~Runner() override;
+    void start();
+    /// Ctrl+C: lets go of what is waited for and says how to come back.
+    void interrupt();
+
+private:
+    void openThen(std::function<void()> next);
+    void carryOut();
+    void submitOrCheck();
+    void startAction(base::Json parameters);
+    void take(const base::Result<base::Json>& result);
+    void watch();
+    void takeWatched(const base::Result<base::Json>& result);
+    void nextLogs();
+    void takeLogs(const base::Result<base::Json>& result);
+    void finishWatch(const base::Json& shown);
+    [[nodiscard]] bool confirmed() const;
+    void succeed(const base::Json& result, int exitCode = kOk);
+    void fail(const base::Error& error);
+    void quit(int exitCode);
+    void print(const std::string& text);
+
+    Request m_request;
+    commands::Session m_session;
+    ProgressLine m_progress;
+    QTimer m_logTimer;
+    std::string m_run;         ///< Whole id of the run that is waited for.
+    std::string m_runNumber;
+    std::int64_t m_logNext = 0;
+    bool m_logRuns = false;    ///< A query for lines is under way.
+    bool m_manyRanks = false;
+    std::unique_ptr<base::Json> m_shown;  ///< The run as it ended, once it has.
+    std::string m_lastState;
+    bool m_finished = false;
+};
+
+}  // namespace trainyard::cli
