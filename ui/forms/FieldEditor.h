@@ -28,8 +28,10 @@ Q_SIGNALS:
     void edited(const trainyard::base::Json& value);
 };
 
-/// The editor that fits the field's type, labelled for screen readers.
-[[nodiscard]] FieldEditor* makeFieldEditor(const spec::Field& field, QWidget* parent);
+class Questions;
+
+/// The editor that fits the field's type, labelled for screen readers. Without `questions` files cannot be browsed for.
+[[nodiscard]] FieldEditor* makeFieldEditor(const spec::Field& field, Questions* questions, QWidget* parent);
 
 /// A number as a person types it back: "0.0005", "1e-08", "128"; no digits that were not in it.
 [[nodiscard]] QString numberText(const base::Json& value);

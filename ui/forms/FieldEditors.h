@@ -4,7 +4,6 @@
 #include <QComboBox>
 #include <QLineEdit>
 #include <QPlainTextEdit>
-#include <QToolButton>
 #include <utility>
 #include <vector>
 
@@ -13,6 +12,9 @@
 class QVBoxLayout;
 
 namespace trainyard::ui {
+
+class LinkButton;
+class Questions;
 
 /// A line edit with its unit inside, at the end, and steps by the arrow keys.
 class NumberLine : public QLineEdit {
@@ -55,16 +57,17 @@ class TextEditor : public FieldEditor {
     Q_OBJECT
 
 public:
-    TextEditor(const spec::Field& field, QWidget* parent);
+    TextEditor(const spec::Field& field, Questions* questions, QWidget* parent);
     void display(const base::Json& value) override;
     [[nodiscard]] QWidget* focusTarget() override { return m_line; }
-    [[nodiscard]] bool isWide() const override { return m_picks; }
+    [[nodiscard]] bool isWide() const override { return m_path; }
 
 private:
     void pick();
 
     QLineEdit* m_line;
-    bool m_picks;
+    Questions* m_questions;
+    bool m_path;
     bool m_folder;
     QString m_label;
 };
@@ -159,9 +162,8 @@ class MapEditor : public FieldEditor {
 public:
     MapEditor(const spec::Field& field, QWidget* parent);
     void display(const base::Json& value) override;
-    [[nodiscard]] QWidget* focusTarget() override { return m_add; }
+    [[nodiscard]] QWidget* focusTarget() override;
     [[nodiscard]] bool isWide() const override { return true; }
-    void setInvalid(bool invalid) override;
 
 private:
     struct Row {
@@ -175,7 +177,7 @@ private:
 
     QString m_label;
     QVBoxLayout* m_rowsLayout;
-    QToolButton* m_add;
+    LinkButton* m_add;
     std::vector<Row> m_rows;
     base::Json m_shown = base::Json::object();
 };

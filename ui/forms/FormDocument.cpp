@@ -1,6 +1,8 @@
 #include "ui/forms/FormDocument.h"
 
+#include <QStringList>
 #include <algorithm>
+#include <map>
 
 namespace trainyard::ui {
 
@@ -42,12 +44,17 @@ FormDocument::FormDocument(std::vector<spec::Field> fields, Validator validator,
 }
 
 const spec::Field* FormDocument::field(const QString& path) const {
-    const auto it = m_index.constFind(path);
-    return it == m_index.constEnd() ? nullptr : &m_fields[*it];
+    const spec::Field* first = nullptr;
+    for (auto it = m_index.constFind(path); it != m_index.constEnd() && it.key() == path; ++it) {
+        const spec::Field& one = m_fields[it.value()];
+        if (applies(one)) return &one;
+        first = &one;
+    }
+    return first;
 }
 
 void FormDocument::setDocument(Json document) {
-    m_document = document.is_object() ? std::move(document) : Json::object();
+    m_document = spec::withDefaults(m_fields, document.is_object() ? std::move(document) : Json::object());
     m_outside.clear();
     Q_EMIT documentReplaced();
     validateNow();
@@ -77,24 +84,45 @@ bool FormDocument::differsFromDefault(const QString& path) const {
 
 bool FormDocument::applies(const spec::Field& field) const { return spec::applies(field, m_document); }
 
-void FormDocument::setValue(const QString& path, Json value) {
+void FormDocument::put(const QString& path, Json value) {
     const std::string key = path.toStdString();
-    const Json* before = spec::valueAt(m_document, key);
-    if (value.is_null()) {
-        // The default is written out rather than left away: conditions of other fields read the document.
-        const Json* start = spec::valueAt(m_baseline, key);
-        const spec::Field* known = field(path);
-        value = start ? *start : known ? known->defaultValue : Json();
-    }
-    if (before && *before == value) return;
     if (value.is_null()) {
         removeValueAt(m_document, key);
     } else {
         spec::setValueAt(m_document, key, std::move(value));
     }
     std::erase_if(m_outside, [&](const base::Error& error) { return error.field == key; });
+}
+
+void FormDocument::setValue(const QString& path, Json value) {
+    const std::string key = path.toStdString();
+    if (value.is_null()) {
+        // The default is written out rather than left away: conditions of other fields read the document.
+        const Json* start = spec::valueAt(m_baseline, key);
+        const spec::Field* known = field(path);
+        value = start ? *start : known ? known->defaultValue : Json();
+    }
+    const Json* before = spec::valueAt(m_document, key);
+    if (before ? *before == value : value.is_null()) return;
+
+    std::map<std::string, const spec::Field*> held;
+    for (const spec::Field& one : m_fields) {
+        if (applies(one)) held[one.path] = &one;
+    }
+    put(path, std::move(value));
+    QStringList changed{path};
+    for (const spec::Field& one : m_fields) {
+        if (!applies(one)) continue;
+        const auto old = held.find(one.path);
+        if (old != held.end() && old->second == &one) continue;
+        const Json* present = spec::valueAt(m_document, one.path);
+        const bool untouched = !present || present->is_null() || (old != held.end() && *present == old->second->defaultValue);
+        if (untouched && !one.defaultValue.is_null()) put(QString::fromStdString(one.path), one.defaultValue);
+        changed << QString::fromStdString(one.path);
+    }
+    changed.removeDuplicates();
     m_pause.start();
-    Q_EMIT valueChanged(path);
+    for (const QString& one : std::as_const(changed)) Q_EMIT valueChanged(one);
     Q_EMIT documentEdited();
 }
 

@@ -25,15 +25,17 @@ public:
     explicit FormDocument(std::vector<spec::Field> fields, Validator validator = {}, QObject* parent = nullptr);
 
     [[nodiscard]] const std::vector<spec::Field>& fields() const { return m_fields; }
+    /// The field at a path that applies now; of several with one path (the learning rate of each optimizer) at most one does.
     [[nodiscard]] const spec::Field* field(const QString& path) const;
 
     [[nodiscard]] const base::Json& document() const { return m_document; }
-    /// Replaces the whole document; defaults of missing fields are shown, not written. Emits documentReplaced.
+    /// Replaces the whole document; missing fields get their defaults. Emits documentReplaced.
     void setDocument(base::Json document);
 
     /// The value as it stands, or the field's default.
     [[nodiscard]] base::Json value(const QString& path) const;
-    /// A null value takes the key out, so that the default holds again. Emits valueChanged and documentEdited.
+    /// A null value means the default. Where a condition changes which field holds a path, a value that was the old
+    /// field's default becomes the new one's. Emits valueChanged for each path, then documentEdited.
     void setValue(const QString& path, base::Json value);
     void reset(const QString& path) { setValue(path, nullptr); }
     [[nodiscard]] bool differsFromDefault(const QString& path) const;
@@ -59,9 +61,10 @@ Q_SIGNALS:
 
 private:
     void publishErrors();
+    void put(const QString& path, base::Json value);
 
     std::vector<spec::Field> m_fields;
-    QMap<QString, std::size_t> m_index;
+    QMultiMap<QString, std::size_t> m_index;
     Validator m_validator;
     base::Json m_document = base::Json::object();
     base::Json m_baseline = base::Json::object();

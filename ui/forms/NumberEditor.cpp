@@ -2,9 +2,11 @@
 #include <QLocale>
 #include <QPainter>
 #include <QStyle>
+#include <algorithm>
 #include <cmath>
 
 #include "ui/forms/FieldEditors.h"
+#include "ui/shell/Theme.h"
 
 namespace trainyard::ui {
 
@@ -47,7 +49,7 @@ void NumberLine::paintEvent(QPaintEvent* event) {
     QLineEdit::paintEvent(event);
     if (m_unit.isEmpty()) return;
     QPainter painter(this);
-    painter.setPen(palette().color(QPalette::PlaceholderText));
+    painter.setPen(Theme::current().color(Role::Muted));
     const QRect area = rect().adjusted(10, 0, -10, 0);
     painter.drawText(area, Qt::AlignVCenter | (isRightToLeft() ? Qt::AlignLeft : Qt::AlignRight), m_unit);
 }

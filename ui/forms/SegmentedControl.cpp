@@ -4,13 +4,12 @@
 #include <QToolTip>
 
 #include "ui/forms/FieldEditors.h"
+#include "ui/shell/Theme.h"
 
 namespace trainyard::ui {
 
 namespace {
-constexpr int kHeight = 32;
 constexpr int kSidePadding = 12;
-constexpr qreal kRadius = 6;
 }  // namespace
 
 SegmentedControl::SegmentedControl(QWidget* parent) : QWidget(parent) {
@@ -42,13 +41,13 @@ void SegmentedControl::describe() {
 QSize SegmentedControl::sizeHint() const {
     int widest = 0;
     for (const Segment& segment : m_segments) widest = std::max(widest, fontMetrics().horizontalAdvance(segment.text));
-    return {(widest + 2 * kSidePadding) * count() + 4, kHeight};
+    return {(widest + 2 * kSidePadding) * count() + 4, Theme::current().controlHeight()};
 }
 
 QSize SegmentedControl::minimumSizeHint() const {
     int total = 4;
     for (const Segment& segment : m_segments) total += fontMetrics().horizontalAdvance(segment.text) + 12;
-    return {total, kHeight};
+    return {total, Theme::current().controlHeight()};
 }
 
 QRectF SegmentedControl::segmentRect(int index) const {
@@ -80,27 +79,25 @@ int SegmentedControl::segmentAt(const QPointF& position) const {
 }
 
 void SegmentedControl::paintEvent(QPaintEvent*) {
+    const Theme& theme = Theme::current();
+    const qreal radius = theme.radius();
     QPainter painter(this);
     painter.setRenderHint(QPainter::Antialiasing);
     const QRectF frame = QRectF(rect()).adjusted(0.5, 0.5, -0.5, -0.5);
-    const QColor border = hasFocus() ? palette().color(QPalette::Highlight) : palette().color(QPalette::Mid);
-    painter.setPen(QPen(border, 1));
-    painter.setBrush(palette().color(QPalette::AlternateBase));
-    painter.drawRoundedRect(frame, kRadius, kRadius);
+    painter.setPen(QPen(theme.color(Role::Border), 1));
+    painter.setBrush(theme.color(Role::Sunken));
+    painter.drawRoundedRect(frame, radius, radius);
     for (int i = 0; i < count(); ++i) {
         const QRectF area = segmentRect(i);
         const bool chosen = i == m_current;
         if (chosen) {
-            painter.setPen(QPen(hasFocus() ? palette().color(QPalette::Highlight) : palette().color(QPalette::Mid), 1));
-            painter.setBrush(palette().color(QPalette::Base));
-            painter.drawRoundedRect(area.adjusted(0.5, 0.5, -0.5, -0.5), kRadius - 1.5, kRadius - 1.5);
+            painter.setPen(QPen(theme.color(hasFocus() ? Role::Focus : Role::BorderStrong), hasFocus() ? 2 : 1));
+            painter.setBrush(theme.color(Role::Surface));
+            painter.drawRoundedRect(area.adjusted(0.5, 0.5, -0.5, -0.5), radius - 1.5, radius - 1.5);
         }
-        QFont font = this->font();
-        font.setWeight(chosen ? QFont::DemiBold : QFont::Normal);
+        const QFont font = theme.font(chosen ? TextStyle::BodyStrong : TextStyle::Body);
         painter.setFont(font);
-        QColor text = palette().color(chosen || i == m_hover ? QPalette::Text : QPalette::PlaceholderText);
-        if (!isEnabled()) text = palette().color(QPalette::Disabled, QPalette::Text);
-        painter.setPen(text);
+        painter.setPen(theme.color(isEnabled() && (chosen || i == m_hover) ? Role::Text : Role::Muted));
         painter.drawText(area, Qt::AlignCenter,
                          QFontMetrics(font).elidedText(m_segments[static_cast<std::size_t>(i)].text, Qt::ElideRight,
                                                        static_cast<int>(area.width()) - 4));

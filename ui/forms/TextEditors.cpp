@@ -7,6 +7,10 @@
 #include <algorithm>
 
 #include "ui/forms/FieldEditors.h"
+#include "ui/seams/Questions.h"
+#include "ui/shell/Icons.h"
+#include "ui/shell/Theme.h"
+#include "ui/widgets/Basics.h"
 
 namespace trainyard::ui {
 
@@ -20,6 +24,49 @@ void FieldEditor::setInvalid(bool invalid) {
     target->style()->unpolish(target);
     target->style()->polish(target);
     target->update();
+}
+
+TextEditor::TextEditor(const spec::Field& field, Questions* questions, QWidget* parent)
+    : FieldEditor(parent),
+      m_line(new QLineEdit(this)),
+      m_questions(questions),
+      m_path(field.type == FieldType::File || field.type == FieldType::Folder),
+      m_folder(field.type == FieldType::Folder),
+      m_label(QString::fromStdString(field.label)) {
+    m_line->setPlaceholderText(numberText(field.defaultValue));
+    m_line->setMaxLength(field.maxLength);
+    connect(m_line, &QLineEdit::textEdited, this,
+            [this](const QString& text) { Q_EMIT edited(text.toStdString()); });
+    if (!m_path || !m_questions) return;
+    QAction* browse = m_line->addAction(icon(m_folder ? QStringLiteral("folder") : QStringLiteral("file"), Role::Muted),
+                                        QLineEdit::TrailingPosition);
+    browse->setText(m_folder ? tr("Choose a folder") : tr("Choose a file"));
+    browse->setToolTip(browse->text());
+    browse->setShortcut(Qt::ALT | Qt::Key_Down);
+    browse->setShortcutContext(Qt::WidgetShortcut);
+    connect(browse, &QAction::triggered, this, &TextEditor::pick);
+}
+
+void TextEditor::display(const Json& value) {
+    const QString text = numberText(value);
+    if (text == m_line->text()) return;
+    m_line->setText(text);
+    // The file's name matters more than where it lies.
+    m_line->setCursorPosition(m_path ? static_cast<int>(text.size()) : 0);
+    if (m_path) m_line->setToolTip(text);
+}
+
+void TextEditor::pick() {
+    const auto take = [this](const QString& path) {
+        if (path.isEmpty()) return;
+        m_line->setText(path);
+        Q_EMIT edited(path.toStdString());
+    };
+    if (m_folder) {
+        m_questions->chooseFolder(this, m_label, m_line->text(), take);
+    } else {
+        m_questions->chooseFile(this, m_label, m_line->text(), {}, take);
+    }
 }
 
 SwitchEditor::SwitchEditor(const spec::Field&, QWidget* parent) : FieldEditor(parent), m_box(new QCheckBox(this)) {
@@ -128,15 +175,12 @@ MapEditor::MapEditor(const spec::Field& field, QWidget* parent)
     m_rowsLayout = new QVBoxLayout;
     m_rowsLayout->setSpacing(6);
     layout->addLayout(m_rowsLayout);
-    m_add = new QToolButton(this);
-    m_add->setText(tr("Add"));
-    m_add->setToolButtonStyle(Qt::ToolButtonTextOnly);
-    m_add->setProperty("role", QStringLiteral("link"));
+    m_add = new LinkButton(tr("Add"), this);
     layout->addWidget(m_add, 0, Qt::AlignLeft);
-    connect(m_add, &QToolButton::clicked, this, [this] { addRow({}, {}, true); });
+    connect(m_add, &LinkButton::clicked, this, [this] { addRow({}, {}, true); });
 }
 
-void MapEditor::setInvalid(bool) {}
+QWidget* MapEditor::focusTarget() { return m_add; }
 
 void MapEditor::addRow(const QString& name, const QString& value, bool focus) {
     auto* widget = new QWidget(this);
@@ -149,10 +193,7 @@ void MapEditor::addRow(const QString& name, const QString& value, bool focus) {
     auto* valueLine = new QLineEdit(value, widget);
     valueLine->setPlaceholderText(tr("Value"));
     valueLine->setAccessibleName(tr("%1: value").arg(m_label));
-    auto* remove = new QToolButton(widget);
-    remove->setText(QStringLiteral("×"));
-    remove->setAutoRaise(true);
-    remove->setToolTip(tr("Remove"));
+    auto* remove = new IconButton(QStringLiteral("close"), tr("Remove"), widget);
     remove->setAccessibleName(tr("%1: remove %2").arg(m_label, name));
     layout->addWidget(nameLine, 2);
     layout->addWidget(valueLine, 3);
@@ -161,7 +202,7 @@ void MapEditor::addRow(const QString& name, const QString& value, bool focus) {
     m_rows.push_back({widget, nameLine, valueLine});
     connect(nameLine, &QLineEdit::textEdited, this, &MapEditor::report);
     connect(valueLine, &QLineEdit::textEdited, this, &MapEditor::report);
-    connect(remove, &QToolButton::clicked, this, [this, widget] { removeRow(widget); });
+    connect(remove, &IconButton::clicked, this, [this, widget] { removeRow(widget); });
     if (focus) nameLine->setFocus(Qt::TabFocusReason);
 }
 

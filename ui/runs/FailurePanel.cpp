@@ -1,0 +1,167 @@
+#include "ui/runs/FailurePanel.h"
+
+#include <QHBoxLayout>
+#include <QPlainTextEdit>
+#include <QScrollArea>
+#include <QVBoxLayout>
+#include <algorithm>
+#include <csignal>
+
+#include "ui/runs/LogView.h"
+#include "ui/shell/Icons.h"
+#include "ui/widgets/Basics.h"
+#include "ui/widgets/Format.h"
+
+namespace trainyard::ui {
+
+bool hasCheckpoint(const RunDetail& detail) {
+    return std::any_of(detail.outputs.begin(), detail.outputs.end(),
+                       [](const store::OutputRow& one) { return one.path.starts_with("checkpoints/"); });
+}
+
+QStringList adviceFor(const RunDetail& detail) {
+    QString text = fromUtf8(detail.row.stateReason).toLower();
+    for (const store::LogLine& one : detail.lastLines) text += u'\n' + plainLogText(one.text).toLower();
+    for (const store::WarningRow& one : detail.warnings) text += u'\n' + fromUtf8(one.code + " " + one.message).toLower();
+    bool killed = false;
+    for (const store::RankRow& rank : detail.ranks) {
+        if (rank.attempt == detail.row.attempts && rank.signal && *rank.signal == SIGKILL) killed = true;
+    }
+    const auto says = [&](std::initializer_list<const char*> words) {
+        return std::any_of(words.begin(), words.end(), [&](const char* word) { return text.contains(QLatin1String(word)); });
+    };
+    const auto translate = [](const char* message) { return FailurePanel::tr(message); };
+    QStringList advice;
+    if (says({"out of memory", "bad_alloc", "cannot allocate", "oom"})) {
+        advice << translate("Memory ran out: take a smaller batch size, a narrower model, or fewer processes.");
+    } else if (killed) {
+        advice << translate("A process was killed from outside. When nobody did, memory ran out: take a smaller batch size or fewer processes.");
+    }
+    if (says({"nan", "not a number", "infinite"})) {
+        advice << translate("The loss left the numbers: take a smaller learning rate, or a schedule that rises first.");
+    }
+    if (says({"no space left", "disk is full", "file.full", "disk full"})) {
+        advice << translate("The disk is full: free some space, then resume from the last checkpoint.");
+    }
+    if (says({"no such file", "file.missing", "cannot open", "not found"})) {
+        advice << translate("A file is missing: check the paths of the dataset and of the command.");
+    }
+    if (says({"idx", "truncated", "magic"})) {
+        advice << translate("A data file is damaged or of another kind: check that images and labels are not swapped and are whole.");
+    }
+    if (says({"cuda", "nccl"})) advice << translate("The GPU could not be used: choose the device Processor, or check its driver.");
+    if (says({"time limit", "max_seconds"})) advice << translate("The time limit was reached: raise it, then resume from the last checkpoint.");
+    if (says({"modulenotfounderror", "importerror"})) advice << translate("A Python module is missing: install it on the target.");
+    if (hasCheckpoint(detail)) advice << translate("Resume goes on from the last checkpoint, as a run of its own.");
+    if (advice.isEmpty()) advice << translate("Read the log of the rank that failed from its end upwards; the first error is usually the cause.");
+    return advice;
+}
+
+FailurePanel::FailurePanel(QWidget* parent) : QWidget(parent) {
+    const Theme& theme = Theme::current();
+    auto* content = new QWidget(this);
+    auto* column = new QVBoxLayout(content);
+    column->setContentsMargins(theme.space(4), theme.space(3), theme.space(4), theme.space(4));
+    column->setSpacing(theme.space(3));
+
+    auto* card = new Card(content);
+    auto* head = new QHBoxLayout;
+    head->setSpacing(theme.space(2));
+    auto* mark = new QLabel(card);
+    mark->setPixmap(icon(QStringLiteral("error"), Role::Danger).pixmap(28, 28));
+    head->addWidget(mark, 0, Qt::AlignTop);
+    auto* texts = new QVBoxLayout;
+    texts->setSpacing(theme.space(0));
+    m_reason = new TextLabel({}, TextStyle::Section, Role::Text, card);
+    m_reason->setWordWrap(true);
+    m_reason->setTextInteractionFlags(Qt::TextSelectableByMouse);
+    m_reason->setObjectName(QStringLiteral("failureReasonLabel"));
+    m_facts = new TextLabel({}, TextStyle::Secondary, Role::Muted, card);
+    m_facts->setWordWrap(true);
+    texts->addWidget(m_reason);
+    texts->addWidget(m_facts);
+    head->addLayout(texts, 1);
+    card->body()->addLayout(head);
+    column->addWidget(card);
+
+    auto* ideas = new Card(tr("What to try"), content);
+    m_advice = new QWidget(ideas);
+    m_adviceLayout = new QVBoxLayout(m_advice);
+    m_adviceLayout->setContentsMargins(0, 0, 0, 0);
+    m_adviceLayout->setSpacing(theme.space(0));
+    ideas->body()->addWidget(m_advice);
+    auto* buttons = new QHBoxLayout;
+    m_resume = new QuietButton(tr("Resume from the last checkpoint"), QStringLiteral("play"), ideas);
+    m_resume->setObjectName(QStringLiteral("failureResumeButton"));
+    auto* duplicate = new QuietButton(tr("Duplicate and change"), QStringLiteral("copy"), ideas);
+    duplicate->setObjectName(QStringLiteral("failureDuplicateButton"));
+    auto* log = new QuietButton(tr("Whole log"), QStringLiteral("log"), ideas);
+    buttons->addWidget(m_resume);
+    buttons->addWidget(duplicate);
+    buttons->addWidget(log);
+    buttons->addStretch(1);
+    ideas->body()->addLayout(buttons);
+    column->addWidget(ideas);
+
+    auto* lines = new Card(content);
+    m_linesTitle = new TextLabel({}, TextStyle::BodyStrong, Role::Text, lines);
+    lines->body()->addWidget(m_linesTitle);
+    m_lines = new QPlainTextEdit(lines);
+    m_lines->setReadOnly(true);
+    m_lines->setLineWrapMode(QPlainTextEdit::NoWrap);
+    m_lines->setFont(theme.font(TextStyle::Mono));
+    m_lines->setMinimumHeight(220);
+    m_lines->setTabChangesFocus(true);
+    m_lines->setAccessibleName(tr("Last lines of the rank that failed"));
+    lines->body()->addWidget(m_lines);
+    column->addWidget(lines, 1);
+
+    auto* outer = new QVBoxLayout(this);
+    outer->setContentsMargins(0, 0, 0, 0);
+    outer->addWidget(makeScrollPage(content, 1100, this));
+    connect(m_resume, &QuietButton::clicked, this, &FailurePanel::resumeRequested);
+    connect(duplicate, &QuietButton::clicked, this, &FailurePanel::duplicateRequested);
+    connect(log, &QuietButton::clicked, this, [this] { Q_EMIT logRequested(m_rank); });
+}
+
+void FailurePanel::setDetail(const RunDetail& detail) {
+    m_rank = detail.failedRank;
+    const QString reason = fromUtf8(detail.row.stateReason);
+    m_reason->setText(reason.isEmpty() ? tr("The run ended with an error that left no message.") : reason);
+    QStringList facts;
+    for (const store::RankRow& rank : detail.ranks) {
+        if (rank.attempt != detail.row.attempts || rank.rank != detail.failedRank) continue;
+        QString how = tr("rank %1").arg(rank.rank);
+        if (!rank.host.empty()) how += tr(" on %1").arg(fromUtf8(rank.host));
+        if (rank.signal) {
+            how += tr(", ended by signal %1").arg(*rank.signal);
+        } else if (rank.exitStatus) {
+            how += tr(", exit status %1").arg(*rank.exitStatus);
+        }
+        facts << how;
+    }
+    if (detail.row.endedAt != 0) facts << formatAgo(detail.row.endedAt);
+    if (detail.row.progress && detail.row.progress->step > 0) facts << tr("after step %1").arg(formatExact(detail.row.progress->step));
+    m_facts->setText(facts.join(QStringLiteral(" · ")));
+    m_linesTitle->setText(detail.failedRank >= 0 ? tr("Last lines of rank %1").arg(detail.failedRank) : tr("Last lines of the log"));
+    QStringList lines;
+    for (const store::LogLine& one : detail.lastLines) lines << plainLogText(one.text);
+    const QString text = lines.isEmpty() ? tr("It wrote nothing.") : lines.join(u'\n');
+    if (text != m_lines->toPlainText()) {
+        m_lines->setPlainText(text);
+        m_lines->moveCursor(QTextCursor::End);
+    }
+    while (QLayoutItem* item = m_adviceLayout->takeAt(0)) {
+        item->widget()->hide();
+        item->widget()->deleteLater();
+        delete item;
+    }
+    for (const QString& one : adviceFor(detail)) {
+        auto* label = new TextLabel(QStringLiteral("•  ") + one, TextStyle::Body, Role::Text, m_advice);
+        label->setWordWrap(true);
+        m_adviceLayout->addWidget(label);
+    }
+    m_resume->setVisible(hasCheckpoint(detail));
+}
+
+}  // namespace trainyard::ui

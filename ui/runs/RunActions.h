@@ -1,0 +1,56 @@
+#pragma once
+// What can be done with runs, with its questions and notices; used by the list, the run's page and Home alike.
+#include <QObject>
+#include <QStringList>
+#include <functional>
+#include <vector>
+
+#include "core/store/Types.h"
+
+class QWidget;
+
+namespace trainyard::ui {
+
+class Shell;
+
+/// Lives with its page. Every action returns at once; what comes of it stands in the foot of the window or arrives as a
+/// change of the run.
+class RunActions : public QObject {
+    Q_OBJECT
+
+public:
+    RunActions(Shell& shell, QWidget* page);
+
+    void open(const base::RunId& run);
+    void duplicate(const base::RunId& run);
+    void resume(const store::RunRow& run);
+    /// Asks once, naming the run.
+    void cancel(const store::RunRow& run);
+    void rename(const store::RunRow& run);
+    void editTags(const store::RunRow& run);
+    void setTags(const store::RunRow& run, const store::Strings& tags);
+    void setNotes(const base::RunId& run, const QString& text);
+    /// With undo.
+    void archive(const std::vector<store::RunRow>& runs, bool archived);
+    /// Asks once, naming what goes and how much is freed.
+    void remove(const std::vector<store::RunRow>& runs);
+    void registerModel(const base::RunId& run);
+    void download(const base::RunId& run, const QStringList& paths);
+    void copyAddress(const base::RunId& run);
+
+Q_SIGNALS:
+    void removed(const trainyard::base::RunId& run);
+
+private:
+    void start(const char* command, base::Json parameters, std::function<void(const base::Json&)> done = {});
+    void removeAgreed(const std::vector<base::RunId>& runs);
+
+    Shell& m_shell;
+    QWidget* m_page;
+};
+
+/// "name" or "name=value", separated by commas, as people write tags; and back.
+[[nodiscard]] QString tagsText(const store::Strings& tags);
+[[nodiscard]] store::Strings tagsFromText(const QString& text);
+
+}  // namespace trainyard::ui

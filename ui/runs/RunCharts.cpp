@@ -1,0 +1,404 @@
+#include "ui/runs/RunCharts.h"
+
+#include <QGridLayout>
+#include <QPointer>
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "core/commands/Session.h"
+#include "core/store/Reader.h"
+#include "core/wire/RunStream.h"
+#include "ui/shell/Theme.h"
+#include "ui/widgets/Format.h"
+
+namespace trainyard::ui {
+
+using base::Json;
+using base::Result;
+
+namespace {
+
+constexpr int kRefreshMillis = 50;
+constexpr int kLargeHeight = 300;
+constexpr int kSmallHeight = 190;
+constexpr int kTwoColumnsFrom = 760;
+constexpr std::size_t kMostPlots = 40;
+
+struct Headline {
+    const char* title;
+    const char* training;
+    const char* validation;
+    bool percent;
+};
+constexpr Headline kHeadlines[] = {{QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "Loss"), "train/loss", "val/loss", false},
+                                   {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "Accuracy"), "train/accuracy",
+                                    "val/accuracy", true}};
+
+Slice sliceOf(const store::ChartSeries& series) {
+    Slice slice;
+    slice.reserve(series.x.size());
+    slice.raw = series.raw;
+    const double gap = std::numeric_limits<double>::quiet_NaN();
+    const auto finite = [gap](double value) { return std::isfinite(value) ? value : gap; };
+    for (std::size_t i = 0; i < series.x.size(); ++i) {
+        const double mean = finite(series.mean[i]);
+        if (series.raw) {
+            slice.push(series.x[i], mean, mean, mean, 1);
+        } else {
+            slice.push(series.x[i], finite(series.min[i]), finite(series.max[i]), mean,
+                       static_cast<std::uint32_t>(std::min<std::int64_t>(series.pointsPerBucket, 1 << 30)));
+        }
+    }
+    return slice;
+}
+
+}  // namespace
+
+struct RunCharts::Plot {
+    ChartPlan plan;
+    ChartView* view = nullptr;
+    bool large = false;
+    bool asked = false;
+    bool askAgain = false;
+    std::optional<std::pair<double, double>> range;
+};
+
+RunCharts::RunCharts(commands::Session& session, Extent extent, QWidget* parent)
+    : QWidget(parent), m_session(session), m_extent(extent), m_grid(new QGridLayout(this)) {
+    m_grid->setContentsMargins(0, 0, 0, 0);
+    m_grid->setSpacing(Theme::current().space(2));
+    m_soon.setSingleShot(true);
+    m_soon.setInterval(kRefreshMillis);
+    connect(&m_soon, &QTimer::timeout, this, [this] {
+        findMetrics();
+        for (const auto& plot : m_plots) fetch(*plot);
+    });
+    connect(&session, &commands::Session::runsChanged, this, &RunCharts::note);
+    plan({});
+}
+
+RunCharts::~RunCharts() = default;
+
+void RunCharts::setRuns(std::vector<RunRef> runs) {
+    if (runs == m_runs) return;
+    std::set<base::RunId> kept;
+    for (const RunRef& run : runs) kept.insert(run.id);
+    m_runs = std::move(runs);
+    for (const auto& plot : m_plots) {
+        const QStringList keys = plot->view->seriesKeys();
+        for (const QString& key : keys) {
+            if (!kept.contains(base::RunId(key.section(u'/', 0, 0).toStdString()))) plot->view->removeSeries(key);
+        }
+        plot->askAgain = plot->asked;
+    }
+    m_points = 0;
+    m_filled = false;
+    m_searchAgain = m_searching;
+    m_soon.start(0);
+}
+
+void RunCharts::note(const QList<runs::RunChange>& changes) {
+    const runs::RunPart part = m_extent == Extent::System ? runs::RunPart::System : runs::RunPart::Metrics;
+    for (const runs::RunChange& change : changes) {
+        if (!change.parts.testFlag(part)) continue;
+        if (std::any_of(m_runs.begin(), m_runs.end(), [&](const RunRef& run) { return run.id == change.run; })) {
+            if (!m_soon.isActive() && isVisible()) m_soon.start(kRefreshMillis);
+            return;
+        }
+    }
+}
+
+void RunCharts::showEvent(QShowEvent* event) {
+    QWidget::showEvent(event);
+    m_soon.start(0);
+}
+
+void RunCharts::findMetrics() {
+    if (m_runs.empty() || m_extent == Extent::HeadlinesOnly) return;
+    if (m_searching) {
+        m_searchAgain = true;
+        return;
+    }
+    m_searching = true;
+    std::vector<base::RunId> ids;
+    for (const RunRef& run : m_runs) ids.push_back(run.id);
+    const store::SeriesKind kind = m_extent == Extent::System ? store::SeriesKind::System : store::SeriesKind::Metric;
+    m_session.query(
+        this, QStringLiteral("charts.names"),
+        [ids, kind](store::Reader& reader) -> Result<std::vector<std::string>> {
+            std::set<std::string> names;
+            for (const base::RunId& id : ids) {
+                auto rows = reader.series(id, kind);
+                if (!rows) return rows.error();
+                for (const store::SeriesRow& row : *rows) names.insert(row.name);
+            }
+            return std::vector<std::string>(names.begin(), names.end());
+        },
+        [this](Result<std::vector<std::string>> names) {
+            m_searching = false;
+            if (names && *names != m_names) plan(*names);
+            if (std::exchange(m_searchAgain, false)) findMetrics();
+        });
+}
+
+void RunCharts::plan(const std::vector<std::string>& names) {
+    m_names = names;
+    std::vector<ChartPlan> plans;
+    std::set<std::string> used;
+    if (m_extent != Extent::System) {
+        for (const Headline& headline : kHeadlines) {
+            plans.push_back({tr(headline.title), {headline.training, headline.validation}, headline.percent});
+            used.insert({headline.training, headline.validation});
+        }
+    }
+    for (const std::string& name : names) {
+        if (used.contains(name) || plans.size() >= kMostPlots) continue;
+        ChartPlan one{metricTitle(name), {name}, name.find("accuracy") != std::string::npos};
+        used.insert(name);
+        // train/x and val/x share a plot.
+        if (name.starts_with("train/")) {
+            const std::string twin = "val/" + name.substr(6);
+            if (std::find(names.begin(), names.end(), twin) != names.end()) {
+                one.metrics.push_back(twin);
+                one.title = metricTitle(name.substr(6));
+                used.insert(twin);
+            }
+        }
+        plans.push_back(std::move(one));
+    }
+
+    for (ChartPlan& wanted : plans) {
+        const auto known = std::find_if(m_plots.begin(), m_plots.end(),
+                                        [&](const auto& plot) { return plot->plan.metrics.front() == wanted.metrics.front(); });
+        if (known != m_plots.end()) {
+            (*known)->plan = std::move(wanted);
+            continue;
+        }
+        auto plot = std::make_unique<Plot>();
+        plot->plan = std::move(wanted);
+        plot->large = m_extent == Extent::HeadlinesOnly || (m_extent == Extent::Whole && m_plots.size() < 2);
+        auto* view = new ChartView(plot->plan.title, this);
+        plot->view = view;
+        view->setObjectName(fromUtf8(plot->plan.metrics.front()) + QStringLiteral("Chart"));
+        view->setAccessibleName(tr("Chart of %1").arg(plot->plan.title));
+        view->setUnit(QString(), plot->plan.percent);
+        view->setXAxis(m_axis);
+        view->setCompact(m_compact);
+        view->setSmoothing(m_smoothing);
+        view->setLogScale(m_log);
+        view->setWaiting(m_waiting);
+        view->setMinimumHeight(plot->large && !m_compact ? kLargeHeight : kSmallHeight);
+        if (m_restored.is_object()) {
+            const std::string key = plot->plan.metrics.front();
+            if (const auto saved = m_restored.find(key); saved != m_restored.end()) view->restoreState(*saved);
+        }
+        Plot* raw = plot.get();
+        connect(view, &ChartView::rangeWanted, this, [this, raw](double from, double to, int) {
+            raw->range = raw->view->range() ? std::optional(std::pair(from, to)) : std::nullopt;
+            fetch(*raw);
+        });
+        connect(view, &ChartView::stateChanged, this, &RunCharts::stateChanged);
+        connect(view, &ChartView::hovered, this, [this, raw](std::optional<double> x) {
+            for (const auto& other : m_plots) {
+                if (other.get() != raw) other->view->setCrosshair(x);
+            }
+        });
+        m_plots.push_back(std::move(plot));
+        m_arranged = 0;
+    }
+    arrange();
+    for (const auto& plot : m_plots) fetch(*plot);
+}
+
+void RunCharts::arrange() {
+    const int columns = m_columns > 0 ? m_columns : width() >= kTwoColumnsFrom ? 2 : 1;
+    const int key = columns * 1000 + static_cast<int>(m_plots.size());
+    if (key == m_arranged) return;
+    m_arranged = key;
+    while (QLayoutItem* item = m_grid->takeAt(0)) delete item;
+    const int smallColumns = m_extent == Extent::System ? columns : std::max(1, columns + (columns > 1 ? 1 : 0));
+    const int units = columns * smallColumns;
+    for (int i = 0; i < 16; ++i) m_grid->setColumnStretch(i, i < units ? 1 : 0);
+    int row = 0;
+    int at = 0;
+    bool large = true;
+    for (const auto& plot : m_plots) {
+        const int span = plot->large ? units / columns : units / smallColumns;
+        if (plot->large != large || at + span > units) {
+            if (at > 0) ++row;
+            at = 0;
+            large = plot->large;
+        }
+        m_grid->addWidget(plot->view, row, at, 1, span);
+        at += span;
+    }
+    for (int i = 0; i <= row; ++i) m_grid->setRowStretch(i, 1);
+}
+
+void RunCharts::resizeEvent(QResizeEvent* event) {
+    QWidget::resizeEvent(event);
+    arrange();
+}
+
+void RunCharts::fetch(Plot& plot) {
+    if (m_runs.empty() || !isVisible()) return;
+    if (plot.asked) {
+        plot.askAgain = true;
+        return;
+    }
+    plot.asked = true;
+    store::ChartRequest request;
+    for (const RunRef& run : m_runs) {
+        for (const std::string& metric : plot.plan.metrics) {
+            store::ChartCurve curve;
+            curve.run = run.id;
+            curve.name = metric;
+            curve.kind = m_extent == Extent::System ? store::SeriesKind::System : store::SeriesKind::Metric;
+            request.curves.push_back(std::move(curve));
+        }
+    }
+    request.axis = m_axis == XAxis::Step && m_extent != Extent::System ? store::ChartAxis::Step
+                                                                       : store::ChartAxis::RelativeTime;
+    if (plot.range) {
+        request.from = plot.range->first;
+        request.to = plot.range->second;
+    }
+    request.pixels = std::max(200, static_cast<int>(plot.view->width() * devicePixelRatioF()));
+    m_session.query(
+        this, QStringLiteral("chart.") + fromUtf8(plot.plan.metrics.front()),
+        [request](store::Reader& reader) { return reader.chart(request); },
+        [this, raw = &plot](Result<store::ChartData> answer) {
+            raw->asked = false;
+            if (answer) take(*raw, *answer);
+            if (std::exchange(raw->askAgain, false)) fetch(*raw);
+        });
+}
+
+void RunCharts::take(Plot& plot, const store::ChartData& answer) {
+    std::map<std::pair<std::string, std::string>, std::set<int>> ranks;
+    for (const store::ChartSeries& series : answer.series) ranks[{series.run.str(), series.name}].insert(series.rank);
+    std::int64_t points = 0;
+    for (const store::ChartSeries& series : answer.series) {
+        const bool wanted =
+            std::any_of(m_runs.begin(), m_runs.end(), [&](const RunRef& run) { return run.id == series.run; });
+        if (!wanted || series.x.empty()) continue;
+        points += series.points;
+        const QString key = QStringLiteral("%1/%2/%3/%4/%5")
+                                .arg(fromUtf8(series.run.str()), fromUtf8(series.name))
+                                .arg(series.attempt)
+                                .arg(series.node)
+                                .arg(series.rank);
+        plot.view->setSeries(key, lookOf(series, ranks[{series.run.str(), series.name}].size() > 1));
+        plot.view->setSlice(key, sliceOf(series));
+    }
+    m_points = std::max(m_points, points);
+    if (points > 0 && !m_filled) {
+        m_filled = true;
+        Q_EMIT filled();
+    }
+}
+
+SeriesLook RunCharts::lookOf(const store::ChartSeries& series, bool severalRanks) const {
+    const auto run = std::find_if(m_runs.begin(), m_runs.end(), [&](const RunRef& one) { return one.id == series.run; });
+    const bool validation = series.name.starts_with("val/");
+    const bool training = series.name.starts_with("train/");
+    SeriesLook look;
+    QStringList label;
+    if (m_runs.size() > 1 && run != m_runs.end()) label << QStringLiteral("#%1 %2").arg(run->number).arg(run->name);
+    if (validation) label << tr("validation");
+    if (training) label << tr("training");
+    if (!validation && !training) label << metricTitle(series.name);
+    if (severalRanks) label << (series.rank == wire::kNoRank ? tr("node %1").arg(series.node) : tr("rank %1").arg(series.rank));
+    if (series.attempt > 1) label << tr("attempt %1").arg(series.attempt);
+    look.label = label.join(QStringLiteral(" · "));
+    // The run's colour is its own everywhere. One run alone has a second colour to spare for its validation (or ranks);
+    // over several runs the line's kind tells training from validation.
+    const int spare = m_runs.size() > 1 ? 0 : validation ? 1 : severalRanks ? std::max(0, series.rank) : 0;
+    look.runColor = runColorOf(series.number) + spare;
+    look.line = m_runs.size() > 1 && training ? LineKind::Dash : LineKind::Solid;
+    look.markers = validation;
+    return look;
+}
+
+void RunCharts::setXAxis(XAxis axis) {
+    if (axis == m_axis) return;
+    m_axis = axis;
+    for (const auto& plot : m_plots) {
+        plot->range.reset();
+        plot->view->setRange(std::nullopt);
+        plot->view->setXAxis(axis);
+        fetch(*plot);
+    }
+    Q_EMIT stateChanged();
+}
+
+void RunCharts::setSmoothing(double factor) {
+    m_smoothing = factor;
+    for (const auto& plot : m_plots) plot->view->setSmoothing(factor);
+    Q_EMIT stateChanged();
+}
+
+void RunCharts::setLogScale(bool on) {
+    m_log = on;
+    for (const auto& plot : m_plots) {
+        if (!plot->plan.percent) plot->view->setLogScale(on);
+    }
+    Q_EMIT stateChanged();
+}
+
+void RunCharts::setCompact(bool compact) {
+    m_compact = compact;
+    for (const auto& plot : m_plots) {
+        plot->view->setCompact(compact);
+        plot->view->setMinimumHeight(compact ? 110 : plot->large ? kLargeHeight : kSmallHeight);
+    }
+}
+
+void RunCharts::setColumns(int columns) {
+    m_columns = columns;
+    arrange();
+}
+
+void RunCharts::setWaiting(const QString& text) {
+    m_waiting = text;
+    for (const auto& plot : m_plots) plot->view->setWaiting(text);
+}
+
+std::vector<ChartView*> RunCharts::charts() const {
+    std::vector<ChartView*> views;
+    for (const auto& plot : m_plots) views.push_back(plot->view);
+    return views;
+}
+
+ChartView* RunCharts::chart(const QString& title) const {
+    for (const auto& plot : m_plots) {
+        if (plot->plan.title == title) return plot->view;
+    }
+    return nullptr;
+}
+
+Json RunCharts::saveState() const {
+    Json charts = Json::object();
+    for (const auto& plot : m_plots) charts[plot->plan.metrics.front()] = plot->view->saveState();
+    return {{"axis", m_axis == XAxis::Step ? "step" : "time"}, {"smoothing", m_smoothing}, {"log", m_log}, {"charts", charts}};
+}
+
+void RunCharts::restoreState(const Json& state) {
+    if (!state.is_object()) return;
+    const auto text = state.find("axis");
+    if (text != state.end() && *text == "time") setXAxis(XAxis::RelativeTime);
+    if (const auto value = state.find("smoothing"); value != state.end() && value->is_number()) {
+        setSmoothing(std::clamp(value->get<double>(), 0.0, 0.99));
+    }
+    if (const auto value = state.find("log"); value != state.end() && value->is_boolean()) setLogScale(value->get<bool>());
+    if (const auto charts = state.find("charts"); charts != state.end() && charts->is_object()) {
+        m_restored = *charts;
+        for (const auto& plot : m_plots) {
+            const auto saved = m_restored.find(plot->plan.metrics.front());
+            if (saved != m_restored.end()) plot->view->restoreState(*saved);
+        }
+    }
+}
+
+}  // namespace trainyard::ui

@@ -1,0 +1,105 @@
+#pragma once
+#include <QTimer>
+#include <optional>
+
+#include "core/runs/RunChange.h"
+#include "ui/runs/RunDetail.h"
+#include "ui/shell/Page.h"
+
+class QLineEdit;
+class QProgressBar;
+class QTabWidget;
+
+namespace trainyard::ui {
+
+class ConfigurationTab;
+class ElidedLabel;
+class EmptyState;
+class FailurePanel;
+class LogTab;
+class MetricsTab;
+class NotesTab;
+class OutputsTab;
+class RanksTab;
+class RunActions;
+class RunCharts;
+class StageStrip;
+class StateChip;
+class TextLabel;
+
+/// One run, live: what it is doing, its curves, log, processes, files and configuration.
+class RunPage : public Page {
+    Q_OBJECT
+
+public:
+    RunPage(Shell& shell, QWidget* parent);
+
+    [[nodiscard]] QString title() const override;
+    [[nodiscard]] QString subtitle() const override;
+    bool openAddress(const Address& address) override;
+    [[nodiscard]] Address address() const override;
+    [[nodiscard]] base::Json saveState() const override;
+    void restoreState(const base::Json& state) override;
+    void activated() override;
+    void deactivated() override;
+    [[nodiscard]] QWidget* firstFocus() override;
+
+    /// The run as it was read last; nothing before.
+    [[nodiscard]] const std::optional<RunDetail>& detail() const { return m_detail; }
+    [[nodiscard]] MetricsTab* metrics() const { return m_metrics; }
+    [[nodiscard]] LogTab* log() const { return m_log; }
+
+protected:
+    bool eventFilter(QObject* watched, QEvent* event) override;
+
+private:
+    QWidget* buildHead();
+    void buildTabs();
+    void buildActions();
+    void note(const QList<runs::RunChange>& changes);
+    void read();
+    void take(RunDetail detail);
+    void showHead();
+    void showActions();
+    void showTime();
+    void showTab(const QString& name);
+    void rename();
+
+    Shell& m_shell;
+    RunActions* m_actions;
+    QString m_wanted;
+    std::optional<RunDetail> m_detail;
+    bool m_reading = false;
+    bool m_readAgain = false;
+    bool m_active = false;
+    QString m_tabWanted;
+    QTimer m_soon;
+    QTimer m_clock;
+
+    QWidget* m_body;
+    EmptyState* m_missing;
+    QLineEdit* m_name;
+    StateChip* m_chip;
+    ElidedLabel* m_reason;
+    StageStrip* m_stages;
+    QProgressBar* m_progress;
+    ElidedLabel* m_progressText;
+    TextLabel* m_timeLeft;
+    QTabWidget* m_tabs;
+    FailurePanel* m_failure;
+    MetricsTab* m_metrics;
+    LogTab* m_log;
+    QWidget* m_system;
+    RunCharts* m_systemCharts;
+    RanksTab* m_ranks;
+    OutputsTab* m_outputs;
+    ConfigurationTab* m_configuration;
+    NotesTab* m_notes;
+    QAction* m_register;
+    QAction* m_resume;
+    QAction* m_cancel;
+    QAction* m_duplicate;
+    QAction* m_more;
+};
+
+}  // namespace trainyard::ui
