@@ -24,6 +24,7 @@ constexpr std::int64_t kLostLookNanos = 5'000'000'000;         // How often a lo
 constexpr std::int64_t kLaunchPatienceNanos = 5'000'000'000;   // For an agent that we started to say who it is.
 constexpr std::int64_t kAdoptPatienceNanos = 2'000'000'000;    // The same for one that somebody else may have started.
 constexpr std::int64_t kRestartAgainNanos = 30'000'000'000;    // Between tries to start the agent of a lost run.
+constexpr int kLostCancelMillis = 5000;                        // For the end of a lost run that was told to cancel.
 constexpr int kMostRestarts = 3;
 constexpr std::int64_t kLiveMicros = 10'000'000;
 constexpr int kStepMillis = 20'000;
@@ -242,6 +243,9 @@ void RunFollower::takeChunk(targets::StreamChunk chunk) {
         finalize();
         return;
     }
+    if (m_phase == Phase::Lost && !chunk.bytes.empty()) {
+        foundAgain();
+    }
     if (chunk.caughtUp && !m_caughtUp) {
         m_caughtUp = true;
         if (m_adopted && m_phase == Phase::Following) {
@@ -431,11 +435,11 @@ void RunFollower::restartAgent(const std::string& why) {
 }
 
 void RunFollower::becomeLost(const std::string& reason) {
-    if (m_phase != Phase::Following) {
+    if (m_cancelAsked) {
+        giveUp();
         return;
     }
-    if (m_cancelAsked) {
-        close(RunState::Canceled, "Canceled while it could not be reached. " + reason);
+    if (m_phase != Phase::Following) {
         return;
     }
     m_phase = Phase::Lost;
@@ -450,7 +454,9 @@ void RunFollower::foundAgain() {
     m_lastBytesAt = base::monotonicNanos();
     journalOrRetry({stateEntry(m_streamState, "It was found again.", m_node.attempt)}, [this] {
         m_context.changed(m_run, RunPart::State);
-        follow();
+        if (!m_stream && m_phase == Phase::Following) {
+            follow();
+        }
     });
 }
 
@@ -474,10 +480,17 @@ void RunFollower::cancel(std::function<void(Status)> told) {
         case Phase::Lost:
             m_cancelAsked = true;
             m_cancelTold.push_back(std::move(told));
-            // In case it is only out of sight: whoever finds the folder again finds this.
-            m_command = m_context.target.sendCommand(m_node, wire::control::kCancel, stepDeadline(), [this](const Status&) {
-                close(RunState::Canceled, "Canceled while it could not be reached.");
-            });
+            // It may be only out of sight: what can still be told is told, and its own end counts if it comes soon.
+            m_command = m_context.target.sendCommand(m_node, wire::control::kCancel, stepDeadline(),
+                                                     [this](const Status& sent) {
+                                                         if (!sent.ok()) {
+                                                             giveUp();
+                                                             return;
+                                                         }
+                                                         m_agentStartedAt = 0;
+                                                         lookNow();
+                                                         QTimer::singleShot(kLostCancelMillis, this, [this] { giveUp(); });
+                                                     });
             return;
         case Phase::Finalizing:
             if (!m_ended || !m_work) {
@@ -497,7 +510,7 @@ void RunFollower::cancel(std::function<void(Status)> told) {
 void RunFollower::sendCancel() {
     m_command = m_context.target.sendCommand(m_node, wire::control::kCancel, stepDeadline(), [this](const Status& sent) {
         if (!sent.ok() && sent.error().code == "target.unreachable") {
-            close(RunState::Canceled, "Canceled while it could not be reached.");
+            giveUp();
             return;
         }
         tellCancel(sent);
@@ -505,6 +518,12 @@ void RunFollower::sendCancel() {
             lookNow();
         }
     });
+}
+
+void RunFollower::giveUp() {
+    if (m_phase == Phase::Following || m_phase == Phase::Lost) {
+        close(RunState::Canceled, "Canceled while it could not be reached.");
+    }
 }
 
 void RunFollower::tellCancel(Status status) {

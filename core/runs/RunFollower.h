@@ -94,6 +94,7 @@ private:
     void journalOrRetry(std::vector<JournalEntry> entries, std::function<void()> then);
     void indexJournal(std::function<void()> then);
     void retryIn(int millis, std::function<void()> work);
+    void giveUp();
     void tellCancel(base::Status status);
     void sendCancel();
     void trouble(const base::Error& error);

@@ -14,8 +14,8 @@ using base::Error;
 using spec::RunState;
 namespace kind = wire::kind;
 
-/// Ranks compare so that what the agent says itself (no rank) comes after every rank.
-int rankOrder(int rank) { return rank < 0 ? std::numeric_limits<int>::max() : rank; }
+/// Whose progress is shown: the lowest rank's and the leading agent's own, which speak one after the other in one stream.
+int progressOrder(int rank, int node) { return rank >= 0 ? rank : node == 0 ? 0 : std::numeric_limits<int>::max(); }
 
 bool numberIsFree(Connection& connection, std::int64_t number) {
     Query row(connection, "SELECT 1 FROM runs WHERE number = ?", number);
@@ -316,7 +316,7 @@ void Ingest::takeAttempt(const wire::Record& record) {
           "SET started_at = excluded.started_at, host = excluded.host, world_size = excluded.world_size, "
           "nodes = excluded.nodes, agent = excluded.agent",
           m_run, m_batch.attempt, m_batch.node, record.t, textAt(body, "host"), integerAt(body, "world_size"),
-          integerAt(body, "nodes"), textAt(body, "agent_version"))
+          integerAt(body, "nodes"), textAt(body, "agent"))
         .run();
     m_stateChanged = true;
 }
@@ -386,7 +386,7 @@ void Ingest::takeProgress(const wire::Record& record) {
     Query(m_connection,
           "UPDATE runs SET progress = ?1, progress_at = ?2, progress_attempt = ?3, progress_rank = ?4 "
           "WHERE number = ?5 AND (progress_attempt < ?3 OR (progress_attempt = ?3 AND progress_rank >= ?4))",
-          base::dumpJson(record.body), record.t, m_batch.attempt, rankOrder(record.rank), m_run)
+          base::dumpJson(record.body), record.t, m_batch.attempt, progressOrder(record.rank, m_batch.node), m_run)
         .run();
 }
 

@@ -37,6 +37,20 @@ std::optional<std::pair<int, int>> streamFolder(const std::string& name) {
     return std::pair(*attempt, *node);
 }
 
+wire::StreamCursor behindLastEntry(const StreamBatch& batch) {
+    if (batch.entries.empty())
+        return batch.from;
+    const wire::StreamEntry& last = batch.entries.back();
+    return {last.segment, last.offset + last.length, last.record.seq};
+}
+
+bool damageComesLast(const StreamBatch& batch) {
+    const wire::StreamCursor last = behindLastEntry(batch);
+    return std::any_of(batch.damaged.begin(), batch.damaged.end(), [&](const wire::DamagedLine& line) {
+        return std::pair(line.segment, line.offset) >= std::pair(last.segment, last.offset);
+    });
+}
+
 /// Errors that the next run would meet too.
 bool concernsWholeIndex(std::string_view code) {
     return code == "store.locked" || code == "store.readonly" || code == "store.full" || code == "store.corrupt" ||
@@ -131,6 +145,9 @@ struct Writer::State {
     Result<std::int64_t> follow(const RunId& run, int attempt, int node, const Path& path, bool finished,
                                 std::int64_t maxRecords);
     Status catchUpRun(const RunId& run, CatchUpReport& report);
+    Status catchUpStreams(const RunId& run, bool runOver, CatchUpReport& report);
+    Result<bool> isOver(const RunId& run);
+    void finishStreams(const RunId& run);
     Status removeVanished(const std::vector<std::string>& onDisk, CatchUpReport& report);
     Status catchUpModels(CatchUpReport& report);
 };
@@ -151,8 +168,8 @@ Result<std::int64_t> Writer::State::follow(const RunId& run, int attempt, int no
         batch.attempt = attempt;
         batch.node = node;
         batch.from = *start;
-        // A reader of its own for each batch: what it had read ahead past the last record is read again, so that the
-        // cursor always stands right behind a record that was taken.
+        // A reader of its own for each batch: what it had read ahead past the last record is read again. The cursor
+        // stays in front of damage at the end, because how much is missing shows only with the next good record.
         wire::StreamFolderReader reader(path, *start);
         const auto wanted = std::min<std::int64_t>(static_cast<std::int64_t>(kRecordsABatch), maxRecords - taken);
         const auto count = reader.read(batch.entries, static_cast<std::size_t>(wanted));
@@ -164,13 +181,9 @@ Result<std::int64_t> Writer::State::follow(const RunId& run, int attempt, int no
                 return rest.error();
         }
         batch.damaged = reader.decoder().takeDamaged();
-        batch.to = batch.from;
-        if (!batch.entries.empty()) {
-            const wire::StreamEntry& last = batch.entries.back();
-            batch.to = {last.segment, last.offset + last.length, last.record.seq};
-        } else if (batch.damaged.empty()) {
+        batch.to = more || damageComesLast(batch) ? behindLastEntry(batch) : reader.decoder().cursor();
+        if (batch.to == batch.from && batch.damaged.empty())
             break;
-        }
         const Status applied = apply(batch);
         if (!applied) {
             if (applied.error().code != "store.cursor")
@@ -189,27 +202,32 @@ Status Writer::State::catchUpRun(const RunId& run, CatchUpReport& report) {
         return journal.error();
     report.records += *journal;
 
+    const auto over = isOver(run);
+    return over ? catchUpStreams(run, *over, report) : Status(over.error());
+}
+
+/// The journal has said the last word on the run.
+Result<bool> Writer::State::isOver(const RunId& run) {
+    return guarded(location.database, connection->handle(), [&]() -> Result<bool> {
+        Query row(*connection,
+                  "SELECT state FROM stages JOIN runs ON run = number WHERE id = ? AND attempt = 0 ORDER BY seq DESC "
+                  "LIMIT 1",
+                  run.str());
+        if (!row.next())
+            return false;
+        const auto state = spec::runStateFromString(row.text(0));
+        return state && spec::isFinal(*state);
+    });
+}
+
+Status Writer::State::catchUpStreams(const RunId& run, bool runOver, CatchUpReport& report) {
     std::vector<std::pair<int, int>> streams;
     std::error_code ignored;
     for (const auto& folder : std::filesystem::directory_iterator(layout.run(run) / "stream", ignored)) {
         if (const auto place = streamFolder(folder.path().filename().string()))
             streams.push_back(*place);
     }
-    if (streams.empty())
-        return {};
     std::sort(streams.begin(), streams.end());
-    bool runOver = false;
-    TRAINYARD_TRY(guarded(location.database, connection->handle(), [&]() -> Status {
-        Query row(*connection,
-                  "SELECT state FROM stages JOIN runs ON run = number WHERE id = ? AND attempt = 0 ORDER BY seq DESC "
-                  "LIMIT 1",
-                  run.str());
-        if (row.next()) {
-            const auto state = spec::runStateFromString(row.text(0));
-            runOver = state && spec::isFinal(*state);
-        }
-        return {};
-    }));
     for (const auto& [attempt, node] : streams) {
         const bool finished = runOver || attempt < streams.back().first;
         const auto taken = follow(run, attempt, node, layout.stream(run, attempt, node), finished, INT64_MAX);
@@ -218,6 +236,14 @@ Status Writer::State::catchUpRun(const RunId& run, CatchUpReport& report) {
         report.records += *taken;
     }
     return {};
+}
+
+/// Once a run is over, its streams are read to their ends, torn tails included, as a rebuild would. What fails here is
+/// tried again by the next catch-up; the journal's records are in already.
+void Writer::State::finishStreams(const RunId& run) {
+    CatchUpReport report;
+    if (const auto over = isOver(run); over && *over)
+        static_cast<void>(catchUpStreams(run, true, report));
 }
 
 Status Writer::State::removeVanished(const std::vector<std::string>& onDisk, CatchUpReport& report) {
@@ -313,7 +339,9 @@ Result<std::int64_t> Writer::takeNumber() {
 Status Writer::applyJournal(const StreamBatch& batch) {
     if (batch.attempt != kJournalAttempt)
         return Error{"store.batch", "A journal's batch has attempt " + std::to_string(kJournalAttempt) + "."};
-    return m_state->apply(batch);
+    TRAINYARD_TRY(m_state->apply(batch));
+    m_state->finishStreams(batch.run);
+    return {};
 }
 
 Status Writer::ingest(const StreamBatch& batch) {
@@ -327,7 +355,10 @@ Result<wire::StreamCursor> Writer::cursor(const RunId& run, int attempt, int nod
 }
 
 Result<std::int64_t> Writer::followJournal(const RunId& run) {
-    return m_state->follow(run, kJournalAttempt, 0, m_state->layout.journal(run), false, INT64_MAX);
+    auto taken = m_state->follow(run, kJournalAttempt, 0, m_state->layout.journal(run), false, INT64_MAX);
+    if (taken && *taken > 0)
+        m_state->finishStreams(run);
+    return taken;
 }
 
 Result<std::int64_t> Writer::followStream(const RunId& run, int attempt, int node, bool finished,

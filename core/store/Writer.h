@@ -57,7 +57,8 @@ public:
     [[nodiscard]] Result<std::int64_t> takeNumber();
 
     /// Applies records of runs/<id>/journal.jsonl. batch.attempt must be kJournalAttempt. The run comes into being
-    /// with its first batch, which reads runs/<id>/spec.json too. Errors: "store.cursor" when the stored cursor is
+    /// with its first batch, which reads runs/<id>/spec.json too. A last word (Completed, Failed, Canceled) makes the
+    /// streams in the workspace be read to their ends, as followStream(…, finished) does. Errors: "store.cursor" when the stored cursor is
     /// not batch.from (somebody else was here: read cursor() and go on from there; nothing was written).
     [[nodiscard]] Status applyJournal(const StreamBatch& batch);
     /// Takes records of an agent's stream, as copied into the workspace. Errors: "store.cursor" as above,

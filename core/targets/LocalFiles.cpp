@@ -50,7 +50,8 @@ Result<AgentStatus> lookAtAgent(const base::Path& nodeFolder) {
     if (!json.ok()) {
         return json.error();
     }
-    const Result<base::ProcessIdentity> identity = base::processIdentityFromJson(*json);
+    base::ObjectReader reader(*json, "");
+    const Result<base::ProcessIdentity> identity = base::processIdentityFromJson(reader.object("identity"));
     if (!identity.ok()) {
         return identity.error();
     }

@@ -65,7 +65,7 @@ Result<at::Tensor> readTensor(const Path& path, const std::string& name, const J
         return wrong("has the unknown type " + entry["dtype"].get<std::string>());
     }
     for (const Json& offset : entry["data_offsets"]) {
-        if (!offset.is_number_unsigned()) {
+        if (!offset.is_number_integer() || offset < 0) {
             return wrong("has offsets that are no whole numbers");
         }
     }
@@ -77,7 +77,7 @@ Result<at::Tensor> readTensor(const Path& path, const std::string& name, const J
     std::uint64_t bytes = c10::elementSize(*type);
     std::vector<std::int64_t> shape;
     for (const Json& size : entry["shape"]) {
-        if (!size.is_number_unsigned() || shape.size() >= 64) {
+        if (!size.is_number_integer() || size < 0 || shape.size() >= 64) {
             return wrong("has a shape that cannot be");
         }
         const auto n = size.get<std::uint64_t>();
