@@ -1,0 +1,241 @@
+// Ending a run: cancel, time limit, processes that do not want to end or try to get away, the machine's queue.
+#include "tests/helpers/Children.h"
+#include "tests/unit/agent/AgentRig.h"
+
+using namespace trainyard;
+using namespace trainyard::test;
+
+namespace {
+
+void cancel(const NodeLayout& layout) {
+    std::filesystem::create_directories(layout.control());
+    std::ofstream(layout.root / "cancel.tmp") << "{}";
+    std::filesystem::rename(layout.root / "cancel.tmp", layout.control() / wire::control::kCancel);
+}
+
+bool isRunning(const NodeLayout& layout) { return statesOf(recordsOf(layout)).ends_with("Running"); }
+
+}  // namespace
+
+class TestAgentStop : public QObject {
+    Q_OBJECT
+
+private Q_SLOTS:
+    void init() { m_guard = std::make_unique<ChildGuard>(); }
+    void cleanup() { QVERIFY2(m_guard->noneLeft(3000), m_guard->report().c_str()); }
+
+    void cancel_whileRunning() {
+        Scratch scratch;
+        AgentRig rig(scratch);
+        auto plan = rig.shellPlan("trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done", 2);
+        plan.graceSeconds = 10;
+        const NodeLayout layout = rig.place(plan);
+        AgentProcess agent(layout);
+        QVERIFY(waitFor([&] { return linesOf(recordsOf(layout), 1, "stdout").size() == 1; }));
+        const auto started = base::monotonicNanos();
+        cancel(layout);
+        QCOMPARE(agent.wait(5000), 0);
+        QVERIFY(base::monotonicNanos() - started < 2'000'000'000);
+        const auto records = recordsOf(layout);
+        QCOMPARE(textOf(endedOf(records), "outcome"), std::string("canceled"));
+        QCOMPARE(textOf(endedOf(records), "reason"), std::string("The run was canceled."));
+        QCOMPARE(linesOf(records, 0, "stdout"), (std::vector<std::string>{"up", "bye"}));
+        QVERIFY(processesWith(plan.run.str()).empty());
+    }
+
+    void cancel_ignoredByTheRank_isForced() {
+        Scratch scratch;
+        AgentRig rig(scratch);
+        const auto plan = rig.shellPlan("trap '' TERM; echo up; while :; do sleep 0.05; done");
+        const NodeLayout layout = rig.place(plan);
+        AgentProcess agent(layout);
+        QVERIFY(waitFor([&] { return linesOf(recordsOf(layout), 0, "stdout").size() == 1; }));
+        cancel(layout);
+        QCOMPARE(agent.wait(6000), 0);
+        const Json ended = endedOf(recordsOf(layout));
+        QCOMPARE(textOf(ended, "outcome"), std::string("canceled"));
+        QCOMPARE(ended["ranks"][0]["signal"].get<int>(), SIGKILL);
+        QVERIFY(textOf(ended["ranks"][0], "reason").find("still running 1 s after") != std::string::npos);
+        QVERIFY(processesWith(plan.run.str()).empty());
+    }
+
+    void cancel_beforeTheAgentIsThere() {
+        Scratch scratch;
+        AgentRig rig(scratch);
+        const auto plan = rig.shellPlan("echo never");
+        const NodeLayout layout = rig.place(plan);
+        cancel(layout);
+        QCOMPARE(AgentProcess(layout).wait(), 0);
+        const auto records = recordsOf(layout);
+        QCOMPARE(textOf(endedOf(records), "outcome"), std::string("canceled"));
+        QCOMPARE(statesOf(records), std::string("Preparing"));
+        QVERIFY(linesOf(records, 0, "stdout").empty());
+    }
+
+    void cancel_whileFinalizing() {
+        Scratch scratch;
+        AgentRig rig(scratch);
+        // A sparse file: large to hash, nothing to store.
+        const auto plan = rig.shellPlan("truncate -s 12G \"$TRAINYARD_OUTPUTS/large\"");
+        const NodeLayout layout = rig.place(plan);
+        AgentProcess agent(layout);
+        QVERIFY(waitFor([&] { return statesOf(recordsOf(layout)).ends_with("Finalizing"); }));
+        cancel(layout);
+        QCOMPARE(agent.wait(3000), 0);
+        const Json ended = endedOf(recordsOf(layout));
+        QCOMPARE(textOf(ended, "outcome"), std::string("canceled"));
+        QCOMPARE(ended["ranks"][0]["exit"].get<int>(), 0);
+        QVERIFY(ended["outputs"].empty());
+    }
+
+    void timeLimit_failsTheRun() {
+        Scratch scratch;
+        AgentRig rig(scratch);
+        auto plan = rig.shellPlan("sleep 60");
+        plan.maxSeconds = 1;
+        const NodeLayout layout = rig.place(plan);
+        QCOMPARE(AgentProcess(layout).wait(5000), 0);
+        const Json ended = endedOf(recordsOf(layout));
+        QCOMPARE(textOf(ended, "outcome"), std::string("failed"));
+        QCOMPARE(textOf(ended, "code"), std::string("run.time_limit"));
+        QVERIFY2(textOf(ended, "reason").starts_with("The time limit of 1"), textOf(ended, "reason").c_str());
+    }
+
+    void leftovers_areGoneAfterwards_data() {
+        QTest::addColumn<QByteArray>("script");
+        QTest::newRow("child in the background") << QByteArray("sleep 61 & echo $! > pid; exit 0");
+        QTest::newRow("own session, orphaned") << QByteArray("(setsid sh -c 'echo $$ > pid; exec sleep 62' &) ; sleep 0.2");
+        QTest::newRow("ignores SIGTERM") << QByteArray("setsid sh -c 'trap \"\" TERM; echo $$ > pid; sleep 63; sleep 63' & sleep 0.2");
+        QTest::newRow("without its environment") << QByteArray("setsid env -i sh -c 'echo $$ > pid; exec sleep 64' & sleep 0.2");
+    }
+    void leftovers_areGoneAfterwards() {
+        QFETCH(QByteArray, script);
+        Scratch scratch;
+        AgentRig rig(scratch);
+        auto plan = rig.shellPlan(script.toStdString());
+        plan.workingFolder = scratch.path().string();
+        const NodeLayout layout = rig.place(plan);
+        QCOMPARE(AgentProcess(layout).wait(8000), 0);
+        QCOMPARE(textOf(endedOf(recordsOf(layout)), "outcome"), std::string("completed"));
+        const pid_t pid = pidIn(scratch / "pid");
+        QVERIFY(pid > 0);
+        QVERIFY(isGone(pid));
+        QVERIFY(processesWith(plan.run.str()).empty());
+    }
+
+    void terminatedAgent_leavesItsRanks() {
+        Scratch scratch;
+        AgentRig rig(scratch);
+        const NodeLayout layout = rig.place(rig.shellPlan("echo up; sleep 1; echo down"));
+        AgentProcess agent(layout);
+        QVERIFY(waitFor([&] { return isRunning(layout) && pidOfRank(layout, 0, "process") > 0; }));
+        agent.kill(SIGHUP);
+        agent.kill(SIGTERM);
+        QCOMPARE(agent.wait(2000), 0);
+        QVERIFY(!isGone(pidOfRank(layout, 0, "process")));
+        QVERIFY(endedOf(recordsOf(layout)).empty());
+        QCOMPARE(AgentProcess(layout).wait(5000), 0);
+        const auto records = recordsOf(layout);
+        QCOMPARE(textOf(endedOf(records), "outcome"), std::string("completed"));
+        QCOMPARE(linesOf(records, 0, "stdout"), (std::vector<std::string>{"up", "down"}));
+    }
+
+    void queue_secondRunWaits_andSaysForWhom() {
+        Scratch scratch;
+        AgentRig rig(scratch);
+        auto first = rig.shellPlan("sleep 1");
+        first.runName = "early bird";
+        first.cores = 60'000;
+        auto second = rig.shellPlan("true");
+        const NodeLayout firstLayout = rig.place(first);
+        const NodeLayout secondLayout = rig.place(second);
+        AgentProcess one(firstLayout);
+        QVERIFY(waitFor([&] { return isRunning(firstLayout); }));
+        AgentProcess two(secondLayout);
+        QCOMPARE(one.wait(), 0);
+        QCOMPARE(two.wait(), 0);
+        const auto records = recordsOf(secondLayout);
+        QCOMPARE(statesOf(records), std::string("Preparing Queued Running Finalizing"));
+        const std::string reason = textOf(ofKind(records, wire::kind::kState)[1].body, "reason");
+        QVERIFY2(reason.find("busy: run early bird (") != std::string::npos, reason.c_str());
+        const auto endedFirst = ofKind(recordsOf(firstLayout), wire::kind::kState).back().t;
+        const auto startedSecond = ofKind(records, wire::kind::kState)[2].t;
+        QVERIFY(startedSecond >= endedFirst - 20'000);
+        QVERIFY2(startedSecond - endedFirst < 500'000, std::to_string(startedSecond - endedFirst).c_str());
+    }
+
+    void queue_cancelWhileWaiting() {
+        Scratch scratch;
+        AgentRig rig(scratch);
+        auto first = rig.shellPlan("sleep 1.5");
+        first.cores = 60'000;
+        const NodeLayout firstLayout = rig.place(first);
+        AgentProcess one(firstLayout);
+        QVERIFY(waitFor([&] { return isRunning(firstLayout); }));
+        const NodeLayout layout = rig.place(rig.shellPlan("echo never"));
+        AgentProcess two(layout);
+        QVERIFY(waitFor([&] { return statesOf(recordsOf(layout)).ends_with("Queued"); }));
+        cancel(layout);
+        QCOMPARE(two.wait(1000), 0);
+        QCOMPARE(textOf(endedOf(recordsOf(layout)), "outcome"), std::string("canceled"));
+        QVERIFY(linesOf(recordsOf(layout), 0, "stdout").empty());
+        QCOMPARE(one.wait(), 0);
+        QCOMPARE(textOf(endedOf(recordsOf(firstLayout)), "outcome"), std::string("completed"));
+    }
+
+    void queue_neverTwoAtOnce_priorityFirst() {
+        Scratch scratch;
+        AgentRig rig(scratch);
+        // Each run takes the whole machine, notes that it is in, and fails if another one is.
+        const std::string script = "mkdir busy || exit 9; echo $TRAINYARD_RUN_NAME >> order; sleep 0.15; rmdir busy";
+        auto blocker = rig.shellPlan("sleep 0.8");
+        blocker.cores = 60'000;
+        const NodeLayout blocking = rig.place(blocker);
+        AgentProcess block(blocking);
+        QVERIFY(waitFor([&] { return isRunning(blocking); }));
+        std::vector<std::unique_ptr<AgentProcess>> agents;
+        std::vector<NodeLayout> layouts;
+        for (int i = 0; i < 4; ++i) {
+            auto plan = rig.shellPlan(script);
+            plan.runName = std::to_string(i);
+            plan.cores = 60'000;
+            plan.priority = i == 3 ? 10 : 0;
+            plan.workingFolder = scratch.path().string();
+            layouts.push_back(rig.place(plan));
+            agents.push_back(std::make_unique<AgentProcess>(layouts.back()));
+            QVERIFY(waitFor([&] { return statesOf(recordsOf(layouts.back())).ends_with("Queued"); }));
+        }
+        for (auto& agent : agents) QCOMPARE(agent->wait(), 0);
+        QCOMPARE(block.wait(), 0);
+        for (const NodeLayout& layout : layouts) {
+            QCOMPARE(textOf(endedOf(recordsOf(layout)), "outcome"), std::string("completed"));
+        }
+        QCOMPARE(scratch.read("order"), std::string("3\n0\n1\n2\n"));
+    }
+
+    void queue_killedAgent_holdsItsSlotsWhileItsRanksRun() {
+        Scratch scratch;
+        AgentRig rig(scratch);
+        auto first = rig.shellPlan("sleep 1.2; date +%s%N > done");
+        first.cores = 60'000;
+        first.workingFolder = scratch.path().string();
+        auto second = rig.shellPlan("cat done");
+        second.workingFolder = first.workingFolder;
+        const NodeLayout firstLayout = rig.place(first);
+        const NodeLayout secondLayout = rig.place(second);
+        AgentProcess one(firstLayout);
+        QVERIFY(waitFor([&] { return pidOfRank(firstLayout, 0, "process") > 0; }));
+        one.kill(SIGKILL);
+        AgentProcess two(secondLayout);
+        QCOMPARE(two.wait(), 0);
+        QCOMPARE(textOf(endedOf(recordsOf(secondLayout)), "outcome"), std::string("completed"));
+        QCOMPARE(AgentProcess(firstLayout).wait(), 0);
+        QCOMPARE(textOf(endedOf(recordsOf(firstLayout)), "outcome"), std::string("completed"));
+    }
+
+private:
+    std::unique_ptr<ChildGuard> m_guard;
+};
+
+QTEST_GUILESS_MAIN(TestAgentStop)
+#include "tst_AgentStop.moc"
