@@ -133,7 +133,8 @@ void dropout(Call& c) {
     if (c.boolean("train")) {
         c.unsupported("is in training mode");
     }
-    c.setResult(c.tensor("input"));
+    // The in-place form names its argument otherwise.
+    c.setResult(c.tensor(c.isTensor("input") ? "input" : "self"));
 }
 
 /// Softmax of opsets 11 and 12 flattens the input at `axis`, so there the axis must be the last one.
