@@ -27,11 +27,11 @@ public:
     [[nodiscard]] static Result<std::unique_ptr<ByteSource>> open(const Path& path) {
         base::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
         if (!fd.valid()) {
-            return base::errnoError(errno, "Cannot open", path);
+            return base::errnoError(errno, "open", path);
         }
         struct stat info {};
         if (::fstat(fd.get(), &info) != 0) {
-            return base::errnoError(errno, "Cannot look at", path);
+            return base::errnoError(errno, "look at", path);
         }
         if (!S_ISREG(info.st_mode)) {
             return Error{"file.kind", quoted(path) + " is not a regular file."};
@@ -82,7 +82,7 @@ private:
         const std::string text = gzerror(m_stream, &code);
         const std::string at = " at byte " + std::to_string(m_position + done) + " of its content";
         if (code == Z_ERRNO) {
-            return base::errnoError(errno, "Cannot read", m_path);
+            return base::errnoError(errno, "read", m_path);
         }
         if (code == Z_BUF_ERROR) {
             return {"idx.truncated", quoted(m_path) + " is cut off: its compressed data ends" + at +
