@@ -55,7 +55,7 @@ std::optional<std::int64_t> wholeNumber(std::string_view text, std::int64_t most
 
 /// Takes the folder's lock and carries out its plan.
 int superviseFolder(const NodeLayout& layout, SupervisorOptions options, Handshake& handshake) {
-    const auto lock = base::FileLock::tryExclusive(layout.agentLock(), "process " + std::to_string(::getpid()));
+    const auto lock = takeLock(layout.agentLock(), "process " + std::to_string(::getpid()));
     if (!lock.ok()) {
         if (lock.error().code == "lock.held") {
             handshake.fail(exitStatus::kHeld, "Another agent is at work on " + layout.root.string() + ". " +

@@ -7,6 +7,9 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
+
+#include "core/base/Clock.h"
 
 namespace trainyard::agent {
 
@@ -17,6 +20,7 @@ constexpr const char* kShimFormat = "trainyard.shim";
 constexpr const char* kExitFormat = "trainyard.rank-exit";
 constexpr int kVersion = 1;
 constexpr std::int64_t kMaxNoteBytes = 64 << 10;
+constexpr std::int64_t kLockMillis = 500;
 
 Json head(const char* format) {
     Json json = Json::object();
@@ -128,6 +132,16 @@ Result<Json> readJsonFile(const Path& path) {
     auto text = base::readFile(path, kMaxNoteBytes);
     if (!text.ok()) return text.error();
     return base::parseJson(*text);
+}
+
+Result<base::FileLock> takeLock(const Path& path, std::string_view note) {
+    const auto deadline = base::Deadline::inMillis(kLockMillis);
+    while (true) {
+        auto lock = base::FileLock::tryExclusive(path, note);
+        if (lock.ok() || lock.error().code != "lock.held" || deadline.passed()) return lock;
+        const timespec pause{0, 10'000'000};
+        ::nanosleep(&pause, nullptr);
+    }
 }
 
 Status replaceFile(const Path& path, std::string_view bytes) {

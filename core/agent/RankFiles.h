@@ -68,6 +68,9 @@ struct RankExit {
 
 /// Reads a small JSON file of the node folder; "file.missing" when it is not there.
 [[nodiscard]] Result<Json> readJsonFile(const Path& path);
+/// Takes a lock whose holder may have been killed a moment ago: a child of it that has not come to exec yet holds the lock
+/// for some milliseconds more, so "lock.held" is only believed when it lasts.
+[[nodiscard]] Result<base::FileLock> takeLock(const Path& path, std::string_view note = {});
 /// Temp beside `path`, then rename; no fsync.
 [[nodiscard]] Status replaceFile(const Path& path, std::string_view bytes);
 

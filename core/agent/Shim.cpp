@@ -124,7 +124,7 @@ public:
     Shim(NodeLayout layout, int rank) : m_layout(std::move(layout)), m_rank(rank) {}
 
     int run() {
-        auto lock = base::FileLock::tryExclusive(rankLockFile(m_layout, m_rank));
+        auto lock = takeLock(rankLockFile(m_layout, m_rank));
         if (!lock.ok()) return lock.error().code == "lock.held" ? 0 : complain(lock.error().message);
         std::error_code ignored;
         if (std::filesystem::exists(m_layout.rankShim(m_rank), ignored) ||

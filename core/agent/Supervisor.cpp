@@ -204,6 +204,8 @@ std::optional<Supervisor::Verdict> Supervisor::prepare() {
             return {};
         }
         if (!m_ranks->allEnded()) m_slots->adopt(slotRequest(), m_launch->gpus);
+        // Killed between its decision and the record of it.
+        if (m_resume.state.empty() || m_resume.state == kPreparing) m_sink->putState(kQueued, "Its slots are free");
         m_sink->putNote("The agent was started again and took over " + std::to_string(m_ranks->adopted()) + " of " +
                         std::to_string(m_plan.processes) + " ranks.");
         return launch(m_launch->gpus);
