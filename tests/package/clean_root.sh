@@ -45,7 +45,7 @@ set -eu
 export QT_QPA_PLATFORM=offscreen
 W=/root/ws
 trainyard-cli workspace init --sample "$W"
-trainyard-cli --workspace "$W" run submit --sample --set task.epochs=1 --set task.dataset.train_limit=2000 --set task.dataset.val_limit=500 --wait
+trainyard-cli --workspace "$W" run submit --draft fashion-mnist --set task.epochs=1 --set task.dataset.train_limit=2000 --set task.dataset.val_limit=500 --wait
 trainyard-cli --workspace "$W" model register 1 --name sample
 trainyard-cli --workspace "$W" model export sample:1 --out /tmp/model.onnx
 test -s /tmp/model.onnx
