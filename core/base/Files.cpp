@@ -160,7 +160,8 @@ Result<UniqueFd> openLocked(const Path& path, int flags, int operation) {
             }
             const Result<std::string> holder = readFileRange(path, 0, 512);
             const std::string note = holder.ok() ? stripControl(trim(*holder)) : std::string();
-            return Error{"lock.held", path.string() + " is locked by " + (note.empty() ? "another process" : note) + "."};
+            return Error{"lock.held",
+                         path.string() + " is locked by " + (note.empty() ? "another process" : note) + "."};
         }
         // The holder before us may have removed the file; a lock on a nameless file would lock nobody out.
         struct stat held {};
@@ -203,6 +204,7 @@ Error errnoError(int error, std::string_view what, const Path& path) {
     case EROFS: return make("file.denied", "the file system is read-only");
     case ENOSPC: return make("file.full", "the disk is full");
     case EDQUOT: return make("file.full", "the disk quota is used up");
+    case EFBIG: return make("file.full", "the file would be larger than is allowed here");
     case EEXIST: return make("file.exists", "it exists already");
     case EISDIR: return make("file.kind", "it is a folder");
     case ELOOP: return make("file.kind", "it is a symbolic link or a loop of them");
@@ -400,7 +402,8 @@ Result<DiskSpace> diskSpace(const Path& path) {
         return errnoError(errno, "look at the disk of", path);
     }
     const auto block = static_cast<std::int64_t>(info.f_frsize);
-    return DiskSpace{static_cast<std::int64_t>(info.f_bavail) * block, static_cast<std::int64_t>(info.f_blocks) * block};
+    return DiskSpace{static_cast<std::int64_t>(info.f_bavail) * block,
+                     static_cast<std::int64_t>(info.f_blocks) * block};
 }
 
 bool isNetworkFileSystem(const Path& path) {
@@ -420,10 +423,10 @@ bool isNetworkFileSystem(const Path& path) {
     constexpr unsigned kGpfs = 0x47504653;
     constexpr unsigned kBeegfs = 0x19830326;
     const auto type = static_cast<unsigned>(info.f_type);
-    for (const unsigned network : {static_cast<unsigned>(NFS_SUPER_MAGIC), static_cast<unsigned>(SMB_SUPER_MAGIC),
-                                   static_cast<unsigned>(CODA_SUPER_MAGIC), static_cast<unsigned>(AFS_SUPER_MAGIC),
-                                   static_cast<unsigned>(V9FS_MAGIC), kCifs, kSmb2, kFuse, kLustre, kCeph, kGpfs,
-                                   kBeegfs}) {
+    for (const unsigned network :
+         {static_cast<unsigned>(NFS_SUPER_MAGIC), static_cast<unsigned>(SMB_SUPER_MAGIC),
+          static_cast<unsigned>(CODA_SUPER_MAGIC), static_cast<unsigned>(AFS_SUPER_MAGIC),
+          static_cast<unsigned>(V9FS_MAGIC), kCifs, kSmb2, kFuse, kLustre, kCeph, kGpfs, kBeegfs}) {
         if (type == network) {
             return true;
         }

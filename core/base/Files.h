@@ -34,8 +34,8 @@ private:
     int m_fd = -1;
 };
 
-/// An Error from errno: code "file.missing", "file.denied", "file.full" (ENOSPC, EDQUOT), "file.exists", "file.io"…;
-/// the message names `what` and `path`.
+/// An Error from errno: code "file.missing", "file.denied", "file.full" (ENOSPC, EDQUOT, EFBIG), "file.exists",
+/// "file.io"…; the message names `what` and `path`.
 [[nodiscard]] Error errnoError(int error, std::string_view what, const Path& path);
 
 /// The whole file; "file.too_large" above `maxBytes`. Refuses anything but a regular file ("file.kind").

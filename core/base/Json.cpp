@@ -66,8 +66,8 @@ public:
         } else if (const std::size_t bracket = what.find("] "); bracket != std::string_view::npos) {
             what = what.substr(bracket + 2);
         }
-        m_error = Error{"json.syntax",
-                        "Not valid JSON at " + positionOf(m_text, position) + ": " + toValidUtf8(what) + "."};
+        m_error =
+            Error{"json.syntax", "Not valid JSON at " + positionOf(m_text, position) + ": " + toValidUtf8(what) + "."};
         return false;
     }
 
@@ -119,7 +119,8 @@ private:
 
     bool open(Json container) {
         if (m_levels.size() >= kMaxDepth) {
-            m_error = Error{"json.depth", "The JSON text is nested deeper than " + std::to_string(kMaxDepth) + " levels."};
+            m_error =
+                Error{"json.depth", "The JSON text is nested deeper than " + std::to_string(kMaxDepth) + " levels."};
             return false;
         }
         Level level;
@@ -221,7 +222,8 @@ ObjectReader::ObjectReader(const Json& object, std::string path) : m_path(std::m
         m_object = object;
     } else {
         m_object = Json::object();
-        m_errors.push_back({"json.type", "An object is expected here, not " + std::string(typeName(object)) + ".", m_path});
+        m_errors.push_back(
+            {"json.type", "An object is expected here, not " + std::string(typeName(object)) + ".", m_path});
     }
 }
 
@@ -386,7 +388,8 @@ Status ObjectReader::status(bool rejectUnknown) const {
 
 Status checkFormat(const Json& document, std::string_view format, int supportedVersion) {
     const auto wrong = [&](const std::string& found) {
-        return Error{"format.wrong", "A file of format \"" + std::string(format) + "\" is expected, but " + found + "."};
+        return Error{"format.wrong",
+                     "A file of format \"" + std::string(format) + "\" is expected, but " + found + "."};
     };
     if (!document.is_object()) {
         return wrong("this is " + std::string(typeName(document)));

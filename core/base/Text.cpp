@@ -75,14 +75,15 @@ std::size_t skipEscape(std::string_view text, std::size_t i) {
     while (at < text.size() && byteAt(text, at) >= 0x20 && byteAt(text, at) <= 0x2F) {
         ++at;
     }
-    return at < text.size() ? at + 1 : at;
+    // What is no final byte belongs to the text: an escape before "é" must not take half of it.
+    return at < text.size() && byteAt(text, at) >= 0x30 && byteAt(text, at) <= 0x7E ? at + 1 : at;
 }
 
 /// snprintf would follow the process's locale, which Qt sets.
 std::string fixed(double value, int decimals) {
     std::array<char, 64> buffer{};
-    const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::fixed,
-                                   decimals);
+    const auto end =
+        std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::fixed, decimals);
     return end.ec == std::errc{} ? std::string(buffer.data(), end.ptr) : std::string("?");
 }
 
@@ -243,8 +244,8 @@ std::string formatSignificant(double value, int digits) {
         return value > 0 ? "Infinity" : "-Infinity";
     }
     std::array<char, 64> buffer{};
-    const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::general,
-                                   digits);
+    const auto end =
+        std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::general, digits);
     return end.ec == std::errc{} ? std::string(buffer.data(), end.ptr) : std::string("?");
 }
 

@@ -12,13 +12,12 @@ namespace trainyard::spec {
 
 namespace {
 
-std::string textOf(const Json& value) {
-    return value.is_string() ? value.get<std::string>() : base::dumpJson(value);
-}
+std::string textOf(const Json& value) { return value.is_string() ? value.get<std::string>() : base::dumpJson(value); }
 
-std::string numberText(double value) { return base::dumpJson(value == std::floor(value) && std::abs(value) < 1e15
-                                                                 ? Json(static_cast<std::int64_t>(value))
-                                                                 : Json(value)); }
+std::string numberText(double value) {
+    return base::dumpJson(value == std::floor(value) && std::abs(value) < 1e15 ? Json(static_cast<std::int64_t>(value))
+                                                                               : Json(value));
+}
 
 Error errorOf(const Field& field, const char* code, const std::string& what) {
     return Error{code, field.label + " " + what + ".", field.path};
@@ -305,8 +304,8 @@ void setValueAt(Json& document, std::string_view path, Json value) {
 bool applies(const Field& field, const Json& document) {
     return std::all_of(field.onlyWhen.begin(), field.onlyWhen.end(), [&](const Condition& condition) {
         const Json* value = valueAt(document, condition.path);
-        return !isAbsent(value) && std::find(condition.values.begin(), condition.values.end(), textOf(*value)) !=
-                                       condition.values.end();
+        return !isAbsent(value) &&
+               std::find(condition.values.begin(), condition.values.end(), textOf(*value)) != condition.values.end();
     });
 }
 
@@ -362,8 +361,7 @@ std::optional<Error> checkValue(const Field& field, const Json* value) {
         }
         return checkRange(field, value->get<double>());
     }
-    case FieldType::Boolean:
-        return value->is_boolean() ? std::nullopt : std::optional(wrongType("true or false"));
+    case FieldType::Boolean: return value->is_boolean() ? std::nullopt : std::optional(wrongType("true or false"));
     case FieldType::Choice: {
         if (!value->is_string()) {
             return wrongType("one of the names it knows");
@@ -376,7 +374,8 @@ std::optional<Error> checkValue(const Field& field, const Json* value) {
             known += (known.empty() ? "\"" : ", \"") + choice.value + "\"";
         }
         return errorOf(field, "spec.choice",
-                       "is \"" + base::stripControl(value->get_ref<const std::string&>()) + "\", but must be one of " + known);
+                       "is \"" + base::stripControl(value->get_ref<const std::string&>()) + "\", but must be one of " +
+                           known);
     }
     case FieldType::TextList:
         if (!value->is_array()) {

@@ -68,8 +68,8 @@ public:
 
 private:
     static bool inRange(std::string_view path, const Json& value) {
-        return std::ranges::any_of(runSpecFields(),
-                                   [&](const Field& field) { return field.path == path && !checkValue(field, &value); });
+        return std::ranges::any_of(
+            runSpecFields(), [&](const Field& field) { return field.path == path && !checkValue(field, &value); });
     }
 
     const Json& m_document;
@@ -96,8 +96,8 @@ bool isVariableName(std::string_view name) {
 
 /// Set by the shim for every rank; a run that changed them would not find its other ranks or its stream.
 bool isReservedVariable(std::string_view name) {
-    static constexpr std::array kReserved = {"MASTER_ADDR", "MASTER_PORT", "RANK", "LOCAL_RANK", "WORLD_SIZE",
-                                             "LOCAL_WORLD_SIZE"};
+    static constexpr std::array kReserved = {"MASTER_ADDR", "MASTER_PORT", "RANK",
+                                             "LOCAL_RANK",  "WORLD_SIZE",  "LOCAL_WORLD_SIZE"};
     return name.starts_with("TRAINYARD_") || name.starts_with("AZ_BATCHAI_") ||
            std::ranges::find(kReserved, name) != kReserved.end();
 }
@@ -115,22 +115,25 @@ std::vector<Error> crossChecks(const Json& document) {
                           processes > 1 ? "distribution.processes" : "distribution.nodes"});
     }
     if (textAt(document, "target") == "local" && nodes > 1) {
-        errors.push_back({"spec.nodes", "This machine is one machine, so " + std::to_string(nodes) + " cannot take part.",
+        errors.push_back({"spec.nodes",
+                          "This machine is one machine, so " + std::to_string(nodes) + " cannot take part.",
                           "distribution.nodes"});
     }
     if (trains) {
         const std::int64_t batch = integerAt(document, "task.batch_size");
         if (batch < ranks) {
-            errors.push_back({"spec.batch", "A batch of " + std::to_string(batch) + " cannot be shared by " +
-                                                std::to_string(ranks) + " processes; it needs one sample for each.",
+            errors.push_back({"spec.batch",
+                              "A batch of " + std::to_string(batch) + " cannot be shared by " + std::to_string(ranks) +
+                                  " processes; it needs one sample for each.",
                               "task.batch_size"});
         }
         for (const char* path : {"task.dataset.train_limit", "task.dataset.val_limit"}) {
             const std::int64_t limit = integerAt(document, path);
             if (limit > 0 && limit < ranks) {
-                errors.push_back({"spec.limit", std::to_string(limit) + " samples cannot be shared by " +
-                                                    std::to_string(ranks) + " processes.",
-                                  path});
+                errors.push_back(
+                    {"spec.limit",
+                     std::to_string(limit) + " samples cannot be shared by " + std::to_string(ranks) + " processes.",
+                     path});
             }
         }
         double momentum = 0;
@@ -138,7 +141,8 @@ std::vector<Error> crossChecks(const Json& document) {
         Reading(document).get("task.optimizer.momentum", momentum);
         Reading(document).get("task.optimizer.nesterov", nesterov);
         if (textAt(document, "task.optimizer.kind") == "sgd" && nesterov && momentum == 0) {
-            errors.push_back({"spec.nesterov", "Nesterov momentum needs a momentum above 0.", "task.optimizer.nesterov"});
+            errors.push_back(
+                {"spec.nesterov", "Nesterov momentum needs a momentum above 0.", "task.optimizer.nesterov"});
         }
         if (textAt(document, "distribution.kind") == "pytorch" && textAt(document, "distribution.backend") == "nccl" &&
             textAt(document, "task.device") != "cuda") {
@@ -160,8 +164,8 @@ std::vector<Error> crossChecks(const Json& document) {
     Reading(document).get("variables", variables);
     for (const auto& [name, value] : variables) {
         if (!isVariableName(name)) {
-            errors.push_back({"spec.variable", "\"" + name + "\" cannot be the name of an environment variable.",
-                              "variables"});
+            errors.push_back(
+                {"spec.variable", "\"" + name + "\" cannot be the name of an environment variable.", "variables"});
         } else if (isReservedVariable(name)) {
             errors.push_back({"spec.variable", name + " is set by Trainyard itself.", "variables"});
         }
@@ -211,9 +215,8 @@ std::vector<Error> validateRunSpec(const Json& document) {
     }
     std::vector<Error> errors = checkDocument(runSpecFields(), document, kFreePaths);
     // While a field has a wrong value, rules that look at it would only say so again.
-    const bool readable = std::ranges::all_of(errors, [](const Error& error) {
-        return error.code == "spec.unknown" || error.code == "spec.required";
-    });
+    const bool readable = std::ranges::all_of(
+        errors, [](const Error& error) { return error.code == "spec.unknown" || error.code == "spec.required"; });
     if (readable) {
         for (Error& error : crossChecks(withDefaults(runSpecFields(), document))) {
             if (std::ranges::none_of(errors, [&](const Error& known) { return known.field == error.field; })) {
@@ -304,9 +307,8 @@ Result<RunSpec> runSpecFromJson(const Json& document) {
 Json toJson(const RunSpec& spec) {
     Json task;
     if (spec.taskKind == TaskKind::Command) {
-        task = Json{{"kind", "command"},
-                    {"command", spec.command.command},
-                    {"working_folder", spec.command.workingFolder}};
+        task = Json{
+            {"kind", "command"}, {"command", spec.command.command}, {"working_folder", spec.command.workingFolder}};
     } else {
         const TrainTask& train = spec.train;
         task = Json{{"kind", "train"},

@@ -45,7 +45,8 @@ public:
 
     Field& choice(std::string path, std::string label, std::string defaultValue, std::vector<Choice> choices,
                   std::string help) {
-        Field& field = add(std::move(path), std::move(label), FieldType::Choice, std::move(defaultValue), std::move(help));
+        Field& field =
+            add(std::move(path), std::move(label), FieldType::Choice, std::move(defaultValue), std::move(help));
         field.choices = std::move(choices);
         return field;
     }
@@ -75,8 +76,9 @@ void addRun(FieldTable& table) {
                                   "Runs that belong together stand under one experiment.");
     experiment.required = true;
     experiment.maxLength = kNameBytes;
-    table.add("name", "Name", FieldType::Text, "",
-              "Left empty, a name is made from the experiment and the run's number.")
+    table
+        .add("name", "Name", FieldType::Text, "",
+             "Left empty, a name is made from the experiment and the run's number.")
         .maxLength = kNameBytes;
     table.add("description", "Description", FieldType::MultilineText, "", "What this run is for, in your own words.")
         .advanced = true;
@@ -84,7 +86,8 @@ void addRun(FieldTable& table) {
                  {{"train", "Train a model", "A model family on a dataset, by Trainyard's own engine."},
                   {"command", "Run a command", "Any program of the target, in your own script or language."}},
                  "What the run does.");
-    table.add("tags", "Tags", FieldType::TextMap, Json::object(), "Names and values to find the run by.").advanced = true;
+    table.add("tags", "Tags", FieldType::TextMap, Json::object(), "Names and values to find the run by.").advanced =
+        true;
 
     table.group("Run", {kCommand});
     Field& command = table.add("task.command", "Command", FieldType::TextList, Json::array(),
@@ -103,8 +106,9 @@ void addData(FieldTable& table) {
                  {{"idx", "IDX files", "The format of MNIST and Fashion-MNIST, gzipped or not."}},
                  "How the samples are stored.");
     table.group("Data", {kTrain, {"task.dataset.kind", {"idx"}}});
-    table.add("task.dataset.name", "Dataset name", FieldType::Text, "",
-              "For people, and for the card of the model that comes out.")
+    table
+        .add("task.dataset.name", "Dataset name", FieldType::Text, "",
+             "For people, and for the card of the model that comes out.")
         .maxLength = kNameBytes;
     const auto file = [&](const char* path, const char* label, const char* help) {
         table.add(path, label, FieldType::File, "", help).required = true;
@@ -113,11 +117,13 @@ void addData(FieldTable& table) {
     file("task.dataset.train_labels", "Training labels", "IDX file with one label for each training image.");
     file("task.dataset.val_images", "Validation images", "IDX file of the images that the model is judged by.");
     file("task.dataset.val_labels", "Validation labels", "IDX file with one label for each validation image.");
-    table.integer("task.dataset.train_limit", "Use training samples", 0, 0, 1e9, "samples",
-                  "Only the first so many; 0 takes all.")
+    table
+        .integer("task.dataset.train_limit", "Use training samples", 0, 0, 1e9, "samples",
+                 "Only the first so many; 0 takes all.")
         .advanced = true;
-    table.integer("task.dataset.val_limit", "Use validation samples", 0, 0, 1e9, "samples",
-                  "Only the first so many; 0 takes all.")
+    table
+        .integer("task.dataset.val_limit", "Use validation samples", 0, 0, 1e9, "samples",
+                 "Only the first so many; 0 takes all.")
         .advanced = true;
     Field& names = table.add("task.dataset.class_names", "Class names", FieldType::TextList, Json::array(),
                              "One name for each label, beginning with label 0. May be left empty.");
@@ -166,14 +172,16 @@ void addOptimizer(FieldTable& table) {
     table.group("Optimizer", {kTrain, {"task.optimizer.kind", {"sgd"}}});
     table.number("task.optimizer.momentum", "Momentum", defaults.momentum, 0, 0.9999,
                  "Share of the last step that is kept in the next.");
-    table.add("task.optimizer.nesterov", "Nesterov momentum", FieldType::Boolean, defaults.nesterov,
-              "Looks ahead along the momentum. Needs a momentum above 0.")
+    table
+        .add("task.optimizer.nesterov", "Nesterov momentum", FieldType::Boolean, defaults.nesterov,
+             "Looks ahead along the momentum. Needs a momentum above 0.")
         .advanced = true;
     table.group("Optimizer", {kTrain, {"task.optimizer.kind", {"adam", "adamw"}}});
     table.number("task.optimizer.beta1", "Beta 1", defaults.beta1, 0, 0.9999, "Memory of the mean of the gradient.")
         .advanced = true;
-    table.number("task.optimizer.beta2", "Beta 2", defaults.beta2, 0, 0.999999,
-                 "Memory of the mean of the squared gradient.")
+    table
+        .number("task.optimizer.beta2", "Beta 2", defaults.beta2, 0, 0.999999,
+                "Memory of the mean of the squared gradient.")
         .advanced = true;
     Field& epsilon = table.number("task.optimizer.epsilon", "Epsilon", defaults.epsilon, 0, 1,
                                   "Added to the divisor, so that it is never zero.");
@@ -197,11 +205,13 @@ void addSchedule(FieldTable& table) {
     table.group("Schedule", {kTrain, {"task.schedule.kind", {"step"}}});
     table.integer("task.schedule.step_epochs", "Step every", defaults.stepEpochs, 1, 1e6, "epochs",
                   "The rate is multiplied by the factor after each so many epochs.");
-    Field& gamma = table.number("task.schedule.gamma", "Factor", defaults.gamma, 0, 1, "What the rate is multiplied by.");
+    Field& gamma =
+        table.number("task.schedule.gamma", "Factor", defaults.gamma, 0, 1, "What the rate is multiplied by.");
     gamma.minimumExclusive = true;
     table.group("Schedule", {kTrain, {"task.schedule.kind", {"cosine"}}});
-    table.number("task.schedule.minimum_factor", "Last rate", defaults.minimumFactor, 0, 1,
-                 "The last rate as a share of the first.")
+    table
+        .number("task.schedule.minimum_factor", "Last rate", defaults.minimumFactor, 0, 1,
+                "The last rate as a share of the first.")
         .advanced = true;
 }
 
@@ -213,19 +223,23 @@ void addTraining(FieldTable& table) {
                   "Samples for one step, over all processes together.");
     table.integer("task.seed", "Seed", defaults.seed, 0, 2'147'483'647, "",
                   "The same seed gives the same run on the same machine with the same threads.");
-    table.add("task.normalize", "Normalize", FieldType::Boolean, defaults.normalize,
-              "Shift and scale the images by mean and standard deviation of the training images.")
+    table
+        .add("task.normalize", "Normalize", FieldType::Boolean, defaults.normalize,
+             "Shift and scale the images by mean and standard deviation of the training images.")
         .advanced = true;
     table.add("task.augment", "Augment", FieldType::Boolean, defaults.augment,
               "Random shifts by up to 2 pixels and horizontal flips, against overfitting.");
-    table.number("task.label_smoothing", "Label smoothing", defaults.labelSmoothing, 0, 0.9,
-                 "Share of the target that is spread over all classes.")
+    table
+        .number("task.label_smoothing", "Label smoothing", defaults.labelSmoothing, 0, 0.9,
+                "Share of the target that is spread over all classes.")
         .advanced = true;
-    table.integer("task.log_every_steps", "Report every", defaults.logEverySteps, 1, 1'000'000, "steps",
-                  "How often loss and accuracy are reported.")
+    table
+        .integer("task.log_every_steps", "Report every", defaults.logEverySteps, 1, 1'000'000, "steps",
+                 "How often loss and accuracy are reported.")
         .advanced = true;
-    table.integer("task.checkpoint_every_epochs", "Checkpoint every", defaults.checkpointEveryEpochs, 0, 100'000, "epochs",
-                  "How often the state is kept to go on from; 0 only at the end.")
+    table
+        .integer("task.checkpoint_every_epochs", "Checkpoint every", defaults.checkpointEveryEpochs, 0, 100'000,
+                 "epochs", "How often the state is kept to go on from; 0 only at the end.")
         .advanced = true;
 }
 
@@ -235,9 +249,10 @@ void addWhere(FieldTable& table) {
     table.group("Where");
     table.choice("target", "Target", "local", {{"local", "This machine", "The computer that Trainyard runs on."}},
                  "The machine that does the work.");
-    table.choice("environment", "Environment", "trainyard-engine",
-                 {{"trainyard-engine", "Trainyard engine", "Trainyard's own programs and the target's libraries."}},
-                 "The software that the run finds on the target.")
+    table
+        .choice("environment", "Environment", "trainyard-engine",
+                {{"trainyard-engine", "Trainyard engine", "Trainyard's own programs and the target's libraries."}},
+                "The software that the run finds on the target.")
         .advanced = true;
     table.group("Where", {kTrain});
     table.choice("task.device", "Device", train.device,
@@ -245,8 +260,9 @@ void addWhere(FieldTable& table) {
                   {"cpu", "Processor", ""},
                   {"cuda", "NVIDIA GPU", "Fails when there is none; never falls back."}},
                  "What computes.");
-    table.integer("task.threads", "Threads a process", train.threads, 0, 1024, "threads",
-                  "0 divides the machine's cores among the processes.")
+    table
+        .integer("task.threads", "Threads a process", train.threads, 0, 1024, "threads",
+                 "0 divides the machine's cores among the processes.")
         .advanced = true;
     table.group("Where");
     table.choice("distribution.kind", "Distribution", distribution.kind,
@@ -255,38 +271,45 @@ void addWhere(FieldTable& table) {
                  "Whether several processes work on the run together.");
     table.integer("distribution.processes", "Processes", distribution.processes, 1, 256, "processes",
                   "Processes on each machine. More than one needs the distribution PyTorch.");
-    table.integer("distribution.nodes", "Machines", distribution.nodes, 1, 1024, "machines",
-                  "Machines that take part. This machine alone is one.")
+    table
+        .integer("distribution.nodes", "Machines", distribution.nodes, 1, 1024, "machines",
+                 "Machines that take part. This machine alone is one.")
         .advanced = true;
     table.group("Where", {{"distribution.kind", {"pytorch"}}});
-    table.choice("distribution.backend", "Backend", distribution.backend,
-                 {{"auto", "Automatic", "NCCL between GPUs, else Gloo."},
-                  {"gloo", "Gloo", "Processors, and GPUs by way of main memory."},
-                  {"nccl", "NCCL", "NVIDIA GPUs; needs the device NVIDIA GPU."}},
-                 "What carries gradients between the processes.")
+    table
+        .choice("distribution.backend", "Backend", distribution.backend,
+                {{"auto", "Automatic", "NCCL between GPUs, else Gloo."},
+                 {"gloo", "Gloo", "Processors, and GPUs by way of main memory."},
+                 {"nccl", "NCCL", "NVIDIA GPUs; needs the device NVIDIA GPU."}},
+                "What carries gradients between the processes.")
         .advanced = true;
     table.group("Where");
     Field& variables = table.add("variables", "Environment variables", FieldType::TextMap, Json::object(),
                                  "Set for every process of the run.");
     variables.advanced = true;
     variables.maxLength = 32768;
-    table.add("resume_from", "Go on from run", FieldType::Text, "",
-              "The id of a run whose last checkpoint this one goes on from.")
+    table
+        .add("resume_from", "Go on from run", FieldType::Text, "",
+             "The id of a run whose last checkpoint this one goes on from.")
         .advanced = true;
 }
 
 void addLimits(FieldTable& table) {
     const LimitsSpec defaults;
     table.group("Limits");
-    table.integer("priority", "Priority", 0, -1000, 1000, "", "A higher one goes first in the target's queue.").advanced = true;
-    table.integer("limits.max_seconds", "Time limit", defaults.maxSeconds, 0, 31'536'000, "seconds",
-                  "The run is ended after so long; 0 is no limit.")
+    table.integer("priority", "Priority", 0, -1000, 1000, "", "A higher one goes first in the target's queue.")
         .advanced = true;
-    table.integer("limits.disk_reserve_mib", "Disk reserve", defaults.diskReserveMiB, 0, 1e9, "MiB",
-                  "With less free space than this, log lines are dropped and counted; metrics go on.")
+    table
+        .integer("limits.max_seconds", "Time limit", defaults.maxSeconds, 0, 31'536'000, "seconds",
+                 "The run is ended after so long; 0 is no limit.")
         .advanced = true;
-    table.integer("limits.grace_seconds", "Grace period", defaults.graceSeconds, 0, 3600, "seconds",
-                  "Time between asking a process to end and ending it.")
+    table
+        .integer("limits.disk_reserve_mib", "Disk reserve", defaults.diskReserveMiB, 0, 1e9, "MiB",
+                 "With less free space than this, log lines are dropped and counted; metrics go on.")
+        .advanced = true;
+    table
+        .integer("limits.grace_seconds", "Grace period", defaults.graceSeconds, 0, 3600, "seconds",
+                 "Time between asking a process to end and ending it.")
         .advanced = true;
 }
 

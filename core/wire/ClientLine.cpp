@@ -20,8 +20,8 @@ Error clientError(const std::string& why) { return Error{"client.line", "A line 
 
 /// What only the agent or the workspace's side may say.
 bool isForbidden(std::string_view kind) {
-    static constexpr std::array kForbidden = {kind::kState,   kind::kLog,    kind::kSystem, kind::kEnded,
-                                              kind::kAttempt, kind::kSubmit, kind::kRename, kind::kNotes,
+    static constexpr std::array kForbidden = {kind::kState,   kind::kLog,      kind::kSystem, kind::kEnded,
+                                              kind::kAttempt, kind::kSubmit,   kind::kRename, kind::kNotes,
                                               kind::kArchive, kind::kCollected};
     return std::find(kForbidden.begin(), kForbidden.end(), kind) != kForbidden.end();
 }
@@ -158,8 +158,7 @@ Result<Record> ClientLineTranslator::translate(int rank, std::string_view line, 
     std::vector<std::pair<SeriesPoints, std::vector<bool>>> found;
     const auto addPoint = [&](const std::string& name, const Json& value, const Json* step) -> Status {
         const std::optional<double> number = base::jsonToNumber(value);
-        const std::optional<std::int64_t> whole =
-            step == nullptr ? std::optional<std::int64_t>(0) : wholeNumber(*step);
+        const std::optional<std::int64_t> whole = step == nullptr ? std::optional<std::int64_t>(0) : wholeNumber(*step);
         if (name.empty() || !number || !whole) {
             return clientError("has a metric \"" + name + "\" whose name, value or step cannot be read");
         }

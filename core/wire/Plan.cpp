@@ -12,7 +12,8 @@ namespace {
 
 constexpr int kMaxRanks = 65536;
 
-std::int64_t inRange(ObjectReader& reader, const char* key, std::int64_t fallback, std::int64_t low, std::int64_t high) {
+std::int64_t inRange(ObjectReader& reader, const char* key, std::int64_t fallback, std::int64_t low,
+                     std::int64_t high) {
     const std::int64_t value = reader.integer(key, fallback);
     if (value < low || value > high) {
         reader.fail("plan.range", key,

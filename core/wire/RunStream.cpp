@@ -312,8 +312,9 @@ std::optional<StreamEntry> StreamDecoder::nextLine(bool closed) {
         }
         if (missing > m_damagedInARow) {
             const std::int64_t first = m_cursor.lastSeq + 1;
-            keepAside(offset, 0, Error{"stream.gap", "Records " + std::to_string(first) + " to " +
-                                                         std::to_string(record->seq - 1) + " of the stream are missing."});
+            keepAside(offset, 0,
+                      Error{"stream.gap", "Records " + std::to_string(first) + " to " +
+                                              std::to_string(record->seq - 1) + " of the stream are missing."});
         }
         m_damagedInARow = 0;
         m_cursor.lastSeq = record->seq;

@@ -33,9 +33,9 @@ Result<int> lastSegment(const Path& folder) {
 }
 
 struct End {
-    std::int64_t wholeBytes = 0;       ///< Up to and with the last newline.
-    std::optional<std::int64_t> seq;   ///< Of the last record; nothing when there is none in the range.
-    std::int64_t damagedAfter = 0;     ///< Whole lines behind it that are no records.
+    std::int64_t wholeBytes = 0;      ///< Up to and with the last newline.
+    std::optional<std::int64_t> seq;  ///< Of the last record; nothing when there is none in the range.
+    std::int64_t damagedAfter = 0;    ///< Whole lines behind it that are no records.
 };
 
 /// Looks from the end of the file backwards, no further than `from`, for the last record.

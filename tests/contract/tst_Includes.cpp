@@ -39,15 +39,18 @@ void tst_Includes::brokenWall_isSeen_data() {
     row("base includes a room", "core/base/X.cpp", "#include \"core/spec/Field.h\"\n", "may not include the room spec");
     row("spec includes torch", "core/spec/X.cpp", "#include <torch/torch.h>\n", "may not include torch");
     row("agent includes Qt", "core/agent/X.h", "#include <QString>\n", "may not include qt-core");
-    row("agent includes spec", "core/agent/X.cpp", "# include \"core/spec/RunSpec.h\"\n", "may not include the room spec");
+    row("agent includes spec", "core/agent/X.cpp", "# include \"core/spec/RunSpec.h\"\n",
+        "may not include the room spec");
     row("engine includes SQLite", "core/engine/data/X.cpp", "#include <sqlite3.h>\n", "may not include sqlite");
     row("runs includes widgets", "core/runs/X.cpp", "#include <QWidget>\n", "may not include qt-gui");
     row("runs includes ui", "core/runs/X.cpp", "#include \"ui/shell/Shell.h\"\n", "may not include the room ui");
-    row("commands includes the engine", "core/commands/X.cpp", "#include \"core/engine/Runtime.h\"\n", "may not include the room engine");
+    row("commands includes the engine", "core/commands/X.cpp", "#include \"core/engine/Runtime.h\"\n",
+        "may not include the room engine");
     row("ui includes SQLite", "ui/runs/X.cpp", "#include <sqlite3.h>\n", "may not include sqlite");
     row("ui starts processes", "ui/runs/X.cpp", "#include <QProcess>\n", "must not include this");
     row("ui includes the store's writer", "ui/runs/X.cpp", "#include \"core/store/Writer.h\"\n", "only some headers");
-    row("ui includes the runs", "ui/runs/X.cpp", "#include \"core/runs/RunService.h\"\n", "may not include the room runs");
+    row("ui includes the runs", "ui/runs/X.cpp", "#include \"core/runs/RunService.h\"\n",
+        "may not include the room runs");
     row("ui reaches SQLite", "ui/runs/X.cpp", "#include \"core/store/Types.h\"\n", "reaches sqlite");
     row("anyone includes app", "ui/shell/X.cpp", "#include \"app/workbench/Main.h\"\n", "which nothing may");
     row("unknown library", "core/base/X.cpp", "#include <boost/any.hpp>\n", "no library in the table");
@@ -74,7 +77,8 @@ void tst_Includes::allowed_isNotReported() {
     const Scratch scratch;
     scratch.write("core/wire/X.cpp", "#include \"core/wire/X.h\"\n#include <sys/stat.h>\n#include <vector>\n"
                                      "#include \"core/base/Json.h\"\n// #include <torch/torch.h>\n");
-    scratch.write("ui/runs/X.cpp", "#include <QWidget>\n#include <QtCharts/QChart>\n#include \"core/store/Reader.h\"\n");
+    scratch.write("ui/runs/X.cpp",
+                  "#include <QWidget>\n#include <QtCharts/QChart>\n#include \"core/store/Reader.h\"\n");
     scratch.write("core/engine/X.cpp", "#include <ATen/ATen.h>\n#include <zlib.h>\n");
     QCOMPARE(table().checkIncludes(scratch.path()), std::vector<std::string>());
 }

@@ -22,7 +22,8 @@ void tst_LinkWalls::configure_data() {
     row("nothing", "", "");
     row("a room as it should be", "room(wire trainyard_base trainyard_spec trainyard_flags)", "");
     row("a room links another that it may not", "room(base trainyard_spec)", "room base may not link the room spec");
-    row("a room links a library that it may not", "room(agent trainyard_base Qt6::Core)", "room agent may not link qt-core (Qt6::Core)");
+    row("a room links a library that it may not", "room(agent trainyard_base Qt6::Core)",
+        "room agent may not link qt-core (Qt6::Core)");
     row("a library as a file", "room(store trainyard_base /usr/lib/libtorch_cpu.so)", "room store may not link torch");
     row("a library behind a generator", "room(runs $<LINK_ONLY:Qt6::Widgets>)", "room runs may not link qt-gui");
     row("an unknown library", "room(base boost_system)", "no library of the table");
@@ -44,15 +45,16 @@ void tst_LinkWalls::configure() {
     const Scratch scratch;
     const std::string walls = (sourceFolder() / "installer/cmake/TrainyardWalls.cmake").string();
     // Without a language: interface libraries link what is never built.
-    scratch.write("CMakeLists.txt", "cmake_minimum_required(VERSION 3.25)\nproject(Fixture LANGUAGES NONE)\n"
-                                    "function(target_of name property)\n"
-                                    "  add_library(${name} INTERFACE)\n"
-                                    "  target_link_libraries(${name} INTERFACE ${ARGN})\n"
-                                    "  set_property(GLOBAL APPEND PROPERTY ${property} ${name})\n"
-                                    "endfunction()\n"
-                                    "function(room name)\n  target_of(trainyard_${name} TRAINYARD_ROOMS ${ARGN})\nendfunction()\n"
-                                    "function(program name)\n  target_of(${name} TRAINYARD_PROGRAMS ${ARGN})\nendfunction()\n" +
-                                        project.toStdString() + "\ninclude(\"" + walls + "\")\n");
+    scratch.write("CMakeLists.txt",
+                  "cmake_minimum_required(VERSION 3.25)\nproject(Fixture LANGUAGES NONE)\n"
+                  "function(target_of name property)\n"
+                  "  add_library(${name} INTERFACE)\n"
+                  "  target_link_libraries(${name} INTERFACE ${ARGN})\n"
+                  "  set_property(GLOBAL APPEND PROPERTY ${property} ${name})\n"
+                  "endfunction()\n"
+                  "function(room name)\n  target_of(trainyard_${name} TRAINYARD_ROOMS ${ARGN})\nendfunction()\n"
+                  "function(program name)\n  target_of(${name} TRAINYARD_PROGRAMS ${ARGN})\nendfunction()\n" +
+                      project.toStdString() + "\ninclude(\"" + walls + "\")\n");
     const auto run = runProgram("cmake", {"-S", scratch.path().string(), "-B", (scratch / "build").string()});
     QVERIFY(run.started && !run.timedOut);
     QCOMPARE(run.exitCode == 0, complaint.isEmpty());

@@ -45,9 +45,10 @@ void tst_Needed::brokenWall_isSeen_data() {
     QTest::addColumn<bool>("interpreter");
     QTest::addColumn<qint64>("bytes");
     QTest::addColumn<int>("errors");
-    const auto row = [](const char* program, const char* needed, int errors, bool interpreter = true, qint64 bytes = 1000) {
-        QTest::addRow("%s %s %d %lld", program, needed, interpreter, bytes) << QByteArray(program) << QByteArray(needed)
-                                                                           << interpreter << bytes << errors;
+    const auto row = [](const char* program, const char* needed, int errors, bool interpreter = true,
+                        qint64 bytes = 1000) {
+        QTest::addRow("%s %s %d %lld", program, needed, interpreter, bytes)
+            << QByteArray(program) << QByteArray(needed) << interpreter << bytes << errors;
     };
     row("trainyard", "libtorch_cpu.so.1.13", 1);
     row("trainyard", "libc10.so.1.13", 1);
@@ -84,7 +85,8 @@ void tst_Needed::readelf_seesADynamicProgram() {
     const Walls::Binary self = readBinary(trainyard::base::executableFolder() / "contract_Needed");
     QVERIFY(self.hasInterpreter);
     QVERIFY(self.bytes > 10'000);
-    QVERIFY(std::ranges::any_of(self.needed, [](const std::string& name) { return name.starts_with("libQt6Core.so"); }));
+    QVERIFY(
+        std::ranges::any_of(self.needed, [](const std::string& name) { return name.starts_with("libQt6Core.so"); }));
     QVERIFY(!table().checkBinary("trainyard-engine", self).empty());
 }
 

@@ -48,7 +48,8 @@ ProgramResult runProgram(const base::Path& program, const std::vector<std::strin
 
 base::Path builtProgram(std::string_view name) {
     const QByteArray folder = qgetenv("TRAINYARD_BIN");
-    const base::Path bin = folder.isEmpty() ? base::executableFolder().parent_path() / "bin" : base::Path(folder.toStdString());
+    const base::Path bin =
+        folder.isEmpty() ? base::executableFolder().parent_path() / "bin" : base::Path(folder.toStdString());
     return bin / name;
 }
 

@@ -141,7 +141,8 @@ std::vector<std::string> Walls::checkIncludes(const Path& root) const {
         const std::vector<std::string> rooms = strings(*room, "rooms");
         const std::vector<std::string> libraries = strings(*room, "libraries");
         const auto say = [&, &at = file](const Include& include, const std::string& why) {
-            wrong.push_back(at + ":" + std::to_string(include.line) + ": " + name + " " + why + " (" + include.name + ")");
+            wrong.push_back(at + ":" + std::to_string(include.line) + ": " + name + " " + why + " (" + include.name +
+                            ")");
         };
         for (const Include& include : includes) {
             for (const std::string& pattern : strings(*room, "forbidden_includes")) {
@@ -241,8 +242,9 @@ std::vector<std::string> Walls::checkBinary(const std::string& program, const Bi
 }
 
 Walls::Binary readBinary(const Path& program) {
-    const ProgramResult run = runProgram("/usr/bin/readelf", {"--wide", "--dynamic", "--program-headers", program.string()},
-                                         {.variables = {{"LC_ALL", "C"}}});
+    const ProgramResult run =
+        runProgram("/usr/bin/readelf", {"--wide", "--dynamic", "--program-headers", program.string()},
+                   {.variables = {{"LC_ALL", "C"}}});
     if (run.exitCode != 0) {
         qFatal("readelf %s: %s", program.c_str(), run.err.c_str());
     }

@@ -308,12 +308,13 @@ base::Result<LayerTable> buildLayerTable(const std::string& family, const Json& 
     }
     Json filled = defaultsOf(found->options);
     if (options.is_object()) {
-        for (const auto& [key, value] : options.items()) {
+        for (const auto& item : options.items()) {
+            const std::string& key = item.key();
             // A form that has switched families keeps what was typed for the other one.
             if (hasOption(*found, key) || std::ranges::none_of(families, [&](const ModelFamily& other) {
                     return hasOption(other, key);
                 })) {
-                filled[key] = value;
+                filled[key] = item.value();
             }
         }
     }

@@ -115,7 +115,10 @@ void tst_Json::parse_duplicateAmongManyKeys() {
 }
 
 void tst_Json::dump_replacesInvalidUtf8() {
-    QCOMPARE(dumpJson(Json("a\xff" "b")), std::string("\"a\xEF\xBF\xBD" "b\""));
+    QCOMPARE(dumpJson(Json("a\xff"
+                           "b")),
+             std::string("\"a\xEF\xBF\xBD"
+                         "b\""));
     QCOMPARE(dumpJsonPretty(Json{{"a", 1}}), std::string("{\n  \"a\": 1\n}\n"));
 }
 
@@ -228,7 +231,10 @@ void tst_Json::reader_namesWrongTypes() {
 }
 
 void tst_Json::reader_integerLimits() {
-    ObjectReader reader(*parseJson(R"({"max":9223372036854775807,"min":-9223372036854775808,"over":9223372036854775808,"float":1e300})"), "");
+    ObjectReader reader(
+        *parseJson(
+            R"({"max":9223372036854775807,"min":-9223372036854775808,"over":9223372036854775808,"float":1e300})"),
+        "");
     QCOMPARE(reader.integer("max"), std::numeric_limits<std::int64_t>::max());
     QCOMPARE(reader.integer("min"), std::numeric_limits<std::int64_t>::min());
     QVERIFY(reader.status(false).ok());

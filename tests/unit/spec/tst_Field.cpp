@@ -82,7 +82,8 @@ void tst_Field::checkValue_data() {
     QTest::addColumn<QByteArray>("json");
     QTest::addColumn<QByteArray>("code");
     const auto row = [](FieldType type, const char* json, const char* code = "") {
-        QTest::addRow("%d %s", static_cast<int>(type), json) << static_cast<int>(type) << QByteArray(json) << QByteArray(code);
+        QTest::addRow("%d %s", static_cast<int>(type), json)
+            << static_cast<int>(type) << QByteArray(json) << QByteArray(code);
     };
     row(FieldType::Text, "\"ten bytes!\"");
     row(FieldType::Text, "\"eleven byte\"", "spec.length");
@@ -206,7 +207,8 @@ void tst_Field::paths() {
 }
 
 void tst_Field::defaults_followConditions() {
-    QCOMPARE(dumpJson(defaultsOf(fields())), std::string(R"({"opt":{"kind":"sgd","rate":0.1},"data":{"file":""},"flag":false})"));
+    QCOMPARE(dumpJson(defaultsOf(fields())),
+             std::string(R"({"opt":{"kind":"sgd","rate":0.1},"data":{"file":""},"flag":false})"));
     const Json adam = withDefaults(fields(), Json{{"opt", {{"kind", "adam"}}}, {"flag", true}});
     QCOMPARE(*valueAt(adam, "opt.rate"), Json(0.001));
     QCOMPARE(*valueAt(adam, "flag"), Json(true));
@@ -217,8 +219,10 @@ void tst_Field::defaults_followConditions() {
 
 void tst_Field::document_errorsInOrderAndUnknownLast() {
     const Json document = Json{{"flag", 3}, {"zzz", 1}, {"opt", {{"rate", 50}, {"kind", "sgd"}}}};
-    QCOMPARE(found(checkDocument(fields(), document)),
-             (Found{{"spec.range", "opt.rate"}, {"spec.required", "data.file"}, {"spec.type", "flag"}, {"spec.unknown", "zzz"}}));
+    QCOMPARE(found(checkDocument(fields(), document)), (Found{{"spec.range", "opt.rate"},
+                                                              {"spec.required", "data.file"},
+                                                              {"spec.type", "flag"},
+                                                              {"spec.unknown", "zzz"}}));
     QVERIFY(checkDocument(fields(), Json{{"data", {{"file", "f"}}}}).empty());
 }
 
@@ -228,7 +232,8 @@ void tst_Field::document_whatDoesNotApplyIsLeftAlone() {
     momentum.onlyWhen = {{"opt.kind", {"sgd"}}};
     list.push_back(momentum);
     const auto check = [&](const char* kind) {
-        return found(checkDocument(list, Json{{"data", {{"file", "f"}}}, {"opt", {{"kind", kind}, {"momentum", "left over"}}}}));
+        return found(
+            checkDocument(list, Json{{"data", {{"file", "f"}}}, {"opt", {{"kind", kind}, {"momentum", "left over"}}}}));
     };
     QCOMPARE(check("adam"), Found());
     QCOMPARE(check("sgd"), (Found{{"spec.type", "opt.momentum"}}));
@@ -241,7 +246,8 @@ void tst_Field::document_absentCondition_isTheDefault() {
 }
 
 void tst_Field::document_objectExpected() {
-    QCOMPARE(found(checkDocument(fields(), Json{{"opt", 4}, {"data", {{"file", "f"}}}})), (Found{{"spec.type", "opt"}}));
+    QCOMPARE(found(checkDocument(fields(), Json{{"opt", 4}, {"data", {{"file", "f"}}}})),
+             (Found{{"spec.type", "opt"}}));
     QCOMPARE(found(checkDocument(fields(), Json::array())), (Found{{"spec.type", ""}}));
 }
 

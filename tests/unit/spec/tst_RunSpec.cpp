@@ -16,7 +16,8 @@ namespace {
 
 /// The least that a training needs.
 Json training() {
-    return *parseJson(R"({"format":"trainyard.run-spec","version":1,"task":{"dataset":{"train_images":"/d/ti","train_labels":"/d/tl",
+    return *parseJson(
+        R"({"format":"trainyard.run-spec","version":1,"task":{"dataset":{"train_images":"/d/ti","train_labels":"/d/tl",
                           "val_images":"/d/vi","val_labels":"/d/vl"}}})");
 }
 
@@ -105,7 +106,8 @@ private Q_SLOTS:
 };
 
 void tst_RunSpec::fields_areDescribed() {
-    const std::set<std::string> groups = {"Run", "Data", "Model", "Optimizer", "Schedule", "Training", "Where", "Limits"};
+    const std::set<std::string> groups = {"Run",      "Data",     "Model", "Optimizer",
+                                          "Schedule", "Training", "Where", "Limits"};
     for (const Field& field : runSpecFields()) {
         QVERIFY2(!field.label.empty(), field.path.c_str());
         QVERIFY2(!field.help.empty() && field.help.ends_with("."), field.path.c_str());
@@ -129,8 +131,7 @@ void tst_RunSpec::fields_shareAPathOnlyWhenTheyExclude() {
     const auto exclude = [](const Field& a, const Field& b) {
         for (const Condition& one : a.onlyWhen) {
             for (const Condition& other : b.onlyWhen) {
-                if (one.path == other.path &&
-                    std::ranges::none_of(one.values, [&](const std::string& value) {
+                if (one.path == other.path && std::ranges::none_of(one.values, [&](const std::string& value) {
                         return std::ranges::find(other.values, value) != other.values.end();
                     })) {
                     return true;
@@ -181,12 +182,13 @@ void tst_RunSpec::roundTrip_everyMember() {
     QVERIFY2(back.ok(), back.ok() ? "" : back.error().message.c_str());
     QCOMPARE(dumpJson(toJson(*back)), dumpJson(json));
 
-    // Every member differs from the default: one that is not carried would show above. What has one choice only is named.
+    // Every member differs from the default: one that is not carried would show above. What has one choice only is
+    // named.
     const Json defaults = toJson(RunSpec());
     std::vector<std::string> leaves;
     collectLeaves(json, "", leaves);
-    const std::set<std::string> single = {"format", "version", "task.kind", "task.dataset.kind", "environment", "target",
-                                          "distribution.nodes"};
+    const std::set<std::string> single = {"format",      "version", "task.kind",         "task.dataset.kind",
+                                          "environment", "target",  "distribution.nodes"};
     for (const std::string& path : leaves) {
         const Json* before = valueAt(defaults, path);
         QVERIFY2(single.contains(path) || before == nullptr || *before != *valueAt(json, path), path.c_str());
@@ -279,20 +281,34 @@ void tst_RunSpec::validate_data() {
     row("unknown optimizer", "train", R"({"task.optimizer.kind":"lion"})", "spec.choice", "task.optimizer.kind");
     row("unknown family", "train", R"({"task.model.family":"gpt"})", "spec.choice", "task.model.family");
     row("unknown key", "train", R"({"task.epoch":3})", "spec.unknown", "task.epoch");
-    row("unknown option", "train", R"({"task.model.options.no_such_option":3})", "spec.unknown", "task.model.options.no_such_option");
+    row("unknown option", "train", R"({"task.model.options.no_such_option":3})", "spec.unknown",
+        "task.model.options.no_such_option");
     row("task as text", "train", R"({"task":"train"})", "spec.type", "task");
     row("experiment blank", "train", R"({"experiment":"  "})", "spec.required", "experiment");
     row("name with escape", "train", R"({"name":"a\u001b[0m"})", "spec.control", "name");
-    row("processes without distribution", "train", R"({"distribution.processes":2})", "spec.distribution", "distribution.processes");
-    row("nodes without distribution", "command", R"({"distribution.nodes":2})", "spec.distribution", "distribution.nodes");
-    row("two of this machine", "train", R"({"distribution.kind":"pytorch","distribution.nodes":2})", "spec.nodes", "distribution.nodes");
-    row("batch below ranks", "train", R"({"distribution.kind":"pytorch","distribution.processes":4,"task.batch_size":3})", "spec.batch", "task.batch_size");
-    row("batch equal to ranks", "train", R"({"distribution.kind":"pytorch","distribution.processes":4,"task.batch_size":4})", "", "");
-    row("samples below ranks", "train", R"({"distribution.kind":"pytorch","distribution.processes":4,"task.dataset.train_limit":2})", "spec.limit", "task.dataset.train_limit");
-    row("nccl on the processor", "train", R"({"distribution.kind":"pytorch","distribution.backend":"nccl","task.device":"cpu"})", "spec.backend", "distribution.backend");
-    row("nccl on the GPU", "train", R"({"distribution.kind":"pytorch","distribution.backend":"nccl","task.device":"cuda"})", "", "");
-    row("gloo on the GPU", "train", R"({"distribution.kind":"pytorch","distribution.backend":"gloo","task.device":"cuda"})", "", "");
-    row("Nesterov without momentum", "train", R"({"task.optimizer.momentum":0})", "spec.nesterov", "task.optimizer.nesterov");
+    row("processes without distribution", "train", R"({"distribution.processes":2})", "spec.distribution",
+        "distribution.processes");
+    row("nodes without distribution", "command", R"({"distribution.nodes":2})", "spec.distribution",
+        "distribution.nodes");
+    row("two of this machine", "train", R"({"distribution.kind":"pytorch","distribution.nodes":2})", "spec.nodes",
+        "distribution.nodes");
+    row("batch below ranks", "train",
+        R"({"distribution.kind":"pytorch","distribution.processes":4,"task.batch_size":3})", "spec.batch",
+        "task.batch_size");
+    row("batch equal to ranks", "train",
+        R"({"distribution.kind":"pytorch","distribution.processes":4,"task.batch_size":4})", "", "");
+    row("samples below ranks", "train",
+        R"({"distribution.kind":"pytorch","distribution.processes":4,"task.dataset.train_limit":2})", "spec.limit",
+        "task.dataset.train_limit");
+    row("nccl on the processor", "train",
+        R"({"distribution.kind":"pytorch","distribution.backend":"nccl","task.device":"cpu"})", "spec.backend",
+        "distribution.backend");
+    row("nccl on the GPU", "train",
+        R"({"distribution.kind":"pytorch","distribution.backend":"nccl","task.device":"cuda"})", "", "");
+    row("gloo on the GPU", "train",
+        R"({"distribution.kind":"pytorch","distribution.backend":"gloo","task.device":"cuda"})", "", "");
+    row("Nesterov without momentum", "train", R"({"task.optimizer.momentum":0})", "spec.nesterov",
+        "task.optimizer.nesterov");
     row("resume from no id", "train", R"({"resume_from":"latest"})", "spec.id", "resume_from");
     row("variable of ours", "train", R"({"variables":{"TRAINYARD_STREAM":"/x"}})", "spec.variable", "variables");
     row("variable of torchrun", "command", R"({"variables":{"RANK":"1"}})", "spec.variable", "variables");
@@ -302,7 +318,8 @@ void tst_RunSpec::validate_data() {
     row("empty program", "command", R"({"task.command":["","x"]})", "spec.required", "task.command");
     row("command as text", "command", R"({"task.command":"echo hi"})", "spec.type", "task.command");
     row("relative folder", "command", R"({"task.working_folder":"here"})", "spec.path", "task.working_folder");
-    row("huge processes", "command", R"({"distribution.kind":"pytorch","distribution.processes":9223372036854775807})", "spec.range", "distribution.processes");
+    row("huge processes", "command", R"({"distribution.kind":"pytorch","distribution.processes":9223372036854775807})",
+        "spec.range", "distribution.processes");
 }
 
 void tst_RunSpec::validate() {
@@ -348,7 +365,8 @@ void tst_RunSpec::validate_crossRulesBesideMissingFields() {
     for (const Error& error : validateRunSpec(document)) {
         codes.push_back(error.code);
     }
-    QCOMPARE(codes, (std::vector<std::string>{"spec.required", "spec.required", "spec.required", "spec.required", "spec.distribution"}));
+    QCOMPARE(codes, (std::vector<std::string>{"spec.required", "spec.required", "spec.required", "spec.required",
+                                              "spec.distribution"}));
 }
 
 void tst_RunSpec::upgrade_tooNew() {
@@ -411,13 +429,12 @@ void tst_RunSpec::schema_agreesWithValidation() {
     scratch.write("cases.json", dumpJson(cases));
     const auto run = trainyard::test::runProgram(
         "/usr/bin/python3",
-        {"-c",
-         "import json, jsonschema, sys\n"
-         "schema = json.load(open('schema.json'))\n"
-         "jsonschema.Draft202012Validator.check_schema(schema)\n"
-         "v = jsonschema.Draft202012Validator(schema)\n"
-         "bad = [c for c in json.load(open('cases.json')) if v.is_valid(c['document']) != c['valid']]\n"
-         "print(json.dumps(bad)); sys.exit(1 if bad else 0)\n"},
+        {"-c", "import json, jsonschema, sys\n"
+               "schema = json.load(open('schema.json'))\n"
+               "jsonschema.Draft202012Validator.check_schema(schema)\n"
+               "v = jsonschema.Draft202012Validator(schema)\n"
+               "bad = [c for c in json.load(open('cases.json')) if v.is_valid(c['document']) != c['valid']]\n"
+               "print(json.dumps(bad)); sys.exit(1 if bad else 0)\n"},
         {.folder = scratch.path()});
     QVERIFY2(run.exitCode == 0, (run.out + run.err).c_str());
 }

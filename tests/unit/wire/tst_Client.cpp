@@ -191,7 +191,8 @@ void tst_Client::writer_fullDiskCountsAndGoesOn() {
 
 void tst_Client::translate_metricForms() {
     ClientLineTranslator translator;
-    const auto single = translator.translate(0, R"({"kind":"metric","name":"loss","value":"1e-2","step":"12","t":5000})", 9);
+    const auto single =
+        translator.translate(0, R"({"kind":"metric","name":"loss","value":"1e-2","step":"12","t":5000})", 9);
     QVERIFY(single.ok());
     QCOMPARE(single->kind, std::string(kind::kMetrics));
     QCOMPARE(single->t, std::int64_t{5000});
@@ -201,7 +202,10 @@ void tst_Client::translate_metricForms() {
     QCOMPARE(points(values).size(), std::size_t{2});
     QCOMPARE(points(values)[1].step[0], std::int64_t{4});
     QCOMPARE(values->t, std::int64_t{9});
-    const auto series = translator.translate(0, R"({"kind":"metrics","series":[{"name":"x","value":[1,2],"step":["7",8],"t":[1,2]},{"name":"y","value":[]}]})", 9);
+    const auto series = translator.translate(
+        0,
+        R"({"kind":"metrics","series":[{"name":"x","value":[1,2],"step":["7",8],"t":[1,2]},{"name":"y","value":[]}]})",
+        9);
     QCOMPARE(points(series)[0].step, (std::vector<std::int64_t>{7, 8}));
     QCOMPARE(points(series)[0].t, (std::vector<std::int64_t>{1, 2}));
     QVERIFY(points(series)[1].value.empty());
@@ -210,7 +214,8 @@ void tst_Client::translate_metricForms() {
 void tst_Client::translate_countsStepsByRankAndName() {
     ClientLineTranslator translator;
     const auto stepOf = [&](int rank, const char* name) {
-        return points(translator.translate(rank, std::string(R"({"kind":"metric","value":1,"name":")") + name + "\"}", 0))[0]
+        return points(translator.translate(rank, std::string(R"({"kind":"metric","value":1,"name":")") + name + "\"}",
+                                           0))[0]
             .step[0];
     };
     QCOMPARE(stepOf(0, "a"), std::int64_t{0});
@@ -229,14 +234,16 @@ void tst_Client::translate_goesOnAfterARestart() {
     ClientLineTranslator translator;
     translator.noteStep(1, "a", 9);
     translator.noteStep(1, "a", 4);
-    QCOMPARE(points(translator.translate(1, R"({"kind":"metric","name":"a","value":1})", 0))[0].step[0], std::int64_t{10});
+    QCOMPARE(points(translator.translate(1, R"({"kind":"metric","name":"a","value":1})", 0))[0].step[0],
+             std::int64_t{10});
     translator.noteStep(1, "end", std::numeric_limits<std::int64_t>::max());
     QVERIFY(translator.translate(1, R"({"kind":"metric","name":"end","value":1})", 0).ok());
 }
 
 void tst_Client::translate_otherKindsKeepTheirMembers() {
     ClientLineTranslator translator;
-    const auto record = translator.translate(3, R"({"kind":"progress","stage":"train","rank":7,"seq":1,"v":9,"done":2})", 55);
+    const auto record =
+        translator.translate(3, R"({"kind":"progress","stage":"train","rank":7,"seq":1,"v":9,"done":2})", 55);
     QVERIFY(record.ok());
     QCOMPARE(record->rank, 3);
     QCOMPARE(record->t, std::int64_t{55});
@@ -296,7 +303,7 @@ void tst_Client::plan_roundTrip() {
 }
 
 void tst_Client::plan_defaultsAreEnough() {
-    const Json least = {{"format", kPlanFormat},   {"version", 1},          {"run", trainyard::base::newUuid7()},
+    const Json least = {{"format", kPlanFormat},   {"version", 1},           {"run", trainyard::base::newUuid7()},
                         {"command", {"true"}},     {"outputs_folder", "/o"}, {"slots_folder", "/s"},
                         {"of_a_later_minor", true}};
     const auto plan = planFromJson(least);

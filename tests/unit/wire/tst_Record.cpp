@@ -42,8 +42,9 @@ private Q_SLOTS:
 void tst_Record::encode_isOneLineInFixedOrder() {
     Record state = record(7, Json{{"state", "Running"}, {"reason", "a\nb"}});
     state.kind = kind::kState;
-    QCOMPARE(encode(state), std::string("{\"v\":1,\"seq\":7,\"t\":1795415619000123,\"kind\":\"state\",\"state\":\"Running\","
-                                        "\"reason\":\"a\\nb\"}\n"));
+    QCOMPARE(encode(state),
+             std::string("{\"v\":1,\"seq\":7,\"t\":1795415619000123,\"kind\":\"state\",\"state\":\"Running\","
+                         "\"reason\":\"a\\nb\"}\n"));
     state.rank = 3;
     state.body = Json::object();
     QCOMPARE(encode(state), std::string("{\"v\":1,\"seq\":7,\"t\":1795415619000123,\"rank\":3,\"kind\":\"state\"}\n"));
@@ -60,7 +61,8 @@ void tst_Record::encode_leavesOutReservedMembers() {
 
 void tst_Record::encode_spellsNonFiniteNumbers() {
     const double infinity = std::numeric_limits<double>::infinity();
-    const auto back = decode(encode(record(1, Json{{"values", {{"a", std::nan("")}, {"b", {infinity, -infinity, 1.5}}}}})));
+    const auto back =
+        decode(encode(record(1, Json{{"values", {{"a", std::nan("")}, {"b", {infinity, -infinity, 1.5}}}}})));
     QCOMPARE(trainyard::base::dumpJson(back->body),
              std::string(R"({"values":{"a":"NaN","b":["Infinity","-Infinity",1.5]}})"));
 }

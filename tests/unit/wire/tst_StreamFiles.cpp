@@ -442,7 +442,8 @@ void tst_StreamFiles::reader_besideAWriterThread() {
     std::thread writing([&] {
         auto writer = StreamWriter::open(scratch / "s", 20'000);
         for (int i = 0; i < kRecords; ++i) {
-            if (!writer->append(i, 0, kind::kText, Json{{"text", std::string(static_cast<std::size_t>(i % 300), 'z')}}).ok()) {
+            if (!writer->append(i, 0, kind::kText, Json{{"text", std::string(static_cast<std::size_t>(i % 300), 'z')}})
+                     .ok()) {
                 return;
             }
         }
