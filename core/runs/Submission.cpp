@@ -85,13 +85,6 @@ Result<spec::RunSpec> checkForLaunch(const Json& document) {
     if (!spec.ok()) {
         return spec.error();
     }
-    if (spec->target != "local") {
-        return Error{"spec.target", "There is no target named \"" + spec->target + "\"; only \"local\" is known.", "target"};
-    }
-    if (spec->distribution.nodes != 1) {
-        return Error{"spec.range", "This machine is one node; more nodes need a target that has them.",
-                     "distribution.nodes"};
-    }
     TRAINYARD_TRY(checkInputs(spec::toJson(*spec)));
     return spec;
 }

@@ -26,8 +26,8 @@ struct NewRun {
     base::Path resumeCheckpoint;  ///< Empty, or the parent's checkpoint.
 };
 
-/// Validates a document for a local launch: the spec itself, that its input files are there and can be read
-/// ("spec.file_missing", "spec.file_denied", with the field), and what this machine cannot do. The first error counts.
+/// Validates a document for a local launch: the spec itself, and that its input files are there and can be read
+/// ("spec.file_missing", "spec.file_denied", "spec.file_kind", with the field). The first error counts.
 [[nodiscard]] base::Result<spec::RunSpec> checkForLaunch(const base::Json& document);
 
 /// The newest checkpoint among a run's collected outputs; "run.no_checkpoint" when it has none.

@@ -1,0 +1,226 @@
+#include <QTest>
+#include <fstream>
+#include <thread>
+
+#include "core/runs/DiskUse.h"
+#include "core/runs/Journal.h"
+#include "core/runs/StreamCopy.h"
+#include "core/runs/Submission.h"
+#include "core/runs/Workspace.h"
+#include "core/wire/RunStream.h"
+#include "tests/helpers/Scratch.h"
+
+using namespace trainyard;
+using namespace trainyard::runs;
+
+namespace {
+
+base::Json commandDocument() {
+    return base::Json{{"format", spec::kRunSpecFormat},
+                      {"version", spec::kRunSpecVersion},
+                      {"experiment", "e"},
+                      {"task", {{"kind", "command"}, {"command", {"echo", "hi"}}}}};
+}
+
+NewRun newRun(const base::Json& document) {
+    NewRun run;
+    run.id = base::RunId::make();
+    run.number = 7;
+    run.spec = checkForLaunch(document).value();
+    run.document = spec::toJson(run.spec);
+    run.name = "e-7";
+    return run;
+}
+
+std::vector<wire::Record> readJournal(const base::Path& file) {
+    wire::StreamFolderReader reader(file);
+    std::vector<wire::StreamEntry> entries;
+    const auto count = reader.read(entries);
+    std::vector<wire::Record> records;
+    for (const auto& entry : entries) {
+        records.push_back(entry.record);
+    }
+    return count.ok() ? records : std::vector<wire::Record>{};
+}
+
+}  // namespace
+
+class TestSubmission : public QObject {
+    Q_OBJECT
+
+private Q_SLOTS:
+    void init() {
+        m_scratch = std::make_unique<test::Scratch>();
+        m_scratch->isolate();
+        m_layout = initWorkspace(*m_scratch / "w", "").value().layout;
+    }
+
+    void check_namesTheField_data() {
+        QTest::addColumn<QByteArray>("path");
+        QTest::addColumn<QByteArray>("value");
+        QTest::addColumn<QByteArray>("code");
+        QTest::newRow("missing file") << QByteArray("task.dataset.train_images") << QByteArray("\"/nowhere/x.gz\"")
+                                      << QByteArray("spec.file_missing");
+        QTest::newRow("folder instead of file")
+            << QByteArray("task.dataset.train_images") << QByteArray("\"/tmp\"") << QByteArray("spec.file_kind");
+        QTest::newRow("unknown target") << QByteArray("target") << QByteArray("\"moon\"") << QByteArray("spec.choice");
+        QTest::newRow("negative epochs") << QByteArray("task.epochs") << QByteArray("-1") << QByteArray("spec.range");
+        QTest::newRow("text for a number") << QByteArray("task.epochs") << QByteArray("\"x\"") << QByteArray("spec.type");
+    }
+    void check_namesTheField() {
+        QFETCH(QByteArray, path);
+        QFETCH(QByteArray, value);
+        QFETCH(QByteArray, code);
+        const base::Path file = m_scratch->write("data", "x");
+        base::Json document = spec::defaultRunSpecDocument();
+        for (const char* key : {"train_images", "train_labels", "val_images", "val_labels"}) {
+            spec::setValueAt(document, std::string("task.dataset.") + key, file.string());
+        }
+        const auto well = checkForLaunch(document);
+        QVERIFY2(well.ok(), well.ok() ? "" : well.error().message.c_str());
+        spec::setValueAt(document, path.toStdString(), base::parseJson(value.toStdString()).value());
+        const auto checked = checkForLaunch(document);
+        QVERIFY(!checked.ok());
+        QCOMPARE(checked.error().code, code.toStdString());
+        QCOMPARE(checked.error().field, path.toStdString());
+    }
+
+    void makeRunFolder_isWholeAndLocked() {
+        const NewRun run = newRun(commandDocument());
+        auto lock = makeRunFolder(m_layout, run);
+        QVERIFY(lock.ok());
+        const auto records = readJournal(m_layout.journal(run.id));
+        QCOMPARE(records.size(), std::size_t{2});
+        QCOMPARE(records[0].kind, "submit");
+        QCOMPARE(records[0].body.at("number").get<int>(), 7);
+        QCOMPARE(records[1].body.at("state").get<std::string>(), "Preparing");
+        QCOMPARE(base::parseJson(base::readFile(m_layout.spec(run.id)).value()).value(), run.document);
+        // The lock moved with the folder.
+        QCOMPARE(base::FileLock::tryExclusive(m_layout.lock(run.id)).error().code, "lock.held");
+        lock->release();
+        QVERIFY(base::FileLock::tryExclusive(m_layout.lock(run.id)).ok());
+        QVERIFY(std::filesystem::is_empty(m_layout.trash()));
+    }
+
+    void makeRunFolder_leavesNothingWhenItFails() {
+        const NewRun run = newRun(commandDocument());
+        QVERIFY(base::makeDirs(m_layout.run(run.id) / "in the way").ok());
+        QVERIFY(!makeRunFolder(m_layout, run).ok());
+        QVERIFY(std::filesystem::is_empty(m_layout.trash()));
+    }
+
+    void targetFiles_carryThePlan() {
+        const NewRun run = newRun(commandDocument());
+        const auto files = targetFiles(run, {"/bin/agent", "/bin/engine"}, "/work");
+        QCOMPARE(files.size(), std::size_t{2});
+        const auto plan = wire::planFromJson(base::parseJson(files[1].second).value()).value();
+        QCOMPARE(files[1].first, "plan.json");
+        QCOMPARE(plan.command, (std::vector<std::string>{"echo", "hi"}));
+        QCOMPARE(plan.outputsFolder, "/work/runs/" + run.id.str() + "/outputs");
+        QVERIFY(!plan.engine);
+        QCOMPARE(plan.runName, "e-7");
+    }
+
+    void targetFiles_ofTrainingNameTheEngineAndTheCheckpoint() {
+        base::Json document = spec::defaultRunSpecDocument();
+        const base::Path file = m_scratch->write("data", "x");
+        for (const char* key : {"train_images", "train_labels", "val_images", "val_labels"}) {
+            spec::setValueAt(document, std::string("task.dataset.") + key, file.string());
+        }
+        spec::setValueAt(document, "task.threads", 1);
+        spec::setValueAt(document, "distribution.kind", "pytorch");
+        spec::setValueAt(document, "distribution.processes", 2);
+        NewRun run = newRun(document);
+        run.resumeCheckpoint = "/w/last.ckpt";
+        const auto files = targetFiles(run, {"/bin/agent", "/bin/engine"}, "/work");
+        const std::string folder = "/work/runs/" + run.id.str() + "/a1/n0";
+        const auto plan = wire::planFromJson(base::parseJson(files[1].second).value()).value();
+        QCOMPARE(plan.command, (std::vector<std::string>{"/bin/engine", "train", "--spec", folder + "/spec.json"}));
+        QVERIFY(plan.engine);
+        QCOMPARE(plan.processes, 2);
+        QCOMPARE(plan.cores, 2);
+        const base::Json spec = base::parseJson(files[0].second).value();
+        QCOMPARE(spec.at("resolved").at("resume_checkpoint").get<std::string>(), "/w/last.ckpt");
+        QCOMPARE(spec.at("resolved").at("threads").get<int>(), 1);
+    }
+
+    void journal_manyHandsLoseNothing() {
+        const NewRun run = newRun(commandDocument());
+        const auto lock = makeRunFolder(m_layout, run);
+        constexpr int kHands = 4;
+        constexpr int kEach = 20;
+        std::vector<std::thread> hands;
+        std::atomic<int> failed = 0;
+        for (int hand = 0; hand < kHands; ++hand) {
+            hands.emplace_back([&, hand] {
+                for (int i = 0; i < kEach; ++i) {
+                    const auto written =
+                        appendJournal(m_layout, run.id, {{"notes", {{"text", std::to_string(hand * kEach + i)}}}});
+                    failed += written.ok() ? 0 : 1;
+                }
+            });
+        }
+        for (std::thread& hand : hands) {
+            hand.join();
+        }
+        QCOMPARE(failed.load(), 0);
+        const auto records = readJournal(m_layout.journal(run.id));
+        QCOMPARE(records.size(), std::size_t{2 + kHands * kEach});
+        for (std::size_t i = 0; i < records.size(); ++i) {
+            QCOMPARE(records[i].seq, static_cast<std::int64_t>(i + 1));
+        }
+    }
+
+    void streamCopy_goesOnWhereItStood() {
+        const base::Path folder = *m_scratch / "copy";
+        {
+            auto copy = StreamCopy::open(folder).value();
+            QVERIFY(copy.append(1, 0, "abc").ok());
+            QCOMPARE(copy.append(1, 2, "x").error().code, "copy.position");
+            QCOMPARE(copy.append(2, 3, "x").error().code, "copy.position");
+            QVERIFY(copy.closeSegment().ok());
+            QVERIFY(copy.append(2, 0, "de").ok());
+        }
+        auto copy = StreamCopy::open(folder).value();
+        QCOMPARE(copy.segment(), 2);
+        QCOMPARE(copy.size(), std::int64_t{2});
+        QVERIFY(copy.append(2, 2, "f").ok());
+        QCOMPARE(base::readFile(folder / wire::segmentName(1)).value() + base::readFile(folder / wire::segmentName(2)).value(),
+                 "abcdef");
+    }
+
+    void sweepTrash_leavesWhatIsBeingMade() {
+        const base::Path old = m_layout.trash() / ("new-" + base::newUuid7());
+        const base::Path live = m_layout.trash() / ("new-" + base::newUuid7());
+        const base::Path deleted = m_layout.trash() / base::newUuid7();
+        const base::Path foreign = m_layout.trash() / "mine";
+        for (const base::Path& folder : {old, live, deleted, foreign}) {
+            QVERIFY(base::makeDirs(folder).ok());
+        }
+        const auto lock = base::FileLock::tryExclusive(live / "lock");
+        using namespace std::chrono_literals;
+        for (const base::Path& folder : {old, live}) {
+            std::filesystem::last_write_time(folder, std::filesystem::file_time_type::clock::now() - 1h);
+        }
+        sweepTrash(m_layout);
+        QVERIFY(!std::filesystem::exists(old));
+        QVERIFY(!std::filesystem::exists(deleted));
+        QVERIFY(std::filesystem::exists(live));
+        QVERIFY(std::filesystem::exists(foreign));
+    }
+
+    void diskUse_countsWhatWouldBeFreed() {
+        const base::Path file = m_scratch->write("d/a", std::string(100'000, 'x'));
+        QVERIFY(diskUse(*m_scratch / "d") >= 100'000);
+        std::filesystem::create_hard_link(file, *m_scratch / "other");
+        QCOMPARE(diskUse(*m_scratch / "d"), std::int64_t{0});
+        QCOMPARE(diskUse(*m_scratch / "missing"), std::int64_t{0});
+    }
+
+private:
+    std::unique_ptr<test::Scratch> m_scratch;
+    wire::WorkspaceLayout m_layout;
+};
+
+QTEST_GUILESS_MAIN(TestSubmission)
+#include "tst_Submission.moc"
