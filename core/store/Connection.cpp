@@ -130,10 +130,13 @@ Error toError(const SQLite::Exception& exception, const Path& file, sqlite3* han
         return {"store.io", "The history " + file.string() + " cannot be opened: " + detail + "."};
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-    case SQLITE_ERROR:
     case SQLITE_SCHEMA:
     case SQLITE_MISMATCH:
         return corruptError(file, detail);
+    case SQLITE_ERROR:
+        if (detail.starts_with("no such table") || detail.starts_with("no such column"))
+            return corruptError(file, detail);
+        return {"store.internal", "The history " + file.string() + " could not be asked: " + detail + "."};
     case SQLITE_FULL:
         return {"store.full", "The disk with the history " + file.string() + " is full. Free some space; nothing is lost "
                               "meanwhile, because the history is read from the workspace's files."};

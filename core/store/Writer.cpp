@@ -210,8 +210,8 @@ Status Writer::State::catchUpRun(const RunId& run, CatchUpReport& report) {
 Result<bool> Writer::State::isOver(const RunId& run) {
     return guarded(location.database, connection->handle(), [&]() -> Result<bool> {
         Query row(*connection,
-                  "SELECT state FROM stages JOIN runs ON run = number WHERE id = ? AND attempt = 0 ORDER BY seq DESC "
-                  "LIMIT 1",
+                  "SELECT stages.state FROM stages JOIN runs ON run = number WHERE id = ? AND attempt = 0 "
+                  "ORDER BY seq DESC LIMIT 1",
                   run.str());
         if (!row.next())
             return false;
