@@ -1,0 +1,188 @@
+#include "ui/shell/Header.h"
+
+#include <QAbstractButton>
+#include <QBoxLayout>
+#include <QEnterEvent>
+#include <QMenu>
+#include <QPainter>
+
+#include "ui/shell/Icons.h"
+#include "ui/shell/Page.h"
+#include "ui/shell/Style.h"
+#include "ui/widgets/Basics.h"
+
+namespace trainyard::ui {
+namespace {
+
+/// Looks like a field, opens the palette.
+class SearchButton final : public QAbstractButton {
+public:
+    explicit SearchButton(QWidget* parent) : QAbstractButton(parent) {
+        setFocusPolicy(Qt::StrongFocus);
+        setCursor(Qt::PointingHandCursor);
+        setText(Header::tr("Search or jump to"));
+        setAccessibleName(Header::tr("Search or jump to an action, page, run or model"));
+        setToolTip(Header::tr("Search or jump to  Ctrl+K"));
+        setMinimumWidth(38);
+        setMaximumWidth(230);
+        setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Fixed);
+    }
+    QSize sizeHint() const override { return {220, Theme::current().controlHeight()}; }
+
+protected:
+    void paintEvent(QPaintEvent*) override {
+        QPainter painter(this);
+        const Theme& theme = Theme::current();
+        const QColor outline = underMouse() ? theme.color(Role::BorderStrong) : theme.color(Role::Border);
+        draw::box(painter, rect(), theme.radius(), theme.color(Role::Background), outline);
+        const auto mirrored = [this](const QRect& part) { return QStyle::visualRect(layoutDirection(), rect(), part); };
+        draw::icon(painter, mirrored(QRect(10, 0, 18, height())), QStringLiteral("search"), Role::Muted, 16);
+        painter.setPen(theme.color(Role::Muted));
+        if (width() > 150) {
+            painter.setFont(theme.font(TextStyle::Body));
+            painter.drawText(mirrored(QRect(34, 0, width() - 34, height())), Qt::AlignVCenter | Qt::AlignLeading, text());
+        }
+        if (width() > 210) {
+            const QRect key = mirrored(QRect(width() - 54, height() / 2 - 10, 46, 20));
+            draw::box(painter, key, 4, theme.color(Role::Surface), theme.color(Role::Border));
+            painter.setFont(theme.font(TextStyle::MonoSmall));
+            painter.drawText(key, Qt::AlignCenter, QStringLiteral("Ctrl K"));
+        }
+        if (hasFocus()) draw::focusRing(painter, rect(), theme.radius());
+    }
+    void enterEvent(QEnterEvent*) override { update(); }
+    void leaveEvent(QEvent*) override { update(); }
+};
+
+}  // namespace
+
+Header::Header(QWidget* parent) : QWidget(parent) {
+    setObjectName(QStringLiteral("header"));
+    setFixedHeight(57);
+    auto* line = new QHBoxLayout(this);
+    line->setContentsMargins(16, 0, 20, 1);
+    line->setSpacing(8);
+    m_back = new IconButton(QStringLiteral("chevron-left"), tr("Back  Alt+Left"), this);
+    m_back->setObjectName(QStringLiteral("backButton"));
+    m_forward = new IconButton(QStringLiteral("chevron-right"), tr("Forward  Alt+Right"), this);
+    m_forward->setObjectName(QStringLiteral("forwardButton"));
+    auto* steps = new QHBoxLayout;
+    steps->setSpacing(0);
+    steps->addWidget(m_back);
+    steps->addWidget(m_forward);
+    line->addLayout(steps);
+    m_title = new ElidedLabel({}, TextStyle::Title, Role::Text, this);
+    m_title->setObjectName(QStringLiteral("pageTitle"));
+    line->addWidget(m_title, 1);
+    m_subtitle = new TextLabel({}, TextStyle::Body, Role::Muted, this);
+    line->addWidget(m_subtitle);
+    line->addStretch(0);
+    auto* search = new SearchButton(this);
+    search->setObjectName(QStringLiteral("searchButton"));
+    m_search = search;
+    line->addWidget(m_search, 1);
+    m_actions = new QHBoxLayout;
+    m_actions->setSpacing(8);
+    line->addLayout(m_actions);
+    m_more = new IconButton(QStringLiteral("more"), tr("More actions"), this);
+    m_more->setObjectName(QStringLiteral("moreActionsButton"));
+    m_more->setMenu(new QMenu(m_more));
+    m_actions->addWidget(m_more);
+    m_more->hide();
+    connect(m_back, &QToolButton::clicked, this, &Header::backPressed);
+    connect(m_forward, &QToolButton::clicked, this, &Header::forwardPressed);
+    connect(search, &QAbstractButton::clicked, this, &Header::searchPressed);
+    setCanGo(false, false);
+}
+
+void Header::setCanGo(bool back, bool forward) {
+    m_back->setEnabled(back);
+    m_forward->setEnabled(forward);
+}
+
+void Header::setTitle(const QString& title, const QString& subtitle) {
+    m_title->setText(title);
+    m_subtitle->setText(subtitle);
+    m_subtitle->setVisible(!subtitle.isEmpty());
+}
+
+void Header::setPage(Page* page) {
+    if (m_page != nullptr) disconnect(m_page, nullptr, this, nullptr);
+    m_page = page;
+    if (page == nullptr) {
+        setTitle({}, {});
+    } else {
+        const auto titles = [this, page] { setTitle(page->title(), page->subtitle()); };
+        connect(page, &Page::titleChanged, this, titles);
+        connect(page, &Page::actionsChanged, this, &Header::fillActions);
+        titles();
+    }
+    fillActions();
+}
+
+void Header::fillActions() {
+    qDeleteAll(m_buttons);
+    m_buttons.clear();
+    delete m_primary;
+    m_primary = nullptr;
+    m_more->menu()->clear();
+    if (m_page != nullptr) {
+        for (QAction* action : m_page->contextActions()) {
+            auto* button = new QuietButton({}, {}, this);
+            button->followAction(action);
+            m_actions->insertWidget(m_actions->indexOf(m_more), button);
+            m_buttons << button;
+            connect(action, &QAction::changed, button, [this] { fold(); });
+        }
+        if (QAction* action = m_page->primaryAction()) {
+            auto* button = new PrimaryButton({}, {}, this);
+            button->followAction(action);
+            // On the filled ground the same icon needs the other ink.
+            const auto ink = [button, action] { button->setIcon(ui::icon(action->icon().name(), Role::AccentText)); };
+            ink();
+            connect(action, &QAction::changed, button, ink);
+            m_actions->addWidget(button);
+            m_primary = button;
+        }
+    }
+    fold();
+}
+
+/// What does not fit goes into the menu behind the dots, from the end.
+void Header::fold() {
+    if (m_page == nullptr) {
+        m_more->hide();
+        return;
+    }
+    int room = width() - 16 - 20 - 80 - 60 - 180;  // Margins, steps, the search field, at least so much title.
+    if (m_primary != nullptr) room -= m_primary->sizeHint().width() + 8;
+    const QList<QAction*>& actions = m_page->contextActions();
+    m_more->menu()->clear();
+    bool folded = false;
+    for (qsizetype i = 0; i < m_buttons.size(); ++i) {
+        QAction* action = actions.value(i);
+        if (action == nullptr || !action->isVisible()) {
+            m_buttons[i]->hide();
+            continue;
+        }
+        room -= m_buttons[i]->sizeHint().width() + 8;
+        folded = folded || room < (i + 1 < m_buttons.size() ? 40 : 0);
+        m_buttons[i]->setVisible(!folded);
+        if (folded) m_more->menu()->addAction(action);
+    }
+    m_more->setVisible(folded);
+}
+
+void Header::resizeEvent(QResizeEvent* event) {
+    QWidget::resizeEvent(event);
+    fold();
+}
+
+void Header::paintEvent(QPaintEvent*) {
+    QPainter painter(this);
+    const Theme& theme = Theme::current();
+    painter.fillRect(rect(), theme.color(Role::Surface));
+    painter.fillRect(QRect(0, height() - 1, width(), 1), theme.color(Role::Border));
+}
+
+}  // namespace trainyard::ui
