@@ -73,10 +73,10 @@ bool isAbsent(const Json* value) { return value == nullptr || value->is_null(); 
 std::size_t distance(std::string_view a, std::string_view b) {
     std::vector<std::size_t> row(b.size() + 1);
     std::iota(row.begin(), row.end(), std::size_t{0});
-    for (std::size_t i = 0; i < a.size(); ++i) {
+    for (const char letter : a) {
         std::size_t diagonal = row[0]++;
         for (std::size_t k = 0; k < b.size(); ++k) {
-            const std::size_t change = diagonal + (a[i] == b[k] ? 0 : 1);
+            const std::size_t change = diagonal + (letter == b[k] ? 0 : 1);
             diagonal = row[k + 1];
             row[k + 1] = std::min({change, row[k] + 1, row[k + 1] + 1});
         }
