@@ -9,7 +9,6 @@
 #include <set>
 
 #include "core/commands/Session.h"
-#include "core/wire/RunStream.h"
 #include "ui/runs/LogView.h"
 #include "ui/widgets/Basics.h"
 #include "ui/widgets/FlowLayout.h"

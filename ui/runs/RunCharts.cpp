@@ -8,7 +8,6 @@
 
 #include "core/commands/Session.h"
 #include "core/store/Reader.h"
-#include "core/wire/RunStream.h"
 #include "ui/shell/Theme.h"
 #include "ui/widgets/Format.h"
 

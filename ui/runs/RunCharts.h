@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/base/Json.h"
-#include "core/runs/RunChange.h"
+#include "core/commands/Session.h"
 #include "core/store/ChartTypes.h"
 #include "ui/charts/ChartView.h"
 #include "ui/runs/RunRef.h"

@@ -2,7 +2,7 @@
 #include <QTimer>
 #include <optional>
 
-#include "core/runs/RunChange.h"
+#include "core/commands/Session.h"
 #include "ui/runs/RunDetail.h"
 #include "ui/shell/Page.h"
 

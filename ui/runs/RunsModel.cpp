@@ -408,13 +408,13 @@ void RunsModel::refreshInPlace() {
             }
             return rows;
         },
-        [this](Result<std::vector<RunRow>> rows) {
+        [this](const Result<std::vector<RunRow>>& rows) {
             m_refreshing = false;
             if (!rows) return;
-            for (RunRow& row : *rows) {
+            for (const RunRow& row : *rows) {
                 const int at = rowOf(row.id);
                 if (at < 0) continue;
-                m_rows[static_cast<std::size_t>(at)] = std::move(row);
+                m_rows[static_cast<std::size_t>(at)] = row;
                 Q_EMIT dataChanged(index(at, 0), index(at, columnCount() - 1));
             }
         });

@@ -6,7 +6,7 @@
 #include <map>
 #include <vector>
 
-#include "core/runs/RunChange.h"
+#include "core/commands/Session.h"
 #include "core/store/Types.h"
 
 namespace trainyard::commands {

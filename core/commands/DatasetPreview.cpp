@@ -1,0 +1,126 @@
+#include "core/commands/DatasetPreview.h"
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <memory>
+
+namespace trainyard::commands {
+
+using base::Error;
+using base::Json;
+
+namespace {
+
+constexpr int kMostClasses = 1000;
+constexpr std::int64_t kMostPixels = 1 << 20;
+
+struct File {
+    std::vector<std::int64_t> dims;
+    std::string bytes;             ///< The first `kept` bytes after the header.
+    std::int64_t length = 0;       ///< All bytes after the header.
+};
+
+Error fail(const std::string& field, std::string message) { return {"data.preview", std::move(message), field}; }
+
+/// The header, the first `kept` bytes and the whole length of an IDX file of unsigned bytes, gzipped or not.
+base::Result<File> readIdx(const std::string& path, const std::string& field, std::size_t wantedDims, std::int64_t kept) {
+    if (path.empty()) return fail(field, "Choose a file.");
+    std::error_code code;
+    if (!std::filesystem::is_regular_file(path, code)) return fail(field, "There is no such file.");
+    const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), gzclose);
+    if (!file) return fail(field, "The file cannot be read.");
+    gzbuffer(file.get(), 1 << 17);
+    std::array<unsigned char, 4> magic{};
+    if (gzread(file.get(), magic.data(), 4) != 4 || magic[0] != 0 || magic[1] != 0) return fail(field, "This is no IDX file.");
+    if (magic[2] != 0x08) return fail(field, "Only IDX files of unsigned bytes can be used.");
+    if (magic[3] != wantedDims && !(wantedDims == 3 && magic[3] == 4)) {
+        return fail(field, wantedDims == 1 ? "This file holds no labels; are images and labels swapped?"
+                                           : "This file holds no images; are images and labels swapped?");
+    }
+    File made;
+    std::int64_t expected = 1;
+    for (int i = 0; i < magic[3]; ++i) {
+        std::array<unsigned char, 4> raw{};
+        if (gzread(file.get(), raw.data(), 4) != 4) return fail(field, "The file is cut off.");
+        const std::int64_t dim = (std::int64_t{raw[0]} << 24) | (raw[1] << 16) | (raw[2] << 8) | raw[3];
+        made.dims.push_back(dim);
+        if (dim <= 0 || dim > (std::int64_t{1} << 31) || expected > (std::int64_t{1} << 42) / dim) return fail(field, "The file's header makes no sense.");
+        expected *= dim;
+    }
+    std::string block(1 << 18, '\0');
+    for (;;) {
+        const int got = gzread(file.get(), block.data(), static_cast<unsigned>(block.size()));
+        if (got < 0) return fail(field, "The file is damaged.");
+        if (got == 0) break;
+        if (static_cast<std::int64_t>(made.bytes.size()) < kept) {
+            made.bytes.append(block, 0, static_cast<std::size_t>(std::min<std::int64_t>(got, kept - static_cast<std::int64_t>(made.bytes.size()))));
+        }
+        made.length += got;
+        if (made.length > expected) return fail(field, "The file is longer than its header says.");
+    }
+    if (made.length < expected) {
+        return fail(field, "The file is cut off: " + std::to_string(made.length) + " of " + std::to_string(expected) + " bytes are there.");
+    }
+    return made;
+}
+
+}  // namespace
+
+base::Result<DatasetPreview> previewDataset(const Json& dataset, std::vector<Error>& problems) {
+    DatasetPreview preview;
+    const auto path = [&](const char* key) {
+        const auto found = dataset.is_object() ? dataset.find(key) : dataset.end();
+        return found != dataset.end() && found->is_string() ? found->get<std::string>() : std::string();
+    };
+    const auto field = [](const char* key) { return std::string("task.dataset.") + key; };
+    constexpr std::int64_t kAll = std::int64_t{1} << 30;
+    const auto labels = readIdx(path("train_labels"), field("train_labels"), 1, kAll);
+    const auto valLabels = readIdx(path("val_labels"), field("val_labels"), 1, 0);
+    // Samples of each class stand early in any shuffled set; what does not show up within these is left out.
+    constexpr std::int64_t kKept = 4 << 20;
+    const auto images = readIdx(path("train_images"), field("train_images"), 3, kKept);
+    const auto valImages = readIdx(path("val_images"), field("val_images"), 3, 0);
+    if (!images) problems.push_back(images.error());
+    if (!labels) problems.push_back(labels.error());
+    if (!valImages) problems.push_back(valImages.error());
+    if (!valLabels) problems.push_back(valLabels.error());
+    if (!problems.empty()) return problems.front();
+
+    const auto mismatch = [&](const File& some, const File& other, const char* key) {
+        if (some.dims[0] == other.dims[0]) return;
+        problems.push_back(fail(field(key), std::to_string(other.dims[0]) + " labels for " + std::to_string(some.dims[0]) + " images."));
+    };
+    mismatch(*images, *labels, "train_labels");
+    mismatch(*valImages, *valLabels, "val_labels");
+    if (!std::equal(images->dims.begin() + 1, images->dims.end(), valImages->dims.begin() + 1, valImages->dims.end())) {
+        problems.push_back(fail(field("val_images"), "These images have another size than the training images."));
+    }
+    if (!problems.empty()) return problems.front();
+
+    const bool colored = images->dims.size() == 4;
+    preview.training = images->dims[0];
+    preview.validation = valImages->dims[0];
+    preview.channels = colored ? images->dims[1] : 1;
+    preview.height = images->dims[colored ? 2 : 1];
+    preview.width = images->dims[colored ? 3 : 2];
+    int most = 0;
+    for (const char label : labels->bytes) most = std::max(most, static_cast<int>(static_cast<unsigned char>(label)));
+    preview.classes = std::min(most + 1, kMostClasses);
+    preview.perClass.assign(static_cast<std::size_t>(preview.classes), 0);
+    preview.samples.resize(static_cast<std::size_t>(preview.classes));
+    const std::int64_t pixels = preview.height * preview.width;
+    const std::int64_t sample = pixels * preview.channels;
+    for (std::size_t i = 0; i < labels->bytes.size(); ++i) {
+        const auto label = static_cast<std::size_t>(static_cast<unsigned char>(labels->bytes[i]));
+        ++preview.perClass[label];
+        const auto offset = static_cast<std::size_t>(sample) * i;
+        if (!preview.samples[label].empty() || pixels > kMostPixels || offset + static_cast<std::size_t>(sample) > images->bytes.size()) continue;
+        preview.samples[label] = images->bytes.substr(offset, static_cast<std::size_t>(sample));
+    }
+    return preview;
+}
+
+}  // namespace trainyard::commands

@@ -1,0 +1,30 @@
+#pragma once
+// A look into a dataset's files before anything runs: counts, shape, classes, one sample of each. The engine's own
+// reader is behind a wall; this one only looks.
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/base/Json.h"
+#include "core/base/Result.h"
+
+namespace trainyard::commands {
+
+struct DatasetPreview {
+    std::int64_t training = 0;    ///< Samples.
+    std::int64_t validation = 0;
+    std::int64_t channels = 1;
+    std::int64_t height = 0;
+    std::int64_t width = 0;
+    int classes = 0;
+    std::vector<std::int64_t> perClass;  ///< Training samples of each label.
+    /// One training sample of each label, bytes as {channels, height, width}; empty where none was found early on.
+    std::vector<std::string> samples;
+};
+
+/// `dataset` is a spec's task.dataset of kind "idx". Reads the files to their ends, so it belongs into a worker thread.
+/// `problems` gets every error ("data.preview"), each naming its field ("task.dataset.train_images"); the first is
+/// returned.
+[[nodiscard]] base::Result<DatasetPreview> previewDataset(const base::Json& dataset, std::vector<base::Error>& problems);
+
+}  // namespace trainyard::commands

@@ -1,0 +1,89 @@
+#pragma once
+#include <QTimer>
+#include <map>
+#include <vector>
+
+#include "core/store/Types.h"
+#include "ui/shell/Page.h"
+
+class QBoxLayout;
+class QProgressBar;
+class QVBoxLayout;
+
+namespace trainyard::store {
+class Reader;
+}
+
+namespace trainyard::ui {
+
+class Card;
+class EmptyState;
+class RunCharts;
+class RunLine;
+class TextLabel;
+
+/// What runs now, what ran lately, how busy this machine is, and one button to start.
+class HomePage : public Page {
+    Q_OBJECT
+
+public:
+    HomePage(Shell& shell, QWidget* parent);
+
+    [[nodiscard]] QString title() const override { return tr("Home"); }
+    [[nodiscard]] QString subtitle() const override;
+    void activated() override;
+    void deactivated() override;
+
+protected:
+    void resizeEvent(QResizeEvent* event) override;
+
+private:
+    struct LiveCard {
+        Card* card = nullptr;
+        RunLine* line = nullptr;
+        QProgressBar* bar = nullptr;
+        TextLabel* text = nullptr;
+        RunCharts* charts = nullptr;
+    };
+    struct Overview {
+        std::vector<store::RunRow> active;
+        std::vector<store::RunRow> recent;
+        std::map<base::RunId, QList<double>> sparks;
+        store::Counts counts;
+    };
+    static base::Result<Overview> readOverview(store::Reader& reader);
+    void buildSide();
+    void read();
+    void take(const Overview& overview);
+    void showLive(const std::vector<store::RunRow>& rows);
+    void showRecent(const Overview& overview);
+    void showMachine();
+    void arrange();
+
+    Shell& m_shell;
+    EmptyState* m_empty;
+    QWidget* m_full;
+    QWidget* m_main;
+    QWidget* m_side;
+    QBoxLayout* m_columns;
+    TextLabel* m_liveTitle;
+    QVBoxLayout* m_liveLayout;
+    std::map<base::RunId, LiveCard> m_live;
+    Card* m_recentCard;
+    QVBoxLayout* m_recentLayout;
+    std::vector<RunLine*> m_recent;
+    QProgressBar* m_load;
+    TextLabel* m_loadText;
+    QProgressBar* m_memory;
+    TextLabel* m_memoryText;
+    QProgressBar* m_disk;
+    TextLabel* m_diskText;
+    TextLabel* m_counts;
+    QTimer m_soon;
+    QTimer m_clock;
+    bool m_reading = false;
+    bool m_readAgain = false;
+    bool m_active = false;
+};
+
+}  // namespace trainyard::ui

@@ -1,0 +1,536 @@
+#include "ui/runs/NewRunPage.h"
+
+#include <QFile>
+#include <QGridLayout>
+#include <QHBoxLayout>
+#include <QPointer>
+#include <QResizeEvent>
+#include <QScrollArea>
+#include <QThread>
+#include <QVBoxLayout>
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+
+#include "core/base/Files.h"
+#include "core/commands/Session.h"
+#include "core/spec/RunSpec.h"
+#include "core/store/Reader.h"
+#include "ui/forms/FieldEditors.h"
+#include "ui/forms/FieldRow.h"
+#include "ui/forms/FormDocument.h"
+#include "ui/forms/FormView.h"
+#include "ui/forms/JsonRead.h"
+#include "ui/runs/NewRunPanels.h"
+#include "ui/runs/RunRef.h"
+#include "ui/shell/Icons.h"
+#include "ui/shell/Shell.h"
+#include "ui/widgets/Basics.h"
+#include "ui/widgets/Format.h"
+
+namespace trainyard::ui {
+
+using base::Error;
+using base::Json;
+using base::Result;
+
+namespace {
+
+constexpr int kThreeColumnsFrom = 1060;
+constexpr int kTwoColumnsFrom = 700;
+constexpr int kSaveMillis = 300;
+constexpr const char* kDraftKey = "new.draft";
+
+bool isIn(const spec::Field& field, std::initializer_list<const char*> groups) {
+    return std::any_of(groups.begin(), groups.end(), [&](const char* group) { return field.group == group; });
+}
+
+std::int64_t integerAt(const Json& document, std::string_view path, std::int64_t fallback) {
+    const Json* value = spec::valueAt(document, path);
+    return value && value->is_number_integer() ? value->get<std::int64_t>() : fallback;
+}
+
+std::string textAt(const Json& document, std::string_view path) {
+    const Json* value = spec::valueAt(document, path);
+    return value && value->is_string() ? value->get<std::string>() : std::string();
+}
+
+}  // namespace
+
+MachineFacts machineFacts() {
+    MachineFacts facts;
+    facts.cores = QThread::idealThreadCount();
+    QFile memory(QStringLiteral("/proc/meminfo"));
+    if (memory.open(QIODevice::ReadOnly)) {
+        const QList<QByteArray> lines = memory.readAll().split('\n');
+        for (const QByteArray& line : lines) {
+            const std::int64_t bytes = line.simplified().split(' ').value(1).toLongLong() * 1024;
+            if (line.startsWith("MemTotal:")) facts.memoryBytes = bytes;
+            if (line.startsWith("MemAvailable:")) facts.memoryFreeBytes = bytes;
+        }
+    }
+    double averages[1] = {0};
+    if (::getloadavg(averages, 1) == 1) facts.load = averages[0];
+    return facts;
+}
+
+NewRunPage::NewRunPage(Shell& shell, QWidget* parent)
+    : Page(QStringLiteral("new"), parent),
+      m_shell(shell),
+      m_document(new FormDocument(spec::runSpecFields(), &spec::validateRunSpec, this)) {
+    const Theme& theme = Theme::current();
+    auto* outer = new QVBoxLayout(this);
+    outer->setContentsMargins(0, 0, 0, 0);
+    outer->setSpacing(0);
+    buildColumns();
+    auto* content = new QWidget(this);
+    auto* column = new QVBoxLayout(content);
+    column->setContentsMargins(theme.space(4), theme.space(1), theme.space(4), theme.space(3));
+    column->setSpacing(theme.space(3));
+    m_error = new InlineError(content);
+    m_error->setObjectName(QStringLiteral("newRunError"));
+    m_error->clear();
+    column->addWidget(m_error);
+    column->addWidget(m_columns);
+    buildCopies();
+    column->addWidget(m_copies);
+    column->addStretch(1);
+    outer->addWidget(makeScrollPage(content, 1680, this), 1);
+    outer->addWidget(buildSummary());
+
+    m_launch = new QAction(icon(QStringLiteral("play"), Role::AccentText), tr("Launch"), this);
+    m_launch->setObjectName(QStringLiteral("launchAction"));
+    m_launch->setShortcut(Qt::CTRL | Qt::Key_Return);
+    m_launch->setToolTip(tr("Launch (Ctrl+Enter)"));
+    connect(m_launch, &QAction::triggered, this, &NewRunPage::launch);
+    setPrimaryAction(m_launch);
+    auto* sample = new QAction(icon(QStringLiteral("sample")), tr("Fill in the sample"), this);
+    sample->setObjectName(QStringLiteral("sampleAction"));
+    connect(sample, &QAction::triggered, this, &NewRunPage::loadSample);
+    auto* clear = new QAction(icon(QStringLiteral("reset")), tr("Start over"), this);
+    clear->setObjectName(QStringLiteral("startOverAction"));
+    connect(clear, &QAction::triggered, this, [this] {
+        const Json before = m_document->document();
+        const QString origin = m_origin;
+        load(spec::defaultRunSpecDocument(), {});
+        m_shell.notice(tr("The form was cleared."), [this, before, origin] { load(before, origin); });
+    });
+    setContextActions({sample, clear});
+
+    m_save.setSingleShot(true);
+    m_save.setInterval(kSaveMillis);
+    connect(&m_save, &QTimer::timeout, this, [this] { m_shell.store(QString::fromLatin1(kDraftKey), m_document->document()); });
+    m_estimateSoon.setSingleShot(true);
+    m_estimateSoon.setInterval(kSaveMillis);
+    connect(&m_estimateSoon, &QTimer::timeout, this, &NewRunPage::estimate);
+    connect(m_document, &FormDocument::documentEdited, this, &NewRunPage::edited);
+    connect(m_document, &FormDocument::valueChanged, this, &NewRunPage::coupleDistribution);
+    connect(m_document, &FormDocument::documentReplaced, this, &NewRunPage::refreshPanels);
+    connect(m_document, &FormDocument::errorsChanged, this, &NewRunPage::refreshSummary);
+    connect(m_data, &DatasetPanel::read, this, [this](const std::vector<Error>& problems) {
+        m_dataProblems = problems;
+        takeProblems();
+        refreshPanels();
+    });
+    connect(m_model, &ModelPanel::refused, this, [this](const std::vector<Error>& problems) {
+        m_modelProblems = problems;
+        takeProblems();
+    });
+
+    const Json draft = shell.stored(QString::fromLatin1(kDraftKey));
+    load(draft.is_object() && !draft.empty() ? draft : spec::defaultRunSpecDocument(), {});
+}
+
+NewRunPage::~NewRunPage() {
+    if (m_save.isActive()) m_shell.store(QString::fromLatin1(kDraftKey), m_document->document());
+}
+
+void NewRunPage::buildColumns() {
+    const Theme& theme = Theme::current();
+    Questions* questions = &m_shell.questions();
+    m_columns = new QWidget(this);
+    m_grid = new QGridLayout(m_columns);
+    m_grid->setContentsMargins(0, 0, 0, 0);
+    m_grid->setHorizontalSpacing(theme.space(3));
+    m_grid->setVerticalSpacing(theme.space(1));
+    m_what = new FormView(*m_document, questions, [](const spec::Field& f) { return isIn(f, {"Run", "Data", "Model"}); }, m_columns);
+    m_how = new FormView(*m_document, questions, [](const spec::Field& f) { return isIn(f, {"Optimizer", "Schedule", "Training"}); }, m_columns);
+    m_where = new FormView(*m_document, questions, [](const spec::Field& f) { return isIn(f, {"Where", "Limits"}); }, m_columns);
+    const QString titles[] = {tr("What"), tr("How"), tr("Where")};
+    for (int i = 0; i < 3; ++i) m_titles[i] = new SectionTitle(titles[i], m_columns);
+
+    m_data = new DatasetPanel(m_what);
+    if (QVBoxLayout* header = m_what->groupHeader(QStringLiteral("Data"))) header->addWidget(m_data);
+    m_model = new ModelPanel(m_what);
+    if (QVBoxLayout* footer = m_what->groupFooter(QStringLiteral("Model"))) footer->addWidget(m_model);
+    m_machine = new TextLabel({}, TextStyle::Secondary, Role::Muted, m_where);
+    m_machine->setWordWrap(true);
+    m_drawing = new DistributionDrawing(m_where);
+    if (QVBoxLayout* header = m_where->groupHeader(QStringLiteral("Where"))) {
+        header->addWidget(m_drawing);
+        header->addWidget(m_machine);
+    }
+}
+
+void NewRunPage::buildCopies() {
+    m_copies = new Card(tr("The same run elsewhere"), this);
+    m_copyKind = new SegmentedControl(m_copies);
+    m_copyKind->setObjectName(QStringLiteral("copyKindControl"));
+    m_copyKind->setAccessibleName(tr("How to show the run"));
+    m_copyKind->addSegment(tr("As JSON"));
+    m_copyKind->addSegment(tr("As command line"));
+    m_copyKind->setFixedWidth(280);
+    m_copies->trailing()->addWidget(m_copyKind);
+    m_copy = new CopyField(tr("The run as text"), m_copies);
+    m_copy->setObjectName(QStringLiteral("copyField"));
+    m_copy->setMultiline(true);
+    m_copy->setMinimumHeight(200);
+    m_copies->body()->addWidget(m_copy);
+    connect(m_copyKind, &SegmentedControl::picked, this, &NewRunPage::refreshSummary);
+}
+
+QWidget* NewRunPage::buildSummary() {
+    const Theme& theme = Theme::current();
+    auto* bar = new QWidget(this);
+    auto* column = new QVBoxLayout(bar);
+    column->setContentsMargins(0, 0, 0, 0);
+    column->setSpacing(0);
+    column->addWidget(new Separator(Qt::Horizontal, bar));
+    auto* inner = new QVBoxLayout;
+    inner->setContentsMargins(theme.space(4), theme.space(1), theme.space(4), theme.space(1));
+    inner->setSpacing(theme.space(1));
+    m_checked = new InlineError(bar);
+    m_checked->setObjectName(QStringLiteral("checkResult"));
+    m_checked->clear();
+    inner->addWidget(m_checked);
+    m_checking = new ProgressStrip(bar);
+    m_checking->setTitle(tr("Trying three real steps"));
+    m_checking->setCancelable(true);
+    m_checking->hide();
+    inner->addWidget(m_checking);
+    auto* line = new QHBoxLayout;
+    line->setSpacing(theme.space(3));
+    const auto figure = [&](const char* name) {
+        auto* label = new ElidedLabel({}, TextStyle::Body, Role::Text, bar);
+        label->setObjectName(QString::fromLatin1(name));
+        line->addWidget(label, 1);
+        return label;
+    };
+    m_parameters = figure("summaryParametersLabel");
+    m_steps = figure("summaryStepsLabel");
+    m_estimate = figure("summaryEstimateLabel");
+    m_check = new QuietButton(tr("Check"), QStringLiteral("check"), bar);
+    m_check->setObjectName(QStringLiteral("checkButton"));
+    m_check->setToolTip(tr("Runs three real steps and tells memory, time and disk"));
+    line->addWidget(m_check);
+    inner->addLayout(line);
+    column->addLayout(inner);
+    connect(m_check, &QuietButton::clicked, this, &NewRunPage::check);
+    connect(m_checking, &ProgressStrip::cancelRequested, this, [this] {
+        if (m_checkCommand) m_checkCommand->cancel();
+    });
+    return bar;
+}
+
+void NewRunPage::resizeEvent(QResizeEvent* event) {
+    Page::resizeEvent(event);
+    arrange(event->size().width());
+}
+
+void NewRunPage::arrange(int width) {
+    const int columns = width >= kThreeColumnsFrom ? 3 : width >= kTwoColumnsFrom ? 2 : 1;
+    if (columns == m_arranged) return;
+    m_arranged = columns;
+    while (QLayoutItem* item = m_grid->takeAt(0)) delete item;
+    FormView* const views[] = {m_what, m_how, m_where};
+    const std::pair<int, int> places3[] = {{0, 0}, {0, 1}, {0, 2}};
+    const std::pair<int, int> places2[] = {{0, 0}, {0, 1}, {1, 1}};
+    const std::pair<int, int> places1[] = {{0, 0}, {1, 0}, {2, 0}};
+    const auto* places = columns == 3 ? places3 : columns == 2 ? places2 : places1;
+    for (int i = 0; i < 3; ++i) m_grid->setColumnStretch(i, i < columns ? 1 : 0);
+    for (int i = 0; i < 3; ++i) {
+        const auto [row, col] = places[i];
+        const int span = columns == 2 && i == 0 ? 3 : 1;
+        m_grid->addWidget(m_titles[i], 2 * row, col);
+        m_grid->addWidget(views[i], 2 * row + 1, col, span, 1, Qt::AlignTop);
+    }
+}
+
+void NewRunPage::edited() {
+    m_save.start();
+    m_checked->clear();
+    refreshPanels();
+}
+
+void NewRunPage::coupleDistribution(const QString& path) {
+    const Json& document = m_document->document();
+    if (path == u"distribution.processes" || path == u"distribution.nodes") {
+        const bool several = integerAt(document, "distribution.processes", 1) * integerAt(document, "distribution.nodes", 1) > 1;
+        if (several && textAt(document, "distribution.kind") == "none") m_document->setValue(QStringLiteral("distribution.kind"), "pytorch");
+    } else if (path == u"distribution.kind" && textAt(document, "distribution.kind") == "none") {
+        m_document->setValue(QStringLiteral("distribution.processes"), 1);
+        m_document->setValue(QStringLiteral("distribution.nodes"), 1);
+    }
+}
+
+void NewRunPage::refreshPanels() {
+    const Json& document = m_document->document();
+    const bool train = textAt(document, "task.kind") != "command";
+    m_data->setDataset(train ? readObject(readObject(document, "task"), "dataset") : Json::object());
+    if (train) {
+        // Until the files are read the model is reckoned for what most samples are.
+        std::vector<std::int64_t> shape{1, 28, 28};
+        std::int64_t classes = 10;
+        if (const auto& preview = m_data->preview()) {
+            shape = {preview->channels, preview->height, preview->width};
+            classes = preview->classes;
+        }
+        const Json* options = spec::valueAt(document, "task.model.options");
+        Json own = Json::object();
+        const std::string family = textAt(document, "task.model.family");
+        for (const spec::ModelFamily& one : spec::modelFamilies()) {
+            if (one.id != family || !options) continue;
+            for (const spec::Field& field : one.options) {
+                if (const Json* value = spec::valueAt(*options, field.path)) spec::setValueAt(own, field.path, *value);
+            }
+        }
+        m_model->setModel(family, own, shape, classes);
+    }
+    const MachineFacts facts = machineFacts();
+    m_drawing->setShape(static_cast<int>(std::clamp<std::int64_t>(integerAt(document, "distribution.nodes", 1), 1, 10'000)),
+                        static_cast<int>(std::clamp<std::int64_t>(integerAt(document, "distribution.processes", 1), 1, 10'000)), facts.cores);
+    m_machine->setText(tr("%n core(s), %1 of %2 memory free, load %3", nullptr, facts.cores)
+                           .arg(formatBytes(facts.memoryFreeBytes), formatBytes(facts.memoryBytes), formatNumber(facts.load)));
+    m_estimateSoon.start();
+    refreshSummary();
+}
+
+void NewRunPage::takeProblems() {
+    std::vector<Error> all = m_dataProblems;
+    all.insert(all.end(), m_modelProblems.begin(), m_modelProblems.end());
+    // What the form's own check says about a field is said better there.
+    std::erase_if(all, [this](const Error& error) {
+        const Json* value = spec::valueAt(m_document->document(), error.field);
+        return error.field.starts_with("task.dataset.") && (!value || *value == "");
+    });
+    m_document->setOutsideErrors(std::move(all));
+}
+
+void NewRunPage::refreshSummary() {
+    const Json& document = m_document->document();
+    const bool train = textAt(document, "task.kind") != "command";
+    m_parameters->setVisible(train);
+    m_steps->setVisible(train);
+    m_check->setEnabled(train && !m_checkCommand);
+    m_parameters->setText(m_model->table() ? tr("%1 parameters").arg(formatCount(m_model->table()->parameters())) : tr("– parameters"));
+    const std::int64_t limit = integerAt(document, "task.dataset.train_limit", 0);
+    std::int64_t samples = m_data->preview() ? m_data->preview()->training : 0;
+    if (limit > 0) samples = samples > 0 ? std::min(samples, limit) : limit;
+    const std::int64_t batch = integerAt(document, "task.batch_size", 0);
+    const std::int64_t epochs = integerAt(document, "task.epochs", 0);
+    if (samples > 0 && batch > 0 && epochs > 0) {
+        const std::int64_t perEpoch = (samples + batch - 1) / batch;
+        m_steps->setText(tr("%1 steps in %n epoch(s)", nullptr, static_cast<int>(epochs)).arg(formatExact(perEpoch * epochs)));
+    } else {
+        m_steps->setText(tr("– steps"));
+    }
+    if (!train) {
+        m_estimate->setText(tr("A command: its length is not known beforehand."));
+    } else if (m_pastRate > 0 && samples > 0 && epochs > 0) {
+        const double seconds = static_cast<double>(samples * epochs) / static_cast<double>(m_pastRate);
+        m_estimate->setText(tr("about %1, as in %n past run(s)", nullptr, m_pastRuns).arg(formatDuration(static_cast<std::int64_t>(seconds * 1e9))));
+    } else {
+        m_estimate->setText(tr("No past run of this model; Check tells how long it takes."));
+    }
+    const auto& errors = m_document->errors();
+    m_launch->setToolTip(errors.empty() ? tr("Launch (Ctrl+Enter)") : fromUtf8(errors.front().message));
+    m_copy->setText(m_copyKind->current() == 0 ? fromUtf8(base::dumpJsonPretty(document)) : commandLine());
+}
+
+QString NewRunPage::commandLine() const {
+    return QStringLiteral("trainyard-cli run submit --file - --wait <<'SPEC'\n") +
+           fromUtf8(base::dumpJsonPretty(m_document->document())) + QStringLiteral("SPEC\n");
+}
+
+void NewRunPage::estimate() {
+    const Json& document = m_document->document();
+    const std::string family = textAt(document, "task.model.family");
+    const std::int64_t processes = integerAt(document, "distribution.processes", 1);
+    struct Past {
+        double rate = 0;
+        int runs = 0;
+    };
+    m_shell.session()->query(
+        this, QStringLiteral("new.estimate"),
+        [family, processes](store::Reader& reader) -> Result<Past> {
+            store::RunQuery query;
+            query.filter = "task:train state:completed model:" + family;
+            query.archived = store::Archived::Include;
+            query.limit = 20;
+            auto page = reader.listRuns(query);
+            if (!page) return page.error();
+            Past past;
+            for (const store::RunRow& row : page->rows) {
+                const store::MetricSummary* rate = metricOf(row, "train/samples_per_second");
+                if (!rate || row.processes != processes || !std::isfinite(rate->last) || rate->last <= 0) continue;
+                past.rate += rate->last * row.processes;
+                if (++past.runs == 5) break;
+            }
+            if (past.runs > 0) past.rate /= past.runs;
+            return past;
+        },
+        [this](Result<Past> past) {
+            m_pastRate = past ? static_cast<std::int64_t>(past->rate) : 0;
+            m_pastRuns = past ? past->runs : 0;
+            refreshSummary();
+        });
+}
+
+void NewRunPage::load(const Json& document, const QString& origin) {
+    m_origin = origin;
+    m_checked->clear();
+    m_error->clear();
+    m_document->setDocument(document);
+    m_save.start();
+    Q_EMIT titleChanged();
+}
+
+void NewRunPage::loadSample() {
+    m_shell.session()->start("workspace.sample", Json::object(), this, [this](const Result<Json>& made) {
+        if (!made) {
+            m_error->setError(made.error());
+            return;
+        }
+        const auto bytes = base::readFile(readText(*made, "draft"), 1 << 20);
+        const auto draft = bytes ? base::parseJson(*bytes) : Result<Json>(bytes.error());
+        if (!draft) {
+            m_error->setError(draft.error());
+            return;
+        }
+        load(readObject(*draft, "spec"), tr("from the sample %1").arg(readString(*draft, "title")));
+    });
+}
+
+void NewRunPage::loadFrom(const QString& run) {
+    m_shell.session()->start("run.duplicate", {{"run", run.toStdString()}}, this, [this](const Result<Json>& made) {
+        if (!made) {
+            m_error->setError(made.error());
+            return;
+        }
+        load(readObject(*made, "spec"), tr("duplicate of a run"));
+    });
+}
+
+bool NewRunPage::openAddress(const Address& address) {
+    if (address.head != id()) return false;
+    if (address.query == u"sample") {
+        loadSample();
+    } else if (address.query.startsWith(u"from=")) {
+        loadFrom(address.query.mid(5));
+    }
+    return true;
+}
+
+QWidget* NewRunPage::firstFocus() {
+    FieldRow* row = m_what->row(QStringLiteral("experiment"));
+    return row ? row->input() : nullptr;
+}
+
+bool NewRunPage::ready() {
+    const auto& errors = m_document->validateNow();
+    if (errors.empty()) {
+        m_error->clear();
+        return true;
+    }
+    focusError(errors.front());
+    return false;
+}
+
+void NewRunPage::focusError(const Error& error) {
+    const QString path = fromUtf8(error.field);
+    const auto& errors = m_document->errors();
+    const int others = std::max(0, static_cast<int>(errors.size()) - 1);
+    QString text = fromUtf8(error.message);
+    if (others > 0) text += u' ' + tr("(and %n more)", nullptr, others);
+    m_error->setMessage(InlineError::Kind::Error, text);
+    for (FormView* view : {m_what, m_how, m_where}) {
+        if (view->focusField(path)) return;
+    }
+}
+
+void NewRunPage::launch() {
+    if (m_launching || !ready()) return;
+    m_launching = true;
+    m_launch->setEnabled(false);
+    m_shell.session()->start("run.submit", {{"spec", m_document->document()}}, this, [this](const Result<Json>& made) {
+        m_launching = false;
+        m_launch->setEnabled(true);
+        if (!made) {
+            if (!made.error().field.empty()) m_document->setOutsideErrors({made.error()});
+            focusError(made.error());
+            return;
+        }
+        // The next run begins from these settings, under a name of its own.
+        m_document->setValue(QStringLiteral("name"), nullptr);
+        m_origin.clear();
+        Q_EMIT titleChanged();
+        m_shell.open({QStringLiteral("run"), {readString(*made, "run")}});
+    });
+}
+
+void NewRunPage::check() {
+    if (m_checkCommand || !ready()) return;
+    m_checked->clear();
+    m_checking->setFraction(std::nullopt);
+    m_checking->show();
+    m_checkCommand = m_shell.session()->start("run.check", {{"spec", m_document->document()}});
+    m_check->setEnabled(false);
+    connect(m_checkCommand, &commands::Command::progressed, this, [this](const commands::CommandProgress& progress) {
+        if (progress.fraction >= 0) m_checking->setFraction(progress.fraction);
+        if (!progress.text.empty()) m_checking->setDetail(fromUtf8(progress.text));
+    });
+    connect(m_checkCommand, &commands::Command::finished, this, [this](const Result<Json>& result) {
+        m_checkCommand = nullptr;
+        m_checking->hide();
+        m_check->setEnabled(true);
+        showCheck(result);
+    });
+}
+
+void NewRunPage::showCheck(const Result<Json>& result) {
+    if (!result) {
+        if (result.error().code == "canceled") return m_checked->clear();
+        if (!result.error().field.empty()) m_document->setOutsideErrors({result.error()});
+        return m_checked->setError(result.error());
+    }
+    const Json& found = *result;
+    const auto seconds = [&](const char* key) { return formatDuration(static_cast<std::int64_t>(readNumber(found, key) * 1e9)); };
+    const std::int64_t memory = readInteger(found, "peak_memory_bytes");
+    const std::int64_t disk = readInteger(found, "disk_bytes");
+    const MachineFacts facts = machineFacts();
+    QString text = tr("Works on %1. %2 memory at most, %3 an epoch, about %4 in all, %5 on disk.")
+                       .arg(readString(found, "device"), formatBytes(memory), seconds("epoch_seconds"), seconds("total_seconds"), formatBytes(disk));
+    const bool tight = facts.memoryFreeBytes > 0 && memory > facts.memoryFreeBytes;
+    if (tight) text += u' ' + tr("Only %1 of memory are free now.").arg(formatBytes(facts.memoryFreeBytes));
+    m_checked->setMessage(tight ? InlineError::Kind::Warning : InlineError::Kind::Success, text);
+}
+
+Json NewRunPage::saveState() const {
+    Json open = Json::array();
+    for (FormView* view : {m_what, m_how, m_where}) {
+        for (const QString& group : view->unfolded()) open.push_back(group.toStdString());
+    }
+    return {{"open", open}, {"copy", m_copyKind->current()}};
+}
+
+void NewRunPage::restoreState(const Json& state) {
+    QStringList open;
+    for (const Json& group : readArray(state, "open")) {
+        if (group.is_string()) open << fromUtf8(group.get<std::string>());
+    }
+    for (FormView* view : {m_what, m_how, m_where}) view->setUnfolded(open);
+    m_copyKind->setCurrent(readInteger(state, "copy") == 1 ? 1 : 0);
+    refreshSummary();
+}
+
+}  // namespace trainyard::ui

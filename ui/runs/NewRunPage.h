@@ -1,0 +1,114 @@
+#pragma once
+#include <QTimer>
+#include <vector>
+
+#include "core/base/Json.h"
+#include "core/base/Result.h"
+#include "core/commands/Command.h"
+#include "ui/shell/Page.h"
+
+class QGridLayout;
+
+namespace trainyard::ui {
+
+class Card;
+class CopyField;
+class DatasetPanel;
+class DistributionDrawing;
+class FormDocument;
+class FormView;
+class InlineError;
+class ModelPanel;
+class ProgressStrip;
+class QuietButton;
+class SegmentedControl;
+class TextLabel;
+
+/// The form that makes a run: what, how, where; with what it will cost before it is launched.
+class NewRunPage : public Page {
+    Q_OBJECT
+
+public:
+    NewRunPage(Shell& shell, QWidget* parent);
+    ~NewRunPage() override;
+
+    [[nodiscard]] QString title() const override { return tr("New run"); }
+    [[nodiscard]] QString subtitle() const override { return m_origin; }
+    bool openAddress(const Address& address) override;
+    [[nodiscard]] base::Json saveState() const override;
+    void restoreState(const base::Json& state) override;
+    [[nodiscard]] QWidget* firstFocus() override;
+
+    [[nodiscard]] FormDocument& document() { return *m_document; }
+    /// The shell command that launches the same run.
+    [[nodiscard]] QString commandLine() const;
+
+protected:
+    void resizeEvent(QResizeEvent* event) override;
+
+private:
+    void buildColumns();
+    QWidget* buildSummary();
+    void buildCopies();
+    void arrange(int width);
+    void edited();
+    void coupleDistribution(const QString& path);
+    void refreshPanels();
+    void refreshSummary();
+    void takeProblems();
+    void estimate();
+    void load(const base::Json& document, const QString& origin);
+    void loadSample();
+    void loadFrom(const QString& run);
+    /// Focuses the first error; false when there is one.
+    bool ready();
+    void focusError(const base::Error& error);
+    void launch();
+    void check();
+    void showCheck(const base::Result<base::Json>& result);
+
+    Shell& m_shell;
+    FormDocument* m_document;
+    FormView* m_what;
+    FormView* m_how;
+    FormView* m_where;
+    DatasetPanel* m_data;
+    ModelPanel* m_model;
+    DistributionDrawing* m_drawing;
+    TextLabel* m_machine;
+    QWidget* m_columns;
+    QGridLayout* m_grid;
+    QWidget* m_titles[3];
+    int m_arranged = 0;
+    InlineError* m_error;
+    TextLabel* m_parameters;
+    TextLabel* m_steps;
+    TextLabel* m_estimate;
+    QuietButton* m_check;
+    ProgressStrip* m_checking;
+    InlineError* m_checked;
+    Card* m_copies;
+    CopyField* m_copy;
+    SegmentedControl* m_copyKind;
+    QAction* m_launch;
+    QTimer m_save;
+    QTimer m_estimateSoon;
+    QString m_origin;
+    std::vector<base::Error> m_dataProblems;
+    std::vector<base::Error> m_modelProblems;
+    commands::Command* m_checkCommand = nullptr;
+    bool m_launching = false;
+    std::int64_t m_pastRate = 0;
+    int m_pastRuns = 0;
+};
+
+/// Cores and memory of this machine, as the kernel tells them.
+struct MachineFacts {
+    int cores = 0;
+    std::int64_t memoryBytes = 0;
+    std::int64_t memoryFreeBytes = 0;
+    double load = 0;  ///< Runnable processes, averaged over a minute.
+};
+[[nodiscard]] MachineFacts machineFacts();
+
+}  // namespace trainyard::ui
