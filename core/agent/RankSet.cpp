@@ -199,6 +199,12 @@ bool RankSet::anyFailed() const {
                        [](const Rank& rank) { return rank.vanished || (rank.exit && !rank.exit->succeeded()); });
 }
 
+bool RankSet::failedByItself() const {
+    return std::any_of(m_ranks.begin(), m_ranks.end(), [](const Rank& rank) {
+        return (rank.vanished && !rank.asked) || (rank.exit && !rank.exit->succeeded() && !rank.exit->stopped);
+    });
+}
+
 std::optional<int> RankSet::culprit() const {
     // A vanished rank is noticed late, when others have perhaps failed already for want of it: it comes first.
     const auto order = [](const RankExit& exit) {

@@ -28,6 +28,8 @@ public:
 
     [[nodiscard]] bool allEnded() const;
     [[nodiscard]] bool anyFailed() const;
+    /// A rank failed without having been asked to end.
+    [[nodiscard]] bool failedByItself() const;
     /// The rank that failed first and by itself, not because it was stopped.
     [[nodiscard]] std::optional<int> culprit() const;
     [[nodiscard]] const std::optional<RankExit>& exitOf(int rank) const {

@@ -14,8 +14,8 @@ namespace trainyard::agent {
 
 namespace {
 
-constexpr std::size_t kReadBytes = 256 << 10;
-constexpr std::int64_t kDrainBytes = 1 << 20;
+constexpr std::size_t kReadBytes = 128 << 10;
+constexpr std::int64_t kDrainBytes = 512 << 10;
 constexpr std::int64_t kQuietNanos = 1'000'000'000;
 constexpr std::int64_t kRewriteNanos = 5'000'000'000;
 constexpr std::int64_t kReportNanos = 10'000'000'000;

@@ -48,7 +48,7 @@ void take(const wire::Record& record, Resume& resume, wire::ClientLineTranslator
 }  // namespace
 
 base::Result<Resume> readOwnStream(const wire::NodeLayout& layout, wire::ClientLineTranslator& translator) {
-    constexpr std::size_t kBatch = 256;
+    constexpr std::size_t kBatch = 16;  // A log record may hold 256 KiB, and the agent is to stay small.
     Resume resume;
     std::error_code ignored;
     if (!std::filesystem::exists(layout.stream() / wire::segmentName(1), ignored)) return resume;

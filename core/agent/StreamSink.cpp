@@ -13,15 +13,19 @@ namespace trainyard::agent {
 namespace {
 
 constexpr std::size_t kBallastBytes = 256 << 10;
-constexpr std::size_t kMaxBatch = 512;
+constexpr std::size_t kMaxBatch = 64;
 constexpr std::int64_t kRetryNanos = 250'000'000;
 constexpr std::int64_t kSyncNanos = 1'000'000'000;
 
+/// Memory that a value takes, roughly: short lines cost more by their string objects than by their text.
 std::int64_t roughSize(const base::Json& value) {
-    if (value.is_string()) return static_cast<std::int64_t>(value.get_ref<const std::string&>().size()) + 8;
-    std::int64_t size = 8;
+    constexpr std::int64_t kNode = 16;
+    constexpr std::int64_t kString = 64;
+    if (value.is_string()) return static_cast<std::int64_t>(value.get_ref<const std::string&>().size()) + kNode + kString;
+    std::int64_t size = kNode;
+    if (value.is_object()) size += static_cast<std::int64_t>(value.size()) * kString;
     if (value.is_structured()) {
-        for (const base::Json& item : value) size += roughSize(item) + 8;
+        for (const base::Json& item : value) size += roughSize(item);
     }
     return size;
 }

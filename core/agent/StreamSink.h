@@ -44,7 +44,7 @@ public:
 
     [[nodiscard]] std::int64_t now() const { return m_clock.micros(); }
 
-    static constexpr std::int64_t kMaxQueuedBytes = 4 << 20;
+    static constexpr std::int64_t kMaxQueuedBytes = 2 << 20;
 
 private:
     explicit StreamSink(wire::StreamWriter writer) : m_writer(std::move(writer)) {}

@@ -300,8 +300,10 @@ Supervisor::Verdict Supervisor::follow() {
     while (true) {
         // Ranks first, files second: all that an ended rank wrote is then there to be read.
         m_ranks->look();
-        if (!verdict) verdict = canceled();
-        if (!verdict) verdict = timeLimit();
+        // What came first counts: a rank that failed by itself is not made a canceled run by a late cancel.
+        const bool failed = m_ranks->failedByItself();
+        if (!verdict && !failed) verdict = canceled();
+        if (!verdict && !failed) verdict = timeLimit();
         if (!verdict && (verdict = diskFull())) m_giveUpOnDisk = true;
         if (verdict || m_ranks->anyFailed()) m_ranks->stop();
         lastDrain = base::monotonicNanos();
@@ -401,7 +403,8 @@ std::optional<Supervisor::Verdict> Supervisor::canceled() {
 
 std::optional<Supervisor::Verdict> Supervisor::timeLimit() const {
     if (m_plan.maxSeconds <= 0 || m_sink->now() - m_runningT < m_plan.maxSeconds * 1'000'000) return {};
-    if (m_ranks->allEnded()) return {};
+    // Ended in time; unless an agent before this one had stopped them, for which there is no other cause left.
+    if (m_ranks->allEnded() && !m_ranks->anyFailed()) return {};
     return Verdict{"failed", "run.time_limit",
                    "The time limit of " + base::formatDuration(m_plan.maxSeconds * 1'000'000'000) + " was reached."};
 }
