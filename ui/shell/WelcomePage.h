@@ -1,5 +1,5 @@
 #pragma once
-#include "core/runs/Workspace.h"
+#include "core/commands/Session.h"
 #include "ui/shell/Page.h"
 
 class QVBoxLayout;

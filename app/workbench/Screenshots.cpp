@@ -1,0 +1,225 @@
+#include "app/workbench/Screenshots.h"
+
+#include <QAbstractItemView>
+#include <QApplication>
+#include <QDir>
+#include <QElapsedTimer>
+#include <QProcess>
+#include <QTemporaryDir>
+#include <QTimer>
+
+#include <cstdio>
+#include <functional>
+#include <vector>
+
+#include "app/workbench/Pages.h"
+#include "core/commands/Session.h"
+#include "core/commands/Showcase.h"
+#include "core/runs/Workspace.h"
+#include "ui/charts/ChartView.h"
+#include "ui/seams/Desktop.h"
+#include "ui/seams/Questions.h"
+#include "ui/shell/Icons.h"
+#include "ui/shell/MainWindow.h"
+#include "ui/shell/Palette.h"
+#include "ui/shell/Settings.h"
+#include "ui/shell/Theme.h"
+
+namespace trainyard::workbench {
+namespace {
+
+constexpr const char* kPassVariable = "TRAINYARD_SCREENSHOTS_SCALE";
+constexpr int kPassMillis = 10 * 60 * 1000;
+constexpr int kTickMillis = 60;
+constexpr int kQuietMillis = 420;   ///< A picture is taken after so long without a busy chart,
+constexpr int kPatienceMillis = 6000;  ///< and after so long in any case.
+
+struct Step {
+    QString name;  ///< Of the picture; empty: nothing is taken.
+    std::function<void()> prepare;
+};
+
+/// Goes through the steps from the event loop: prepares one, waits until the window is quiet, takes the picture.
+class Photographer : public QObject {
+public:
+    Photographer(QWidget& window, QDir folder, QString suffix) : m_window(window), m_folder(std::move(folder)), m_suffix(std::move(suffix)) {
+        connect(&m_timer, &QTimer::timeout, this, [this] { tick(); });
+        m_timer.setInterval(kTickMillis);
+    }
+    void add(const QString& name, std::function<void()> prepare) { m_steps.push_back({name, std::move(prepare)}); }
+    void start(std::function<void()> done) {
+        m_done = std::move(done);
+        next();
+        m_timer.start();
+    }
+    [[nodiscard]] int failed() const { return m_failed; }
+
+private:
+    void next() {
+        m_waiting.start();
+        m_quiet.start();
+        m_steps[m_at].prepare();
+    }
+    void tick() {
+        for (const ui::ChartView* chart : m_window.findChildren<ui::ChartView*>()) {
+            if (chart->isVisible() && chart->isBusy()) m_quiet.start();
+        }
+        if (m_quiet.elapsed() < kQuietMillis && m_waiting.elapsed() < kPatienceMillis) return;
+        const Step& step = m_steps[m_at];
+        if (!step.name.isEmpty()) {
+            const QString file = m_folder.filePath(QStringLiteral("%1-%2.png").arg(step.name, m_suffix));
+            if (!m_window.grab().save(file, "PNG")) {
+                std::fprintf(stderr, "trainyard: cannot write %s\n", qPrintable(file));
+                ++m_failed;
+            }
+        }
+        if (++m_at < m_steps.size()) {
+            next();
+            return;
+        }
+        m_timer.stop();
+        m_done();
+    }
+
+    QWidget& m_window;
+    QDir m_folder;
+    QString m_suffix;
+    std::vector<Step> m_steps;
+    std::size_t m_at = 0;
+    QTimer m_timer;
+    QElapsedTimer m_waiting, m_quiet;
+    std::function<void()> m_done;
+    int m_failed = 0;
+};
+
+/// Every page and state worth seeing, in an order in which each builds on the one before.
+void addSteps(Photographer& camera, ui::MainWindow& window, int runs) {
+    const auto open = [&window](const QString& address) {
+        return [&window, address] {
+            const auto where = ui::Address::fromString(QStringLiteral("trainyard://") + address);
+            if (where) window.shell().open(*where);
+        };
+    };
+    camera.add(QStringLiteral("home"), open(QStringLiteral("home")));
+    camera.add(QStringLiteral("runs"), open(QStringLiteral("runs")));
+    camera.add(QStringLiteral("runs-selected"), [&window] {
+        if (auto* view = window.page()->findChild<QAbstractItemView*>(QStringLiteral("runsTable"))) view->selectAll();
+    });
+    camera.add(QStringLiteral("new-run"), open(QStringLiteral("new")));
+    const auto run = [&](const QString& name, int number) {
+        camera.add(name, open(QStringLiteral("run/%1").arg(number)));
+    };
+    run(QStringLiteral("run-completed"), 4);
+    run(QStringLiteral("run-failed"), runs - 6);
+    run(QStringLiteral("run-canceled"), runs - 5);
+    run(QStringLiteral("run-lost"), runs - 4);
+    run(QStringLiteral("run-long-names"), runs - 3);
+    run(QStringLiteral("run-running"), runs - 2);
+    run(QStringLiteral("run-queued"), runs - 1);
+    run(QStringLiteral("run-preparing"), runs);
+    for (const char* tab : {"log", "system", "ranks", "outputs", "configuration", "notes"}) {
+        camera.add(QStringLiteral("run-%1").arg(QLatin1String(tab)), open(QStringLiteral("run/4/%1").arg(QLatin1String(tab))));
+    }
+    camera.add(QStringLiteral("models"), open(QStringLiteral("models")));
+    camera.add(QStringLiteral("settings"), open(QStringLiteral("settings")));
+    camera.add(QStringLiteral("palette"), [&window] { window.commandPalette().openOver(); });
+    camera.add(QStringLiteral("palette-search"), [&window] { window.commandPalette().openOver(QStringLiteral("cnn")); });
+    camera.add(QStringLiteral("notice"), [&window] {
+        window.commandPalette().closeUp();
+        window.shell().notice(QStringLiteral("3 runs were moved to the trash; 1.2 GiB are free again"), [] {});
+    });
+    camera.add(QStringLiteral("error"), [&window] {
+        window.shell().warn({"file.full", "The disk is full: /home/ada/trainyard/runs could not be written. Free some space and try again."});
+    });
+}
+
+int takePass(int argc, char** argv, const QString& folder, int scale) {
+    QApplication application(argc, argv);
+    QApplication::setApplicationName(QStringLiteral("trainyard"));
+    ui::Theme& theme = ui::Theme::install(application);
+    QApplication::setWindowIcon(ui::icon(QStringLiteral("trainyard")));
+
+    QTemporaryDir scratch;
+    const base::Path root = scratch.path().toStdString();
+    // The pictures must not depend on, or touch, what the person at this machine has.
+    qputenv("XDG_CONFIG_HOME", (root / "config").string().c_str());
+    qputenv("XDG_DATA_HOME", (root / "data").string().c_str());
+    qputenv("XDG_CACHE_HOME", (root / "cache").string().c_str());
+
+    const auto made = runs::initWorkspace(root / "vision-lab", "Vision lab");
+    const auto empty = runs::initWorkspace(root / "empty", "Empty");
+    if (!made.ok() || !empty.ok()) {
+        std::fprintf(stderr, "trainyard: %s\n", (made.ok() ? empty.error() : made.error()).message.c_str());
+        return 1;
+    }
+    const auto shown = commands::makeShowcase(made->layout);
+    if (!shown.ok()) {
+        std::fprintf(stderr, "trainyard: %s\n", shown.error().message.c_str());
+        return 1;
+    }
+    (void) runs::noteRecentWorkspace(*empty);
+    (void) runs::noteRecentWorkspace(*made);
+
+    int failed = 0;
+    const std::vector<QSize> sizes = scale == 1 ? std::vector<QSize>{{1280, 720}, {2560, 1440}} : std::vector<QSize>{{1280, 720}};
+    for (const QSize& size : sizes) {
+        for (const bool dark : {false, true}) {
+            theme.setChoice(dark ? ui::Theme::Choice::Dark : ui::Theme::Choice::Light);
+            ui::Settings settings(root / "config" / (dark ? "dark" : "light"));
+            settings.setTheme(theme.choice());
+            commands::Session session;
+            ui::PreparedQuestions questions;
+            ui::RecordingDesktop desktop;
+            ui::MainWindow window({session, settings, questions, desktop, allPages()});
+            window.resize(size);
+            window.show();
+            const QString suffix = QStringLiteral("%1-%2x%3%4").arg(dark ? QStringLiteral("dark") : QStringLiteral("light")).arg(size.width() * scale)
+                                       .arg(size.height() * scale).arg(scale > 1 ? QStringLiteral("-200") : QString());
+            Photographer camera(window, QDir(folder), suffix);
+            camera.add(QStringLiteral("welcome"), [] {});
+            camera.add({}, [&] { window.openWorkspace(QString::fromStdString(empty->layout.root.string())); });
+            for (const char* page : {"home", "runs", "models"}) {
+                camera.add(QStringLiteral("empty-%1").arg(QLatin1String(page)), [&window, page] {
+                    window.shell().open(ui::Address{QString::fromLatin1(page)});
+                });
+            }
+            camera.add({}, [&] { window.openWorkspace(QString::fromStdString(made->layout.root.string())); });
+            addSteps(camera, window, static_cast<int>(shown->runs.size()));
+            camera.start([] { QApplication::quit(); });
+            QApplication::exec();
+            failed += camera.failed();
+        }
+    }
+    return failed == 0 ? 0 : 1;
+}
+
+}  // namespace
+
+int takeScreenshots(int argc, char** argv, const std::string& folder) {
+    const QString place = QString::fromStdString(folder);
+    const QByteArray pass = qgetenv(kPassVariable);
+    if (!pass.isEmpty()) return takePass(argc, argv, place, pass.toInt());
+    if (!QDir().mkpath(place)) {
+        std::fprintf(stderr, "trainyard: the folder %s cannot be made.\n", folder.c_str());
+        return 1;
+    }
+    // Scaling is fixed for the life of a process.
+    const QString program = QString::fromStdString((base::executableFolder() / "trainyard").string());
+    for (const char* scale : {"1", "2"}) {
+        QProcess child;
+        QProcessEnvironment environment = QProcessEnvironment::systemEnvironment();
+        environment.insert(QString::fromLatin1(kPassVariable), QString::fromLatin1(scale));
+        environment.insert(QStringLiteral("QT_QPA_PLATFORM"), QStringLiteral("offscreen"));
+        environment.insert(QStringLiteral("QT_SCALE_FACTOR"), QString::fromLatin1(scale));
+        child.setProcessEnvironment(environment);
+        child.setProcessChannelMode(QProcess::ForwardedChannels);
+        child.start(program, {QStringLiteral("--screenshots"), place});
+        if (!child.waitForFinished(kPassMillis) || child.exitStatus() != QProcess::NormalExit || child.exitCode() != 0) {
+            std::fprintf(stderr, "trainyard: the pictures at %s00 %% are not complete.\n", scale);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+}  // namespace trainyard::workbench

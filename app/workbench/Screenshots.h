@@ -1,0 +1,11 @@
+#pragma once
+#include <string>
+
+namespace trainyard::workbench {
+
+/// Fills a scratch workspace with made-up runs and pictures every page and state of the window into `folder`, in light
+/// and dark, at 1280×720 and 2560×1440, and at 2560×1440 with 200 % scaling. Makes its own QApplication, one process a
+/// scaling. Returns the exit status.
+[[nodiscard]] int takeScreenshots(int argc, char** argv, const std::string& folder);
+
+}  // namespace trainyard::workbench
