@@ -609,7 +609,10 @@ void RunWorker::compareWithOthers(bool tell) {
             const auto before = m_seen.find(row.id);
             const bool ours = m_followers.contains(row.id);
             if (before == m_seen.end()) {
-                if (!ours && page->rows.size() < kRemembered) {
+                // One of ours that is compared for the first time may have been renamed by others since it was made.
+                if (ours) {
+                    noteChange(row.id, RunPart::Meta);
+                } else if (page->rows.size() < kRemembered) {
                     noteChange(row.id, RunPart::Added | anyPart());
                 }
                 continue;

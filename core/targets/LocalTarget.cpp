@@ -37,7 +37,10 @@ base::Path LocalTarget::defaultWorkFolder() {
 }
 
 base::Path LocalTarget::findProgram(const std::string& name, const base::Path& folder) {
-    const base::Path here = folder.empty() ? base::executableFolder() : folder;
+    const QByteArray chosen = qgetenv("TRAINYARD_BIN");
+    const base::Path here = !folder.empty()     ? folder
+                            : !chosen.isEmpty() ? base::Path(chosen.toStdString())
+                                                : base::executableFolder();
     for (const base::Path& candidate : {here / name, here / ".." / "lib" / "trainyard" / name}) {
         if (::access(candidate.c_str(), X_OK) == 0) {
             return candidate.lexically_normal();

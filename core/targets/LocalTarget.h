@@ -34,7 +34,8 @@ public:
     [[nodiscard]] OperationPtr listRuns(Deadline deadline, Done<std::vector<RunId>> done) override;
     [[nodiscard]] OperationPtr removeRun(const RunId& run, Deadline deadline, DoneStatus done) override;
 
-    /// A program of ours beside the running one or in ../lib/trainyard; empty when it is in neither.
+    /// A program of ours in `folder` (empty: $TRAINYARD_BIN, else where the running one is) or in ../lib/trainyard from
+    /// there; empty when it is in neither.
     [[nodiscard]] static base::Path findProgram(const std::string& name, const base::Path& folder = {});
     [[nodiscard]] static base::Path defaultWorkFolder();
 

@@ -1,0 +1,416 @@
+// What goes wrong on real machines: processes killed at any moment, disks that fill, folders that vanish. Each case must
+// end in a state that tells the truth, without an orphan, without a lost record, without a hang.
+#include <signal.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <QElapsedTimer>
+#include <QProcess>
+#include <QSignalSpy>
+#include <QTest>
+#include <algorithm>
+#include <fstream>
+#include <set>
+
+#include "core/base/Process.h"
+#include "core/wire/Layout.h"
+#include "tests/helpers/Children.h"
+#include "tests/integration/SessionDriver.h"
+
+using namespace trainyard;
+using base::Json;
+using test::SessionDriver;
+
+namespace {
+
+/// A file system of its own, unmounted at the end. Needs the right to mount.
+class Mount {
+public:
+    Mount(base::Path folder, const char* options) : m_folder(std::move(folder)) {
+        m_ok = base::makeDirs(m_folder).ok() && ::mount("tmpfs", m_folder.c_str(), "tmpfs", 0, options) == 0;
+    }
+    ~Mount() {
+        if (m_ok) {
+            ::umount2(m_folder.c_str(), MNT_DETACH);
+        }
+    }
+    Mount(const Mount&) = delete;
+    Mount& operator=(const Mount&) = delete;
+    [[nodiscard]] bool ok() const { return m_ok; }
+    [[nodiscard]] bool remount(const char* options, unsigned long flags) const {
+        return ::mount("tmpfs", m_folder.c_str(), "tmpfs", MS_REMOUNT | flags, options) == 0;
+    }
+
+private:
+    base::Path m_folder;
+    bool m_ok = false;
+};
+
+std::int64_t pidIn(const base::Path& file, const char* member) {
+    const auto text = base::readFile(file);
+    const auto json = text.ok() ? base::parseJson(*text) : base::Result<Json>(base::Error{});
+    if (!json.ok() || !json->contains(member)) {
+        return 0;
+    }
+    const auto identity = base::processIdentityFromJson(json->at(member));
+    return identity.ok() && base::liveness(*identity) == base::Liveness::Alive ? identity->pid : 0;
+}
+
+/// Processes whose command line holds the text.
+std::vector<pid_t> processesWith(const std::string& text) {
+    std::vector<pid_t> pids;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+        const std::string name = entry.path().filename().string();
+        if (!std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; })) {
+            continue;
+        }
+        std::ifstream file(entry.path() / "cmdline", std::ios::binary);
+        const std::string line((std::istreambuf_iterator<char>(file)), {});
+        const pid_t pid = static_cast<pid_t>(std::stol(name));
+        if (pid != ::getpid() && line.find(text) != std::string::npos) {
+            pids.push_back(pid);
+        }
+    }
+    return pids;
+}
+
+}  // namespace
+
+class TestFaults : public QObject {
+    Q_OBJECT
+
+private Q_SLOTS:
+    void initTestCase() { qputenv("TRAINYARD_BIN", QByteArray::fromStdString(test::builtProgram("").string())); }
+    void init() {
+        m_scratch = std::make_unique<test::Scratch>();
+        m_scratch->isolate();
+        m_workspace = *m_scratch / "w";
+        m_driver = std::make_unique<SessionDriver>();
+    }
+    void cleanup() {
+        m_driver.reset();
+        QVERIFY2(m_guard.noneLeft(15'000), m_guard.report().c_str());
+    }
+
+    void kill_cliAtAnyMomentOfSubmit() {
+        QCOMPARE(test::cli(m_workspace, {"workspace", "init", m_workspace.string()}).exitCode, 0);
+        constexpr int kTries = 30;
+        int refused = 0;
+        for (int i = 0; i < kTries; ++i) {
+            QProcess cli;
+            cli.start(QString::fromStdString(test::builtProgram("trainyard-cli").string()),
+                      {QStringLiteral("--workspace"), QString::fromStdString(m_workspace.string()), QStringLiteral("run"),
+                       QStringLiteral("submit"), QStringLiteral("--wait"), QStringLiteral("--"), QStringLiteral("sh"),
+                       QStringLiteral("-c"), QStringLiteral("echo begun; sleep 0.2; echo over")});
+            QVERIFY(cli.waitForStarted());
+            ::usleep(static_cast<useconds_t>(1000 * i * 3 / 2));
+            ::kill(static_cast<pid_t>(cli.processId()), SIGKILL);
+            QVERIFY(cli.waitForFinished(5000));
+        }
+        QVERIFY(open());
+        const auto active = [&] {
+            int count = 0;
+            for (const Json& run : all()) {
+                const std::string state = run.at("state").get<std::string>();
+                count += state == "Completed" || state == "Failed" ? 0 : 1;
+            }
+            return count;
+        };
+        QVERIFY(test::waitFor([&] { return active() == 0; }, 20'000));
+        std::set<std::int64_t> numbers;
+        for (const Json& run : all()) {
+            QVERIFY(numbers.insert(run.at("number").get<std::int64_t>()).second);
+            const std::string id = run.at("run").get<std::string>();
+            const auto log = m_driver->log(id);
+            if (run.at("state").get<std::string>() == "Completed") {
+                QCOMPARE(log, (std::vector<std::string>{"begun", "over"}));
+            } else {
+                ++refused;
+                // It says that it never began, and it never did.
+                QVERIFY2(run.at("reason").get<std::string>().find("before the run was started") != std::string::npos,
+                         run.dump().c_str());
+                QVERIFY(log.empty());
+            }
+        }
+        qInfo("%d submissions killed: %zu runs, %d of them never started", kTries, numbers.size(), refused);
+        QVERIFY(!numbers.empty());
+        QVERIFY(test::waitFor([&] { return std::filesystem::is_empty(m_workspace / "trash"); }, 1000) ||
+                !std::filesystem::is_empty(m_workspace / "trash"));
+    }
+
+    void kill_agentAtAnyMoment() {
+        QVERIFY(init_workspace());
+        std::vector<std::string> runs;
+        for (int i = 0; i < 4; ++i) {
+            runs.push_back(m_driver->submit("i=0; while [ $i -lt 200 ]; do i=$((i+1)); echo $i; sleep 0.01; done"));
+            QVERIFY(!runs.back().empty());
+            ::usleep(static_cast<useconds_t>(i * 70'000));
+            const std::int64_t agent = agentOf(runs.back());
+            if (agent > 0) {
+                ::kill(static_cast<pid_t>(agent), SIGKILL);
+            }
+        }
+        std::vector<std::string> expected;
+        for (int i = 1; i <= 200; ++i) {
+            expected.push_back(std::to_string(i));
+        }
+        for (const std::string& run : runs) {
+            const Json shown = m_driver->watch(run, 40'000);
+            QVERIFY2(shown.at("state").get<std::string>() == "Completed", shown.dump().c_str());
+            QCOMPARE(m_driver->log(run, "stdout"), expected);
+        }
+    }
+
+    void kill_rank() {
+        QVERIFY(init_workspace());
+        const std::string run = m_driver->submit("echo up; kill -9 $$");
+        const Json shown = m_driver->watch(run);
+        QCOMPARE(shown.at("state").get<std::string>(), "Failed");
+        QCOMPARE(shown.at("ranks").at(0).at("signal").get<int>(), 9);
+        QVERIFY2(shown.at("reason").get<std::string>().find("9") != std::string::npos ||
+                     shown.at("reason").get<std::string>().find("KILL") != std::string::npos,
+                 shown.at("reason").get<std::string>().c_str());
+        QCOMPARE(m_driver->log(run, "stdout"), std::vector<std::string>{"up"});
+    }
+
+    void kill_oneOfSeveralRanksEndsAll() {
+        QVERIFY(init_workspace());
+        const std::string mark = "mark" + base::newUuid7();
+        const std::string run = m_driver->submit(": " + mark + "; [ $RANK = 1 ] && sleep 0.3 && kill -9 $$; sleep 60",
+                                                 {{"distribution", {{"kind", "pytorch"}, {"processes", 2}}}});
+        const Json shown = m_driver->watch(run);
+        QCOMPARE(shown.at("state").get<std::string>(), "Failed");
+        QVERIFY(test::waitFor([&] { return processesWith(mark).empty(); }));
+    }
+
+    void kill_everythingOfTheRun() {
+        QVERIFY(init_workspace());
+        const std::string run = m_driver->submit("echo up; sleep 60");
+        QVERIFY(test::waitFor([&] { return !m_driver->log(run).empty(); }));
+        const std::vector<pid_t> all = processesWith(run);
+        QVERIFY(all.size() >= 2);  // The agent and a shim name the run's folder.
+        for (const pid_t pid : all) {
+            ::kill(pid, SIGKILL);
+        }
+        const Json shown = m_driver->watch(run, 40'000);
+        QVERIFY2(shown.at("state").get<std::string>() == "Failed", shown.dump().c_str());
+        QVERIFY(!shown.at("reason").get<std::string>().empty());
+        QCOMPARE(m_driver->log(run, "stdout"), std::vector<std::string>{"up"});
+    }
+
+    void kill_followerAndAnotherTakesOver() {
+        QCOMPARE(test::cli(m_workspace, {"workspace", "init", m_workspace.string()}).exitCode, 0);
+        QProcess follower;
+        follower.start(QString::fromStdString(test::builtProgram("trainyard-cli").string()),
+                       {QStringLiteral("--workspace"), QString::fromStdString(m_workspace.string()), QStringLiteral("run"),
+                        QStringLiteral("submit"), QStringLiteral("--wait"), QStringLiteral("--"), QStringLiteral("sh"),
+                        QStringLiteral("-c"),
+                        QStringLiteral("i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo line $i of a longer text; "
+                                       "sleep 0.005; done; echo x > \"$TRAINYARD_OUTPUTS/x\"")});
+        QVERIFY(follower.waitForStarted());
+        QVERIFY(open());
+        QVERIFY(test::waitFor([&] { return !all().empty(); }));
+        const std::string run = all().at(0).at("run").get<std::string>();
+        QVERIFY(test::waitFor([&] { return m_driver->log(run).size() > 20; }));
+        ::kill(static_cast<pid_t>(follower.processId()), SIGKILL);
+        QVERIFY(follower.waitForFinished(5000));
+        const Json shown = m_driver->watch(run, 30'000);
+        QCOMPARE(shown.at("state").get<std::string>(), "Completed");
+        QCOMPARE(m_driver->log(run, "stdout").size(), std::size_t{300});
+        QCOMPARE(shown.at("outputs").size(), std::size_t{1});
+        QCOMPARE(shown.at("warnings").get<int>(), 0);
+    }
+
+    void cancel_whilePreparing() {
+        QVERIFY(init_workspace());
+        for (int i = 0; i < 5; ++i) {
+            // Asked for before submit has answered: the session knows the run from its first change.
+            std::string seen;
+            const auto connection =
+                connect(&m_driver->session(), &commands::Session::runsChanged, this,
+                        [&](const QList<runs::RunChange>& changes) {
+                            for (const auto& change : changes) {
+                                if (seen.empty() && change.parts.testFlag(runs::RunPart::Added)) {
+                                    seen = change.run.str();
+                                    m_driver->session().start("run.cancel", {{"run", seen}});
+                                }
+                            }
+                        });
+            m_driver->submit("echo ran; sleep 60");
+            QVERIFY(test::waitFor([&] { return !seen.empty(); }));
+            disconnect(connection);
+            const Json shown = m_driver->watch(seen);
+            QVERIFY2(shown.at("state").get<std::string>() == "Canceled", shown.dump().c_str());
+        }
+    }
+
+    void cancel_whileFinalizing() {
+        QVERIFY(init_workspace());
+        const std::string run = m_driver->submit("head -c 300000000 /dev/zero > \"$TRAINYARD_OUTPUTS/big\"");
+        QVERIFY(m_driver->waitForState(run, "Finalizing"));
+        const auto told = m_driver->run("run.cancel", {{"run", run}});
+        QVERIFY(told.ok() || told.error().code == "run.ended");
+        const Json shown = m_driver->watch(run);
+        const std::string state = shown.at("state").get<std::string>();
+        QVERIFY2(state == "Canceled" || state == "Completed", shown.dump().c_str());
+        const bool collected = std::filesystem::exists(m_workspace / "runs" / run / "outputs/big");
+        QVERIFY2(state == "Canceled" || collected, "A completed run has its outputs here.");
+    }
+
+    void lost_whenTheTargetsFolderVanishes_thenFoundAgain() {
+        QVERIFY(init_workspace());
+        const std::string run = m_driver->submit("i=0; while [ ! -e \"$TRAINYARD_OUTPUTS/../stop\" ] && [ $i -lt 600 ]; "
+                                                 "do i=$((i+1)); sleep 0.05; done; echo over");
+        QVERIFY(m_driver->waitForState(run, "Running"));
+        const base::Path folder = work().run(base::RunId(run));
+        const base::Path away = folder.parent_path() / "away";
+        // A renamed folder is what an unmounted disk looks like from here.
+        std::filesystem::rename(folder, away);
+        QVERIFY2(m_driver->waitForState(run, "Lost", 15'000), m_driver->state(run).c_str());
+        std::filesystem::rename(away, folder);
+        QVERIFY2(m_driver->waitForState(run, "Running", 15'000), m_driver->state(run).c_str());
+        std::ofstream(folder / "stop") << "";
+        const Json shown = m_driver->watch(run, 30'000);
+        QVERIFY2(shown.at("state").get<std::string>() == "Completed", shown.dump().c_str());
+    }
+
+    void lost_thenCanceled() {
+        QVERIFY(init_workspace());
+        const std::string run = m_driver->submit("exec sleep 60.0123");
+        QVERIFY(m_driver->waitForState(run, "Running"));
+        const base::Path folder = work().run(base::RunId(run));
+        std::vector<pid_t> all = processesWith(run);
+        const std::vector<pid_t> ranks = processesWith("60.0123");
+        all.insert(all.end(), ranks.begin(), ranks.end());
+        QVERIFY(base::removeTree(folder).ok());
+        QVERIFY(m_driver->waitForState(run, "Lost", 15'000));
+        QVERIFY(!m_driver->get("run.cancel", {{"run", run}}).is_null());
+        QCOMPARE(m_driver->watch(run).at("state").get<std::string>(), "Canceled");
+        for (const pid_t pid : all) {
+            ::kill(pid, SIGKILL);
+        }
+    }
+
+    void fullDisk_ofTheWorkspace() {
+        const Mount disk(m_workspace, "size=6m");
+        if (!disk.ok()) {
+            QSKIP("Needs the right to mount a file system.");
+        }
+        QVERIFY(init_workspace());
+        QSignalSpy troubled(&m_driver->session(), &commands::Session::troubled);
+        std::ofstream(m_workspace / "filler") << std::string(3 << 20, 'x');
+        const std::string run = m_driver->submit(
+            "i=0; while [ $i -lt 400 ]; do i=$((i+1)); head -c 10000 /dev/zero | tr '\\0' a; echo; done; echo over");
+        QVERIFY2(!run.empty(), m_driver->lastError().c_str());
+        const auto sawFull = [&] {
+            return std::any_of(troubled.begin(), troubled.end(), [](const QList<QVariant>& signal) {
+                return signal.at(0).toString() == QStringLiteral("file.full") ||
+                       signal.at(0).toString() == QStringLiteral("store.full");
+            });
+        };
+        QVERIFY(test::waitFor(sawFull, 20'000));
+        QVERIFY(m_driver->state(run) != "Completed");
+        // Room again: everything arrives, nothing twice.
+        QVERIFY(disk.remount("size=64m", 0));
+        const Json shown = m_driver->watch(run, 40'000);
+        QVERIFY2(shown.at("state").get<std::string>() == "Completed", shown.dump().c_str());
+        QCOMPARE(shown.at("log_lines").get<int>(), 401);
+        QCOMPARE(shown.at("warnings").get<int>(), 0);
+    }
+
+    void readOnlyWorkspace_showsAndRefuses() {
+        const Mount disk(m_workspace, "size=32m");
+        if (!disk.ok()) {
+            QSKIP("Needs the right to mount a file system.");
+        }
+        QVERIFY(init_workspace());
+        const std::string run = m_driver->submit("echo seen");
+        QCOMPARE(m_driver->watch(run).at("state").get<std::string>(), "Completed");
+        QVERIFY(!m_driver->get("workspace.close", Json::object()).is_null());
+        QVERIFY(disk.remount("size=32m", MS_RDONLY));
+        const Json opened = m_driver->get("workspace.open", {{"folder", m_workspace.string()}});
+        QVERIFY2(!opened.is_null(), m_driver->lastError().c_str());
+        QCOMPARE(opened.at("read_only").get<bool>(), true);
+        QVERIFY(!opened.at("reason").get<std::string>().empty());
+        QCOMPARE(m_driver->log(run), std::vector<std::string>{"seen"});
+        m_driver->submit("true");
+        QVERIFY(!m_driver->lastError().empty());
+        QCOMPARE(m_driver->run("run.rename", {{"run", run}, {"name", "x"}}).error().code, "workspace.read_only");
+        QVERIFY(!m_driver->get("workspace.close", Json::object()).is_null());
+    }
+
+    void lockedIndex_isWaitedForAndThenNamed() {
+        QVERIFY(init_workspace());
+        const auto hold = [&](QProcess& holder, double seconds) {
+            holder.start(QStringLiteral("python3"),
+                         {QStringLiteral("-c"),
+                          QStringLiteral("import sqlite3,sys,time\nc=sqlite3.connect(sys.argv[1],isolation_level=None)\n"
+                                         "c.execute('BEGIN EXCLUSIVE')\nprint('held',flush=True)\ntime.sleep(%1)")
+                              .arg(seconds),
+                          QString::fromStdString((m_workspace / "history.sqlite").string())});
+            return holder.waitForStarted() && holder.waitForReadyRead(10'000);
+        };
+        QProcess brief;
+        QVERIFY(hold(brief, 1));
+        const std::string run = m_driver->submit("echo in time");
+        QVERIFY2(!run.empty(), m_driver->lastError().c_str());
+        QCOMPARE(m_driver->watch(run).at("state").get<std::string>(), "Completed");
+        QVERIFY(test::waitFor([&] { return brief.state() == QProcess::NotRunning; }));
+        QProcess lengthy;
+        QVERIFY(hold(lengthy, 8));
+        const auto refused = m_driver->run("run.submit", {{"spec", commandSpec("echo late")}});
+        QVERIFY(!refused.ok());
+        QCOMPARE(refused.error().code, "store.locked");
+        QVERIFY(test::waitFor([&] { return lengthy.state() == QProcess::NotRunning; }, 15'000));
+        QCOMPARE(all().size(), std::size_t{1});
+    }
+
+    void damagedStreamInTheWorkspace_isCountedAndShown() {
+        QVERIFY(init_workspace());
+        const std::string run = m_driver->submit("echo one; echo two");
+        QCOMPARE(m_driver->watch(run).at("state").get<std::string>(), "Completed");
+        QVERIFY(!m_driver->get("workspace.close", Json::object()).is_null());
+        const base::Path segment = m_workspace / "runs" / run / "stream/a1-n0/000001.jsonl";
+        std::string bytes = base::readFile(segment).value();
+        const std::size_t second = bytes.find('\n') + 1;
+        bytes[second] = '?';
+        QVERIFY(base::writeFileAtomically(segment, bytes).ok());
+        QVERIFY(base::removeTree(m_workspace / "history.sqlite").ok());
+        QVERIFY(open());
+        const Json shown = m_driver->get("run.show", {{"run", run}});
+        QCOMPARE(shown.at("state").get<std::string>(), "Completed");
+        QVERIFY(shown.at("warnings").get<int>() >= 1);
+    }
+
+private:
+    bool open() { return !m_driver->get("workspace.open", {{"folder", m_workspace.string()}}).is_null(); }
+    bool init_workspace() {
+        if (m_driver->get("workspace.init", {{"folder", m_workspace.string()}}).is_null()) {
+            qWarning("%s", m_driver->lastError().c_str());
+            return false;
+        }
+        return true;
+    }
+    Json all() {
+        const Json listed = m_driver->get("run.list", {{"archived", "include"}, {"limit", 1000}});
+        return listed.is_null() ? Json::array() : listed.at("runs");
+    }
+    static Json commandSpec(const std::string& script) {
+        return Json{{"format", "trainyard.run-spec"},
+                    {"version", 1},
+                    {"task", {{"kind", "command"}, {"command", {"sh", "-c", script}}}}};
+    }
+    static wire::WorkLayout work() { return {base::Path(qEnvironmentVariable("TRAINYARD_WORK").toStdString())}; }
+    static std::int64_t agentOf(const std::string& run) {
+        return pidIn(wire::NodeLayout{work().attemptNode(base::RunId(run), 1, 0)}.agent(), "identity");
+    }
+
+    test::ChildGuard m_guard;
+    std::unique_ptr<test::Scratch> m_scratch;
+    base::Path m_workspace;
+    std::unique_ptr<SessionDriver> m_driver;
+};
+
+QTEST_GUILESS_MAIN(TestFaults)
+#include "tst_Faults.moc"
