@@ -5,6 +5,8 @@
 
 #include <cmath>
 
+#include "core/engine/model/MaxPool.h"
+
 namespace trainyard::engine {
 
 namespace {
@@ -106,6 +108,9 @@ at::Tensor Network::run(const spec::Layer& layer, const Slot& slot, std::vector<
         case spec::LayerOp::ReLU:
             return m_mayOverwrite[first] ? at::relu_(x) : at::relu(x);
         case spec::LayerOp::MaxPool2d:
+            if (layer.kernel == 2 && layer.stride == 2 && layer.padding == 0) {
+                return maxPool2x2(x);
+            }
             return at::max_pool2d(x, {layer.kernel, layer.kernel}, {layer.stride, layer.stride},
                                   {layer.padding, layer.padding});
         case spec::LayerOp::GlobalAvgPool2d:

@@ -3,6 +3,7 @@
 
 #include <QtTest>
 
+#include "core/engine/model/MaxPool.h"
 #include "core/engine/model/ModelCard.h"
 #include "core/engine/model/Network.h"
 #include "core/engine/model/SafeTensors.h"
@@ -113,6 +114,38 @@ private Q_SLOTS:
         Network cnn(tableOf("cnn", {{"batch_norm", false}, {"width", 8}}));
         QVERIFY(at::equal(cnn.parameters()[0], conv->weight));
         QVERIFY(at::equal(cnn.parameters()[1], conv->bias));
+    }
+
+    void maxPool_equalsLibtorchs_data() {
+        QTest::addColumn<int>("height");
+        QTest::addColumn<int>("width");
+        QTest::newRow("28 x 28") << 28 << 28;
+        QTest::newRow("odd") << 7 << 9;
+        QTest::newRow("wider than one strip") << 6 << 301;
+        QTest::newRow("smallest") << 2 << 2;
+    }
+    void maxPool_equalsLibtorchs() {
+        QFETCH(int, height);
+        QFETCH(int, width);
+        // Many equal values, as after a ReLU, so that the choice among equals shows in the gradient; and a few NaN.
+        at::Tensor x = at::relu(at::randn({5, 3, height, width}));
+        x.view(-1)[3] = std::nanf("");
+        x.view(-1)[x.numel() - 1] = std::nanf("");
+        at::Tensor ours = x.clone().requires_grad_(true);
+        at::Tensor theirs = x.clone().requires_grad_(true);
+        const at::Tensor out = maxPool2x2(ours);
+        const at::Tensor expected = at::max_pool2d(theirs, {2, 2}, {2, 2});
+        const auto same = [](const at::Tensor& left, const at::Tensor& right) {
+            return at::equal(left.contiguous().view(at::kInt), right.contiguous().view(at::kInt));
+        };
+        QVERIFY(same(out.detach(), expected.detach()));
+        const at::Tensor gradient = at::randn(out.sizes());
+        out.backward(gradient);
+        expected.backward(gradient);
+        QVERIFY(same(ours.grad(), theirs.grad()));
+        const at::NoGradGuard noGrad;
+        QVERIFY(same(maxPool2x2(x), expected.detach()));
+        QVERIFY(same(maxPool2x2(x.transpose(2, 3)), at::max_pool2d(x.transpose(2, 3), {2, 2}, {2, 2})));
     }
 
     void torchScript_computesTheSame_data() { addModels(); }
