@@ -87,7 +87,11 @@ std::unique_ptr<SQLite::Database> openDatabase(const Path& file, Connection::Mod
     const int wait = static_cast<int>(options.lockMillis);
     if (mode == Connection::Mode::Write)
         return std::make_unique<SQLite::Database>(file.string(), SQLite::OPEN_READWRITE, wait);
-    auto db = std::make_unique<SQLite::Database>(file.string(), SQLite::OPEN_READONLY, wait);
+    // With the right to write even where nothing is written: what a killed writer left must be put in order before
+    // it can be read.
+    const bool mayWrite = writable(file) && writable(file.parent_path());
+    auto db = std::make_unique<SQLite::Database>(file.string(), mayWrite ? SQLite::OPEN_READWRITE : SQLite::OPEN_READONLY,
+                                                 wait);
     try {
         db->execAndGet("SELECT count(*) FROM sqlite_master");
         return db;

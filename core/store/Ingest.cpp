@@ -14,6 +14,8 @@ using base::Error;
 using spec::RunState;
 namespace kind = wire::kind;
 
+constexpr int kNodeUnknown = -1;  ///< Of a rank that only the lead has spoken of so far.
+
 /// Whose progress is shown: the lowest rank's and the leading agent's own, which speak one after the other in one stream.
 int progressOrder(int rank, int node) { return rank >= 0 ? rank : node == 0 ? 0 : std::numeric_limits<int>::max(); }
 
@@ -336,7 +338,7 @@ void Ingest::takeEnded(const wire::Record& record) {
             Query(m_connection,
                   "INSERT INTO ranks VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?) ON CONFLICT (run, attempt, rank) DO UPDATE SET "
                   "exit_status = excluded.exit_status, signal = excluded.signal, reason = excluded.reason",
-                  m_run, m_batch.attempt, integerAt(rank, "rank"), integerAt(rank, "node", m_batch.node), 0,
+                  m_run, m_batch.attempt, integerAt(rank, "rank"), integerAt(rank, "node", kNodeUnknown), 0,
                   optionalIntegerAt(rank, "exit"), optionalIntegerAt(rank, "signal"), textAt(rank, "reason"))
                 .run();
         }
@@ -489,7 +491,8 @@ void Ingest::flushRanks() {
         for (const auto& [rank, seen] : m_ranks)
             Query(m_connection,
                   "INSERT INTO ranks VALUES (?, ?, ?, ?, ?, ?, NULL, NULL, '') ON CONFLICT (run, attempt, rank) DO UPDATE "
-                  "SET node = excluded.node, last_at = max(last_at, excluded.last_at), "
+                  "SET node = iif(node < 0, excluded.node, min(node, excluded.node)), "
+                  "last_at = max(last_at, excluded.last_at), "
                   "log_lines = log_lines + excluded.log_lines",
                   m_run, m_batch.attempt, rank, m_batch.node, seen.lastAt, seen.logLines)
                 .run();

@@ -16,6 +16,9 @@ constexpr long kMostRepeats = 1000;  ///< Of all bounds multiplied: the automato
 
 Error patternError(std::string message) { return {"store.regex", std::move(message), "pattern"}; }
 
+constexpr std::size_t kWindow = 4096;
+constexpr std::size_t kOverlap = 1024;  ///< A match up to this long is found wherever it lies.
+
 /// POSIX extended syntax out of what people write: adds \d \D \t, and \w \s \d inside brackets.
 Result<std::string> toPosix(const std::string& pattern) {
     std::string out;
@@ -134,10 +137,18 @@ Result<LinePattern> LinePattern::make(const LogSearch& search) {
 
 std::optional<std::pair<std::size_t, std::size_t>> LinePattern::find(std::string_view line) const {
     if (m_state->regex) {
-        regmatch_t place{0, static_cast<regoff_t>(line.size())};
-        if (::regexec(&*m_state->regex, line.data(), 1, &place, REG_STARTEND) != 0)
-            return std::nullopt;
-        return std::pair(static_cast<std::size_t>(place.rm_so), static_cast<std::size_t>(place.rm_eo - place.rm_so));
+        // The time grows with the square of the length, so a long line is looked at through a window.
+        for (std::size_t at = 0;; at += kWindow - kOverlap) {
+            const bool last = at + kWindow >= line.size();
+            const std::size_t length = last ? line.size() - at : kWindow;
+            regmatch_t place{0, static_cast<regoff_t>(length)};
+            const int flags = REG_STARTEND | (at > 0 ? REG_NOTBOL : 0) | (last ? 0 : REG_NOTEOL);
+            if (::regexec(&*m_state->regex, line.data() + at, 1, &place, flags) == 0)
+                return std::pair(at + static_cast<std::size_t>(place.rm_so),
+                                 static_cast<std::size_t>(place.rm_eo - place.rm_so));
+            if (last)
+                return std::nullopt;
+        }
     }
     const std::size_t at = m_state->caseSensitive ? line.find(m_state->text) : foldCase(line).find(m_state->text);
     return at == std::string::npos ? std::nullopt : std::optional(std::pair(at, m_state->text.size()));

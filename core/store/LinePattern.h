@@ -1,6 +1,6 @@
 #pragma once
 // Room-internal: what a log is searched for. Plain text or a regular expression; neither takes exponential time, so a
-// search always meets its deadline.
+// search meets its deadline whatever was typed.
 #include <memory>
 #include <optional>
 #include <string>

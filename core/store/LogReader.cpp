@@ -103,7 +103,7 @@ Result<LogSearchResult> LogReader::search(const LogSearch& search, const std::fu
                                    [&](const Place& p) { return p.first + p.lines <= from; }) -
               m_places.begin();
     const auto step = search.backward ? -1 : 1;
-    bool looked = false;  // At least one block a call, so that going on gets on.
+    bool looked = false;  // At least one line a call, so that going on gets on.
     for (; at >= 0 && at < static_cast<std::ptrdiff_t>(m_places.size()); at += step) {
         const Place& place = m_places[static_cast<std::size_t>(at)];
         if (stop())
@@ -112,18 +112,26 @@ Result<LogSearchResult> LogReader::search(const LogSearch& search, const std::fu
             result.continueAt = search.backward ? place.first + place.lines - 1 : place.first;
             return result;
         }
-        looked = true;
         const auto bytes = bytesOf(place);
         if (!bytes)
             return bytes.error();
-        if (!pattern->mayBeIn(*bytes))
+        if (!pattern->mayBeIn(*bytes)) {
+            looked = true;
             continue;
+        }
         std::vector<LogLine> lines = linesOf(place, *bytes);
         if (search.backward)
             std::reverse(lines.begin(), lines.end());
         for (LogLine& line : lines) {
             if (search.backward ? line.index > from : line.index < from)
                 continue;
+            if (stop())
+                return base::Error{"canceled", "The search was stopped."};
+            if (looked && deadline.passed()) {
+                result.continueAt = line.index;
+                return result;
+            }
+            looked = true;
             if (const auto match = pattern->find(line.text)) {
                 result.match = LogMatch{std::move(line), match->first, match->second};
                 return result;

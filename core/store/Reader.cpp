@@ -1,5 +1,6 @@
 #include "core/store/Reader.h"
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <mutex>
@@ -208,14 +209,14 @@ Result<std::vector<RankRow>> Reader::ranks(const RunId& run) const {
         Query rows(open,
                    "SELECT ranks.attempt, rank, ranks.node, coalesce(host, ''), last_at, log_lines, exit_status, signal, "
                    "ranks.reason FROM ranks LEFT JOIN attempts ON attempts.run = ranks.run AND "
-                   "attempts.attempt = ranks.attempt AND attempts.node = ranks.node WHERE ranks.run = ? "
+                   "attempts.attempt = ranks.attempt AND attempts.node = max(ranks.node, 0) WHERE ranks.run = ? "
                    "ORDER BY ranks.attempt, rank",
                    number);
         while (rows.next()) {
             RankRow rank;
             rank.attempt = rows.small(0);
             rank.rank = rows.small(1);
-            rank.node = rows.small(2);
+            rank.node = std::max(0, rows.small(2));
             rank.host = rows.text(3);
             rank.lastAt = rows.integer(4);
             rank.logLines = rows.integer(5);

@@ -126,7 +126,9 @@ CREATE TABLE run_metrics (
   min_step INTEGER NOT NULL, min REAL, max_step INTEGER NOT NULL, max REAL,
   PRIMARY KEY (run, name)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX run_metrics_by_name ON run_metrics (name, last);
+CREATE INDEX run_metrics_by_last ON run_metrics (name, last);
+CREATE INDEX run_metrics_by_min ON run_metrics (name, min);
+CREATE INDEX run_metrics_by_max ON run_metrics (name, max);
 
 CREATE TABLE models (
   name TEXT NOT NULL, version INTEGER NOT NULL, run TEXT NOT NULL, created_at INTEGER NOT NULL,

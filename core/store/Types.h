@@ -275,7 +275,8 @@ struct LogPage {
 
 struct LogSearch {
     std::string pattern;
-    bool regex = false;          ///< POSIX extended plus \d \w \s \b, so that no pattern takes exponential time.
+    /// POSIX extended plus \d \w \s \b: no pattern takes exponential time. A match of up to 1 KiB is always found.
+    bool regex = false;
     bool caseSensitive = false;
     bool backward = false;
     std::int64_t from = 0;       ///< Filtered index of the first line looked at.

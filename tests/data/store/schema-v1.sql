@@ -1,4 +1,6 @@
-CREATE INDEX run_metrics_by_name ON run_metrics (name, last);
+CREATE INDEX run_metrics_by_last ON run_metrics (name, last);
+CREATE INDEX run_metrics_by_max ON run_metrics (name, max);
+CREATE INDEX run_metrics_by_min ON run_metrics (name, min);
 CREATE INDEX runs_by_experiment ON runs (experiment, archived);
 CREATE INDEX runs_by_state ON runs (state, archived);
 CREATE INDEX series_by_name ON series (run, kind, name);

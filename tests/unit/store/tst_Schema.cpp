@@ -164,7 +164,7 @@ void tst_Schema::upgradeThatFails_leavesTheOldVersion() {
     const char* const first = "CREATE TABLE kept (x);";
     STORE_OK(prepareForWriting(db, file, std::span(&first, 1)));
     const char* const broken[] = {first, "CREATE TABLE half (x); SELECT nonsense();"};
-    QVERIFY_EXCEPTION_THROWN(static_cast<void>(prepareForWriting(db, file, broken)), SQLite::Exception);
+    QVERIFY_THROWS_EXCEPTION(SQLite::Exception, static_cast<void>(prepareForWriting(db, file, broken)));
     QCOMPARE(db.execAndGet("PRAGMA user_version").getInt(), 1);
     QVERIFY(!db.tableExists("half"));
 }
