@@ -15,6 +15,12 @@
 
 namespace trainyard::agent {
 
+namespace {
+
+constexpr std::int64_t kByClockMillis = 40;
+
+}  // namespace
+
 base::Result<EventLoop> EventLoop::create() {
     ::signal(SIGHUP, SIG_IGN);
     ::signal(SIGPIPE, SIG_IGN);
@@ -26,15 +32,14 @@ base::Result<EventLoop> EventLoop::create() {
     loop.m_signals.reset(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!loop.m_signals.valid()) return base::Error{"agent.signals", std::string("signalfd: ") + std::strerror(errno)};
     loop.m_notify.reset(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-    if (!loop.m_notify.valid()) return base::Error{"agent.inotify", std::string("inotify: ") + std::strerror(errno)};
+    loop.m_byClock = !loop.m_notify.valid();
     return loop;
 }
 
-base::Status EventLoop::watch(const base::Path& folder, int& handle) {
+void EventLoop::watch(const base::Path& folder, int& handle) {
     constexpr std::uint32_t kMask = IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_DELETE | IN_ONLYDIR;
     handle = ::inotify_add_watch(m_notify.get(), folder.c_str(), kMask);
-    if (handle < 0) return base::errnoError(errno, "watch", folder);
-    return {};
+    m_byClock = m_byClock || handle < 0;
 }
 
 void EventLoop::unwatchSlots() {
@@ -45,10 +50,11 @@ void EventLoop::unwatchSlots() {
 Events EventLoop::wait(std::int64_t millis) {
     Events events;
     std::array<pollfd, 2> fds{pollfd{m_signals.get(), POLLIN, 0}, pollfd{m_notify.get(), POLLIN, 0}};
-    const int limit = static_cast<int>(std::clamp<std::int64_t>(millis, 0, 60'000));
+    const int limit = static_cast<int>(std::clamp<std::int64_t>(millis, 0, m_byClock ? kByClockMillis : 60'000));
+    events.ranks = events.notes = events.control = events.slots = m_byClock;
     if (::poll(fds.data(), fds.size(), limit) <= 0) return events;
     if (fds[0].revents != 0) readSignals(events);
-    if (fds[1].revents != 0) readNotes(events);
+    if ((fds[1].revents & POLLIN) != 0) readNotes(events);
     return events;
 }
 
@@ -77,6 +83,7 @@ void EventLoop::readNotes(Events& events) {
             at += sizeof event + event.len;
             const bool lost = (event.mask & IN_Q_OVERFLOW) != 0;
             events.ranks = events.ranks || lost || event.wd == m_ranks;
+            events.notes = events.notes || lost || (event.wd == m_ranks && (event.mask & IN_MOVED_TO) != 0);
             events.control = events.control || lost || event.wd == m_control;
             events.slots = events.slots || lost || (event.wd == m_slots && name.ends_with(".ticket"));
         }

@@ -1,6 +1,7 @@
 #pragma once
 // The agent's one place to wait: signals by signalfd, files by inotify, a time limit. inotify says nothing about what
-// another machine writes over NFS, so whoever waits here looks for itself as well, now and then.
+// another machine writes over NFS, so whoever waits here looks for itself as well, now and then. Where the user's inotify
+// instances or watches are used up, it looks by the clock instead: at most 40 ms later, at a little more CPU.
 #include <cstdint>
 
 #include "core/base/Files.h"
@@ -10,6 +11,7 @@ namespace trainyard::agent {
 
 struct Events {
     bool ranks = false;      ///< Something in ranks/ changed.
+    bool notes = false;      ///< A whole file appeared in ranks/: a shim has something to say.
     bool control = false;    ///< Something came into control/.
     bool slots = false;      ///< A ticket changed.
     bool child = false;      ///< SIGCHLD.
@@ -21,9 +23,9 @@ public:
     /// Blocks SIGTERM, SIGINT and SIGCHLD for the process and takes them here; ignores SIGHUP and SIGPIPE.
     [[nodiscard]] static base::Result<EventLoop> create();
 
-    [[nodiscard]] base::Status watchRanks(const base::Path& folder) { return watch(folder, m_ranks); }
-    [[nodiscard]] base::Status watchControl(const base::Path& folder) { return watch(folder, m_control); }
-    [[nodiscard]] base::Status watchSlots(const base::Path& folder) { return watch(folder, m_slots); }
+    void watchRanks(const base::Path& folder) { watch(folder, m_ranks); }
+    void watchControl(const base::Path& folder) { watch(folder, m_control); }
+    void watchSlots(const base::Path& folder) { watch(folder, m_slots); }
     void unwatchSlots();
 
     /// Returns at the first event or after `millis`.
@@ -31,7 +33,7 @@ public:
 
 private:
     EventLoop() = default;
-    [[nodiscard]] base::Status watch(const base::Path& folder, int& handle);
+    void watch(const base::Path& folder, int& handle);
     void readSignals(Events& events);
     void readNotes(Events& events);
 
@@ -40,6 +42,7 @@ private:
     int m_ranks = -1;
     int m_control = -1;
     int m_slots = -1;
+    bool m_byClock = false;
 };
 
 }  // namespace trainyard::agent

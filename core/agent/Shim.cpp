@@ -274,6 +274,7 @@ private:
         if (::sigtimedwait(&set, nullptr, &limit) == SIGTERM && !m_stopAsked && !m_ended) {
             m_stopAsked = base::Deadline::inMillis(m_graceSeconds * 1000);
             signalEverything(SIGTERM);
+            signalEverything(SIGCONT);  // One that was stopped could not heed it.
         }
     }
 

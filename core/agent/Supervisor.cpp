@@ -103,8 +103,9 @@ Status Supervisor::begin() {
     auto sink = StreamSink::open(m_layout);
     if (!sink.ok()) return sink.error();
     m_sink = std::move(sink).value();
-    TRAINYARD_TRY(m_loop.watchControl(m_layout.control()));
-    return m_loop.watchRanks(m_layout.ranks());
+    m_loop.watchControl(m_layout.control());
+    m_loop.watchRanks(m_layout.ranks());
+    return {};
 }
 
 Status Supervisor::reportIdentity() const {
@@ -225,9 +226,7 @@ SlotRequest Supervisor::slotRequest() const {
 }
 
 std::optional<Supervisor::Verdict> Supervisor::waitForSlots() {
-    if (const auto watched = m_loop.watchSlots(m_plan.slotsFolder); !watched.ok()) {
-        return Verdict{"failed", watched.error().code, watched.error().message};
-    }
+    m_loop.watchSlots(m_plan.slotsFolder);
     const SlotRequest request = slotRequest();
     std::string shown;
     std::int64_t shownAt = 0;
@@ -297,9 +296,14 @@ Supervisor::Verdict Supervisor::follow() {
     m_system.emplace(m_layout.root);
     std::optional<Verdict> verdict;
     std::int64_t lastDrain = 0;
+    std::int64_t lastLook = 0;
+    bool news = true;
     while (true) {
         // Ranks first, files second: all that an ended rank wrote is then there to be read.
-        m_ranks->look();
+        if (news || base::monotonicNanos() - lastLook >= kTickMillis * 1'000'000) {
+            m_ranks->look();
+            lastLook = base::monotonicNanos();
+        }
         // What came first counts: a rank that failed by itself is not made a canceled run by a late cancel.
         const bool failed = m_ranks->failedByItself();
         if (!verdict && !failed) verdict = canceled();
@@ -325,7 +329,10 @@ Supervisor::Verdict Supervisor::follow() {
             const Events late = m_loop.wait(0);
             m_controlTouched = m_controlTouched || late.control;
             events.terminate = late.terminate;
+            events.notes = events.notes || late.notes;
+            events.child = events.child || late.child;
         }
+        news = events.notes || events.child;
         if (events.terminate) {
             m_leave = true;
             return {};

@@ -59,6 +59,53 @@ private Q_SLOTS:
         QVERIFY(processesWith(plan.run.str()).empty());
     }
 
+    void cancel_ofAStoppedRank() {
+        Scratch scratch;
+        AgentRig rig(scratch);
+        auto plan = rig.shellPlan("trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done");
+        plan.graceSeconds = 20;
+        const NodeLayout layout = rig.place(plan);
+        AgentProcess agent(layout);
+        QVERIFY(waitFor([&] { return linesOf(recordsOf(layout), 0, "stdout").size() == 1; }));
+        ::kill(-pidOfRank(layout, 0, "process"), SIGSTOP);
+        cancel(layout);
+        QCOMPARE(agent.wait(5000), 0);
+        QCOMPARE(linesOf(recordsOf(layout), 0, "stdout"), (std::vector<std::string>{"up", "bye"}));
+    }
+
+    void cancel_comesTooLate_forAFailedRun() {
+        Scratch scratch;
+        AgentRig rig(scratch);
+        auto plan = rig.shellPlan("[ $RANK = 1 ] && exit 5; trap '' TERM; while :; do sleep 0.05; done", 2);
+        const NodeLayout layout = rig.place(plan);
+        AgentProcess agent(layout);
+        QVERIFY(waitFor([&] { return std::filesystem::exists(layout.rankExit(1)); }));
+        ::usleep(100'000);
+        cancel(layout);  // Rank 0 still has its grace time.
+        QCOMPARE(agent.wait(6000), 0);
+        const Json ended = endedOf(recordsOf(layout));
+        QCOMPARE(textOf(ended, "outcome"), std::string("failed"));
+        QCOMPARE(textOf(ended, "reason"), std::string("Rank 1 ended with exit status 5."));
+    }
+
+    void cancel_isRememberedByTheNextAgent() {
+        Scratch scratch;
+        AgentRig rig(scratch);
+        auto plan = rig.shellPlan("trap '' TERM; echo up; while :; do sleep 0.05; done");
+        const NodeLayout layout = rig.place(plan);
+        {
+            AgentProcess agent(layout);
+            QVERIFY(waitFor([&] { return linesOf(recordsOf(layout), 0, "stdout").size() == 1; }));
+            cancel(layout);
+            ::usleep(300'000);
+            agent.kill(SIGKILL);
+        }
+        // The shim carries the grace time out by itself.
+        QVERIFY(waitFor([&] { return std::filesystem::exists(layout.rankExit(0)); }));
+        QCOMPARE(AgentProcess(layout).wait(), 0);
+        QCOMPARE(textOf(endedOf(recordsOf(layout)), "outcome"), std::string("canceled"));
+    }
+
     void cancel_beforeTheAgentIsThere() {
         Scratch scratch;
         AgentRig rig(scratch);
@@ -99,6 +146,24 @@ private Q_SLOTS:
         QCOMPARE(textOf(ended, "outcome"), std::string("failed"));
         QCOMPARE(textOf(ended, "code"), std::string("run.time_limit"));
         QVERIFY2(textOf(ended, "reason").starts_with("The time limit of 1"), textOf(ended, "reason").c_str());
+    }
+
+    void timeLimit_countsAcrossAgents() {
+        Scratch scratch;
+        AgentRig rig(scratch);
+        auto plan = rig.shellPlan("sleep 60");
+        plan.maxSeconds = 2;
+        const NodeLayout layout = rig.place(plan);
+        const auto started = base::monotonicNanos();
+        {
+            AgentProcess agent(layout);
+            QVERIFY(waitFor([&] { return isRunning(layout); }));
+            ::usleep(1'000'000);
+            agent.kill(SIGKILL);
+        }
+        QCOMPARE(AgentProcess(layout).wait(5000), 0);
+        QVERIFY(base::monotonicNanos() - started < 2'900'000'000);
+        QCOMPARE(textOf(endedOf(recordsOf(layout)), "code"), std::string("run.time_limit"));
     }
 
     void leftovers_areGoneAfterwards_data() {
