@@ -70,6 +70,7 @@ private Q_SLOTS:
     void lock_heldNamesTheHolder();
     void lock_shared();
     void lock_survivesRemoval();
+    void lock_holdsWhileOthersRemoveIt();
     void xdg_followsTheVariables();
     void fd_moves();
     void errno_codes_data();
@@ -314,6 +315,36 @@ void tst_Files::lock_survivesRemoval() {
     const auto second = FileLock::tryExclusive(scratch / "lock");
     QVERIFY2(second.ok(), "the name leads to a new file");
     QVERIFY(!FileLock::tryExclusive(scratch / "lock").ok());
+}
+
+void tst_Files::lock_holdsWhileOthersRemoveIt() {
+    // Each holder removes the file before it lets go; nobody may hold a file that has lost its name.
+    const Scratch scratch;
+    std::vector<pid_t> children;
+    for (int i = 0; i < 3; ++i) {
+        const pid_t child = fork();
+        if (child == 0) {
+            int violations = 0;
+            for (int k = 0; k < 4000; ++k) {
+                auto lock = FileLock::tryExclusive(scratch / "lock");
+                if (!lock.ok()) {
+                    continue;
+                }
+                const int marker = open((scratch / "inside").c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+                violations += marker < 0 ? 1 : 0;
+                close(marker);
+                unlink((scratch / "inside").c_str());
+                unlink((scratch / "lock").c_str());
+            }
+            _exit(violations > 0 ? 1 : 0);
+        }
+        children.push_back(child);
+    }
+    for (const pid_t child : children) {
+        int status = 0;
+        waitpid(child, &status, 0);
+        QCOMPARE(status, 0);
+    }
 }
 
 void tst_Files::xdg_followsTheVariables() {

@@ -72,6 +72,7 @@ private Q_SLOTS:
     void tooLongLine_isKeptAsideInLittleMemory();
     void longestLine_isTaken();
     void emptyLineAndCarriageReturn();
+    void muchTaken_isForgotten();
     void segments_continue();
     void segments_keepWholeLinesLeftOver();
 };
@@ -296,6 +297,25 @@ void tst_StreamDecoder::emptyLineAndCarriageReturn() {
     decoder.feed(dos + "\n" + line(2));
     QCOMPARE(drain(decoder), range(1, 2));
     QCOMPARE(codes(decoder), (Codes{"stream.line"}));
+}
+
+void tst_StreamDecoder::muchTaken_isForgotten() {
+    // Enough for the buffer's taken part to be dropped again and again, each time with half a line waiting.
+    StreamDecoder decoder;
+    std::string bytes;
+    for (std::int64_t seq = 1; seq <= 200; ++seq) {
+        bytes += line(seq, std::string(50'000, 'x'));
+    }
+    std::int64_t taken = 0;
+    for (std::size_t at = 0; at < bytes.size(); at += 1'500'007) {
+        decoder.feed(std::string_view(bytes).substr(at, 1'500'007));
+        while (const auto entry = decoder.next()) {
+            QCOMPARE(entry->record.seq, ++taken);
+        }
+        QVERIFY(decoder.pendingBytes() < 60'000);
+        decoder.feed("");
+    }
+    QCOMPARE(taken, std::int64_t{200});
 }
 
 void tst_StreamDecoder::segments_continue() {
