@@ -172,6 +172,15 @@ void backUp(SQLite::Database& db, const Path& file, int version) {
     std::filesystem::rename(temporary, target);
 }
 
+std::vector<std::string> tableNames(SQLite::Database& db) {
+    std::vector<std::string> tables;
+    SQLite::Statement names(db, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' "
+                                "ORDER BY name");
+    while (names.executeStep())
+        tables.push_back(names.getColumn(0).getString());
+    return tables;
+}
+
 }  // namespace
 
 std::span<const char* const> migrations() { return kMigrations; }
@@ -220,14 +229,16 @@ std::string dumpSchema(SQLite::Database& db) {
     return text;
 }
 
+void clearTables(SQLite::Database& db) {
+    for (const std::string& table : tableNames(db)) {
+        if (table != "counters")
+            db.exec("DELETE FROM " + table);
+    }
+}
+
 std::string dumpTables(SQLite::Database& db) {
-    std::vector<std::string> tables;
-    SQLite::Statement names(db, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' "
-                                "ORDER BY name");
-    while (names.executeStep())
-        tables.push_back(names.getColumn(0).getString());
     std::string text;
-    for (const std::string& table : tables) {
+    for (const std::string& table : tableNames(db)) {
         std::string columns, order;
         SQLite::Statement info(db, "SELECT name, pk FROM pragma_table_info(?)");
         info.bind(1, table);

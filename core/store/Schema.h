@@ -23,6 +23,9 @@ inline constexpr int kApplicationId = 0x54595244;
 /// "store.foreign", "store.newer", "store.outdated". Throws SQLite::Exception.
 [[nodiscard]] Status checkForReading(SQLite::Database& db, const Path& file);
 
+/// Empties every table but the counters, whose numbers were given away for good. Throws SQLite::Exception.
+void clearTables(SQLite::Database& db);
+
 /// Every table with every row, ordered by its key, as text: what the golden test of a rebuild compares.
 [[nodiscard]] std::string dumpTables(SQLite::Database& db);
 /// The schema as SQLite keeps it, sorted by name.

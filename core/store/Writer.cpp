@@ -10,6 +10,7 @@
 #include "core/store/Connection.h"
 #include "core/store/Ingest.h"
 #include "core/store/Models.h"
+#include "core/store/Schema.h"
 #include "core/wire/Layout.h"
 
 namespace trainyard::store {
@@ -49,6 +50,20 @@ bool damageComesLast(const StreamBatch& batch) {
     return std::any_of(batch.damaged.begin(), batch.damaged.end(), [&](const wire::DamagedLine& line) {
         return std::pair(line.segment, line.offset) >= std::pair(last.segment, last.offset);
     });
+}
+
+/// The database goes first: an empty new one makes SQLite drop a log that was left beside it.
+Status moveAside(const Path& database) {
+    for (const char* suffix : {"", "-wal", "-shm"}) {
+        const Path from = database.string() + suffix;
+        const Path to = database.string() + ".old" + suffix;
+        std::error_code error;
+        std::filesystem::remove(to, error);
+        std::filesystem::rename(from, to, error);
+        if (error && error != std::errc::no_such_file_or_directory)
+            return base::errnoError(error.value(), "move the old history aside", from);
+    }
+    return {};
 }
 
 /// Errors that the next run would meet too.
@@ -307,19 +322,22 @@ Result<Writer> Writer::open(const IndexLocation& location, const OpenOptions& op
 
 Result<CatchUpReport> Writer::rebuild(const IndexLocation& location, const CatchUpProgress& progress,
                                       const OpenOptions& options) {
-    // The database goes first: an empty new one makes SQLite drop a log that was left beside it.
-    for (const char* suffix : {"", "-wal", "-shm"}) {
-        const Path from = location.database.string() + suffix;
-        const Path to = location.database.string() + ".old" + suffix;
-        std::error_code error;
-        std::filesystem::remove(to, error);
-        std::filesystem::rename(from, to, error);
-        if (error && error != std::errc::no_such_file_or_directory)
-            return base::errnoError(error.value(), "move the old history aside", from);
-    }
+    // In place where that is possible: a file that others have open must not be moved away under them.
     auto writer = open(location, options);
-    if (!writer)
-        return writer.error();
+    Status cleared = writer ? writer->m_state->transaction([](Connection& connection) -> Status {
+        clearTables(connection.db());
+        return {};
+    })
+                            : Status(writer.error());
+    if (!cleared) {
+        if (cleared.error().code != "store.corrupt")
+            return cleared.error();
+        writer = base::Error{};
+        TRAINYARD_TRY(moveAside(location.database));
+        writer = open(location, options);
+        if (!writer)
+            return writer.error();
+    }
     return writer->catchUp(progress);
 }
 

@@ -41,8 +41,9 @@ public:
     /// Makes the file when it is missing, upgrades an older one (a copy of it stays beside it as
     /// history.sqlite.v<N>.backup). Errors: "store.newer" (both versions named), "store.foreign", and those above.
     [[nodiscard]] static Result<Writer> open(const IndexLocation& location, const OpenOptions& options = {});
-    /// Moves an existing index aside (history.sqlite.old, replaced each time), makes a new one and catches up. Others who
-    /// have the old one open notice and reopen. The remedy for "store.corrupt".
+    /// Empties the index and catches up; others may have it open meanwhile and see it fill. A corrupt one is moved aside
+    /// first (history.sqlite.old, replaced each time), and others notice and open the new one. The remedy for
+    /// "store.corrupt".
     [[nodiscard]] static Result<CatchUpReport> rebuild(const IndexLocation& location,
                                                        const CatchUpProgress& progress = {},
                                                        const OpenOptions& options = {});

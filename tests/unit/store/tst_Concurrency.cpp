@@ -245,11 +245,12 @@ void tst_Concurrency::rebuildUnderAReader() {
     for (int i = 1; i <= 20; ++i)
         workspace.stream(workspace.addRun(i, "run"), someRecords(30, 0));
     STORE_OK(Writer::rebuild(workspace.location));
+    auto reader = Reader::open(workspace.location);
+    STORE_OK(reader);
     std::atomic<bool> done{false};
     std::atomic<int> failures{0}, queries{0};
     std::thread reading([&] {
-        auto reader = Reader::open(workspace.location);
-        while (!done && reader.ok()) {
+        while (!done) {
             // In between the list may be shorter, or the file too young to be read; it never breaks.
             const auto page = reader->listRuns({});
             if (page.ok() ? page->rows.size() > 20 : page.error().code != "store.missing") {

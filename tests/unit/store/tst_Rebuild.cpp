@@ -124,7 +124,11 @@ void tst_Rebuild::rebuilt_equalsTheOneThatGrew() {
     const std::string grown = workspace.dump();
     QVERIFY(grown.find("stream.torn") != std::string::npos);
     QVERIFY(grown.size() > 100'000);
-    for (int i = 0; i < 2; ++i) {
+    for (int i = 0; i < 3; ++i) {
+        if (i == 1) {
+            for (const char* suffix : {"", "-wal", "-shm"})
+                std::filesystem::remove(workspace.location.database.string() + suffix);
+        }
         const auto report = Writer::rebuild(workspace.location);
         STORE_OK(report);
         QCOMPARE(report->runs, 4);

@@ -291,6 +291,9 @@ void tst_Schema::replacedFile_isNoticed() {
     QCOMPARE(reader->listRuns({})->rows.size(), std::size_t{1});
 
     const RunId two = workspace.addRun(2, "two");
+    for (const char* suffix : {"", "-wal", "-shm"})
+        std::filesystem::rename(workspace.location.database.string() + suffix,
+                                workspace.location.database.string() + ".moved" + suffix);
     STORE_OK(Writer::rebuild(workspace.location));
     QVERIFY(*reader->dataVersion() != *versionBefore);
     QCOMPARE(reader->listRuns({})->rows.size(), std::size_t{2});
