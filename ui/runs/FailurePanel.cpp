@@ -95,7 +95,7 @@ FailurePanel::FailurePanel(QWidget* parent) : QWidget(parent) {
     m_resume->setObjectName(QStringLiteral("failureResumeButton"));
     auto* duplicate = new QuietButton(tr("Duplicate and change"), QStringLiteral("copy"), ideas);
     duplicate->setObjectName(QStringLiteral("failureDuplicateButton"));
-    auto* log = new QuietButton(tr("Whole log"), QStringLiteral("log"), ideas);
+    auto* log = new QuietButton(tr("Whole log"), QStringLiteral("terminal"), ideas);
     buttons->addWidget(m_resume);
     buttons->addWidget(duplicate);
     buttons->addWidget(log);

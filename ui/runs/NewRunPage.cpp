@@ -104,7 +104,7 @@ NewRunPage::NewRunPage(Shell& shell, QWidget* parent)
     m_launch->setToolTip(tr("Launch (Ctrl+Enter)"));
     connect(m_launch, &QAction::triggered, this, &NewRunPage::launch);
     setPrimaryAction(m_launch);
-    auto* sample = new QAction(icon(QStringLiteral("sample")), tr("Fill in the sample"), this);
+    auto* sample = new QAction(icon(QStringLiteral("image")), tr("Fill in the sample"), this);
     sample->setObjectName(QStringLiteral("sampleAction"));
     connect(sample, &QAction::triggered, this, &NewRunPage::loadSample);
     auto* clear = new QAction(icon(QStringLiteral("reset")), tr("Start over"), this);
