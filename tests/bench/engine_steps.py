@@ -50,6 +50,7 @@ def main():
         result["cases"][case] = {
             "ratio": spread(ratios),
             "ratio_untuned": spread(untuned),
+            "ratio_processor_time": spread([p["cpu_step_seconds"] / e["cpu_step_seconds"] for e, p in zip(engine, python)]),
             "engine_step_seconds": spread([r["step_seconds"] for r in engine]),
             "python_step_seconds": spread([r["step_seconds"] for r in python]),
             "engine_peak_bytes": max(r["peak_bytes"] for r in engine),
@@ -60,7 +61,7 @@ def main():
         if not options.json:
             one = result["cases"][case]
             print(f"{case}: {one['ratio']['median']:.3f}× Python ({one['ratio']['lowest']:.3f}–{one['ratio']['highest']:.3f}), "
-                  f"{one['ratio_untuned']['median']:.3f}× untuned; step {one['engine_step_seconds']['median'] * 1e3:.3f} ms; "
+                  f"{one['ratio_untuned']['median']:.3f}× untuned, {one['ratio_processor_time']['median']:.3f}× in processor time; step {one['engine_step_seconds']['median'] * 1e3:.3f} ms; "
                   f"losses {'equal' if one['losses_bit_equal'] else 'DIFFER'}; peak {one['engine_peak_bytes'] >> 20} MiB, "
                   f"Python {one['python_peak_bytes'] >> 20} MiB", flush=True)
     if options.json:

@@ -84,6 +84,9 @@ Result<std::unique_ptr<Session>> Session::make(const TrainRequest& request, Load
         }
         session->m_reducer = std::make_unique<GradientReducer>(group, session->m_network.parameters(),
                                                                session->m_network.parameterNames());
+        if (group.world() == 1 && task.labelSmoothing == 0) {
+            session->m_dense = DenseStep::forNetwork(session->m_network);
+        }
         session->startEpoch(0);
         return session;
     });
@@ -114,7 +117,11 @@ Session::StepResult Session::step(TrainingState& state) {
     m_network.train(true);
     m_optimizer.clearGradients();
     m_reducer->beforeForward();
-    if (shard.count > 0) {
+    if (m_dense != nullptr) {
+        const Batch& batch = cutShard(shard, state.epoch);
+        const DenseStep::Result dense = m_dense->run(batch);
+        result.finite = m_meter.add(dense.loss, dense.logits, batch.labels);
+    } else if (shard.count > 0) {
         const Batch& batch = cutShard(shard, state.epoch);
         const at::Tensor logits = m_network.forward(batch.images);
         const at::Tensor loss = crossEntropy(logits, batch.labels, m_task.labelSmoothing);

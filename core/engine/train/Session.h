@@ -13,6 +13,7 @@
 #include "core/engine/distributed/ProcessGroup.h"
 #include "core/engine/model/Network.h"
 #include "core/engine/train/Checkpoint.h"
+#include "core/engine/train/DenseStep.h"
 #include "core/engine/train/Optimizer.h"
 #include "core/engine/train/Trainer.h"
 
@@ -74,6 +75,7 @@ private:
     BatchCutter m_validationCutter;
     StepMeter m_meter;
     std::unique_ptr<GradientReducer> m_reducer;
+    std::unique_ptr<DenseStep> m_dense;  ///< Null where autograd is needed.
 };
 
 }  // namespace trainyard::engine

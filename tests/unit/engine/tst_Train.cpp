@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "core/engine/model/SafeTensors.h"
+#include "core/engine/train/DenseStep.h"
 #include "core/engine/train/Optimizer.h"
 #include "core/engine/train/Schedule.h"
 #include "core/engine/train/Trainer.h"
@@ -292,6 +293,40 @@ print('equal' if torch.equal(w, io['fused']) else (w - io['fused']).abs().max().
         QCOMPARE(sgd.load(adam.state(), 1).error().code, std::string("resume.optimizer"));
         QCOMPARE(sgd.load(wider.state(), 1).error().code, std::string("resume.optimizer"));
         QVERIFY(sgd.load(Optimizer(optimizerOf("sgd", 0.9, true, 0), {weights}, {"w"}).state(), 1).ok());
+    }
+
+    void denseStep_equalsAutograd() {
+        for (const Json& options : {Json::object(), Json{{"hidden2", 0}}, Json{{"hidden1", 0}, {"hidden2", 0}}}) {
+            auto table = spec::buildLayerTable("mlp", options, {1, 20, 20}, 10);
+            QVERIFY(table.ok());
+            at::manual_seed(3);
+            Network network(*table);
+            const auto dense = DenseStep::forNetwork(network);
+            QVERIFY(dense != nullptr);
+            for (const std::int64_t count : {32, 5, 32, 1}) {
+                const Batch batch{at::randn({count, 1, 20, 20}), at::arange(count, at::kLong).remainder(10)};
+                const auto direct = dense->run(batch);
+                std::vector<at::Tensor> gradients;
+                for (const at::Tensor& parameter : network.parameters()) {
+                    gradients.push_back(parameter.grad().clone());
+                    parameter.mutable_grad().reset();
+                }
+                const at::Tensor logits = network.forward(batch.images);
+                const at::Tensor loss = crossEntropy(logits, batch.labels, 0.0);
+                loss.backward();
+                QVERIFY(at::equal(direct.loss, loss.detach()));
+                QVERIFY(at::equal(direct.logits, logits.detach()));
+                for (std::size_t i = 0; i < gradients.size(); ++i) {
+                    QVERIFY2(at::equal(gradients[i], network.parameters()[i].grad()), network.parameterNames()[i].c_str());
+                }
+            }
+        }
+        const auto other = [](const char* family, const Json& options) {
+            Network network(*spec::buildLayerTable(family, options, {1, 20, 20}, 10));
+            return DenseStep::forNetwork(network) == nullptr;
+        };
+        QVERIFY(other("cnn", Json::object()));
+        QVERIFY(other("mlp", {{"dropout", 0.5}}));
     }
 
     void schedule_equalsPyTorchs() {
