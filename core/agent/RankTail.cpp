@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "core/base/Clock.h"
 #include "core/base/Text.h"
@@ -21,6 +22,7 @@ constexpr std::int64_t kRewriteNanos = 5'000'000'000;
 constexpr std::int64_t kReportNanos = 10'000'000'000;
 constexpr std::size_t kMaxClientLine = 8 << 20;
 constexpr std::size_t kMaxPoints = 4096;
+constexpr std::int64_t kSuspectNanos = 10'000'000;
 
 /// One buffer for all files: the agent has one thread, and a buffer a file would cost memory a rank.
 std::string_view readAt(int fd, std::int64_t offset, std::int64_t maxBytes) {
@@ -40,7 +42,7 @@ base::UniqueFd openFile(const base::Path& path) {
 bool reachedEnd(const base::UniqueFd& fd, const base::Path& path, std::int64_t offset) {
     struct stat info {};
     const int failed = fd.valid() ? ::fstat(fd.get(), &info) : ::lstat(path.c_str(), &info);
-    return failed != 0 || !S_ISREG(info.st_mode) || info.st_size <= offset;
+    return failed != 0 || !S_ISREG(info.st_mode) || info.st_size == offset;
 }
 
 base::Json sourceOf(const base::Path& path, std::int64_t from, std::int64_t to) {
@@ -52,6 +54,35 @@ base::Json sourceOf(const base::Path& path, std::int64_t from, std::int64_t to) 
 }
 
 }  // namespace
+
+bool RewriteGuard::wasRewritten(int fd, std::int64_t offset) {
+    // The kernel sets the time of change before it sets the new size, so a look between the two shows an append as a change
+    // without growth. That is decided at a later look, behind a seek that waits for the inode's lock, which a writer holds.
+    const bool waited = m_suspectedAt != 0 && base::monotonicNanos() - m_suspectedAt >= kSuspectNanos;
+    if (waited) ::lseek(fd, 0, SEEK_DATA);
+    struct stat info {};
+    if (::fstat(fd, &info) != 0 || info.st_size > offset) {
+        m_suspectedAt = 0;
+        return false;
+    }
+    const std::int64_t modified = std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+    const bool changed = m_offset == offset && offset > 0 && m_modifiedNanos != modified;
+    if (info.st_size == offset && changed && !waited) {
+        if (m_suspectedAt == 0) m_suspectedAt = base::monotonicNanos();
+        return false;
+    }
+    m_suspectedAt = 0;
+    m_offset = offset;
+    m_modifiedNanos = modified;
+    return info.st_size < offset || changed;
+}
+
+void RewriteGuard::report(StreamSink& sink, int rank, const std::string& what) {
+    if (std::exchange(m_reported, true)) return;
+    sink.putWarning(rank, "rank.truncated",
+                    "The rank emptied the file of its " + what +
+                        " (a shell's \"> /dev/stderr\" does so, \">&2\" does not); some of it may be missing.");
+}
 
 bool LogTail::open() {
     if (!m_fd.valid()) {
@@ -72,7 +103,15 @@ std::int64_t LogTail::drain(StreamSink& sink, std::int64_t maxBytes, bool droppi
     while (total < maxBytes && (dropping || sink.mayTakeMore())) {
         const bool hadPartial = m_splitter->hasPartial();
         const std::string_view bytes = readAt(m_fd.get(), m_offset, maxBytes - total);
-        if (bytes.empty()) break;
+        if (bytes.empty()) {
+            if (!m_guard.wasRewritten(m_fd.get(), m_offset)) break;
+            m_guard.report(sink, m_rank, m_out);
+            m_splitter->flush(true);
+            emit(sink, dropping);
+            m_offset = m_droppedFrom = m_droppedTo = 0;
+            m_splitter.emplace();
+            continue;
+        }
         m_offset += static_cast<std::int64_t>(bytes.size());
         total += static_cast<std::int64_t>(bytes.size());
         m_lastBytes = base::monotonicNanos();
@@ -126,7 +165,7 @@ void LogTail::reportDropped(StreamSink& sink, bool final) {
     m_droppedFrom = m_droppedTo;
 }
 
-bool LogTail::atEnd() const { return reachedEnd(m_fd, m_path, m_offset); }
+bool LogTail::atEnd() const { return !m_guard.isUndecided() && reachedEnd(m_fd, m_path, m_offset); }
 
 base::Json ClientTail::source(std::int64_t from, std::int64_t to) const { return sourceOf(m_path, from, to); }
 
@@ -138,7 +177,13 @@ std::int64_t ClientTail::drain(StreamSink& sink, wire::ClientLineTranslator& tra
     std::int64_t total = 0;
     while (total < maxBytes && sink.mayTakeMore()) {
         const std::string_view bytes = readAt(m_fd.get(), m_read, maxBytes - total);
-        if (bytes.empty()) break;
+        if (bytes.empty()) {
+            if (!m_guard.wasRewritten(m_fd.get(), m_read)) break;
+            m_guard.report(sink, m_rank, "client lines");
+            finish(sink, translator);
+            m_taken = m_read = 0;
+            continue;
+        }
         m_read += static_cast<std::int64_t>(bytes.size());
         total += static_cast<std::int64_t>(bytes.size());
         const std::size_t searched = m_buffer.size();
@@ -251,7 +296,7 @@ void ClientTail::finish(StreamSink& sink, wire::ClientLineTranslator& translator
     flushErrors(sink);
 }
 
-bool ClientTail::atEnd() const { return reachedEnd(m_fd, m_path, m_read); }
+bool ClientTail::atEnd() const { return !m_guard.isUndecided() && reachedEnd(m_fd, m_path, m_read); }
 
 RankTail::RankTail(const wire::NodeLayout& layout, int rank)
     : m_logs{LogTail(layout.rankOut(rank), rank, "stdout"), LogTail(layout.rankErr(rank), rank, "stderr")},

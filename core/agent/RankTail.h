@@ -16,6 +16,25 @@ namespace trainyard::agent {
 
 inline constexpr const char* kSource = "src";  ///< Member of records taken from rank files: {"file","from","to"}.
 
+/// Notices a rank that empties one of its own files, which are meant to be appended to: "echo … > /dev/stderr" in a shell
+/// does that, since it opens the file anew. What was not read yet is gone then; what comes is read from the beginning.
+class RewriteGuard {
+public:
+    /// To be asked when all up to `offset` has been read. True once for each time the file was found rewritten: it is
+    /// shorter than what was read of it, or was written to without growing.
+    [[nodiscard]] bool wasRewritten(int fd, std::int64_t offset);
+    /// A change without growth was seen, and whether it was an append on its way shows at the next look.
+    [[nodiscard]] bool isUndecided() const { return m_suspectedAt != 0; }
+    /// Reports it, the first time.
+    void report(StreamSink& sink, int rank, const std::string& what);
+
+private:
+    std::int64_t m_offset = -1;
+    std::int64_t m_modifiedNanos = 0;
+    std::int64_t m_suspectedAt = 0;  ///< Monotonic ns.
+    bool m_reported = false;
+};
+
 /// stdout or stderr.
 class LogTail {
 public:
@@ -48,6 +67,7 @@ private:
     std::int64_t m_droppedFrom = 0;
     std::int64_t m_droppedTo = 0;
     std::int64_t m_lastReport = 0;
+    RewriteGuard m_guard;
 };
 
 /// The file named in TRAINYARD_STREAM.
@@ -75,6 +95,7 @@ private:
     std::int64_t m_taken = 0;
     std::int64_t m_read = 0;
     bool m_skipping = false;       ///< Inside a line that is too long.
+    RewriteGuard m_guard;
 
     std::vector<wire::SeriesPoints> m_series;  ///< Metrics of the lines since m_seriesFrom, for one record.
     std::size_t m_points = 0;

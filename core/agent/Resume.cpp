@@ -1,7 +1,5 @@
 #include "core/agent/Resume.h"
 
-#include <algorithm>
-
 #include "core/agent/RankTail.h"
 
 namespace trainyard::agent {
@@ -40,8 +38,8 @@ void take(const wire::Record& record, Resume& resume, wire::ClientLineTranslator
     }
     const auto source = record.body.find(kSource);
     if (source != record.body.end() && source->is_object() && record.rank != wire::kNoRank) {
-        std::int64_t& offset = resume.offsets[textOf(*source, "file")];
-        offset = std::max(offset, integerOf(*source, "to"));
+        // The last one counts, not the highest: a rank may have emptied its file.
+        resume.offsets[textOf(*source, "file")] = integerOf(*source, "to");
     }
 }
 

@@ -19,7 +19,7 @@ struct Resume {
     std::string state;               ///< Of the last state record; empty when there is none.
     std::int64_t runningT = 0;       ///< Of the first Running record; the time limit counts from it.
     bool ended = false;
-    std::map<std::string, std::int64_t> offsets;  ///< Rank file name → end of what the stream holds of it.
+    std::map<std::string, std::int64_t> offsets;  ///< Rank file name → where the last record of it ends.
 };
 
 /// Reads the whole stream (0.4 M records/s) and tells the translator which steps were numbered before. A stream that is

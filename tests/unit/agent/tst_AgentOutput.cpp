@@ -89,6 +89,29 @@ private Q_SLOTS:
         QCOMPARE(linesOf(records, 0, "stdout"), std::vector<std::string>{"100%"});
     }
 
+    void emptiedFiles_areReadOn() {
+        Scratch scratch;
+        AgentRig rig(scratch);
+        const NodeLayout layout = rig.place(rig.shellPlan(
+            "echo a long first line >&2; sleep 0.4; echo two > /dev/stderr; sleep 0.3; echo six > /dev/stderr; sleep 0.3; "
+            "echo three >&2; for i in 1 2 3; do echo '{\"kind\":\"metric\",\"name\":\"n\",\"value\":'$i'}' > "
+            "\"$TRAINYARD_STREAM\"; sleep 0.3; done"));
+        {
+            // A restart in the middle goes on behind what it has of the new content.
+            AgentProcess agent(layout);
+            QVERIFY(waitFor([&] { return linesOf(recordsOf(layout), 0, "stderr").size() == 3; }));
+            agent.kill(SIGKILL);
+        }
+        QCOMPARE(AgentProcess(layout).wait(), 0);
+        const auto records = recordsOf(layout);
+        QCOMPARE(linesOf(records, 0, "stderr"), (std::vector<std::string>{"a long first line", "two", "six", "three"}));
+        const std::string points = wrongWithPoints(pointsOf(records, 0, "n"), 3);
+        QVERIFY2(points.empty(), points.c_str());
+        const auto warnings = ofKind(records, wire::kind::kWarning);
+        QCOMPARE(warnings.size(), std::size_t(2));  // One for each file.
+        QCOMPARE(textOf(warnings[0].body, "code"), std::string("rank.truncated"));
+    }
+
     void clientLines_ofAllKinds() {
         Scratch scratch;
         AgentRig rig(scratch);
