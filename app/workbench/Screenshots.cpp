@@ -12,7 +12,7 @@
 #include <functional>
 #include <vector>
 
-#include "app/workbench/Pages.h"
+#include "ui/Pages.h"
 #include "core/commands/Session.h"
 #include "core/commands/Showcase.h"
 #include "core/runs/Workspace.h"
@@ -170,7 +170,7 @@ int takePass(int argc, char** argv, const QString& folder, int scale) {
             commands::Session session;
             ui::PreparedQuestions questions;
             ui::RecordingDesktop desktop;
-            ui::MainWindow window({session, settings, questions, desktop, allPages()});
+            ui::MainWindow window({session, settings, questions, desktop, ui::allPages()});
             window.resize(size);
             window.show();
             const QString suffix = QStringLiteral("%1-%2x%3%4").arg(dark ? QStringLiteral("dark") : QStringLiteral("light")).arg(size.width() * scale)
@@ -185,7 +185,8 @@ int takePass(int argc, char** argv, const QString& folder, int scale) {
             }
             camera.add({}, [&] { window.openWorkspace(QString::fromStdString(made->layout.root.string())); });
             addSteps(camera, window, static_cast<int>(shown->runs.size()));
-            camera.start([] { QApplication::quit(); });
+            // Not quit(): that asks the window first, which would ask about its running runs.
+            camera.start([] { QApplication::exit(); });
             QApplication::exec();
             failed += camera.failed();
         }

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "app/workbench/Pages.h"
+#include "ui/Pages.h"
 #include "app/workbench/Render.h"
 #include "app/workbench/Screenshots.h"
 #include "core/commands/Session.h"
@@ -131,7 +131,7 @@ int main(int argc, char** argv) {
     commands::Session session;
     ui::DialogQuestions questions;
     ui::DBusDesktop desktop;
-    ui::MainWindow window({session, settings, questions, desktop, workbench::allPages()});
+    ui::MainWindow window({session, settings, questions, desktop, ui::allPages()});
     if (const auto address = ui::Address::fromString(QString::fromStdString(options.address))) window.openWhenReady(*address);
     if (options.sample) {
         window.openSample();

@@ -155,7 +155,10 @@ void ChartView::focusOutEvent(QFocusEvent*) {
     update();
 }
 
-void ChartView::resizeEvent(QResizeEvent*) { d->changed(); }
+void ChartView::resizeEvent(QResizeEvent*) {
+    d->sizeLegend();
+    d->changed();
+}
 void ChartView::showEvent(QShowEvent*) { d->changed(); }
 
 void ChartView::changeEvent(QEvent* event) {

@@ -10,7 +10,7 @@
 namespace trainyard::ui {
 namespace {
 
-constexpr int kYTicks = 6;
+constexpr int kYTicks = 5;
 
 std::pair<double, double> yRange(const LayerRequest& request, const std::vector<std::pair<QString, Curve>>& curves) {
     std::optional<std::pair<double, double>> all;

@@ -12,7 +12,7 @@ namespace {
 constexpr int kSample = 22;
 constexpr int kGap = 6;
 constexpr int kPad = 5;
-constexpr int kWidestText = 260;
+constexpr int kWidestText = 250;
 QFont legendFont() { return Theme::current().font(TextStyle::Secondary); }
 }  // namespace
 
@@ -52,7 +52,7 @@ double LegendEntry::draw(QPainter& painter, const QPointF& topLeft, const Series
     painter.setFont(font);
     painter.setPen(theme.color(shown ? Role::Text : Role::Muted));
     painter.drawText(rect.adjusted(kPad + kSample + kGap, 0, 0, 0), Qt::AlignVCenter | Qt::AlignLeft | Qt::TextSingleLine,
-                     metrics.elidedText(look.label, Qt::ElideRight, text + 1));
+                     metrics.elidedText(look.label, Qt::ElideMiddle, text + 1));
     painter.restore();
     return rect.width();
 }
@@ -63,7 +63,7 @@ void LegendEntry::paintEvent(QPaintEvent*) {
         draw::box(painter, rect(), Theme::current().smallRadius(), Theme::current().color(Role::Hover), QColor());
     }
     draw(painter, QPointF(0, 0), m_look, isChecked());
-    if (hasFocus()) draw::focusRing(painter, rect(), Theme::current().smallRadius());
+    if (draw::showsFocus(this)) draw::focusRing(painter, rect(), Theme::current().smallRadius());
 }
 
 void LegendEntry::enterEvent(QEnterEvent*) { update(); }

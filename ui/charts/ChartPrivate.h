@@ -1,6 +1,7 @@
 #pragma once
 // The inside of ChartView, shared by its source files and nobody else.
 #include <QPointer>
+#include <QScrollArea>
 #include <QTimer>
 
 #include <map>
@@ -55,6 +56,8 @@ struct ChartView::Private {
     IconButton* moreButton = nullptr;
     QWidget* canvas = nullptr;
     QWidget* legend = nullptr;
+    QScrollArea* legendArea = nullptr;  ///< Many curves must not push the plot away.
+    void sizeLegend();
     QString unit;
     QString waiting;
     bool percent = false;

@@ -86,12 +86,21 @@ ChartView::ChartView(const QString& title, QWidget* parent) : QWidget(parent), d
         d->frameNanos = std::exchange(d->pendingNanos, 0);
     });
     column->addWidget(d->canvas, 1);
-    d->legend = new QWidget(this);
+    d->legend = new QWidget;
     d->legend->setLayout(new FlowLayout(d->legend, 4, 0));
     QSizePolicy policy(QSizePolicy::Preferred, QSizePolicy::Minimum);
     policy.setHeightForWidth(true);
     d->legend->setSizePolicy(policy);
-    column->addWidget(d->legend);
+    d->legendArea = new QScrollArea(this);
+    d->legendArea->setFrameShape(QFrame::NoFrame);
+    d->legendArea->setWidgetResizable(true);
+    d->legendArea->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    d->legendArea->setFocusPolicy(Qt::NoFocus);
+    d->legendArea->viewport()->setAutoFillBackground(false);
+    d->legend->setAutoFillBackground(false);
+    d->legendArea->setWidget(d->legend);
+    d->legend->setAutoFillBackground(false);
+    column->addWidget(d->legendArea);
     d->waiting = tr("Waiting for the first point");
     d->frame.setSingleShot(true);
     d->frame.setInterval(kFrameMillis);
@@ -129,7 +138,7 @@ ChartView::Private::Series& ChartView::Private::findOrAdd(const QString& key) {
     added.entry->setLook(added.look);
     legend->layout()->addWidget(added.entry);
     QObject::connect(added.entry, &QAbstractButton::toggled, q, [this, key](bool on) { q->setSeriesVisible(key, on); });
-    legend->setVisible(!compact);
+    sizeLegend();
     return added;
 }
 
@@ -164,7 +173,7 @@ void ChartView::setXAxis(XAxis axis) {
 
 void ChartView::setCompact(bool compact) {
     d->compact = compact;
-    d->legend->setVisible(!compact && !d->series.empty());
+    d->sizeLegend();
     d->moreButton->setVisible(!compact);
     layout()->setContentsMargins(compact ? 8 : 12, compact ? 4 : 8, compact ? 4 : 8, compact ? 4 : 8);
     updateGeometry();
@@ -175,6 +184,7 @@ void ChartView::setSeries(const QString& key, const SeriesLook& look) {
     Private::Series& series = d->findOrAdd(key);
     series.look = look;
     series.entry->setLook(look);
+    d->sizeLegend();
     d->changed();
 }
 
@@ -183,7 +193,7 @@ void ChartView::removeSeries(const QString& key) {
     if (it == d->series.end()) return;
     delete (*it)->entry;
     d->series.erase(it);
-    d->legend->setVisible(!d->compact && !d->series.empty());
+    d->sizeLegend();
     d->headroomEnd.reset();
     d->changed();
 }
@@ -385,10 +395,20 @@ QString ChartView::Private::xText(double x) const {
 
 QString ChartView::Private::yText(double y) const { return percent ? formatPercent(y) : formatNumber(y); }
 
+void ChartView::Private::sizeLegend() {
+    const bool wanted = !compact && !series.empty();
+    legendArea->setVisible(wanted);
+    if (!wanted) return;
+    const int width = q->width() - 24;
+    const int full = legend->layout()->heightForWidth(std::max(100, width));
+    const int most = std::max(LegendEntry::kHeight, q->height() / 4 / LegendEntry::kHeight * LegendEntry::kHeight);
+    legendArea->setFixedHeight(std::min(full, most));
+}
+
 void ChartView::Private::updateHeader() {
     unitLabel->setVisible(!unit.isEmpty());
     resetButton->setVisible(zoomed.has_value());
-    legend->setVisible(!compact && !series.empty());
+    sizeLegend();
 }
 
 void ChartView::Private::paintCanvas(QPainter& painter) {
@@ -493,7 +513,7 @@ void ChartView::paintEvent(QPaintEvent*) {
     QPainter painter(this);
     const Theme& theme = Theme::current();
     draw::box(painter, rect(), theme.radius() + 2, theme.color(Role::Surface), theme.color(Role::Border));
-    if (hasFocus()) draw::focusRing(painter, rect(), theme.radius() + 2);
+    if (draw::showsFocus(this)) draw::focusRing(painter, rect(), theme.radius() + 2);
 }
 
 QSize ChartView::sizeHint() const { return d->compact ? QSize(260, 160) : QSize(420, 280); }

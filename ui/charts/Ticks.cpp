@@ -149,7 +149,7 @@ std::pair<double, double> niceRange(double low, double high, int most) {
         low -= pad;
         high += pad;
     }
-    const double step = niceStep(high - low, most) / 2;
+    const double step = niceStep(high - low, most);
     return {std::floor(low / step + 1e-9) * step, std::ceil(high / step - 1e-9) * step};
 }
 

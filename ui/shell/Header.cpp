@@ -48,7 +48,7 @@ protected:
             painter.setFont(theme.font(TextStyle::MonoSmall));
             painter.drawText(key, Qt::AlignCenter, QStringLiteral("Ctrl K"));
         }
-        if (hasFocus()) draw::focusRing(painter, rect(), theme.radius());
+        if (draw::showsFocus(this)) draw::focusRing(painter, rect(), theme.radius());
     }
     void enterEvent(QEnterEvent*) override { update(); }
     void leaveEvent(QEvent*) override { update(); }
@@ -73,10 +73,13 @@ Header::Header(QWidget* parent) : QWidget(parent) {
     line->addLayout(steps);
     m_title = new ElidedLabel({}, TextStyle::Title, Role::Text, this);
     m_title->setObjectName(QStringLiteral("pageTitle"));
-    line->addWidget(m_title, 1);
-    m_subtitle = new TextLabel({}, TextStyle::Body, Role::Muted, this);
-    line->addWidget(m_subtitle);
-    line->addStretch(0);
+    m_title->setSizePolicy(QSizePolicy::Maximum, QSizePolicy::Fixed);
+    line->addWidget(m_title, 2);
+    m_subtitle = new ElidedLabel({}, TextStyle::Body, Role::Muted, this);
+    m_subtitle->setSizePolicy(QSizePolicy::Maximum, QSizePolicy::Fixed);
+    m_subtitle->setContentsMargins(4, 4, 0, 0);
+    line->addWidget(m_subtitle, 1);
+    line->addStretch(1);
     auto* search = new SearchButton(this);
     search->setObjectName(QStringLiteral("searchButton"));
     m_search = search;

@@ -11,7 +11,6 @@ class ElidedLabel;
 class IconButton;
 class Page;
 class QuietButton;
-class TextLabel;
 
 /// The line over a page: back, forward, title, the page's actions, the search field, the primary action.
 class Header final : public QWidget {
@@ -38,7 +37,7 @@ private:
     IconButton* m_back;
     IconButton* m_forward;
     ElidedLabel* m_title;
-    TextLabel* m_subtitle;
+    ElidedLabel* m_subtitle;
     QWidget* m_search;
     QHBoxLayout* m_actions;
     IconButton* m_more;

@@ -260,7 +260,8 @@ void MainWindow::showPage(Page* page) {
         page->activated();
         if (QWidget* first = page->firstFocus()) first->setFocus(Qt::OtherFocusReason);
     }
-    m_rail->setCurrent(page->id());
+    const PageEntry* entry = entryFor(page->id());
+    m_rail->setCurrent(entry != nullptr && !entry->under.isEmpty() ? entry->under : page->id());
     m_header->setCanGo(m_navigator.canGoBack(), m_navigator.canGoForward());
     saveWindow();
 }

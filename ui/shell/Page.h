@@ -78,6 +78,7 @@ struct PageEntry {
     QKeySequence shortcut{};
     QStringList addressHeads{};  ///< Further heads it answers ("run" besides "runs").
     std::function<Page*(Shell& shell, QWidget* parent)> make;
+    QString under{};  ///< Of a page that is not on the rail: the entry that lights up for it.
 };
 
 }  // namespace trainyard::ui

@@ -240,16 +240,20 @@ void Palette::show(int generation, std::vector<PaletteItem> items) {
         // A source may know better than the title shows (a tag, a note), so its answer stays, below what matched.
         m_hits.push_back({std::move(item), match.value_or(FuzzyMatch{-1000, {}})});
     }
-    // Sections in the order of their best hit; within one, the best first.
+    // Sections in the order of their best hit, else as they came; within one, the best first.
     std::map<QString, int> best;
+    QStringList order;
+    for (const PaletteHit& hit : m_hits) {
+        if (!order.contains(hit.item.section)) order << hit.item.section;
+    }
     for (const PaletteHit& hit : m_hits) {
         auto [at, added] = best.try_emplace(hit.item.section, hit.match.score);
         if (!added) at->second = std::max(at->second, hit.match.score);
     }
-    std::stable_sort(m_hits.begin(), m_hits.end(), [&best](const PaletteHit& a, const PaletteHit& b) {
+    std::stable_sort(m_hits.begin(), m_hits.end(), [&best, &order](const PaletteHit& a, const PaletteHit& b) {
         if (a.item.section != b.item.section) {
             const int sa = best[a.item.section], sb = best[b.item.section];
-            return sa != sb ? sa > sb : a.item.section < b.item.section;
+            return sa != sb ? sa > sb : order.indexOf(a.item.section) < order.indexOf(b.item.section);
         }
         return a.match.score > b.match.score;
     });

@@ -36,9 +36,10 @@ protected:
             painter.setPen(theme.color(Role::AccentText));
             painter.drawText(tile, Qt::AlignCenter, text());
         }
-        if (underMouse() || hasFocus()) {
+        const bool focused = draw::showsFocus(this);
+        if (underMouse() || focused) {
             draw::box(painter, QRectF(tile).adjusted(-3, -3, 3, 3), 11, QColor(),
-                      theme.color(hasFocus() ? Role::Focus : Role::Border), 2);
+                      theme.color(focused ? Role::Focus : Role::Border), 2);
         }
     }
     void enterEvent(QEnterEvent*) override { update(); }
@@ -109,7 +110,7 @@ void RailButton::paintEvent(QPaintEvent*) {
         painter.setPen(theme.color(Role::AccentText));
         painter.drawText(badge, Qt::AlignCenter, text);
     }
-    if (hasFocus()) draw::focusRing(painter, area, theme.radius() + 2);
+    if (draw::showsFocus(this)) draw::focusRing(painter, area, theme.radius() + 2);
 }
 
 void RailButton::enterEvent(QEnterEvent*) { update(); }

@@ -34,6 +34,10 @@ void box(QPainter& painter, const QRectF& rect, qreal radius, const QColor& fill
     painter.restore();
 }
 
+bool showsFocus(const QWidget* widget) {
+    return widget->hasFocus() && widget->window()->testAttribute(Qt::WA_KeyboardFocusChange);
+}
+
 void focusRing(QPainter& painter, const QRectF& rect, qreal radius) {
     box(painter, rect, radius, QColor(), Theme::current().color(Role::Focus), 2);
 }

@@ -54,6 +54,9 @@ namespace draw {
 /// Ground and outline on crisp pixels; an invalid colour leaves that part out.
 void box(QPainter& painter, const QRectF& rect, qreal radius, const QColor& fill, const QColor& outline,
          qreal width = 1.0);
+/// Whether a widget should show its focus: it has it, and the keyboard was used last. A mouse user sees no rings on
+/// buttons; fields show theirs always.
+bool showsFocus(const QWidget* widget);
 /// The focus ring, 2 px, just inside `rect`.
 void focusRing(QPainter& painter, const QRectF& rect, qreal radius);
 /// An icon of the set, centred in `rect`.

@@ -18,7 +18,10 @@ namespace {
 QColor tone(Role role) { return Theme::current().color(role); }
 bool isEnabled(const QStyleOption& option) { return option.state & QStyle::State_Enabled; }
 bool isHovered(const QStyleOption& option) { return isEnabled(option) && (option.state & QStyle::State_MouseOver); }
-bool hasFocus(const QStyleOption& option) { return option.state & QStyle::State_HasFocus; }
+/// Only once the keyboard was used: a pressed button needs no ring.
+bool hasFocus(const QStyleOption& option) {
+    return (option.state & QStyle::State_HasFocus) && (option.state & QStyle::State_KeyboardFocusChange);
+}
 
 enum class Look { Outlined, Primary, Danger, Ghost, Link };
 
@@ -219,7 +222,7 @@ void Style::drawProgress(const QStyleOptionProgressBar& option, QPainter& painte
 void Style::drawComboBox(const QStyleOptionComboBox& option, QPainter& painter, const QWidget* widget) const {
     QStyleOption field = option;
     const auto* combo = qobject_cast<const QComboBox*>(widget);
-    const bool focused = hasFocus(option) || (combo != nullptr && combo->lineEdit() && combo->lineEdit()->hasFocus());
+    const bool focused = (option.state & State_HasFocus) || (combo != nullptr && combo->lineEdit() && combo->lineEdit()->hasFocus());
     QStyleOptionFrame frame;
     frame.QStyleOption::operator=(field);
     frame.lineWidth = 1;

@@ -10,6 +10,7 @@
 #include <cmath>
 
 #include "core/base/Json.h"
+#include "ui/shell/Plurals.h"
 #include "ui/shell/Style.h"
 
 // Q_INIT_RESOURCE declares a function of the global namespace; without it a static library's resources are not linked.
@@ -55,6 +56,7 @@ Theme& Theme::install(QApplication& application) {
     initThemeResources();
     auto* theme = new Theme(application);
     s_current = theme;
+    QCoreApplication::installTranslator(new Plurals(theme));
     QApplication::setStyle(new Style);
     theme->load(theme->m_systemDark);
     theme->apply();

@@ -52,7 +52,7 @@ public:
     enum class Choice { System, Light, Dark };
     enum class Density { Comfortable, Compact };
 
-    /// Loads the tokens and gives the application its style, palette and fonts.
+    /// Loads the tokens and gives the application its style, palette, fonts and English plurals.
     static Theme& install(QApplication& application);
     /// The installed theme. Precondition: install() was called.
     [[nodiscard]] static Theme& current();

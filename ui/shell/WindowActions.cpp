@@ -75,6 +75,17 @@ QString guideFolder() {
 void MainWindow::buildPaletteSources() {
     m_palette->addSource([this](const QString& query, int limit, const auto& answer) {
         std::vector<PaletteItem> all;
+        int number = 1;
+        for (const PageEntry& entry : m_parts.pages) {
+            QString keys = entry.shortcut.toString(QKeySequence::NativeText);
+            if (keys.isEmpty() && entry.onRail) keys = QStringLiteral("Ctrl+%1").arg(number++);
+            if (!entry.onRail || (entry.needsWorkspace && !m_parts.session.isOpen())) continue;
+            all.push_back({entry.label, {}, entry.icon, tr("Pages"), keys, [this, id = entry.id] { openAddress(Address{id}, true); }});
+        }
+        answer(matching(query, static_cast<std::size_t>(limit), std::move(all)));
+    });
+    m_palette->addSource([this](const QString& query, int limit, const auto& answer) {
+        std::vector<PaletteItem> all;
         if (m_page != nullptr) {
             if (QAction* primary = m_page->primaryAction()) all = itemsOf({primary}, tr("Actions"));
             for (PaletteItem& item : itemsOf(m_page->contextActions(), tr("Actions"))) all.push_back(std::move(item));
@@ -84,17 +95,6 @@ void MainWindow::buildPaletteSources() {
         }
         // An empty line shows the ways through the program first, not every action there is.
         answer(matching(query, query.isEmpty() ? 5 : static_cast<std::size_t>(limit), std::move(all)));
-    });
-    m_palette->addSource([this](const QString& query, int limit, const auto& answer) {
-        std::vector<PaletteItem> all;
-        int number = 1;
-        for (const PageEntry& entry : m_parts.pages) {
-            QString keys = entry.shortcut.toString(QKeySequence::NativeText);
-            if (keys.isEmpty() && entry.onRail) keys = QStringLiteral("Ctrl+%1").arg(number++);
-            if (!entry.onRail || (entry.needsWorkspace && !m_parts.session.isOpen())) continue;
-            all.push_back({entry.label, {}, entry.icon, tr("Pages"), keys, [this, id = entry.id] { openAddress(Address{id}, true); }});
-        }
-        answer(matching(query, static_cast<std::size_t>(limit), std::move(all)));
     });
     m_palette->addSource([this](const QString& query, int limit, const auto& answer) {
         if (!m_parts.session.isOpen()) return;
@@ -122,7 +122,7 @@ void MainWindow::buildPaletteSources() {
             });
     });
     m_palette->addSource([this](const QString& query, int limit, const auto& answer) {
-        if (!m_parts.session.isOpen() || query.isEmpty() || entryFor(QStringLiteral("model")) == nullptr) return;
+        if (!m_parts.session.isOpen() || query.isEmpty() || entryFor(QStringLiteral("models")) == nullptr) return;
         m_parts.session.query(
             m_palette, QStringLiteral("palette.models"), [](store::Reader& index) { return index.models(); },
             [this, query, limit, answer](const base::Result<std::vector<store::ModelRow>>& found) {
@@ -131,7 +131,7 @@ void MainWindow::buildPaletteSources() {
                 for (const store::ModelRow& row : found.value()) {
                     const QString name = fromUtf8(row.name);
                     items.push_back({name, tr("%n version(s)", nullptr, row.versions), QStringLiteral("models"), tr("Models"), {},
-                                     [this, name] { openAddress(Address{QStringLiteral("model"), {name}}, true); }});
+                                     [this, name] { openAddress(Address{QStringLiteral("models"), {name}}, true); }});
                 }
                 answer(matching(query, static_cast<std::size_t>(limit), std::move(items)));
             });

@@ -261,6 +261,7 @@ class StatTile : public QWidget {
     Q_OBJECT
 public:
     explicit StatTile(const QString& name, QWidget* parent = nullptr);
+    void setName(const QString& name);
     void setValue(const QString& value, const QString& tooltip = {});
     void setDetail(const QString& detail);
 

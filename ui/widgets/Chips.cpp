@@ -132,7 +132,7 @@ void Chip::paintEvent(QPaintEvent*) {
     } else {
         paintChip(painter, rect(), m_text, m_icon, m_ink, m_ground, devicePixelRatioF());
     }
-    if (hasFocus()) draw::focusRing(painter, rect(), height() / 2.0);
+    if (draw::showsFocus(this)) draw::focusRing(painter, rect(), height() / 2.0);
 }
 
 void Chip::mouseReleaseEvent(QMouseEvent* event) {

@@ -51,7 +51,7 @@ void Card::paintEvent(QPaintEvent*) {
     const Theme& theme = Theme::current();
     const QColor outline = m_clickable && m_hover ? theme.color(Role::Accent) : theme.color(Role::Border);
     draw::box(painter, rect(), theme.radius() + 2, theme.color(Role::Surface), outline);
-    if (hasFocus()) draw::focusRing(painter, rect(), theme.radius() + 2);
+    if (draw::showsFocus(this)) draw::focusRing(painter, rect(), theme.radius() + 2);
 }
 
 void Card::mouseReleaseEvent(QMouseEvent* event) {
@@ -365,6 +365,8 @@ StatTile::StatTile(const QString& name, QWidget* parent) : QWidget(parent) {
     column->addWidget(m_value);
     column->addWidget(m_detail);
 }
+
+void StatTile::setName(const QString& name) { m_name->setText(name); }
 
 void StatTile::setValue(const QString& value, const QString& tooltip) {
     m_value->setText(value);
