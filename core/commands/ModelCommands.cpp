@@ -1,7 +1,397 @@
-#include "core/commands/Command.h"
+#include <map>
+#include <set>
+#include <system_error>
+
+#include "core/commands/ModelCommand.h"
+#include "core/commands/RunCommand.h"
+#include "core/commands/RunJson.h"
+#include "core/commands/Session.h"
+#include "core/store/Reader.h"
+#include "core/targets/LocalFiles.h"
 
 namespace trainyard::commands {
+namespace {
 
-void addModelCommands(CommandTable&) {}
+using registry::ModelVersionId;
+using registry::Registry;
+
+/// What the engine leaves in a run's outputs.
+constexpr const char* kModelFiles[] = {"model.pt", "model.safetensors", "model.json", "samples.safetensors"};
+
+class RegisterCommand final : public RunCommand {
+public:
+    using RunCommand::RunCommand;
+
+private:
+    struct Found {
+        std::vector<store::OutputRow> outputs;
+        Json spec;
+    };
+
+    void runOn(const store::RunRow& row, const Json& parameters) override {
+        base::ObjectReader reader(parameters, "");
+        m_row = row;
+        m_version.name = reader.string("name");
+        m_version.description = reader.string("description");
+        m_version.tags = reader.stringMap("tags");
+        m_files = reader.strings("files");
+        if (m_version.name.empty()) {
+            m_version.name = registry::modelNameFrom(row.experiment != "default"    ? row.experiment
+                                                     : !row.modelFamily.empty() ? row.modelFamily
+                                                                                 : std::string("model"));
+        }
+        if (const Status named = registry::checkModelName(m_version.name); !named.ok()) {
+            finish(named.error());
+            return;
+        }
+        if (!spec::isFinal(row.state)) {
+            finish(Error{"run.running", "Run " + std::to_string(row.number) + " has not ended; its model can be registered then.",
+                         "run"});
+            return;
+        }
+        session().query(
+            this, QStringLiteral("outputs"),
+            [run = row.id](store::Reader& index) -> Result<Found> {
+                auto outputs = index.outputs(run);
+                auto spec = index.spec(run);
+                if (!outputs.ok()) {
+                    return outputs.error();
+                }
+                if (!spec.ok()) {
+                    return spec.error();
+                }
+                return Found{std::move(*outputs), std::move(*spec)};
+            },
+            ifWanted([this](const Result<Found>& found) { take(found); }));
+    }
+
+    void take(const Result<Found>& found) {
+        if (!found.ok()) {
+            finish(found.error());
+            return;
+        }
+        std::map<std::string, store::OutputRow> there;
+        for (const store::OutputRow& output : found->outputs) {
+            if (output.collected && targets::isSafeRelativePath(output.path)) {
+                there[output.path] = output;
+            }
+        }
+        std::vector<std::string> wanted = m_files;
+        if (wanted.empty()) {
+            if (!there.contains("model.pt")) {
+                finish(Error{"model.files", "Run " + std::to_string(m_row.number) + " left no model.pt. Name the outputs that make "
+                                            "up the model.", "files"});
+                return;
+            }
+            for (const char* name : kModelFiles) {
+                if (there.contains(name)) {
+                    wanted.emplace_back(name);
+                }
+            }
+        }
+        const base::Path folder = session().workspace().layout.outputs(m_row.id);
+        for (const std::string& path : std::set<std::string>(wanted.begin(), wanted.end())) {
+            const auto output = there.find(path);
+            if (output == there.end()) {
+                finish(Error{"run.output_unknown", "Run " + std::to_string(m_row.number) + " has no collected output " + path + ".",
+                             "files"});
+                return;
+            }
+            m_version.files.push_back({folder / path, path, output->second.sha256});
+        }
+        m_version.run = m_row.id.str();
+        m_version.runNumber = m_row.number;
+        m_version.runName = m_row.name;
+        m_version.experiment = m_row.experiment;
+        m_version.configuration = found->spec;
+        for (const store::MetricSummary& metric : m_row.metrics) {
+            m_version.metrics.push_back(toJson(metric));
+        }
+        m_work.start<ModelVersionId>(
+            session().workspace().layout,
+            [version = m_version](const Registry& models, const RegistryWork::Report& report) { return models.add(version, report); },
+            [this](double share) { reportProgress({share, "Copying the model's files", {}}); },
+            ifWanted([this](const Result<ModelVersionId>& id) { registered(id); }));
+    }
+
+    void registered(const Result<ModelVersionId>& id) {
+        if (!id.ok()) {
+            finish(id.error());
+            return;
+        }
+        Json answer = modelJson(*id);
+        answer["run"] = m_row.id.str();
+        answer["number"] = m_row.number;
+        Json files = Json::array();
+        for (const auto& file : m_version.files) {
+            files.push_back(file.path);
+        }
+        answer["files"] = std::move(files);
+        finishWithIndex(session(), this, {*id}, std::move(answer), ifWanted([this](Json told) { finish(std::move(told)); }));
+    }
+
+    void abort() override {
+        m_work.stop();
+        Command::abort();
+    }
+
+    store::RunRow m_row;
+    registry::NewVersion m_version;
+    std::vector<std::string> m_files;
+    RegistryWork m_work;
+};
+
+Json rowJson(const store::ModelVersionRow& row) {
+    Json tags = Json::object();
+    for (const auto& [key, value] : row.tags) {
+        tags[key] = value;
+    }
+    Json out{{"model", row.name + ":" + std::to_string(row.version)},
+             {"name", row.name},
+             {"version", row.version},
+             {"created_at", timeToJson(row.createdAt)},
+             {"description", row.description},
+             {"tags", std::move(tags)},
+             {"aliases", row.aliases},
+             {"archived", row.archived},
+             {"size", row.size},
+             {"run", row.run.empty() ? Json() : Json(row.run)}};
+    for (const char* key : {"run_number", "run_name", "experiment", "metrics", "exports"}) {
+        out[key] = row.card.contains(key) ? row.card.at(key) : Json();
+    }
+    return out;
+}
+
+class ListCommand final : public Command {
+public:
+    using Command::Command;
+
+private:
+    void run(const Json& parameters) override {
+        base::ObjectReader reader(parameters, "");
+        const std::string name = reader.string("name");
+        const bool archived = reader.boolean("archived");
+        session().query(
+            this, QStringLiteral("models"),
+            [name, archived](store::Reader& index) -> Result<Json> {
+                Json models = Json::array();
+                if (!name.empty()) {
+                    auto versions = index.modelVersions(name);
+                    if (!versions.ok()) {
+                        return versions.error();
+                    }
+                    if (versions->empty()) {
+                        return Error{"model.unknown", "There is no model \"" + name + "\".", "name"};
+                    }
+                    for (const store::ModelVersionRow& row : *versions) {
+                        if (archived || !row.archived) {
+                            models.push_back(rowJson(row));
+                        }
+                    }
+                    return models;
+                }
+                auto all = index.models();
+                if (!all.ok()) {
+                    return all.error();
+                }
+                for (const store::ModelRow& row : *all) {
+                    if (archived || !row.latest.archived) {
+                        Json one = rowJson(row.latest);
+                        one["versions"] = row.versions;
+                        models.push_back(std::move(one));
+                    }
+                }
+                return models;
+            },
+            ifWanted([this](const Result<Json>& models) {
+                finish(models.ok() ? Result<Json>(Json{{"models", *models}}) : Result<Json>(models.error()));
+            }));
+    }
+};
+
+class ShowCommand final : public ModelCommand {
+public:
+    using ModelCommand::ModelCommand;
+
+private:
+    void runOn(const ModelVersionId& id, const Json&) override {
+        work<Json>(
+            [id](const Registry& models, const RegistryWork::Report&) -> Result<Json> {
+                auto card = models.card(id);
+                if (!card.ok()) {
+                    return card.error();
+                }
+                auto exports = models.exports(id);
+                if (!exports.ok()) {
+                    return exports.error();
+                }
+                Json answer = modelJson(id);
+                answer["versions"] = models.versions(id.name);
+                for (const auto& [key, value] : card->items()) {
+                    if (key != "format" && key != "version" && key != "number" && key != "name" && key != "exports") {
+                        answer[key == "model" ? "card" : key] = value;
+                    }
+                }
+                answer["created_at"] = timeToJson(card->value("created_at", std::int64_t{0}));
+                Json records = Json::array();
+                for (Json& record : *exports) {
+                    record.erase("format");
+                    record.erase("version");
+                    record["created_at"] = timeToJson(record.value("created_at", std::int64_t{0}));
+                    records.push_back(std::move(record));
+                }
+                answer["exports"] = std::move(records);
+                return answer;
+            },
+            [this](Json answer) { finish(std::move(answer)); });
+    }
+};
+
+class EditCommand final : public ModelCommand {
+public:
+    using ModelCommand::ModelCommand;
+
+private:
+    void runOn(const ModelVersionId& id, const Json& parameters) override {
+        base::ObjectReader reader(parameters, "");
+        registry::CardChange change;
+        if (reader.has("description")) {
+            change.description = reader.string("description");
+        }
+        change.setTags = reader.stringMap("set");
+        change.removeTags = reader.strings("remove");
+        if (reader.has("aliases")) {
+            change.aliases = reader.strings("aliases");
+        }
+        if (reader.has("archived")) {
+            change.archived = reader.boolean("archived");
+        }
+        using Changed = std::vector<ModelVersionId>;
+        work<Changed>(
+            [id, change](const Registry& models, const RegistryWork::Report&) { return models.edit(id, change); },
+            [this, id](Changed changed) {
+                finishWithIndex(session(), this, std::move(changed), modelJson(id),
+                                ifWanted([this](Json told) { finish(std::move(told)); }));
+            });
+    }
+};
+
+class DownloadCommand final : public ModelCommand {
+public:
+    using ModelCommand::ModelCommand;
+
+private:
+    void runOn(const ModelVersionId& id, const Json& parameters) override {
+        base::ObjectReader reader(parameters, "");
+        const std::string to = reader.string("to");
+        if (to.empty()) {
+            finish(Error{"spec.required", "Say which folder the files go to.", "to"});
+            return;
+        }
+        std::error_code error;
+        const base::Path folder = std::filesystem::absolute(base::Path(to), error);
+        const std::vector<std::string> paths = reader.strings("paths");
+        const bool overwrite = reader.boolean("overwrite");
+        const bool onnx = reader.boolean("onnx");
+        work<Registry::Download>(
+            [=](const Registry& models, const RegistryWork::Report& report) -> Result<Registry::Download> {
+                auto files = models.download(id, folder, paths, overwrite, report);
+                if (!files.ok() || !onnx) {
+                    return files;
+                }
+                auto exported = models.downloadExport(id, {}, folder / "model.onnx", overwrite, report);
+                if (!exported.ok()) {
+                    return exported;
+                }
+                files->files.push_back("model.onnx");
+                files->bytes += exported->bytes;
+                return files;
+            },
+            [this, id, folder](const Registry::Download& download) {
+                Json answer = modelJson(id);
+                answer["folder"] = folder.string();
+                answer["files"] = download.files;
+                answer["bytes"] = download.bytes;
+                finish(std::move(answer));
+            },
+            0.0, 1.0, "Copying");
+    }
+};
+
+class DeleteCommand final : public ModelCommand {
+public:
+    using ModelCommand::ModelCommand;
+
+private:
+    void runOn(const ModelVersionId& id, const Json&) override {
+        work<std::int64_t>(
+            [id](const Registry& models, const RegistryWork::Report&) { return models.remove(id); },
+            [this, id](std::int64_t freed) {
+                Json answer = modelJson(id);
+                answer["freed_bytes"] = freed;
+                finishWithIndex(session(), this, {id}, std::move(answer), ifWanted([this](Json told) { finish(std::move(told)); }));
+            });
+    }
+};
+
+CommandInfo info(std::string id, std::string title, std::string help, std::vector<spec::Field> parameters, bool writes) {
+    CommandInfo out;
+    out.id = std::move(id);
+    out.title = std::move(title);
+    out.help = std::move(help);
+    out.parameters = std::move(parameters);
+    out.writes = writes;
+    return out;
+}
+
+}  // namespace
+
+void addModelCommands(CommandTable& table) {
+    using spec::FieldType;
+    const auto text = [](const char* path, const char* label, const char* help, FieldType type = FieldType::Text) {
+        return parameter(path, label, type, "", help);
+    };
+    const auto map = [](const char* path, const char* label, const char* help) {
+        return parameter(path, label, FieldType::TextMap, Json::object(), help);
+    };
+    const auto list = [](const char* path, const char* label, const char* help) {
+        return parameter(path, label, FieldType::TextList, Json::array(), help);
+    };
+    const auto flag = [](const char* path, const char* label, const char* help) {
+        return parameter(path, label, FieldType::Boolean, false, help);
+    };
+    table.add<RegisterCommand>(
+        info("model.register", "Register model", "Keeps a finished run's model under a name, as its next version.",
+             {runField(), text("name", "Name", "Empty: made from the run's experiment."),
+              text("description", "Description", "What the model is for.", FieldType::MultilineText),
+              map("tags", "Tags", "Tags and their values."),
+              list("files", "Files", "Outputs of the run that make up the model; empty: what the engine left.")},
+             true));
+    table.add<ListCommand>(info("model.list", "List models", "Lists the models, or one model's versions.",
+                                {text("name", "Name", "Only the versions of this model."),
+                                 flag("archived", "Archived", "Also those that were archived.")},
+                                false));
+    table.add<ShowCommand>(info("model.show", "Show model", "Shows one version with its files, exports and where it came from.",
+                                {modelField()}, false));
+    table.add<EditCommand>(
+        info("model.edit", "Edit model", "Changes a version's description, tags or aliases.",
+             {modelField(),
+              parameter("description", "Description", FieldType::MultilineText, Json(), "What the model is for."),
+              map("set", "Set tags", "Tags and their values."), list("remove", "Remove tags", "Names of tags."),
+              parameter("aliases", "Aliases", FieldType::TextList, Json(), "All names of this version beside its number; each is taken "
+                                                                           "from other versions."),
+              parameter("archived", "Archived", FieldType::Boolean, Json(), "Takes it out of the lists, or back into them.")},
+             true));
+    table.add<DownloadCommand>(
+        info("model.download", "Copy model", "Copies a version's files to a folder and checks them.",
+             {modelField(), text("to", "Folder", "Where they go.", FieldType::Folder),
+              list("paths", "Files", "Empty: all of them."), flag("onnx", "ONNX", "Also the newest export, as model.onnx."),
+              flag("overwrite", "Overwrite", "Replaces files that are there with other content.")},
+             false));
+    addModelExportCommand(table);
+    CommandInfo remove = info("model.delete", "Delete model version", "Removes a version with its exports.", {modelField()}, true);
+    remove.destructive = true;
+    table.add<DeleteCommand>(std::move(remove));
+}
 
 }  // namespace trainyard::commands
