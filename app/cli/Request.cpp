@@ -6,6 +6,7 @@
 #include <iostream>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <sstream>
 #include <utility>
 
@@ -25,12 +26,18 @@ namespace {
 
 constexpr std::int64_t kMostSpecBytes = 16 << 20;
 
+constexpr const char* kFooter =
+    "Exit codes: 0 done, 1 the action failed, 2 wrong command line, 3 not found, 4 invalid spec, 5 the run failed,\n"
+    "6 the run was canceled, 7 trouble with the workspace, 130 interrupted.\n"
+    "A run is named by its number, its id or the unique beginning of it, or its name.";
+
 /// Values of one field as the command line gives them, until they are put into the parameters.
 struct Given {
     const Field* field = nullptr;
     CLI::Option* option = nullptr;
-    std::vector<std::string> texts;
-    bool flag = false;
+    std::vector<std::string> texts;  ///< Of lists and maps.
+    std::string text;
+    bool flag = false;               ///< The flag was given; it says the opposite of the default.
 };
 
 struct Subcommand {
@@ -64,14 +71,15 @@ void addField(Subcommand& sub, const Field& field) {
     given->field = &field;
     const std::string name = optionName(field);
     if (field.type == FieldType::Boolean) {
-        const std::string flags = "--" + name + ",!--no-" + name;
-        given->option = sub.app->add_flag(flags, given->flag, helpOf(field));
+        const bool usually = field.defaultValue == Json(true);
+        given->option = sub.app->add_flag((usually ? "--no-" : "--") + name, given->flag,
+                                            usually ? "Turns this off: " + helpOf(field) : helpOf(field));
     } else if (field.type == FieldType::TextList || field.type == FieldType::TextMap) {
         given->option = sub.app->add_option("--" + name, given->texts, helpOf(field))->expected(1)->take_all();
         given->option->type_name(field.type == FieldType::TextMap ? "NAME=VALUE" : "TEXT");
     } else {
         const bool positional = field.required || field.path == "folder";
-        given->option = sub.app->add_option(positional ? name : "--" + name, given->texts, helpOf(field))->expected(1);
+        given->option = sub.app->add_option(positional ? name : "--" + name, given->text, helpOf(field));
         given->option->type_name(field.type == FieldType::Integer || field.type == FieldType::Number ? "NUMBER" : "TEXT");
         if (field.required) {
             given->option->required();
@@ -88,7 +96,7 @@ Json parsedNumber(const std::string& text) {
 
 Json valueOf(const Given& given) {
     switch (given.field->type) {
-        case FieldType::Boolean: return given.flag;
+        case FieldType::Boolean: return given.field->defaultValue != Json(true);
         case FieldType::TextList: return Json(given.texts);
         case FieldType::TextMap: {
             Json map = Json::object();
@@ -99,8 +107,8 @@ Json valueOf(const Given& given) {
             return map;
         }
         case FieldType::Integer:
-        case FieldType::Number: return parsedNumber(given.texts.front());
-        default: return given.texts.front();
+        case FieldType::Number: return parsedNumber(given.text);
+        default: return given.text;
     }
 }
 
@@ -111,7 +119,8 @@ void addSpecOptions(CLI::App& app, SpecSource& source) {
         ->type_name("PATH=VALUE")
         ->expected(1)
         ->take_all();
-    app.add_option("command", source.command, "After --: a program and its arguments, to be run as it is.");
+    app.footer(std::string("-- PROGRAM ARGUMENT...        At the end: a program to be run as it is, instead of training.\n\n") +
+               kFooter);
 }
 
 void addExtras(const std::string& id, CLI::App& app, Request& request) {
@@ -130,15 +139,32 @@ void addExtras(const std::string& id, CLI::App& app, Request& request) {
     if (id == "run.logs") {
         app.add_flag("--follow", request.follow, "Goes on until the run has ended.");
     }
-    if (id == "run.delete") {
+    if (id == "run.delete" || id == "model.delete") {
         app.add_flag("--yes,-y", request.yes, "Does not ask.");
     }
 }
 
-constexpr const char* kFooter =
-    "Exit codes: 0 done, 1 the action failed, 2 wrong command line, 3 not found, 4 invalid spec, 5 the run failed,\n"
-    "6 the run was canceled, 7 trouble with the workspace, 130 interrupted.\n"
-    "A run is named by its number, its id or the unique beginning of it, or its name.";
+/// CLI11 says of an unknown word only that a subcommand is missing.
+std::optional<std::string> unknownWord(const CLI::App& app, const std::vector<std::string>& words) {
+    const CLI::App* at = &app;
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        const std::string& word = words[i];
+        if (word == "--workspace" || word == "-w") {
+            ++i;
+            continue;
+        }
+        if (word.empty() || word.front() == '-') {
+            continue;
+        }
+        const auto below = at->get_subcommands([](const CLI::App*) { return true; });
+        const auto found = std::find_if(below.begin(), below.end(), [&](const CLI::App* sub) { return sub->get_name() == word; });
+        if (found == below.end()) {
+            return below.empty() ? std::nullopt : std::optional<std::string>(word);
+        }
+        at = *found;
+    }
+    return std::nullopt;
+}
 
 std::pair<std::string, std::string> splitId(const std::string& id) {
     const std::size_t dot = id.find('.');
@@ -154,6 +180,14 @@ bool isOffered(const std::string& id) {
 
 std::variant<Request, Answer> parseCommandLine(int argc, const char* const* argv) {
     Request request;
+    // What follows -- is the user's program and none of our options' business.
+    std::vector<std::string> words(argv + 1, argv + argc);
+    const auto dashes = std::find(words.begin(), words.end(), "--");
+    const bool hasCommand = dashes != words.end();
+    if (hasCommand) {
+        request.spec.command.assign(dashes + 1, words.end());
+        words.erase(dashes, words.end());
+    }
     CLI::App app("Trainyard's actions on the command line.", "trainyard-cli");
     app.set_version_flag("--version", std::string("trainyard-cli " TRAINYARD_VERSION));
     app.footer(kFooter);
@@ -191,8 +225,12 @@ std::variant<Request, Answer> parseCommandLine(int argc, const char* const* argv
     }
 
     try {
-        app.parse(argc, argv);
+        // CLI11 takes the words from the back.
+        app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
     } catch (const CLI::ParseError& error) {
+        if (const auto word = unknownWord(app, words); word && error.get_exit_code() != 0) {
+            return Answer{kUsage, "", "There is no \"" + *word + "\" here.\nRun with --help for more information.\n"};
+        }
         std::ostringstream out;
         std::ostringstream err;
         const int code = app.exit(error, out, err);
@@ -209,6 +247,10 @@ std::variant<Request, Answer> parseCommandLine(int argc, const char* const* argv
             }
         }
     }
+    if (hasCommand && (request.spec.command.empty() || (request.action != "run.submit" && request.action != "run.check"))) {
+        return Answer{kUsage, "", request.spec.command.empty() ? "After -- a program is expected.\n"
+                                                               : "Only \"run submit\" takes a program after --.\n"};
+    }
     request.wait = request.wait || (request.log && request.action != "run.watch");
     return request;
 }
@@ -222,7 +264,7 @@ Result<Json> makeDocument(const SpecSource& source, const Json& base) {
         } else {
             Result<std::string> read = base::readFile(source.file, kMostSpecBytes);
             if (!read.ok()) {
-                return read.error();
+                return Error{"spec.file", read.error().message, "file"};
             }
             text = std::move(*read);
         }

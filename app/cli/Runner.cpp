@@ -176,7 +176,8 @@ void Runner::watch() {
         const std::string state = textOf(run, "state");
         if (m_progress.isShown()) {
             m_progress.show(progressText(run, m_progress.columns()));
-        } else if (state != m_lastState && !m_request.json && !m_request.quiet) {
+        } else if (state != m_lastState && !m_request.json && !m_request.quiet &&
+                   !spec::isFinal(spec::runStateFromString(state).value_or(spec::RunState::Draft))) {
             std::cerr << "Run " << m_runNumber << " " << state << std::endl;
         }
         m_lastState = state;
@@ -315,7 +316,10 @@ void Runner::fail(const Error& error) {
         }
         std::cerr << std::endl;
     }
-    quit(exitCodeOf(error));
+    const bool hasSpec = m_request.action == "run.submit" || m_request.action == "run.check" || m_request.action == "run.resume";
+    const int code = exitCodeOf(error);
+    // What is wrong with a parameter of another action was wrong on the command line.
+    quit(code == kInvalidSpec && !hasSpec ? kUsage : code);
 }
 
 void Runner::quit(int exitCode) {

@@ -110,6 +110,15 @@ std::string describeList(const Json& result) {
     return out;
 }
 
+std::string tagText(const Json& tags) {
+    std::string text;
+    for (const auto& [name, value] : tags.items()) {
+        const std::string of = value.is_string() ? value.get<std::string>() : base::dumpJson(value);
+        text += (text.empty() ? "" : ", ") + base::stripControl(of.empty() ? name : name + "=" + of);
+    }
+    return text;
+}
+
 std::string describeRun(const Json& run) {
     std::vector<std::vector<std::string>> rows;
     const auto add = [&](const std::string& label, const std::string& value) {
@@ -126,12 +135,7 @@ std::string describeRun(const Json& run) {
     add("Duration", duration(run));
     add("Processes", text(run, "processes"));
     add("Parent", text(run, "parent"));
-    std::string tags;
-    for (const auto& [name, value] : member(run, "tags").items()) {
-        const std::string of = value.is_string() ? value.get<std::string>() : base::dumpJson(value);
-        tags += (tags.empty() ? "" : ", ") + base::stripControl(of.empty() ? name : name + "=" + of);
-    }
-    add("Tags", tags);
+    add("Tags", tagText(member(run, "tags")));
     add("Notes", text(run, "notes"));
     for (const Json& one : member(run, "metrics")) {
         add(text(one, "name"), metric(run, text(one, "name")) + "  (lowest " + metric(run, text(one, "name"), "min") +
@@ -194,7 +198,10 @@ std::string describe(const std::string& action, const Json& result) {
     if (action == "run.submit" || action == "run.resume") return run + " (" + text(result, "name") + ") was started.\n";
     if (action == "run.cancel") return run + " was asked to stop.\n";
     if (action == "run.rename") return run + " is now called " + text(result, "name") + ".\n";
-    if (action == "run.tag") return run + " has the tags " + text(result, "tags") + ".\n";
+    if (action == "run.tag") {
+        const std::string tags = tagText(member(result, "tags"));
+        return run + (tags.empty() ? " has no tags.\n" : " has the tags " + tags + ".\n");
+    }
     if (action == "run.notes") return "The notes of run " + text(result, "number") + " were saved.\n";
     if (action == "run.archive") {
         return run + (member(result, "archived") == Json(true) ? " was archived.\n" : " is listed again.\n");
@@ -203,8 +210,9 @@ std::string describe(const std::string& action, const Json& result) {
         return run + " was deleted; that freed " + base::formatBytes(integer(result, "freed_bytes")) + ".\n";
     }
     if (action == "run.download") {
-        return std::to_string(member(result, "files").size()) + " files (" + base::formatBytes(integer(result, "bytes")) +
-               ") were copied to " + text(result, "folder") + ".\n";
+        const std::size_t files = member(result, "files").size();
+        return std::to_string(files) + (files == 1 ? " file (" : " files (") + base::formatBytes(integer(result, "bytes")) +
+               (files == 1 ? ") was copied to " : ") were copied to ") + text(result, "folder") + ".\n";
     }
     if (action == "run.duplicate") return base::dumpJsonPretty(member(result, "spec"));
     if (action == "run.watch") {

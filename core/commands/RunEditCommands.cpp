@@ -313,7 +313,7 @@ void addRunEditCommands(CommandTable& table) {
     notes.maxLength = kMostNotes;
     table.add<NotesCommand>(info("run.notes", "Edit notes", "Writes a run's notes.", {notes}));
     table.add<ArchiveCommand>(info("run.archive", "Archive run", "Takes a run out of the lists, or back into them.",
-                                   {parameter("archived", "Archived", FieldType::Boolean, true, "")}));
+                                   {parameter("archived", "Archived", FieldType::Boolean, true, "The run is kept out of the lists.")}));
     CommandInfo remove = info("run.delete", "Delete run", "Removes a run and all its files.", {});
     remove.destructive = true;
     table.add<DeleteCommand>(std::move(remove));

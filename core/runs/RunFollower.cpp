@@ -105,29 +105,24 @@ void RunFollower::launchPut(const targets::Programs& programs) {
 }
 
 void RunFollower::launchStart() {
-    m_work = m_context.target.startAgent(m_node, stepDeadline(), [this](const Status& started) {
-        if (!started.ok()) {
-            launchFailed(started.error());
-            return;
-        }
-        m_agentStartedAt = base::monotonicNanos();
-        m_lastBytesAt = m_agentStartedAt;
-        m_phase = Phase::Following;
-        // From here on nobody may say that the run was never started.
-        const Status noted = appendJournal(m_context.workspace.layout, m_run,
-                                           {stateEntry(RunState::Preparing, "Handed to the machine's agent.", 1)});
-        if (noted.ok()) {
-            m_begun = true;
-            indexJournal([this] { m_context.changed(m_run, RunPart::State); });
-        } else {
-            trouble(noted.error());
-        }
-        m_lookTimer.start();
-        follow();
-        answerLaunch({});
-        if (m_cancelAsked) {
-            sendCancel();
-        }
+    // From here on nobody may say that the run was never handed over: whoever finds it so starts its agent.
+    journalOrRetry({stateEntry(RunState::Preparing, "Handed to the machine's agent.", m_node.attempt)}, [this] {
+        m_begun = true;
+        m_work = m_context.target.startAgent(m_node, stepDeadline(), [this](const Status& started) {
+            if (!started.ok()) {
+                launchFailed(started.error());
+                return;
+            }
+            m_agentStartedAt = base::monotonicNanos();
+            m_lastBytesAt = m_agentStartedAt;
+            m_phase = Phase::Following;
+            m_lookTimer.start();
+            follow();
+            answerLaunch({});
+            if (m_cancelAsked) {
+                sendCancel();
+            }
+        });
     });
 }
 
