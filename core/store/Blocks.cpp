@@ -31,8 +31,7 @@ bool takeIntegers(std::string_view& in, std::size_t count, Set set) {
     std::uint64_t last = 0, lastDelta = 0;
     for (std::size_t i = 0; i < count; ++i) {
         std::uint64_t coded = 0;
-        if (!takeVarint(in, coded))
-            return false;
+        if (!takeVarint(in, coded)) return false;
         const std::uint64_t delta = static_cast<std::uint64_t>(unzigzag(coded)) + lastDelta;
         last += delta;
         lastDelta = i == 0 ? 0 : delta;
@@ -67,13 +66,11 @@ void putDoubles(Bytes& out, std::size_t count, Get get) {
 
 template <class Set>
 bool takeDoubles(std::string_view& in, std::size_t count, Set set) {
-    if (in.empty() || static_cast<unsigned char>(in.front()) > kSingles)
-        return false;
+    if (in.empty() || static_cast<unsigned char>(in.front()) > kSingles) return false;
     const bool singles = in.front() == static_cast<char>(kSingles);
     in.remove_prefix(1);
     const std::size_t width = singles ? sizeof(float) : sizeof(double);
-    if (in.size() / width < count)
-        return false;
+    if (in.size() / width < count) return false;
     for (std::size_t i = 0; i < count; ++i) {
         if (singles) {
             float value = 0;
@@ -140,8 +137,7 @@ bool takeVarint(std::string_view& in, std::uint64_t& value) {
         const auto byte = static_cast<unsigned char>(in.front());
         in.remove_prefix(1);
         value |= static_cast<std::uint64_t>(byte & 0x7f) << shift;
-        if ((byte & 0x80) == 0)
-            return true;
+        if ((byte & 0x80) == 0) return true;
     }
     return false;
 }
@@ -171,8 +167,7 @@ Bytes encodeBuckets(const Bucket* buckets, std::size_t count) {
 }
 
 std::optional<std::vector<Point>> decodePoints(std::string_view bytes, std::size_t count) {
-    if (count > static_cast<std::size_t>(kBlock))
-        return std::nullopt;
+    if (count > static_cast<std::size_t>(kBlock)) return std::nullopt;
     std::vector<Point> points(count);
     if (!takeIntegers(bytes, count, [&](std::size_t i, std::int64_t v) { points[i].step = v; }) ||
         !takeIntegers(bytes, count, [&](std::size_t i, std::int64_t v) { points[i].t = v; }) ||
@@ -182,8 +177,7 @@ std::optional<std::vector<Point>> decodePoints(std::string_view bytes, std::size
 }
 
 std::optional<std::vector<Bucket>> decodeBuckets(std::string_view bytes, std::size_t count) {
-    if (count > static_cast<std::size_t>(kBlock))
-        return std::nullopt;
+    if (count > static_cast<std::size_t>(kBlock)) return std::nullopt;
     std::vector<Bucket> buckets(count);
     if (!takeIntegers(bytes, count, [&](std::size_t i, std::int64_t v) { buckets[i].stepLow = v; }) ||
         !takeIntegers(bytes, count, [&](std::size_t i, std::int64_t v) { buckets[i].stepHigh = v; }) ||

@@ -34,8 +34,8 @@ struct Bucket {
 
 inline constexpr std::int64_t kBaseFanout = 16;  ///< Points in a bucket of level 1.
 inline constexpr std::int64_t kFanout = 4;       ///< Buckets in a bucket of the next level.
-inline constexpr std::int64_t kPiece = 256;      ///< Items of a block that is still young: bounds what an append rewrites.
-inline constexpr std::int64_t kBlock = 4096;     ///< Items of a full block; sixteen pieces become one.
+inline constexpr std::int64_t kPiece = 256;   ///< Items of a block that is still young: bounds what an append rewrites.
+inline constexpr std::int64_t kBlock = 4096;  ///< Items of a full block; sixteen pieces become one.
 
 /// Points under one item of a level.
 [[nodiscard]] std::int64_t pointsPerItem(int level);

@@ -8,18 +8,15 @@
 namespace trainyard::store {
 
 [[nodiscard]] inline std::string textAt(const base::Json& body, const char* name) {
-    if (!body.is_object())
-        return {};
+    if (!body.is_object()) return {};
     const auto found = body.find(name);
     return found != body.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
 [[nodiscard]] inline std::optional<std::int64_t> optionalIntegerAt(const base::Json& body, const char* name) {
-    if (!body.is_object())
-        return std::nullopt;
+    if (!body.is_object()) return std::nullopt;
     const auto found = body.find(name);
-    if (found == body.end() || !found->is_number_integer())
-        return std::nullopt;
+    if (found == body.end() || !found->is_number_integer()) return std::nullopt;
     return found->get<std::int64_t>();
 }
 
@@ -28,15 +25,13 @@ namespace trainyard::store {
 }
 
 [[nodiscard]] inline double numberAt(const base::Json& body, const char* name) {
-    if (!body.is_object())
-        return 0;
+    if (!body.is_object()) return 0;
     const auto found = body.find(name);
     return found == body.end() ? 0 : base::jsonToNumber(*found).value_or(0);
 }
 
 [[nodiscard]] inline bool truthAt(const base::Json& body, const char* name) {
-    if (!body.is_object())
-        return false;
+    if (!body.is_object()) return false;
     const auto found = body.find(name);
     return found != body.end() && found->is_boolean() && found->get<bool>();
 }

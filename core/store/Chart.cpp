@@ -31,7 +31,7 @@ struct Span {
 /// One bucket to draw; a single point is a bucket of one.
 struct Drawn {
     Bucket bucket;
-    double value = 0;  ///< Of a single point, NaN and infinities as they are.
+    double value = 0;        ///< Of a single point, NaN and infinities as they are.
     std::int64_t index = 0;  ///< Of the item within its level.
 };
 
@@ -96,7 +96,9 @@ private:
         return static_cast<std::int64_t>(std::isnan(ticks) ? 0.0 : std::clamp(ticks, -kLimit, kLimit));
     }
     [[nodiscard]] std::int64_t low(const Bucket& bucket) const { return usesSteps() ? bucket.stepLow : bucket.timeLow; }
-    [[nodiscard]] std::int64_t high(const Bucket& bucket) const { return usesSteps() ? bucket.stepHigh : bucket.timeHigh; }
+    [[nodiscard]] std::int64_t high(const Bucket& bucket) const {
+        return usesSteps() ? bucket.stepHigh : bucket.timeHigh;
+    }
     [[nodiscard]] bool visible(const Bucket& bucket) const {
         return high(bucket) >= m_low && low(bucket) <= m_high && bucket.stepLow < m_source.stepEnd;
     }
@@ -156,8 +158,7 @@ std::vector<Drawn> CurveReader::load(int level, Span span) const {
     const std::int64_t whole = m_count / pointsPerItem(level);
     for (const Bucket& bucket : loadBuckets(m_connection, m_source.id, level, span.begin, std::min(span.end, whole)))
         items.push_back({bucket, 0, span.begin + static_cast<std::int64_t>(items.size())});
-    if (span.end > whole && m_count % pointsPerItem(level) != 0)
-        items.push_back({unfinished(level), 0, whole});
+    if (span.end > whole && m_count % pointsPerItem(level) != 0) items.push_back({unfinished(level), 0, whole});
     return items;
 }
 
@@ -169,8 +170,7 @@ std::int64_t CurveReader::pointsBelow(std::int64_t step) const {
     for (; level >= 1; --level) {
         std::int64_t first = span.begin;
         for (const Bucket& bucket : loadBuckets(m_connection, m_source.id, level, span.begin, span.end)) {
-            if (bucket.stepHigh >= step)
-                break;
+            if (bucket.stepHigh >= step) break;
             ++first;
         }
         const std::int64_t ratio = pointsPerItem(level) / pointsPerItem(level - 1);
@@ -178,8 +178,7 @@ std::int64_t CurveReader::pointsBelow(std::int64_t step) const {
     }
     below = span.begin;
     for (const Point& point : loadPoints(m_connection, m_source.id, span.begin, span.end)) {
-        if (point.step >= step)
-            break;
+        if (point.step >= step) break;
         ++below;
     }
     return below;
@@ -189,8 +188,7 @@ std::vector<Drawn> CurveReader::grouped(std::vector<Drawn> points, std::int64_t 
     std::vector<Drawn> groups;
     for (const Drawn& point : points) {
         const std::int64_t index = point.index / group;
-        if (groups.empty() || groups.back().index != index)
-            groups.push_back({{}, 0, index});
+        if (groups.empty() || groups.back().index != index) groups.push_back({{}, 0, index});
         groups.back().bucket.add(point.bucket);
     }
     return groups;
@@ -224,8 +222,7 @@ void CurveReader::read(ChartSeries& out) {
     out.points = m_source.count;
     out.xFirst = toAxis(usesSteps() ? m_source.lowStep : m_source.lowAt);
     out.xLast = toAxis(usesSteps() ? std::min(m_source.highStep, m_source.stepEnd - 1) : m_source.highAt);
-    if (m_count == 0)
-        return;
+    if (m_count == 0) return;
     if (m_count < m_source.count && !usesSteps()) {
         const auto last = loadPoints(m_connection, m_source.id, m_count - 1, m_count);
         out.xLast = last.empty() ? out.xLast : toAxis(last.front().t);
@@ -250,14 +247,12 @@ void CurveReader::read(ChartSeries& out) {
         }
         first = first > 0 ? first - 1 : 0;
         last = std::min(last + 1, items.size());
-        if (last > items.size() || first >= last)
-            return;
+        if (last > items.size() || first >= last) return;
         items = std::vector<Drawn>(items.begin() + static_cast<std::ptrdiff_t>(first),
                                    items.begin() + static_cast<std::ptrdiff_t>(last));
         // Points of an unordered series at hidden steps may lie between visible ones.
         std::erase_if(items, [this](const Drawn& item) { return item.bucket.stepLow >= m_source.stepEnd; });
-        if (items.empty())
-            return;
+        if (items.empty()) return;
         const auto count = static_cast<std::int64_t>(items.size());
         if (level == 0) {
             std::int64_t group = 1;
@@ -279,11 +274,10 @@ void CurveReader::read(ChartSeries& out) {
 }
 
 std::int64_t zeroTimeOf(std::int64_t startedAt, const std::vector<Source>& sources) {
-    if (startedAt > 0 || sources.empty())
-        return startedAt;
-    return std::min_element(sources.begin(), sources.end(), [](const Source& a, const Source& b) {
-               return a.lowAt < b.lowAt;
-           })->lowAt;
+    if (startedAt > 0 || sources.empty()) return startedAt;
+    return std::min_element(sources.begin(), sources.end(),
+                            [](const Source& a, const Source& b) { return a.lowAt < b.lowAt; })
+        ->lowAt;
 }
 
 }  // namespace
@@ -294,15 +288,13 @@ Result<ChartData> readChart(Connection& connection, const ChartRequest& request,
         std::int64_t run = 0, startedAt = 0;
         {
             Query row(connection, "SELECT number, started_at FROM runs WHERE id = ?", curve.run.str());
-            if (!row.next())
-                continue;
+            if (!row.next()) continue;
             run = row.integer(0);
             startedAt = row.integer(1);
         }
         const std::vector<Source> sources = sourcesOf(connection, run, curve, request.showReplaced);
         for (const Source& source : sources) {
-            if (stop())
-                return base::Error{"canceled", "The query was stopped."};
+            if (stop()) return base::Error{"canceled", "The query was stopped."};
             ChartSeries series;
             series.run = curve.run;
             series.number = run;

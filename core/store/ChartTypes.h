@@ -28,7 +28,7 @@ struct ChartRequest {
     ChartAxis axis = ChartAxis::Step;
     std::optional<double> from{};  ///< Visible part of the axis, in its unit; empty: from the beginning.
     std::optional<double> to{};
-    int pixels = 1280;             ///< Width of the plot area in device pixels.
+    int pixels = 1280;  ///< Width of the plot area in device pixels.
     /// Points of an older attempt at steps that a newer attempt went over again are kept but hidden by default.
     bool showReplaced = false;
 };
@@ -52,9 +52,9 @@ struct ChartSeries {
     std::vector<double> mean;
     /// Buckets only: points that were NaN or infinite in each.
     std::vector<std::int64_t> nonFinite;
-    std::int64_t points = 0;        ///< Of the whole series, hidden ones included.
+    std::int64_t points = 0;  ///< Of the whole series, hidden ones included.
     std::int64_t pointsPerBucket = 1;
-    double xFirst = 0, xLast = 0;   ///< Extent of the whole visible series, whatever part was asked for.
+    double xFirst = 0, xLast = 0;  ///< Extent of the whole visible series, whatever part was asked for.
 };
 
 struct ChartData {

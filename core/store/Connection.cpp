@@ -48,8 +48,7 @@ Status makeEmpty(const Path& file) {
     TRAINYARD_TRY(base::makeDirs(file.parent_path()));
     const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) {
-        if (errno == EROFS || errno == EACCES || errno == EPERM)
-            return readOnlyError(file);
+        if (errno == EROFS || errno == EACCES || errno == EPERM) return readOnlyError(file);
         return base::errnoError(errno, "make the history", file);
     }
     ::close(fd);
@@ -65,8 +64,7 @@ void enterWal(SQLite::Database& db, std::int64_t lockMillis) {
             return;
         } catch (const SQLite::Exception& exception) {
             const int code = exception.getErrorCode();
-            if ((code != SQLITE_BUSY && code != SQLITE_LOCKED) || deadline.passed())
-                throw;
+            if ((code != SQLITE_BUSY && code != SQLITE_LOCKED) || deadline.passed()) throw;
             std::this_thread::sleep_for(std::chrono::milliseconds(10));
         }
     }
@@ -90,8 +88,8 @@ std::unique_ptr<SQLite::Database> openDatabase(const Path& file, Connection::Mod
     // With the right to write even where nothing is written: what a killed writer left must be put in order before
     // it can be read.
     const bool mayWrite = writable(file) && writable(file.parent_path());
-    auto db = std::make_unique<SQLite::Database>(file.string(), mayWrite ? SQLite::OPEN_READWRITE : SQLite::OPEN_READONLY,
-                                                 wait);
+    auto db = std::make_unique<SQLite::Database>(file.string(),
+                                                 mayWrite ? SQLite::OPEN_READWRITE : SQLite::OPEN_READONLY, wait);
     try {
         db->execAndGet("SELECT count(*) FROM sqlite_master");
         return db;
@@ -126,8 +124,7 @@ Error toError(const SQLite::Exception& exception, const Path& file, sqlite3* han
                                     "stays so, close the other program."};
     case SQLITE_READONLY:
     case SQLITE_PERM:
-    case SQLITE_AUTH:
-        return readOnlyError(file);
+    case SQLITE_AUTH: return readOnlyError(file);
     case SQLITE_CANTOPEN:
         if (!writable(file.parent_path()) || (::access(file.c_str(), F_OK) == 0 && !writable(file)))
             return readOnlyError(file);
@@ -135,29 +132,28 @@ Error toError(const SQLite::Exception& exception, const Path& file, sqlite3* han
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
     case SQLITE_SCHEMA:
-    case SQLITE_MISMATCH:
-        return corruptError(file, detail);
+    case SQLITE_MISMATCH: return corruptError(file, detail);
     case SQLITE_ERROR:
         if (detail.starts_with("no such table") || detail.starts_with("no such column"))
             return corruptError(file, detail);
         return {"store.internal", "The history " + file.string() + " could not be asked: " + detail + "."};
     case SQLITE_FULL:
-        return {"store.full", "The disk with the history " + file.string() + " is full. Free some space; nothing is lost "
-                              "meanwhile, because the history is read from the workspace's files."};
-    case SQLITE_INTERRUPT:
-        return {"canceled", "The query was stopped."};
+        return {"store.full", "The disk with the history " + file.string() +
+                                  " is full. Free some space; nothing is lost "
+                                  "meanwhile, because the history is read from the workspace's files."};
+    case SQLITE_INTERRUPT: return {"canceled", "The query was stopped."};
     case SQLITE_IOERR:
         if (handle != nullptr && sqlite3_system_errno(handle) == ENOSPC)
-            return {"store.full", "The disk with the history " + file.string() + " is full. Free some space; nothing is "
-                                  "lost meanwhile, because the history is read from the workspace's files."};
+            return {"store.full", "The disk with the history " + file.string() +
+                                      " is full. Free some space; nothing is "
+                                      "lost meanwhile, because the history is read from the workspace's files."};
         [[fallthrough]];
-    default:
-        return {"store.io", "The history " + file.string() + " cannot be used: " + detail + "."};
+    default: return {"store.io", "The history " + file.string() + " cannot be used: " + detail + "."};
     }
 }
 
 Connection::Connection(Path file, std::unique_ptr<SQLite::Database> db) : m_file(std::move(file)), m_db(std::move(db)) {
-    struct stat info{};
+    struct stat info {};
     if (::stat(m_file.c_str(), &info) == 0) {
         m_device = info.st_dev;
         m_inode = info.st_ino;
@@ -170,17 +166,14 @@ Result<std::unique_ptr<Connection>> Connection::open(const Path& file, Mode mode
     const bool exists = std::filesystem::exists(file, ignored);
     if (mode == Mode::Read && !exists)
         return Error{"store.missing", "There is no history at " + file.string() + " yet."};
-    if (mode == Mode::Write && !exists)
-        TRAINYARD_TRY(makeEmpty(file));
+    if (mode == Mode::Write && !exists) TRAINYARD_TRY(makeEmpty(file));
     return guarded(file, nullptr, [&]() -> Opened {
         std::unique_ptr<Connection> connection(new Connection(file, openDatabase(file, mode, options)));
         SQLite::Database& db = connection->db();
         if (mode == Mode::Write) {
-            if (sqlite3_db_readonly(db.getHandle(), "main") == 1)
-                return readOnlyError(file);
+            if (sqlite3_db_readonly(db.getHandle(), "main") == 1) return readOnlyError(file);
             const auto prepared = prepareForWriting(db, file);
-            if (!prepared)
-                return prepared.error();
+            if (!prepared) return prepared.error();
             connection->m_created = *prepared;
             enterWal(db, options.lockMillis);
             db.exec("PRAGMA synchronous=NORMAL");
@@ -197,14 +190,13 @@ Result<std::unique_ptr<Connection>> Connection::open(const Path& file, Mode mode
 }
 
 bool Connection::fileReplaced() const {
-    struct stat info{};
+    struct stat info {};
     return ::stat(m_file.c_str(), &info) != 0 || info.st_dev != m_device || info.st_ino != m_inode;
 }
 
 SQLite::Statement& Connection::cached(const char* sql) {
     auto& slot = m_statements[sql];
-    if (!slot)
-        slot = std::make_unique<SQLite::Statement>(*m_db, sql);
+    if (!slot) slot = std::make_unique<SQLite::Statement>(*m_db, sql);
     return *slot;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-// Room-internal: one SQLite connection with its cached statements, and the only place that turns SQLite's errors into ours.
+// Room-internal: one SQLite connection with its cached statements, and the only place that turns SQLite's errors into
+// ours.
 #include <SQLiteCpp/SQLiteCpp.h>
 
 #include <functional>
@@ -48,7 +49,8 @@ private:
     bool m_created = false;
 };
 
-/// A cached statement in use: values are bound in order, and it is reset at the end of the scope. A NaN is stored as NULL.
+/// A cached statement in use: values are bound in order, and it is reset at the end of the scope. A NaN is stored as
+/// NULL.
 class Query {
 public:
     template <class... Values>

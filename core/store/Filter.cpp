@@ -44,10 +44,8 @@ Result<std::vector<Term>> termsOf(std::string_view text) {
             else
                 term.text += text[at];
         }
-        if (inside)
-            return filterError("A quotation mark is not closed.");
-        if (!term.text.empty())
-            terms.push_back(std::move(term));
+        if (inside) return filterError("A quotation mark is not closed.");
+        if (!term.text.empty()) terms.push_back(std::move(term));
     }
     return terms;
 }
@@ -60,22 +58,18 @@ std::optional<double> numberOf(std::string_view text) {
     }
     double value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (text.empty() || error != std::errc() || end != text.data() + text.size())
-        return std::nullopt;
+    if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
     return value * factor;
 }
 
 /// "10m", "1.5h": microseconds.
 std::optional<std::int64_t> durationOf(std::string_view text) {
-    if (text.empty())
-        return std::nullopt;
+    if (text.empty()) return std::nullopt;
     static constexpr std::pair<char, std::int64_t> kUnits[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
     for (const auto& [letter, seconds] : kUnits) {
-        if (text.back() != letter)
-            continue;
+        if (text.back() != letter) continue;
         const auto value = numberOf(text.substr(0, text.size() - 1));
-        if (!value || !std::isfinite(*value) || std::abs(*value) > 1e9)
-            return std::nullopt;
+        if (!value || !std::isfinite(*value) || std::abs(*value) > 1e9) return std::nullopt;
         return static_cast<std::int64_t>(*value * static_cast<double>(seconds * kSecond));
     }
     return std::nullopt;
@@ -83,8 +77,7 @@ std::optional<std::int64_t> durationOf(std::string_view text) {
 
 /// "2026-11-01": its first moment, UTC.
 std::optional<std::int64_t> dateOf(std::string_view text) {
-    if (text.size() != 10 || text[4] != '-' || text[7] != '-')
-        return std::nullopt;
+    if (text.size() != 10 || text[4] != '-' || text[7] != '-') return std::nullopt;
     const auto part = [&](std::size_t from, std::size_t length) {
         int value = -1;
         const auto [end, error] = std::from_chars(text.data() + from, text.data() + from + length, value);
@@ -105,13 +98,10 @@ struct Comparison {
 
 std::optional<Comparison> comparisonOf(const std::string& text) {
     const std::size_t at = text.find_first_of("<>=!");
-    if (at == std::string::npos || at == 0)
-        return std::nullopt;
+    if (at == std::string::npos || at == 0) return std::nullopt;
     std::string sign(1, text[at]);
-    if (at + 1 < text.size() && text[at + 1] == '=')
-        sign += '=';
-    if (sign == "!")
-        return std::nullopt;
+    if (at + 1 < text.size() && text[at + 1] == '=') sign += '=';
+    if (sign == "!") return std::nullopt;
     Comparison comparison{text.substr(0, at), sign == "==" ? "=" : sign, text.substr(at + sign.size())};
     return comparison.right.empty() ? std::nullopt : std::optional(comparison);
 }
@@ -124,7 +114,8 @@ public:
 
 private:
     void put(bool negated, const std::string& sql, std::vector<SqlValue> values) {
-        m_condition.sql += (m_condition.sql.empty() ? "" : " AND ") + std::string(negated ? "NOT " : "") + "(" + sql + ")";
+        m_condition.sql +=
+            (m_condition.sql.empty() ? "" : " AND ") + std::string(negated ? "NOT " : "") + "(" + sql + ")";
         for (SqlValue& value : values)
             m_condition.values.push_back(std::move(value));
     }
@@ -165,8 +156,8 @@ Status Builder::addState(const Term& term, const std::string& value) {
         return {};
     }
     std::string names;
-    for (const char* name : {"Draft", "Preparing", "Queued", "Running", "Finalizing", "Completed", "Failed", "Canceled",
-                             "Lost"}) {
+    for (const char* name :
+         {"Draft", "Preparing", "Queued", "Running", "Finalizing", "Completed", "Failed", "Canceled", "Lost"}) {
         if (wanted == foldCase(name)) {
             put(term.negated, "state = ?", {std::string(name)});
             return {};
@@ -197,20 +188,17 @@ Status Builder::addTime(const Term& term, const Comparison& comparison, const st
 
 Status Builder::addCompared(const Term& term, const Comparison& comparison) {
     const auto& [left, sign, right] = comparison;
-    if (left == "created" || left == "started" || left == "ended")
-        return addTime(term, comparison, left + "_at");
+    if (left == "created" || left == "started" || left == "ended") return addTime(term, comparison, left + "_at");
     if (left == "duration") {
         const auto wanted = durationOf(right);
-        if (!wanted)
-            return filterError("\"" + right + "\" is no duration; write 90s, 10m, 1.5h or 2d.");
+        if (!wanted) return filterError("\"" + right + "\" is no duration; write 90s, 10m, 1.5h or 2d.");
         put(term.negated, "started_at > 0 AND iif(ended_at > 0, ended_at, ?) - started_at " + sign + " ?",
             {m_now, *wanted});
         return {};
     }
     const auto number = numberOf(right);
     if (left == "number") {
-        if (!number)
-            return filterError("\"" + right + "\" is no number.");
+        if (!number) return filterError("\"" + right + "\" is no number.");
         put(term.negated, "number " + sign + " ?", {*number});
         return {};
     }
@@ -218,12 +206,14 @@ Status Builder::addCompared(const Term& term, const Comparison& comparison) {
         if (number)
             put(term.negated,
                 "EXISTS (SELECT 1 FROM params WHERE run = number AND params.name = ? AND "
-                "json_type(params.value) IN ('integer', 'real') AND json_extract(params.value, '$') " + sign + " ?)",
+                "json_type(params.value) IN ('integer', 'real') AND json_extract(params.value, '$') " +
+                    sign + " ?)",
                 {left.substr(6), *number});
         else
             put(term.negated,
                 "EXISTS (SELECT 1 FROM params WHERE run = number AND params.name = ? AND "
-                "CAST(json_extract(params.value, '$') AS TEXT) " + sign + " ?)",
+                "CAST(json_extract(params.value, '$') AS TEXT) " +
+                    sign + " ?)",
                 {left.substr(6), right});
         return {};
     }
@@ -242,17 +232,17 @@ Status Builder::addCompared(const Term& term, const Comparison& comparison) {
         }
     }
     put(term.negated,
-        "EXISTS (SELECT 1 FROM run_metrics WHERE run = number AND run_metrics.name = ? AND run_metrics." + column + " " +
-            sign + " ?)",
+        "EXISTS (SELECT 1 FROM run_metrics WHERE run = number AND run_metrics.name = ? AND run_metrics." + column +
+            " " + sign + " ?)",
         {metric, *number});
     return {};
 }
 
 bool Builder::addField(const Term& term, const std::string& key, const std::string& value) {
     static constexpr std::pair<const char*, const char*> kColumns[] = {
-        {"experiment", "experiment"}, {"name", "name"},      {"notes", "notes"},
+        {"experiment", "experiment"},   {"name", "name"},     {"notes", "notes"},
         {"description", "description"}, {"target", "target"}, {"environment", "environment"},
-        {"model", "model_family"},    {"task", "task_kind"}};
+        {"model", "model_family"},      {"task", "task_kind"}};
     for (const auto& [name, column] : kColumns) {
         if (key == name) {
             put(term.negated, "instr(ty_fold(" + std::string(column) + "), ?) > 0", {foldCase(value)});
@@ -275,8 +265,7 @@ Status Builder::add(const Term& term) {
         std::int64_t number = 0;
         const char* last = term.text.data() + term.text.size();
         const auto [end, error] = std::from_chars(term.text.data() + 1, last, number);
-        if (error != std::errc() || end != last)
-            return filterError("\"" + term.text + "\" is no run number.");
+        if (error != std::errc() || end != last) return filterError("\"" + term.text + "\" is no run number.");
         put(term.negated, "number = ?", {number});
         return {};
     }
@@ -285,13 +274,12 @@ Status Builder::add(const Term& term) {
     if (colon != std::string::npos && colon > 0 && colon + 1 < term.text.size() && colon < sign) {
         const std::string key = term.text.substr(0, colon);
         const std::string value = term.text.substr(colon + 1);
-        if (key == "state")
-            return addState(term, value);
-        if (addField(term, key, value))
-            return {};
+        if (key == "state") return addState(term, value);
+        if (addField(term, key, value)) return {};
         if (key != "tag") {
             put(term.negated,
-                "EXISTS (SELECT 1 FROM tags WHERE run = number AND tags.name = ? AND instr(ty_fold(tags.value), ?) > 0)",
+                "EXISTS (SELECT 1 FROM tags WHERE run = number AND tags.name = ? AND instr(ty_fold(tags.value), ?) > "
+                "0)",
                 {key, foldCase(value)});
         } else if (const std::size_t equals = value.find('='); equals != std::string::npos && equals > 0) {
             put(term.negated, "EXISTS (SELECT 1 FROM tags WHERE run = number AND tags.name = ? AND tags.value = ?)",
@@ -304,8 +292,7 @@ Status Builder::add(const Term& term) {
         }
         return {};
     }
-    if (const auto comparison = comparisonOf(term.text))
-        return addCompared(term, *comparison);
+    if (const auto comparison = comparisonOf(term.text)) return addCompared(term, *comparison);
     if (sign != std::string::npos && sign > 0 && sign + 1 >= term.text.size())
         return filterError("After \"" + term.text + "\" a value is missing.");
     addWord(term);
@@ -316,17 +303,14 @@ Status Builder::add(const Term& term) {
 
 Result<SqlCondition> parseFilter(std::string_view text, std::int64_t now) {
     constexpr std::size_t kLongest = 4096;
-    if (text.size() > kLongest)
-        return filterError("The filter is longer than " + std::to_string(kLongest) + " bytes.");
+    if (text.size() > kLongest) return filterError("The filter is longer than " + std::to_string(kLongest) + " bytes.");
     const auto terms = termsOf(text);
-    if (!terms)
-        return terms.error();
+    if (!terms) return terms.error();
     Builder builder(now);
     for (const Term& term : *terms)
         TRAINYARD_TRY(builder.add(term));
     SqlCondition condition = builder.take();
-    if (condition.sql.empty())
-        condition.sql = "1";
+    if (condition.sql.empty()) condition.sql = "1";
     return condition;
 }
 

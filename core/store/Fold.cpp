@@ -22,12 +22,10 @@ Decoded decodeAt(std::string_view text, std::size_t at) {
     const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[at + i]); };
     const unsigned char lead = byte(0);
     const std::size_t length = lead >= 0xf0 && lead < 0xf8 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc2 ? 2 : 0;
-    if (length == 0 || lead >= 0xf8 || at + length > text.size())
-        return {};
+    if (length == 0 || lead >= 0xf8 || at + length > text.size()) return {};
     char32_t code = lead & (0xffu >> (length + 1));
     for (std::size_t i = 1; i < length; ++i) {
-        if ((byte(i) & 0xc0) != 0x80)
-            return {};
+        if ((byte(i) & 0xc0) != 0x80) return {};
         code = (code << 6) | (byte(i) & 0x3fu);
     }
     return {code, length};
@@ -62,8 +60,9 @@ std::string foldCase(std::string_view text) {
             continue;
         }
         const locale_t locale = unicodeLocale();
-        const auto lower = locale == nullptr ? letter.code
-                                             : static_cast<char32_t>(::towlower_l(static_cast<wint_t>(letter.code), locale));
+        const auto lower = locale == nullptr
+                               ? letter.code
+                               : static_cast<char32_t>(::towlower_l(static_cast<wint_t>(letter.code), locale));
         append(out, encodedLength(lower) == letter.length ? lower : letter.code, letter.length);
         at += letter.length;
     }

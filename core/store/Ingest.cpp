@@ -16,7 +16,8 @@ namespace kind = wire::kind;
 
 constexpr int kNodeUnknown = -1;  ///< Of a rank that only the lead has spoken of so far.
 
-/// Whose progress is shown: the lowest rank's and the leading agent's own, which speak one after the other in one stream.
+/// Whose progress is shown: the lowest rank's and the leading agent's own, which speak one after the other in one
+/// stream.
 int progressOrder(int rank, int node) { return rank >= 0 ? rank : node == 0 ? 0 : std::numeric_limits<int>::max(); }
 
 bool numberIsFree(Connection& connection, std::int64_t number) {
@@ -55,8 +56,7 @@ struct Said {
 };
 
 std::optional<Said> readSaid(Query& row) {
-    if (!row.next())
-        return std::nullopt;
+    if (!row.next()) return std::nullopt;
     Said said;
     said.state = spec::runStateFromString(row.text(0)).value_or(RunState::Draft);
     said.reason = row.text(1);
@@ -68,12 +68,9 @@ std::optional<Said> readSaid(Query& row) {
 /// Which word counts: the journal's end, the journal's "lost", else the newer attempt, else the further stage. Clocks
 /// play no part, for the two sides may sit on machines that disagree.
 const Said* decide(const std::optional<Said>& journal, const std::optional<Said>& stream) {
-    if (!journal || !stream)
-        return journal ? &*journal : stream ? &*stream : nullptr;
-    if (spec::isFinal(journal->state) || journal->state == RunState::Lost)
-        return &*journal;
-    if (journal->attempt != stream->attempt)
-        return journal->attempt > stream->attempt ? &*journal : &*stream;
+    if (!journal || !stream) return journal ? &*journal : stream ? &*stream : nullptr;
+    if (spec::isFinal(journal->state) || journal->state == RunState::Lost) return &*journal;
+    if (journal->attempt != stream->attempt) return journal->attempt > stream->attempt ? &*journal : &*stream;
     return stageOrder(journal->state) > stageOrder(stream->state) ? &*journal : &*stream;
 }
 
@@ -89,8 +86,7 @@ std::int64_t takeNextNumber(Connection& connection) {
     {
         Query row(connection, "SELECT max(coalesce((SELECT value FROM counters WHERE name = 'last_number'), 0), "
                               "coalesce((SELECT max(number) FROM runs), 0)) + 1");
-        if (row.next())
-            next = row.integer(0);
+        if (row.next()) next = row.integer(0);
     }
     raiseCounter(connection, next);
     return next;
@@ -99,8 +95,7 @@ std::int64_t takeNextNumber(Connection& connection) {
 wire::StreamCursor storedCursor(Connection& connection, std::int64_t run, int attempt, int node) {
     Query row(connection, "SELECT segment, offset, seq FROM cursors WHERE run = ? AND attempt = ? AND node = ?", run,
               attempt, node);
-    if (!row.next())
-        return {};
+    if (!row.next()) return {};
     return {row.small(0), row.integer(1), row.integer(2)};
 }
 
@@ -146,10 +141,8 @@ Status Ingest::apply() {
     if (m_batch.attempt > kJournalAttempt && !m_batch.entries.empty())
         Query(m_connection, "UPDATE runs SET attempts = max(attempts, ?) WHERE number = ?", m_batch.attempt, m_run)
             .run();
-    if (m_stateChanged)
-        refreshState();
-    if (m_textChanged)
-        refreshText();
+    if (m_stateChanged) refreshState();
+    if (m_textChanged) refreshText();
     if (!(m_batch.to == m_batch.from))
         Query(m_connection, "REPLACE INTO cursors VALUES (?, ?, ?, ?, ?, ?)", m_run, m_batch.attempt, m_batch.node,
               m_batch.to.segment, m_batch.to.offset, m_batch.to.lastSeq)
@@ -163,7 +156,8 @@ Status Ingest::findOrMakeRun() {
         return {};
     }
     if (m_batch.attempt != kJournalAttempt)
-        return Error{"store.run_unknown", "The history has no run " + m_batch.run.str() + " yet; its journal comes first."};
+        return Error{"store.run_unknown",
+                     "The history has no run " + m_batch.run.str() + " yet; its journal comes first."};
     std::int64_t asked = 0;
     for (const wire::StreamEntry& entry : m_batch.entries) {
         if (entry.record.kind == kind::kSubmit) {
@@ -173,18 +167,19 @@ Status Ingest::findOrMakeRun() {
     }
     const bool usable = asked >= 1 && asked <= kMaxRunNumber && numberIsFree(m_connection, asked);
     m_run = usable ? asked : takeNextNumber(m_connection);
-    if (m_run > kMaxRunNumber)
-        return Error{"store.number", "The workspace has no run numbers left."};
+    if (m_run > kMaxRunNumber) return Error{"store.number", "The workspace has no run numbers left."};
     raiseCounter(m_connection, m_run);
     const std::int64_t madeAt = m_batch.run.isValid() ? base::uuid7Millis(m_batch.run.str()) * 1000 : 0;
-    Query(m_connection,
-          "INSERT INTO runs VALUES (?, ?, '', '', '', 'Draft', '', ?, 0, 0, 0, '', '', 1, '', '', '', '', 0, 0, 0, NULL, "
-          "0, 0, ?, '')",
-          m_run, m_batch.run.str(), madeAt, std::numeric_limits<int>::max())
+    Query(
+        m_connection,
+        "INSERT INTO runs VALUES (?, ?, '', '', '', 'Draft', '', ?, 0, 0, 0, '', '', 1, '', '', '', '', 0, 0, 0, NULL, "
+        "0, 0, ?, '')",
+        m_run, m_batch.run.str(), madeAt, std::numeric_limits<int>::max())
         .run();
     if (asked != 0 && !usable)
         addWarning(0, madeAt, wire::kNoRank, "store.number",
-                   "The run was submitted as number " + std::to_string(asked) + ", which another run of the workspace has.",
+                   "The run was submitted as number " + std::to_string(asked) +
+                       ", which another run of the workspace has.",
                    1);
     readSpec();
     m_textChanged = m_stateChanged = true;
@@ -206,7 +201,8 @@ void Ingest::readSpec() {
     };
     const auto integer = [&](std::string_view path) {
         const Json* value = spec::valueAt(document, path);
-        return value != nullptr && value->is_number_integer() ? std::max<std::int64_t>(1, value->get<std::int64_t>()) : 1;
+        return value != nullptr && value->is_number_integer() ? std::max<std::int64_t>(1, value->get<std::int64_t>())
+                                                              : 1;
     };
     const std::string task = text("task.kind");
     Query(m_connection,
@@ -333,8 +329,7 @@ void Ingest::takeEnded(const wire::Record& record) {
     flushRanks();
     if (const auto ranks = body.find("ranks"); ranks != body.end() && ranks->is_array()) {
         for (const Json& rank : *ranks) {
-            if (!rank.is_object() || integerAt(rank, "rank", -1) < 0)
-                continue;
+            if (!rank.is_object() || integerAt(rank, "rank", -1) < 0) continue;
             Query(m_connection,
                   "INSERT INTO ranks VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?) ON CONFLICT (run, attempt, rank) DO UPDATE SET "
                   "exit_status = excluded.exit_status, signal = excluded.signal, reason = excluded.reason",
@@ -365,8 +360,7 @@ void Ingest::takeMetrics(const wire::StreamEntry& entry) {
 
 void Ingest::takeSystem(const wire::Record& record) {
     const auto values = record.body.find("values");
-    if (values == record.body.end() || !values->is_object())
-        return;
+    if (values == record.body.end() || !values->is_object()) return;
     for (const auto& [name, value] : values->items()) {
         if (const auto number = base::jsonToNumber(value))
             m_points[{SeriesKind::System, record.rank, name}].push_back({record.seq, record.t, *number});
@@ -375,13 +369,11 @@ void Ingest::takeSystem(const wire::Record& record) {
 
 void Ingest::takeLog(const wire::StreamEntry& entry) {
     const auto lines = entry.record.body.find("lines");
-    if (lines == entry.record.body.end() || !lines->is_array() || lines->empty())
-        return;
+    if (lines == entry.record.body.end() || !lines->is_array() || lines->empty()) return;
     const auto count = static_cast<std::int64_t>(lines->size());
     m_log->add(entry, logOutClass(textAt(entry.record.body, "out")), count);
     m_logLines += count;
-    if (entry.record.rank >= 0)
-        m_ranks[entry.record.rank].logLines += count;
+    if (entry.record.rank >= 0) m_ranks[entry.record.rank].logLines += count;
 }
 
 void Ingest::takeProgress(const wire::Record& record) {
@@ -394,8 +386,7 @@ void Ingest::takeProgress(const wire::Record& record) {
 
 void Ingest::takeParams(const wire::Record& record) {
     const auto values = record.body.find("values");
-    if (values == record.body.end() || !values->is_object())
-        return;
+    if (values == record.body.end() || !values->is_object()) return;
     for (const auto& [name, value] : values->items()) {
         Query(m_connection,
               "INSERT INTO params VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run, name) DO UPDATE SET "
@@ -409,8 +400,7 @@ void Ingest::takeParams(const wire::Record& record) {
 
 void Ingest::takeTags(const wire::Record& record) {
     const auto values = record.body.find("values");
-    if (values == record.body.end() || !values->is_object())
-        return;
+    if (values == record.body.end() || !values->is_object()) return;
     for (const auto& [name, value] : values->items())
         setTag(name, value, record.t, record.seq);
 }
@@ -436,8 +426,8 @@ void Ingest::setTag(const std::string& name, const Json& value, std::int64_t at,
 void Ingest::takeItem(const wire::StreamEntry& entry) {
     const wire::Record& record = entry.record;
     Query(m_connection, "REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", m_run, m_batch.attempt,
-          m_batch.node, record.seq, record.kind, textAt(record.body, "name"), record.t,
-          integerAt(record.body, "step"), record.rank, entry.segment, entry.offset, entry.length)
+          m_batch.node, record.seq, record.kind, textAt(record.body, "name"), record.t, integerAt(record.body, "step"),
+          record.rank, entry.segment, entry.offset, entry.length)
         .run();
 }
 
@@ -448,8 +438,7 @@ void Ingest::takeWarning(const wire::Record& record) {
 
 void Ingest::takeOutput(const Json& output, int attempt, bool collected) {
     const std::string path = output.is_string() ? output.get<std::string>() : textAt(output, "path");
-    if (path.empty() && !collected)
-        return;
+    if (path.empty() && !collected) return;
     Query(m_connection, "REPLACE INTO outputs VALUES (?, ?, ?, ?, ?, ?, ?)", m_run, path, attempt, m_batch.node,
           collected, integerAt(output, "size"), textAt(output, "sha256"))
         .run();
@@ -465,12 +454,11 @@ void Ingest::addWarning(std::int64_t seq, std::int64_t at, int rank, const std::
 
 void Ingest::addDamage(const wire::DamagedLine& line) {
     // A damaged end of a stream may be seen again from the same cursor.
-    const int added = Query(m_connection, "INSERT OR IGNORE INTO damaged VALUES (?, ?, ?, ?, ?, ?, ?, ?)", m_run,
-                            m_batch.attempt, m_batch.node, line.segment, line.offset, line.length, line.error.code,
-                            line.error.message)
-                          .run();
-    if (added > 0)
-        Query(m_connection, "UPDATE runs SET warnings = warnings + ? WHERE number = ?", added, m_run).run();
+    const int added =
+        Query(m_connection, "INSERT OR IGNORE INTO damaged VALUES (?, ?, ?, ?, ?, ?, ?, ?)", m_run, m_batch.attempt,
+              m_batch.node, line.segment, line.offset, line.length, line.error.code, line.error.message)
+            .run();
+    if (added > 0) Query(m_connection, "UPDATE runs SET warnings = warnings + ? WHERE number = ?", added, m_run).run();
 }
 
 void Ingest::flushPoints() {
@@ -478,8 +466,7 @@ void Ingest::flushPoints() {
     for (const auto& [key, points] : m_points) {
         const auto& [seriesKind, rank, name] = key;
         appendPoints(m_connection, {m_run, seriesKind, name, m_batch.attempt, m_batch.node, rank}, points);
-        if (seriesKind == SeriesKind::Metric)
-            metrics.insert(name);
+        if (seriesKind == SeriesKind::Metric) metrics.insert(name);
     }
     for (const std::string& name : metrics)
         refreshRunMetric(m_connection, m_run, name);
@@ -490,7 +477,8 @@ void Ingest::flushRanks() {
     if (m_batch.attempt > kJournalAttempt) {
         for (const auto& [rank, seen] : m_ranks)
             Query(m_connection,
-                  "INSERT INTO ranks VALUES (?, ?, ?, ?, ?, ?, NULL, NULL, '') ON CONFLICT (run, attempt, rank) DO UPDATE "
+                  "INSERT INTO ranks VALUES (?, ?, ?, ?, ?, ?, NULL, NULL, '') ON CONFLICT (run, attempt, rank) DO "
+                  "UPDATE "
                   "SET node = iif(node < 0, excluded.node, min(node, excluded.node)), "
                   "last_at = max(last_at, excluded.last_at), "
                   "log_lines = log_lines + excluded.log_lines",
@@ -534,22 +522,24 @@ void Ingest::refreshState() {
                   "SELECT at FROM stages WHERE run = ? AND state = 'Running' ORDER BY attempt = 0, attempt, node, seq "
                   "LIMIT 1",
                   m_run);
-        if (row.next())
-            startedAt = row.integer(0);
+        if (row.next()) startedAt = row.integer(0);
     }
     const Said* now = decide(journal, stream);
-    if (now == nullptr)
-        return;
+    if (now == nullptr) return;
     const bool ended = spec::isFinal(now->state);
     Query(m_connection, "UPDATE runs SET state = ?, state_reason = ?, started_at = ?, ended_at = ? WHERE number = ?",
           std::string(spec::toString(now->state)), now->reason, startedAt,
-          !ended ? 0 : attemptEnded > 0 ? attemptEnded : now->at, m_run)
+          !ended             ? 0
+          : attemptEnded > 0 ? attemptEnded
+                             : now->at,
+          m_run)
         .run();
 }
 
 void Ingest::refreshText() {
     Query(m_connection,
-          "UPDATE runs SET name = iif(experiment = '', 'run', experiment) || '-' || number WHERE number = ? AND name = ''",
+          "UPDATE runs SET name = iif(experiment = '', 'run', experiment) || '-' || number WHERE number = ? AND name = "
+          "''",
           m_run)
         .run();
     std::string text;
@@ -561,7 +551,8 @@ void Ingest::refreshText() {
         }
     }
     {
-        Query rows(m_connection, "SELECT name, value FROM tags WHERE run = ? AND value IS NOT NULL ORDER BY name", m_run);
+        Query rows(m_connection, "SELECT name, value FROM tags WHERE run = ? AND value IS NOT NULL ORDER BY name",
+                   m_run);
         while (rows.next())
             text += rows.text(0) + "=" + rows.text(1) + "\n";
     }

@@ -27,11 +27,9 @@ Result<std::string> toPosix(const std::string& pattern) {
     for (std::size_t i = 0; i < pattern.size(); ++i) {
         const char c = pattern[i];
         const char next = i + 1 < pattern.size() ? pattern[i + 1] : '\0';
-        if (c == '\0')
-            return patternError("The pattern holds a zero byte.");
+        if (c == '\0') return patternError("The pattern holds a zero byte.");
         if (c == '\\') {
-            if (next == '\0')
-                return patternError("The pattern ends with a lone backslash.");
+            if (next == '\0') return patternError("The pattern ends with a lone backslash.");
             ++i;
             if (next == 'd') {
                 out += inBracket ? "0-9" : "[0-9]";
@@ -49,7 +47,8 @@ Result<std::string> toPosix(const std::string& pattern) {
             } else if (next == 's') {
                 out += "[:space:]";
             } else if (next == ']' || next == '-' || next == '^') {
-                return patternError("Inside brackets write ] first, - last and ^ anywhere but first, without a backslash.");
+                return patternError(
+                    "Inside brackets write ] first, - last and ^ anywhere but first, without a backslash.");
             } else {
                 out += next;
             }
@@ -59,8 +58,7 @@ Result<std::string> toPosix(const std::string& pattern) {
         if (inBracket) {
             if (c == '[' && (next == ':' || next == '.' || next == '=')) {
                 const std::size_t end = pattern.find(std::string{next, ']'}, i + 2);
-                if (end == std::string::npos)
-                    return patternError("A class like [:alpha:] is not closed.");
+                if (end == std::string::npos) return patternError("A class like [:alpha:] is not closed.");
                 out += pattern.substr(i + 1, end + 1 - i);
                 i = end + 1;
             } else if (c == ']') {
@@ -86,7 +84,8 @@ Result<std::string> toPosix(const std::string& pattern) {
                 most = std::max(most, std::strtol(bounds.c_str() + comma + 1, nullptr, 10));
             repeats *= std::clamp(most, 1L, kMostRepeats + 1);
             if (repeats > kMostRepeats)
-                return patternError("The pattern repeats something more than " + std::to_string(kMostRepeats) + " times.");
+                return patternError("The pattern repeats something more than " + std::to_string(kMostRepeats) +
+                                    " times.");
         }
     }
     return out;
@@ -100,8 +99,7 @@ struct LinePattern::State {
     bool caseSensitive = false;
     std::optional<regex_t> regex;
     ~State() {
-        if (regex)
-            ::regfree(&*regex);
+        if (regex) ::regfree(&*regex);
     }
 };
 
@@ -122,8 +120,7 @@ Result<LinePattern> LinePattern::make(const LogSearch& search) {
         return LinePattern(std::move(state));
     }
     const auto posix = toPosix(search.pattern);
-    if (!posix)
-        return posix.error();
+    if (!posix) return posix.error();
     regex_t compiled;
     const int failed = ::regcomp(&compiled, posix->c_str(), REG_EXTENDED | (search.caseSensitive ? 0 : REG_ICASE));
     if (failed != 0) {
@@ -146,8 +143,7 @@ std::optional<std::pair<std::size_t, std::size_t>> LinePattern::find(std::string
             if (::regexec(&*m_state->regex, line.data() + at, 1, &place, flags) == 0)
                 return std::pair(at + static_cast<std::size_t>(place.rm_so),
                                  static_cast<std::size_t>(place.rm_eo - place.rm_so));
-            if (last)
-                return std::nullopt;
+            if (last) return std::nullopt;
         }
     }
     const std::size_t at = m_state->caseSensitive ? line.find(m_state->text) : foldCase(line).find(m_state->text);
@@ -155,8 +151,7 @@ std::optional<std::pair<std::size_t, std::size_t>> LinePattern::find(std::string
 }
 
 bool LinePattern::mayBeIn(std::string_view jsonLines) const {
-    if (m_state->regex)
-        return true;
+    if (m_state->regex) return true;
     return m_state->caseSensitive ? jsonLines.find(m_state->inJson) != std::string_view::npos
                                   : foldCase(jsonLines).find(m_state->inJson) != std::string::npos;
 }

@@ -15,8 +15,7 @@ LogBlock readBlock(const Query& row) {
     block.offset = row.integer(4);
     block.length = row.integer(5);
     auto counts = decodeCounts(row.bytes(6));
-    if (!counts)
-        throw CorruptIndex{"counts of a log block"};
+    if (!counts) throw CorruptIndex{"counts of a log block"};
     block.counts = std::move(*counts);
     return block;
 }
@@ -39,8 +38,7 @@ std::optional<LogCounts> decodeCounts(std::string_view bytes) {
     LogCounts counts;
     while (!bytes.empty()) {
         std::uint64_t rank = 0, out = 0, lines = 0;
-        if (!takeVarint(bytes, rank) || !takeVarint(bytes, out) || !takeVarint(bytes, lines))
-            return std::nullopt;
+        if (!takeVarint(bytes, rank) || !takeVarint(bytes, out) || !takeVarint(bytes, lines)) return std::nullopt;
         counts[{static_cast<int>(unzigzag(rank)), static_cast<int>(out)}] += static_cast<std::int64_t>(lines);
     }
     return counts;
@@ -56,13 +54,11 @@ void LogIndexer::load() {
               "WHERE run = ? AND attempt = ? AND node = ? ORDER BY ordinal DESC LIMIT 1",
               m_run, m_attempt, m_node);
     m_open = row.next();
-    if (m_open)
-        m_block = readBlock(row);
+    if (m_open) m_block = readBlock(row);
 }
 
 void LogIndexer::add(const wire::StreamEntry& entry, int out, std::int64_t lines) {
-    if (!m_loaded)
-        load();
+    if (!m_loaded) load();
     const std::int64_t end = entry.offset + entry.length;
     if (!m_open || m_block.segment != entry.segment || m_block.lines >= kBlockLines ||
         end - m_block.offset > kBlockBytes) {
@@ -82,8 +78,7 @@ void LogIndexer::add(const wire::StreamEntry& entry, int out, std::int64_t lines
 }
 
 void LogIndexer::flush() {
-    if (!m_dirty)
-        return;
+    if (!m_dirty) return;
     m_dirty = false;
     Query(m_connection, "REPLACE INTO log_blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", m_run, m_attempt, m_node,
           m_block.ordinal, m_block.firstLine, m_block.lines, m_block.segment, m_block.offset, m_block.length,

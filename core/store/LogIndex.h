@@ -1,6 +1,7 @@
 #pragma once
 // Room-internal: where log lines lie in the segments. A block is a run of bytes of one segment that holds some hundred
-// lines; its row keeps how many there are of each rank and output, so that a filtered page is found without reading text.
+// lines; its row keeps how many there are of each rank and output, so that a filtered page is found without reading
+// text.
 #include <map>
 #include <string>
 #include <utility>

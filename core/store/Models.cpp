@@ -23,20 +23,19 @@ ModelVersionRow modelRow(const std::string& name, int version, Json card) {
     }
     if (const auto aliases = card.find("aliases"); aliases != card.end() && aliases->is_array()) {
         for (const Json& alias : *aliases) {
-            if (alias.is_string())
-                row.aliases.push_back(alias.get<std::string>());
+            if (alias.is_string()) row.aliases.push_back(alias.get<std::string>());
         }
     }
     row.card = std::move(card);
     return row;
 }
 
-Status takeModelCard(Connection& connection, const wire::WorkspaceLayout& layout, const std::string& name, int version) {
+Status takeModelCard(Connection& connection, const wire::WorkspaceLayout& layout, const std::string& name,
+                     int version) {
     const Path file = layout.modelCard(name, version);
     const auto bytes = base::readFile(file);
     if (!bytes) {
-        if (bytes.error().code != "file.missing")
-            return bytes.error();
+        if (bytes.error().code != "file.missing") return bytes.error();
         Query(connection, "DELETE FROM models WHERE name = ? AND version = ?", name, version).run();
         return {};
     }

@@ -36,8 +36,7 @@ struct Reader::State {
         if (connection && (!connection->fileReplaced() || !std::filesystem::exists(location.database, ignored)))
             return {};
         auto fresh = Connection::open(location.database, Connection::Mode::Read, options);
-        if (!fresh)
-            return fresh.error();
+        if (!fresh) return fresh.error();
         constexpr int kInstructions = 2000;
         sqlite3_progress_handler((*fresh)->handle(), kInstructions, &State::askWhetherToStop, this);
         const std::lock_guard guard(handleLock);
@@ -50,8 +49,7 @@ struct Reader::State {
     template <class Body>
     auto query(Body&& body) -> decltype(body(*connection)) {
         interrupted = false;
-        if (token.canceled())
-            return Error{"canceled", "The query was stopped."};
+        if (token.canceled()) return Error{"canceled", "The query was stopped."};
         TRAINYARD_TRY(ensureOpen());
         return guarded(location.database, connection->handle(), [&]() -> decltype(body(*connection)) {
             SQLite::Transaction snapshot(connection->db());  // Ends with a rollback: nothing was written.
@@ -66,8 +64,7 @@ struct Reader::State {
             std::int64_t number = 0;
             {
                 Query row(open, "SELECT number FROM runs WHERE id = ?", id.str());
-                if (!row.next())
-                    return unknownRun(id.str());
+                if (!row.next()) return unknownRun(id.str());
                 number = row.integer(0);
             }
             return body(open, number);
@@ -105,8 +102,7 @@ Result<Reader> Reader::open(const IndexLocation& location, const OpenOptions& op
 void Reader::interrupt() {
     m_state->interrupted = true;
     const std::lock_guard guard(m_state->handleLock);
-    if (m_state->connection)
-        sqlite3_interrupt(m_state->connection->handle());
+    if (m_state->connection) sqlite3_interrupt(m_state->connection->handle());
 }
 
 void Reader::setCancelToken(CancelToken token) { m_state->token = std::move(token); }
@@ -135,17 +131,15 @@ Result<Counts> Reader::counts() const {
     return m_state->query([](Connection& open) -> Result<Counts> {
         Counts counts;
         const std::map<std::string, std::int64_t*> places = {
-            {"Draft", &counts.preparing},      {"Preparing", &counts.preparing}, {"Queued", &counts.queued},
-            {"Running", &counts.running},      {"Finalizing", &counts.running},  {"Completed", &counts.completed},
-            {"Failed", &counts.failed},        {"Canceled", &counts.canceled},   {"Lost", &counts.lost}};
+            {"Draft", &counts.preparing}, {"Preparing", &counts.preparing}, {"Queued", &counts.queued},
+            {"Running", &counts.running}, {"Finalizing", &counts.running},  {"Completed", &counts.completed},
+            {"Failed", &counts.failed},   {"Canceled", &counts.canceled},   {"Lost", &counts.lost}};
         Query rows(open, "SELECT state, archived, count(*) FROM runs GROUP BY state, archived");
         while (rows.next()) {
             const std::int64_t runs = rows.integer(2);
             counts.all += runs;
-            if (rows.small(1) != 0)
-                counts.archived += runs;
-            if (const auto place = places.find(rows.text(0)); place != places.end())
-                *place->second += runs;
+            if (rows.small(1) != 0) counts.archived += runs;
+            if (const auto place = places.find(rows.text(0)); place != places.end()) *place->second += runs;
         }
         return counts;
     });
@@ -206,12 +200,13 @@ Result<std::vector<AttemptRow>> Reader::attempts(const RunId& run) const {
 Result<std::vector<RankRow>> Reader::ranks(const RunId& run) const {
     return m_state->queryRun(run, [](Connection& open, std::int64_t number) -> Result<std::vector<RankRow>> {
         std::vector<RankRow> ranks;
-        Query rows(open,
-                   "SELECT ranks.attempt, rank, ranks.node, coalesce(host, ''), last_at, log_lines, exit_status, signal, "
-                   "ranks.reason FROM ranks LEFT JOIN attempts ON attempts.run = ranks.run AND "
-                   "attempts.attempt = ranks.attempt AND attempts.node = max(ranks.node, 0) WHERE ranks.run = ? "
-                   "ORDER BY ranks.attempt, rank",
-                   number);
+        Query rows(
+            open,
+            "SELECT ranks.attempt, rank, ranks.node, coalesce(host, ''), last_at, log_lines, exit_status, signal, "
+            "ranks.reason FROM ranks LEFT JOIN attempts ON attempts.run = ranks.run AND "
+            "attempts.attempt = ranks.attempt AND attempts.node = max(ranks.node, 0) WHERE ranks.run = ? "
+            "ORDER BY ranks.attempt, rank",
+            number);
         while (rows.next()) {
             RankRow rank;
             rank.attempt = rows.small(0);
@@ -220,10 +215,8 @@ Result<std::vector<RankRow>> Reader::ranks(const RunId& run) const {
             rank.host = rows.text(3);
             rank.lastAt = rows.integer(4);
             rank.logLines = rows.integer(5);
-            if (!rows.isNull(6))
-                rank.exitStatus = rows.small(6);
-            if (!rows.isNull(7))
-                rank.signal = rows.small(7);
+            if (!rows.isNull(6)) rank.exitStatus = rows.small(6);
+            if (!rows.isNull(7)) rank.signal = rows.small(7);
             rank.reason = rows.text(8);
             ranks.push_back(std::move(rank));
         }
@@ -247,14 +240,12 @@ Result<std::vector<OutputRow>> Reader::outputs(const RunId& run) const {
                 continue;
             }
             OutputRow& output = newest[path];
-            if (output.attempt != rows.small(1))
-                output = {};
+            if (output.attempt != rows.small(1)) output = {};
             output.path = path;
             output.attempt = rows.small(1);
             output.collected = output.collected || collected || whollyCollected.contains(output.attempt);
             output.size = std::max(output.size, rows.integer(3));
-            if (const std::string hash = rows.text(4); !hash.empty())
-                output.sha256 = hash;
+            if (const std::string hash = rows.text(4); !hash.empty()) output.sha256 = hash;
         }
         std::vector<OutputRow> outputs;
         for (auto& [path, output] : newest)
@@ -293,8 +284,7 @@ Result<std::vector<ParamRow>> Reader::params(const RunId& run) const {
 
 Result<Json> Reader::spec(const RunId& run) const {
     const auto bytes = base::readFile(m_state->layout.spec(run));
-    if (!bytes)
-        return bytes.error();
+    if (!bytes) return bytes.error();
     return base::parseJson(*bytes);
 }
 
@@ -308,13 +298,12 @@ Result<std::vector<ItemRow>> Reader::items(const RunId& run, std::string_view ki
         while (rows.next()) {
             ItemRow item{rows.text(0),  rows.text(1),  rows.integer(2), rows.integer(3),
                          rows.small(4), rows.small(5), rows.small(6),   {}};
-            const Path segment = m_state->layout.stream(run, item.attempt, item.node) / wire::segmentName(rows.small(7));
+            const Path segment =
+                m_state->layout.stream(run, item.attempt, item.node) / wire::segmentName(rows.small(7));
             const auto bytes = base::readFileRange(segment, rows.integer(8), rows.integer(9));
-            if (!bytes)
-                return bytes.error();
+            if (!bytes) return bytes.error();
             auto record = wire::decode(*bytes);
-            if (!record)
-                return record.error();
+            if (!record) return record.error();
             item.body = std::move(record->body);
             items.push_back(std::move(item));
         }
@@ -325,16 +314,17 @@ Result<std::vector<ItemRow>> Reader::items(const RunId& run, std::string_view ki
 Result<std::vector<SeriesRow>> Reader::series(const RunId& run, SeriesKind kind) const {
     return m_state->queryRun(run, [&](Connection& open, std::int64_t number) -> Result<std::vector<SeriesRow>> {
         std::vector<SeriesRow> series;
-        Query rows(open,
-                   "SELECT name, attempt, node, rank, count, non_finite, first_step, last_step, first_at, last_at, first, "
-                   "last, min, max, min_step, max_step FROM series WHERE run = ? AND kind = ? "
-                   "ORDER BY name, attempt, node, rank",
-                   number, static_cast<int>(kind));
+        Query rows(
+            open,
+            "SELECT name, attempt, node, rank, count, non_finite, first_step, last_step, first_at, last_at, first, "
+            "last, min, max, min_step, max_step FROM series WHERE run = ? AND kind = ? "
+            "ORDER BY name, attempt, node, rank",
+            number, static_cast<int>(kind));
         while (rows.next())
-            series.push_back({kind,           rows.text(0),     rows.small(1),    rows.small(2),    rows.small(3),
-                              rows.integer(4), rows.integer(5), rows.integer(6),  rows.integer(7),  rows.integer(8),
-                              rows.integer(9), rows.real(10),   rows.real(11),    rows.real(12),    rows.real(13),
-                              rows.integer(14), rows.integer(15)});
+            series.push_back({kind, rows.text(0), rows.small(1), rows.small(2), rows.small(3), rows.integer(4),
+                              rows.integer(5), rows.integer(6), rows.integer(7), rows.integer(8), rows.integer(9),
+                              rows.real(10), rows.real(11), rows.real(12), rows.real(13), rows.integer(14),
+                              rows.integer(15)});
         return series;
     });
 }
@@ -348,8 +338,7 @@ Result<LogPage> Reader::logPage(const RunId& run, const LogFilter& filter, std::
                                 std::int64_t count) const {
     return m_state->queryLog(run, filter, [&](const LogReader& log, int attempt) -> Result<LogPage> {
         auto lines = log.lines(first, count);
-        if (!lines)
-            return lines.error();
+        if (!lines) return lines.error();
         return LogPage{std::move(*lines), log.total(), attempt};
     });
 }
@@ -357,8 +346,7 @@ Result<LogPage> Reader::logPage(const RunId& run, const LogFilter& filter, std::
 Result<LogPage> Reader::logTail(const RunId& run, const LogFilter& filter, std::int64_t count) const {
     return m_state->queryLog(run, filter, [&](const LogReader& log, int attempt) -> Result<LogPage> {
         auto lines = log.lines(log.total() - std::max<std::int64_t>(count, 0), count);
-        if (!lines)
-            return lines.error();
+        if (!lines) return lines.error();
         return LogPage{std::move(*lines), log.total(), attempt};
     });
 }
@@ -375,12 +363,10 @@ Result<std::vector<ModelRow>> Reader::models() const {
         Query rows(open, "SELECT name, version, card FROM models ORDER BY name, version");
         while (rows.next()) {
             const std::string name = rows.text(0);
-            if (models.empty() || models.back().name != name)
-                models.push_back({name, 0, {}});
+            if (models.empty() || models.back().name != name) models.push_back({name, 0, {}});
             ++models.back().versions;
             auto card = base::parseJson(rows.text(2));
-            if (!card)
-                return corruptError(open.file(), "the card of model " + name);
+            if (!card) return corruptError(open.file(), "the card of model " + name);
             models.back().latest = modelRow(name, rows.small(1), std::move(*card));
         }
         return models;
@@ -393,8 +379,7 @@ Result<std::vector<ModelVersionRow>> Reader::modelVersions(const std::string& na
         Query rows(open, "SELECT version, card FROM models WHERE name = ? ORDER BY version DESC", name);
         while (rows.next()) {
             auto card = base::parseJson(rows.text(1));
-            if (!card)
-                return corruptError(open.file(), "the card of model " + name);
+            if (!card) return corruptError(open.file(), "the card of model " + name);
             versions.push_back(modelRow(name, rows.small(0), std::move(*card)));
         }
         return versions;
@@ -403,11 +388,9 @@ Result<std::vector<ModelVersionRow>> Reader::modelVersions(const std::string& na
 
 Result<ModelVersionRow> Reader::modelVersion(const std::string& name, int version) const {
     auto versions = modelVersions(name);
-    if (!versions)
-        return versions.error();
+    if (!versions) return versions.error();
     for (ModelVersionRow& row : *versions) {
-        if (row.version == version)
-            return std::move(row);
+        if (row.version == version) return std::move(row);
     }
     return Error{"store.model_unknown", "There is no model " + name + " version " + std::to_string(version) + "."};
 }

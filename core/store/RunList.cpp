@@ -32,14 +32,14 @@ SqlCondition sortKey(const RunSort& sort, std::int64_t now) {
     case RunColumn::Name: return {"name", {}};
     case RunColumn::Experiment: return {"experiment COLLATE NOCASE", {}};
     case RunColumn::State:
-        return {"CASE state WHEN 'Running' THEN 0 WHEN 'Finalizing' THEN 1 WHEN 'Queued' THEN 2 WHEN 'Preparing' THEN 3 "
-                "WHEN 'Lost' THEN 4 WHEN 'Failed' THEN 5 WHEN 'Canceled' THEN 6 WHEN 'Completed' THEN 7 ELSE 8 END",
-                {}};
+        return {
+            "CASE state WHEN 'Running' THEN 0 WHEN 'Finalizing' THEN 1 WHEN 'Queued' THEN 2 WHEN 'Preparing' THEN 3 "
+            "WHEN 'Lost' THEN 4 WHEN 'Failed' THEN 5 WHEN 'Canceled' THEN 6 WHEN 'Completed' THEN 7 ELSE 8 END",
+            {}};
     case RunColumn::Created: return {"nullif(created_at, 0)", {}};
     case RunColumn::Started: return {"nullif(started_at, 0)", {}};
     case RunColumn::Ended: return {"nullif(ended_at, 0)", {}};
-    case RunColumn::Duration:
-        return {"iif(started_at > 0, iif(ended_at > 0, ended_at, ?) - started_at, NULL)", {now}};
+    case RunColumn::Duration: return {"iif(started_at > 0, iif(ended_at > 0, ended_at, ?) - started_at, NULL)", {now}};
     case RunColumn::Target: return {"target COLLATE NOCASE", {}};
     case RunColumn::Metric: break;  // Goes along the metric's own index.
     }
@@ -73,8 +73,7 @@ Json sortName(const RunSort& sort) {
 }
 
 Result<std::optional<PageEnd>> readPageEnd(const RunQuery& query) {
-    if (query.after.empty())
-        return std::optional<PageEnd>();
+    if (query.after.empty()) return std::optional<PageEnd>();
     const auto parsed = base::parseJson(query.after);
     if (!parsed || !parsed->is_object() || !parsed->contains("sort") || (*parsed)["sort"] != sortName(query.sort) ||
         !parsed->contains("key"))
@@ -83,8 +82,7 @@ Result<std::optional<PageEnd>> readPageEnd(const RunQuery& query) {
 }
 
 SqlValue valueOf(const Json& key) {
-    if (key.is_number_integer())
-        return key.get<std::int64_t>();
+    if (key.is_number_integer()) return key.get<std::int64_t>();
     if (key.is_object())  // A double, spelled so that infinities survive.
         return base::jsonToNumber(key.value("real", Json(0))).value_or(0);
     return key.is_string() ? key.get<std::string>() : std::string();
@@ -102,7 +100,8 @@ std::string writePageEnd(const RunSort& sort, std::int64_t now, const SQLite::Co
 }
 
 void readTags(Connection& connection, RunRow& row) {
-    Query rows(connection, "SELECT name, value FROM tags WHERE run = ? AND value IS NOT NULL ORDER BY name", row.number);
+    Query rows(connection, "SELECT name, value FROM tags WHERE run = ? AND value IS NOT NULL ORDER BY name",
+               row.number);
     while (rows.next())
         row.tags.emplace_back(rows.text(0), rows.text(1));
 }
@@ -122,8 +121,7 @@ Progress readProgress(const std::string& text, std::int64_t at) {
     Progress progress;
     progress.at = at;
     const auto body = base::parseJson(text);
-    if (!body)
-        return progress;
+    if (!body) return progress;
     progress.stage = textAt(*body, "stage");
     progress.done = numberAt(*body, "done");
     progress.total = numberAt(*body, "total");
@@ -146,13 +144,13 @@ Error unknownRun(std::string_view text) {
 Result<RunRow> loadRun(Connection& connection, std::int64_t number, bool withMetrics) {
     RunRow run;
     {
-        Query row(connection,
-                  "SELECT id, experiment, name, description, state, state_reason, created_at, started_at, ended_at, "
-                  "attempts, target, environment, processes, task_kind, model_family, parent, notes, archived, log_lines, "
-                  "warnings, progress, progress_at FROM runs WHERE number = ?",
-                  number);
-        if (!row.next())
-            return unknownRun("#" + std::to_string(number));
+        Query row(
+            connection,
+            "SELECT id, experiment, name, description, state, state_reason, created_at, started_at, ended_at, "
+            "attempts, target, environment, processes, task_kind, model_family, parent, notes, archived, log_lines, "
+            "warnings, progress, progress_at FROM runs WHERE number = ?",
+            number);
+        if (!row.next()) return unknownRun("#" + std::to_string(number));
         run.id = RunId(row.text(0));
         run.number = number;
         run.experiment = row.text(1);
@@ -174,12 +172,10 @@ Result<RunRow> loadRun(Connection& connection, std::int64_t number, bool withMet
         run.archived = row.small(17) != 0;
         run.logLines = row.integer(18);
         run.warnings = row.integer(19);
-        if (!row.isNull(20))
-            run.progress = readProgress(row.text(20), row.integer(21));
+        if (!row.isNull(20)) run.progress = readProgress(row.text(20), row.integer(21));
     }
     readTags(connection, run);
-    if (withMetrics)
-        readMetrics(connection, run);
+    if (withMetrics) readMetrics(connection, run);
     return run;
 }
 
@@ -213,8 +209,7 @@ public:
         }
         for (const std::int64_t number : m_numbers) {
             auto row = loadRun(m_connection, number, m_query.withMetrics);
-            if (!row)
-                return row.error();
+            if (!row) return row.error();
             page.rows.push_back(std::move(*row));
         }
         return page;
@@ -231,7 +226,8 @@ private:
 
 /// By a metric: first along the metric's index, then the runs that do not have it. A key worked out for every run
 /// would cost half a second in a workspace of 100,000 runs.
-void addByMetric(PageBuilder& builder, const RunQuery& query, const SqlCondition& filter, const std::optional<PageEnd>& end) {
+void addByMetric(PageBuilder& builder, const RunQuery& query, const SqlCondition& filter,
+                 const std::optional<PageEnd>& end) {
     const std::string column = "m." + metricColumn(query.sort.metricValue);
     const std::string direction = query.sort.descending ? " DESC" : "";
     const std::string beyond = query.sort.descending ? "<" : ">";
@@ -240,19 +236,20 @@ void addByMetric(PageBuilder& builder, const RunQuery& query, const SqlCondition
         std::string after;
         std::vector<SqlValue> values{query.sort.metric};
         if (end) {
-            after = " AND " + column + " " + beyond + "= ? AND (" + column + " " + beyond + " ? OR number " + beyond + " ?)";
+            after = " AND " + column + " " + beyond + "= ? AND (" + column + " " + beyond + " ? OR number " + beyond +
+                    " ?)";
             values.push_back(valueOf(end->key));
             values.push_back(valueOf(end->key));
             values.emplace_back(end->number);
         }
         values.insert(values.end(), filter.values.begin(), filter.values.end());
-        builder.add("SELECT number, " + column + " FROM run_metrics AS m CROSS JOIN runs ON number = m.run WHERE m.name = ? AND " +
-                        column + " IS NOT NULL" + after + " AND " + chosen + " ORDER BY " + column + direction + ", m.run" +
+        builder.add("SELECT number, " + column +
+                        " FROM run_metrics AS m CROSS JOIN runs ON number = m.run WHERE m.name = ? AND " + column +
+                        " IS NOT NULL" + after + " AND " + chosen + " ORDER BY " + column + direction + ", m.run" +
                         direction,
                     values);
     }
-    if (builder.wanted() <= 0)
-        return;
+    if (builder.wanted() <= 0) return;
     std::vector<SqlValue> values{query.sort.metric};
     values.insert(values.end(), filter.values.begin(), filter.values.end());
     std::string after;
@@ -260,9 +257,11 @@ void addByMetric(PageBuilder& builder, const RunQuery& query, const SqlCondition
         after = " AND number " + beyond + " ?";
         values.emplace_back(end->number);
     }
-    builder.add("SELECT number, NULL FROM runs WHERE NOT EXISTS (SELECT 1 FROM run_metrics AS m WHERE m.run = number AND "
-                "m.name = ? AND " + column + " IS NOT NULL) AND " + chosen + after + " ORDER BY number" + direction,
-                values);
+    builder.add(
+        "SELECT number, NULL FROM runs WHERE NOT EXISTS (SELECT 1 FROM run_metrics AS m WHERE m.run = number AND "
+        "m.name = ? AND " +
+            column + " IS NOT NULL) AND " + chosen + after + " ORDER BY number" + direction,
+        values);
 }
 
 void addByColumn(PageBuilder& builder, const RunQuery& query, const SqlCondition& filter,
@@ -296,12 +295,10 @@ void addByColumn(PageBuilder& builder, const RunQuery& query, const SqlCondition
 
 Result<RunPage> listRunPage(Connection& connection, const RunQuery& query) {
     const auto end = readPageEnd(query);
-    if (!end)
-        return end.error();
+    if (!end) return end.error();
     const std::int64_t now = *end ? (*end)->now : base::wallMicros();
     const auto filter = parseFilter(query.filter, now);
-    if (!filter)
-        return filter.error();
+    if (!filter) return filter.error();
     PageBuilder builder(connection, query, now);
     if (query.sort.column == RunColumn::Metric)
         addByMetric(builder, query, *filter, *end);
@@ -312,8 +309,7 @@ Result<RunPage> listRunPage(Connection& connection, const RunQuery& query) {
 
 Result<std::int64_t> countMatchingRuns(Connection& connection, const RunQuery& query) {
     const auto filter = parseFilter(query.filter, base::wallMicros());
-    if (!filter)
-        return filter.error();
+    if (!filter) return filter.error();
     SQLite::Statement statement(connection.db(), std::string("SELECT count(*) FROM runs WHERE ") +
                                                      archivedCondition(query.archived) + " AND " + filter->sql);
     bindAll(statement, filter->values);
@@ -322,39 +318,34 @@ Result<std::int64_t> countMatchingRuns(Connection& connection, const RunQuery& q
 
 Result<std::int64_t> findRunNumber(Connection& connection, std::string_view given) {
     const std::string text(base::trim(given));
-    if (text.empty())
-        return unknownRun("\"\"");
+    if (text.empty()) return unknownRun("\"\"");
     const std::string_view digits = text[0] == '#' ? std::string_view(text).substr(1) : std::string_view(text);
     std::int64_t number = 0;
     const auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
     if (!digits.empty() && error == std::errc() && stop == digits.data() + digits.size()) {
         Query row(connection, "SELECT 1 FROM runs WHERE number = ?", number);
-        if (row.next())
-            return number;
+        if (row.next()) return number;
     }
     constexpr int kShown = 5;
     std::vector<std::int64_t> found;
     std::string candidates;
     {
-        Query rows(connection,
-                   "SELECT number, id, name FROM runs WHERE (id >= ?1 AND id < ?1 || '~') OR (name = ?1 COLLATE BINARY) "
-                   "ORDER BY number DESC LIMIT 6",
-                   text);
+        Query rows(
+            connection,
+            "SELECT number, id, name FROM runs WHERE (id >= ?1 AND id < ?1 || '~') OR (name = ?1 COLLATE BINARY) "
+            "ORDER BY number DESC LIMIT 6",
+            text);
         while (rows.next()) {
-            if (rows.text(1) == text)
-                return rows.integer(0);
+            if (rows.text(1) == text) return rows.integer(0);
             found.push_back(rows.integer(0));
             if (static_cast<int>(found.size()) <= kShown)
                 candidates += (candidates.empty() ? "" : ", ") + ("#" + std::to_string(rows.integer(0))) + " " +
                               rows.text(2) + " (" + rows.text(1) + ")";
         }
     }
-    if (found.empty())
-        return unknownRun(text);
-    if (found.size() == 1)
-        return found.front();
-    if (static_cast<int>(found.size()) > kShown)
-        candidates += " and more";
+    if (found.empty()) return unknownRun(text);
+    if (found.size() == 1) return found.front();
+    if (static_cast<int>(found.size()) > kShown) candidates += " and more";
     return Error{"store.run_ambiguous", "\"" + text + "\" means several runs: " + candidates + "."};
 }
 

@@ -139,22 +139,18 @@ CREATE TABLE models (
 
 constexpr std::array kMigrations{kMigration1};
 
-int pragma(SQLite::Database& db, const char* name) {
-    return db.execAndGet(std::string("PRAGMA ") + name).getInt();
-}
+int pragma(SQLite::Database& db, const char* name) { return db.execAndGet(std::string("PRAGMA ") + name).getInt(); }
 
 bool isEmpty(SQLite::Database& db) { return db.execAndGet("SELECT count(*) FROM sqlite_master").getInt() == 0; }
 
 Status checkOwner(SQLite::Database& db, const Path& file) {
-    if (pragma(db, "application_id") == kApplicationId)
-        return {};
+    if (pragma(db, "application_id") == kApplicationId) return {};
     return Error{"store.foreign", file.string() + " is an SQLite database of another program, not a Trainyard history. "
-                                  "Move it away; the history is then made anew from the workspace."};
+                                                  "Move it away; the history is then made anew from the workspace."};
 }
 
 Status checkNotNewer(int version, int supported, const Path& file) {
-    if (version <= supported)
-        return {};
+    if (version <= supported) return {};
     return Error{"store.newer", "The history " + file.string() + " has version " + std::to_string(version) +
                                     ", and this Trainyard reads versions up to " + std::to_string(supported) +
                                     ". Open it with the newer Trainyard that made it."};
@@ -193,8 +189,7 @@ Result<bool> prepareForWriting(SQLite::Database& db, const Path& file, std::span
         TRAINYARD_TRY(checkOwner(db, file));
         const int version = pragma(db, "user_version");
         TRAINYARD_TRY(checkNotNewer(version, supported, file));
-        if (version == supported)
-            return false;
+        if (version == supported) return false;
         backUp(db, file, version);
     }
     SQLite::Transaction transaction(db, SQLite::TransactionBehavior::IMMEDIATE);
@@ -209,8 +204,7 @@ Result<bool> prepareForWriting(SQLite::Database& db, const Path& file, std::span
 }
 
 Status checkForReading(SQLite::Database& db, const Path& file) {
-    if (isEmpty(db))
-        return Error{"store.missing", "The history " + file.string() + " is empty yet."};
+    if (isEmpty(db)) return Error{"store.missing", "The history " + file.string() + " is empty yet."};
     TRAINYARD_TRY(checkOwner(db, file));
     const int version = pragma(db, "user_version");
     TRAINYARD_TRY(checkNotNewer(version, schemaVersion(), file));
@@ -231,8 +225,7 @@ std::string dumpSchema(SQLite::Database& db) {
 
 void clearTables(SQLite::Database& db) {
     for (const std::string& table : tableNames(db)) {
-        if (table != "counters")
-            db.exec("DELETE FROM " + table);
+        if (table != "counters") db.exec("DELETE FROM " + table);
     }
 }
 

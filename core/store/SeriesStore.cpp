@@ -75,8 +75,7 @@ Summary findOrPlace(Connection& connection, const SeriesKey& key, bool& exists) 
         Summary summary;
         summary.id = id;
         exists = row.next();
-        if (!exists)
-            return summary;
+        if (!exists) return summary;
         if (row.small(0) != static_cast<int>(key.kind) || row.text(1) != key.name || row.small(2) != key.attempt ||
             row.small(3) != key.node || row.small(4) != key.rank)
             continue;
@@ -99,16 +98,18 @@ Summary findOrPlace(Connection& connection, const SeriesKey& key, bool& exists) 
 
 void save(Connection& connection, const SeriesKey& key, const Summary& summary, bool exists) {
     if (exists) {
-        Query(connection,
-              "UPDATE series SET count = ?, non_finite = ?, last_step = ?, last_at = ?, last = ?, min_step = ?, min = ?, "
-              "max_step = ?, max = ?, low_step = ?, high_step = ?, low_at = ?, high_at = ?, ordered = ? WHERE id = ?",
-              summary.count, summary.nonFinite, summary.last.step, summary.last.t, summary.last.value, summary.minStep,
-              summary.min, summary.maxStep, summary.max, summary.lowStep, summary.highStep, summary.lowAt,
-              summary.highAt, summary.ordered, summary.id)
+        Query(
+            connection,
+            "UPDATE series SET count = ?, non_finite = ?, last_step = ?, last_at = ?, last = ?, min_step = ?, min = ?, "
+            "max_step = ?, max = ?, low_step = ?, high_step = ?, low_at = ?, high_at = ?, ordered = ? WHERE id = ?",
+            summary.count, summary.nonFinite, summary.last.step, summary.last.t, summary.last.value, summary.minStep,
+            summary.min, summary.maxStep, summary.max, summary.lowStep, summary.highStep, summary.lowAt, summary.highAt,
+            summary.ordered, summary.id)
             .run();
         return;
     }
-    Query(connection, "INSERT INTO series VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    Query(connection,
+          "INSERT INTO series VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
           summary.id, key.run, static_cast<int>(key.kind), key.name, key.attempt, key.node, key.rank, summary.count,
           summary.nonFinite, summary.first.step, summary.first.t, summary.first.value, summary.last.step,
           summary.last.t, summary.last.value, summary.minStep, summary.min, summary.maxStep, summary.max,
@@ -128,8 +129,7 @@ void decode(std::string_view bytes, std::size_t count, std::optional<std::vector
 template <class Item>
 std::vector<Item> load(Connection& connection, std::int64_t series, int level, std::int64_t begin, std::int64_t end) {
     std::vector<Item> items;
-    if (begin >= end)
-        return items;
+    if (begin >= end) return items;
     items.reserve(static_cast<std::size_t>(end - begin));
     Query rows(connection,
                "SELECT first, count, data FROM blocks WHERE series = ? AND level = ? AND first > ? AND first < ? "
@@ -138,13 +138,12 @@ std::vector<Item> load(Connection& connection, std::int64_t series, int level, s
     while (rows.next()) {
         const std::int64_t first = rows.integer(0);
         const std::int64_t count = rows.integer(1);
-        if (first + count <= begin)
-            continue;
+        if (first + count <= begin) continue;
         std::optional<std::vector<Item>> block;
         decode(rows.bytes(2), static_cast<std::size_t>(std::max<std::int64_t>(count, 0)), block);
         if (!block)
-            throw CorruptIndex{"block " + std::to_string(first) + " of level " + std::to_string(level) +
-                               " of series " + std::to_string(series)};
+            throw CorruptIndex{"block " + std::to_string(first) + " of level " + std::to_string(level) + " of series " +
+                               std::to_string(series)};
         const auto from = std::max<std::int64_t>(begin - first, 0);
         const auto to = std::min(end - first, count);
         items.insert(items.end(), block->begin() + from, block->begin() + to);
@@ -166,7 +165,8 @@ void appendItems(Connection& connection, std::int64_t series, int level, std::in
     items.insert(items.end(), added.begin(), added.end());
 
     if (stored > start)
-        Query(connection, "DELETE FROM blocks WHERE series = ? AND level = ? AND first >= ?", series, level, start).run();
+        Query(connection, "DELETE FROM blocks WHERE series = ? AND level = ? AND first >= ?", series, level, start)
+            .run();
     for (std::int64_t first = start; first < total;) {
         const std::int64_t left = total - first;
         const std::int64_t count = first % kBlock == 0 && left >= kBlock ? kBlock : std::min(left, kPiece);
@@ -184,19 +184,15 @@ void appendItems(Connection& connection, std::int64_t series, int level, std::in
             bucket.add(items[static_cast<std::size_t>(i - start)]);
         completed.push_back(bucket);
     }
-    if (!completed.empty())
-        appendItems(connection, series, level + 1, stored / fanout, completed);
+    if (!completed.empty()) appendItems(connection, series, level + 1, stored / fanout, completed);
 }
 
 }  // namespace
 
-std::pair<std::int64_t, std::int64_t> seriesIds(std::int64_t run) {
-    return {run << kHashBits, (run + 1) << kHashBits};
-}
+std::pair<std::int64_t, std::int64_t> seriesIds(std::int64_t run) { return {run << kHashBits, (run + 1) << kHashBits}; }
 
 void appendPoints(Connection& connection, const SeriesKey& key, const std::vector<Point>& points) {
-    if (points.empty())
-        return;
+    if (points.empty()) return;
     bool exists = false;
     Summary summary = findOrPlace(connection, key, exists);
     const std::int64_t stored = summary.count;
@@ -228,8 +224,7 @@ void refreshRunMetric(Connection& connection, std::int64_t run, const std::strin
                    run, name);
         while (rows.next()) {
             const int rank = rows.small(0);
-            if (any && rank != total.rank)
-                break;
+            if (any && rank != total.rank) break;
             if (!any) {
                 total.rank = rank;
                 total.firstStep = rows.integer(3);
@@ -250,8 +245,7 @@ void refreshRunMetric(Connection& connection, std::int64_t run, const std::strin
             }
         }
     }
-    if (!any)
-        return;
+    if (!any) return;
     Query(connection, "REPLACE INTO run_metrics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", run, name, total.rank,
           total.count, total.nonFinite, total.firstStep, total.first, total.lastStep, total.last, total.minStep,
           total.min, total.maxStep, total.max)

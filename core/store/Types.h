@@ -64,9 +64,9 @@ struct MetricSummary {
     std::int64_t nonFinite = 0;  ///< NaN and infinities among them.
     std::int64_t firstStep = 0;
     double first = 0;
-    std::int64_t lastStep = 0;   ///< Of the newest attempt.
+    std::int64_t lastStep = 0;  ///< Of the newest attempt.
     double last = 0;
-    std::int64_t minStep = 0;    ///< Where the smallest finite value was met first.
+    std::int64_t minStep = 0;  ///< Where the smallest finite value was met first.
     double min = 0;
     std::int64_t maxStep = 0;
     double max = 0;
@@ -82,16 +82,16 @@ struct Progress {
     std::int64_t epochs = 0;
     std::int64_t step = 0;
     std::int64_t steps = 0;
-    double rate = 0;             ///< Units a second.
+    double rate = 0;  ///< Units a second.
     std::int64_t etaNanos = 0;
-    std::int64_t at = 0;         ///< When it was reported.
+    std::int64_t at = 0;  ///< When it was reported.
 };
 
 struct RunRow {
     RunId id;
-    std::int64_t number = 0;     ///< For people; unique in the workspace.
+    std::int64_t number = 0;  ///< For people; unique in the workspace.
     std::string experiment;
-    std::string name;            ///< Never empty: experiment and number when nobody gave one.
+    std::string name;  ///< Never empty: experiment and number when nobody gave one.
     std::string description;
     spec::RunState state = spec::RunState::Draft;
     std::string stateReason;     ///< One sentence, or empty.
@@ -101,15 +101,15 @@ struct RunRow {
     int attempts = 0;
     std::string target;
     std::string environment;
-    int processes = 1;           ///< Ranks over all nodes, as asked for.
-    std::string taskKind;        ///< "train", "command"
-    std::string modelFamily;     ///< Of a train task.
-    std::string parent;          ///< Run id that this run resumes, or empty.
-    Strings tags;                ///< By name.
+    int processes = 1;        ///< Ranks over all nodes, as asked for.
+    std::string taskKind;     ///< "train", "command"
+    std::string modelFamily;  ///< Of a train task.
+    std::string parent;       ///< Run id that this run resumes, or empty.
+    Strings tags;             ///< By name.
     std::string notes;
     bool archived = false;
-    std::int64_t logLines = 0;   ///< Over all attempts and nodes.
-    std::int64_t warnings = 0;   ///< Warnings and damaged lines.
+    std::int64_t logLines = 0;  ///< Over all attempts and nodes.
+    std::int64_t warnings = 0;  ///< Warnings and damaged lines.
     std::optional<Progress> progress;
     std::vector<MetricSummary> metrics;  ///< By name.
 };
@@ -121,7 +121,7 @@ enum class Archived { Hide, Only, Include };
 struct RunSort {
     RunColumn column = RunColumn::Number;
     bool descending = true;
-    std::string metric{};                        ///< When column is Metric. Runs without it come last either way.
+    std::string metric{};  ///< When column is Metric. Runs without it come last either way.
     MetricValue metricValue = MetricValue::Last;
 };
 
@@ -138,8 +138,8 @@ struct RunQuery {
     std::string filter{};
     Archived archived = Archived::Hide;
     RunSort sort{};
-    std::string after{};   ///< `RunPage::next` of the page before; empty for the first page.
-    int limit = 200;       ///< 1 to 10,000.
+    std::string after{};  ///< `RunPage::next` of the page before; empty for the first page.
+    int limit = 200;      ///< 1 to 10,000.
     bool withMetrics = true;
 };
 
@@ -153,7 +153,7 @@ struct StageRow {
     spec::RunState state = spec::RunState::Draft;
     std::int64_t at = 0;
     std::string reason;
-    int attempt = 0;         ///< 0 when the workspace's side said it without an attempt.
+    int attempt = 0;  ///< 0 when the workspace's side said it without an attempt.
     bool fromJournal = false;
 };
 
@@ -176,7 +176,7 @@ struct RankRow {
     int rank = 0;
     int node = 0;
     std::string host;
-    std::int64_t lastAt = 0;           ///< Time of its newest record.
+    std::int64_t lastAt = 0;  ///< Time of its newest record.
     std::int64_t logLines = 0;
     std::optional<int> exitStatus;
     std::optional<int> signal;
@@ -214,8 +214,8 @@ struct OutputRow {
 };
 
 struct WarningRow {
-    std::int64_t at = 0;   ///< 0 for a damaged line.
-    int attempt = 0;       ///< 0: from the journal.
+    std::int64_t at = 0;  ///< 0 for a damaged line.
+    int attempt = 0;      ///< 0: from the journal.
     int node = 0;
     int rank = wire::kNoRank;
     std::string code;
@@ -264,13 +264,13 @@ struct LogLine {
     std::int64_t at = 0;
     int rank = wire::kNoRank;
     std::string out;
-    std::string text;         ///< Valid UTF-8 without the line's end; may hold ANSI sequences.
+    std::string text;  ///< Valid UTF-8 without the line's end; may hold ANSI sequences.
 };
 
 struct LogPage {
     std::vector<LogLine> lines;
-    std::int64_t total = 0;   ///< Lines that pass the filter now.
-    int attempt = 0;          ///< The attempt that was read (0: the run has no stream yet).
+    std::int64_t total = 0;  ///< Lines that pass the filter now.
+    int attempt = 0;         ///< The attempt that was read (0: the run has no stream yet).
 };
 
 struct LogSearch {
@@ -279,7 +279,7 @@ struct LogSearch {
     bool regex = false;
     bool caseSensitive = false;
     bool backward = false;
-    std::int64_t from = 0;       ///< Filtered index of the first line looked at.
+    std::int64_t from = 0;  ///< Filtered index of the first line looked at.
     std::int64_t maxMillis = 2000;
 };
 
@@ -309,7 +309,7 @@ struct ModelVersionRow {
     std::vector<std::string> aliases;
     std::int64_t size = 0;
     bool archived = false;
-    Json card;        ///< The whole file.
+    Json card;  ///< The whole file.
 };
 
 struct ModelRow {

@@ -29,18 +29,15 @@ std::optional<std::pair<int, int>> streamFolder(const std::string& name) {
         return whole ? std::optional(value) : std::nullopt;
     };
     const auto dash = name.find("-n");
-    if (name.empty() || name[0] != 'a' || dash == std::string::npos)
-        return std::nullopt;
+    if (name.empty() || name[0] != 'a' || dash == std::string::npos) return std::nullopt;
     const auto attempt = number(std::string_view(name).substr(1, dash - 1));
     const auto node = number(std::string_view(name).substr(dash + 2));
-    if (!attempt || !node || *attempt < 1)
-        return std::nullopt;
+    if (!attempt || !node || *attempt < 1) return std::nullopt;
     return std::pair(*attempt, *node);
 }
 
 wire::StreamCursor behindLastEntry(const StreamBatch& batch) {
-    if (batch.entries.empty())
-        return batch.from;
+    if (batch.entries.empty()) return batch.from;
     const wire::StreamEntry& last = batch.entries.back();
     return {last.segment, last.offset + last.length, last.record.seq};
 }
@@ -85,14 +82,11 @@ struct Writer::State {
     std::uint64_t changes = 0;
 
     Status ensureOpen() {
-        if (connection && !connection->fileReplaced())
-            return {};
-        if (inBatch)
-            return Error{"store.io", "The history was replaced while it was being written."};
+        if (connection && !connection->fileReplaced()) return {};
+        if (inBatch) return Error{"store.io", "The history was replaced while it was being written."};
         connection.reset();
         auto opened = Connection::open(location.database, Connection::Mode::Write, options);
-        if (!opened)
-            return opened.error();
+        if (!opened) return opened.error();
         connection = std::move(*opened);
         created = created || connection->wasCreated();
         return {};
@@ -112,16 +106,14 @@ struct Writer::State {
         TRAINYARD_TRY(run(inBatch ? "SAVEPOINT step" : "BEGIN IMMEDIATE"));
         const int before = sqlite3_total_changes(connection->handle());
         Status status = guarded(location.database, connection->handle(), [&] { return body(*connection); });
-        if (status)
-            status = run(inBatch ? "RELEASE step" : "COMMIT");
+        if (status) status = run(inBatch ? "RELEASE step" : "COMMIT");
         if (!status) {
             // A failure such as a full disk may have rolled back by itself.
             if (sqlite3_get_autocommit(connection->handle()) == 0)
                 static_cast<void>(run(inBatch ? "ROLLBACK TO step; RELEASE step" : "ROLLBACK"));
             return status;
         }
-        if (!inBatch && sqlite3_total_changes(connection->handle()) != before)
-            ++changes;
+        if (!inBatch && sqlite3_total_changes(connection->handle()) != before) ++changes;
         return {};
     }
 
@@ -170,14 +162,12 @@ struct Writer::State {
 Result<std::int64_t> Writer::State::follow(const RunId& run, int attempt, int node, const Path& path, bool finished,
                                            std::int64_t maxRecords) {
     std::error_code ignored;
-    if (!std::filesystem::exists(path, ignored))
-        return std::int64_t{0};
+    if (!std::filesystem::exists(path, ignored)) return std::int64_t{0};
     std::int64_t taken = 0;
     bool more = true;
     while (more && taken < maxRecords) {
         const auto start = cursor(run, attempt, node);
-        if (!start)
-            return start.error();
+        if (!start) return start.error();
         StreamBatch batch;
         batch.run = run;
         batch.attempt = attempt;
@@ -188,21 +178,17 @@ Result<std::int64_t> Writer::State::follow(const RunId& run, int attempt, int no
         wire::StreamFolderReader reader(path, *start);
         const auto wanted = std::min<std::int64_t>(static_cast<std::int64_t>(kRecordsABatch), maxRecords - taken);
         const auto count = reader.read(batch.entries, static_cast<std::size_t>(wanted));
-        if (!count)
-            return count.error();
+        if (!count) return count.error();
         more = static_cast<std::int64_t>(*count) >= wanted;
         if (!more && finished) {
-            if (const auto rest = reader.finish(batch.entries); !rest)
-                return rest.error();
+            if (const auto rest = reader.finish(batch.entries); !rest) return rest.error();
         }
         batch.damaged = reader.decoder().takeDamaged();
         batch.to = more || damageComesLast(batch) ? behindLastEntry(batch) : reader.decoder().cursor();
-        if (batch.to == batch.from && batch.damaged.empty())
-            break;
+        if (batch.to == batch.from && batch.damaged.empty()) break;
         const Status applied = apply(batch);
         if (!applied) {
-            if (applied.error().code != "store.cursor")
-                return applied.error();
+            if (applied.error().code != "store.cursor") return applied.error();
             more = true;  // Somebody else took these; look where they got to.
             continue;
         }
@@ -213,8 +199,7 @@ Result<std::int64_t> Writer::State::follow(const RunId& run, int attempt, int no
 
 Status Writer::State::catchUpRun(const RunId& run, CatchUpReport& report) {
     const auto journal = follow(run, kJournalAttempt, 0, layout.journal(run), false, INT64_MAX);
-    if (!journal)
-        return journal.error();
+    if (!journal) return journal.error();
     report.records += *journal;
 
     const auto over = isOver(run);
@@ -228,8 +213,7 @@ Result<bool> Writer::State::isOver(const RunId& run) {
                   "SELECT stages.state FROM stages JOIN runs ON run = number WHERE id = ? AND attempt = 0 "
                   "ORDER BY seq DESC LIMIT 1",
                   run.str());
-        if (!row.next())
-            return false;
+        if (!row.next()) return false;
         const auto state = spec::runStateFromString(row.text(0));
         return state && spec::isFinal(*state);
     });
@@ -239,15 +223,13 @@ Status Writer::State::catchUpStreams(const RunId& run, bool runOver, CatchUpRepo
     std::vector<std::pair<int, int>> streams;
     std::error_code ignored;
     for (const auto& folder : std::filesystem::directory_iterator(layout.run(run) / "stream", ignored)) {
-        if (const auto place = streamFolder(folder.path().filename().string()))
-            streams.push_back(*place);
+        if (const auto place = streamFolder(folder.path().filename().string())) streams.push_back(*place);
     }
     std::sort(streams.begin(), streams.end());
     for (const auto& [attempt, node] : streams) {
         const bool finished = runOver || attempt < streams.back().first;
         const auto taken = follow(run, attempt, node, layout.stream(run, attempt, node), finished, INT64_MAX);
-        if (!taken)
-            return taken.error();
+        if (!taken) return taken.error();
         report.records += *taken;
     }
     return {};
@@ -257,8 +239,7 @@ Status Writer::State::catchUpStreams(const RunId& run, bool runOver, CatchUpRepo
 /// tried again by the next catch-up; the journal's records are in already.
 void Writer::State::finishStreams(const RunId& run) {
     CatchUpReport report;
-    if (const auto over = isOver(run); over && *over)
-        static_cast<void>(catchUpStreams(run, true, report));
+    if (const auto over = isOver(run); over && *over) static_cast<void>(catchUpStreams(run, true, report));
 }
 
 Status Writer::State::removeVanished(const std::vector<std::string>& onDisk, CatchUpReport& report) {
@@ -289,8 +270,7 @@ Status Writer::State::catchUpModels(CatchUpReport& report) {
             Query rows(open, "SELECT name, version FROM models");
             while (rows.next()) {
                 std::pair<std::string, int> key(rows.text(0), rows.small(1));
-                if (!std::binary_search(onDisk.begin(), onDisk.end(), key))
-                    gone.push_back(std::move(key));
+                if (!std::binary_search(onDisk.begin(), onDisk.end(), key)) gone.push_back(std::move(key));
             }
         }
         for (const auto& [name, version] : gone)
@@ -330,13 +310,11 @@ Result<CatchUpReport> Writer::rebuild(const IndexLocation& location, const Catch
     })
                             : Status(writer.error());
     if (!cleared) {
-        if (cleared.error().code != "store.corrupt")
-            return cleared.error();
+        if (cleared.error().code != "store.corrupt") return cleared.error();
         writer = base::Error{};
         TRAINYARD_TRY(moveAside(location.database));
         writer = open(location, options);
-        if (!writer)
-            return writer.error();
+        if (!writer) return writer.error();
     }
     return writer->catchUp(progress);
 }
@@ -363,8 +341,7 @@ Status Writer::applyJournal(const StreamBatch& batch) {
 }
 
 Status Writer::ingest(const StreamBatch& batch) {
-    if (batch.attempt <= kJournalAttempt)
-        return Error{"store.batch", "A stream's batch has an attempt of 1 or more."};
+    if (batch.attempt <= kJournalAttempt) return Error{"store.batch", "A stream's batch has an attempt of 1 or more."};
     return m_state->apply(batch);
 }
 
@@ -374,8 +351,7 @@ Result<wire::StreamCursor> Writer::cursor(const RunId& run, int attempt, int nod
 
 Result<std::int64_t> Writer::followJournal(const RunId& run) {
     auto taken = m_state->follow(run, kJournalAttempt, 0, m_state->layout.journal(run), false, INT64_MAX);
-    if (taken && *taken > 0)
-        m_state->finishStreams(run);
+    if (taken && *taken > 0) m_state->finishStreams(run);
     return taken;
 }
 
@@ -383,23 +359,19 @@ Result<std::int64_t> Writer::followStream(const RunId& run, int attempt, int nod
                                           std::int64_t maxRecords) {
     const Path folder = m_state->layout.stream(run, attempt, node);
     auto taken = m_state->follow(run, attempt, node, folder, finished, maxRecords);
-    if (taken || taken.error().code != "store.run_unknown")
-        return taken;
+    if (taken || taken.error().code != "store.run_unknown") return taken;
     // The index was thrown away under us; the run comes back with its journal.
-    if (auto journal = followJournal(run); !journal)
-        return journal.error();
+    if (auto journal = followJournal(run); !journal) return journal.error();
     return m_state->follow(run, attempt, node, folder, finished, maxRecords);
 }
 
 Status Writer::applyModel(const std::string& name, int version) {
-    return m_state->transaction(
-        [&](Connection& open) { return takeModelCard(open, m_state->layout, name, version); });
+    return m_state->transaction([&](Connection& open) { return takeModelCard(open, m_state->layout, name, version); });
 }
 
 Status Writer::deleteRun(const RunId& run) {
     return m_state->transaction([&](Connection& open) -> Status {
-        if (const auto number = numberOf(open, run))
-            removeRun(open, *number);
+        if (const auto number = numberOf(open, run)) removeRun(open, *number);
         return {};
     });
 }
@@ -410,8 +382,7 @@ Result<CatchUpReport> Writer::catchUp(const CatchUpProgress& progress) {
     std::vector<std::string> ids;
     std::error_code error;
     for (const auto& folder : std::filesystem::directory_iterator(m_state->layout.runs(), error)) {
-        if (std::string name = folder.path().filename().string(); base::isUuid7(name))
-            ids.push_back(std::move(name));
+        if (std::string name = folder.path().filename().string(); base::isUuid7(name)) ids.push_back(std::move(name));
     }
     if (error && error != std::errc::no_such_file_or_directory)
         return base::errnoError(error.value(), "read the folder of runs", m_state->layout.runs());
@@ -439,13 +410,11 @@ Result<CatchUpReport> Writer::catchUp(const CatchUpProgress& progress) {
             ++report.runs;
         }
         TRAINYARD_TRY(m_state->endBatch());
-        if (stopped)
-            return Error{"canceled", "Reading the workspace was stopped; what was read stays."};
+        if (stopped) return Error{"canceled", "Reading the workspace was stopped; what was read stays."};
     }
     TRAINYARD_TRY(m_state->removeVanished(ids, report));
     TRAINYARD_TRY(m_state->catchUpModels(report));
-    if (progress)
-        static_cast<void>(progress(total, total));
+    if (progress) static_cast<void>(progress(total, total));
     m_state->created = false;
     return report;
 }

@@ -26,7 +26,7 @@ struct CatchUpReport {
     std::int64_t runs = 0;     ///< Looked at.
     std::int64_t records = 0;  ///< Taken.
     std::int64_t models = 0;
-    std::int64_t removed = 0;  ///< Runs and models whose files are gone.
+    std::int64_t removed = 0;           ///< Runs and models whose files are gone.
     std::vector<base::Error> problems;  ///< Runs that could not be read; they are skipped, the rest is taken.
 };
 
@@ -41,12 +41,11 @@ public:
     /// Makes the file when it is missing, upgrades an older one (a copy of it stays beside it as
     /// history.sqlite.v<N>.backup). Errors: "store.newer" (both versions named), "store.foreign", and those above.
     [[nodiscard]] static Result<Writer> open(const IndexLocation& location, const OpenOptions& options = {});
-    /// Empties the index and catches up; others may have it open meanwhile and see it fill. A corrupt one is moved aside
-    /// first (history.sqlite.old, replaced each time), and others notice and open the new one. The remedy for
+    /// Empties the index and catches up; others may have it open meanwhile and see it fill. A corrupt one is moved
+    /// aside first (history.sqlite.old, replaced each time), and others notice and open the new one. The remedy for
     /// "store.corrupt".
-    [[nodiscard]] static Result<CatchUpReport> rebuild(const IndexLocation& location,
-                                                       const CatchUpProgress& progress = {},
-                                                       const OpenOptions& options = {});
+    [[nodiscard]] static Result<CatchUpReport>
+    rebuild(const IndexLocation& location, const CatchUpProgress& progress = {}, const OpenOptions& options = {});
     Writer(Writer&&) noexcept;
     Writer& operator=(Writer&&) noexcept;
     ~Writer();
@@ -59,8 +58,9 @@ public:
 
     /// Applies records of runs/<id>/journal.jsonl. batch.attempt must be kJournalAttempt. The run comes into being
     /// with its first batch, which reads runs/<id>/spec.json too. A last word (Completed, Failed, Canceled) makes the
-    /// streams in the workspace be read to their ends, as followStream(…, finished) does. Errors: "store.cursor" when the stored cursor is
-    /// not batch.from (somebody else was here: read cursor() and go on from there; nothing was written).
+    /// streams in the workspace be read to their ends, as followStream(…, finished) does. Errors: "store.cursor" when
+    /// the stored cursor is not batch.from (somebody else was here: read cursor() and go on from there; nothing was
+    /// written).
     [[nodiscard]] Status applyJournal(const StreamBatch& batch);
     /// Takes records of an agent's stream, as copied into the workspace. Errors: "store.cursor" as above,
     /// "store.run_unknown" before the run's journal was applied.
@@ -68,11 +68,11 @@ public:
     /// Where the index stands in a stream; the beginning for one never seen.
     [[nodiscard]] Result<wire::StreamCursor> cursor(const RunId& run, int attempt, int node) const;
 
-    /// Reads the journal in the workspace from the stored cursor to its present end and applies it. Returns the number of
-    /// records taken. Somebody else doing the same at the same time is harmless.
+    /// Reads the journal in the workspace from the stored cursor to its present end and applies it. Returns the number
+    /// of records taken. Somebody else doing the same at the same time is harmless.
     [[nodiscard]] Result<std::int64_t> followJournal(const RunId& run);
-    /// The same for runs/<id>/stream/a<attempt>-n<node>. `finished`: nothing will be appended any more, so a torn tail is
-    /// reported as damaged. At most `maxRecords` a call.
+    /// The same for runs/<id>/stream/a<attempt>-n<node>. `finished`: nothing will be appended any more, so a torn tail
+    /// is reported as damaged. At most `maxRecords` a call.
     [[nodiscard]] Result<std::int64_t> followStream(const RunId& run, int attempt, int node, bool finished = false,
                                                     std::int64_t maxRecords = 1 << 20);
 

@@ -30,14 +30,12 @@ constexpr std::int64_t kStart = 1'700'000'000'000'000;
 
 template <class T>
 T need(base::Result<T> result) {
-    if (!result.ok())
-        giveUp(result.error().code + ": " + result.error().message);
+    if (!result.ok()) giveUp(result.error().code + ": " + result.error().message);
     return std::move(result).value();
 }
 
 void need(base::Status status) {
-    if (!status.ok())
-        giveUp(status.error().code + ": " + status.error().message);
+    if (!status.ok()) giveUp(status.error().code + ": " + status.error().message);
 }
 
 double millis(const std::function<void()>& body) {
@@ -62,7 +60,8 @@ struct Bench {
     base::RunId addRun(std::int64_t number) const {
         const base::RunId run = base::RunId::make();
         need(base::makeDirs(layout.run(run)));
-        need(base::writeFileAtomically(layout.spec(run), base::dumpJson(Json{{"experiment", "bench"}, {"target", "local"}})));
+        need(base::writeFileAtomically(layout.spec(run),
+                                       base::dumpJson(Json{{"experiment", "bench"}, {"target", "local"}})));
         auto journal = need(wire::StreamWriter::openFile(layout.journal(run)));
         static_cast<void>(need(journal.append(kStart, wire::kNoRank, wire::kind::kSubmit,
                                               Json{{"number", number}, {"name", "run " + std::to_string(number)}})));
@@ -81,13 +80,15 @@ std::vector<store::StreamBatch> batches(const base::RunId& run, std::int64_t poi
         batch.from = at;
         for (int record = 0; record < 1000 && step < points / 4; ++record) {
             std::vector<wire::SeriesPoints> series;
-            for (const char* name : {"train/loss", "train/accuracy", "train/learning_rate", "train/samples_per_second"}) {
+            for (const char* name :
+                 {"train/loss", "train/accuracy", "train/learning_rate", "train/samples_per_second"}) {
                 wire::SeriesPoints one{name, {}, {}, {}};
                 for (int i = 0; i < 10; ++i) {
                     one.step.push_back(step + i);
                     one.t.push_back(kStart + (step + i) * 2500 + static_cast<std::int64_t>(random() % 400));
-                    one.value.push_back(static_cast<double>(static_cast<float>(2.3 * std::exp(-static_cast<double>(step) / 1e5)) +
-                                                            static_cast<float>(random() % 1000) * 1e-4f));
+                    one.value.push_back(
+                        static_cast<double>(static_cast<float>(2.3 * std::exp(-static_cast<double>(step) / 1e5)) +
+                                            static_cast<float>(random() % 1000) * 1e-4f));
                 }
                 series.push_back(std::move(one));
             }
@@ -172,7 +173,8 @@ Json benchChart(const Bench& bench, store::Writer& writer, std::int64_t points) 
     std::mt19937_64 where(3);
     const double zoomed = median(101, [&] {
         const auto width = std::int64_t{1} << (8 + where() % 14);
-        request.from = static_cast<double>(where() % static_cast<std::uint64_t>(std::max<std::int64_t>(1, points - width)));
+        request.from =
+            static_cast<double>(where() % static_cast<std::uint64_t>(std::max<std::int64_t>(1, points - width)));
         request.to = *request.from + static_cast<double>(width);
         chart();
     });
@@ -180,10 +182,14 @@ Json benchChart(const Bench& bench, store::Writer& writer, std::int64_t points) 
     request.from.reset();
     request.to.reset();
     const double byTime = median(51, chart);
-    return Json{{"points", points},        {"ingest_points_per_second", std::llround(static_cast<double>(points) / taken * 1000)},
-                {"pixels", request.pixels}, {"entries", wholeEntries},
-                {"first_ms", cold},        {"whole_ms", whole},
-                {"zoomed_ms", zoomed},     {"by_time_ms", byTime}};
+    return Json{{"points", points},
+                {"ingest_points_per_second", std::llround(static_cast<double>(points) / taken * 1000)},
+                {"pixels", request.pixels},
+                {"entries", wholeEntries},
+                {"first_ms", cold},
+                {"whole_ms", whole},
+                {"zoomed_ms", zoomed},
+                {"by_time_ms", byTime}};
 }
 
 Json benchList(const Path& folder, std::int64_t runs) {
@@ -196,9 +202,11 @@ Json benchList(const Path& folder, std::int64_t runs) {
             store::StreamBatch batch;
             batch.run = base::RunId::make();
             batch.attempt = store::kJournalAttempt;
-            for (const auto& [kind, body] : {std::pair{wire::kind::kSubmit, Json{{"number", number}, {"experiment", "e" + std::to_string(number % 50)},
-                                                                                {"name", "run " + std::to_string(number)}}},
-                                             {wire::kind::kState, Json{{"state", number % 3 == 0 ? "Failed" : "Completed"}}}}) {
+            for (const auto& [kind, body] :
+                 {std::pair{wire::kind::kSubmit, Json{{"number", number},
+                                                      {"experiment", "e" + std::to_string(number % 50)},
+                                                      {"name", "run " + std::to_string(number)}}},
+                  {wire::kind::kState, Json{{"state", number % 3 == 0 ? "Failed" : "Completed"}}}}) {
                 wire::StreamEntry entry;
                 entry.record = {++batch.to.lastSeq, kStart + number, wire::kNoRank, kind, body};
                 entry.offset = batch.to.offset;
@@ -211,7 +219,8 @@ Json benchList(const Path& folder, std::int64_t runs) {
             stream.run = batch.run;
             std::vector<wire::SeriesPoints> series;
             for (const char* name : {"train/loss", "train/accuracy", "val/loss", "val/accuracy"})
-                series.push_back({name, {0, 100}, {1, static_cast<double>(number * 7919 % 100003) / 100003}, {kStart, kStart + 1}});
+                series.push_back(
+                    {name, {0, 100}, {1, static_cast<double>(number * 7919 % 100003) / 100003}, {kStart, kStart + 1}});
             wire::StreamEntry entry;
             entry.record = {1, kStart, 0, wire::kind::kMetrics, wire::metricsBody(series, 0)};
             entry.length = 100;
@@ -235,10 +244,14 @@ Json benchList(const Path& folder, std::int64_t runs) {
     query.filter = "no such text";
     const double noMatch = time(query);
     const double counts = median(15, [&] { static_cast<void>(need(reader.counts())); });
-    return Json{{"runs", runs},           {"runs_made_per_second", std::llround(static_cast<double>(runs) / made * 1000)},
-                {"rows", 200},            {"first_page_cold_ms", cold},
-                {"first_page_ms", first}, {"by_metric_ms", byMetric},
-                {"filtered_ms", filtered}, {"no_match_ms", noMatch},
+    return Json{{"runs", runs},
+                {"runs_made_per_second", std::llround(static_cast<double>(runs) / made * 1000)},
+                {"rows", 200},
+                {"first_page_cold_ms", cold},
+                {"first_page_ms", first},
+                {"by_metric_ms", byMetric},
+                {"filtered_ms", filtered},
+                {"no_match_ms", noMatch},
                 {"counts_ms", counts}};
 }
 
@@ -259,8 +272,7 @@ int main(int argc, char** argv) {
             giveUp("usage: bench_store_index [--json] [--points N] [--runs N]");
     }
     std::string folder = (std::filesystem::temp_directory_path() / "trainyard-bench-XXXXXX").string();
-    if (::mkdtemp(folder.data()) == nullptr)
-        giveUp("no temporary folder can be made");
+    if (::mkdtemp(folder.data()) == nullptr) giveUp("no temporary folder can be made");
     const Bench bench{Path(folder) / "points"};
     need(base::makeDirs(bench.layout.runs()));
     Json report{{"bench", "store"}};

@@ -21,7 +21,7 @@ using wire::Record;
 #define STORE_OK(result)                                                                                               \
     do {                                                                                                               \
         const auto& result_ = (result);                                                                                \
-        QVERIFY2(result_.ok(), result_.ok() ? "" : (result_.error().code + ": " + result_.error().message).c_str());    \
+        QVERIFY2(result_.ok(), result_.ok() ? "" : (result_.error().code + ": " + result_.error().message).c_str());   \
     } while (false)
 
 inline Record record(std::string_view kind, Json body, std::int64_t t, int rank = wire::kNoRank) {
@@ -55,29 +55,26 @@ public:
     /// A run with spec and submit record. Ids follow one another in time.
     RunId addRun(std::int64_t number, const std::string& name, Json spec = Json::object()) {
         const RunId id = RunId::make();
-        if (!spec.contains("experiment"))
-            spec["experiment"] = "default";
+        if (!spec.contains("experiment")) spec["experiment"] = "default";
         write(layout.spec(id), base::dumpJsonPretty(spec));
-        journal(id, {record(wire::kind::kSubmit,
-                            Json{{"number", number}, {"experiment", spec["experiment"]}, {"name", name}}, 1000 * number)});
+        journal(id,
+                {record(wire::kind::kSubmit,
+                        Json{{"number", number}, {"experiment", spec["experiment"]}, {"name", name}}, 1000 * number)});
         return id;
     }
 
     void journal(const RunId& run, std::vector<Record> records) {
         auto writer = wire::StreamWriter::openFile(layout.journal(run));
-        if (!writer || !writer->appendAll(records))
-            qFatal("the journal could not be written");
+        if (!writer || !writer->appendAll(records)) qFatal("the journal could not be written");
     }
 
     void stream(const RunId& run, std::vector<Record> records, int attempt = 1, int node = 0,
                 std::int64_t segmentBytes = wire::kSegmentBytes) {
         auto writer = wire::StreamWriter::open(layout.stream(run, attempt, node), segmentBytes);
-        if (!writer)
-            qFatal("the stream could not be opened");
+        if (!writer) qFatal("the stream could not be opened");
         for (Record& one : records) {
             std::vector<Record> alone{std::move(one)};
-            if (!writer->appendAll(alone))
-                qFatal("the stream could not be written");
+            if (!writer->appendAll(alone)) qFatal("the stream could not be written");
         }
     }
 

@@ -42,8 +42,7 @@ Bucket bruteForce(const std::vector<Point>& points, std::size_t begin, std::size
         bucket.timeLow = std::min(bucket.timeLow, points[i].t);
         bucket.timeHigh = std::max(bucket.timeHigh, points[i].t);
         ++bucket.count;
-        if (!std::isfinite(points[i].value))
-            continue;
+        if (!std::isfinite(points[i].value)) continue;
         bucket.min = bucket.finite == 0 ? points[i].value : std::min(bucket.min, points[i].value);
         bucket.max = bucket.finite == 0 ? points[i].value : std::max(bucket.max, points[i].value);
         bucket.sum += points[i].value;
@@ -66,7 +65,8 @@ private Q_SLOTS:
 
 void tst_Blocks::points_surviveTheRoundTrip() {
     std::mt19937_64 random(7);
-    for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{255}, std::size_t{4096}}) {
+    for (const std::size_t count :
+         {std::size_t{0}, std::size_t{1}, std::size_t{2}, std::size_t{255}, std::size_t{4096}}) {
         std::vector<Point> points = wildPoints(count, random);
         if (count > 1) {
             points[0].step = std::numeric_limits<std::int64_t>::min();
@@ -137,8 +137,9 @@ void tst_Blocks::pyramid_equalsBruteForce() {
     SQLite::Transaction transaction(connection.db());
     for (std::size_t at = 0; at < points.size();) {
         const std::size_t count = std::min(points.size() - at, 1 + random() % static_cast<std::size_t>(largestBatch));
-        appendPoints(connection, key, {points.begin() + static_cast<std::ptrdiff_t>(at),
-                                       points.begin() + static_cast<std::ptrdiff_t>(at + count)});
+        appendPoints(connection, key,
+                     {points.begin() + static_cast<std::ptrdiff_t>(at),
+                      points.begin() + static_cast<std::ptrdiff_t>(at + count)});
         at += count;
     }
     transaction.commit();
@@ -147,7 +148,8 @@ void tst_Blocks::pyramid_equalsBruteForce() {
     const auto stored = loadPoints(connection, id, 0, total + 100);
     QCOMPARE(stored.size(), points.size());
     for (std::size_t i = 0; i < points.size(); ++i)
-        QVERIFY(stored[i].step == points[i].step && stored[i].t == points[i].t && same(stored[i].value, points[i].value));
+        QVERIFY(stored[i].step == points[i].step && stored[i].t == points[i].t &&
+                same(stored[i].value, points[i].value));
     int levels = 0;
     for (int level = 1; pointsPerItem(level) <= total; ++level, ++levels) {
         const auto size = static_cast<std::size_t>(pointsPerItem(level));
@@ -171,14 +173,15 @@ void tst_Blocks::pyramid_equalsBruteForce() {
     // Ranges that begin and end inside blocks.
     for (int i = 0; i < 50; ++i) {
         const auto begin = static_cast<std::int64_t>(random() % points.size());
-        const auto end = begin + static_cast<std::int64_t>(random() % (points.size() - static_cast<std::size_t>(begin)));
+        const auto end =
+            begin + static_cast<std::int64_t>(random() % (points.size() - static_cast<std::size_t>(begin)));
         const auto some = loadPoints(connection, id, begin, end);
         QCOMPARE(static_cast<std::int64_t>(some.size()), end - begin);
-        if (!some.empty())
-            QCOMPARE(some.front().t, points[static_cast<std::size_t>(begin)].t);
+        if (!some.empty()) QCOMPARE(some.front().t, points[static_cast<std::size_t>(begin)].t);
     }
     // What is not there yet is not written twice either: pieces and blocks cover each point once.
-    QCOMPARE(connection.db().execAndGet("SELECT sum(count) FROM blocks WHERE level = 0").getInt64(), std::int64_t{total});
+    QCOMPARE(connection.db().execAndGet("SELECT sum(count) FROM blocks WHERE level = 0").getInt64(),
+             std::int64_t{total});
     QVERIFY(connection.db().execAndGet("SELECT count(*) FROM blocks WHERE level = 0").getInt64() <= total / 4096 + 17);
 }
 

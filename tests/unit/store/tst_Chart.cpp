@@ -18,7 +18,8 @@ struct Sample {
 };
 
 /// Takes samples into a run without writing them as text first.
-void take(Writer& writer, const RunId& run, int attempt, int rank, const std::vector<Sample>& samples, const std::string& name = "loss") {
+void take(Writer& writer, const RunId& run, int attempt, int rank, const std::vector<Sample>& samples,
+          const std::string& name = "loss") {
     constexpr std::size_t kARecord = 5000;
     StreamBatch batch;
     batch.run = run;
@@ -49,7 +50,9 @@ std::vector<Sample> samples(std::size_t count, std::uint64_t seed) {
     std::vector<Sample> all;
     Sample at{0, 1'700'000'000'000'000, 0};
     for (std::size_t i = 0; i < count; ++i) {
-        at.value = random() % 500 == 0 ? std::numeric_limits<double>::quiet_NaN() : std::sin(static_cast<double>(i) / 900) + static_cast<double>(random() % 1000) / 1000;
+        at.value = random() % 500 == 0
+                       ? std::numeric_limits<double>::quiet_NaN()
+                       : std::sin(static_cast<double>(i) / 900) + static_cast<double>(random() % 1000) / 1000;
         all.push_back(at);
         at.step += static_cast<std::int64_t>(1 + random() % 3);
         at.t += static_cast<std::int64_t>(1000 + random() % 100000);
@@ -58,7 +61,8 @@ std::vector<Sample> samples(std::size_t count, std::uint64_t seed) {
 }
 
 /// What a chart promises, against the samples themselves.
-void check(const ChartSeries& series, const std::vector<Sample>& all, const std::function<double(const Sample&)>& axis, double from, double to, int pixels) {
+void check(const ChartSeries& series, const std::vector<Sample>& all, const std::function<double(const Sample&)>& axis,
+           double from, double to, int pixels) {
     const std::size_t n = series.x.size();
     QVERIFY(series.mean.size() == n);
     QVERIFY2(n <= static_cast<std::size_t>(2 * pixels + 16), qPrintable(QString::number(n)));
@@ -66,16 +70,14 @@ void check(const ChartSeries& series, const std::vector<Sample>& all, const std:
     double lowest = std::numeric_limits<double>::infinity(), highest = -lowest;
     std::size_t inside = 0;
     for (const Sample& sample : all) {
-        if (axis(sample) < from || axis(sample) > to)
-            continue;
+        if (axis(sample) < from || axis(sample) > to) continue;
         ++inside;
         if (std::isfinite(sample.value)) {
             lowest = std::min(lowest, sample.value);
             highest = std::max(highest, sample.value);
         }
     }
-    if (inside == 0)
-        return;
+    if (inside == 0) return;
     // Enough detail: raw points when few, else several buckets for each ten pixels of what is inside.
     if (inside <= static_cast<std::size_t>(pixels)) {
         QVERIFY(series.raw);
@@ -88,10 +90,8 @@ void check(const ChartSeries& series, const std::vector<Sample>& all, const std:
     for (std::size_t i = 0; i < n; ++i) {
         const double low = series.raw ? series.mean[i] : series.min[i];
         const double high = series.raw ? series.mean[i] : series.max[i];
-        if (std::isfinite(low))
-            seenLow = std::min(seenLow, low);
-        if (std::isfinite(high))
-            seenHigh = std::max(seenHigh, high);
+        if (std::isfinite(low)) seenLow = std::min(seenLow, low);
+        if (std::isfinite(high)) seenHigh = std::max(seenHigh, high);
         if (!series.raw && std::isfinite(series.min[i]))
             QVERIFY(series.min[i] <= series.mean[i] + 1e-9 && series.mean[i] <= series.max[i] + 1e-9);
     }
@@ -186,8 +186,7 @@ void tst_Chart::anyRange_keepsEveryExtreme() {
         STORE_OK(chart);
         QCOMPARE(chart->series.size(), std::size_t{1});
         check(chart->series[0], all, axis, from, to, request.pixels);
-        if (QTest::currentTestFailed())
-            return;
+        if (QTest::currentTestFailed()) return;
     }
 }
 
@@ -210,10 +209,11 @@ void tst_Chart::wholeRange_sumsUpToTheMean() {
         // Each bucket against the points it stands for.
         double sum = 0, low = 1e300, high = -1e300;
         std::int64_t finite = 0;
-        for (auto at = static_cast<std::int64_t>(i) * series.pointsPerBucket; at < std::min<std::int64_t>((static_cast<std::int64_t>(i) + 1) * series.pointsPerBucket, std::ssize(all)); ++at) {
+        for (auto at = static_cast<std::int64_t>(i) * series.pointsPerBucket;
+             at < std::min<std::int64_t>((static_cast<std::int64_t>(i) + 1) * series.pointsPerBucket, std::ssize(all));
+             ++at) {
             const double value = all[static_cast<std::size_t>(at)].value;
-            if (!std::isfinite(value))
-                continue;
+            if (!std::isfinite(value)) continue;
             sum += value;
             ++finite;
             low = std::min(low, value);
@@ -260,7 +260,8 @@ void tst_Chart::gap_isCrossedByItsNeighbours() {
     request.to = 400'000.0;
     const auto chart = m_reader->chart(request);
     STORE_OK(chart);
-    QCOMPARE(chart->series[0].x, (std::vector<double>{static_cast<double>(all[1499].step), static_cast<double>(all[1500].step)}));
+    QCOMPARE(chart->series[0].x,
+             (std::vector<double>{static_cast<double>(all[1499].step), static_cast<double>(all[1500].step)}));
     // Beyond both ends the last point is all there is.
     request.from = 1e12;
     request.to = 2e12;
@@ -274,7 +275,8 @@ void tst_Chart::stepsThatGoBack_areSorted() {
     std::vector<Sample> all = samples(30000, 8);
     std::mt19937_64 random(2);
     for (std::size_t i = 0; i < all.size(); i += 100)
-        std::shuffle(all.begin() + static_cast<std::ptrdiff_t>(i), all.begin() + static_cast<std::ptrdiff_t>(i + 100), random);
+        std::shuffle(all.begin() + static_cast<std::ptrdiff_t>(i), all.begin() + static_cast<std::ptrdiff_t>(i + 100),
+                     random);
     for (std::size_t i = 100; i < 200; ++i)
         all[i].step = 777;  // One step a hundred times.
     take(*m_writer, m_run, 1, 0, all);

@@ -27,7 +27,8 @@ namespace {
 std::vector<Record> someRecords(int count, int from) {
     std::vector<Record> records;
     for (int i = from; i < from + count; ++i)
-        records.push_back(i % 3 == 0 ? log({"line " + std::to_string(i)}, i) : metrics({{"loss", {i}, {1.0 / (i + 1)}, {i}}}, i));
+        records.push_back(i % 3 == 0 ? log({"line " + std::to_string(i)}, i)
+                                     : metrics({{"loss", {i}, {1.0 / (i + 1)}, {i}}}, i));
     return records;
 }
 
@@ -47,8 +48,7 @@ void tst_Concurrency::twoWritersAndAReader_inThreads() {
         }
         for (int i = 0; i < 40; ++i) {
             workspace.stream(run, someRecords(9, i * 9));
-            if (!writer->followStream(run, 1, 0).ok())
-                ++failures;
+            if (!writer->followStream(run, 1, 0).ok()) ++failures;
         }
     };
     std::thread first(write, one), second(write, two);
@@ -62,15 +62,14 @@ void tst_Concurrency::twoWritersAndAReader_inThreads() {
             // What is seen is always whole: a batch of nine records is six points and three lines.
             for (const RunId& run : {one, two}) {
                 const auto row = reader->run(run);
-                if (!row.ok())
-                    continue;  // Not there yet.
+                if (!row.ok()) continue;  // Not there yet.
                 const std::int64_t points = row->metrics.empty() ? 0 : row->metrics[0].count;
-                if (points != 2 * row->logLines || points % 6 != 0)
-                    ++failures;
+                if (points != 2 * row->logLines || points % 6 != 0) ++failures;
                 ChartRequest request;
                 request.curves = {{run, "loss"}};
                 const auto chart = reader->chart(request);
-                if (!chart.ok() || (!chart->series.empty() && chart->series[0].x.size() != static_cast<std::size_t>(chart->series[0].points)))
+                if (!chart.ok() || (!chart->series.empty() &&
+                                    chart->series[0].x.size() != static_cast<std::size_t>(chart->series[0].points)))
                     ++failures;
             }
         }
@@ -94,15 +93,12 @@ void tst_Concurrency::writersInProcesses_takeEachRecordOnce() {
         const pid_t child = ::fork();
         if (child == 0) {
             auto writer = Writer::open(workspace.location);
-            if (!writer.ok() || !writer->followJournal(run).ok())
-                ::_exit(1);
+            if (!writer.ok() || !writer->followJournal(run).ok()) ::_exit(1);
             const auto deadline = base::Deadline::inMillis(20'000);
             while (!deadline.passed()) {
                 const auto taken = writer->followStream(run, 1, 0, false, 7);
-                if (!taken.ok())
-                    ::_exit(2);
-                if (*taken == 0)
-                    ::_exit(0);
+                if (!taken.ok()) ::_exit(2);
+                if (*taken == 0) ::_exit(0);
             }
             ::_exit(3);
         }
@@ -201,9 +197,11 @@ void tst_Concurrency::interrupt_stopsALongQuery() {
     STORE_OK(Writer::open(workspace.location));
     {
         SQLite::Database db(workspace.location.database.string(), SQLite::OPEN_READWRITE);
-        db.exec("BEGIN; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000) INSERT INTO runs "
-                "SELECT i, printf('%026d', i), '', 'run', hex(zeroblob(300)), 'Completed', '', 1, 1, 2, 1, '', '', 1, '', '', '', "
-                "hex(zeroblob(300)), 0, 0, 0, NULL, 0, 1, 0, hex(zeroblob(600)) FROM n; COMMIT");
+        db.exec(
+            "BEGIN; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000) INSERT INTO runs "
+            "SELECT i, printf('%026d', i), '', 'run', hex(zeroblob(300)), 'Completed', '', 1, 1, 2, 1, '', '', 1, '', "
+            "'', '', "
+            "hex(zeroblob(300)), 0, 0, 0, NULL, 0, 1, 0, hex(zeroblob(600)) FROM n; COMMIT");
     }
     auto reader = Reader::open(workspace.location);
     STORE_OK(reader);

@@ -16,11 +16,9 @@ StreamBatch batchOf(const Workspace& workspace, const RunId& run, int attempt, w
     batch.run = run;
     batch.attempt = attempt;
     batch.from = from;
-    wire::StreamFolderReader reader(attempt == kJournalAttempt ? workspace.layout.journal(run)
-                                                               : workspace.layout.stream(run, attempt, 0),
-                                    from);
-    if (!reader.read(batch.entries, most))
-        qFatal("the stream could not be read");
+    wire::StreamFolderReader reader(
+        attempt == kJournalAttempt ? workspace.layout.journal(run) : workspace.layout.stream(run, attempt, 0), from);
+    if (!reader.read(batch.entries, most)) qFatal("the stream could not be read");
     batch.damaged = reader.decoder().takeDamaged();
     batch.to = reader.decoder().cursor();
     return batch;
@@ -28,8 +26,7 @@ StreamBatch batchOf(const Workspace& workspace, const RunId& run, int attempt, w
 
 const MetricSummary* metricOf(const RunRow& row, const std::string& name) {
     for (const MetricSummary& metric : row.metrics) {
-        if (metric.name == name)
-            return &metric;
+        if (metric.name == name) return &metric;
     }
     return nullptr;
 }
@@ -202,8 +199,7 @@ void tst_Ingest::cutAtEveryRecord_endsTheSame() {
     for (int i = 0; i < 60; ++i) {
         records.push_back(metrics({{"loss", {i, i + 1, i + 2}, {1.0 / (i + 1), 2, 3}, {i, i, i}}}, i, i % 3));
         records.push_back(log({"line " + std::to_string(i)}, i, i % 2));
-        if (i % 20 == 0)
-            records.push_back(state(i == 0 ? "Preparing" : i == 20 ? "Queued" : "Running", i));
+        if (i % 20 == 0) records.push_back(state(i == 0 ? "Preparing" : i == 20 ? "Queued" : "Running", i));
     }
     const auto count = static_cast<int>(records.size());
     workspace.stream(run, records);
@@ -217,8 +213,7 @@ void tst_Ingest::cutAtEveryRecord_endsTheSame() {
         QCOMPARE(writer->cursor(run, 1, 0)->lastSeq, cut);
         STORE_OK(writer->followStream(run, 1, 0));
         const std::string dump = workspace.dump();
-        if (cut == 0)
-            expected = dump;
+        if (cut == 0) expected = dump;
         QVERIFY2(dump == expected, qPrintable(QString::number(cut)));
     }
 }
@@ -262,7 +257,8 @@ void tst_Ingest::states_data() {
     QTest::newRow("found") << words("Preparing Lost Running") << words("Running") << none << "Running";
     QTest::newRow("found at its end") << words("Lost Running") << words("Running Finalizing") << none << "Finalizing";
     QTest::newRow("second attempt") << words("Preparing") << words("Running ended") << words("Queued") << "Queued";
-    QTest::newRow("second attempt announced") << words("Preparing Preparing@2") << words("Running") << none << "Preparing";
+    QTest::newRow("second attempt announced")
+        << words("Preparing Preparing@2") << words("Running") << none << "Preparing";
     QTest::newRow("canceled before the agent") << words("Preparing Canceled") << none << none << "Canceled";
 }
 
@@ -283,8 +279,7 @@ void tst_Ingest::states() {
             }
             // Times that make no sense: the clocks of two machines need not agree.
             wire::Record one = state(parts[0].toStdString(), 1000 - static_cast<std::int64_t>(records.size()));
-            if (parts.size() > 1)
-                one.body["attempt"] = parts[1].toInt();
+            if (parts.size() > 1) one.body["attempt"] = parts[1].toInt();
             records.push_back(std::move(one));
         }
         return records;
@@ -311,12 +306,15 @@ void tst_Ingest::times_andReasons() {
     auto reader = Reader::open(workspace.location);
     STORE_OK(reader);
     workspace.journal(run, {state("Preparing", 2000)});
-    workspace.stream(run, {state("Preparing", 3000), state("Queued", 4000, "waits for 2 cores"), state("Running", 5000)});
+    workspace.stream(run,
+                     {state("Preparing", 3000), state("Queued", 4000, "waits for 2 cores"), state("Running", 5000)});
     STORE_OK(writer->followJournal(run));
     STORE_OK(writer->followStream(run, 1, 0));
     QCOMPARE(reader->run(run)->startedAt, 5000);
     QCOMPARE(reader->run(run)->endedAt, 0);
-    workspace.stream(run, {state("Finalizing", 8000), record(wire::kind::kEnded, Json{{"outcome", "failed"}, {"reason", "rank 1 was killed"}}, 9000)});
+    workspace.stream(run,
+                     {state("Finalizing", 8000),
+                      record(wire::kind::kEnded, Json{{"outcome", "failed"}, {"reason", "rank 1 was killed"}}, 9000)});
     STORE_OK(writer->followStream(run, 1, 0));
     QCOMPARE(reader->run(run)->endedAt, 0);
     workspace.journal(run, {state("Failed", 12000, "Rank 1 was killed by signal 9.")});
@@ -366,7 +364,8 @@ void tst_Ingest::metrics_notFinite() {
     const double inf = std::numeric_limits<double>::infinity();
     Workspace workspace;
     const RunId run = workspace.addRun(1, "one");
-    workspace.stream(run, {metrics({{"a", {0, 1, 2, 3}, {nan, 2, -inf, inf}, {0, 0, 0, 0}}, {"b", {0, 1}, {nan, nan}, {0, 0}}}, 5)});
+    workspace.stream(
+        run, {metrics({{"a", {0, 1, 2, 3}, {nan, 2, -inf, inf}, {0, 0, 0, 0}}, {"b", {0, 1}, {nan, nan}, {0, 0}}}, 5)});
     auto writer = Writer::open(workspace.location);
     STORE_OK(writer);
     STORE_OK(writer->followJournal(run));
@@ -394,8 +393,10 @@ void tst_Ingest::metrics_notFinite() {
 void tst_Ingest::metrics_ofSeveralRanksAndAttempts() {
     Workspace workspace;
     const RunId run = workspace.addRun(1, "one");
-    workspace.stream(run, {metrics({{"loss", {0, 1}, {9, 4}, {1, 2}}}, 1, 0), metrics({{"loss", {0}, {0.1}, {1}}}, 1, 1),
-                           metrics({{"speed", {0}, {7}, {1}}}, 1, 1)}, 1);
+    workspace.stream(run,
+                     {metrics({{"loss", {0, 1}, {9, 4}, {1, 2}}}, 1, 0), metrics({{"loss", {0}, {0.1}, {1}}}, 1, 1),
+                      metrics({{"speed", {0}, {7}, {1}}}, 1, 1)},
+                     1);
     workspace.stream(run, {metrics({{"loss", {1, 2}, {5, 6}, {3, 4}}}, 3, 0)}, 2);
     auto writer = Writer::open(workspace.location);
     STORE_OK(writer);
@@ -422,8 +423,8 @@ void tst_Ingest::metrics_ofSeveralRanksAndAttempts() {
 void tst_Ingest::metrics_malformedAreDamage() {
     Workspace workspace;
     const RunId run = workspace.addRun(1, "one");
-    workspace.stream(run, {record(wire::kind::kMetrics, Json{{"series", "what"}}, 1, 0),
-                           metrics({{"loss", {0}, {1}, {1}}}, 2)});
+    workspace.stream(
+        run, {record(wire::kind::kMetrics, Json{{"series", "what"}}, 1, 0), metrics({{"loss", {0}, {1}, {1}}}, 2)});
     auto writer = Writer::open(workspace.location);
     STORE_OK(writer);
     STORE_OK(writer->followJournal(run));
@@ -439,7 +440,8 @@ void tst_Ingest::metrics_malformedAreDamage() {
 void tst_Ingest::edits_comeFromTheJournal() {
     Workspace workspace;
     const RunId run = workspace.addRun(1, "one");
-    workspace.journal(run, {record(wire::kind::kRename, Json{{"name", "Zwei"}}, 1), record(wire::kind::kNotes, Json{{"text", "first"}}, 2),
+    workspace.journal(run, {record(wire::kind::kRename, Json{{"name", "Zwei"}}, 1),
+                            record(wire::kind::kNotes, Json{{"text", "first"}}, 2),
                             record(wire::kind::kNotes, Json{{"text", "second\nline"}}, 3),
                             record(wire::kind::kTags, Json{{"values", Json{{"a", "1"}, {"b", 2}, {"c", "3"}}}}, 4),
                             record(wire::kind::kTags, Json{{"values", Json{{"a", nullptr}, {"c", "4"}}}}, 5),
@@ -465,7 +467,8 @@ void tst_Ingest::tags_aPersonsWordIsLast() {
     Workspace workspace;
     const RunId run = workspace.addRun(1, "one", Json{{"tags", Json{{"x", "spec"}, {"y", "spec"}, {"z", "spec"}}}});
     workspace.journal(run, {record(wire::kind::kTags, Json{{"values", Json{{"x", "person"}, {"w", nullptr}}}}, 5)});
-    workspace.stream(run, {record(wire::kind::kTags, Json{{"values", Json{{"x", "script"}, {"y", "script"}, {"w", "script"}}}}, 9999, 0)});
+    workspace.stream(run, {record(wire::kind::kTags,
+                                  Json{{"values", Json{{"x", "script"}, {"y", "script"}, {"w", "script"}}}}, 9999, 0)});
     for (const bool journalFirst : {true, false}) {
         for (const char* suffix : {"", "-wal", "-shm"})
             std::filesystem::remove(workspace.location.database.string() + suffix);
@@ -489,8 +492,9 @@ void tst_Ingest::tags_aPersonsWordIsLast() {
 void tst_Ingest::params_lastWins() {
     Workspace workspace;
     const RunId run = workspace.addRun(1, "one");
-    workspace.stream(run, {record(wire::kind::kParams, Json{{"values", Json{{"lr", 0.1}, {"sizes", Json{1, 2}}}}}, 1, 0),
-                           record(wire::kind::kParams, Json{{"values", Json{{"lr", 0.2}}}}, 2, 0)});
+    workspace.stream(run,
+                     {record(wire::kind::kParams, Json{{"values", Json{{"lr", 0.1}, {"sizes", Json{1, 2}}}}}, 1, 0),
+                      record(wire::kind::kParams, Json{{"values", Json{{"lr", 0.2}}}}, 2, 0)});
     auto writer = Writer::open(workspace.location);
     STORE_OK(writer);
     STORE_OK(writer->followJournal(run));
@@ -509,8 +513,14 @@ void tst_Ingest::progress_ofTheLowestRank() {
     const RunId run = workspace.addRun(1, "one");
     const auto progress = [](double done, int rank) {
         return record(wire::kind::kProgress,
-                      Json{{"stage", "train"}, {"done", done}, {"total", 10}, {"unit", "steps"}, {"epoch", 2}, {"epochs", 4},
-                           {"rate", 41.5}, {"eta_ns", 123}},
+                      Json{{"stage", "train"},
+                           {"done", done},
+                           {"total", 10},
+                           {"unit", "steps"},
+                           {"epoch", 2},
+                           {"epochs", 4},
+                           {"rate", 41.5},
+                           {"eta_ns", 123}},
                       static_cast<std::int64_t>(done), rank);
     };
     workspace.stream(run, {progress(1, 1), progress(2, 0), progress(3, 1), progress(4, 0), progress(5, 1)});
@@ -537,10 +547,16 @@ void tst_Ingest::progress_ofTheLowestRank() {
 void tst_Ingest::ranks_andAttempts() {
     Workspace workspace;
     const RunId run = workspace.addRun(1, "one");
-    workspace.stream(run, {record(wire::kind::kAttempt, Json{{"host", "box"}, {"world_size", 2}, {"nodes", 1}, {"agent", "0.1.0"}}, 100),
-                           log({"x", "y"}, 200, 1), metrics({{"loss", {0}, {1}, {1}}}, 300, 0),
-                           record(wire::kind::kEnded, Json{{"outcome", "failed"}, {"reason", "why"},
-                                  {"ranks", Json::array({Json{{"rank", 0}, {"exit", 0}}, Json{{"rank", 1}, {"signal", 9}, {"reason", "killed"}}})}}, 400)});
+    workspace.stream(
+        run,
+        {record(wire::kind::kAttempt, Json{{"host", "box"}, {"world_size", 2}, {"nodes", 1}, {"agent", "0.1.0"}}, 100),
+         log({"x", "y"}, 200, 1), metrics({{"loss", {0}, {1}, {1}}}, 300, 0),
+         record(wire::kind::kEnded,
+                Json{{"outcome", "failed"},
+                     {"reason", "why"},
+                     {"ranks", Json::array({Json{{"rank", 0}, {"exit", 0}},
+                                            Json{{"rank", 1}, {"signal", 9}, {"reason", "killed"}}})}},
+                400)});
     auto writer = Writer::open(workspace.location);
     STORE_OK(writer);
     STORE_OK(writer->followJournal(run));
@@ -568,9 +584,12 @@ void tst_Ingest::ranks_andAttempts() {
 void tst_Ingest::outputs_andCollection() {
     Workspace workspace;
     const RunId run = workspace.addRun(1, "one");
-    workspace.stream(run, {record(wire::kind::kArtifact, Json{{"path", "model.pt"}, {"size", 10}, {"sha256", "old"}}, 1),
-                           record(wire::kind::kEnded, Json{{"outputs", Json::array({Json{{"path", "model.pt"}, {"size", 20}, {"sha256", "new"}},
-                                  Json{{"path", "logs/x.txt"}, {"size", 3}, {"sha256", "x"}}})}}, 2)});
+    workspace.stream(
+        run, {record(wire::kind::kArtifact, Json{{"path", "model.pt"}, {"size", 10}, {"sha256", "old"}}, 1),
+              record(wire::kind::kEnded,
+                     Json{{"outputs", Json::array({Json{{"path", "model.pt"}, {"size", 20}, {"sha256", "new"}},
+                                                   Json{{"path", "logs/x.txt"}, {"size", 3}, {"sha256", "x"}}})}},
+                     2)});
     auto writer = Writer::open(workspace.location);
     STORE_OK(writer);
     STORE_OK(writer->followJournal(run));
@@ -584,7 +603,11 @@ void tst_Ingest::outputs_andCollection() {
     QCOMPARE((*outputs)[1].size, 20);
     QCOMPARE((*outputs)[1].sha256, "new");
     QVERIFY(!(*outputs)[1].collected);
-    workspace.journal(run, {record(wire::kind::kCollected, Json{{"attempt", 1}, {"outputs", Json::array({Json{{"path", "model.pt"}, {"size", 20}, {"sha256", "new"}}})}}, 3)});
+    workspace.journal(
+        run, {record(wire::kind::kCollected,
+                     Json{{"attempt", 1},
+                          {"outputs", Json::array({Json{{"path", "model.pt"}, {"size", 20}, {"sha256", "new"}}})}},
+                     3)});
     STORE_OK(writer->followJournal(run));
     outputs = reader->outputs(run);
     QVERIFY(!(*outputs)[0].collected);
@@ -595,7 +618,9 @@ void tst_Ingest::outputs_andCollection() {
 void tst_Ingest::warnings_andDamage() {
     Workspace workspace;
     const RunId run = workspace.addRun(1, "one");
-    workspace.stream(run, {state("Running", 1), record(wire::kind::kWarning, Json{{"code", "disk.low"}, {"message", "little space"}, {"count", 5}}, 2, 1)});
+    workspace.stream(run, {state("Running", 1),
+                           record(wire::kind::kWarning,
+                                  Json{{"code", "disk.low"}, {"message", "little space"}, {"count", 5}}, 2, 1)});
     const Path segment = workspace.layout.stream(run, 1, 0) / wire::segmentName(1);
     const std::string whole = *base::readFile(segment);
     // A line of noise in between, and a torn one at the end.
@@ -626,8 +651,10 @@ void tst_Ingest::warnings_andDamage() {
 void tst_Ingest::items_areReadFromTheSegments() {
     Workspace workspace;
     const RunId run = workspace.addRun(1, "one");
-    workspace.stream(run, {record(wire::kind::kText, Json{{"name", "summary"}, {"text", "long\ntext"}, {"step", 7}}, 1, 0),
-                           log({"between"}, 2), record(wire::kind::kModel, Json{{"name", "m"}, {"path", "model.pt"}}, 3, 0)}, 1, 0, 200);
+    workspace.stream(run,
+                     {record(wire::kind::kText, Json{{"name", "summary"}, {"text", "long\ntext"}, {"step", 7}}, 1, 0),
+                      log({"between"}, 2), record(wire::kind::kModel, Json{{"name", "m"}, {"path", "model.pt"}}, 3, 0)},
+                     1, 0, 200);
     auto writer = Writer::open(workspace.location);
     STORE_OK(writer);
     STORE_OK(writer->followJournal(run));
@@ -647,8 +674,10 @@ void tst_Ingest::items_areReadFromTheSegments() {
 void tst_Ingest::system_seriesAreApart() {
     Workspace workspace;
     const RunId run = workspace.addRun(1, "one");
-    workspace.stream(run, {record(wire::kind::kSystem, Json{{"values", Json{{"cpu_percent", 50}, {"memory_bytes", 1e9}, {"host", "not a number"}}}}, 10),
-                           record(wire::kind::kSystem, Json{{"values", Json{{"cpu_percent", 70}}}}, 20)});
+    workspace.stream(
+        run, {record(wire::kind::kSystem,
+                     Json{{"values", Json{{"cpu_percent", 50}, {"memory_bytes", 1e9}, {"host", "not a number"}}}}, 10),
+              record(wire::kind::kSystem, Json{{"values", Json{{"cpu_percent", 70}}}}, 20)});
     auto writer = Writer::open(workspace.location);
     STORE_OK(writer);
     STORE_OK(writer->followJournal(run));
@@ -722,13 +751,17 @@ void tst_Ingest::wrongTypes_doNoHarm() {
     // Every kind with a body in which each member has a wrong type.
     Workspace workspace;
     const RunId run = workspace.addRun(1, "one");
-    const std::vector<Json> odd = {Json(nullptr), Json(-5), Json(1e300), Json("x"), Json::array({1, "a", nullptr}), Json{{"a", Json::array()}}, Json(true)};
-    const std::vector<const char*> members = {"state", "reason", "series", "values", "out", "lines", "name", "text", "stage", "done",
-                                              "total", "path", "size", "sha256", "code", "message", "count", "outcome", "ranks",
-                                              "outputs", "attempt", "node", "host", "number", "archived", "step"};
-    const std::vector<const char*> kinds = {"state", "metrics", "params", "tags", "log", "text", "progress", "system", "artifact", "image",
-                                            "table", "histogram", "model", "child", "warning", "ended", "attempt", "submit", "rename",
-                                            "notes", "archive", "collected", "something new"};
+    const std::vector<Json> odd = {
+        Json(nullptr), Json(-5), Json(1e300), Json("x"), Json::array({1, "a", nullptr}), Json{{"a", Json::array()}},
+        Json(true)};
+    const std::vector<const char*> members = {"state", "reason",  "series", "values",   "out",   "lines",   "name",
+                                              "text",  "stage",   "done",   "total",    "path",  "size",    "sha256",
+                                              "code",  "message", "count",  "outcome",  "ranks", "outputs", "attempt",
+                                              "node",  "host",    "number", "archived", "step"};
+    const std::vector<const char*> kinds = {"state",    "metrics", "params",   "tags",      "log",          "text",
+                                            "progress", "system",  "artifact", "image",     "table",        "histogram",
+                                            "model",    "child",   "warning",  "ended",     "attempt",      "submit",
+                                            "rename",   "notes",   "archive",  "collected", "something new"};
     std::vector<wire::Record> records;
     for (const char* kind : kinds) {
         for (const Json& value : odd) {

@@ -59,12 +59,13 @@ void tst_LogReader::initTestCase() {
         const std::string out = rank < 0 ? "agent" : random() % 3 == 0 ? "stderr" : "stdout";
         std::vector<std::string> texts;
         for (auto n = 1 + random() % 5; n > 0; --n) {
-            texts.push_back("Line " + std::to_string(m_lines.size()) + (random() % 100 == 0 ? " NEEDLE \xc3\x84rger \"quoted\" \\ tab\t" : " hay") + std::string(random() % 60, '.'));
+            texts.push_back("Line " + std::to_string(m_lines.size()) +
+                            (random() % 100 == 0 ? " NEEDLE \xc3\x84rger \"quoted\" \\ tab\t" : " hay") +
+                            std::string(random() % 60, '.'));
             m_lines.push_back({rank, out, texts.back()});
         }
         records.push_back(log(std::move(texts), i, rank, out));
-        if (random() % 4 == 0)
-            records.push_back(metrics({{"log", {i}, {1}, {i}}}, i));
+        if (random() % 4 == 0) records.push_back(metrics({{"log", {i}, {1}, {i}}}, i));
     }
     // Some forty segments.
     m_workspace->stream(m_run, std::move(records), 1, 0, 8000);
@@ -101,18 +102,27 @@ void tst_LogReader::pages_equalTheLines() {
     QFETCH(int, rank);
     QFETCH(QString, out);
     LogFilter filter;
-    if (rank != -9)
-        filter.rank = rank;
+    if (rank != -9) filter.rank = rank;
     filter.out = out.toStdString();
     const std::vector<Line> expected = matching(filter);
     QCOMPARE(expected.empty(), rank == 5);
-    for (const auto& [first, count] : {std::pair<std::int64_t, std::int64_t>{0, 10000}, {0, 1}, {1, 300}, {700, 513}, {999, 1}, {std::ssize(expected) - 3, 100}, {100000, 5}, {-5, 7}, {3, 0}, {3, -4}}) {
+    for (const auto& [first, count] : {std::pair<std::int64_t, std::int64_t>{0, 10000},
+                                       {0, 1},
+                                       {1, 300},
+                                       {700, 513},
+                                       {999, 1},
+                                       {std::ssize(expected) - 3, 100},
+                                       {100000, 5},
+                                       {-5, 7},
+                                       {3, 0},
+                                       {3, -4}}) {
         const auto page = m_reader->logPage(m_run, filter, first, count);
         STORE_OK(page);
         QCOMPARE(page->total, std::ssize(expected));
         QCOMPARE(page->attempt, 1);
         const std::int64_t from = std::max<std::int64_t>(first, 0);
-        const std::int64_t wanted = std::clamp<std::int64_t>(std::ssize(expected) - from, 0, std::max<std::int64_t>(count, 0));
+        const std::int64_t wanted =
+            std::clamp<std::int64_t>(std::ssize(expected) - from, 0, std::max<std::int64_t>(count, 0));
         QCOMPARE(std::ssize(page->lines), wanted);
         for (std::int64_t i = 0; i < wanted; ++i) {
             const LogLine& line = page->lines[static_cast<std::size_t>(i)];
@@ -148,8 +158,7 @@ void tst_LogReader::blocks_areIndependentOfBatches() {
     for (;;) {
         const auto taken = writer->followStream(m_run, 1, 0, false, 11);
         STORE_OK(taken);
-        if (*taken == 0)
-            break;
+        if (*taken == 0) break;
     }
     QCOMPARE(m_workspace->dump(), before);
 }
@@ -215,7 +224,8 @@ void tst_LogReader::search_findsEveryMatchInOrder_data() {
     QTest::newRow("plain") << "needle" << false << false << "NEEDLE";
     QTest::newRow("case") << "NEEDLE" << false << true << "NEEDLE";
     QTest::newRow("other case") << "needle" << false << true << "no line has this";
-    QTest::newRow("umlaut in another case") << QString::fromUtf8("ärger") << false << false << QString::fromUtf8("Ärger");
+    QTest::newRow("umlaut in another case")
+        << QString::fromUtf8("ärger") << false << false << QString::fromUtf8("Ärger");
     QTest::newRow("quoted in JSON") << "\"quoted\" \\ tab\t" << false << true << "\"quoted\"";
     QTest::newRow("regex") << "^line \\d+ n[e]+dle" << true << false << "NEEDLE";
     QTest::newRow("regex, case") << "NEED(LE|LES)" << true << true << "NEEDLE";
@@ -249,18 +259,15 @@ void tst_LogReader::search_findsEveryMatchInOrder() {
                 const auto result = m_reader->searchLog(m_run, filter, search);
                 STORE_OK(result);
                 QVERIFY(!result->continueAt);
-                if (!result->match)
-                    break;
+                if (!result->match) break;
                 const LogMatch& match = *result->match;
                 QCOMPARE(match.line.text, lines[static_cast<std::size_t>(match.line.index)].text);
                 QVERIFY(match.length > 0 && match.offset + match.length <= match.line.text.size());
                 found.push_back(match.line.index);
                 search.from = match.line.index + (backward ? -1 : 1);
-                if (search.from < 0)
-                    break;
+                if (search.from < 0) break;
             }
-            if (backward)
-                std::reverse(found.begin(), found.end());
+            if (backward) std::reverse(found.begin(), found.end());
             QCOMPARE(found, expected);
         }
     }
@@ -304,8 +311,7 @@ void tst_LogReader::search_meetsItsDeadline() {
     }
     std::vector<std::int64_t> expected;
     for (std::size_t i = 0; i < m_lines.size(); ++i) {
-        if (m_lines[i].text.find("NEEDLE") != std::string::npos)
-            expected.push_back(static_cast<std::int64_t>(i));
+        if (m_lines[i].text.find("NEEDLE") != std::string::npos) expected.push_back(static_cast<std::int64_t>(i));
     }
     QCOMPARE(found, expected);
     QVERIFY(calls > std::ssize(expected));
@@ -326,7 +332,9 @@ void tst_LogReader::pattern_data() {
     QTest::addColumn<QString>("line");
     QTest::addColumn<int>("offset");
     QTest::addColumn<int>("length");
-    const auto row = [](const char* pattern, const char* line, int offset, int length) { QTest::newRow(pattern) << QString::fromUtf8(pattern) << QString::fromUtf8(line) << offset << length; };
+    const auto row = [](const char* pattern, const char* line, int offset, int length) {
+        QTest::newRow(pattern) << QString::fromUtf8(pattern) << QString::fromUtf8(line) << offset << length;
+    };
     row("\\d+", "loss 0.25", 5, 1);
     row("\\d+\\.\\d+", "loss 0.25", 5, 4);
     row("\\D", "12a", 2, 1);
@@ -363,7 +371,8 @@ void tst_LogReader::pattern() {
 
 void tst_LogReader::pattern_errors_data() {
     QTest::addColumn<QString>("pattern");
-    for (const char* pattern : {"", "(", "[a", "a\\", "(a)\\1", "[\\]]", "x{2000}", "((x{100}){100}){100}", "[[:nonsense:]]", "[[:alpha"})
+    for (const char* pattern :
+         {"", "(", "[a", "a\\", "(a)\\1", "[\\]]", "x{2000}", "((x{100}){100}){100}", "[[:nonsense:]]", "[[:alpha"})
         QTest::newRow(pattern) << QString::fromUtf8(pattern);
     QTest::newRow("very long") << QString(5000, u'x');
 }

@@ -14,8 +14,9 @@ class Life {
 public:
     Life(Workspace& workspace, std::int64_t number, unsigned seed)
         : m_workspace(workspace), m_random(seed),
-          m_run(workspace.addRun(number, number % 3 == 0 ? "" : "run " + std::to_string(number),
-                                 Json{{"experiment", number % 2 == 0 ? "even" : "odd"}, {"tags", Json{{"seed", seed}}}})) {}
+          m_run(workspace.addRun(
+              number, number % 3 == 0 ? "" : "run " + std::to_string(number),
+              Json{{"experiment", number % 2 == 0 ? "even" : "odd"}, {"tags", Json{{"seed", seed}}}})) {}
 
     [[nodiscard]] const RunId& run() const { return m_run; }
 
@@ -25,26 +26,47 @@ public:
         const int attempt = m_time > 60 ? 2 : 1;
         const int node = static_cast<int>(m_random() % 2);
         switch (m_random() % 8) {
-        case 0: m_workspace.journal(m_run, {record(wire::kind::kNotes, Json{{"text", "note " + std::to_string(t)}}, t)}); break;
-        case 1: m_workspace.journal(m_run, {record(wire::kind::kTags, Json{{"values", Json{{"who", "person"}, {"t", t}}}}, t)}); break;
+        case 0:
+            m_workspace.journal(m_run, {record(wire::kind::kNotes, Json{{"text", "note " + std::to_string(t)}}, t)});
+            break;
+        case 1:
+            m_workspace.journal(m_run,
+                                {record(wire::kind::kTags, Json{{"values", Json{{"who", "person"}, {"t", t}}}}, t)});
+            break;
         case 2:
-            m_workspace.stream(m_run, {record(wire::kind::kTags, Json{{"values", Json{{"who", "script"}, {"x", t}}}}, t, 0),
-                                       record(wire::kind::kParams, Json{{"values", Json{{"lr", 1.0 / static_cast<double>(t)}}}}, t, 0)},
-                               attempt, node);
+            m_workspace.stream(
+                m_run,
+                {record(wire::kind::kTags, Json{{"values", Json{{"who", "script"}, {"x", t}}}}, t, 0),
+                 record(wire::kind::kParams, Json{{"values", Json{{"lr", 1.0 / static_cast<double>(t)}}}}, t, 0)},
+                attempt, node);
             break;
         case 3: m_workspace.stream(m_run, {state(m_time < 20 ? "Queued" : "Running", t)}, attempt, node); break;
-        case 4: m_workspace.stream(m_run, {log({"a " + std::to_string(t), "b"}, t, node), log({"agent"}, t, wire::kNoRank, "agent")}, attempt, node, 900); break;
-        case 5: m_workspace.stream(m_run, {record(wire::kind::kSystem, Json{{"values", Json{{"cpu_percent", t}}}}, t),
-                                           record(wire::kind::kProgress, Json{{"stage", "train"}, {"done", t}}, t, node),
-                                           record(wire::kind::kWarning, Json{{"code", "w"}, {"message", "m"}}, t)}, attempt, node); break;
-        case 6: m_workspace.stream(m_run, {record(wire::kind::kArtifact, Json{{"path", "f" + std::to_string(t % 7)}, {"size", t}}, t),
-                                           record(wire::kind::kText, Json{{"name", "n"}, {"text", "x"}}, t, node)}, attempt, node); break;
+        case 4:
+            m_workspace.stream(
+                m_run, {log({"a " + std::to_string(t), "b"}, t, node), log({"agent"}, t, wire::kNoRank, "agent")},
+                attempt, node, 900);
+            break;
+        case 5:
+            m_workspace.stream(m_run,
+                               {record(wire::kind::kSystem, Json{{"values", Json{{"cpu_percent", t}}}}, t),
+                                record(wire::kind::kProgress, Json{{"stage", "train"}, {"done", t}}, t, node),
+                                record(wire::kind::kWarning, Json{{"code", "w"}, {"message", "m"}}, t)},
+                               attempt, node);
+            break;
+        case 6:
+            m_workspace.stream(
+                m_run,
+                {record(wire::kind::kArtifact, Json{{"path", "f" + std::to_string(t % 7)}, {"size", t}}, t),
+                 record(wire::kind::kText, Json{{"name", "n"}, {"text", "x"}}, t, node)},
+                attempt, node);
+            break;
         default: {
             wire::SeriesPoints points{"loss", {}, {}, {}};
             const auto count = 1 + m_random() % 600;
             for (std::size_t i = 0; i < count; ++i) {
                 points.step.push_back(static_cast<std::int64_t>(m_step++));
-                points.value.push_back(m_random() % 50 == 0 ? std::numeric_limits<double>::quiet_NaN() : static_cast<double>(m_random() % 1000) / 10);
+                points.value.push_back(m_random() % 50 == 0 ? std::numeric_limits<double>::quiet_NaN()
+                                                            : static_cast<double>(m_random() % 1000) / 10);
                 points.t.push_back(t + static_cast<std::int64_t>(i));
             }
             m_workspace.stream(m_run, {metrics({points, {"acc", {t}, {0.5}, {t}}}, t, node)}, attempt, node);
@@ -54,9 +76,15 @@ public:
 
     void end() {
         const std::int64_t t = ++m_time * 1000;
-        m_workspace.stream(m_run, {record(wire::kind::kEnded, Json{{"outcome", "completed"}, {"reason", ""},
-                                          {"ranks", Json::array({Json{{"rank", 0}, {"exit", 0}}, Json{{"rank", 1}, {"exit", 1}}})},
-                                          {"outputs", Json::array({Json{{"path", "model.pt"}, {"size", 3}, {"sha256", "s"}}})}}, t)}, 2, 0);
+        m_workspace.stream(
+            m_run,
+            {record(wire::kind::kEnded,
+                    Json{{"outcome", "completed"},
+                         {"reason", ""},
+                         {"ranks", Json::array({Json{{"rank", 0}, {"exit", 0}}, Json{{"rank", 1}, {"exit", 1}}})},
+                         {"outputs", Json::array({Json{{"path", "model.pt"}, {"size", 3}, {"sha256", "s"}}})}},
+                    t)},
+            2, 0);
         // Node 1 was killed in the middle of a line.
         m_workspace.stream(m_run, {log({"last words"}, t, 1)}, 2, 1);
         const Path folder = m_workspace.layout.stream(m_run, 2, 1);
@@ -65,8 +93,12 @@ public:
             ++last;
         const Path segment = folder / wire::segmentName(last);
         Workspace::write(segment, *base::readFile(segment) + "damaged\n{\"v\":1,\"seq\":99,\"t\":5,\"ki");
-        m_workspace.journal(m_run, {record(wire::kind::kCollected, Json{{"attempt", 2}, {"outputs", Json::array({Json{{"path", "model.pt"}, {"size", 3}, {"sha256", "s"}}})}}, t),
-                                    state("Completed", t)});
+        m_workspace.journal(
+            m_run, {record(wire::kind::kCollected,
+                           Json{{"attempt", 2},
+                                {"outputs", Json::array({Json{{"path", "model.pt"}, {"size", 3}, {"sha256", "s"}}})}},
+                           t),
+                    state("Completed", t)});
     }
 
 private:
@@ -93,7 +125,8 @@ private Q_SLOTS:
 
 void tst_Rebuild::rebuilt_equalsTheOneThatGrew() {
     Workspace workspace;
-    Workspace::write(workspace.layout.modelCard("fashion", 1), R"({"format":"x","run":"r","created_at":5,"aliases":["best"],"tags":{"a":"b"}})");
+    Workspace::write(workspace.layout.modelCard("fashion", 1),
+                     R"({"format":"x","run":"r","created_at":5,"aliases":["best"],"tags":{"a":"b"}})");
     auto writer = Writer::open(workspace.location);
     STORE_OK(writer);
     STORE_OK(writer->applyModel("fashion", 1));
@@ -112,7 +145,10 @@ void tst_Rebuild::rebuilt_equalsTheOneThatGrew() {
         const Life& other = lives[random() % lives.size()];
         switch (random() % 4) {
         case 0: STORE_OK(writer->followJournal(other.run())); break;
-        case 1: STORE_OK(writer->followStream(other.run(), 1 + static_cast<int>(random() % 2), static_cast<int>(random() % 2))); break;
+        case 1:
+            STORE_OK(
+                writer->followStream(other.run(), 1 + static_cast<int>(random() % 2), static_cast<int>(random() % 2)));
+            break;
         case 2: STORE_OK(writer->followStream(life.run(), 1, 0, false, 2)); break;
         default: break;
         }
@@ -136,7 +172,8 @@ void tst_Rebuild::rebuilt_equalsTheOneThatGrew() {
         QVERIFY(report->problems.empty());
         const std::string rebuilt = workspace.dump();
         if (rebuilt != grown) {
-            const QStringList a = QString::fromStdString(grown).split(u'\n'), b = QString::fromStdString(rebuilt).split(u'\n');
+            const QStringList a = QString::fromStdString(grown).split(u'\n'),
+                              b = QString::fromStdString(rebuilt).split(u'\n');
             for (qsizetype line = 0; line < std::min(a.size(), b.size()); ++line)
                 QCOMPARE(b[line].left(400), a[line].left(400));
             QFAIL("the rebuilt index has another number of rows");
@@ -249,7 +286,9 @@ void tst_Rebuild::deletedRun_comesBackOnlyWithItsFiles() {
     const std::string without = workspace.dump();
     QVERIFY(without.find(life.run().str()) == std::string::npos);
     for (const QString& line : QString::fromStdString(without).split(u'\n'))
-        QVERIFY2(line.startsWith(u"counters") || line.isEmpty() || !line.contains(QRegularExpression(QStringLiteral("^[a-z_]+\\|1\\|"))), qPrintable(line));
+        QVERIFY2(line.startsWith(u"counters") || line.isEmpty() ||
+                     !line.contains(QRegularExpression(QStringLiteral("^[a-z_]+\\|1\\|"))),
+                 qPrintable(line));
     STORE_OK(writer->catchUp());
     QCOMPARE(workspace.dump(), before);
     std::filesystem::rename(workspace.layout.run(life.run()), workspace.layout.root / "elsewhere");
@@ -264,7 +303,9 @@ void tst_Rebuild::models_fromTheirCards() {
     const auto card = [&](const std::string& name, int version, const std::string& text) {
         Workspace::write(workspace.layout.modelCard(name, version), text);
     };
-    card("b model", 2, R"({"run":"r2","created_at":20,"description":"second","tags":{"z":"1","a":"2"},"aliases":["prod"],"size":99,"archived":true,"more":[1]})");
+    card(
+        "b model", 2,
+        R"({"run":"r2","created_at":20,"description":"second","tags":{"z":"1","a":"2"},"aliases":["prod"],"size":99,"archived":true,"more":[1]})");
     card("b model", 1, R"({"run":"r1","created_at":10})");
     card("a", 10, "{}");
     auto writer = Writer::open(workspace.location);

@@ -22,7 +22,6 @@ private Q_SLOTS:
     void archived();
     void sort_data();
     void sort();
-    void paging_showsEachRunOnce_data();
     void paging_showsEachRunOnce();
     void paging_staysRightWhenRunsAreAdded();
     void paging_refusesAnotherOrder();
@@ -51,35 +50,44 @@ void tst_RunList::initTestCase() {
         double accuracy;
         std::int64_t age, hours;
     };
-    const std::vector<Made> made = {{"first try", "fashion", "cnn", "Completed", 0.91, 50, 2},
-                                    {"Second Try", "fashion", "mlp", "Failed", 0.42, 40, 1},
-                                    {"große Änderung", "Fashion-Big", "cnn", "Completed", 0.95, 30, 10},
-                                    {"100% \"quoted\"", "toys", "", "Canceled", std::numeric_limits<double>::quiet_NaN(), 20, 0},
-                                    {"no metrics", "toys", "mlp", "", -1, 10, 3},
-                                    {"hidden", "toys", "mlp", "Completed", 0.5, 5, 1}};
+    const std::vector<Made> made = {
+        {"first try", "fashion", "cnn", "Completed", 0.91, 50, 2},
+        {"Second Try", "fashion", "mlp", "Failed", 0.42, 40, 1},
+        {"große Änderung", "Fashion-Big", "cnn", "Completed", 0.95, 30, 10},
+        {"100% \"quoted\"", "toys", "", "Canceled", std::numeric_limits<double>::quiet_NaN(), 20, 0},
+        {"no metrics", "toys", "mlp", "", -1, 10, 3},
+        {"hidden", "toys", "mlp", "Completed", 0.5, 5, 1}};
     int number = 0;
     for (const Made& one : made) {
         ++number;
-        m_ids.push_back(m_workspace->addRun(number, one.name, Json{{"experiment", one.experiment}, {"description", "about " + std::to_string(number)},
-                                            {"target", number % 2 == 0 ? "cluster" : "local"}, {"environment", "trainyard-engine"},
-                                            {"task", Json{{"kind", one.family.empty() ? "command" : "train"}, {"model", Json{{"family", one.family}}}}},
-                                            {"tags", Json{{"lr", std::to_string(number) + "e-3"}, {"owner", number < 4 ? "Ada" : "Grace"}}}}));
+        m_ids.push_back(m_workspace->addRun(
+            number, one.name,
+            Json{{"experiment", one.experiment},
+                 {"description", "about " + std::to_string(number)},
+                 {"target", number % 2 == 0 ? "cluster" : "local"},
+                 {"environment", "trainyard-engine"},
+                 {"task",
+                  Json{{"kind", one.family.empty() ? "command" : "train"}, {"model", Json{{"family", one.family}}}}},
+                 {"tags", Json{{"lr", std::to_string(number) + "e-3"}, {"owner", number < 4 ? "Ada" : "Grace"}}}}));
         const RunId& run = m_ids.back();
         const std::int64_t began = now - one.age * 24 * hour;
         // The submit record's time is small in the fixture; a second one carries the real time.
         m_workspace->journal(run, {record(wire::kind::kSubmit, Json{{"number", number}}, began)});
         m_workspace->stream(run, {state("Running", began + hour)});
         if (one.accuracy >= 0 || std::isnan(one.accuracy))
-            m_workspace->stream(run, {metrics({{"val/accuracy", {1, 2}, {one.accuracy / 2, one.accuracy}, {1, 2}}}, began)});
-        m_workspace->stream(run, {record(wire::kind::kParams, Json{{"values", Json{{"depth", number}, {"kind", "k" + std::to_string(number)}}}}, began, 0)});
+            m_workspace->stream(run,
+                                {metrics({{"val/accuracy", {1, 2}, {one.accuracy / 2, one.accuracy}, {1, 2}}}, began)});
+        m_workspace->stream(
+            run, {record(wire::kind::kParams,
+                         Json{{"values", Json{{"depth", number}, {"kind", "k" + std::to_string(number)}}}}, began, 0)});
         if (!one.end.empty()) {
-            m_workspace->stream(run, {record(wire::kind::kEnded, Json{{"outcome", "x"}}, began + hour + one.hours * hour)});
+            m_workspace->stream(run,
+                                {record(wire::kind::kEnded, Json{{"outcome", "x"}}, began + hour + one.hours * hour)});
             m_workspace->journal(run, {state(one.end, began + hour + one.hours * hour + 5)});
         }
         if (number == 2)
             m_workspace->journal(run, {record(wire::kind::kNotes, Json{{"text", "learning rate too high"}}, 1)});
-        if (number == 6)
-            m_workspace->journal(run, {record(wire::kind::kArchive, Json{{"archived", true}}, 1)});
+        if (number == 6) m_workspace->journal(run, {record(wire::kind::kArchive, Json{{"archived", true}}, 1)});
     }
     STORE_OK(writer->catchUp());
     m_reader = std::make_unique<Reader>(*Reader::open(m_workspace->location));
@@ -91,23 +99,22 @@ std::string tst_RunList::numbers(const RunQuery& query, int expectedTotal) {
     RunQuery page = query;
     for (int i = 0; i < 100; ++i) {
         const auto rows = m_reader->listRuns(page);
-        if (!rows.ok())
-            return "!" + rows.error().code;
+        if (!rows.ok()) return "!" + rows.error().code;
         for (const RunRow& row : rows->rows)
             text += (text.empty() ? "" : " ") + std::to_string(row.number);
-        if (rows->next.empty())
-            break;
+        if (rows->next.empty()) break;
         page.after = rows->next;
     }
-    if (expectedTotal >= 0 && *m_reader->countRuns(query) != expectedTotal)
-        return text + " but another count";
+    if (expectedTotal >= 0 && *m_reader->countRuns(query) != expectedTotal) return text + " but another count";
     return text;
 }
 
 void tst_RunList::filter_data() {
     QTest::addColumn<QString>("filter");
     QTest::addColumn<QString>("expected");
-    const auto row = [](const char* filter, const char* expected) { QTest::newRow(filter) << QString::fromUtf8(filter) << QString::fromUtf8(expected); };
+    const auto row = [](const char* filter, const char* expected) {
+        QTest::newRow(filter) << QString::fromUtf8(filter) << QString::fromUtf8(expected);
+    };
     row("", "5 4 3 2 1");
     row("   ", "5 4 3 2 1");
     row("try", "2 1");
@@ -191,7 +198,9 @@ void tst_RunList::filter() {
 void tst_RunList::filter_errors_data() {
     QTest::addColumn<QString>("filter");
     QTest::addColumn<QString>("names");
-    const auto row = [](const char* filter, const char* names) { QTest::newRow(filter) << QString::fromUtf8(filter) << QString::fromUtf8(names); };
+    const auto row = [](const char* filter, const char* names) {
+        QTest::newRow(filter) << QString::fromUtf8(filter) << QString::fromUtf8(names);
+    };
     row("state:flying", "flying");
     row("\"open", "quotation");
     row("loss>", "loss>");
@@ -225,7 +234,8 @@ void tst_RunList::filter_anyBytes() {
         for (auto length = random() % 14; length > 0; --length)
             query.filter += letters[random() % letters.size()];
         const auto count = m_reader->countRuns(query);
-        QVERIFY2(count.ok() || count.error().code == "store.filter", (query.filter + " " + (count.ok() ? "" : count.error().message)).c_str());
+        QVERIFY2(count.ok() || count.error().code == "store.filter",
+                 (query.filter + " " + (count.ok() ? "" : count.error().message)).c_str());
     }
 }
 
@@ -242,8 +252,10 @@ void tst_RunList::sort_data() {
     QTest::addColumn<bool>("descending");
     QTest::addColumn<int>("value");
     QTest::addColumn<QString>("expected");
-    const auto row = [](const char* name, RunColumn column, bool descending, const char* expected, MetricValue value = MetricValue::Last) {
-        QTest::newRow(name) << static_cast<int>(column) << descending << static_cast<int>(value) << QString::fromUtf8(expected);
+    const auto row = [](const char* name, RunColumn column, bool descending, const char* expected,
+                        MetricValue value = MetricValue::Last) {
+        QTest::newRow(name) << static_cast<int>(column) << descending << static_cast<int>(value)
+                            << QString::fromUtf8(expected);
     };
     row("number up", RunColumn::Number, false, "1 2 3 4 5");
     row("number down", RunColumn::Number, true, "5 4 3 2 1");
@@ -275,47 +287,48 @@ void tst_RunList::sort() {
     }
 }
 
-void tst_RunList::paging_showsEachRunOnce_data() {
-    QTest::addColumn<int>("column");
-    for (int column = 0; column <= static_cast<int>(RunColumn::Metric); ++column)
-        QTest::addRow("column %d", column) << column;
-}
-
 void tst_RunList::paging_showsEachRunOnce() {
-    QFETCH(int, column);
     Workspace workspace;
     auto writer = Writer::open(workspace.location);
     STORE_OK(writer);
     std::mt19937 random(3);
     for (int i = 1; i <= 60; ++i) {
         // Many equal values, and some runs with none.
-        const RunId run = workspace.addRun(i, "name " + std::to_string(random() % 5), Json{{"experiment", std::string(1 + random() % 3, 'x')}});
+        const RunId run = workspace.addRun(i, "name " + std::to_string(random() % 5),
+                                           Json{{"experiment", std::string(1 + random() % 3, 'x')}});
         if (random() % 3 != 0)
-            workspace.stream(run, {metrics({{"m", {0}, {random() % 4 == 0 ? std::numeric_limits<double>::infinity() : static_cast<double>(random() % 4)}, {1}}}, 1)});
+            workspace.stream(run, {metrics({{"m",
+                                             {0},
+                                             {random() % 4 == 0 ? std::numeric_limits<double>::infinity()
+                                                                : static_cast<double>(random() % 4)},
+                                             {1}}},
+                                           1)});
     }
     STORE_OK(writer->catchUp());
     auto reader = Reader::open(workspace.location);
     STORE_OK(reader);
-    for (const bool descending : {true, false}) {
-        RunQuery query;
-        query.sort = {static_cast<RunColumn>(column), descending, "m", MetricValue::Last};
-        const auto whole = reader->listRuns(query);
-        STORE_OK(whole);
-        QCOMPARE(whole->rows.size(), std::size_t{60});
-        QVERIFY(whole->next.empty());
-        query.limit = 7;
-        std::vector<std::int64_t> paged;
-        do {
-            const auto page = reader->listRuns(query);
-            STORE_OK(page);
-            QVERIFY(page->rows.size() <= 7);
-            for (const RunRow& row : page->rows)
-                paged.push_back(row.number);
-            query.after = page->next;
-        } while (!query.after.empty());
-        QCOMPARE(paged.size(), whole->rows.size());
-        for (std::size_t i = 0; i < paged.size(); ++i)
-            QCOMPARE(paged[i], whole->rows[i].number);
+    for (int column = 0; column <= static_cast<int>(RunColumn::Metric); ++column) {
+        for (const bool descending : {true, false}) {
+            RunQuery query;
+            query.sort = {static_cast<RunColumn>(column), descending, "m", MetricValue::Last};
+            const auto whole = reader->listRuns(query);
+            STORE_OK(whole);
+            QCOMPARE(whole->rows.size(), std::size_t{60});
+            QVERIFY(whole->next.empty());
+            query.limit = 7;
+            std::vector<std::int64_t> paged;
+            do {
+                const auto page = reader->listRuns(query);
+                STORE_OK(page);
+                QVERIFY(page->rows.size() <= 7);
+                for (const RunRow& row : page->rows)
+                    paged.push_back(row.number);
+                query.after = page->next;
+            } while (!query.after.empty());
+            QCOMPARE(paged.size(), whole->rows.size());
+            for (std::size_t i = 0; i < paged.size(); ++i)
+                QCOMPARE(paged[i], whole->rows[i].number);
+        }
     }
 }
 
@@ -392,7 +405,8 @@ void tst_RunList::find_ambiguous() {
     // The shortest beginning that only one run has.
     std::size_t length = 1;
     const auto shared = [&](std::size_t n) {
-        return std::count_if(m_ids.begin(), m_ids.end(), [&](const RunId& id) { return id.str().starts_with(m_ids[3].str().substr(0, n)); });
+        return std::count_if(m_ids.begin(), m_ids.end(),
+                             [&](const RunId& id) { return id.str().starts_with(m_ids[3].str().substr(0, n)); });
     };
     while (shared(length) > 1)
         ++length;
@@ -424,10 +438,13 @@ void tst_RunList::hundredThousandRuns() {
         SQLite::Database db(workspace.location.database.string(), SQLite::OPEN_READWRITE);
         db.exec("BEGIN; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) "
                 "INSERT INTO runs SELECT i, printf('%026d', i), 'exp' || (i % 50), 'run ' || i, '', "
-                "CASE i % 3 WHEN 0 THEN 'Failed' ELSE 'Completed' END, '', i * 1000, i * 1000 + 5, i * 1000 + 5 + i % 977, 1, 'local', '', 1, "
+                "CASE i % 3 WHEN 0 THEN 'Failed' ELSE 'Completed' END, '', i * 1000, i * 1000 + 5, i * 1000 + 5 + i % "
+                "977, 1, 'local', '', 1, "
                 "'train', 'cnn', '', '', 0, 100, 0, NULL, 0, 1, 0, 'run ' || i || ' exp' || (i % 50) FROM n;"
-                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000), m(name) AS (VALUES ('train/loss'), "
-                "('train/accuracy'), ('val/loss'), ('val/accuracy')) INSERT INTO run_metrics SELECT i, name, 0, 100, 0, 0, 1, 99, "
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000), m(name) AS (VALUES "
+                "('train/loss'), "
+                "('train/accuracy'), ('val/loss'), ('val/accuracy')) INSERT INTO run_metrics SELECT i, name, 0, 100, "
+                "0, 0, 1, 99, "
                 "(i * 7919 % 100003) / 100003.0, 50, 0.1, 60, 0.99 FROM n, m; COMMIT");
     }
     auto reader = Reader::open(workspace.location);

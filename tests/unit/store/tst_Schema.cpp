@@ -19,8 +19,7 @@ template <class Check>
 int asNobody(Check check) {
     const pid_t child = ::fork();
     if (child == 0) {
-        if (::geteuid() == 0 && (::setgid(65534) != 0 || ::setuid(65534) != 0))
-            ::_exit(99);
+        if (::geteuid() == 0 && (::setgid(65534) != 0 || ::setuid(65534) != 0)) ::_exit(99);
         ::_exit(check());
     }
     int status = 0;
@@ -66,12 +65,12 @@ void tst_Schema::golden() {
     SQLite::Database db(workspace.location.database.string(), SQLite::OPEN_READONLY);
     const std::string schema = dumpSchema(db);
     const Path file = trainyard::test::testData("store/schema-v" + std::to_string(schemaVersion()) + ".sql");
-    if (qEnvironmentVariableIsSet("TRAINYARD_REGENERATE"))
-        STORE_OK(base::writeFileAtomically(file, schema, 0644));
+    if (qEnvironmentVariableIsSet("TRAINYARD_REGENERATE")) STORE_OK(base::writeFileAtomically(file, schema, 0644));
     const auto expected = base::readFile(file);
     STORE_OK(expected);
-    QVERIFY2(*expected == schema, "The schema changed. A released version is never edited: add a migration. Then make the "
-                                  "file anew: TRAINYARD_REGENERATE=1 build/dev/tests/store_Schema golden");
+    QVERIFY2(*expected == schema,
+             "The schema changed. A released version is never edited: add a migration. Then make the "
+             "file anew: TRAINYARD_REGENERATE=1 build/dev/tests/store_Schema golden");
 }
 
 void tst_Schema::newFile_isMadeAndPrivate() {
@@ -81,7 +80,7 @@ void tst_Schema::newFile_isMadeAndPrivate() {
     QVERIFY(writer->created());
     QVERIFY(writer->takeNumber().ok());
     for (const char* suffix : {"", "-wal", "-shm"}) {
-        struct stat info{};
+        struct stat info {};
         QCOMPARE(::stat((workspace.location.database.string() + suffix).c_str(), &info), 0);
         QCOMPARE(info.st_mode & 0777, 0600u);
     }
@@ -113,7 +112,8 @@ void tst_Schema::tooNew_isRefusedWithBothVersions() {
         SQLite::Database db(workspace.location.database.string(), SQLite::OPEN_READWRITE);
         db.exec("PRAGMA user_version=731");
     }
-    for (const base::Error& error : {Writer::open(workspace.location).error(), Reader::open(workspace.location).error()}) {
+    for (const base::Error& error :
+         {Writer::open(workspace.location).error(), Reader::open(workspace.location).error()}) {
         QCOMPARE(error.code, "store.newer");
         QVERIFY(error.message.find("731") != std::string::npos);
         QVERIFY(error.message.find("up to " + std::to_string(schemaVersion())) != std::string::npos);
@@ -202,7 +202,8 @@ void tst_Schema::corrupt_isNamedAndRebuilt() {
     }
     before = workspace.dump();
     std::string bytes = *base::readFile(workspace.location.database);
-    for (std::size_t i = static_cast<std::size_t>(from); i < bytes.size() && i < static_cast<std::size_t>(from + length); ++i)
+    for (std::size_t i = static_cast<std::size_t>(from);
+         i < bytes.size() && i < static_cast<std::size_t>(from + length); ++i)
         bytes[i] = static_cast<char>(i * 7 + 3);
     Workspace::write(workspace.location.database, bytes);
 
@@ -230,11 +231,9 @@ void tst_Schema::readOnly_canBeReadNotWritten() {
     openForReading(workspace.layout.root);
     const int status = asNobody([&] {
         const auto writer = Writer::open(workspace.location);
-        if (writer.ok() || writer.error().code != "store.readonly")
-            return 1;
+        if (writer.ok() || writer.error().code != "store.readonly") return 1;
         auto reader = Reader::open(workspace.location);
-        if (!reader.ok())
-            return 2;
+        if (!reader.ok()) return 2;
         const auto row = reader->findRun("one");
         return row.ok() && row->number == 1 ? 0 : 3;
     });
