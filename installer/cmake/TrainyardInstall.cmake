@@ -21,8 +21,9 @@ if(TRAINYARD_WORKBENCH)
   install(FILES "${PROJECT_SOURCE_DIR}/installer/linux/${_id}.svg"
           DESTINATION "${CMAKE_INSTALL_DATADIR}/icons/hicolor/scalable/apps")
   install(FILES "${PROJECT_SOURCE_DIR}/installer/linux/copyright" DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/trainyard")
-  install(DIRECTORY "${PROJECT_SOURCE_DIR}/resources/docs/guide" DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/trainyard"
-          FILES_MATCHING PATTERN "*.md" PATTERN "*.png")
+  # The guide links to the protocols beside it.
+  install(DIRECTORY "${PROJECT_SOURCE_DIR}/resources/docs/guide" "${PROJECT_SOURCE_DIR}/resources/docs/protocol"
+          DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/trainyard" FILES_MATCHING PATTERN "*.md" PATTERN "*.png" PATTERN "*.json")
   install(FILES "${PROJECT_SOURCE_DIR}/installer/linux/trainyard.1" "${PROJECT_SOURCE_DIR}/installer/linux/trainyard-cli.1"
           DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")
 
