@@ -37,7 +37,7 @@ struct Given {
     CLI::Option* option = nullptr;
     std::vector<std::string> texts;  ///< Of lists and maps.
     std::string text;
-    bool flag = false;               ///< The flag was given; it says the opposite of the default.
+    bool flag = false;
 };
 
 struct Subcommand {
@@ -72,6 +72,12 @@ void addField(Subcommand& sub, const Field& field) {
     const std::string name = optionName(field);
     if (field.type == FieldType::Boolean) {
         const bool usually = field.defaultValue == Json(true);
+        if (field.defaultValue.is_null()) {
+            // Not said is a third answer: both can be.
+            given->option = sub.app->add_flag("--" + name + ",!--no-" + name, given->flag, helpOf(field));
+            sub.given.push_back(std::move(given));
+            return;
+        }
         given->option = sub.app->add_flag((usually ? "--no-" : "--") + name, given->flag,
                                             usually ? "Turns this off: " + helpOf(field) : helpOf(field));
     } else if (field.type == FieldType::TextList || field.type == FieldType::TextMap) {
@@ -96,7 +102,8 @@ Json parsedNumber(const std::string& text) {
 
 Json valueOf(const Given& given) {
     switch (given.field->type) {
-        case FieldType::Boolean: return given.field->defaultValue != Json(true);
+        case FieldType::Boolean:
+            return given.field->defaultValue.is_null() ? Json(given.flag) : Json(given.field->defaultValue != Json(true));
         case FieldType::TextList: return Json(given.texts);
         case FieldType::TextMap: {
             Json map = Json::object();
@@ -122,6 +129,15 @@ void addSpecOptions(CLI::App& app, SpecSource& source) {
     app.footer(std::string("-- PROGRAM ARGUMENT...        At the end: a program to be run as it is, instead of training.\n\n") +
                kFooter);
 }
+
+}  // namespace
+
+bool asksFirst(const std::string& action) {
+    const commands::CommandInfo* info = commands::allCommands().find(action);
+    return info != nullptr && info->destructive && action != "run.cancel";
+}
+
+namespace {
 
 void addExtras(const std::string& id, CLI::App& app, Request& request) {
     if (id == "run.submit" || id == "run.check") {

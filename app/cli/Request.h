@@ -55,6 +55,9 @@ struct Answer {
 /// The document that the parts of a spec source make together. `base` is the draft's spec, or null.
 [[nodiscard]] base::Result<base::Json> makeDocument(const SpecSource& source, const base::Json& base);
 
+/// Actions that remove what cannot be brought back.
+[[nodiscard]] bool asksFirst(const std::string& action);
+
 /// The exit code of a failed action.
 [[nodiscard]] int exitCodeOf(const base::Error& error);
 

@@ -7,6 +7,7 @@
 #include <iostream>
 #include <utility>
 
+#include "app/cli/JsonText.h"
 #include "core/commands/Sample.h"
 #include "core/runs/RunService.h"
 
@@ -22,14 +23,6 @@ namespace {
 constexpr int kSettleMillis = 3000;
 constexpr int kLogMillis = 100;
 constexpr int kCliVersion = 1;
-
-std::string textOf(const Json& object, const char* key) {
-    const auto found = object.find(key);
-    if (found == object.end() || found->is_null()) {
-        return {};
-    }
-    return found->is_string() ? found->get<std::string>() : base::dumpJson(*found);
-}
 
 Json envelope(const std::string& action) {
     return Json{{"format", "trainyard.cli"}, {"version", kCliVersion}, {"action", action}};
@@ -85,7 +78,7 @@ void Runner::carryOut() {
         submitOrCheck();
         return;
     }
-    if (m_request.action == "run.delete" && !confirmed()) {
+    if ((m_request.action == "run.delete" || m_request.action == "model.delete") && !confirmed()) {
         quit(kActionFailed);
         return;
     }
@@ -286,7 +279,9 @@ bool Runner::confirmed() const {
     if (m_request.yes || m_request.json || ::isatty(STDIN_FILENO) != 1) {
         return true;
     }
-    std::cerr << "Delete run " << textOf(m_request.parameters, "run") << " with all its files? [y/N] " << std::flush;
+    const bool model = m_request.action == "model.delete";
+    std::cerr << "Delete " << (model ? "model " : "run ") << textOf(m_request.parameters, model ? "model" : "run")
+              << " with all its files? [y/N] " << std::flush;
     std::string answer;
     std::getline(std::cin, answer);
     return answer == "y" || answer == "Y" || answer == "yes";

@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <optional>
 
+#include "app/cli/ModelText.h"
+#include "app/cli/JsonText.h"
 #include "core/base/Text.h"
 
 namespace trainyard::cli {
@@ -17,106 +19,27 @@ using base::Json;
 
 namespace {
 
-/// Width on a terminal, near enough: one column a UTF-8 character.
-std::size_t width(const std::string& text) {
-    return static_cast<std::size_t>(
-        std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
-}
-
-std::string clip(const std::string& text, std::size_t columns) {
-    std::size_t seen = 0;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if ((static_cast<unsigned char>(text[i]) & 0xC0) != 0x80 && ++seen > columns) {
-            return text.substr(0, i);
-        }
-    }
-    return text;
-}
-
-std::string text(const Json& object, const char* key) {
-    const auto found = object.find(key);
-    if (found == object.end() || found->is_null()) {
-        return {};
-    }
-    return base::stripControl(found->is_string() ? found->get<std::string>() : base::dumpJson(*found));
-}
-
-std::int64_t integer(const Json& object, const char* key) {
-    const auto found = object.find(key);
-    return found != object.end() && found->is_number() ? found->get<std::int64_t>() : 0;
-}
-
-std::optional<double> number(const Json& object, const char* key) {
-    const auto found = object.find(key);
-    return found == object.end() ? std::nullopt : base::jsonToNumber(*found);
-}
-
-const Json& member(const Json& object, const char* key) {
-    static const Json kNone;
-    const auto found = object.find(key);
-    return found == object.end() ? kNone : *found;
-}
-
-std::string metric(const Json& run, const std::string& name, const char* which = "last") {
-    for (const Json& one : member(run, "metrics")) {
-        if (text(one, "name") == name) {
-            const std::optional<double> value = number(one, which);
-            return value ? base::formatSignificant(*value) : std::string();
-        }
-    }
-    return {};
-}
-
 std::string duration(const Json& run) {
-    return member(run, "duration_ns").is_number() ? base::formatDuration(integer(run, "duration_ns")) : std::string();
-}
-
-std::string table(const std::vector<std::vector<std::string>>& rows, const std::vector<bool>& right) {
-    std::vector<std::size_t> widths(right.size(), 0);
-    for (const auto& row : rows) {
-        for (std::size_t i = 0; i < row.size(); ++i) {
-            widths[i] = std::max(widths[i], width(row[i]));
-        }
-    }
-    std::string out;
-    for (const auto& row : rows) {
-        std::string line;
-        for (std::size_t i = 0; i < row.size(); ++i) {
-            const std::string pad(widths[i] - width(row[i]), ' ');
-            line += (right[i] ? pad + row[i] : row[i] + pad) + (i + 1 < row.size() ? "  " : "");
-        }
-        line.erase(line.find_last_not_of(' ') + 1);
-        out += line + "\n";
-    }
-    return out;
+    return memberOf(run, "duration_ns").is_number() ? base::formatDuration(integerOf(run, "duration_ns")) : std::string();
 }
 
 std::string describeList(const Json& result) {
-    const Json& runs = member(result, "runs");
+    const Json& runs = memberOf(result, "runs");
     if (runs.empty()) {
         return "No runs.\n";
     }
     std::vector<std::vector<std::string>> rows{{"RUN", "NAME", "STATE", "DURATION", "LOSS", "ACCURACY", "CREATED"}};
     for (const Json& run : runs) {
-        const std::string loss = metric(run, "train/loss");
-        const std::string created = text(run, "created_at");
-        rows.push_back({text(run, "number"), clip(text(run, "name"), 40), text(run, "state"), duration(run), loss,
-                        metric(run, "val/accuracy"), created.substr(0, 10) + " " + created.substr(std::min<std::size_t>(11, created.size()), 8)});
+        const std::string loss = metricOf(run, "train/loss");
+        const std::string created = textOf(run, "created_at");
+        rows.push_back({textOf(run, "number"), clipText(textOf(run, "name"), 40), textOf(run, "state"), duration(run), loss,
+                        metricOf(run, "val/accuracy"), shortTime(created)});
     }
-    std::string out = table(rows, {true, false, false, true, true, true, false});
-    if (!member(result, "next").is_null()) {
-        out += "More: --after " + text(result, "next") + "\n";
+    std::string out = tableText(rows, {true, false, false, true, true, true, false});
+    if (!memberOf(result, "next").is_null()) {
+        out += "More: --after " + textOf(result, "next") + "\n";
     }
     return out;
-}
-
-std::string tagText(const Json& tags) {
-    std::string text;
-    for (const auto& [name, value] : tags.items()) {
-        const std::string of = value.is_string() ? value.get<std::string>() : base::dumpJson(value);
-        text += (text.empty() ? "" : ", ") + base::stripControl(of.empty() ? name : name + "=" + of);
-    }
-    return text;
 }
 
 std::string describeRun(const Json& run) {
@@ -126,36 +49,36 @@ std::string describeRun(const Json& run) {
             rows.push_back({label, value});
         }
     };
-    const std::string reason = text(run, "reason");
-    add("Run", text(run, "number") + "  " + text(run, "run"));
-    add("Name", text(run, "name"));
-    add("Experiment", text(run, "experiment"));
-    add("State", text(run, "state") + (reason.empty() ? "" : ": " + reason));
-    add("Created", text(run, "created_at"));
+    const std::string reason = textOf(run, "reason");
+    add("Run", textOf(run, "number") + "  " + textOf(run, "run"));
+    add("Name", textOf(run, "name"));
+    add("Experiment", textOf(run, "experiment"));
+    add("State", textOf(run, "state") + (reason.empty() ? "" : ": " + reason));
+    add("Created", textOf(run, "created_at"));
     add("Duration", duration(run));
-    add("Processes", text(run, "processes"));
-    add("Parent", text(run, "parent"));
-    add("Tags", tagText(member(run, "tags")));
-    add("Notes", text(run, "notes"));
-    for (const Json& one : member(run, "metrics")) {
-        add(text(one, "name"), metric(run, text(one, "name")) + "  (lowest " + metric(run, text(one, "name"), "min") +
-                                   ", highest " + metric(run, text(one, "name"), "max") + ")");
+    add("Processes", textOf(run, "processes"));
+    add("Parent", textOf(run, "parent"));
+    add("Tags", tagsOf(memberOf(run, "tags")));
+    add("Notes", textOf(run, "notes"));
+    for (const Json& one : memberOf(run, "metrics")) {
+        add(textOf(one, "name"), metricOf(run, textOf(one, "name")) + "  (lowest " + metricOf(run, textOf(one, "name"), "min") +
+                                   ", highest " + metricOf(run, textOf(one, "name"), "max") + ")");
     }
-    for (const Json& rank : member(run, "ranks")) {
-        const bool signaled = !member(rank, "signal").is_null();
-        if (signaled || !member(rank, "exit").is_null()) {
-            const std::string how = signaled ? "signal " + text(rank, "signal") : "exit " + text(rank, "exit");
-            const std::string why = text(rank, "reason");
-            add("Rank " + text(rank, "rank"), how + (why.empty() ? "" : ": " + why));
+    for (const Json& rank : memberOf(run, "ranks")) {
+        const bool signaled = !memberOf(rank, "signal").is_null();
+        if (signaled || !memberOf(rank, "exit").is_null()) {
+            const std::string how = signaled ? "signal " + textOf(rank, "signal") : "exit " + textOf(rank, "exit");
+            const std::string why = textOf(rank, "reason");
+            add("Rank " + textOf(rank, "rank"), how + (why.empty() ? "" : ": " + why));
         }
     }
-    for (const Json& output : member(run, "outputs")) {
-        add("Output", text(output, "path") + "  " + base::formatBytes(integer(output, "size")));
+    for (const Json& output : memberOf(run, "outputs")) {
+        add("Output", textOf(output, "path") + "  " + base::formatBytes(integerOf(output, "size")));
     }
-    for (const Json& warning : member(run, "warning_list")) {
-        add("Warning", text(warning, "message"));
+    for (const Json& warning : memberOf(run, "warning_list")) {
+        add("Warning", textOf(warning, "message"));
     }
-    return table(rows, {false, false});
+    return tableText(rows, {false, false});
 }
 
 std::string describeAny(const Json& result) {
@@ -177,63 +100,66 @@ std::string describeAny(const Json& result) {
                 }
                 std::vector<std::string> line;
                 for (const std::string& name : lines.front()) {
-                    line.push_back(text(one, name.c_str()));
+                    line.push_back(textOf(one, name.c_str()));
                 }
                 lines.push_back(line);
             }
-            lists += lines.empty() ? "No " + key + ".\n" : table(lines, std::vector<bool>(lines.front().size(), false));
-        } else if (!value.is_null() && text(result, key.c_str()) != "") {
-            rows.push_back({key, text(result, key.c_str())});
+            lists += lines.empty() ? "No " + key + ".\n" : tableText(lines, std::vector<bool>(lines.front().size(), false));
+        } else if (!value.is_null() && textOf(result, key.c_str()) != "") {
+            rows.push_back({key, textOf(result, key.c_str())});
         }
     }
-    return table(rows, {false, false}) + lists;
+    return tableText(rows, {false, false}) + lists;
 }
 
 }  // namespace
 
 std::string describe(const std::string& action, const Json& result) {
-    const std::string run = "Run " + text(result, "number");
+    if (const std::optional<std::string> said = describeModel(action, result)) {
+        return *said;
+    }
+    const std::string run = "Run " + textOf(result, "number");
     if (action == "run.list") return describeList(result);
     if (action == "run.show") return describeRun(result);
-    if (action == "run.submit" || action == "run.resume") return run + " (" + text(result, "name") + ") was started.\n";
+    if (action == "run.submit" || action == "run.resume") return run + " (" + textOf(result, "name") + ") was started.\n";
     if (action == "run.cancel") return run + " was asked to stop.\n";
-    if (action == "run.rename") return run + " is now called " + text(result, "name") + ".\n";
+    if (action == "run.rename") return run + " is now called " + textOf(result, "name") + ".\n";
     if (action == "run.tag") {
-        const std::string tags = tagText(member(result, "tags"));
+        const std::string tags = tagsOf(memberOf(result, "tags"));
         return run + (tags.empty() ? " has no tags.\n" : " has the tags " + tags + ".\n");
     }
-    if (action == "run.notes") return "The notes of run " + text(result, "number") + " were saved.\n";
+    if (action == "run.notes") return "The notes of run " + textOf(result, "number") + " were saved.\n";
     if (action == "run.archive") {
-        return run + (member(result, "archived") == Json(true) ? " was archived.\n" : " is listed again.\n");
+        return run + (memberOf(result, "archived") == Json(true) ? " was archived.\n" : " is listed again.\n");
     }
     if (action == "run.delete") {
-        return run + " was deleted; that freed " + base::formatBytes(integer(result, "freed_bytes")) + ".\n";
+        return run + " was deleted; that freed " + base::formatBytes(integerOf(result, "freed_bytes")) + ".\n";
     }
     if (action == "run.download") {
-        const std::size_t files = member(result, "files").size();
-        return std::to_string(files) + (files == 1 ? " file (" : " files (") + base::formatBytes(integer(result, "bytes")) +
-               (files == 1 ? ") was copied to " : ") were copied to ") + text(result, "folder") + ".\n";
+        const std::size_t files = memberOf(result, "files").size();
+        return std::to_string(files) + (files == 1 ? " file (" : " files (") + base::formatBytes(integerOf(result, "bytes")) +
+               (files == 1 ? ") was copied to " : ") were copied to ") + textOf(result, "folder") + ".\n";
     }
-    if (action == "run.duplicate") return base::dumpJsonPretty(member(result, "spec"));
+    if (action == "run.duplicate") return base::dumpJsonPretty(memberOf(result, "spec"));
     if (action == "run.watch") {
-        const std::string reason = text(result, "reason");
+        const std::string reason = textOf(result, "reason");
         const std::string took = duration(result);
-        return run + " " + text(result, "state") + (took.empty() ? "" : " after " + took) +
+        return run + " " + textOf(result, "state") + (took.empty() ? "" : " after " + took) +
                (reason.empty() ? "." : ": " + reason) + "\n";
     }
     return describeAny(result);
 }
 
 std::string progressText(const Json& run, int columns) {
-    const Json& progress = member(run, "progress");
-    std::string line = "Run " + text(run, "number") + "  " + text(run, "state");
+    const Json& progress = memberOf(run, "progress");
+    std::string line = "Run " + textOf(run, "number") + "  " + textOf(run, "state");
     const auto add = [&](const std::string& part) { line += part.empty() ? "" : "  " + part; };
-    if (progress.is_object() && text(run, "state") == "Running") {
-        const std::int64_t steps = integer(progress, "steps");
-        const double total = steps > 0 ? static_cast<double>(steps) : number(progress, "total").value_or(0);
-        const double done = steps > 0 ? static_cast<double>(integer(progress, "step")) : number(progress, "done").value_or(0);
-        if (integer(progress, "epochs") > 0) {
-            add("epoch " + text(progress, "epoch") + "/" + text(progress, "epochs"));
+    if (progress.is_object() && textOf(run, "state") == "Running") {
+        const std::int64_t steps = integerOf(progress, "steps");
+        const double total = steps > 0 ? static_cast<double>(steps) : numberOf(progress, "total").value_or(0);
+        const double done = steps > 0 ? static_cast<double>(integerOf(progress, "step")) : numberOf(progress, "done").value_or(0);
+        if (integerOf(progress, "epochs") > 0) {
+            add("epoch " + textOf(progress, "epoch") + "/" + textOf(progress, "epochs"));
         }
         if (total > 0) {
             add((steps > 0 ? std::string("step ") : std::string()) + std::to_string(static_cast<std::int64_t>(done)) + "/" +
@@ -243,28 +169,28 @@ std::string progressText(const Json& run, int columns) {
             add("[" + std::string(static_cast<std::size_t>(full), '#') +
                 std::string(static_cast<std::size_t>(kBar - full), '-') + "]");
         }
-        if (const double rate = number(progress, "rate").value_or(0); rate > 0) {
-            const std::string unit = text(progress, "unit");
+        if (const double rate = numberOf(progress, "rate").value_or(0); rate > 0) {
+            const std::string unit = textOf(progress, "unit");
             add(base::formatSignificant(rate, 3) + " " + (unit.empty() ? "1" : unit) + "/s");
         }
-        if (integer(progress, "eta_ns") > 0) {
-            add(base::formatDuration(integer(progress, "eta_ns")) + " left");
+        if (integerOf(progress, "eta_ns") > 0) {
+            add(base::formatDuration(integerOf(progress, "eta_ns")) + " left");
         }
     } else {
-        add(text(run, "reason"));
+        add(textOf(run, "reason"));
     }
-    if (const std::string loss = metric(run, "train/loss"); !loss.empty()) {
+    if (const std::string loss = metricOf(run, "train/loss"); !loss.empty()) {
         add("loss " + loss);
     }
-    if (const std::string accuracy = metric(run, "val/accuracy"); !accuracy.empty()) {
+    if (const std::string accuracy = metricOf(run, "val/accuracy"); !accuracy.empty()) {
         add("val " + accuracy);
     }
-    return clip(line, static_cast<std::size_t>(std::max(columns, 20)));
+    return clipText(line, static_cast<std::size_t>(std::max(columns, 20)));
 }
 
 std::string logText(const Json& line, bool withRank) {
-    const std::string rank = member(line, "rank").is_null() ? "agent" : "rank " + text(line, "rank");
-    return (withRank ? "[" + rank + "] " : std::string()) + text(line, "text");
+    const std::string rank = memberOf(line, "rank").is_null() ? "agent" : "rank " + textOf(line, "rank");
+    return (withRank ? "[" + rank + "] " : std::string()) + textOf(line, "text");
 }
 
 ProgressLine::ProgressLine(bool wanted) : m_enabled(wanted && ::isatty(STDERR_FILENO) == 1) {}

@@ -162,6 +162,37 @@ private Q_SLOTS:
         compare("json");
     }
 
+    void model_registerListDownloadExport() {
+        if (!std::filesystem::exists("/usr/share/datasets/fashion-mnist") ||
+            !std::filesystem::exists(test::builtProgram("trainyard-engine"))) {
+            QSKIP("Needs trainyard-engine and the package dataset-fashion-mnist.");
+        }
+        const Json made = json({"workspace", "init", m_workspace, "--sample"});
+        QVERIFY(made.contains("sample"));
+        const Json checked = json({"run", "check", "--draft", "fashion-mnist"});
+        QVERIFY2(checked.contains("peak_memory_bytes"), checked.dump().c_str());
+        const Json run = json({"run", "submit", "--wait", "--draft", "fashion-mnist", "--set", "task.epochs=1", "--set",
+                               "task.dataset.train_limit=1000", "--set", "task.dataset.val_limit=200"});
+        QCOMPARE(run.value("state", std::string()), "Completed");
+        QCOMPARE(json({"model", "register", "1", "--name", "clothes"}).value("model", std::string()), "clothes:1");
+        QCOMPARE(json({"model", "list"}).at("models").size(), std::size_t{1});
+        const auto text = cli({"model", "show", "clothes"});
+        QVERIFY2(text.out.find("model.safetensors") != std::string::npos, text.out.c_str());
+        const Json copied = json({"model", "download", "clothes", "--to", (*m_scratch / "copy").string()});
+        QVERIFY(std::filesystem::exists(*m_scratch / "copy/model.pt"));
+        QVERIFY(copied.at("files").size() >= 3);
+        const auto exported = cli({"model", "export", "clothes", "--out", (*m_scratch / "clothes.onnx").string()});
+        if (exported.exitCode != 0 && exported.err.find("untime") != std::string::npos) {
+            QSKIP("No runtime that could prove the export is here.");
+        }
+        QVERIFY2(exported.exitCode == 0, exported.err.c_str());
+        QVERIFY2(exported.out.find("largest difference") != std::string::npos, exported.out.c_str());
+        QVERIFY(std::filesystem::file_size(*m_scratch / "clothes.onnx") > 1000);
+        QCOMPARE(cli({"model", "show", "nothing"}).exitCode, 3);
+        QCOMPARE(cli({"model", "delete", "clothes:1"}).exitCode, 0);
+        QVERIFY(json({"model", "list"}).at("models").empty());
+    }
+
     void specFromStandardInput() {
         QCOMPARE(cli({"workspace", "init", m_workspace}).exitCode, 0);
         const auto ran = cli({"run", "submit", "--file", "-", "--wait", "--json"},
@@ -279,6 +310,12 @@ private:
         ::close(master);
         ::waitpid(child, nullptr, 0);
         return out;
+    }
+
+    static Json json(Arguments arguments) {
+        arguments.emplace_back("--json");
+        const auto answer = base::parseJson(cli(arguments).out);
+        return !answer.ok() ? Json() : answer->contains("result") ? answer->at("result") : *answer;
     }
 
     void say(const Arguments& arguments) {
