@@ -152,7 +152,19 @@ Error toError(const SQLite::Exception& exception, const Path& file, sqlite3* han
     }
 }
 
-Connection::Connection(Path file, std::unique_ptr<SQLite::Database> db) : m_file(std::move(file)), m_db(std::move(db)) {
+/// SQLite's own waiting looks ten times a second in the end and would miss the short gaps that a busy writer leaves.
+int Connection::waitForOthers(void* patience, int tries) {
+    auto& wait = *static_cast<Patience*>(patience);
+    const std::int64_t now = base::monotonicNanos();
+    if (tries == 0) wait.until = now + wait.lockMillis * 1'000'000;
+    if (now >= wait.until) return 0;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    return 1;
+}
+
+Connection::Connection(Path file, std::unique_ptr<SQLite::Database> db, const OpenOptions& options)
+    : m_file(std::move(file)), m_patience{options.lockMillis}, m_db(std::move(db)) {
+    sqlite3_busy_handler(m_db->getHandle(), &Connection::waitForOthers, &m_patience);
     struct stat info {};
     if (::stat(m_file.c_str(), &info) == 0) {
         m_device = info.st_dev;
@@ -168,7 +180,7 @@ Result<std::unique_ptr<Connection>> Connection::open(const Path& file, Mode mode
         return Error{"store.missing", "There is no history at " + file.string() + " yet."};
     if (mode == Mode::Write && !exists) TRAINYARD_TRY(makeEmpty(file));
     return guarded(file, nullptr, [&]() -> Opened {
-        std::unique_ptr<Connection> connection(new Connection(file, openDatabase(file, mode, options)));
+        std::unique_ptr<Connection> connection(new Connection(file, openDatabase(file, mode, options), options));
         SQLite::Database& db = connection->db();
         if (mode == Mode::Write) {
             if (sqlite3_db_readonly(db.getHandle(), "main") == 1) return readOnlyError(file);

@@ -40,8 +40,15 @@ public:
     [[nodiscard]] SQLite::Statement& cached(const char* sql);
 
 private:
-    Connection(Path file, std::unique_ptr<SQLite::Database> db);
+    /// How long another process's transaction is waited for.
+    struct Patience {
+        std::int64_t lockMillis = 0;
+        std::int64_t until = 0;  ///< Monotonic ns; set anew by each wait.
+    };
+    static int waitForOthers(void* patience, int tries);
+    Connection(Path file, std::unique_ptr<SQLite::Database> db, const OpenOptions& options);
     Path m_file;
+    Patience m_patience;
     std::unique_ptr<SQLite::Database> m_db;
     std::unordered_map<const char*, std::unique_ptr<SQLite::Statement>> m_statements;
     dev_t m_device = 0;

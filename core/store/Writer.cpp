@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <optional>
 #include <sqlite3.h>
+#include <thread>
 
 #include "core/base/Clock.h"
 #include "core/spec/RunState.h"
@@ -378,6 +380,7 @@ Status Writer::deleteRun(const RunId& run) {
 
 Result<CatchUpReport> Writer::catchUp(const CatchUpProgress& progress) {
     constexpr std::int64_t kTurnMillis = 250;
+    constexpr auto kGap = std::chrono::milliseconds(10);  // Long enough for a waiting writer to see it.
     CatchUpReport report;
     std::vector<std::string> ids;
     std::error_code error;
@@ -390,6 +393,7 @@ Result<CatchUpReport> Writer::catchUp(const CatchUpProgress& progress) {
 
     const auto total = static_cast<std::int64_t>(ids.size());
     for (std::int64_t done = 0; done < total;) {
+        if (done > 0) std::this_thread::sleep_for(kGap);
         TRAINYARD_TRY(m_state->beginBatch());
         const auto turn = base::Deadline::inMillis(kTurnMillis);
         bool stopped = false;

@@ -20,6 +20,7 @@ private Q_SLOTS:
     void dataVersion_tellsOfOthers();
     void interrupt_stopsALongQuery();
     void rebuildUnderAReader();
+    void catchUp_letsOthersWriteInBetween();
 };
 
 namespace {
@@ -264,6 +265,35 @@ void tst_Concurrency::rebuildUnderAReader() {
     reading.join();
     QCOMPARE(failures.load(), 0);
     QVERIFY(queries > 10);
+}
+
+void tst_Concurrency::catchUp_letsOthersWriteInBetween() {
+    Workspace workspace;
+    for (int i = 1; i <= 60; ++i)
+        static_cast<void>(workspace.addRun(i, "run"));
+    OpenOptions options;
+    options.lockMillis = 700;  // Well below what catching up takes in all, above one turn of it.
+    auto impatient = Writer::open(workspace.location, options);
+    STORE_OK(impatient);
+    std::atomic<bool> done{false};
+    std::thread catchingUp([&] {
+        auto writer = Writer::open(workspace.location);
+        const auto report = writer->catchUp([](std::int64_t, std::int64_t) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(25));
+            return true;
+        });
+        done = report.ok();
+    });
+    int numbers = 0, refused = 0;
+    const auto deadline = base::Deadline::inMillis(20'000);
+    while (!done && !deadline.passed()) {
+        ++(impatient->takeNumber().ok() ? numbers : refused);
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    catchingUp.join();
+    QVERIFY(done);
+    QCOMPARE(refused, 0);
+    QVERIFY(numbers >= 4);
 }
 
 QTEST_APPLESS_MAIN(tst_Concurrency)
