@@ -196,6 +196,23 @@ int takePass(int argc, char** argv, const QString& folder, int scale) {
 
 }  // namespace
 
+int makeShowcaseWorkspace(const std::string& folder, int runs) {
+    const auto made = runs::initWorkspace(folder, {});
+    base::Status filled;
+    if (made.ok()) {
+        commands::ShowcaseOptions options;
+        options.completed = runs;
+        options.active = options.troubled = false;
+        options.stepsPerRun = 400;
+        options.logLines = 20;
+        const auto shown = commands::makeShowcase(made->layout, options);
+        if (!shown.ok()) filled = shown.error();
+    }
+    if (made.ok() && filled.ok()) return 0;
+    std::fprintf(stderr, "trainyard: %s\n", (made.ok() ? filled.error() : made.error()).message.c_str());
+    return 1;
+}
+
 int takeScreenshots(int argc, char** argv, const std::string& folder) {
     const QString place = QString::fromStdString(folder);
     const QByteArray pass = qgetenv(kPassVariable);

@@ -8,4 +8,7 @@ namespace trainyard::workbench {
 /// scaling. Returns the exit status.
 [[nodiscard]] int takeScreenshots(int argc, char** argv, const std::string& folder);
 
+/// Makes a workspace of made-up runs, small ones, so that a history of any length is there in seconds.
+[[nodiscard]] int makeShowcaseWorkspace(const std::string& folder, int runs);
+
 }  // namespace trainyard::workbench

@@ -3,17 +3,18 @@
 #include <QIcon>
 #include <QTimer>
 
-#include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "ui/Pages.h"
 #include "app/workbench/Render.h"
 #include "app/workbench/Screenshots.h"
+#include "app/workbench/StartReport.h"
 #include "core/commands/Session.h"
+#include "ui/Pages.h"
 #include "ui/seams/Desktop.h"
 #include "ui/seams/Questions.h"
 #include "ui/shell/Icons.h"
@@ -39,13 +40,18 @@ constexpr const char* kHelp =
     "  --size WxH           size of the drawing in pixels (1280x900)\n"
     "  --sample             open the sample workspace, made when it is not there yet\n"
     "  --screenshots FOLDER picture every page and state of the window there; needs no display\n"
+    "  --make-showcase FOLDER [--runs N]\n"
+    "                       make a workspace of N made-up runs (1000), to try things out, and exit\n"
+    "  --measure-start      print how long the start took until a page was painted and a click answered, and exit\n"
     "  --version, --help    say so and exit\n"
     "\n"
     "Exit status: 0 done, 1 it failed, 2 the command line is wrong.\n";
 
 struct Options {
-    std::string workspace, address, render, out, theme, size, screenshots;
+    std::string workspace, address, render, out, theme, size, screenshots, showcase;
+    int runs = 1000;
     bool sample = false;
+    bool measureStart = false;
 };
 
 /// Exits by itself for --help, --version and mistakes: a QApplication would cost a display and a tenth of a second.
@@ -86,6 +92,13 @@ Options parse(int argc, char** argv) {
             options.size = value();
         } else if (word == "--screenshots") {
             options.screenshots = value();
+        } else if (word == "--make-showcase") {
+            options.showcase = value();
+        } else if (word == "--runs") {
+            options.runs = std::atoi(value().c_str());
+            if (options.runs < 1 || options.runs > 100'000) fail("--runs is a number from 1 to 100000.");
+        } else if (word == "--measure-start") {
+            options.measureStart = true;
         } else if (word == "--sample") {
             options.sample = true;
         } else if (word.starts_with("--")) {
@@ -106,6 +119,7 @@ Options parse(int argc, char** argv) {
 
 int main(int argc, char** argv) {
     const Options options = parse(argc, argv);
+    if (!options.showcase.empty()) return workbench::makeShowcaseWorkspace(options.showcase, options.runs);
     if (!options.screenshots.empty()) return workbench::takeScreenshots(argc, argv, options.screenshots);
     if (!options.render.empty()) qputenv("QT_QPA_PLATFORM", "offscreen");
 
@@ -140,6 +154,7 @@ int main(int argc, char** argv) {
     } else if (const auto recent = commands::Session::recentWorkspaces(); !recent.empty()) {
         window.openWorkspace(QString::fromStdString(recent.front().root.string()));
     }
+    if (options.measureStart) workbench::reportStart(window, session);
     window.show();
     // After the first frame: a desktop that answers slowly must not hold up the window.
     QTimer::singleShot(300, &desktop, [&desktop] { desktop.watchScheme(); });

@@ -95,10 +95,10 @@ void LevelOfDetail::fold(std::size_t from, std::size_t to, std::size_t level, Fo
 
 std::size_t LevelOfDetail::bucketSize(std::size_t points, std::size_t buckets) {
     const std::size_t wanted = (points + std::max<std::size_t>(1, buckets) - 1) / std::max<std::size_t>(1, buckets);
-    if (wanted <= kBase) return std::max<std::size_t>(1, wanted);
-    std::size_t width = kBase;
-    while (width * kFactor <= wanted) width *= kFactor;
-    return (wanted + width - 1) / width * width;
+    // Powers of two: a count that followed the number of points closely would move all borders with every few points.
+    std::size_t width = 1;
+    while (width < wanted) width *= 2;
+    return width;
 }
 
 Slice LevelOfDetail::slice(double from, double to, std::size_t buckets) const {

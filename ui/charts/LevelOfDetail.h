@@ -26,7 +26,7 @@ public:
     /// of that count from the first point on, so appending does not make a drawn curve shimmer.
     [[nodiscard]] Slice slice(double from, double to, std::size_t buckets) const;
 
-    /// Points a bucket for `points` points in at most `buckets` buckets: a multiple of a level's size above 16.
+    /// Points a bucket for `points` points in at most `buckets` buckets: a power of two.
     [[nodiscard]] static std::size_t bucketSize(std::size_t points, std::size_t buckets);
 
 private:

@@ -1,0 +1,131 @@
+#include <QProcess>
+#include <QPushButton>
+#include <QTabWidget>
+#include <QtTest>
+
+#include "tests/gui/WidgetWalk.h"
+#include "tests/gui/WindowFixture.h"
+
+using namespace trainyard;
+using trainyard::test::BlockWatch;
+using trainyard::test::WidgetWalk;
+using trainyard::test::WindowFixture;
+
+namespace {
+constexpr const char* kScaled = "TRAINYARD_WALK_SCALED";
+}
+
+class TestWalk : public QObject {
+    Q_OBJECT
+    WindowFixture m_fixture;
+    QString m_full, m_empty;
+
+private Q_SLOTS:
+    void initTestCase() {
+        ui::Theme::install(*qApp);
+        m_full = m_fixture.makeWorkspace("full", commands::ShowcaseOptions{});
+        auto keep = std::move(m_fixture.showcase);
+        m_empty = m_fixture.makeWorkspace("empty", std::nullopt);
+        m_fixture.showcase = std::move(keep);
+    }
+
+    void walkerFindsWhatItIsFor() {
+        // A walker that finds nothing must be shown to be able to find something.
+        QWidget window;
+        window.resize(400, 300);
+        auto* clipped = new QLabel(QStringLiteral("a label much too long for its width"), &window);
+        clipped->setGeometry(0, 0, 40, 20);
+        auto* faint = new QLabel(QStringLiteral("hardly to be read"), &window);
+        faint->setGeometry(0, 40, 300, 30);
+        QPalette pale = faint->palette();
+        pale.setColor(QPalette::WindowText, ui::Theme::blend(ui::Theme::current().color(ui::Role::Background), Qt::gray, 0.5));
+        faint->setPalette(pale);
+        auto* nameless = new QToolButton(&window);
+        nameless->setFocusPolicy(Qt::StrongFocus);
+        nameless->setGeometry(0, 80, 30, 30);
+        auto* line = new QHBoxLayout(&window);
+        auto* a = new QPushButton(QStringLiteral("a"), &window);
+        auto* b = new QPushButton(QStringLiteral("b"), &window);
+        line->addWidget(a);
+        line->addWidget(b);
+        window.show();
+        b->setGeometry(a->geometry());
+        b->setFocusPolicy(Qt::StrongFocus);
+        const QStringList found = WidgetWalk(window).findings(false);
+        const auto has = [&found](const char* what) {
+            return std::any_of(found.begin(), found.end(), [what](const QString& line_) { return line_.startsWith(QLatin1String(what)); });
+        };
+        QVERIFY2(has("clipped:") && has("faint:") && has("no accessible name:") && has("overlap:"), qPrintable(found.join(QLatin1Char('\n'))));
+    }
+
+    void everyPage_data() {
+        QTest::addColumn<bool>("dark");
+        QTest::addColumn<QSize>("size");
+        QTest::newRow("light 1280x720") << false << QSize(1280, 720);
+        QTest::newRow("dark 1280x720") << true << QSize(1280, 720);
+        if (qEnvironmentVariableIsSet(kScaled)) return;
+        QTest::newRow("light 2560x1440") << false << QSize(2560, 1440);
+        QTest::newRow("dark 2560x1440") << true << QSize(2560, 1440);
+    }
+    void everyPage() {
+        QFETCH(bool, dark);
+        QFETCH(QSize, size);
+        ui::Theme::current().setChoice(dark ? ui::Theme::Choice::Dark : ui::Theme::Choice::Light);
+        ui::MainWindow& window = m_fixture.openWindow(size);
+        m_fixture.settings->setTheme(dark ? ui::Theme::Choice::Dark : ui::Theme::Choice::Light);
+        auto* application = static_cast<BlockWatch*>(qApp);
+        QStringList all;
+        const auto walk = [&](const QString& name) {
+            m_fixture.settle();
+            WidgetWalk walker(window);
+            for (const QString& finding : walker.findings()) all << name + QStringLiteral(" | ") + finding;
+            QVERIFY2(walker.looked > 10, qPrintable(name));
+        };
+        walk(QStringLiteral("welcome"));
+        QVERIFY(m_fixture.openWorkspace(m_empty));
+        for (const char* page : {"home", "runs", "models"}) {
+            QVERIFY(window.shell().open(ui::Address{QString::fromLatin1(page)}));
+            walk(QStringLiteral("empty ") + QLatin1String(page));
+        }
+        QVERIFY(m_fixture.openWorkspace(m_full));
+        application->blocks.clear();
+        for (const char* page : {"home", "runs", "new", "models", "settings"}) {
+            QVERIFY2(window.shell().open(ui::Address{QString::fromLatin1(page)}), page);
+            walk(QLatin1String(page));
+        }
+        for (const int run : {4, 10, 13, 14}) {
+            QVERIFY(window.shell().open(ui::Address{QStringLiteral("run"), {QString::number(run)}}));
+            m_fixture.settle();
+            auto* tabs = window.page()->findChild<QTabWidget*>();
+            const int count = tabs == nullptr ? 1 : tabs->count();
+            for (int tab = 0; tab < count; ++tab) {
+                if (tabs != nullptr) {
+                    if (run != 4 && tab > 0) break;
+                    tabs->setCurrentIndex(tab);
+                }
+                walk(QStringLiteral("run %1 tab %2").arg(run).arg(tab));
+            }
+        }
+        QVERIFY2(all.isEmpty(), qPrintable(QLatin1Char('\n') + all.join(QLatin1Char('\n'))));
+        QVERIFY2(application->blocks.isEmpty(), qPrintable(application->blocks.join(QLatin1Char('\n'))));
+    }
+
+    void at200Percent() {
+        if (qEnvironmentVariableIsSet(kScaled)) QSKIP("This is the scaled process.");
+        QProcess scaled;
+        QProcessEnvironment environment = QProcessEnvironment::systemEnvironment();
+        environment.insert(QString::fromLatin1(kScaled), QStringLiteral("1"));
+        environment.insert(QStringLiteral("QT_SCALE_FACTOR"), QStringLiteral("2"));
+        scaled.setProcessEnvironment(environment);
+        scaled.start(QCoreApplication::applicationFilePath(), {});
+        QVERIFY(scaled.waitForFinished(200'000));
+        QVERIFY2(scaled.exitCode() == 0, scaled.readAllStandardOutput().constData());
+    }
+};
+
+int main(int argc, char** argv) {
+    BlockWatch application(argc, argv);
+    TestWalk test;
+    return QTest::qExec(&test, argc, argv);
+}
+#include "tst_Walk.moc"
