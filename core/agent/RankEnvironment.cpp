@@ -47,6 +47,11 @@ Variables rankEnvironment(const Variables& inherited, const wire::Plan& plan, co
     if (plan.processes > 1 && !plan.engine && !all.contains("OMP_NUM_THREADS")) {
         all["OMP_NUM_THREADS"] = std::to_string(std::max(1, launch.cores / plan.processes));
     }
+    if (plan.engine && !all.contains("OMP_WAIT_POLICY")) {
+        // OpenMP's threads spin for milliseconds by default; on a busy machine that costs more than the work. The engine
+        // would set it itself, at the price of starting twice.
+        all.emplace("GOMP_SPINCOUNT", "1000");
+    }
     for (const auto& [name, value] : plan.variables) all[name] = value;
 
     const int global = plan.node * plan.processes + rank;

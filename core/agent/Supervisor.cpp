@@ -11,7 +11,6 @@
 #include <charconv>
 #include <ctime>
 
-#include "core/agent/Manifest.h"
 #include "core/base/Text.h"
 
 namespace trainyard::agent {
@@ -25,15 +24,12 @@ constexpr std::int64_t kLookNanos = 1'000'000'000;
 constexpr std::int64_t kMinReasonNanos = 1'000'000'000;
 /// Between two looks at the rank files, so that a rank that writes line by line costs a few wake-ups, not thousands.
 constexpr std::int64_t kSpacingNanos = 15'000'000;
-constexpr std::int64_t kLastRecordsMillis = 60'000;
-constexpr std::int64_t kErrTailBytes = 16 << 10;
-constexpr std::size_t kErrTailLines = 20;
 
-// The states that an agent reports, spelled as in core/spec/RunState.h, which this room does not include.
+// The states that an agent reports, spelled as in core/spec/RunState.h, which this room does not include. "Finalizing" is
+// SupervisorFinish.cpp's.
 constexpr const char* kPreparing = "Preparing";
 constexpr const char* kQueued = "Queued";
 constexpr const char* kRunning = "Running";
-constexpr const char* kFinalizing = "Finalizing";
 
 /// "a3" or "n0" of the folder's path → 3 or 0, for an attempt whose plan cannot be read.
 int numberBehind(const std::string& name, char letter, int fallback) {
@@ -424,92 +420,6 @@ std::optional<Supervisor::Verdict> Supervisor::diskFull() const {
                        "The disk that holds the run's folder is full; everything reported until then is kept."};
     }
     return Verdict{"failed", "agent.stream", "The run's stream cannot be written. " + error.message};
-}
-
-Status Supervisor::finalize(Verdict verdict) {
-    if (m_slots) m_slots->leave();
-    Manifest manifest;
-    if (m_launch || m_resume.runningT > 0) {
-        if (m_resume.state != kFinalizing) {
-            m_sink->putState(kFinalizing);
-            m_sink->flush();
-        }
-        const bool mayCancel = verdict.outcome != "canceled";
-        bool stop = false;
-        std::int64_t lastLook = base::monotonicNanos();
-        std::int64_t lastReport = lastLook;
-        manifest = listOutputs(m_plan.outputsFolder, [&](std::int64_t done, std::int64_t total) {
-            const std::int64_t now = base::monotonicNanos();
-            if (now - lastLook < 100'000'000) return true;
-            lastLook = now;
-            const Events events = m_loop.wait(0);
-            m_controlTouched = m_controlTouched || events.control;
-            m_leave = m_leave || events.terminate;
-            stop = stop || (mayCancel && canceled().has_value());
-            if (now - lastReport >= kLookNanos) {
-                lastReport = now;
-                m_sink->put(wire::kNoRank, kind::kProgress,
-                            Json{{"stage", "outputs"}, {"done", done}, {"total", total}, {"unit", "bytes"}});
-                m_sink->flush();
-                m_sink->syncIfDue();
-            }
-            return !stop && !m_leave;
-        });
-        if (m_leave) {
-            m_sink->flush();
-            return m_sink->sync();
-        }
-        if (manifest.canceled && verdict.outcome == "completed") {
-            verdict = {"canceled", "run.canceled", "The run was canceled while its outputs were being listed."};
-        }
-        for (const std::string& warning : manifest.warnings) {
-            m_sink->putWarning(wire::kNoRank, "outputs.skipped", warning);
-        }
-    }
-    return writeEnded(verdict, toJson(manifest.files));
-}
-
-Status Supervisor::writeEnded(const Verdict& verdict, const Json& outputs) {
-    Json body = Json::object();
-    body["outcome"] = verdict.outcome;
-    body["reason"] = verdict.reason;
-    if (!verdict.code.empty()) body["code"] = verdict.code;
-    body["ranks"] = m_ranks ? m_ranks->describeAll() : Json::array();
-    body["outputs"] = outputs;
-    if (m_ranks && verdict.outcome == "failed") {
-        if (const auto culprit = m_ranks->culprit()) body["stderr"] = lastLines(*culprit);
-    }
-    m_sink->dropBallast();
-    m_sink->put(wire::kNoRank, kind::kEnded, std::move(body));
-    const auto deadline = base::Deadline::inMillis(kLastRecordsMillis);
-    while (!m_sink->flush()) {
-        if (deadline.passed()) return *m_sink->lastError();
-        if (m_loop.wait(kTickMillis).terminate) return *m_sink->lastError();
-    }
-    return m_sink->sync();
-}
-
-Json Supervisor::lastLines(int rank) const {
-    Json json = Json::object();
-    json["rank"] = m_plan.node * m_plan.processes + rank;
-    Json lines = Json::array();
-    const Path path = m_layout.rankErr(rank);
-    std::error_code error;
-    const auto size = static_cast<std::int64_t>(std::filesystem::file_size(path, error));
-    if (!error) {
-        const std::int64_t from = std::max<std::int64_t>(0, size - kErrTailBytes);
-        LogSplitter splitter(from);
-        splitter.feed(base::readFileRange(path, from, kErrTailBytes).valueOr({}));
-        splitter.flush(true);
-        std::vector<std::string> all;
-        for (LogPiece& piece : splitter.take()) {
-            for (std::string& line : piece.lines) all.push_back(std::move(line));
-        }
-        const std::size_t first = all.size() > kErrTailLines ? all.size() - kErrTailLines : 0;
-        for (std::size_t i = first; i < all.size(); ++i) lines.push_back(all[i]);
-    }
-    json["lines"] = std::move(lines);
-    return json;
 }
 
 }  // namespace trainyard::agent
