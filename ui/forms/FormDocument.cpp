@@ -56,6 +56,8 @@ const spec::Field* FormDocument::field(const QString& path) const {
 void FormDocument::setDocument(Json document) {
     m_document = spec::withDefaults(m_fields, document.is_object() ? std::move(document) : Json::object());
     m_outside.clear();
+    m_touched.clear();
+    m_all = false;
     Q_EMIT documentReplaced();
     validateNow();
 }
@@ -110,6 +112,7 @@ void FormDocument::setValue(const QString& path, Json value) {
         if (applies(one)) held[one.path] = &one;
     }
     put(path, std::move(value));
+    m_touched.insert(path);
     QStringList changed{path};
     for (const spec::Field& one : m_fields) {
         if (!applies(one)) continue;
@@ -133,6 +136,11 @@ const std::vector<base::Error>& FormDocument::validateNow() {
     return m_errors;
 }
 
+const std::vector<base::Error>& FormDocument::showAllErrors() {
+    m_all = true;
+    return validateNow();
+}
+
 void FormDocument::setOutsideErrors(std::vector<base::Error> errors) {
     m_outside = std::move(errors);
     publishErrors();
@@ -144,6 +152,7 @@ void FormDocument::publishErrors() {
     m_errorTexts.clear();
     for (const base::Error& error : m_errors) {
         const QString path = QString::fromStdString(error.field);
+        if (error.code == "spec.required" && !m_all && !m_touched.contains(path)) continue;
         if (!m_errorTexts.contains(path)) m_errorTexts.insert(path, QString::fromStdString(error.message));
     }
     Q_EMIT errorsChanged();

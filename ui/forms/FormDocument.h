@@ -3,6 +3,7 @@
 // may show parts of one document. Main thread only.
 #include <QMap>
 #include <QObject>
+#include <QSet>
 #include <QString>
 #include <QTimer>
 #include <functional>
@@ -47,8 +48,11 @@ public:
     /// Checks now, instead of after the pause in typing.
     const std::vector<base::Error>& validateNow();
     [[nodiscard]] const std::vector<base::Error>& errors() const { return m_errors; }
-    /// Empty when nothing is wrong there.
+    /// Empty when nothing is wrong there. A field that is still empty is not told of before it was touched or the whole
+    /// document was asked for by showAllErrors().
     [[nodiscard]] QString errorText(const QString& path) const { return m_errorTexts.value(path); }
+    /// Checks now and shows what is missing as well. Returns all errors.
+    const std::vector<base::Error>& showAllErrors();
     /// Errors found elsewhere (on disk, by a command). They stay until their field changes.
     void setOutsideErrors(std::vector<base::Error> errors);
 
@@ -72,6 +76,8 @@ private:
     std::vector<base::Error> m_outside;
     std::vector<base::Error> m_errors;
     QMap<QString, QString> m_errorTexts;
+    QSet<QString> m_touched;
+    bool m_all = false;
     QTimer m_pause;
 };
 

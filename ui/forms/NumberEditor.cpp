@@ -14,7 +14,11 @@ using base::Json;
 
 QString numberText(const Json& value) {
     if (value.is_number_integer()) return QString::number(value.get<std::int64_t>());
-    if (value.is_number()) return QLocale::c().toString(value.get<double>(), 'g', QLocale::FloatingPointShortest);
+    if (value.is_number()) {
+        const double number = value.get<double>();
+        const bool plain = number == 0 || (std::abs(number) >= 1e-6 && std::abs(number) < 1e12);
+        return QLocale::c().toString(number, plain ? 'f' : 'g', QLocale::FloatingPointShortest);
+    }
     if (value.is_string()) return QString::fromStdString(value.get<std::string>());
     return {};
 }

@@ -82,7 +82,7 @@ ChoiceEditor::ChoiceEditor(const spec::Field& field, QWidget* parent) : FieldEdi
         width += fontMetrics().horizontalAdvance(QString::fromStdString(choice.label)) + 20;
     }
     constexpr int kRoomForSegments = 210;
-    if (m_values.size() <= 4 && width <= kRoomForSegments) {
+    if (m_values.size() > 1 && m_values.size() <= 4 && width <= kRoomForSegments) {
         m_segments = new SegmentedControl(this);
         for (const spec::Choice& choice : field.choices) {
             m_segments->addSegment(QString::fromStdString(choice.label), QString::fromStdString(choice.help));

@@ -166,6 +166,9 @@ Result<HomePage::Overview> HomePage::readOverview(store::Reader& reader) {
     auto active = reader.listRuns(query);
     if (!active) return active.error();
     overview.active = std::move(active->rows);
+    std::stable_sort(overview.active.begin(), overview.active.end(), [](const store::RunRow& a, const store::RunRow& b) {
+        return a.startedAt != 0 && b.startedAt == 0;
+    });
     query.filter.clear();
     query.limit = kRecentRuns;
     auto recent = reader.listRuns(query);
@@ -260,12 +263,14 @@ void HomePage::showLive(const std::vector<store::RunRow>& rows) {
         }
         live.line->setRun(row, {});
         live.charts->setRuns({refOf(row)});
-        live.charts->setVisible(row.taskKind == "train" || !row.metrics.empty());
+        live.charts->setVisible(!row.metrics.empty());
         const std::optional<double> fraction = fractionOf(row);
         live.bar->setValue(fraction ? static_cast<int>(*fraction * 1000) : 0);
         QString text = row.progress ? progressText(*row.progress) : fromUtf8(row.stateReason);
         if (row.progress && row.progress->etaNanos > 0) text += QStringLiteral(" · ") + tr("%1 left").arg(formatDuration(row.progress->etaNanos));
         live.text->setText(text);
+        live.text->setVisible(!text.isEmpty());
+        live.bar->setVisible(row.startedAt != 0);
     }
 }
 

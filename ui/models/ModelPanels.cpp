@@ -60,7 +60,7 @@ void CommandPanel::setButtonVisible(bool visible) { m_button->setVisible(visible
 
 void CommandPanel::start() {
     if (m_running) return;
-    const auto& errors = m_document->validateNow();
+    const auto& errors = m_document->showAllErrors();
     if (!errors.empty()) {
         m_form->focusField(fromUtf8(errors.front().field));
         return;

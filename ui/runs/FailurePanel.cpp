@@ -93,7 +93,7 @@ FailurePanel::FailurePanel(QWidget* parent) : QWidget(parent) {
     auto* buttons = new QHBoxLayout;
     m_resume = new QuietButton(tr("Resume from the last checkpoint"), QStringLiteral("play"), ideas);
     m_resume->setObjectName(QStringLiteral("failureResumeButton"));
-    auto* duplicate = new QuietButton(tr("Duplicate and change"), QStringLiteral("copy"), ideas);
+    auto* duplicate = new QuietButton(tr("Duplicate and change"), QStringLiteral("duplicate"), ideas);
     duplicate->setObjectName(QStringLiteral("failureDuplicateButton"));
     auto* log = new QuietButton(tr("Whole log"), QStringLiteral("terminal"), ideas);
     buttons->addWidget(m_resume);
@@ -110,11 +110,11 @@ FailurePanel::FailurePanel(QWidget* parent) : QWidget(parent) {
     m_lines->setReadOnly(true);
     m_lines->setLineWrapMode(QPlainTextEdit::NoWrap);
     m_lines->setFont(theme.font(TextStyle::Mono));
-    m_lines->setMinimumHeight(220);
     m_lines->setTabChangesFocus(true);
     m_lines->setAccessibleName(tr("Last lines of the rank that failed"));
     lines->body()->addWidget(m_lines);
-    column->addWidget(lines, 1);
+    column->addWidget(lines);
+    column->addStretch(1);
 
     auto* outer = new QVBoxLayout(this);
     outer->setContentsMargins(0, 0, 0, 0);
@@ -150,6 +150,8 @@ void FailurePanel::setDetail(const RunDetail& detail) {
     if (text != m_lines->toPlainText()) {
         m_lines->setPlainText(text);
         m_lines->moveCursor(QTextCursor::End);
+        const int rows = std::clamp(static_cast<int>(lines.size()), 3, 18);
+        m_lines->setFixedHeight(QFontMetrics(m_lines->font()).lineSpacing() * rows + 28);
     }
     while (QLayoutItem* item = m_adviceLayout->takeAt(0)) {
         item->widget()->hide();

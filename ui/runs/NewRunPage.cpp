@@ -340,7 +340,7 @@ void NewRunPage::refreshSummary() {
         const double seconds = static_cast<double>(samples * epochs) / static_cast<double>(m_pastRate);
         m_estimate->setText(tr("about %1, as in %n past run(s)", nullptr, m_pastRuns).arg(formatDuration(static_cast<std::int64_t>(seconds * 1e9))));
     } else {
-        m_estimate->setText(tr("No past run of this model; Check tells how long it takes."));
+        m_estimate->setText(tr("No past run to go by; try Check"));
     }
     const auto& errors = m_document->errors();
     m_launch->setToolTip(errors.empty() ? tr("Launch (Ctrl+Enter)") : fromUtf8(errors.front().message));
@@ -437,7 +437,7 @@ QWidget* NewRunPage::firstFocus() {
 }
 
 bool NewRunPage::ready() {
-    const auto& errors = m_document->validateNow();
+    const auto& errors = m_document->showAllErrors();
     if (errors.empty()) {
         m_error->clear();
         return true;

@@ -179,7 +179,7 @@ void DatasetPanel::setDataset(const Json& dataset) {
     m_strip->clear();
     m_reading = any;
     m_summary->setLook(TextStyle::Secondary, Role::Muted);
-    m_summary->setText(any ? tr("Reading the files…") : tr("Choose the four files, or take the sample from Home."));
+    m_summary->setText(any ? tr("Reading the files…") : tr("Choose the four files, or fill in the sample."));
     if (any) {
         m_pause.start();
     } else {

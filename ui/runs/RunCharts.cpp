@@ -21,6 +21,7 @@ namespace {
 constexpr int kRefreshMillis = 50;
 constexpr int kLargeHeight = 300;
 constexpr int kSmallHeight = 190;
+constexpr int kCompactHeight = 140;
 constexpr int kTwoColumnsFrom = 760;
 constexpr std::size_t kMostPlots = 40;
 
@@ -33,6 +34,14 @@ struct Headline {
 constexpr Headline kHeadlines[] = {{QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "Loss"), "train/loss", "val/loss", false},
                                    {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "Accuracy"), "train/accuracy",
                                     "val/accuracy", true}};
+
+QString keyOf(const store::ChartSeries& series) {
+    return QStringLiteral("%1/%2/%3/%4/%5")
+        .arg(fromUtf8(series.run.str()), fromUtf8(series.name))
+        .arg(series.attempt)
+        .arg(series.node)
+        .arg(series.rank);
+}
 
 Slice sliceOf(const store::ChartSeries& series) {
     Slice slice;
@@ -282,12 +291,14 @@ void RunCharts::take(Plot& plot, const store::ChartData& answer) {
         const bool wanted =
             std::any_of(m_runs.begin(), m_runs.end(), [&](const RunRef& run) { return run.id == series.run; });
         if (!wanted || series.x.empty()) continue;
+        if (m_runs.size() > 1 && series.name.starts_with("train/") &&
+            ranks.contains({series.run.str(), "val/" + series.name.substr(6)})) {
+            // Runs are compared by their validation; two curves of each would bury it.
+            plot.view->removeSeries(keyOf(series));
+            continue;
+        }
         points += series.points;
-        const QString key = QStringLiteral("%1/%2/%3/%4/%5")
-                                .arg(fromUtf8(series.run.str()), fromUtf8(series.name))
-                                .arg(series.attempt)
-                                .arg(series.node)
-                                .arg(series.rank);
+        const QString key = keyOf(series);
         plot.view->setSeries(key, lookOf(series, ranks[{series.run.str(), series.name}].size() > 1));
         plot.view->setSlice(key, sliceOf(series));
     }
@@ -304,7 +315,7 @@ SeriesLook RunCharts::lookOf(const store::ChartSeries& series, bool severalRanks
     const bool training = series.name.starts_with("train/");
     SeriesLook look;
     QStringList label;
-    if (m_runs.size() > 1 && run != m_runs.end()) label << QStringLiteral("#%1 %2").arg(run->number).arg(run->name);
+    if (m_runs.size() > 1 && run != m_runs.end()) label << QStringLiteral("#%1").arg(run->number);
     if (validation) label << tr("validation");
     if (training) label << tr("training");
     if (!validation && !training) label << metricTitle(series.name);
@@ -350,7 +361,8 @@ void RunCharts::setCompact(bool compact) {
     m_compact = compact;
     for (const auto& plot : m_plots) {
         plot->view->setCompact(compact);
-        plot->view->setMinimumHeight(compact ? 110 : plot->large ? kLargeHeight : kSmallHeight);
+        plot->view->setMinimumHeight(compact ? kCompactHeight : plot->large ? kLargeHeight : kSmallHeight);
+        plot->view->setMaximumHeight(compact ? kCompactHeight : QWIDGETSIZE_MAX);
     }
 }
 

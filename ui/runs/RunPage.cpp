@@ -200,7 +200,7 @@ void RunPage::buildActions() {
     m_register = make("models", tr("Register model"), "registerAction", [this] { m_actions->registerModel(m_detail->row.id); });
     m_resume = make("play", tr("Resume"), "resumeAction", [this] { m_actions->resume(m_detail->row); });
     m_cancel = make("stop", tr("Cancel"), "cancelRunAction", [this] { m_actions->cancel(m_detail->row); });
-    m_duplicate = make("copy", tr("Duplicate"), "duplicateAction", [this] { m_actions->duplicate(m_detail->row.id); });
+    m_duplicate = make("duplicate", tr("Duplicate"), "duplicateAction", [this] { m_actions->duplicate(m_detail->row.id); });
     m_more = new QAction(icon(QStringLiteral("more")), tr("More"), this);
     auto* menu = new QMenu(this);
     menu->addAction(make("edit", tr("Rename"), "renameAction", [this] {
@@ -232,8 +232,9 @@ QString RunPage::subtitle() const { return m_detail ? fromUtf8(m_detail->row.exp
 
 bool RunPage::openAddress(const Address& address) {
     if (address.head != id() || address.parts.isEmpty()) return false;
-    m_tabWanted = address.query;
-    if (m_wanted == address.parts.first() && m_detail) {
+    m_tabWanted = address.parts.value(1);
+    const QString number = m_detail ? QString::number(m_detail->row.number) : QString();
+    if (m_detail && (m_wanted == address.parts.first() || number == address.parts.first())) {
         showTab(m_tabWanted);
         return true;
     }
@@ -249,7 +250,9 @@ bool RunPage::openAddress(const Address& address) {
 
 Address RunPage::address() const {
     const QString tab = m_tabs->currentWidget() ? m_tabs->currentWidget()->objectName() : QString();
-    return {id(), {m_detail ? fromUtf8(m_detail->row.id.str()) : m_wanted}, tab == u"metrics" ? QString() : tab};
+    QStringList parts{m_detail ? fromUtf8(m_detail->row.id.str()) : m_wanted};
+    if (tab != u"metrics") parts << tab;
+    return {id(), parts};
 }
 
 void RunPage::activated() {
@@ -365,7 +368,11 @@ void RunPage::showTime() {
     m_progress->setVisible(!over);
     m_progress->setValue(fraction ? static_cast<int>(*fraction * kProgressScale) : 0);
     QStringList parts;
-    if (row.progress && (!over || row.state != RunState::Completed)) parts << progressText(*row.progress);
+    if (row.progress && row.state != RunState::Completed) {
+        store::Progress progress = *row.progress;
+        if (over) progress.rate = 0;
+        parts << progressText(progress);
+    }
     if (over) {
         if (row.startedAt != 0) parts << tr("ran %1").arg(formatDuration(durationOf(row, base::wallMicros())));
         if (row.endedAt != 0) parts << tr("ended %1").arg(formatAgo(row.endedAt));
@@ -402,7 +409,7 @@ void RunPage::showActions() {
     const bool same = primary == primaryAction() && actions == contextActions();
     if (same) return;
     for (QAction* action : {m_register, m_resume, m_duplicate}) {
-        const char* name = action == m_register ? "models" : action == m_resume ? "play" : "copy";
+        const char* name = action == m_register ? "models" : action == m_resume ? "play" : "duplicate";
         action->setIcon(icon(QString::fromLatin1(name), action == primary ? Role::AccentText : Role::Text));
     }
     setPrimaryAction(primary);

@@ -163,6 +163,7 @@ QVariant RunsModel::data(const QModelIndex& index, int role) const {
             const std::optional<double> fraction = fractionOf(*row);
             if (role == ProgressRole && fraction && !spec::isFinal(row->state)) return *fraction;
             if (role == Qt::DisplayRole) {
+                if (row->state == spec::RunState::Completed) return QString();
                 if (!fraction) return row->metrics.empty() ? QString() : tr("step %1").arg(formatExact(row->metrics.front().lastStep));
                 return formatPercent(*fraction);
             }
@@ -210,7 +211,8 @@ QVariant RunsModel::headerData(int section, Qt::Orientation orientation, int rol
     }
     if (section < FirstMetric || section >= columnCount()) return {};
     const MetricColumn& column = m_metrics[static_cast<std::size_t>(section - FirstMetric)];
-    const QString title = metricTitle(column.name);
+    // The validation is what a list is read for; its name goes without saying.
+    const QString title = metricTitle(column.name.starts_with("val/") ? column.name.substr(4) : column.name);
     switch (column.value) {
         case MetricValue::Last: return tr("%1, last").arg(title);
         case MetricValue::First: return tr("%1, first").arg(title);

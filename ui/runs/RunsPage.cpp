@@ -35,8 +35,8 @@ using store::RunRow;
 
 namespace {
 
-constexpr int kColumnWidths[] = {118, 56, 230, 130, 150, 86, 108, 110};
-constexpr int kMetricWidth = 132;
+constexpr int kColumnWidths[] = {116, 48, 200, 130, 150, 86, 104, 104};
+constexpr int kMetricWidth = 118;
 
 const char* nameOf(MetricValue value) {
     switch (value) {
@@ -160,9 +160,10 @@ void RunsPage::buildTable() {
     m_table->setSelectionMode(QAbstractItemView::ExtendedSelection);
     m_table->setEditTriggers(QAbstractItemView::EditKeyPressed);
     m_table->setContextMenuPolicy(Qt::CustomContextMenu);
-    m_table->setSortingEnabled(true);
     QHeaderView* header = m_table->horizontalHeader();
+    // Before sorting is switched on, or the view would sort by its first column.
     header->setSortIndicator(m_model->sortColumn(), m_model->sortOrder());
+    m_table->setSortingEnabled(true);
     header->setSectionsMovable(true);
     header->setContextMenuPolicy(Qt::CustomContextMenu);
     header->setStretchLastSection(false);
@@ -172,6 +173,7 @@ void RunsPage::buildTable() {
         }
     };
     widths();
+    placeMetrics();
     connect(m_table, &QTableView::activated, this, [this](const QModelIndex& index) {
         if (const RunRow* row = m_model->rowAt(index.row())) m_actions->open(row->id);
     });
@@ -191,6 +193,14 @@ void RunsPage::buildTable() {
         showSelection();
     });
     m_table->installEventFilter(this);
+}
+
+void RunsPage::placeMetrics() {
+    // Figures stand right behind the name, where the eye compares them; new ones come last in the model.
+    QHeaderView* header = m_table->horizontalHeader();
+    for (int i = RunsModel::FirstMetric; i < m_model->columnCount(); ++i) {
+        header->moveSection(header->visualIndex(i), RunsModel::Name + 1 + i - RunsModel::FirstMetric);
+    }
 }
 
 void RunsPage::buildActions() {
@@ -217,7 +227,7 @@ void RunsPage::buildActions() {
     m_tags = make("tag", tr("Edit tags…"), {}, [this] {
         if (const auto rows = selection(); !rows.empty()) m_actions->editTags(rows.front());
     });
-    m_duplicate = make("copy", tr("Duplicate…"), Qt::CTRL | Qt::Key_D, [this] {
+    m_duplicate = make("duplicate", tr("Duplicate…"), Qt::CTRL | Qt::Key_D, [this] {
         if (const auto rows = selection(); !rows.empty()) m_actions->duplicate(rows.front().id);
     });
     m_archive = make("archive", tr("Archive"), {}, [this] {
@@ -441,6 +451,7 @@ void RunsPage::showHeaderMenu(const QPoint& at) {
                 if (on) columns.push_back(column);
                 m_model->setMetricColumns(columns);
                 for (int i = RunsModel::FirstMetric; i < m_model->columnCount(); ++i) header->resizeSection(i, kMetricWidth);
+                placeMetrics();
                 Q_EMIT stateChanged();
             });
         }
@@ -533,6 +544,7 @@ void RunsPage::restoreState(const Json& state) {
             if (one.is_object()) columns.push_back({readText(one, "name"), metricValueOf(readText(one, "value"))});
         }
         m_model->setMetricColumns(std::move(columns));
+        placeMetrics();
     }
     QHeaderView* header = m_table->horizontalHeader();
     const auto integers = [&state](const char* key) {

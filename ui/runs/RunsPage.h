@@ -49,6 +49,7 @@ private:
         bool own = false;  ///< Saved by the person, so it can be removed.
     };
     void buildTable();
+    void placeMetrics();
     void buildActions();
     void applyFilter(const QString& text);
     void applyView(const View& view);

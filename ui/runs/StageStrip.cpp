@@ -24,6 +24,7 @@ StageStrip::StageStrip(QWidget* parent) : QWidget(parent) {
 
 void StageStrip::setRun(const store::RunRow& row, const std::vector<store::StageRow>& stages) {
     m_stages.clear();
+    m_broken = -1;
     for (const RunState state : {RunState::Preparing, RunState::Queued, RunState::Running, RunState::Finalizing}) {
         m_stages.push_back({state, 0, 0, {}});
     }
@@ -49,6 +50,12 @@ void StageStrip::setRun(const store::RunRow& row, const std::vector<store::Stage
             if (stage.begin != 0 && stage.end == 0) stage.end = row.endedAt != 0 ? row.endedAt : stage.begin;
         }
         m_clock.stop();
+        m_end = row.state;
+        if (row.state != RunState::Completed) {
+            for (int i = 0; i < 3; ++i) {
+                if (m_stages[static_cast<std::size_t>(i)].begin != 0) m_broken = i;
+            }
+        }
     } else {
         m_clock.start();
     }
@@ -90,15 +97,18 @@ void StageStrip::paintEvent(QPaintEvent*) {
         const qreal left = isRightToLeft() ? area.right() - kDot : area.left();
         const QRectF dot(left, 2, kDot, kDot);
         const qreal y = dot.center().y();
-        painter.setPen(QPen(theme.color(done ? Role::Success : Role::Border), 2));
+        const bool broken = i == m_broken;
+        const StateLook end = lookOf(m_end);
+        const Role ink = broken ? end.ink : done ? Role::Success : look.ink;
+        painter.setPen(QPen(theme.color(done && !broken ? Role::Success : Role::Border), 2));
         const qreal from = isRightToLeft() ? area.left() + 4 : dot.right() + 4;
         const qreal to = isRightToLeft() ? dot.left() - 4 : area.right() - 4;
         if (i + 1 < static_cast<int>(m_stages.size())) painter.drawLine(QPointF(from, y), QPointF(to, y));
-        painter.setPen(QPen(theme.color(done ? Role::Success : present ? look.ink : Role::BorderStrong), 1.5));
-        painter.setBrush(theme.color(done ? Role::SuccessSoft : present ? look.ground : Role::Surface));
+        painter.setPen(QPen(theme.color(reached ? ink : Role::BorderStrong), 1.5));
+        painter.setBrush(theme.color(broken ? end.ground : done ? Role::SuccessSoft : present ? look.ground : Role::Surface));
         painter.drawEllipse(dot.adjusted(1, 1, -1, -1));
         if (reached) {
-            icon(done ? QStringLiteral("check") : look.icon, done ? Role::Success : look.ink)
+            icon(broken ? end.icon : done ? QStringLiteral("check") : look.icon, ink)
                 .paint(&painter, dot.adjusted(4, 4, -4, -4).toRect());
         }
         // The name stands under the line; its time behind it.

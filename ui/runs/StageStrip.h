@@ -32,6 +32,8 @@ private:
     [[nodiscard]] QRectF cell(int index) const;
 
     std::vector<Stage> m_stages;
+    int m_broken = -1;  ///< Stage that the run ended badly in.
+    spec::RunState m_end = spec::RunState::Running;
     QTimer m_clock;
 };
 

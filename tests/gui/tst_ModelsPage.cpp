@@ -1,0 +1,74 @@
+#include <QLineEdit>
+#include <QTreeWidget>
+
+#include "tests/gui/WindowRig.h"
+#include "ui/models/ModelFormat.h"
+#include "ui/models/ModelPanels.h"
+#include "ui/models/ModelsPage.h"
+#include "ui/runs/RunsPage.h"
+#include "ui/widgets/Basics.h"
+
+using namespace trainyard;
+using base::Json;
+using test::waitFor;
+using test::WindowRig;
+
+class ModelsPageTest : public QObject {
+    Q_OBJECT
+
+private Q_SLOTS:
+    void empty_offersTheFirstStep() {
+        WindowRig rig(WindowRig::Fill::Nothing);
+        auto* page = rig.go<ui::ModelsPage>(QStringLiteral("models"));
+        QVERIFY(page);
+        auto* empty = page->findChild<ui::EmptyState*>();
+        QVERIFY(empty);
+        QVERIFY(waitFor([&] { return rig.visible<QTreeWidget>(QStringLiteral("modelsTree")) == nullptr; }, 5000));
+    }
+
+    void register_isFilledInFromItsRun() {
+        WindowRig rig(WindowRig::Fill::Showcase, 2);
+        const QString id = QString::fromStdString(rig.showcase().runs.front().str());
+        auto* page = rig.go<ui::ModelsPage>(QStringLiteral("models?register=") + id);
+        QVERIFY(page);
+        QCOMPARE(page->primaryAction()->objectName(), QStringLiteral("registerModelAction"));
+        auto* name = page->findChild<QLineEdit*>(QStringLiteral("nameInput"));
+        QVERIFY(name);
+        QVERIFY(waitFor([&] { return name->text() == QStringLiteral("fashion-mnist"); }, 5000));
+        // A name that cannot be one is refused in place.
+        name->clear();
+        QTest::keyClicks(name, QStringLiteral("no/such:name"));
+        page->primaryAction()->trigger();
+        auto* error = page->findChild<ui::InlineError*>(QStringLiteral("model.registerError"));
+        QVERIFY(waitFor([&] { return error->isVisible(); }, 10000));
+    }
+
+    void proof_isTold() {
+        const Json proof{{"passed", true},
+                         {"checker", {{"name", "libonnx"}, {"version", "1.12.0"}, {"passed", true}}},
+                         {"runtime", {{"name", "ONNX Runtime"}, {"version", "1.20.1"}, {"through", "Node.js"}}},
+                         {"max_abs_diff", 3.1e-7},
+                         {"cases", Json::array({Json{{"input", "zeros"}, {"batch", 1}, {"max_abs_diff", 3.1e-7}, {"allowed", 1e-4}, {"argmax_equal", true}},
+                                                Json{{"input", "real"}, {"batch", 7}, {"max_abs_diff", "NaN"}, {"allowed", 1e-4}, {"argmax_equal", false}},
+                                                Json{{"input", "real"}, {"batch", 9}, {"error", "wrong batch"}}})}};
+        const ui::ProofFacts facts = ui::proofFacts(proof);
+        QVERIFY(facts.passed);
+        QVERIFY(facts.runtime.startsWith(QStringLiteral("ONNX Runtime 1.20.1")));
+        QVERIFY(facts.checker.contains(QStringLiteral("libonnx 1.12.0")));
+        QVERIFY(facts.verdict.contains(QStringLiteral("3.1e-07")));
+        const auto cases = ui::proofCases(proof);
+        QCOMPARE(cases.size(), 3U);
+        QVERIFY(cases[0].well);
+        QVERIFY(!cases[1].well);
+        QCOMPARE(cases[2].difference, QStringLiteral("wrong batch"));
+        QVERIFY(!ui::proofFacts(Json{{"passed", false}, {"reasons", Json::array({"one weight differs"})}}).passed);
+    }
+
+    void shapes_areWritten() {
+        QCOMPARE(ui::shapeText(Json::array({1, 28, 28})), QStringLiteral("1×28×28"));
+        QCOMPARE(ui::shapeText(Json()), QString());
+    }
+};
+
+TRAINYARD_GUI_TEST(ModelsPageTest)
+#include "tst_ModelsPage.moc"
