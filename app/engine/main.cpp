@@ -8,5 +8,6 @@
 
 int main(int argc, char** argv) {
     trainyard::engine::tuneAllocator();
+    trainyard::engine::waitWithoutSpinning(argv);
     return trainyard::app::runEngine(std::vector<std::string_view>(argv + 1, argv + argc));
 }

@@ -6,11 +6,14 @@
 #include <sched.h>
 #include <sys/resource.h>
 #include <torch/cuda.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <csignal>
+#include <cstdlib>
+#include <filesystem>
 
 #include "core/base/Files.h"
 #include "core/base/Text.h"
@@ -46,6 +49,20 @@ void tuneAllocator() {
     mallopt(M_TOP_PAD, 64 << 20);
 }
 
+void waitWithoutSpinning(char** argv) {
+    if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) {
+        return;
+    }
+    std::error_code failed;
+    const base::Path self = std::filesystem::read_symlink("/proc/self/exe", failed);
+    // Started through a loader of its own, the process is the loader, and its arguments are not ours to repeat.
+    if (failed || self.filename() != "trainyard-engine") {
+        return;
+    }
+    setenv("GOMP_SPINCOUNT", "1000", 1);
+    execv(self.c_str(), argv);
+}
+
 std::int64_t usableCores() {
     cpu_set_t set;
     CPU_ZERO(&set);
@@ -65,13 +82,17 @@ ThreadPlan planThreads(std::int64_t asked, int localWorld) {
     return plan;
 }
 
-void setThreads(std::int64_t threads) {
-    const int count = static_cast<int>(threads);
-    at::set_num_threads(count);
-    // OpenBLAS keeps threads of its own, one a core unless told.
+std::int64_t worthwhileThreads(std::int64_t multiplyAdds, std::int64_t most) {
+    // About a millisecond's work for one thread, and as much again for the backward pass.
+    constexpr std::int64_t kWorkOfAThread = 50'000'000;
+    return std::clamp<std::int64_t>(multiplyAdds / kWorkOfAThread, 1, std::max<std::int64_t>(1, most));
+}
+
+void setThreads(std::int64_t threads, std::int64_t blasThreads) {
+    at::set_num_threads(static_cast<int>(threads));
     using SetThreads = void (*)(int);
     if (auto* set = reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads")); set != nullptr) {
-        set(count);
+        set(static_cast<int>(blasThreads));
     }
 }
 

@@ -13,6 +13,11 @@ namespace trainyard::engine {
 /// quarter of a small CNN's step. First line of main().
 void tuneAllocator();
 
+/// Starts this program anew, once, with GOMP_SPINCOUNT set where the environment says nothing about how OpenMP's threads
+/// wait: by default they spin for milliseconds, and on a busy machine a step with two threads then takes five times as
+/// long. OpenMP reads it while it is loaded, so only a new start helps. Second line of main(); returns when nothing was to do.
+void waitWithoutSpinning(char** argv);
+
 /// Cores this process may run on (affinity and cgroup quota honoured), at least 1.
 [[nodiscard]] std::int64_t usableCores();
 
@@ -22,8 +27,11 @@ struct ThreadPlan {
 };
 /// `asked` 0 divides the cores among the ranks of this machine. More ranks than cores get one thread each.
 [[nodiscard]] ThreadPlan planThreads(std::int64_t asked, int localWorld);
-/// Sets libtorch's and the BLAS library's threads.
-void setThreads(std::int64_t threads);
+/// Threads worth having for `multiplyAdds` of one step of one rank: threads that wait for each other after every short
+/// operation make small steps slower, many times so on a busy machine.
+[[nodiscard]] std::int64_t worthwhileThreads(std::int64_t multiplyAdds, std::int64_t most);
+/// Sets libtorch's threads and those of the BLAS library, which keeps its own and lets them spin.
+void setThreads(std::int64_t threads, std::int64_t blasThreads);
 
 /// "auto", "cpu", "cuda" → device of this rank. "engine.device" when CUDA is asked for and absent, or has fewer GPUs than ranks.
 [[nodiscard]] Result<c10::Device> chooseDevice(const std::string& asked, int localRank);

@@ -34,7 +34,7 @@ double cpuSeconds() {
 }
 
 int run(const std::string& folder, const std::string& family, std::int64_t batchSize, std::int64_t threads, double seconds) {
-    setThreads(threads);
+    setThreads(threads, threads);
     spec::DatasetSpec dataset;
     dataset.trainImages = folder + "train-images-idx3-ubyte.gz";
     dataset.trainLabels = folder + "train-labels-idx1-ubyte.gz";

@@ -49,7 +49,8 @@ Result<Json> runEvaluateVerb(const Json& request) {
     reader.merge(dataset);
     TRAINYARD_TRY(reader.status(/*rejectUnknown=*/false));
 
-    setThreads(planThreads(threads, 1).threads);
+    const std::int64_t planned = planThreads(threads, 1).threads;
+    setThreads(planned, planned);
     const auto card = readModelCardOf(model);
     if (!card) {
         return Error{card.error().code, "The model has no card to say how images are normalised: " + card.error().message,

@@ -45,6 +45,25 @@ std::string backendOf(const spec::RunSpec& spec, at::Device device) {
     return nccl ? "nccl" : "gloo";
 }
 
+/// Threads of a rank that are worth their waiting for each other, and sets them. What the spec asks for is taken as it is.
+std::int64_t settleThreads(const ThreadPlan& plan, bool asked, const spec::TrainTask& task, const LoadedData& data,
+                           int world) {
+    std::int64_t threads = plan.threads;
+    std::int64_t blasThreads = plan.threads;
+    const auto table = spec::buildLayerTable(task.model.family, task.model.options, data.training.sampleShape(), data.classes);
+    if (!asked && table.ok()) {
+        const std::int64_t local = std::max<std::int64_t>(1, task.batchSize / world);
+        std::int64_t linear = 0;
+        for (const spec::Layer& layer : table->layers) {
+            linear += layer.op == spec::LayerOp::Linear ? layer.multiplyAdds : 0;
+        }
+        threads = worthwhileThreads(table->multiplyAdds() * local, plan.threads);
+        blasThreads = worthwhileThreads(linear * local, threads);
+    }
+    setThreads(threads, blasThreads);
+    return threads;
+}
+
 /// The loop of one rank.
 class TrainingLoop {
 public:
@@ -379,9 +398,9 @@ Result<TrainSummary> train(const TrainRequest& request, const RankContext& conte
         return Error{"env.outputs", "TRAINYARD_OUTPUTS does not say where results go."};
     }
     TRAINYARD_TRY(base::makeDirs(context.outputs / "checkpoints"));
-    const ThreadPlan threads = planThreads(request.threads > 0 ? request.threads : task.threads, context.localWorld);
-    setThreads(threads.threads);
-    if (threads.oversubscribed && context.leads()) {
+    const std::int64_t asked = request.threads > 0 ? request.threads : task.threads;
+    const ThreadPlan plan = planThreads(asked, context.localWorld);
+    if (plan.oversubscribed && context.leads()) {
         reporter.warning("train.cores", std::to_string(context.localWorld) + " processes share " +
                                             std::to_string(usableCores()) +
                                             " cores of this machine; each gets one thread, and it will be slow.");
@@ -399,6 +418,7 @@ Result<TrainSummary> train(const TrainRequest& request, const RankContext& conte
                                      ") than processes (" + std::to_string(context.world) + ").",
                      "distribution.processes"};
     }
+    const std::int64_t threads = settleThreads(plan, asked > 0, task, *data, context.world);
     auto group = ProcessGroup::join(context, backendOf(request.spec, *device), *device);
     if (!group) {
         return group.error();
@@ -412,7 +432,7 @@ Result<TrainSummary> train(const TrainRequest& request, const RankContext& conte
     if (!session) {
         return blamePeers(session.error());
     }
-    reportSetup(reporter, request, context, **session, *device, threads.threads);
+    reportSetup(reporter, request, context, **session, *device, threads);
     TrainingLoop loop(request, context, reporter, **group, **session);
     auto summary = loop.run();
     if (!summary) {
@@ -424,8 +444,7 @@ Result<TrainSummary> train(const TrainRequest& request, const RankContext& conte
 Result<StepProbe> probeSteps(const TrainRequest& request, int steps) {
     const spec::TrainTask& task = request.spec.train;
     const int ranks = static_cast<int>(std::clamp<std::int64_t>(request.spec.distribution.processes, 1, 4096));
-    const ThreadPlan threads = planThreads(request.threads > 0 ? request.threads : task.threads, ranks);
-    setThreads(threads.threads);
+    const std::int64_t asked = request.threads > 0 ? request.threads : task.threads;
     const auto device = chooseDevice(task.device, 0);
     if (!device) {
         return device.error();
@@ -440,6 +459,8 @@ Result<StepProbe> probeSteps(const TrainRequest& request, int steps) {
     share.spec.train.batchSize = std::max<std::int64_t>(1, (task.batchSize + world - 1) / world);
     const std::int64_t samples = data->training.count;
     const std::int64_t validation = data->validation.count;
+    const std::int64_t threads =
+        settleThreads(planThreads(asked, ranks), asked > 0, task, *data, static_cast<int>(world));
     RankContext alone;
     auto group = ProcessGroup::join(alone, "gloo", *device);
     if (!group) {
@@ -452,7 +473,7 @@ Result<StepProbe> probeSteps(const TrainRequest& request, int steps) {
     return guarded("trying three steps", [&]() -> Result<StepProbe> {
         StepProbe probe;
         probe.device = device->str();
-        probe.threads = threads.threads;
+        probe.threads = threads;
         probe.parameters = (*session)->network().table().parameters();
         probe.stepsPerEpoch = (samples + task.batchSize - 1) / task.batchSize;
         probe.totalSteps = probe.stepsPerEpoch * task.epochs;

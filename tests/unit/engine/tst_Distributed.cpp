@@ -61,7 +61,7 @@ TrainRequest makeRequest(const Job& job) {
 
 /// Runs the job's steps and returns the last step's gradients and the weights after it.
 Result<NamedTensors> runJob(const Job& job, const RankContext& context) {
-    setThreads(1);
+    setThreads(1, 1);
     auto group = ProcessGroup::join(context, "gloo", at::kCPU);
     if (!group) {
         return group.error();
