@@ -10,7 +10,7 @@ BUILD = pathlib.Path(os.environ.get("TRAINYARD_BUILD", ROOT / "build" / "dev"))
 DATA = "/usr/share/datasets/fashion-mnist/"
 PYTHON = os.environ.get("TRAINYARD_PEER_PYTHON", "/usr/bin/python3")  # The Python that has torch.
 
-# The engine sets these by mallopt(3) itself; the peer gets them through the environment.
+# The engine sets these itself (by mallopt and a second start); the peer gets them through the environment.
 MALLOC = {
     "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
@@ -19,7 +19,7 @@ MALLOC = {
 
 
 def tuned(threads):
-    return dict(os.environ, OPENBLAS_NUM_THREADS=str(threads), OMP_NUM_THREADS=str(threads), **MALLOC)
+    return dict(os.environ, OPENBLAS_NUM_THREADS=str(threads), OMP_NUM_THREADS=str(threads), GOMP_SPINCOUNT="1000", **MALLOC)
 
 
 def spread(values):

@@ -79,6 +79,12 @@ private Q_SLOTS:
         plan.variables.clear();
         plan.processes = 1;
         QVERIFY(!rankEnvironment({}, plan, NodeLayout{"/n"}, Launch{}, 0).contains("OMP_NUM_THREADS"));
+        // How OpenMP's threads wait is said for the engine alone, and left to who has said it.
+        QVERIFY(!rankEnvironment({}, plan, NodeLayout{"/n"}, Launch{}, 0).contains("GOMP_SPINCOUNT"));
+        plan.engine = true;
+        QCOMPARE(rankEnvironment({}, plan, NodeLayout{"/n"}, Launch{}, 0).at("GOMP_SPINCOUNT"), std::string("1000"));
+        plan.variables = {{"GOMP_SPINCOUNT", "7"}};
+        QCOMPARE(rankEnvironment({}, plan, NodeLayout{"/n"}, Launch{}, 0).at("GOMP_SPINCOUNT"), std::string("7"));
     }
 };
 
