@@ -29,7 +29,7 @@ private Q_SLOTS:
     void register_isFilledInFromItsRun() {
         WindowRig rig(WindowRig::Fill::Showcase, 2);
         const QString id = QString::fromStdString(rig.showcase().runs.front().str());
-        auto* page = rig.go<ui::ModelsPage>(QStringLiteral("models?register=") + id);
+        auto* page = rig.go<ui::ModelsPage>(QStringLiteral("models?q=register=") + id);
         QVERIFY(page);
         QCOMPARE(page->primaryAction()->objectName(), QStringLiteral("registerModelAction"));
         auto* name = page->findChild<QLineEdit*>(QStringLiteral("nameInput"));

@@ -26,7 +26,7 @@ private:
         return value && value->is_string() ? value->get<std::string>() : std::string();
     }
     void fillSample() {
-        m_page = m_rig->go<ui::NewRunPage>(QStringLiteral("new?sample"));
+        m_page = m_rig->go<ui::NewRunPage>(QStringLiteral("new?q=sample"));
         QVERIFY(m_page);
         QVERIFY(waitFor([this] { return text("task.dataset.name") == "Fashion-MNIST"; }, 10000));
         QVERIFY(waitFor([this] { return m_page->findChild<ui::DatasetPanel*>()->preview().has_value(); }, 20000));

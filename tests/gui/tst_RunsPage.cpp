@@ -63,7 +63,7 @@ private Q_SLOTS:
             }
             return m_table->model()->rowCount() > 0;
         }, 5000));
-        QCOMPARE(m_page->address().query, QStringLiteral("q=state:completed"));
+        QCOMPARE(m_page->address().query, QStringLiteral("state:completed"));
         line->clear();
         QTest::keyClicks(line, QStringLiteral("zzz-no-such-run"));
         QVERIFY(waitFor([&] { return !m_table->isVisible(); }, 5000));
@@ -130,7 +130,7 @@ private Q_SLOTS:
         ui::RunActions actions(m_rig->window().shell(), m_page);
         actions.archive({*model->rowAt(model->rowOf(id))}, true);
         QVERIFY(waitFor([&] { return model->rowOf(id) < 0; }, 5000));
-        m_rig->go<ui::RunsPage>(QStringLiteral("runs?archived"));
+        m_rig->go<ui::RunsPage>(QStringLiteral("runs?q=archived"));
         QVERIFY(waitFor([&] { return model->rowOf(id) >= 0; }, 5000));
     }
 

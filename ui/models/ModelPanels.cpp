@@ -121,6 +121,7 @@ ProofPanel::ProofPanel(QWidget* parent) : QWidget(parent) {
     styleTable(m_table, tr("Trials of the proof"));
     m_table->setItemDelegate(new CellDelegate(m_table));
     m_table->setEditTriggers(QAbstractItemView::NoEditTriggers);
+    for (int i = 1; i <= 3; ++i) m_table->horizontalHeaderItem(i)->setTextAlignment(Qt::AlignRight | Qt::AlignVCenter);
     const int widths[] = {190, 70, 110, 110, 90};
     for (int i = 0; i < 5; ++i) m_table->setColumnWidth(i, widths[i]);
     m_table->horizontalHeader()->setStretchLastSection(true);

@@ -112,7 +112,7 @@ ModelsPage::ModelsPage(Shell& shell, QWidget* parent) : Page(QStringLiteral("mod
                              tr("Register a finished training run: its weights, figures and configuration are kept under a name, and can be "
                                 "exported to ONNX with a proof."), this);
     connect(m_empty->addPrimary(tr("Choose a run"), QStringLiteral("runs")), &QPushButton::clicked, this,
-            [this] { m_shell.open({QStringLiteral("runs"), {}, QStringLiteral("q=state:completed task:train")}); });
+            [this] { m_shell.open({QStringLiteral("runs"), {}, QStringLiteral("state:completed task:train")}); });
     m_empty->hide();
     column->addWidget(m_empty, 1);
 
@@ -208,6 +208,7 @@ QWidget* ModelsPage::buildDetail() {
     styleTable(m_files, tr("Files of the model"));
     m_files->setItemDelegate(new CellDelegate(m_files));
     m_files->setEditTriggers(QAbstractItemView::NoEditTriggers);
+    m_files->horizontalHeaderItem(1)->setTextAlignment(Qt::AlignRight | Qt::AlignVCenter);
     m_files->setColumnWidth(0, 260);
     m_files->setColumnWidth(1, 100);
     m_files->horizontalHeader()->setStretchLastSection(true);

@@ -139,7 +139,7 @@ void ConfigurationTab::rebuild() {
             grid->setContentsMargins(0, 0, 0, 0);
             grid->setHorizontalSpacing(theme.space(3));
             grid->setVerticalSpacing(theme.space(0));
-            grid->setColumnStretch(0, 3);
+            grid->setColumnMinimumWidth(0, 220);
             grid->setColumnStretch(1, 5);
             grid->setColumnStretch(2, 4);
             card->body()->addWidget(inner);
@@ -157,7 +157,7 @@ void ConfigurationTab::rebuild() {
         if (!differs) continue;
         const QString before = shownValue(field, against);
         if (before == QStringLiteral("–")) continue;
-        auto* was = new TextLabel(parent ? tr("was %1").arg(before) : tr("default %1").arg(before), TextStyle::Secondary, Role::Warning, grid->parentWidget());
+        auto* was = new TextLabel(parent ? tr("was: %1").arg(before) : tr("default: %1").arg(before), TextStyle::Secondary, Role::Warning, grid->parentWidget());
         was->setWordWrap(true);
         grid->addWidget(was, row, 2, Qt::AlignTop);
     }

@@ -53,6 +53,7 @@ LogTab::LogTab(commands::Session& session, QWidget* parent) : QWidget(parent), m
     flow->addWidget(m_next);
     const auto check = [bar, flow](const QString& text) {
         auto* box = new QCheckBox(text, bar);
+        box->setMinimumHeight(Theme::current().controlHeight());
         flow->addWidget(box);
         return box;
     };

@@ -36,6 +36,7 @@ void put(QTableWidget* table, int row, int column, const QString& text, bool num
     }
     if (item->text() != text) item->setText(text);
     item->setData(NumberRole, number);
+    if (number) table->horizontalHeaderItem(column)->setTextAlignment(Qt::AlignRight | Qt::AlignVCenter);
     item->setToolTip(tooltip.isEmpty() ? text : tooltip);
 }
 

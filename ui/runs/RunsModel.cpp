@@ -212,7 +212,8 @@ QVariant RunsModel::headerData(int section, Qt::Orientation orientation, int rol
     if (section < FirstMetric || section >= columnCount()) return {};
     const MetricColumn& column = m_metrics[static_cast<std::size_t>(section - FirstMetric)];
     // The validation is what a list is read for; its name goes without saying.
-    const QString title = metricTitle(column.name.starts_with("val/") ? column.name.substr(4) : column.name);
+    QString title = metricTitle(column.name.starts_with("val/") ? column.name.substr(4) : column.name);
+    if (!title.isEmpty()) title[0] = title[0].toUpper();
     switch (column.value) {
         case MetricValue::Last: return tr("%1, last").arg(title);
         case MetricValue::First: return tr("%1, first").arg(title);

@@ -35,7 +35,7 @@ using store::RunRow;
 
 namespace {
 
-constexpr int kColumnWidths[] = {116, 48, 200, 130, 150, 86, 104, 104};
+constexpr int kColumnWidths[] = {116, 64, 196, 130, 150, 86, 104, 104};
 constexpr int kMetricWidth = 118;
 
 const char* nameOf(MetricValue value) {
@@ -501,10 +501,10 @@ void RunsPage::readNames() {
 
 bool RunsPage::openAddress(const Address& address) {
     if (address.head != id()) return false;
-    if (address.query.startsWith(u"q=")) {
-        applyView({{}, address.query.mid(2), false, false});
-    } else if (address.query == u"archived") {
+    if (address.query == u"archived") {
         applyView({{}, {}, true, false});
+    } else if (!address.query.isEmpty()) {
+        applyView({{}, address.query, false, false});
     }
     return true;
 }
@@ -512,7 +512,7 @@ bool RunsPage::openAddress(const Address& address) {
 Address RunsPage::address() const {
     const QString filter = m_search->text().trimmed();
     if (m_archived && filter.isEmpty()) return {id(), {}, QStringLiteral("archived")};
-    return {id(), {}, filter.isEmpty() ? QString() : QStringLiteral("q=") + filter};
+    return {id(), {}, filter};
 }
 
 Json RunsPage::saveState() const {
