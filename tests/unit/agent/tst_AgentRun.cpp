@@ -71,7 +71,7 @@ private Q_SLOTS:
             rig.shellPlan("if [ $RANK = 1 ]; then echo first >&2; echo 'bad thing' >&2; exit 3; fi; exec sleep 60", 2);
         const auto started = base::monotonicNanos();
         const Json ended = endedOf(carryOut(rig, plan));
-        QVERIFY(base::monotonicNanos() - started < 5'000'000'000);
+        QVERIFY(base::monotonicNanos() - started < 15'000'000'000);
         QCOMPARE(textOf(ended, "outcome"), std::string("failed"));
         QCOMPARE(textOf(ended, "code"), std::string("rank.exit"));
         QCOMPARE(textOf(ended, "reason"), std::string("Rank 1 ended with exit status 3."));
@@ -222,13 +222,13 @@ private Q_SLOTS:
     void detach_answersAndGoesOn() {
         Scratch scratch;
         AgentRig rig(scratch);
-        const NodeLayout layout = rig.place(rig.shellPlan("sleep 0.5; ls -l /proc/$PPID/fd/0"));
+        const NodeLayout layout = rig.place(rig.shellPlan("sleep 1.5"));
         // Descriptors above 2 and the pipes on 1 and 2 must not stay open in the agent: reading ends at once.
         const auto started = base::monotonicNanos();
         const auto result = runProgram(builtProgram("trainyard-agent"), {"run", layout.root.string(), "--detach"});
         const auto took = base::monotonicNanos() - started;
         QCOMPARE(result.exitCode, 0);
-        QVERIFY2(took < 450'000'000, std::to_string(took).c_str());
+        QVERIFY2(took < 1'200'000'000, std::to_string(took).c_str());
         QCOMPARE(recordsOf(layout).front().kind, std::string(wire::kind::kAttempt));
         const auto again = runProgram(builtProgram("trainyard-agent"), {"run", layout.root.string(), "--detach"});
         QCOMPARE(again.exitCode, 3);

@@ -34,8 +34,8 @@ private Q_SLOTS:
         QVERIFY(waitFor([&] { return linesOf(recordsOf(layout), 1, "stdout").size() == 1; }));
         const auto started = base::monotonicNanos();
         cancel(layout);
-        QCOMPARE(agent.wait(5000), 0);
-        QVERIFY(base::monotonicNanos() - started < 2'000'000'000);
+        QCOMPARE(agent.wait(8000), 0);
+        QVERIFY(base::monotonicNanos() - started < 6'000'000'000);
         const auto records = recordsOf(layout);
         QCOMPARE(textOf(endedOf(records), "outcome"), std::string("canceled"));
         QCOMPARE(textOf(endedOf(records), "reason"), std::string("The run was canceled."));
@@ -128,7 +128,7 @@ private Q_SLOTS:
         AgentProcess agent(layout);
         QVERIFY(waitFor([&] { return statesOf(recordsOf(layout)).ends_with("Finalizing"); }));
         cancel(layout);
-        QCOMPARE(agent.wait(3000), 0);
+        QCOMPARE(agent.wait(15'000), 0);
         const Json ended = endedOf(recordsOf(layout));
         QCOMPARE(textOf(ended, "outcome"), std::string("canceled"));
         QCOMPARE(ended["ranks"][0]["exit"].get<int>(), 0);
@@ -152,17 +152,17 @@ private Q_SLOTS:
         Scratch scratch;
         AgentRig rig(scratch);
         auto plan = rig.shellPlan("sleep 60");
-        plan.maxSeconds = 2;
+        plan.maxSeconds = 3;
         const NodeLayout layout = rig.place(plan);
         const auto started = base::monotonicNanos();
         {
             AgentProcess agent(layout);
             QVERIFY(waitFor([&] { return isRunning(layout); }));
-            ::usleep(1'000'000);
+            ::usleep(2'000'000);
             agent.kill(SIGKILL);
         }
         QCOMPARE(AgentProcess(layout).wait(5000), 0);
-        QVERIFY(base::monotonicNanos() - started < 2'900'000'000);
+        QVERIFY(base::monotonicNanos() - started < 4'700'000'000);
         QCOMPARE(textOf(endedOf(recordsOf(layout)), "code"), std::string("run.time_limit"));
     }
 
@@ -226,7 +226,7 @@ private Q_SLOTS:
         const auto endedFirst = ofKind(recordsOf(firstLayout), wire::kind::kState).back().t;
         const auto startedSecond = ofKind(records, wire::kind::kState)[2].t;
         QVERIFY(startedSecond >= endedFirst - 20'000);
-        QVERIFY2(startedSecond - endedFirst < 500'000, std::to_string(startedSecond - endedFirst).c_str());
+        QVERIFY2(startedSecond - endedFirst < 2'000'000, std::to_string(startedSecond - endedFirst).c_str());
     }
 
     void queue_cancelWhileWaiting() {
