@@ -71,6 +71,14 @@ public:
     }
     [[nodiscard]] QAction* action(const QString& name) const { return m_window->page()->findChild<QAction*>(name); }
 
+    /// Keeps a picture of the window when TRAINYARD_PICTURES names a folder, to look at what a test saw.
+    void picture(const QString& name) {
+        const QString folder = qEnvironmentVariable("TRAINYARD_PICTURES");
+        if (folder.isEmpty()) return;
+        QTest::qWait(600);
+        if (!m_window->grab().save(folder + u'/' + name + QStringLiteral(".png"))) qWarning("no picture %s", qPrintable(name));
+    }
+
     [[nodiscard]] ui::MainWindow& window() { return *m_window; }
     [[nodiscard]] commands::Session& session() { return *m_session; }
     [[nodiscard]] ui::PreparedQuestions& questions() { return m_questions; }

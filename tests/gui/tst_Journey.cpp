@@ -59,6 +59,8 @@ private Q_SLOTS:
         QVERIFY(waitFor([&] { return checked->isVisible(); }, 60000));
         QVERIFY2(checked->text().contains(QStringLiteral("an epoch")), qPrintable(checked->text()));
 
+        rig.picture(QStringLiteral("journey-form"));
+
         // Launch leads to the run's page, where it is watched to its end.
         rig.action(QStringLiteral("launchAction"))->trigger();
         QVERIFY(waitFor([&] { return qobject_cast<ui::RunPage*>(rig.window().page()) != nullptr; }, 20000));
@@ -88,11 +90,13 @@ private Q_SLOTS:
         QVERIFY(waitFor([&] { return !name->text().isEmpty(); }, 10000));
         name->clear();
         QTest::keyClicks(name, QStringLiteral("clothes"));
+        rig.picture(QStringLiteral("journey-register"));
         models->primaryAction()->trigger();
         auto* title = models->findChild<QLabel*>(QStringLiteral("modelTitleLabel"));
         QVERIFY(waitFor([&] { return title->isVisible() && title->text().startsWith(QStringLiteral("clothes")); }, 30000));
         QVERIFY(models->findChild<QTableWidget*>(QStringLiteral("modelFilesTable"))->rowCount() >= 3);
 
+        rig.picture(QStringLiteral("journey-model"));
         auto* button = models->findChild<QPushButton*>(QStringLiteral("model.exportButton"));
         QVERIFY(button);
         button->click();
@@ -102,6 +106,10 @@ private Q_SLOTS:
         QVERIFY(rig.visible<QTableWidget>(QStringLiteral("proofTable"))->rowCount() >= 4);
         auto* verdict = models->findChild<ui::InlineError*>(QStringLiteral("proofVerdict"));
         QVERIFY2(verdict->text().contains(QStringLiteral("same answers")), qPrintable(verdict->text()));
+
+        verdict->setFocus();
+        rig.window().resize(1280, 1500);
+        rig.picture(QStringLiteral("journey-proof"));
 
         // Copied out with its hashes checked.
         const QString folder = QString::fromStdString((rig.scratch() / "out").string());

@@ -130,7 +130,7 @@ private Q_SLOTS:
         auto* how = m_page->findChildren<ui::FormView*>().at(1);
         m_rig->window().resize(1400, 800);
         QVERIFY(waitFor([&] { return how->mapTo(m_page, QPoint()).x() > what->mapTo(m_page, QPoint()).x() + 100; }, 2000));
-        m_rig->window().resize(760, 700);
+        m_page->setMaximumWidth(620);
         QVERIFY(waitFor([&] { return how->mapTo(m_page, QPoint()).x() == what->mapTo(m_page, QPoint()).x(); }, 2000));
     }
 
