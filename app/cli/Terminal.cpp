@@ -37,7 +37,7 @@ std::string describeList(const Json& result) {
     }
     std::string out = tableText(rows, {true, false, false, true, true, true, false});
     if (!memberOf(result, "next").is_null()) {
-        out += "More: --after " + textOf(result, "next") + "\n";
+        out += "More: --after " + base::shellQuote(textOf(result, "next")) + "\n";
     }
     return out;
 }
