@@ -288,6 +288,29 @@ def forward(self, x: Tensor):
         QVERIFY2(contains(reasonsOf(proof), "verify.outputs_swapped"), text(proof).c_str());
     }
 
+    /// Outputs of 1e-8 must not slip through a tolerance made for outputs of 1.
+    void tinyOutputs_areMeasuredAgainstTheirOwnSize() {
+        const test::Scratch scratch;
+        Exported exported;
+        exported.model = saveScript(scratch, "tiny.pt", "def forward(self, x: Tensor):\n    return torch.linear(x, self.weight) * 1e-8\n");
+        exported.onnx = scratch / "tiny.onnx";
+        const Json request{{"model", exported.model.string()}, {"output", exported.onnx.string()}, {"input_shape", {12}}};
+        QVERIFY(engine::runExportVerb(request, kQuiet).ok());
+        const Json extra{{"samples", ""}, {"input_shape", {12}}};
+        QVERIFY2(prove(exported, extra)["passed"].get<bool>(), text(prove(exported, extra)).c_str());
+        rewrite(exported.onnx, [](onnx::ModelProto& model) {
+            for (auto& tensor : *model.mutable_graph()->mutable_initializer()) {
+                if (tensor.dims_size() == 0) {
+                    *reinterpret_cast<float*>(tensor.mutable_raw_data()->data()) *= 1.01F;
+                    return;
+                }
+            }
+            QFAIL("no scalar found");
+        });
+        const Json proof = prove(exported, extra);
+        QCOMPARE(reasonsOf(proof), std::vector<std::string>{"verify.outputs_differ"});
+    }
+
     void batchFixedInTheInput_failsTheProof() {
         const test::Scratch scratch;
         const Exported exported = exportFamily(scratch, "mlp");

@@ -383,6 +383,7 @@ Json proveExport(const ProofRequest& request,
     }
     progress("compare", 0, 0);
     Json table = Json::array();
+    const std::vector<double> scales = outputScales(expected);
     double largest = 0.0;
     double largestRelative = 0.0;
     for (std::size_t i = 0; i < cases.size(); ++i) {
@@ -395,7 +396,7 @@ Json proveExport(const ProofRequest& request,
             table.push_back(std::move(row));
             continue;
         }
-        const OutputComparison comparison = compareOutputs(expected[i], answer.cases[i].outputs, declared.outputNames, label);
+        const OutputComparison comparison = compareOutputs(expected[i], answer.cases[i].outputs, scales, declared.outputNames, label);
         for (const auto& [code, message] : comparison.problems) {
             reasons.add(code, message);
         }

@@ -23,7 +23,7 @@ struct ProofRequest {
     std::int64_t seed = 1;                  ///< Of the random inputs.
 };
 
-/// Largest difference that counts as equal, for outputs no larger than 1; it grows with the largest output.
+/// Largest difference that counts as equal, as a share of the largest output.
 /// float32 1e-4, float64 1e-9, float16 1e-2, bfloat16 5e-2, everything else 0.
 [[nodiscard]] double toleranceOf(int onnxElementType);
 
