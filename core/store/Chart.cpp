@@ -115,7 +115,7 @@ private:
     std::vector<Drawn> load(int level, Span span) const;
     [[nodiscard]] Bucket unfinished(int level) const;
     [[nodiscard]] std::int64_t pointsBelow(std::int64_t step) const;
-    [[nodiscard]] static std::vector<Drawn> grouped(std::vector<Drawn> points, std::int64_t group);
+    [[nodiscard]] static std::vector<Drawn> grouped(const std::vector<Drawn>& points, std::int64_t group);
     void put(ChartSeries& out, std::vector<Drawn> items, std::int64_t pointsEach) const;
 
     Connection& m_connection;
@@ -184,7 +184,7 @@ std::int64_t CurveReader::pointsBelow(std::int64_t step) const {
     return below;
 }
 
-std::vector<Drawn> CurveReader::grouped(std::vector<Drawn> points, std::int64_t group) {
+std::vector<Drawn> CurveReader::grouped(const std::vector<Drawn>& points, std::int64_t group) {
     std::vector<Drawn> groups;
     for (const Drawn& point : points) {
         const std::int64_t index = point.index / group;
@@ -258,7 +258,7 @@ void CurveReader::read(ChartSeries& out) {
             std::int64_t group = 1;
             while (count / group > m_most)
                 group *= 2;
-            put(out, group == 1 ? std::move(items) : grouped(std::move(items), group), group);
+            put(out, group == 1 ? std::move(items) : grouped(items, group), group);
             return;
         }
         // Sixteen points a bucket is a large step: below it the points themselves are read and reduced here.

@@ -2,7 +2,6 @@
 
 #include <clocale>
 #include <cwctype>
-#include <locale.h>
 
 namespace trainyard::store {
 namespace {
@@ -36,7 +35,7 @@ std::size_t encodedLength(char32_t code) { return code < 0x80 ? 1 : code < 0x800
 void append(std::string& out, char32_t code, std::size_t length) {
     static constexpr unsigned char kLead[] = {0, 0, 0xc0, 0xe0, 0xf0};
     for (std::size_t i = 0; i < length; ++i) {
-        const unsigned shift = static_cast<unsigned>(6 * (length - 1 - i));
+        const auto shift = static_cast<unsigned>(6 * (length - 1 - i));
         out += static_cast<char>(i == 0 ? kLead[length] | (code >> shift) : 0x80 | ((code >> shift) & 0x3f));
     }
 }

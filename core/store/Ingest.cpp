@@ -37,7 +37,7 @@ int stageOrder(RunState state) {
     switch (state) {
     case RunState::Draft: return 0;
     case RunState::Preparing: return 1;
-    case RunState::Queued: return 2;
+    case RunState::Queued:
     case RunState::Lost: return 2;
     case RunState::Running: return 3;
     case RunState::Finalizing: return 4;

@@ -248,6 +248,7 @@ Result<std::vector<OutputRow>> Reader::outputs(const RunId& run) const {
             if (const std::string hash = rows.text(4); !hash.empty()) output.sha256 = hash;
         }
         std::vector<OutputRow> outputs;
+        outputs.reserve(newest.size());
         for (auto& [path, output] : newest)
             outputs.push_back(std::move(output));
         return outputs;

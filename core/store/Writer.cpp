@@ -131,7 +131,7 @@ struct Writer::State {
         inBatch = false;
         if (sqlite3_get_autocommit(connection->handle()) != 0)
             return Error{"store.io", "The history's transaction was broken off."};
-        const Status status = run("COMMIT");
+        Status status = run("COMMIT");
         if (!status)
             static_cast<void>(run("ROLLBACK"));
         else if (sqlite3_total_changes(connection->handle()) != changesBefore)
