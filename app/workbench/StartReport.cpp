@@ -39,7 +39,8 @@ double residentMiB() {
     return 0;
 }
 
-/// Calls back after the next paint of a widget was done.
+/// Calls back after the next paint of the window, its children included, was done. (A page itself may get no paint event:
+/// its children may cover it.)
 class PaintWatch : public QObject {
 public:
     PaintWatch(QWidget* widget, std::function<void()> painted) : QObject(widget), m_painted(std::move(painted)) {
@@ -79,11 +80,11 @@ void reportStart(ui::MainWindow& window, commands::Session& session) {
             [&window, windowAt](const base::Result<store::Counts>& counts) {
                 const std::int64_t runs = counts.ok() ? counts.value().all : -1;
                 QTimer::singleShot(0, &window, [&window, windowAt, runs] {
-                    new PaintWatch(window.page(), [&window, windowAt, runs] {
+                    new PaintWatch(&window, [&window, windowAt, runs] {
                         const double homeAt = millisSinceStart();
                         auto* button = window.findChild<QAbstractButton*>(QStringLiteral("runsRailButton"));
                         if (button != nullptr) button->click();
-                        new PaintWatch(window.page(), [windowAt, homeAt, runs] {
+                        new PaintWatch(&window, [windowAt, homeAt, runs] {
                             const base::Json report{{"benchmark", "startup"}, {"runs", runs}, {"workspace_open_ms", windowAt},
                                                     {"home_painted_ms", homeAt}, {"click_answered_ms", millisSinceStart()},
                                                     {"resident_mib", residentMiB()}};

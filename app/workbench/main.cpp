@@ -115,13 +115,22 @@ Options parse(int argc, char** argv) {
     return options;
 }
 
+/// Root in a container has no runtime folder, and a picture on the command line needs none: not worth a line there.
+void quietMessages(QtMsgType type, const QMessageLogContext& context, const QString& text) {
+    if (text.startsWith(QLatin1String("QStandardPaths: XDG_RUNTIME_DIR not set"))) return;
+    std::fprintf(stderr, "%s\n", qPrintable(qFormatLogMessage(type, context, text)));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     const Options options = parse(argc, argv);
     if (!options.showcase.empty()) return workbench::makeShowcaseWorkspace(options.showcase, options.runs);
     if (!options.screenshots.empty()) return workbench::takeScreenshots(argc, argv, options.screenshots);
-    if (!options.render.empty()) qputenv("QT_QPA_PLATFORM", "offscreen");
+    if (!options.render.empty()) {
+        qputenv("QT_QPA_PLATFORM", "offscreen");
+        qInstallMessageHandler(quietMessages);
+    }
 
     QApplication::setAttribute(Qt::AA_DontShowIconsInMenus, false);
     QApplication application(argc, argv);

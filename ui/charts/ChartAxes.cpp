@@ -126,7 +126,7 @@ const QPixmap& ChartAxes::picture(qreal ratio) {
     if (m_stale || m_picture.size() != pixels) {
         m_picture = QPixmap(pixels);
         m_picture.setDevicePixelRatio(ratio);
-        m_picture.fill(Qt::transparent);
+        m_picture.fill(Theme::current().color(Role::Surface));
         QPainter painter(&m_picture);
         painter.setRenderHint(QPainter::Antialiasing);
         draw(painter, QRectF(QPointF(0, 0), m_size));

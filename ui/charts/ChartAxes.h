@@ -27,7 +27,7 @@ public:
     bool layOut(const QSizeF& size, const PlotWindow& window, TickFormat xFormat, TickFormat yFormat, const QString& xTitle,
                 bool compact);
     [[nodiscard]] QRectF plotArea() const { return m_plot; }
-    /// The axes as a picture with a transparent ground.
+    /// The axes as an opaque picture on the surface's colour.
     [[nodiscard]] const QPixmap& picture(qreal devicePixelRatio);
     /// Draws the axes as vectors, for export.
     void draw(QPainter& painter, const QRectF& target);

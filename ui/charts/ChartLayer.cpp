@@ -28,8 +28,7 @@ std::pair<double, double> yRange(const LayerRequest& request, const std::vector<
         if (all->first >= low && all->second <= high && used > 0.6) return *request.keepY;
     }
     if (request.log) return niceLogRange(all->first, all->second);
-    const double pad = (all->second - all->first) * 0.03;
-    auto range = niceRange(all->first - pad, all->second + pad, kYTicks);
+    auto range = niceRange(all->first, all->second, kYTicks);
     if (request.percent && all->second <= 1) range.second = std::min(range.second, 1.0);
     if (all->first >= 0) range.first = std::max(range.first, 0.0);
     return range;
@@ -61,8 +60,8 @@ LayerResult makeLayer(const LayerRequest& request) {
     result.window = PlotWindow{request.xLow, request.xHigh, low, high, request.log};
     if (request.size.isEmpty()) return result;
 
-    const QSize pixels(static_cast<int>(std::ceil(request.size.width() * request.ratio)),
-                       static_cast<int>(std::ceil(request.size.height() * request.ratio)));
+    const QSize pixels(static_cast<int>(std::ceil((request.size.width() + 2 * kLayerMargin) * request.ratio)),
+                       static_cast<int>(std::ceil((request.size.height() + 2 * kLayerMargin) * request.ratio)));
     QImage image(pixels, QImage::Format_ARGB32_Premultiplied);
     image.setDevicePixelRatio(request.ratio);
     image.fill(Qt::transparent);
@@ -80,7 +79,7 @@ LayerResult makeLayer(const LayerRequest& request) {
             curves.insert(curves.begin(), std::move(faint));
         }
     }
-    drawCurves(painter, QRectF(QPointF(0, 0), request.size), result.window, curves, true);
+    drawCurves(painter, QRectF(QPointF(kLayerMargin, kLayerMargin), request.size), result.window, curves, true);
     painter.end();
     result.image = std::move(image);
     return result;

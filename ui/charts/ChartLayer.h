@@ -44,6 +44,9 @@ struct LayerRequest {
     std::optional<std::pair<double, double>> keepY;  ///< The present y range, kept while the curves fill it well.
 };
 
+/// The picture reaches so far beyond the plot area on each side, that a marker on the edge is whole.
+inline constexpr int kLayerMargin = 6;
+
 struct LayerResult {
     QImage image;
     PlotWindow window;

@@ -25,6 +25,8 @@ class Canvas final : public QWidget {
 public:
     Canvas(QWidget* parent, std::function<void(QPainter&)> paint) : QWidget(parent), m_paint(std::move(paint)) {
         setAttribute(Qt::WA_TransparentForMouseEvents);
+        // A frame repaints this and nothing below it: large antialiased grounds would cost more than all curves.
+        setAttribute(Qt::WA_OpaquePaintEvent);
         setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Expanding);
         setMinimumSize(60, 50);
     }
@@ -414,6 +416,7 @@ void ChartView::Private::updateHeader() {
 void ChartView::Private::paintCanvas(QPainter& painter) {
     const Theme& theme = Theme::current();
     if (!haveLayer || !layer.hasPoints) {
+        painter.fillRect(canvas->rect(), theme.color(Role::Surface));
         draw::box(painter, QRectF(canvas->rect()).adjusted(0, 2, 0, -2), theme.radius(),
                   Theme::blend(theme.color(Role::Surface), theme.color(Role::Sunken), 0.6), QColor());
         painter.setFont(theme.font(TextStyle::Secondary));
@@ -423,7 +426,7 @@ void ChartView::Private::paintCanvas(QPainter& painter) {
     }
     painter.drawPixmap(0, 0, axes.picture(q->devicePixelRatioF()));
     const QRectF plot = axes.plotArea();
-    painter.drawImage(plot.topLeft(), layer.image);
+    painter.drawImage(plot.topLeft() - QPointF(kLayerMargin, kLayerMargin), layer.image);
     if (dragStart && !panning) {
         const double left = std::clamp(std::min(dragStart->x(), dragNow.x()), plot.left(), plot.right());
         const double right = std::clamp(std::max(dragStart->x(), dragNow.x()), plot.left(), plot.right());

@@ -142,7 +142,7 @@ void drawSample(QPainter& painter, const QRectF& rect, const QColor& color, Line
 void drawCurves(QPainter& painter, const QRectF& area, const PlotWindow& window, const std::vector<Curve>& curves,
                 bool dense) {
     painter.save();
-    painter.setClipRect(area.adjusted(-3, -3, 3, 3));
+    painter.setClipRect(area.adjusted(-1, -1, 1, 1));
     painter.setBrush(Qt::NoBrush);
     for (const Curve& curve : curves) {
         if (!curve.band || curve.slice.raw) continue;
@@ -167,22 +167,27 @@ void drawCurves(QPainter& painter, const QRectF& area, const PlotWindow& window,
         QPolygonF points;
         points.reserve(static_cast<qsizetype>(curve.slice.size()));
         const bool markers = curve.markers && curve.slice.size() <= 120;
+        const auto flush = [&] {
+            painter.setClipRect(area.adjusted(-1, -1, 1, 1));
+            drawLine(painter, points, curve, dense && curve.slice.size() > 300);
+            if (markers) {
+                // A marker on the edge is whole; one beyond it does not show.
+                painter.setClipRect(area.adjusted(-5, -5, 5, 5));
+                for (const QPointF& point : points) {
+                    if (area.adjusted(-0.5, -0.5, 0.5, 0.5).contains(point)) drawMarker(painter, point, curve.shape, curve.color, 6.5);
+                }
+            }
+            points.clear();
+        };
         for (std::size_t i = 0; i < curve.slice.size(); ++i) {
             const double y = window.py(area, curve.line[i]);
             if (std::isfinite(y)) {
                 points.append(QPointF(window.px(area, curve.slice.x[i]), y));
-                continue;
+            } else {
+                flush();
             }
-            drawLine(painter, points, curve, dense && curve.slice.size() > 300);
-            if (markers) {
-                for (const QPointF& point : points) drawMarker(painter, point, curve.shape, curve.color, 6.5);
-            }
-            points.clear();
         }
-        drawLine(painter, points, curve, dense && curve.slice.size() > 300);
-        if (markers) {
-            for (const QPointF& point : points) drawMarker(painter, point, curve.shape, curve.color, 6.5);
-        }
+        flush();
     }
     painter.restore();
 }

@@ -34,6 +34,7 @@ namespace {
 
 constexpr int kSaveMillis = 400;
 constexpr int kCountMillis = 120;
+constexpr int kSettledMillis = 1200;
 constexpr int kCollapseBelow = 900;
 
 }  // namespace
@@ -247,6 +248,7 @@ bool MainWindow::openAddress(const Address& address, bool step) {
         return false;
     }
     if (step) m_navigator.visit(address);
+    m_opened.start();
     showPage(page);
     return true;
 }
@@ -268,7 +270,12 @@ void MainWindow::showPage(Page* page) {
 
 void MainWindow::pageMoved(Page* page) {
     if (page != m_page || m_moving) return;
-    m_navigator.visit(page->address());
+    // Right after an address was opened a page finds its final form ("run/12" becomes the run's id): no step of its own.
+    if (m_opened.isValid() && m_opened.elapsed() < kSettledMillis) {
+        m_navigator.replace(page->address());
+    } else {
+        m_navigator.visit(page->address());
+    }
     m_header->setCanGo(m_navigator.canGoBack(), m_navigator.canGoForward());
     saveWindow();
 }

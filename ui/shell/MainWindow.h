@@ -1,4 +1,5 @@
 #pragma once
+#include <QElapsedTimer>
 #include <QHash>
 #include <QList>
 #include <QPointer>
@@ -122,6 +123,7 @@ private:
     QTimer m_countTimer;
     QList<QPointer<Page>> m_unsaved;
     std::int64_t m_runningLocally = 0;
+    QElapsedTimer m_opened;  ///< Since the last address was opened.
     bool m_moving = false;
     bool m_ready = false;
     bool m_closing = false;

@@ -163,11 +163,12 @@ void Style::drawPrimitive(PrimitiveElement element, const QStyleOption* option, 
             draw::box(*painter, option->rect, 0, QColor(), tone(Role::Border));
             return;
         }
+        // Nearly square: a viewport fills its frame to the corners and would cut a larger arc off.
         if (hasFocus(*option)) {
-            draw::focusRing(*painter, option->rect, theme.radius());
+            draw::focusRing(*painter, option->rect, 2);
         } else {
             const bool editable = widget != nullptr && widget->property("field").toBool();
-            draw::box(*painter, option->rect, theme.radius(), QColor(),
+            draw::box(*painter, option->rect, 2, QColor(),
                       tone(editable ? Role::BorderStrong : Role::Border));
         }
         return;
