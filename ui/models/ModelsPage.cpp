@@ -78,7 +78,7 @@ ModelsPage::ModelsPage(Shell& shell, QWidget* parent) : Page(QStringLiteral("mod
     m_splitter->setFoldBelow(860);
     auto* list = new QWidget(m_splitter);
     auto* listLayout = new QVBoxLayout(list);
-    listLayout->setContentsMargins(theme.space(4), 0, 0, 0);
+    listLayout->setContentsMargins(theme.space(4), theme.space(1), 0, 0);
     listLayout->setSpacing(theme.space(1));
     m_search = new SearchField(tr("Filter models"), list);
     m_search->lineEdit()->setAccessibleName(tr("Filter of the models"));
@@ -86,11 +86,13 @@ ModelsPage::ModelsPage(Shell& shell, QWidget* parent) : Page(QStringLiteral("mod
     m_tree = new QTreeWidget(list);
     m_tree->setObjectName(QStringLiteral("modelsTree"));
     m_tree->setColumnCount(3);
-    m_tree->setHeaderLabels({tr("Model"), tr("Best"), tr("Registered")});
+    m_tree->setHeaderLabels({tr("Model"), tr("Best"), tr("Added")});
     styleTree(m_tree, tr("Models and their versions"));
     m_tree->setItemDelegate(new CellDelegate(m_tree));
-    m_tree->setColumnWidth(0, 190);
-    m_tree->setColumnWidth(1, 76);
+    m_tree->setColumnWidth(0, 170);
+    m_tree->setColumnWidth(1, 72);
+    m_tree->headerItem()->setTextAlignment(1, Qt::AlignRight | Qt::AlignVCenter);
+    m_tree->header()->setMinimumSectionSize(48);
     m_tree->header()->setStretchLastSection(true);
     listLayout->addWidget(m_tree, 1);
     m_splitter->addWidget(list);
@@ -105,7 +107,7 @@ ModelsPage::ModelsPage(Shell& shell, QWidget* parent) : Page(QStringLiteral("mod
     m_splitter->addWidget(m_side);
     m_splitter->setStretchFactor(0, 1);
     m_splitter->setStretchFactor(1, 3);
-    m_splitter->setSizes({360, 900});
+    m_splitter->setSizes({400, 860});
     column->addWidget(m_splitter, 1);
 
     m_empty = new EmptyState(QStringLiteral("models"), tr("No models yet"),
@@ -153,7 +155,7 @@ QWidget* ModelsPage::buildDetail() {
     const Theme& theme = Theme::current();
     auto* content = new QWidget(m_side);
     auto* column = new QVBoxLayout(content);
-    column->setContentsMargins(theme.space(3), 0, theme.space(4), theme.space(4));
+    column->setContentsMargins(theme.space(3), theme.space(1), theme.space(4), theme.space(4));
     column->setSpacing(theme.space(3));
     auto* head = new QVBoxLayout;
     head->setSpacing(theme.space(0));
@@ -251,7 +253,7 @@ QWidget* ModelsPage::buildRegister() {
     const Theme& theme = Theme::current();
     auto* content = new QWidget(m_side);
     auto* column = new QVBoxLayout(content);
-    column->setContentsMargins(theme.space(3), 0, theme.space(4), theme.space(4));
+    column->setContentsMargins(theme.space(3), theme.space(1), theme.space(4), theme.space(4));
     column->setSpacing(theme.space(2));
     m_registerTitle = new TextLabel({}, TextStyle::Title, Role::Text, content);
     m_registerTitle->setWordWrap(true);

@@ -22,7 +22,7 @@ using base::Json;
 
 namespace {
 constexpr int kPicture = 48;
-constexpr int kCellWidth = 72;
+constexpr int kCellWidth = 64;
 constexpr int kCellHeight = 72;
 constexpr int kMostCells = 30;
 constexpr int kPauseMillis = 250;

@@ -74,7 +74,7 @@ QWidget* RunPage::buildHead() {
     const Theme& theme = Theme::current();
     auto* head = new QWidget(m_body);
     auto* column = new QVBoxLayout(head);
-    column->setContentsMargins(theme.space(4), 0, theme.space(4), theme.space(2));
+    column->setContentsMargins(theme.space(4), theme.space(0), theme.space(4), theme.space(1));
     column->setSpacing(theme.space(1));
 
     auto* line = new QHBoxLayout;
