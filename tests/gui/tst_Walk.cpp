@@ -79,7 +79,6 @@ private Q_SLOTS:
             m_fixture.settle();
             WidgetWalk walker(window);
             for (const QString& finding : walker.findings()) all << name + QStringLiteral(" | ") + finding;
-            qInfo("%s: %d looked at", qPrintable(name), walker.looked);
             QVERIFY2(walker.looked > 10, qPrintable(name));
         };
         walk(QStringLiteral("welcome"));
