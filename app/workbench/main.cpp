@@ -137,7 +137,7 @@ int main(int argc, char** argv) {
     QApplication::setApplicationName(QStringLiteral("trainyard"));
     QApplication::setApplicationDisplayName(QStringLiteral("Trainyard"));
     QApplication::setApplicationVersion(QStringLiteral(TRAINYARD_VERSION));
-    QApplication::setDesktopFileName(QStringLiteral("trainyard"));
+    QApplication::setDesktopFileName(QStringLiteral("org.trainyard.Trainyard"));
     ui::Theme& theme = ui::Theme::install(application);
     QApplication::setWindowIcon(ui::icon(QStringLiteral("trainyard")));
 

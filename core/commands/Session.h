@@ -104,7 +104,7 @@ Q_SIGNALS:
     void runsChanged(const QList<trainyard::runs::RunChange>& changes);
     /// Once for each run that this session saw reach Completed, Failed or Canceled (not on catching up with the past).
     void runEnded(const trainyard::base::RunId& run, trainyard::spec::RunState state, const QString& reason);
-    /// A warning record arrived live: "metric.nan", "log.dropped", …
+    /// A warning record arrived live: "train.nan", "log.dropped", …
     void runWarned(const trainyard::base::RunId& run, const QString& code, const QString& message);
     void modelsChanged();
     void datasetsChanged();

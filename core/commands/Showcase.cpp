@@ -233,7 +233,7 @@ private:
             stream.add(end, 0, wire::kind::kLog,
                        Json{{"out", "stderr"}, {"lines", Json::array({"trainyard-engine: " + shape.reason, "trainyard-engine: stopping after step " + std::to_string(static_cast<int>(m_options.stepsPerRun * shape.done))})}});
             if (shape.meetsNaN) {
-                stream.add(end, 0, wire::kind::kWarning, Json{{"code", "metric.nan"}, {"message", "train/loss became NaN at step " + std::to_string(static_cast<int>(m_options.stepsPerRun * shape.done) - 50) + "."}});
+                stream.add(end, 0, wire::kind::kWarning, Json{{"code", "train.nan"}, {"message", "train/loss became NaN at step " + std::to_string(static_cast<int>(m_options.stepsPerRun * shape.done) - 50) + "."}});
             }
         }
         Json outputs = Json::array();

@@ -161,7 +161,7 @@ Result<HomePage::Overview> HomePage::readOverview(store::Reader& reader) {
     if (!counts) return counts.error();
     overview.counts = *counts;
     store::RunQuery query;
-    query.filter = "-state:completed -state:failed -state:canceled";
+    query.filter = "-state:completed -state:failed -state:canceled -state:lost";
     query.limit = kLiveRuns;
     auto active = reader.listRuns(query);
     if (!active) return active.error();
@@ -224,6 +224,7 @@ void HomePage::take(const Overview& overview) {
     parts << tr("%1 completed").arg(c.completed);
     if (c.failed > 0) parts << tr("%1 failed").arg(c.failed);
     if (c.canceled > 0) parts << tr("%1 canceled").arg(c.canceled);
+    if (c.lost > 0) parts << tr("%1 lost").arg(c.lost);
     m_counts->setText(parts.join(QStringLiteral("\n")));
     Q_EMIT titleChanged();
 }

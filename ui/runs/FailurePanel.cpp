@@ -2,10 +2,12 @@
 
 #include <QHBoxLayout>
 #include <QPlainTextEdit>
+#include <QRegularExpression>
 #include <QScrollArea>
 #include <QVBoxLayout>
 #include <algorithm>
 #include <csignal>
+#include <string_view>
 
 #include "ui/runs/LogView.h"
 #include "ui/shell/Icons.h"
@@ -27,30 +29,42 @@ QStringList adviceFor(const RunDetail& detail) {
     for (const store::RankRow& rank : detail.ranks) {
         if (rank.attempt == detail.row.attempts && rank.signal && *rank.signal == SIGKILL) killed = true;
     }
+    // Codes are exact; words of a script's own output count only as whole words, so that "…-idx3-ubyte.gz" or a name
+    // that holds "nan" says nothing.
     const auto says = [&](std::initializer_list<const char*> words) {
-        return std::any_of(words.begin(), words.end(), [&](const char* word) { return text.contains(QLatin1String(word)); });
+        return std::any_of(words.begin(), words.end(), [&](const char* word) {
+            const QRegularExpression whole(QStringLiteral("(?<![\\w.-])%1(?![\\w-])").arg(QRegularExpression::escape(QLatin1String(word))));
+            return whole.match(text).hasMatch();
+        });
+    };
+    const auto hasCode = [&](std::initializer_list<std::string_view> codes) {
+        return std::any_of(detail.warnings.begin(), detail.warnings.end(), [&](const store::WarningRow& warning) {
+            return std::any_of(codes.begin(), codes.end(), [&](std::string_view code) {
+                return code.back() == '.' ? warning.code.starts_with(code) : warning.code == code;
+            });
+        });
     };
     const auto translate = [](const char* message) { return FailurePanel::tr(message); };
     QStringList advice;
-    if (says({"out of memory", "bad_alloc", "cannot allocate", "oom"})) {
+    if (says({"out of memory", "bad_alloc", "std::bad_alloc", "cannot allocate", "oom"})) {
         advice << translate("Memory ran out: take a smaller batch size, a narrower model, or fewer processes.");
     } else if (killed) {
         advice << translate("A process was killed from outside. When nobody did, memory ran out: take a smaller batch size or fewer processes.");
     }
-    if (says({"nan", "not a number", "infinite"})) {
+    if (hasCode({"train.nan", "train.val_nan"}) || says({"nan", "not a number"})) {
         advice << translate("The loss left the numbers: take a smaller learning rate, or a schedule that rises first.");
     }
-    if (says({"no space left", "disk is full", "file.full", "disk full"})) {
+    if (hasCode({"file.full", "disk.full"}) || says({"no space left", "disk is full", "disk full"})) {
         advice << translate("The disk is full: free some space, then resume from the last checkpoint.");
     }
-    if (says({"no such file", "file.missing", "cannot open", "not found"})) {
+    if (hasCode({"file.missing"}) || says({"no such file", "command not found"})) {
         advice << translate("A file is missing: check the paths of the dataset and of the command.");
     }
-    if (says({"idx", "truncated", "magic"})) {
+    if (hasCode({"idx.", "data."})) {
         advice << translate("A data file is damaged or of another kind: check that images and labels are not swapped and are whole.");
     }
-    if (says({"cuda", "nccl"})) advice << translate("The GPU could not be used: choose the device Processor, or check its driver.");
-    if (says({"time limit", "max_seconds"})) advice << translate("The time limit was reached: raise it, then resume from the last checkpoint.");
+    if (says({"cuda error", "cuda is not available", "nccl error"})) advice << translate("The GPU could not be used: choose the device Processor, or check its driver.");
+    if (says({"time limit"})) advice << translate("The time limit was reached: raise it, then resume from the last checkpoint.");
     if (says({"modulenotfounderror", "importerror"})) advice << translate("A Python module is missing: install it on the target.");
     if (hasCheckpoint(detail)) advice << translate("Resume goes on from the last checkpoint, as a run of its own.");
     if (advice.isEmpty()) advice << translate("Read the log of the rank that failed from its end upwards; the first error is usually the cause.");

@@ -253,7 +253,7 @@ void MainWindow::runEnded(const base::RunId& run, spec::RunState state, const QS
 }
 
 void MainWindow::runWarned(const base::RunId& run, const QString& code, const QString& message) {
-    if (code == QLatin1String("metric.nan")) tellAbout(run, tr("A run meets NaN"), message);
+    if (code == QLatin1String("train.nan")) tellAbout(run, tr("A run meets NaN"), message);
 }
 
 void MainWindow::tellAbout(const base::RunId& run, const QString& title, const QString& text) {
