@@ -93,15 +93,15 @@ void ChartAxes::fill() {
     const QFontMetricsF metrics(labelFont());
     const double lineHeight = std::ceil(metrics.height());
     const double bottom = lineHeight + kLabelGap + (m_xTitle.isEmpty() ? 0 : lineHeight + 2);
-    const int yMost = std::clamp(static_cast<int>((m_size.height() - bottom) / (m_compact ? 34 : 44)), 1, 8);
+    const double top = std::ceil(lineHeight / 2);
+    const int yMost = yMarks(m_size.height() - top - bottom, m_compact);
     const auto yTicks = m_window.log ? logTicks(m_window.yLow, m_window.yHigh, yMost, m_yFormat)
                                      : linearTicks(m_window.yLow, m_window.yHigh, yMost, m_yFormat);
     double widest = metrics.horizontalAdvance(QStringLiteral("0.000"));
     for (const Tick& tick : yTicks) widest = std::max(widest, metrics.horizontalAdvance(tick.label));
     // In steps of 8, so that a label one figure longer does not move the plot each time.
     const double left = std::ceil((widest + kLabelGap + 2) / 8) * 8;
-    m_plot = QRectF(left, std::ceil(lineHeight / 2), std::max(20.0, m_size.width() - left - 14),
-                    std::max(20.0, m_size.height() - std::ceil(lineHeight / 2) - bottom));
+    m_plot = QRectF(left, top, std::max(20.0, m_size.width() - left - 14), std::max(20.0, m_size.height() - top - bottom));
 
     const int xMost = std::max(1, static_cast<int>(m_plot.width() / (m_compact ? 70 : 84)));
     const auto xTicks = linearTicks(m_window.xLow, m_window.xHigh, xMost, m_xFormat);

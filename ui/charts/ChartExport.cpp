@@ -44,6 +44,7 @@ void ChartView::renderTo(QPainter& painter, const QRectF& target) {
     const auto range = d->zoomed ? *d->zoomed : d->fullRange(false);
     LayerRequest wanted = d->request(QSizeF(), 1, range);
     wanted.keepY.reset();
+    wanted.yMost = yMarks(room.height() - 44, false);  // Less the labels below.
     LayerResult made = makeLayer(wanted);
     if (made.hasPoints) {
         ChartAxes axes;

@@ -10,8 +10,6 @@
 namespace trainyard::ui {
 namespace {
 
-constexpr int kYTicks = 5;
-
 std::pair<double, double> yRange(const LayerRequest& request, const std::vector<std::pair<QString, Curve>>& curves) {
     std::optional<std::pair<double, double>> all;
     for (const auto& [key, curve] : curves) {
@@ -28,7 +26,7 @@ std::pair<double, double> yRange(const LayerRequest& request, const std::vector<
         if (all->first >= low && all->second <= high && used > 0.6) return *request.keepY;
     }
     if (request.log) return niceLogRange(all->first, all->second);
-    auto range = niceRange(all->first, all->second, kYTicks);
+    auto range = niceRange(all->first, all->second, request.yMost);
     if (request.percent && all->second <= 1) range.second = std::min(range.second, 1.0);
     if (all->first >= 0) range.first = std::max(range.first, 0.0);
     return range;

@@ -40,6 +40,7 @@ struct LayerRequest {
     double xLow = 0, xHigh = 1;
     bool log = false;
     bool percent = false;
+    int yMost = 5;  ///< Marks the y axis has room for.
     double smoothing = 0;
     std::optional<std::pair<double, double>> keepY;  ///< The present y range, kept while the curves fill it well.
 };

@@ -329,6 +329,7 @@ LayerRequest ChartView::Private::request(const QSizeF& size, qreal ratio, std::p
     wanted.xHigh = range.second;
     wanted.log = log;
     wanted.percent = percent;
+    wanted.yMost = yMarks(size.isEmpty() ? canvas->height() : size.height(), compact);
     wanted.smoothing = smoothing;
     if (haveLayer && layer.window.log == log && layer.hasPoints) {
         wanted.keepY = std::pair(layer.window.yLow, layer.window.yHigh);

@@ -149,9 +149,20 @@ std::pair<double, double> niceRange(double low, double high, int most) {
         low -= pad;
         high += pad;
     }
-    const double step = niceStep(high - low, most);
-    return {std::floor(low / step + 1e-9) * step, std::ceil(high / step - 1e-9) * step};
+    // Rounding outwards changes the span, and that may change the step the axis will take for it; both ends get their mark
+    // once the step agrees with the range it made.
+    std::pair<double, double> range(low, high);
+    double step = niceStep(high - low, most);
+    for (int round = 0; round < 8; ++round) {
+        range = {std::floor(low / step + 1e-9) * step, std::ceil(high / step - 1e-9) * step};
+        const double wanted = niceStep(range.second - range.first, most);
+        if (std::abs(wanted - step) <= step * 1e-9) break;
+        step = wanted;
+    }
+    return range;
 }
+
+int yMarks(double height, bool compact) { return std::clamp(static_cast<int>(height / (compact ? 30 : 40)), 1, 8); }
 
 std::pair<double, double> niceLogRange(double low, double high) {
     const auto down = [](double value) {

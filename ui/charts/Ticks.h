@@ -24,9 +24,12 @@ enum class TickFormat { Number, Percent, Count, Seconds };
 /// Marks at powers of ten; 2 and 5 between them where fewer than three decades show. Precondition: 0 < low < high.
 [[nodiscard]] std::vector<Tick> logTicks(double low, double high, int most, TickFormat format);
 
-/// A range that holds [low, high] with its ends on marks, so that the axis moves seldom while a curve grows.
+/// A range that holds [low, high] with its ends on marks of linearTicks() wherever a step allows it, so that the axis
+/// moves seldom while a curve grows, and says where it ends.
 [[nodiscard]] std::pair<double, double> niceRange(double low, double high, int most);
-/// The same on a logarithmic axis: ends on 1, 2 or 5 times a power of ten.
+/// How many marks a y axis of this height has room for.
+[[nodiscard]] int yMarks(double height, bool compact);
+/// The same as niceRange() on a logarithmic axis: ends on 1, 2 or 5 times a power of ten.
 [[nodiscard]] std::pair<double, double> niceLogRange(double low, double high);
 
 }  // namespace trainyard::ui

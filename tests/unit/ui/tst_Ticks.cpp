@@ -89,6 +89,18 @@ private Q_SLOTS:
         }
     }
 
+    void ranges_endOnMarks() {
+        for (const auto& [low, high] : std::vector<std::pair<double, double>>{{0.2, 2.3}, {0.1, 0.93}, {-3, 7}, {24100, 26800}, {1e-5, 9.1e-4}, {0, 0.1}}) {
+            for (const int most : {3, 5, 8}) {
+                const auto range = niceRange(low, high, most);
+                const auto ticks = linearTicks(range.first, range.second, most, TickFormat::Number);
+                const double slack = (range.second - range.first) * 1e-6;
+                QVERIFY2(std::abs(ticks.front().at - range.first) < slack && std::abs(ticks.back().at - range.second) < slack,
+                         qPrintable(QStringLiteral("%1 … %2 in %3").arg(low).arg(high).arg(most)));
+            }
+        }
+    }
+
     void ranges_holdTheirValues() {
         std::mt19937 random(3);
         for (int i = 0; i < 2000; ++i) {
