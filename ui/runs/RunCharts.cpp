@@ -22,6 +22,7 @@ constexpr int kRefreshMillis = 50;
 constexpr int kLargeHeight = 300;
 constexpr int kSmallHeight = 190;
 constexpr int kCompactHeight = 140;
+constexpr int kSystemHeight = 240;
 constexpr int kTwoColumnsFrom = 760;
 constexpr std::size_t kMostPlots = 40;
 
@@ -43,12 +44,31 @@ QString keyOf(const store::ChartSeries& series) {
         .arg(series.rank);
 }
 
-Slice sliceOf(const store::ChartSeries& series) {
+constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
+
+/// What the machine and the run were seen to use, as people call it.
+QString systemTitle(const std::string& name) {
+    const std::pair<const char*, QString> known[] = {{"cpu_percent", RunCharts::tr("Processor, the machine")},
+                                                     {"memory_bytes", RunCharts::tr("Memory, the machine")},
+                                                     {"run_cpu_percent", RunCharts::tr("Processor, this run")},
+                                                     {"run_memory_bytes", RunCharts::tr("Memory, this run")}};
+    for (const auto& [key, title] : known) {
+        if (name == key) return title;
+    }
+    return fromUtf8(name).replace(u'_', u' ');
+}
+
+QString systemUnit(const std::string& name) {
+    if (name.ends_with("_bytes")) return QStringLiteral("GiB");
+    return name.ends_with("_percent") ? QStringLiteral("%") : QString();
+}
+
+Slice sliceOf(const store::ChartSeries& series, double scale) {
     Slice slice;
     slice.reserve(series.x.size());
     slice.raw = series.raw;
     const double gap = std::numeric_limits<double>::quiet_NaN();
-    const auto finite = [gap](double value) { return std::isfinite(value) ? value : gap; };
+    const auto finite = [gap, scale](double value) { return std::isfinite(value) ? value * scale : gap; };
     for (std::size_t i = 0; i < series.x.size(); ++i) {
         const double mean = finite(series.mean[i]);
         if (series.raw) {
@@ -162,7 +182,7 @@ void RunCharts::plan(const std::vector<std::string>& names) {
     }
     for (const std::string& name : names) {
         if (used.contains(name) || plans.size() >= kMostPlots) continue;
-        ChartPlan one{metricTitle(name), {name}, name.find("accuracy") != std::string::npos};
+        ChartPlan one{m_extent == Extent::System ? systemTitle(name) : metricTitle(name), {name}, name.find("accuracy") != std::string::npos};
         used.insert(name);
         // train/x and val/x share a plot.
         if (name.starts_with("train/")) {
@@ -190,13 +210,13 @@ void RunCharts::plan(const std::vector<std::string>& names) {
         plot->view = view;
         view->setObjectName(fromUtf8(plot->plan.metrics.front()) + QStringLiteral("Chart"));
         view->setAccessibleName(tr("Chart of %1").arg(plot->plan.title));
-        view->setUnit(QString(), plot->plan.percent);
+        view->setUnit(m_extent == Extent::System ? systemUnit(plot->plan.metrics.front()) : QString(), plot->plan.percent);
         view->setXAxis(m_axis);
         view->setCompact(m_compact);
         view->setSmoothing(m_smoothing);
         view->setLogScale(m_log);
         view->setWaiting(m_waiting);
-        view->setMinimumHeight(plot->large && !m_compact ? kLargeHeight : kSmallHeight);
+        view->setMinimumHeight(plot->large && !m_compact ? kLargeHeight : m_extent == Extent::System ? kSystemHeight : kSmallHeight);
         if (m_restored.is_object()) {
             const std::string key = plot->plan.metrics.front();
             if (const auto saved = m_restored.find(key); saved != m_restored.end()) view->restoreState(*saved);
@@ -300,7 +320,8 @@ void RunCharts::take(Plot& plot, const store::ChartData& answer) {
         points += series.points;
         const QString key = keyOf(series);
         plot.view->setSeries(key, lookOf(series, ranks[{series.run.str(), series.name}].size() > 1));
-        plot.view->setSlice(key, sliceOf(series));
+        const bool bytes = m_extent == Extent::System && series.name.ends_with("_bytes");
+        plot.view->setSlice(key, sliceOf(series, bytes ? 1 / kGiB : 1));
     }
     m_points = std::max(m_points, points);
     if (points > 0 && !m_filled) {
@@ -318,7 +339,7 @@ SeriesLook RunCharts::lookOf(const store::ChartSeries& series, bool severalRanks
     if (m_runs.size() > 1 && run != m_runs.end()) label << QStringLiteral("#%1").arg(run->number);
     if (validation) label << tr("validation");
     if (training) label << tr("training");
-    if (!validation && !training) label << metricTitle(series.name);
+    if (!validation && !training) label << (m_extent == Extent::System ? systemTitle(series.name) : metricTitle(series.name));
     if (severalRanks) label << (series.rank == wire::kNoRank ? tr("node %1").arg(series.node) : tr("rank %1").arg(series.rank));
     if (series.attempt > 1) label << tr("attempt %1").arg(series.attempt);
     look.label = label.join(QStringLiteral(" · "));

@@ -166,7 +166,7 @@ void RunsPage::buildTable() {
     m_table->setSortingEnabled(true);
     header->setSectionsMovable(true);
     header->setContextMenuPolicy(Qt::CustomContextMenu);
-    header->setStretchLastSection(false);
+    header->setStretchLastSection(true);
     const auto widths = [this, header] {
         for (int i = 0; i < m_model->columnCount(); ++i) {
             header->resizeSection(i, i < RunsModel::FirstMetric ? kColumnWidths[i] : kMetricWidth);
