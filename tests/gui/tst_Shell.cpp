@@ -205,6 +205,23 @@ private Q_SLOTS:
         QVERIFY(!ui::Theme::current().isDark());
     }
 
+    void chart_isExportedWhereAsked() {
+        QVERIFY(m_fixture.openWorkspace(m_folder));
+        QVERIFY(open("run/2"));
+        ui::ChartView* chart = nullptr;
+        QVERIFY(waitFor([&] {
+            for (auto* one : m_fixture.window->findChildren<ui::ChartView*>()) {
+                if (one->isVisible() && !one->seriesKeys().isEmpty() && !one->isBusy()) chart = one;
+            }
+            return chart != nullptr;
+        }));
+        const QString file = QString::fromStdString((m_fixture.scratch / "chart.svg").string());
+        m_fixture.questions.setNextAnswer(file);
+        chart->findChild<QAction*>(QStringLiteral("exportChartAction"))->trigger();
+        QVERIFY(waitFor([&] { return QFileInfo(file).size() > 1000; }));
+        QVERIFY(m_fixture.window->findChild<QLabel*>(QStringLiteral("noticeLabel"))->text().contains(file));
+    }
+
     void sleep_isHeldOffWhileARunWorks() {
         QVERIFY(m_fixture.openWorkspace(m_folder));
         QVERIFY(waitFor([&] { return m_fixture.desktop.awake; }));

@@ -203,8 +203,12 @@ void ChartView::Private::buildMenu() {
     QAction* copyValues = menu->addAction(ui::icon(QStringLiteral("copy")), ChartView::tr("Copy values as CSV"));
     QObject::connect(copyValues, &QAction::triggered, q, [this] { QApplication::clipboard()->setText(q->toCsv()); });
     QAction* save = menu->addAction(ui::icon(QStringLiteral("export")), ChartView::tr("Export picture…"));
-    QObject::connect(save, &QAction::triggered, q, [this] { Q_EMIT q->exportWanted(); });
-    QObject::connect(menu, &QMenu::aboutToShow, q, [this, logarithmic, whole, smoothness] {
+    save->setObjectName(QStringLiteral("exportChartAction"));
+    QObject::connect(save, &QAction::triggered, q, [this] {
+        if (auto* host = dynamic_cast<ChartHost*>(q->window())) host->exportChart(*q);
+    });
+    QObject::connect(menu, &QMenu::aboutToShow, q, [this, logarithmic, whole, smoothness, save] {
+        save->setVisible(dynamic_cast<ChartHost*>(q->window()) != nullptr);
         logarithmic->setChecked(log);
         whole->setEnabled(zoomed.has_value());
         for (QAction* choice : smoothness->actions()) choice->setChecked(std::abs(choice->data().toDouble() - smoothing) < 1e-6);

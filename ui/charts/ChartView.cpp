@@ -151,6 +151,8 @@ void ChartView::setTitle(const QString& title) {
     d->moreButton->setAccessibleName(d->moreButton->toolTip());
 }
 
+QString ChartView::title() const { return d->title->text(); }
+
 void ChartView::setUnit(const QString& unit, bool percent) {
     d->unit = unit;
     d->percent = percent;

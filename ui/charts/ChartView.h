@@ -27,6 +27,15 @@ struct SeriesLook {
     bool markers = false;  ///< For few points (validation once an epoch).
 };
 
+class ChartView;
+
+/// What a window that holds charts does for them: asks where a picture shall go, and has the chart write it.
+class ChartHost {
+public:
+    virtual ~ChartHost() = default;
+    virtual void exportChart(ChartView& chart) = 0;
+};
+
 /// One chart of one metric for one or several runs. Axes, grid, title and theme are Qt Charts'; the curves are drawn
 /// in a layer of our own inside the plot area, by a worker, from points reduced to pixels. GUI thread; the points are
 /// copied in.
@@ -39,6 +48,7 @@ public:
     ~ChartView() override;
 
     void setTitle(const QString& title);
+    [[nodiscard]] QString title() const;
     /// "accuracy", "loss", "images/s": at the y axis and in the tooltip. Percent shows fractions as percent.
     void setUnit(const QString& unit, bool percent = false);
     void setXAxis(XAxis axis);
@@ -96,8 +106,6 @@ Q_SIGNALS:
     void rangeWanted(double from, double to, int buckets);
     void hovered(std::optional<double> x);
     void rangeChanged();
-    /// "Export picture…" was chosen: a page asks for the file and calls exportImage().
-    void exportWanted();
     void stateChanged();
 
 protected:

@@ -11,6 +11,7 @@
 #include "core/base/Ids.h"
 #include "core/commands/Session.h"
 #include "core/spec/RunState.h"
+#include "ui/charts/ChartView.h"
 #include "ui/shell/Navigator.h"
 #include "ui/shell/Page.h"
 #include "ui/shell/Shell.h"
@@ -42,7 +43,7 @@ struct WindowParts {
 
 /// The window: rail, header, pages, status line, palette. Pages are made when first opened and go with their workspace;
 /// what they keep is saved within a second, so kill -9 costs nothing. GUI thread.
-class MainWindow : public QWidget {
+class MainWindow : public QWidget, public ChartHost {
     Q_OBJECT
 public:
     explicit MainWindow(WindowParts parts);
@@ -60,6 +61,7 @@ public:
     void openWhenReady(const Address& address);
     /// True once a workspace is open and its first page was painted.
     [[nodiscard]] bool isReady() const { return m_ready; }
+    void exportChart(ChartView& chart) override;
     /// Everything that should survive is on disk; false when that took too long.
     bool flushState(int millis = 2000);
 

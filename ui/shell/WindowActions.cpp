@@ -236,6 +236,22 @@ void MainWindow::showHelpMenu() {
     menu->popup(button->mapToGlobal(QPoint(button->width() - 8, -20)));
 }
 
+void MainWindow::exportChart(ChartView& chart) {
+    QString name = chart.title().toLower();
+    name.replace(QLatin1Char('/'), QLatin1Char('-')).replace(QLatin1Char(' '), QLatin1Char('-'));
+    m_parts.questions.chooseSaveFile(
+        this, tr("Export picture"), QDir::homePath() + QLatin1Char('/') + name + QStringLiteral(".png"),
+        {tr("PNG picture (*.png)"), tr("SVG drawing (*.svg)"), tr("PDF (*.pdf)")},
+        [this, guard = QPointer<ChartView>(&chart)](const QString& path) {
+            if (path.isEmpty() || !guard) return;
+            if (guard->exportImage(path)) {
+                m_shell->notice(tr("The chart is in %1").arg(path));
+            } else {
+                m_shell->warn({"chart.write", "The picture could not be written to " + path.toStdString() + "."});
+            }
+        });
+}
+
 void MainWindow::openGuide() {
     const QString folder = guideFolder();
     const QString file = folder + QStringLiteral("/README.md");
