@@ -24,8 +24,15 @@ if(TRAINYARD_WORKBENCH)
   # The guide links to the protocols beside it.
   install(DIRECTORY "${PROJECT_SOURCE_DIR}/resources/docs/guide" "${PROJECT_SOURCE_DIR}/resources/docs/protocol"
           DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/trainyard" FILES_MATCHING PATTERN "*.md" PATTERN "*.png" PATTERN "*.json")
-  install(FILES "${PROJECT_SOURCE_DIR}/installer/linux/trainyard.1" "${PROJECT_SOURCE_DIR}/installer/linux/trainyard-cli.1"
-          DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")
+  # Debian keeps manual pages compressed; -n leaves the time out, so that two builds are equal.
+  find_program(TRAINYARD_GZIP gzip REQUIRED)
+  foreach(page trainyard.1 trainyard-cli.1)
+    execute_process(COMMAND ${TRAINYARD_GZIP} -9nc "${PROJECT_SOURCE_DIR}/installer/linux/${page}"
+                    OUTPUT_FILE "${PROJECT_BINARY_DIR}/${page}.gz" COMMAND_ERROR_IS_FATAL ANY)
+    install(FILES "${PROJECT_BINARY_DIR}/${page}.gz" DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")
+  endforeach()
+  install(FILES "${PROJECT_SOURCE_DIR}/installer/linux/lintian-overrides"
+          DESTINATION "${CMAKE_INSTALL_DATADIR}/lintian/overrides" RENAME trainyard)
 
   set(CPACK_GENERATOR DEB)
   set(CPACK_PACKAGE_NAME trainyard)
@@ -33,8 +40,7 @@ if(TRAINYARD_WORKBENCH)
   set(CPACK_PACKAGE_CONTACT "The Trainyard developers <maintainers@trainyard.invalid>")
   set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "workbench for training PyTorch models")
   set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
-      "workbench for training PyTorch models
- Fill in a form, launch a training run on this machine, watch it live, keep its
+      "Fill in a form, launch a training run on this machine, watch it live, keep its
  history, register the model and export it to ONNX with proof that the export
  computes the same. The trainer is C++ on libtorch; no Python is needed.")
   set(CPACK_PACKAGE_INSTALL_DIRECTORY trainyard)
@@ -46,6 +52,6 @@ if(TRAINYARD_WORKBENCH)
   set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
   # Loaded at run time, so no program names them: the window's platforms and icons, and the fast BLAS.
   set(CPACK_DEBIAN_PACKAGE_DEPENDS "qt6-qpa-plugins, libqt6svg6, libopenblas0-pthread")
-  set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "dataset-fashion-mnist, fonts-inter, fonts-jetbrains-mono")
+  set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "dataset-fashion-mnist, fonts-inter, fonts-jetbrains-mono, nodejs")
   include(CPack)
 endif()
