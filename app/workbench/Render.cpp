@@ -37,11 +37,14 @@ std::vector<Plot> plotsOf(const store::RunRow& run) {
     std::vector<Plot> plots = {{QObject::tr("Loss"), {"train/loss", "val/loss"}, false},
                                {QObject::tr("Accuracy"), {"train/accuracy", "val/accuracy"}, true}};
     std::set<std::string> used, there;
-    for (const auto& metric : run.metrics) there.insert(metric.name);
+    for (const auto& metric : run.metrics)
+        there.insert(metric.name);
     std::erase_if(plots, [&there](const Plot& plot) {
-        return std::none_of(plot.metrics.begin(), plot.metrics.end(), [&](const auto& name) { return there.contains(name); });
+        return std::none_of(plot.metrics.begin(), plot.metrics.end(),
+                            [&](const auto& name) { return there.contains(name); });
     });
-    for (const Plot& plot : plots) used.insert(plot.metrics.begin(), plot.metrics.end());
+    for (const Plot& plot : plots)
+        used.insert(plot.metrics.begin(), plot.metrics.end());
     for (const std::string& name : there) {
         if (!used.contains(name)) plots.push_back({ui::metricTitle(name), {name}, name.ends_with("accuracy")});
     }
@@ -78,9 +81,12 @@ Result<std::vector<std::unique_ptr<ui::ChartView>>> chartsOf(const store::Reader
         if (!data.ok()) return data.error();
         for (const store::ChartSeries& series : data->series) {
             const bool validation = series.name.starts_with("val/");
-            const QString key = QStringLiteral("%1/%2/%3").arg(ui::fromUtf8(series.name)).arg(series.attempt).arg(series.rank);
+            const QString key =
+                QStringLiteral("%1/%2/%3").arg(ui::fromUtf8(series.name)).arg(series.attempt).arg(series.rank);
             ui::SeriesLook look;
-            look.label = plot.metrics.size() == 1 ? plot.title : validation ? QObject::tr("validation") : QObject::tr("training");
+            look.label = plot.metrics.size() == 1 ? plot.title
+                         : validation             ? QObject::tr("validation")
+                                                  : QObject::tr("training");
             look.runColor = static_cast<int>((run.number - 1) % ui::Theme::runColorCount()) + (validation ? 1 : 0);
             look.markers = validation;
             chart->setSeries(key, look);
@@ -100,13 +106,16 @@ void drawSheet(QPainter& painter, const QRectF& page, const store::RunRow& run,
     painter.setFont(theme.font(ui::TextStyle::Title));
     painter.setPen(theme.color(ui::Role::Text));
     const QRectF head(margin, 18, page.width() - 2 * margin, 28);
-    painter.drawText(head, Qt::AlignLeft | Qt::AlignVCenter,
-                     painter.fontMetrics().elidedText(QStringLiteral("#%1  %2").arg(run.number).arg(ui::fromUtf8(run.name)),
-                                                      Qt::ElideRight, static_cast<int>(head.width())));
+    painter.drawText(
+        head, Qt::AlignLeft | Qt::AlignVCenter,
+        painter.fontMetrics().elidedText(QStringLiteral("#%1  %2").arg(run.number).arg(ui::fromUtf8(run.name)),
+                                         Qt::ElideRight, static_cast<int>(head.width())));
     QStringList facts{ui::lookOf(run.state).word};
-    if (run.startedAt > 0 && run.endedAt > run.startedAt) facts << ui::formatDuration((run.endedAt - run.startedAt) * 1000);
+    if (run.startedAt > 0 && run.endedAt > run.startedAt)
+        facts << ui::formatDuration((run.endedAt - run.startedAt) * 1000);
     for (const auto& metric : run.metrics) {
-        if (metric.name == "val/accuracy") facts << QObject::tr("best validation accuracy %1").arg(ui::formatPercent(metric.max));
+        if (metric.name == "val/accuracy")
+            facts << QObject::tr("best validation accuracy %1").arg(ui::formatPercent(metric.max));
     }
     if (run.startedAt > 0) facts << ui::formatTime(run.startedAt);
     painter.setFont(theme.font(ui::TextStyle::Body));
@@ -168,7 +177,8 @@ base::Status draw(const RenderJob& job) {
         const QStringList parts = QString::fromStdString(job.size).split(QLatin1Char('x'));
         bool wide = false, high = false;
         size = QSize(parts.value(0).toInt(&wide), parts.value(1).toInt(&high));
-        if (!wide || !high || parts.size() != 2 || size.width() < 320 || size.height() < 240 || size.width() > 8000 || size.height() > 8000) {
+        if (!wide || !high || parts.size() != 2 || size.width() < 320 || size.height() < 240 || size.width() > 8000 ||
+            size.height() > 8000) {
             return base::Error{"render.size", "The size is written as 1280x900, from 320x240 to 8000x8000.", "size"};
         }
     }

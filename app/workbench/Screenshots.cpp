@@ -12,10 +12,10 @@
 #include <functional>
 #include <vector>
 
-#include "ui/Pages.h"
 #include "core/commands/Session.h"
 #include "core/commands/Showcase.h"
 #include "core/runs/Workspace.h"
+#include "ui/Pages.h"
 #include "ui/charts/ChartView.h"
 #include "ui/seams/Desktop.h"
 #include "ui/seams/Questions.h"
@@ -31,7 +31,7 @@ namespace {
 constexpr const char* kPassVariable = "TRAINYARD_SCREENSHOTS_SCALE";
 constexpr int kPassMillis = 10 * 60 * 1000;
 constexpr int kTickMillis = 60;
-constexpr int kQuietMillis = 420;   ///< A picture is taken after so long without a busy chart,
+constexpr int kQuietMillis = 420;      ///< A picture is taken after so long without a busy chart,
 constexpr int kPatienceMillis = 6000;  ///< and after so long in any case.
 
 struct Step {
@@ -42,7 +42,8 @@ struct Step {
 /// Goes through the steps from the event loop: prepares one, waits until the window is quiet, takes the picture.
 class Photographer : public QObject {
 public:
-    Photographer(QWidget& window, QDir folder, QString suffix) : m_window(window), m_folder(std::move(folder)), m_suffix(std::move(suffix)) {
+    Photographer(QWidget& window, QDir folder, QString suffix)
+        : m_window(window), m_folder(std::move(folder)), m_suffix(std::move(suffix)) {
         connect(&m_timer, &QTimer::timeout, this, [this] { tick(); });
         m_timer.setInterval(kTickMillis);
     }
@@ -118,18 +119,22 @@ void addSteps(Photographer& camera, ui::MainWindow& window, int runs) {
     run(QStringLiteral("run-queued"), runs - 1);
     run(QStringLiteral("run-preparing"), runs);
     for (const char* tab : {"log", "system", "ranks", "outputs", "configuration", "notes"}) {
-        camera.add(QStringLiteral("run-%1").arg(QLatin1String(tab)), open(QStringLiteral("run/4/%1").arg(QLatin1String(tab))));
+        camera.add(QStringLiteral("run-%1").arg(QLatin1String(tab)),
+                   open(QStringLiteral("run/4/%1").arg(QLatin1String(tab))));
     }
     camera.add(QStringLiteral("models"), open(QStringLiteral("models")));
     camera.add(QStringLiteral("settings"), open(QStringLiteral("settings")));
     camera.add(QStringLiteral("palette"), [&window] { window.commandPalette().openOver(); });
-    camera.add(QStringLiteral("palette-search"), [&window] { window.commandPalette().openOver(QStringLiteral("cnn")); });
+    camera.add(QStringLiteral("palette-search"),
+               [&window] { window.commandPalette().openOver(QStringLiteral("cnn")); });
     camera.add(QStringLiteral("notice"), [&window] {
         window.commandPalette().closeUp();
         window.shell().notice(QStringLiteral("3 runs were moved to the trash; 1.2 GiB are free again"), [] {});
     });
     camera.add(QStringLiteral("error"), [&window] {
-        window.shell().warn({"file.full", "The disk is full: /home/ada/trainyard/runs could not be written. Free some space and try again."});
+        window.shell().warn(
+            {"file.full",
+             "The disk is full: /home/ada/trainyard/runs could not be written. Free some space and try again."});
     });
 }
 
@@ -161,7 +166,8 @@ int takePass(int argc, char** argv, const QString& folder, int scale) {
     (void) runs::noteRecentWorkspace(*made);
 
     int failed = 0;
-    const std::vector<QSize> sizes = scale == 1 ? std::vector<QSize>{{1280, 720}, {2560, 1440}} : std::vector<QSize>{{1280, 720}};
+    const std::vector<QSize> sizes =
+        scale == 1 ? std::vector<QSize>{{1280, 720}, {2560, 1440}} : std::vector<QSize>{{1280, 720}};
     for (const QSize& size : sizes) {
         for (const bool dark : {false, true}) {
             theme.setChoice(dark ? ui::Theme::Choice::Dark : ui::Theme::Choice::Light);
@@ -173,15 +179,17 @@ int takePass(int argc, char** argv, const QString& folder, int scale) {
             ui::MainWindow window({session, settings, questions, desktop, ui::allPages()});
             window.resize(size);
             window.show();
-            const QString suffix = QStringLiteral("%1-%2x%3%4").arg(dark ? QStringLiteral("dark") : QStringLiteral("light")).arg(size.width() * scale)
-                                       .arg(size.height() * scale).arg(scale > 1 ? QStringLiteral("-200") : QString());
+            const QString suffix = QStringLiteral("%1-%2x%3%4")
+                                       .arg(dark ? QStringLiteral("dark") : QStringLiteral("light"))
+                                       .arg(size.width() * scale)
+                                       .arg(size.height() * scale)
+                                       .arg(scale > 1 ? QStringLiteral("-200") : QString());
             Photographer camera(window, QDir(folder), suffix);
             camera.add(QStringLiteral("welcome"), [] {});
             camera.add({}, [&] { window.openWorkspace(QString::fromStdString(empty->layout.root.string())); });
             for (const char* page : {"home", "runs", "models"}) {
-                camera.add(QStringLiteral("empty-%1").arg(QLatin1String(page)), [&window, page] {
-                    window.shell().open(ui::Address{QString::fromLatin1(page)});
-                });
+                camera.add(QStringLiteral("empty-%1").arg(QLatin1String(page)),
+                           [&window, page] { window.shell().open(ui::Address{QString::fromLatin1(page)}); });
             }
             camera.add({}, [&] { window.openWorkspace(QString::fromStdString(made->layout.root.string())); });
             addSteps(camera, window, static_cast<int>(shown->runs.size()));
@@ -232,7 +240,8 @@ int takeScreenshots(int argc, char** argv, const std::string& folder) {
         child.setProcessEnvironment(environment);
         child.setProcessChannelMode(QProcess::ForwardedChannels);
         child.start(program, {QStringLiteral("--screenshots"), place});
-        if (!child.waitForFinished(kPassMillis) || child.exitStatus() != QProcess::NormalExit || child.exitCode() != 0) {
+        if (!child.waitForFinished(kPassMillis) || child.exitStatus() != QProcess::NormalExit ||
+            child.exitCode() != 0) {
             std::fprintf(stderr, "trainyard: the pictures at %s00 %% are not complete.\n", scale);
             return 1;
         }

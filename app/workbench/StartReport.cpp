@@ -26,7 +26,8 @@ double millisSinceStart() {
     timespec now{};
     clock_gettime(CLOCK_BOOTTIME, &now);
     const auto identity = base::identify(::getpid());
-    const double started = identity ? static_cast<double>(identity->startTicks) * 1000.0 / static_cast<double>(sysconf(_SC_CLK_TCK)) : 0;
+    const double started =
+        identity ? static_cast<double>(identity->startTicks) * 1000.0 / static_cast<double>(sysconf(_SC_CLK_TCK)) : 0;
     return static_cast<double>(now.tv_sec) * 1000.0 + static_cast<double>(now.tv_nsec) / 1e6 - started;
 }
 
@@ -39,8 +40,8 @@ double residentMiB() {
     return 0;
 }
 
-/// Calls back after the next paint of the window, its children included, was done. (A page itself may get no paint event:
-/// its children may cover it.)
+/// Calls back after the next paint of the window, its children included, was done. (A page itself may get no paint
+/// event: its children may cover it.)
 class PaintWatch : public QObject {
 public:
     PaintWatch(QWidget* widget, std::function<void()> painted) : QObject(widget), m_painted(std::move(painted)) {
@@ -85,8 +86,11 @@ void reportStart(ui::MainWindow& window, commands::Session& session) {
                         auto* button = window.findChild<QAbstractButton*>(QStringLiteral("runsRailButton"));
                         if (button != nullptr) button->click();
                         new PaintWatch(&window, [windowAt, homeAt, runs] {
-                            const base::Json report{{"benchmark", "startup"}, {"runs", runs}, {"workspace_open_ms", windowAt},
-                                                    {"home_painted_ms", homeAt}, {"click_answered_ms", millisSinceStart()},
+                            const base::Json report{{"benchmark", "startup"},
+                                                    {"runs", runs},
+                                                    {"workspace_open_ms", windowAt},
+                                                    {"home_painted_ms", homeAt},
+                                                    {"click_answered_ms", millisSinceStart()},
                                                     {"resident_mib", residentMiB()}};
                             std::printf("%s\n", base::dumpJson(report).c_str());
                             std::fflush(stdout);

@@ -155,7 +155,8 @@ int main(int argc, char** argv) {
     ui::DialogQuestions questions;
     ui::DBusDesktop desktop;
     ui::MainWindow window({session, settings, questions, desktop, ui::allPages()});
-    if (const auto address = ui::Address::fromString(QString::fromStdString(options.address))) window.openWhenReady(*address);
+    if (const auto address = ui::Address::fromString(QString::fromStdString(options.address)))
+        window.openWhenReady(*address);
     if (options.sample) {
         window.openSample();
     } else if (!options.workspace.empty()) {

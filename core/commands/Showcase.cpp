@@ -32,11 +32,11 @@ struct Shape {
     std::int64_t batch = 128;
     std::int64_t seed = 1;
     int processes = 1;
-    double best = 0.915;   ///< Accuracy that the curve goes towards.
-    double speed = 1;      ///< Larger learns sooner.
+    double best = 0.915;  ///< Accuracy that the curve goes towards.
+    double speed = 1;     ///< Larger learns sooner.
     RunState state = RunState::Completed;
     std::string reason;
-    double done = 1;       ///< Share of the steps that were done.
+    double done = 1;  ///< Share of the steps that were done.
     bool meetsNaN = false;
     std::int64_t startedAgo = 0;
     std::vector<std::pair<std::string, std::string>> tags;
@@ -56,7 +56,8 @@ public:
     }
     Status write(Result<wire::StreamWriter> writer) {
         if (!writer.ok()) return writer.error();
-        std::stable_sort(m_records.begin(), m_records.end(), [](const Record& a, const Record& b) { return a.t < b.t; });
+        std::stable_sort(m_records.begin(), m_records.end(),
+                         [](const Record& a, const Record& b) { return a.t < b.t; });
         return writer->appendAll(m_records);
     }
 
@@ -103,7 +104,8 @@ public:
         const RunId id = RunId::make();
         m_random.seed(static_cast<std::mt19937::result_type>(1000 + number));
         TRAINYARD_TRY(base::makeDirs(m_layout.run(id)));
-        TRAINYARD_TRY(base::writeFileAtomically(m_layout.spec(id), base::dumpJsonPretty(document(shape, m_options.stepsPerRun))));
+        TRAINYARD_TRY(
+            base::writeFileAtomically(m_layout.spec(id), base::dumpJsonPretty(document(shape, m_options.stepsPerRun))));
         const std::int64_t submitted = m_now - shape.startedAgo;
         const std::int64_t running = submitted + 2 * kSecond;
         Sheet journal, stream;
@@ -112,17 +114,25 @@ public:
                     Json{{"number", number}, {"experiment", shape.experiment}, {"name", name}});
         journal.add(submitted, wire::kNoRank, wire::kind::kState, state(RunState::Preparing));
         Json tags = Json::object();
-        for (const auto& [tag, value] : shape.tags) tags[tag] = value;
+        for (const auto& [tag, value] : shape.tags)
+            tags[tag] = value;
         if (!tags.empty()) journal.add(submitted + 1, wire::kNoRank, wire::kind::kTags, Json{{"values", tags}});
-        if (!shape.notes.empty()) journal.add(submitted + 2, wire::kNoRank, wire::kind::kNotes, Json{{"text", shape.notes}});
+        if (!shape.notes.empty())
+            journal.add(submitted + 2, wire::kNoRank, wire::kind::kNotes, Json{{"text", shape.notes}});
 
         const bool started = shape.done > 0;
         if (shape.state != RunState::Preparing) {
             stream.add(submitted + kSecond / 2, wire::kNoRank, wire::kind::kAttempt,
-                       Json{{"attempt", 1}, {"node", 0}, {"nodes", 1}, {"host", "workstation"}, {"pid", 4711},
-                            {"world_size", shape.processes}, {"agent", TRAINYARD_VERSION}});
-            stream.add(submitted + kSecond, wire::kNoRank, wire::kind::kState,
-                       state(RunState::Queued, started ? "" : "2 of 2 cores are taken by run #" + std::to_string(number - 1)));
+                       Json{{"attempt", 1},
+                            {"node", 0},
+                            {"nodes", 1},
+                            {"host", "workstation"},
+                            {"pid", 4711},
+                            {"world_size", shape.processes},
+                            {"agent", TRAINYARD_VERSION}});
+            stream.add(
+                submitted + kSecond, wire::kNoRank, wire::kind::kState,
+                state(RunState::Queued, started ? "" : "2 of 2 cores are taken by run #" + std::to_string(number - 1)));
         }
         std::int64_t end = running;
         if (started) {
@@ -143,10 +153,12 @@ private:
 
     /// Loss and accuracy of a share of the way, as such curves go.
     static double lossAt(const Shape& shape, double share) {
-        return 0.22 + (0.915 - shape.best) * 1.4 + 2.1 * std::exp(-9.0 * shape.speed * share) + 0.35 * std::exp(-2.2 * shape.speed * share);
+        return 0.22 + (0.915 - shape.best) * 1.4 + 2.1 * std::exp(-9.0 * shape.speed * share) +
+               0.35 * std::exp(-2.2 * shape.speed * share);
     }
     static double accuracyAt(const Shape& shape, double share) {
-        return std::max(0.1, shape.best - 0.62 * std::exp(-10.0 * shape.speed * share) - 0.09 * std::exp(-2.4 * shape.speed * share));
+        return std::max(0.1, shape.best - 0.62 * std::exp(-10.0 * shape.speed * share) -
+                                 0.09 * std::exp(-2.4 * shape.speed * share));
     }
 
     /// Writes what ranks and agent report while it runs; returns when the last of it was said.
@@ -164,9 +176,13 @@ private:
             const double share = static_cast<double>(step) / steps;
             if (step % 10 == 0 || step == 1 || step == last) {
                 const bool broken = shape.meetsNaN && step > last - 60;
-                put(loss, step, t, broken ? std::nan("") : lossAt(shape, share) * (1 + noise(0.06)) + (shape.meetsNaN ? 3 * share : 0));
+                put(loss, step, t,
+                    broken ? std::nan("")
+                           : lossAt(shape, share) * (1 + noise(0.06)) + (shape.meetsNaN ? 3 * share : 0));
                 put(accuracy, step, t, std::clamp(accuracyAt(shape, share) + noise(0.018), 0.0, 1.0));
-                put(rate, step, t, shape.learningRate * (share < 0.3 ? share / 0.3 : 0.5 + 0.5 * std::cos(3.14159 * (share - 0.3) / 0.7)));
+                put(rate, step, t,
+                    shape.learningRate *
+                        (share < 0.3 ? share / 0.3 : 0.5 + 0.5 * std::cos(3.14159 * (share - 0.3) / 0.7)));
                 put(speed, step, t, (shape.family == "mlp" ? 52000 : 13800) * shape.processes * 0.93 + noise(500));
             }
             if (step % 200 == 0 || step == last) {
@@ -178,9 +194,16 @@ private:
                     series->t.clear();
                 }
                 stream.add(t, 0, wire::kind::kProgress,
-                           Json{{"stage", "train"}, {"epoch", step * epochs / steps + 1}, {"epochs", epochs}, {"step", step},
-                                {"steps", steps}, {"done", step}, {"total", steps}, {"unit", "steps"},
-                                {"rate", 1e6 / static_cast<double>(perStep)}, {"eta_ns", (steps - step) * perStep * 1000}});
+                           Json{{"stage", "train"},
+                                {"epoch", step * epochs / steps + 1},
+                                {"epochs", epochs},
+                                {"step", step},
+                                {"steps", steps},
+                                {"done", step},
+                                {"total", steps},
+                                {"unit", "steps"},
+                                {"rate", 1e6 / static_cast<double>(perStep)},
+                                {"eta_ns", (steps - step) * perStep * 1000}});
             }
             if (steps / epochs > 0 && step % (steps / epochs) == 0) {
                 wire::SeriesPoints valLoss{"val/loss", {step}, {lossAt(shape, share) * 1.06 + noise(0.004)}, {}},
@@ -192,17 +215,21 @@ private:
                 Json lines = Json::array();
                 for (; logged < due; ++logged) {
                     char text[160];
-                    std::snprintf(text, sizeof text, "epoch %d/%d  step %d/%d  loss %.4f  accuracy %.4f", step * epochs / steps + 1,
-                                  epochs, step, steps, lossAt(shape, share), accuracyAt(shape, share));
+                    std::snprintf(text, sizeof text, "epoch %d/%d  step %d/%d  loss %.4f  accuracy %.4f",
+                                  step * epochs / steps + 1, epochs, step, steps, lossAt(shape, share),
+                                  accuracyAt(shape, share));
                     lines.push_back(text);
                 }
-                stream.add(t, logged % std::max(1, shape.processes), wire::kind::kLog, Json{{"out", "stdout"}, {"lines", lines}});
+                stream.add(t, logged % std::max(1, shape.processes), wire::kind::kLog,
+                           Json{{"out", "stdout"}, {"lines", lines}});
             }
         }
         for (std::int64_t at = begin; at < t; at += 4 * kSecond) {
             stream.add(at, wire::kNoRank, wire::kind::kSystem,
-                       Json{{"values", Json{{"cpu_percent", 91 + noise(3)}, {"memory_bytes", 5'200'000'000 + noise(4e7)},
-                                            {"run_cpu_percent", 176 + noise(6)}, {"run_memory_bytes", 612'000'000 + noise(5e6)}}}});
+                       Json{{"values", Json{{"cpu_percent", 91 + noise(3)},
+                                            {"memory_bytes", 5'200'000'000 + noise(4e7)},
+                                            {"run_cpu_percent", 176 + noise(6)},
+                                            {"run_memory_bytes", 612'000'000 + noise(5e6)}}}});
         }
         return t;
     }
@@ -231,22 +258,37 @@ private:
         }
         if (failed) {
             stream.add(end, 0, wire::kind::kLog,
-                       Json{{"out", "stderr"}, {"lines", Json::array({"trainyard-engine: " + shape.reason, "trainyard-engine: stopping after step " + std::to_string(static_cast<int>(m_options.stepsPerRun * shape.done))})}});
+                       Json{{"out", "stderr"},
+                            {"lines",
+                             Json::array({"trainyard-engine: " + shape.reason,
+                                          "trainyard-engine: stopping after step " +
+                                              std::to_string(static_cast<int>(m_options.stepsPerRun * shape.done))})}});
             if (shape.meetsNaN) {
-                stream.add(end, 0, wire::kind::kWarning, Json{{"code", "train.nan"}, {"message", "train/loss became NaN at step " + std::to_string(static_cast<int>(m_options.stepsPerRun * shape.done) - 50) + "."}});
+                stream.add(end, 0, wire::kind::kWarning,
+                           Json{{"code", "train.nan"},
+                                {"message",
+                                 "train/loss became NaN at step " +
+                                     std::to_string(static_cast<int>(m_options.stepsPerRun * shape.done) - 50) + "."}});
             }
         }
         Json outputs = Json::array();
         if (completed) {
-            for (const auto& [path, size] : std::array<std::pair<const char*, int>, 3>{
-                     {{"model.pt", 1'742'336}, {"model.safetensors", 1'694'208}, {"checkpoints/last.ckpt", 3'401'900}}}) {
-                outputs.push_back(Json{{"path", path}, {"size", size}, {"sha256", std::string(64, "0123456789abcdef"[size % 16])}});
+            for (const auto& [path, size] :
+                 std::array<std::pair<const char*, int>, 3>{{{"model.pt", 1'742'336},
+                                                             {"model.safetensors", 1'694'208},
+                                                             {"checkpoints/last.ckpt", 3'401'900}}}) {
+                outputs.push_back(
+                    Json{{"path", path}, {"size", size}, {"sha256", std::string(64, "0123456789abcdef"[size % 16])}});
             }
         }
         stream.add(end + kSecond / 2, wire::kNoRank, wire::kind::kState, state(RunState::Finalizing));
         stream.add(end + kSecond, wire::kNoRank, wire::kind::kEnded,
-                   Json{{"outcome", completed ? "completed" : failed ? "failed" : "canceled"}, {"reason", shape.reason},
-                        {"ranks", ranks}, {"outputs", outputs}});
+                   Json{{"outcome", completed ? "completed"
+                                    : failed  ? "failed"
+                                              : "canceled"},
+                        {"reason", shape.reason},
+                        {"ranks", ranks},
+                        {"outputs", outputs}});
         journal.add(end + 2 * kSecond, wire::kNoRank, wire::kind::kState, state(shape.state, shape.reason));
         (void) id;
     }
@@ -307,10 +349,13 @@ std::vector<Shape> shapes(const ShowcaseOptions& options) {
         lost.startedAgo = 14 * kMinute;
         list.push_back(lost);
         Shape longName;
-        longName.experiment = "a comparison of learning rate schedules on Fashion-MNIST with and without warm-up, third attempt";
-        longName.name = "convolutional-network-with-batch-normalisation-and-dropout-0.25-adamw-weight-decay-0.01-seed-42-after-fixing-the-loader";
+        longName.experiment =
+            "a comparison of learning rate schedules on Fashion-MNIST with and without warm-up, third attempt";
+        longName.name = "convolutional-network-with-batch-normalisation-and-dropout-0.25-adamw-weight-decay-0.01-seed-"
+                        "42-after-fixing-the-loader";
         longName.startedAgo = 12 * kMinute;
-        longName.tags = {{"comparison", "schedules"}, {"owner", "someone with quite a long name"}, {"paper", "figure 3"}};
+        longName.tags = {
+            {"comparison", "schedules"}, {"owner", "someone with quite a long name"}, {"paper", "figure 3"}};
         list.push_back(longName);
     }
     if (options.active) {

@@ -27,6 +27,7 @@ struct Showcase {
 };
 
 /// Fills an initialised workspace (its folders exist, its index need not). The same options give the same values.
-[[nodiscard]] base::Result<Showcase> makeShowcase(const wire::WorkspaceLayout& layout, const ShowcaseOptions& options = {});
+[[nodiscard]] base::Result<Showcase> makeShowcase(const wire::WorkspaceLayout& layout,
+                                                  const ShowcaseOptions& options = {});
 
 }  // namespace trainyard::commands

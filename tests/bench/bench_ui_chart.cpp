@@ -82,16 +82,19 @@ int main(int argc, char** argv) {
     wake.start(100);
     QElapsedTimer patience;
     patience.start();
-    while (chart.isBusy() && patience.elapsed() < 10'000) QApplication::processEvents(QEventLoop::AllEvents | QEventLoop::WaitForMoreEvents);
+    while (chart.isBusy() && patience.elapsed() < 10'000)
+        QApplication::processEvents(QEventLoop::AllEvents | QEventLoop::WaitForMoreEvents);
 
     std::vector<double> measured;
     int step = kPoints;
     for (int frame = 0; frame < frames; ++frame) {
         std::vector<std::vector<double>> arriving(kSeries);
         x.clear();
-        for (int i = 0; i < kPerFrame; ++i) x.push_back(step + i);
+        for (int i = 0; i < kPerFrame; ++i)
+            x.push_back(step + i);
         for (int s = 0; s < kSeries; ++s) {
-            for (int i = 0; i < kPerFrame; ++i) arriving[static_cast<std::size_t>(s)].push_back(value(s, step + i));
+            for (int i = 0; i < kPerFrame; ++i)
+                arriving[static_cast<std::size_t>(s)].push_back(value(s, step + i));
         }
         step += kPerFrame;
         const double before = threadMillis();
@@ -99,18 +102,27 @@ int main(int argc, char** argv) {
             chart.appendPoints(QStringLiteral("run%1").arg(s), x, arriving[static_cast<std::size_t>(s)]);
         }
         patience.restart();
-        while (chart.isBusy() && patience.elapsed() < 2'000) QApplication::processEvents(QEventLoop::AllEvents | QEventLoop::WaitForMoreEvents);
+        while (chart.isBusy() && patience.elapsed() < 2'000)
+            QApplication::processEvents(QEventLoop::AllEvents | QEventLoop::WaitForMoreEvents);
         QApplication::processEvents();
         measured.push_back(threadMillis() - before);
     }
     if (json) {
-        base::Json result{{"benchmark", "ui_chart"}, {"series", kSeries}, {"points_per_series", kPoints},
-                          {"new_points_per_frame", kSeries * kPerFrame}, {"frames", frames}, {"width", 1280}, {"height", 720},
-                          {"main_thread_ms_median", median(measured)}, {"main_thread_ms_p95", percentile(measured, 0.95)},
-                          {"main_thread_ms_max", percentile(measured, 1)}, {"raw_ms", measured}};
+        base::Json result{{"benchmark", "ui_chart"},
+                          {"series", kSeries},
+                          {"points_per_series", kPoints},
+                          {"new_points_per_frame", kSeries * kPerFrame},
+                          {"frames", frames},
+                          {"width", 1280},
+                          {"height", 720},
+                          {"main_thread_ms_median", median(measured)},
+                          {"main_thread_ms_p95", percentile(measured, 0.95)},
+                          {"main_thread_ms_max", percentile(measured, 1)},
+                          {"raw_ms", measured}};
         std::printf("%s\n", base::dumpJson(result).c_str());
     } else {
-        std::printf("%d series of %d points, %d new points a frame, %d frames: %.2f ms of the main thread a frame (median), %.2f ms at 95 %%\n",
+        std::printf("%d series of %d points, %d new points a frame, %d frames: %.2f ms of the main thread a frame "
+                    "(median), %.2f ms at 95 %%\n",
                     kSeries, kPoints, kSeries * kPerFrame, frames, median(measured), percentile(measured, 0.95));
     }
     return 0;

@@ -28,7 +28,7 @@ def main():
                        check=True)
         rounds = []
         for number in range(options.rounds + 1):
-            answer = subprocess.run([programs / "trainyard", workspace, "--measure-start"], env=environment, check=True,
+            answer = subprocess.run([programs / "trainyard", workspace, "trainyard://home", "--measure-start"], env=environment, check=True,
                                     capture_output=True, text=True)
             if number > 0:  # The first builds the index.
                 rounds.append(json.loads(answer.stdout))

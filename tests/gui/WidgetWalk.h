@@ -55,7 +55,8 @@ public:
         QString text;
         if (const auto* label = qobject_cast<const QLabel*>(widget)) text = label->text();
         if (const auto* button = qobject_cast<const QAbstractButton*>(widget)) text = button->text();
-        return path.join(QStringLiteral(" > ")) + (text.isEmpty() ? QString() : QStringLiteral(" \"%1\"").arg(text.left(60)));
+        return path.join(QStringLiteral(" > ")) +
+               (text.isEmpty() ? QString() : QStringLiteral(" \"%1\"").arg(text.left(60)));
     }
 
 private:
@@ -66,7 +67,8 @@ private:
     [[nodiscard]] QList<QWidget*> seen() const {
         QList<QWidget*> list;
         for (QWidget* widget : m_window.findChildren<QWidget*>()) {
-            if (widget->isVisible() && widget->width() > 0 && widget->height() > 0 && widget->window() == &m_window) list << widget;
+            if (widget->isVisible() && widget->width() > 0 && widget->height() > 0 && widget->window() == &m_window)
+                list << widget;
         }
         return list;
     }
@@ -78,17 +80,24 @@ private:
                 ++looked;
                 if (label->wordWrap()) {
                     if (label->heightForWidth(label->width()) > label->height() + 1) add("clipped in height", widget);
-                } else if (label->sizeHint().width() > label->width() + 1 || label->sizeHint().height() > label->height() + 2) {
-                    add("clipped", widget, QStringLiteral("needs %1x%2, has %3x%4").arg(label->sizeHint().width()).arg(label->sizeHint().height()).arg(label->width()).arg(label->height()));
+                } else if (label->sizeHint().width() > label->width() + 1 ||
+                           label->sizeHint().height() > label->height() + 2) {
+                    add("clipped", widget,
+                        QStringLiteral("needs %1x%2, has %3x%4")
+                            .arg(label->sizeHint().width())
+                            .arg(label->sizeHint().height())
+                            .arg(label->width())
+                            .arg(label->height()));
                 }
             } else if (const auto* button = qobject_cast<QAbstractButton*>(widget)) {
                 // Our own painted buttons elide by design where they set a maximum width; standard ones must fit.
-                const bool standard = qobject_cast<QPushButton*>(widget) != nullptr || qobject_cast<QRadioButton*>(widget) != nullptr ||
-                                      widget->inherits("QCheckBox");
+                const bool standard = qobject_cast<QPushButton*>(widget) != nullptr ||
+                                      qobject_cast<QRadioButton*>(widget) != nullptr || widget->inherits("QCheckBox");
                 if (!standard || button->text().isEmpty()) continue;
                 ++looked;
                 if (button->sizeHint().width() > button->width() + 1) {
-                    add("clipped", widget, QStringLiteral("needs %1, has %2").arg(button->sizeHint().width()).arg(button->width()));
+                    add("clipped", widget,
+                        QStringLiteral("needs %1, has %2").arg(button->sizeHint().width()).arg(button->width()));
                 }
             } else if (widget->inherits("QLineEdit") || widget->inherits("QComboBox")) {
                 ++looked;
@@ -132,7 +141,8 @@ private:
         const QRect inside = region.intersected(image.rect());
         for (int y = inside.top(); y <= inside.bottom(); ++y) {
             const auto* line = reinterpret_cast<const QRgb*>(image.constScanLine(y));
-            for (int x = inside.left(); x <= inside.right(); ++x) ++counts[line[x] | 0xff000000U];
+            for (int x = inside.left(); x <= inside.right(); ++x)
+                ++counts[line[x] | 0xff000000U];
         }
         QRgb ground = 0;
         int most = 0;
@@ -140,7 +150,8 @@ private:
             if (it.value() > most) most = it.value(), ground = it.key();
         }
         double best = 1;
-        for (auto it = counts.cbegin(); it != counts.cend(); ++it) best = std::max(best, ui::Theme::contrast(QColor(it.key()), QColor(ground)));
+        for (auto it = counts.cbegin(); it != counts.cend(); ++it)
+            best = std::max(best, ui::Theme::contrast(QColor(it.key()), QColor(ground)));
         return best;
     }
 
@@ -165,15 +176,18 @@ private:
             } else if (const auto* button = qobject_cast<QAbstractButton*>(widget)) {
                 if (!button->text().isEmpty()) texts << widget->rect().adjusted(4, 4, -4, -4);
             } else if (const auto* edit = qobject_cast<QLineEdit*>(widget)) {
-                if (!edit->text().isEmpty() || !edit->placeholderText().isEmpty()) texts << widget->rect().adjusted(6, 5, -6, -5);
+                if (!edit->text().isEmpty() || !edit->placeholderText().isEmpty())
+                    texts << widget->rect().adjusted(6, 5, -6, -5);
             } else if (qobject_cast<QComboBox*>(widget) != nullptr) {
                 texts << widget->rect().adjusted(8, 5, -30, -5);
-            } else if (const auto* view = qobject_cast<QAbstractItemView*>(widget); view != nullptr && view->model() != nullptr) {
+            } else if (const auto* view = qobject_cast<QAbstractItemView*>(widget);
+                       view != nullptr && view->model() != nullptr) {
                 for (int row = 0; row < std::min(6, view->model()->rowCount()); ++row) {
                     for (int column = 0; column < std::min(6, view->model()->columnCount()); ++column) {
                         const QModelIndex index = view->model()->index(row, column);
                         const QRect cell = view->visualRect(index).intersected(view->viewport()->rect());
-                        if (index.data().toString().trimmed().isEmpty() || cell.width() < 30 || cell.height() < 16) continue;
+                        if (index.data().toString().trimmed().isEmpty() || cell.width() < 30 || cell.height() < 16)
+                            continue;
                         if (!(index.flags() & Qt::ItemIsEnabled)) continue;
                         QRect inWidget = cell;
                         inWidget.moveTopLeft(view->viewport()->mapTo(widget, cell.topLeft()));
@@ -193,7 +207,8 @@ private:
 
     /// What a person operates: it takes focus by the keyboard and is not a part of a larger control.
     [[nodiscard]] static bool isInteractive(const QWidget* widget) {
-        if (!(widget->focusPolicy() & Qt::TabFocus) || !widget->isEnabled() || widget->focusProxy() != nullptr) return false;
+        if (!(widget->focusPolicy() & Qt::TabFocus) || !widget->isEnabled() || widget->focusProxy() != nullptr)
+            return false;
         for (const QWidget* at = widget->parentWidget(); at != nullptr; at = at->parentWidget()) {
             if (qobject_cast<const QComboBox*>(at) != nullptr || qobject_cast<const QAbstractSpinBox*>(at) != nullptr ||
                 qobject_cast<const QAbstractItemView*>(at) != nullptr) {
@@ -231,9 +246,11 @@ private:
             if (!isInteractive(widget) || reached.contains(widget)) continue;
             // Of a group of radio buttons Tab reaches the chosen one, and arrows the rest.
             const auto* button = qobject_cast<QAbstractButton*>(widget);
-            if (button != nullptr && !button->isChecked() && (button->group() != nullptr || button->autoExclusive())) continue;
+            if (button != nullptr && !button->isChecked() && (button->group() != nullptr || button->autoExclusive()))
+                continue;
             // A scroll area scrolls by what is inside it.
-            if (qobject_cast<QScrollArea*>(widget) != nullptr || qobject_cast<QSplitterHandle*>(widget) != nullptr) continue;
+            if (qobject_cast<QScrollArea*>(widget) != nullptr || qobject_cast<QSplitterHandle*>(widget) != nullptr)
+                continue;
             add("Tab does not reach", widget);
         }
     }

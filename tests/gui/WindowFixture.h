@@ -43,7 +43,8 @@ public:
         settings.reset();
         settings = std::make_unique<ui::Settings>(scratch / "config/trainyard");
         session = std::make_unique<commands::Session>();
-        window = std::make_unique<ui::MainWindow>(ui::WindowParts{*session, *settings, questions, desktop, ui::allPages()});
+        window =
+            std::make_unique<ui::MainWindow>(ui::WindowParts{*session, *settings, questions, desktop, ui::allPages()});
         window->resize(size);
         window->show();
         window->activateWindow();

@@ -38,7 +38,10 @@ int inked(const QImage& image, const QColor& color) {
     for (int y = 0; y < image.height(); ++y) {
         for (int x = 0; x < image.width(); ++x) {
             const QColor pixel = image.pixelColor(x, y);
-            if (std::abs(pixel.red() - color.red()) + std::abs(pixel.green() - color.green()) + std::abs(pixel.blue() - color.blue()) < 40) ++count;
+            if (std::abs(pixel.red() - color.red()) + std::abs(pixel.green() - color.green()) +
+                    std::abs(pixel.blue() - color.blue()) <
+                40)
+                ++count;
         }
     }
     return count;
@@ -131,7 +134,8 @@ private Q_SLOTS:
         QVERIFY(quiet(*chart));
         QSignalSpy wanted(chart.get(), &ChartView::rangeWanted);
         QVERIFY(!chart->range());
-        for (int i = 0; i < 60; ++i) QTest::keyClick(chart.get(), Qt::Key_Plus);
+        for (int i = 0; i < 60; ++i)
+            QTest::keyClick(chart.get(), Qt::Key_Plus);
         QVERIFY(quiet(*chart));
         QVERIFY(chart->range());
         const double span = chart->range()->second - chart->range()->first;
@@ -150,8 +154,8 @@ private Q_SLOTS:
         QTest::mouseDClick(chart.get(), Qt::LeftButton, {}, QPoint(300, 200));
         QVERIFY(!chart->range());
 
-        QWheelEvent wheel(QPointF(300, 200), chart->mapToGlobal(QPointF(300, 200)), QPoint(), QPoint(0, 240), Qt::NoButton, Qt::NoModifier,
-                          Qt::NoScrollPhase, false);
+        QWheelEvent wheel(QPointF(300, 200), chart->mapToGlobal(QPointF(300, 200)), QPoint(), QPoint(0, 240),
+                          Qt::NoButton, Qt::NoModifier, Qt::NoScrollPhase, false);
         QApplication::sendEvent(chart.get(), &wheel);
         QVERIFY(chart->range());
     }
@@ -160,8 +164,8 @@ private Q_SLOTS:
         auto chart = shown();
         QVERIFY(quiet(*chart));
         chart->clearFocus();
-        QWheelEvent wheel(QPointF(300, 200), chart->mapToGlobal(QPointF(300, 200)), QPoint(), QPoint(0, -120), Qt::NoButton, Qt::NoModifier,
-                          Qt::NoScrollPhase, false);
+        QWheelEvent wheel(QPointF(300, 200), chart->mapToGlobal(QPointF(300, 200)), QPoint(), QPoint(0, -120),
+                          Qt::NoButton, Qt::NoModifier, Qt::NoScrollPhase, false);
         QApplication::sendEvent(chart.get(), &wheel);
         QVERIFY(!wheel.isAccepted());
         QVERIFY(!chart->range());
@@ -208,8 +212,10 @@ private Q_SLOTS:
     void slices_keepTheWholeWhileZoomed() {
         auto chart = shown(0);
         Slice whole, part;
-        for (int i = 0; i <= 1000; ++i) whole.push(i * 10, 1, 2, 1.5, 10);
-        for (int i = 0; i <= 100; ++i) part.push(4000 + i, 1.2, 1.2, 1.2, 1);
+        for (int i = 0; i <= 1000; ++i)
+            whole.push(i * 10, 1, 2, 1.5, 10);
+        for (int i = 0; i <= 100; ++i)
+            part.push(4000 + i, 1.2, 1.2, 1.2, 1);
         part.raw = true;
         chart->setSlice(QStringLiteral("a"), whole);
         QVERIFY(quiet(*chart));

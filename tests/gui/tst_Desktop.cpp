@@ -24,7 +24,8 @@ public:
     QStringList summaries, bodies;
 
 public Q_SLOTS:
-    uint Notify(const QString&, uint, const QString&, const QString& summary, const QString& body, const QStringList&, const QVariantMap&, int) {
+    uint Notify(const QString&, uint, const QString&, const QString& summary, const QString& body, const QStringList&,
+                const QVariantMap&, int) {
         summaries << summary;
         bodies << body;
         return 7;
@@ -80,7 +81,8 @@ private Q_SLOTS:
     void initTestCase() {
         const QString program = QStandardPaths::findExecutable(QStringLiteral("dbus-daemon"));
         if (program.isEmpty()) return;
-        m_daemon.start(program, {QStringLiteral("--session"), QStringLiteral("--nofork"), QStringLiteral("--print-address")});
+        m_daemon.start(program,
+                       {QStringLiteral("--session"), QStringLiteral("--nofork"), QStringLiteral("--print-address")});
         QVERIFY(m_daemon.waitForReadyRead(5000));
         const QByteArray address = m_daemon.readLine().trimmed();
         qputenv("DBUS_SESSION_BUS_ADDRESS", address);
@@ -91,7 +93,8 @@ private Q_SLOTS:
         QVERIFY(bus.registerObject(QStringLiteral("/org/freedesktop/Notifications"), &m_notifications, options));
         QVERIFY(bus.registerObject(QStringLiteral("/org/freedesktop/login1"), &m_login, options));
         QVERIFY(bus.registerObject(QStringLiteral("/org/freedesktop/portal/desktop"), &m_portal, options));
-        for (const char* name : {"org.freedesktop.Notifications", "org.freedesktop.login1", "org.freedesktop.portal.Desktop"}) {
+        for (const char* name :
+             {"org.freedesktop.Notifications", "org.freedesktop.login1", "org.freedesktop.portal.Desktop"}) {
             QVERIFY(bus.registerService(QString::fromLatin1(name)));
         }
         m_bus = true;
@@ -136,10 +139,12 @@ private Q_SLOTS:
         desktop.watchScheme();
         QVERIFY(waitFor([&] { return spy.count() == 1; }));
         QCOMPARE(spy[0][0].toBool(), true);
-        Q_EMIT m_portal.SettingChanged(QStringLiteral("org.freedesktop.appearance"), QStringLiteral("color-scheme"), QDBusVariant(2U));
+        Q_EMIT m_portal.SettingChanged(QStringLiteral("org.freedesktop.appearance"), QStringLiteral("color-scheme"),
+                                       QDBusVariant(2U));
         QVERIFY(waitFor([&] { return spy.count() == 2; }));
         QCOMPARE(spy[1][0].toBool(), false);
-        Q_EMIT m_portal.SettingChanged(QStringLiteral("org.freedesktop.appearance"), QStringLiteral("accent-color"), QDBusVariant(1U));
+        Q_EMIT m_portal.SettingChanged(QStringLiteral("org.freedesktop.appearance"), QStringLiteral("accent-color"),
+                                       QDBusVariant(1U));
         QTest::qWait(50);
         QCOMPARE(spy.count(), 2);
     }
@@ -147,7 +152,8 @@ private Q_SLOTS:
     void withoutAnyService_nothingFails() {
         if (m_bus) {
             QDBusConnection bus = QDBusConnection::sessionBus();
-            for (const char* name : {"org.freedesktop.Notifications", "org.freedesktop.login1", "org.freedesktop.portal.Desktop"}) {
+            for (const char* name :
+                 {"org.freedesktop.Notifications", "org.freedesktop.login1", "org.freedesktop.portal.Desktop"}) {
                 bus.unregisterService(QString::fromLatin1(name));
             }
         }

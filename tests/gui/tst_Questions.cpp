@@ -24,7 +24,9 @@ class TestQuestions : public QObject {
         return [this](const QString& answer) { m_answers << answer; };
     }
     Question deletion() {
-        return Question{QStringLiteral("run.delete"), QStringLiteral("Delete 3 runs?"), QStringLiteral("1.2 GiB are freed."),
+        return Question{QStringLiteral("run.delete"),
+                        QStringLiteral("Delete 3 runs?"),
+                        QStringLiteral("1.2 GiB are freed."),
                         {{QStringLiteral("delete"), QStringLiteral("Delete"), true}}};
     }
     QDialog* dialog() {
@@ -68,7 +70,10 @@ private Q_SLOTS:
     }
 
     void ask_escapeIsCancel() {
-        Question harmless{QStringLiteral("q"), QStringLiteral("Go on?"), QString(), {{QStringLiteral("go"), QStringLiteral("Go on"), false}}};
+        Question harmless{QStringLiteral("q"),
+                          QStringLiteral("Go on?"),
+                          QString(),
+                          {{QStringLiteral("go"), QStringLiteral("Go on"), false}}};
         m_questions.ask(m_window.get(), harmless, take());
         QTest::keyClick(dialog(), Qt::Key_Escape);
         QVERIFY(waitFor([&] { return m_answers.size() == 1; }));
@@ -111,7 +116,8 @@ private Q_SLOTS:
     void chooseSaveFile_givesThePath() {
         const Scratch scratch;
         const QString wanted = QString::fromStdString((scratch / "chart.png").string());
-        m_questions.chooseSaveFile(m_window.get(), QStringLiteral("Export"), wanted, {QStringLiteral("PNG (*.png)")}, take());
+        m_questions.chooseSaveFile(m_window.get(), QStringLiteral("Export"), wanted, {QStringLiteral("PNG (*.png)")},
+                                   take());
         auto* asked = qobject_cast<QFileDialog*>(dialog());
         QVERIFY(asked != nullptr);
         QVERIFY(asked->testOption(QFileDialog::DontUseNativeDialog));

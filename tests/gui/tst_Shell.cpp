@@ -27,7 +27,8 @@ class TestShell : public QObject {
     QString title() { return m_fixture.window->findChild<QLabel*>(QStringLiteral("pageTitle"))->text(); }
     QString pageId() { return m_fixture.window->page() == nullptr ? QString() : m_fixture.window->page()->id(); }
     bool open(const char* address) {
-        return m_fixture.window->shell().open(*ui::Address::fromString(QStringLiteral("trainyard://") + QLatin1String(address)));
+        return m_fixture.window->shell().open(
+            *ui::Address::fromString(QStringLiteral("trainyard://") + QLatin1String(address)));
     }
 
 private Q_SLOTS:
@@ -110,7 +111,8 @@ private Q_SLOTS:
 
         palette.openOver(QStringLiteral("high-learning"));
         QVERIFY(waitFor([&] {
-            return list->model()->rowCount() > 0 && list->model()->index(0, 0).data().toString().contains(QStringLiteral("cnn-high-learning-rate"));
+            return list->model()->rowCount() > 0 &&
+                   list->model()->index(0, 0).data().toString().contains(QStringLiteral("cnn-high-learning-rate"));
         }));
         QTest::keyClick(edit, Qt::Key_Return);
         QCOMPARE(pageId(), QStringLiteral("run"));
@@ -165,7 +167,8 @@ private Q_SLOTS:
         QVERIFY(m_fixture.openWorkspace(m_folder));
         QCOMPARE(pageId(), QStringLiteral("run"));
         QVERIFY(waitFor([&] { return m_fixture.window->page()->address().toString() == address; }));
-        QCOMPARE(m_fixture.window->shell().stored(QStringLiteral("test.draft")).get<std::string>(), std::string("half a sentence"));
+        QCOMPARE(m_fixture.window->shell().stored(QStringLiteral("test.draft")).get<std::string>(),
+                 std::string("half a sentence"));
     }
 
     void notices_offerUndoAndErrorsStay() {
@@ -178,7 +181,8 @@ private Q_SLOTS:
         QCOMPARE(undone, 1);
         QVERIFY(!undo->isVisible());
         m_fixture.window->shell().warn({"file.full", "The disk is full."});
-        QCOMPARE(m_fixture.window->findChild<QLabel*>(QStringLiteral("noticeLabel"))->text(), QStringLiteral("The disk is full."));
+        QCOMPARE(m_fixture.window->findChild<QLabel*>(QStringLiteral("noticeLabel"))->text(),
+                 QStringLiteral("The disk is full."));
         QVERIFY(!undo->isVisible());
     }
 
@@ -190,8 +194,10 @@ private Q_SLOTS:
         QVERIFY(strip->isVisible());
         work.progress(id, 0.5, 42'000'000'000);
         QStringList texts;
-        for (const QLabel* label : strip->findChildren<QLabel*>()) texts << label->text();
-        QVERIFY2(texts.join(QLatin1Char('|')).contains(QStringLiteral("42 s")), qPrintable(texts.join(QLatin1Char('|'))));
+        for (const QLabel* label : strip->findChildren<QLabel*>())
+            texts << label->text();
+        QVERIFY2(texts.join(QLatin1Char('|')).contains(QStringLiteral("42 s")),
+                 qPrintable(texts.join(QLatin1Char('|'))));
         QTest::mouseClick(strip->findChild<QToolButton*>(), Qt::LeftButton);
         QVERIFY(canceled);
         work.finish(id);

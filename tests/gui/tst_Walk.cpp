@@ -38,7 +38,8 @@ private Q_SLOTS:
         auto* faint = new QLabel(QStringLiteral("hardly to be read"), &window);
         faint->setGeometry(0, 40, 300, 30);
         QPalette pale = faint->palette();
-        pale.setColor(QPalette::WindowText, ui::Theme::blend(ui::Theme::current().color(ui::Role::Background), Qt::gray, 0.5));
+        pale.setColor(QPalette::WindowText,
+                      ui::Theme::blend(ui::Theme::current().color(ui::Role::Background), Qt::gray, 0.5));
         faint->setPalette(pale);
         auto* nameless = new QToolButton(&window);
         nameless->setFocusPolicy(Qt::StrongFocus);
@@ -53,9 +54,11 @@ private Q_SLOTS:
         b->setFocusPolicy(Qt::StrongFocus);
         const QStringList found = WidgetWalk(window).findings(false);
         const auto has = [&found](const char* what) {
-            return std::any_of(found.begin(), found.end(), [what](const QString& line_) { return line_.startsWith(QLatin1String(what)); });
+            return std::any_of(found.begin(), found.end(),
+                               [what](const QString& line_) { return line_.startsWith(QLatin1String(what)); });
         };
-        QVERIFY2(has("clipped:") && has("faint:") && has("no accessible name:") && has("overlap:"), qPrintable(found.join(QLatin1Char('\n'))));
+        QVERIFY2(has("clipped:") && has("faint:") && has("no accessible name:") && has("overlap:"),
+                 qPrintable(found.join(QLatin1Char('\n'))));
     }
 
     void everyPage_data() {
@@ -78,7 +81,8 @@ private Q_SLOTS:
         const auto walk = [&](const QString& name) {
             m_fixture.settle();
             WidgetWalk walker(window);
-            for (const QString& finding : walker.findings()) all << name + QStringLiteral(" | ") + finding;
+            for (const QString& finding : walker.findings())
+                all << name + QStringLiteral(" | ") + finding;
             QVERIFY2(walker.looked > 10, qPrintable(name));
         };
         walk(QStringLiteral("welcome"));

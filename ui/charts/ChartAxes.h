@@ -24,8 +24,8 @@ public:
     ~ChartAxes();
 
     /// Whole size and what is to be seen; the plot area follows from the labels' widths. True when the plot area moved.
-    bool layOut(const QSizeF& size, const PlotWindow& window, TickFormat xFormat, TickFormat yFormat, const QString& xTitle,
-                bool compact);
+    bool layOut(const QSizeF& size, const PlotWindow& window, TickFormat xFormat, TickFormat yFormat,
+                const QString& xTitle, bool compact);
     [[nodiscard]] QRectF plotArea() const { return m_plot; }
     /// The axes as an opaque picture on the surface's colour.
     [[nodiscard]] const QPixmap& picture(qreal devicePixelRatio);

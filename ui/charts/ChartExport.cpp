@@ -22,7 +22,8 @@ void ChartView::renderTo(QPainter& painter, const QRectF& target) {
     const double margin = 16;
     painter.setFont(theme.font(TextStyle::Section));
     painter.setPen(theme.color(Role::Text));
-    painter.drawText(QRectF(margin, 12, target.width() - 2 * margin, 24), Qt::AlignLeft | Qt::AlignVCenter, d->title->text());
+    painter.drawText(QRectF(margin, 12, target.width() - 2 * margin, 24), Qt::AlignLeft | Qt::AlignVCenter,
+                     d->title->text());
 
     // The legend first: how many lines it needs decides what is left for the plot.
     std::vector<std::pair<const Private::Series*, QPointF>> entries;
@@ -53,7 +54,8 @@ void ChartView::renderTo(QPainter& painter, const QRectF& target) {
         // Reduced for twice the width, since a vector picture may be enlarged.
         wanted.width = static_cast<int>(axes.plotArea().width() * 2);
         std::vector<Curve> curves;
-        for (auto& [key, curve] : makeLayer(wanted).curves) curves.push_back(std::move(curve));
+        for (auto& [key, curve] : makeLayer(wanted).curves)
+            curves.push_back(std::move(curve));
         axes.draw(painter, room);
         drawCurves(painter, axes.plotArea().translated(room.topLeft()), made.window, curves, false);
     } else {
@@ -101,7 +103,8 @@ bool ChartView::exportImage(const QString& path, QSize size) {
 }
 
 QString ChartView::toCsv() const {
-    QString text = QStringLiteral("series,%1,value\n").arg(d->xAxis == XAxis::Step ? QStringLiteral("step") : QStringLiteral("seconds"));
+    QString text = QStringLiteral("series,%1,value\n")
+                       .arg(d->xAxis == XAxis::Step ? QStringLiteral("step") : QStringLiteral("seconds"));
     const auto range = d->zoomed ? *d->zoomed : d->fullRange(false);
     for (const auto& series : d->series) {
         if (!series->visible) continue;
@@ -125,7 +128,8 @@ base::Json ChartView::saveState() const {
     state["smoothing"] = d->smoothing;
     if (d->zoomed) state["range"] = base::Json::array({d->zoomed->first, d->zoomed->second});
     base::Json hidden = base::Json::array();
-    for (const QString& key : d->hiddenKeys) hidden.push_back(key.toStdString());
+    for (const QString& key : d->hiddenKeys)
+        hidden.push_back(key.toStdString());
     state["hidden"] = std::move(hidden);
     return state;
 }

@@ -15,9 +15,7 @@
 
 namespace trainyard::ui {
 
-QRectF ChartView::Private::plotOnView() const {
-    return axes.plotArea().translated(canvas->geometry().topLeft());
-}
+QRectF ChartView::Private::plotOnView() const { return axes.plotArea().translated(canvas->geometry().topLeft()); }
 
 double ChartView::Private::xAt(double px) const {
     const QRectF plot = plotOnView();
@@ -211,7 +209,8 @@ void ChartView::Private::buildMenu() {
         save->setVisible(dynamic_cast<ChartHost*>(q->window()) != nullptr);
         logarithmic->setChecked(log);
         whole->setEnabled(zoomed.has_value());
-        for (QAction* choice : smoothness->actions()) choice->setChecked(std::abs(choice->data().toDouble() - smoothing) < 1e-6);
+        for (QAction* choice : smoothness->actions())
+            choice->setChecked(std::abs(choice->data().toDouble() - smoothing) < 1e-6);
     });
     moreButton->setMenu(menu);
 }

@@ -19,7 +19,7 @@ namespace trainyard::ui {
 struct CurveStore {
     std::mutex mutex;
     LevelOfDetail points;
-    Slice slice;           ///< Given from outside instead of points.
+    Slice slice;  ///< Given from outside instead of points.
     bool sliced = false;
 };
 

@@ -51,7 +51,8 @@ double LegendEntry::draw(QPainter& painter, const QPointF& topLeft, const Series
     font.setStrikeOut(!shown);
     painter.setFont(font);
     painter.setPen(theme.color(shown ? Role::Text : Role::Muted));
-    painter.drawText(rect.adjusted(kPad + kSample + kGap, 0, 0, 0), Qt::AlignVCenter | Qt::AlignLeft | Qt::TextSingleLine,
+    painter.drawText(rect.adjusted(kPad + kSample + kGap, 0, 0, 0),
+                     Qt::AlignVCenter | Qt::AlignLeft | Qt::TextSingleLine,
                      metrics.elidedText(look.label, Qt::ElideMiddle, text + 1));
     painter.restore();
     return rect.width();

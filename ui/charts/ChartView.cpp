@@ -60,7 +60,8 @@ ChartView::ChartView(const QString& title, QWidget* parent) : QWidget(parent), d
     setFocusPolicy(Qt::StrongFocus);
     setMouseTracking(true);
     setAccessibleName(tr("Chart: %1").arg(title));
-    setAccessibleDescription(tr("Arrows move the crosshair, plus and minus zoom, 0 resets, L switches the logarithmic axis."));
+    setAccessibleDescription(
+        tr("Arrows move the crosshair, plus and minus zoom, 0 resets, L switches the logarithmic axis."));
     auto* column = new QVBoxLayout(this);
     column->setContentsMargins(12, 8, 8, 8);
     column->setSpacing(4);
@@ -77,7 +78,8 @@ ChartView::ChartView(const QString& title, QWidget* parent) : QWidget(parent), d
     d->moreButton->setObjectName(QStringLiteral("chartMenuButton"));
     head->addWidget(d->resetButton);
     head->addWidget(d->moreButton);
-    for (IconButton* button : {d->resetButton, d->moreButton}) button->setFixedSize(26, 24);
+    for (IconButton* button : {d->resetButton, d->moreButton})
+        button->setFixedSize(26, 24);
     connect(d->resetButton, &QToolButton::clicked, this, [this] { d->setZoom({}); });
     column->addLayout(head);
     d->canvas = new Canvas(this, [this](QPainter& painter) {
@@ -203,12 +205,14 @@ void ChartView::removeSeries(const QString& key) {
 }
 
 void ChartView::clearSeries() {
-    for (const QString& key : seriesKeys()) removeSeries(key);
+    for (const QString& key : seriesKeys())
+        removeSeries(key);
 }
 
 QStringList ChartView::seriesKeys() const {
     QStringList keys;
-    for (const auto& series : d->series) keys << series->key;
+    for (const auto& series : d->series)
+        keys << series->key;
     return keys;
 }
 
@@ -302,7 +306,8 @@ std::pair<double, double> ChartView::Private::fullRange(bool keepHeadroom) {
     std::optional<std::pair<double, double>> all;
     for (const auto& s : series) {
         if (!s->visible || !s->extent) continue;
-        all = all ? std::pair(std::min(all->first, s->extent->first), std::max(all->second, s->extent->second)) : *s->extent;
+        all = all ? std::pair(std::min(all->first, s->extent->first), std::max(all->second, s->extent->second))
+                  : *s->extent;
     }
     if (!all) return {0, 1};
     auto [low, high] = *all;
@@ -323,7 +328,8 @@ LayerRequest ChartView::Private::request(const QSizeF& size, qreal ratio, std::p
     const Theme& theme = Theme::current();
     for (const auto& s : series) {
         if (!s->visible) continue;
-        wanted.curves.push_back({s->key, s->store, theme.runColor(s->look.runColor), s->look.line, s->look.markers, s->look.runColor});
+        wanted.curves.push_back(
+            {s->key, s->store, theme.runColor(s->look.runColor), s->look.line, s->look.markers, s->look.runColor});
     }
     wanted.size = size;
     wanted.ratio = ratio;
@@ -382,8 +388,9 @@ void ChartView::Private::takeLayer(LayerResult result) {
     const bool first = !haveLayer;
     haveLayer = true;
     // New labels may be wider than the old ones; then the picture is of another width and is asked for again.
-    const bool moved = axes.layOut(canvas->size(), layer.window, xAxis == XAxis::Step ? TickFormat::Count : TickFormat::Seconds,
-                                   percent ? TickFormat::Percent : TickFormat::Number, xTitle(), compact);
+    const bool moved =
+        axes.layOut(canvas->size(), layer.window, xAxis == XAxis::Step ? TickFormat::Count : TickFormat::Seconds,
+                    percent ? TickFormat::Percent : TickFormat::Number, xTitle(), compact);
     if (moved) dirty = true;
     if (dirty) frame.start(first || moved ? 0 : kFrameMillis);
     canvas->update();
@@ -504,14 +511,16 @@ void ChartView::Private::paintCrosshair(QPainter& painter, const QRectF& plot) {
     painter.drawText(QRectF(box.left() + 10, y, box.width() - 20, lineHeight), Qt::AlignVCenter | Qt::AlignLeft, head);
     for (const Row& row : rows) {
         y += lineHeight;
-        drawSample(painter, QRectF(box.left() + 10, y, 20, lineHeight), row.curve->color, row.curve->kind, row.curve->markers,
-                   row.curve->shape);
+        drawSample(painter, QRectF(box.left() + 10, y, 20, lineHeight), row.curve->color, row.curve->kind,
+                   row.curve->markers, row.curve->shape);
         painter.setFont(font);
         painter.setPen(theme.color(Role::Text));
-        painter.drawText(QRectF(box.left() + 36, y, labels + 2, lineHeight), Qt::AlignVCenter | Qt::AlignLeft | Qt::TextSingleLine,
+        painter.drawText(QRectF(box.left() + 36, y, labels + 2, lineHeight),
+                         Qt::AlignVCenter | Qt::AlignLeft | Qt::TextSingleLine,
                          metrics.elidedText(row.label, Qt::ElideRight, labels + 2));
         painter.setFont(mono);
-        painter.drawText(QRectF(box.right() - 10 - values - 2, y, values + 2, lineHeight), Qt::AlignVCenter | Qt::AlignRight, row.value);
+        painter.drawText(QRectF(box.right() - 10 - values - 2, y, values + 2, lineHeight),
+                         Qt::AlignVCenter | Qt::AlignRight, row.value);
     }
 }
 

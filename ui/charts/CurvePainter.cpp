@@ -103,17 +103,22 @@ void drawMarker(QPainter& painter, const QPointF& at, int shape, const QColor& c
     case 0: painter.drawEllipse(at, r, r); break;
     case 1: painter.drawRect(QRectF(at.x() - r * 0.9, at.y() - r * 0.9, r * 1.8, r * 1.8)); break;
     case 2: {
-        const QPointF points[] = {{at.x(), at.y() - r * 1.25}, {at.x() + r * 1.25, at.y()}, {at.x(), at.y() + r * 1.25}, {at.x() - r * 1.25, at.y()}};
+        const QPointF points[] = {{at.x(), at.y() - r * 1.25},
+                                  {at.x() + r * 1.25, at.y()},
+                                  {at.x(), at.y() + r * 1.25},
+                                  {at.x() - r * 1.25, at.y()}};
         painter.drawPolygon(points, 4);
         break;
     }
     case 3: {
-        const QPointF points[] = {{at.x(), at.y() - r * 1.2}, {at.x() + r * 1.1, at.y() + r * 0.9}, {at.x() - r * 1.1, at.y() + r * 0.9}};
+        const QPointF points[] = {
+            {at.x(), at.y() - r * 1.2}, {at.x() + r * 1.1, at.y() + r * 0.9}, {at.x() - r * 1.1, at.y() + r * 0.9}};
         painter.drawPolygon(points, 3);
         break;
     }
     default: {
-        const QPointF points[] = {{at.x(), at.y() + r * 1.2}, {at.x() + r * 1.1, at.y() - r * 0.9}, {at.x() - r * 1.1, at.y() - r * 0.9}};
+        const QPointF points[] = {
+            {at.x(), at.y() + r * 1.2}, {at.x() + r * 1.1, at.y() - r * 0.9}, {at.x() - r * 1.1, at.y() - r * 0.9}};
         painter.drawPolygon(points, 3);
     }
     }
@@ -174,7 +179,8 @@ void drawCurves(QPainter& painter, const QRectF& area, const PlotWindow& window,
                 // A marker on the edge is whole; one beyond it does not show.
                 painter.setClipRect(area.adjusted(-5, -5, 5, 5));
                 for (const QPointF& point : points) {
-                    if (area.adjusted(-0.5, -0.5, 0.5, 0.5).contains(point)) drawMarker(painter, point, curve.shape, curve.color, 6.5);
+                    if (area.adjusted(-0.5, -0.5, 0.5, 0.5).contains(point))
+                        drawMarker(painter, point, curve.shape, curve.color, 6.5);
                 }
             }
             points.clear();

@@ -33,11 +33,12 @@ struct Curve {
     QColor color;
     LineKind kind = LineKind::Solid;
     bool markers = false;
-    int shape = 0;  ///< Marker shape, fixed to the run as its colour is.
+    int shape = 0;     ///< Marker shape, fixed to the run as its colour is.
     bool band = true;  ///< Shades min to max.
 };
 
-/// Draws into `area`. `dense` uses hairlines only (1-pixel pens), whose cost does not explode with the number of points.
+/// Draws into `area`. `dense` uses hairlines only (1-pixel pens), whose cost does not explode with the number of
+/// points.
 void drawCurves(QPainter& painter, const QRectF& area, const PlotWindow& window, const std::vector<Curve>& curves,
                 bool dense);
 /// Circle, square, diamond, triangle, cross; used by plots and legends.

@@ -8,8 +8,8 @@ namespace trainyard::ui {
 
 /// A stretch of a curve reduced to at most one entry a bucket. Raw points have min == max == mean and count 1.
 struct Slice {
-    std::vector<double> x;      ///< Ascending; of a bucket, the middle between its first and last point.
-    std::vector<double> min;    ///< NaN marks a gap.
+    std::vector<double> x;    ///< Ascending; of a bucket, the middle between its first and last point.
+    std::vector<double> min;  ///< NaN marks a gap.
     std::vector<double> max;
     std::vector<double> mean;
     std::vector<std::uint32_t> count;
@@ -17,11 +17,13 @@ struct Slice {
 
     [[nodiscard]] std::size_t size() const { return x.size(); }
     void clear() {
-        for (auto* values : {&x, &min, &max, &mean}) values->clear();
+        for (auto* values : {&x, &min, &max, &mean})
+            values->clear();
         count.clear();
     }
     void reserve(std::size_t n) {
-        for (auto* values : {&x, &min, &max, &mean}) values->reserve(n);
+        for (auto* values : {&x, &min, &max, &mean})
+            values->reserve(n);
         count.reserve(n);
     }
     void push(double atX, double lo, double hi, double middle, std::uint32_t points) {

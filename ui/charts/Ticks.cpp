@@ -14,7 +14,8 @@ namespace {
 QString trim(QString text) {
     const QString point = QLocale().decimalPoint();
     if (text.contains(point)) {
-        while (text.endsWith(QLatin1Char('0'))) text.chop(1);
+        while (text.endsWith(QLatin1Char('0')))
+            text.chop(1);
         if (text.endsWith(point)) text.chop(point.size());
     }
     return text;
@@ -44,8 +45,9 @@ QString seconds(double value) {
     if (whole == 0) return QStringLiteral("0");
     if (std::llabs(whole) < 60) return translated("%1 s").arg(whole);
     if (std::llabs(whole) < 3600) {
-        return whole % 60 == 0 ? translated("%1 min").arg(whole / 60)
-                               : QStringLiteral("%1:%2").arg(whole / 60).arg(std::llabs(whole % 60), 2, 10, QLatin1Char('0'));
+        return whole % 60 == 0
+                   ? translated("%1 min").arg(whole / 60)
+                   : QStringLiteral("%1:%2").arg(whole / 60).arg(std::llabs(whole % 60), 2, 10, QLatin1Char('0'));
     }
     if (whole % 86400 == 0) return translated("%1 d").arg(whole / 86400);
     if (whole % 3600 == 0) return translated("%1 h").arg(whole / 3600);
@@ -69,7 +71,8 @@ QString label(double value, int decimals, TickFormat format, bool tiny) {
 std::vector<Tick> labelled(const std::vector<double>& values, TickFormat format) {
     std::vector<Tick> ticks;
     double largest = 0;
-    for (const double value : values) largest = std::max(largest, std::abs(value));
+    for (const double value : values)
+        largest = std::max(largest, std::abs(value));
     const bool tiny = largest > 0 && largest < 1e-3 && format == TickFormat::Number;
     for (int decimals = tiny ? 1 : format == TickFormat::Percent ? 2 : 0; decimals <= 12; ++decimals) {
         ticks.clear();
@@ -78,10 +81,12 @@ std::vector<Tick> labelled(const std::vector<double>& values, TickFormat format)
         for (const double value : values) {
             ticks.push_back({value, label(value, decimals, format, tiny)});
             seen.insert(ticks.back().label);
-            const double shown = std::abs(value) >= 1e4 ? value / std::pow(1000, std::floor(std::log10(std::abs(value)) / 3)) : value;
+            const double shown =
+                std::abs(value) >= 1e4 ? value / std::pow(1000, std::floor(std::log10(std::abs(value)) / 3)) : value;
             const double power = std::pow(10.0, decimals);
             exact = exact && (tiny || format == TickFormat::Seconds ||
-                              std::abs(shown * power - std::round(shown * power)) < 1e-6 * power * std::max(1e-6, std::abs(shown)));
+                              std::abs(shown * power - std::round(shown * power)) <
+                                  1e-6 * power * std::max(1e-6, std::abs(shown)));
         }
         if (exact && seen.size() == static_cast<qsizetype>(values.size())) break;
     }
@@ -101,8 +106,8 @@ double niceStep(double span, int most) {
 }
 
 double niceSeconds(double span, int most) {
-    static constexpr std::array<double, 19> kSteps = {1,    2,    5,    10,   15,    30,    60,    120,   300,   600,
-                                                      900,  1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800};
+    static constexpr std::array<double, 19> kSteps = {1,   2,    5,    10,   15,    30,    60,    120,   300,   600,
+                                                      900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800};
     const double rough = span / std::max(1, most);
     if (rough < 1) return niceStep(span, most);
     for (const double step : kSteps) {
@@ -117,7 +122,8 @@ std::vector<Tick> linearTicks(double low, double high, int most, TickFormat form
     if (format == TickFormat::Count) step = std::max(1.0, std::ceil(step));
     std::vector<double> values;
     const double first = std::ceil(low / step - 1e-9);
-    for (double i = first; i * step <= high + step * 1e-9; ++i) values.push_back(i == 0 ? 0.0 : i * step);
+    for (double i = first; i * step <= high + step * 1e-9; ++i)
+        values.push_back(i == 0 ? 0.0 : i * step);
     return labelled(values, format);
 }
 
@@ -136,7 +142,8 @@ std::vector<Tick> logTicks(double low, double high, int most, TickFormat format)
     std::vector<Tick> ticks;
     for (const double value : values) {
         const double shown = format == TickFormat::Percent ? value * 100 : value;
-        QString text = shown >= 1e-3 && shown < 1e6 ? trim(QLocale().toString(shown, 'f', 6)) : QString::number(shown, 'g', 3);
+        QString text =
+            shown >= 1e-3 && shown < 1e6 ? trim(QLocale().toString(shown, 'f', 6)) : QString::number(shown, 'g', 3);
         if (format == TickFormat::Percent) text += QStringLiteral("\u00a0%");
         ticks.push_back({value, text});
     }
@@ -149,8 +156,8 @@ std::pair<double, double> niceRange(double low, double high, int most) {
         low -= pad;
         high += pad;
     }
-    // Rounding outwards changes the span, and that may change the step the axis will take for it; both ends get their mark
-    // once the step agrees with the range it made.
+    // Rounding outwards changes the span, and that may change the step the axis will take for it; both ends get their
+    // mark once the step agrees with the range it made.
     std::pair<double, double> range(low, high);
     double step = niceStep(high - low, most);
     for (int round = 0; round < 8; ++round) {

@@ -106,8 +106,9 @@ void DBusDesktop::keepAwake(bool awake, const QString& why) {
     }
     QDBusConnection bus = QDBusConnection::systemBus();
     if (!bus.isConnected()) return;
-    QDBusMessage call = QDBusMessage::createMethodCall(service("org.freedesktop.login1"), service("/org/freedesktop/login1"),
-                                                       service("org.freedesktop.login1.Manager"), QStringLiteral("Inhibit"));
+    QDBusMessage call =
+        QDBusMessage::createMethodCall(service("org.freedesktop.login1"), service("/org/freedesktop/login1"),
+                                       service("org.freedesktop.login1.Manager"), QStringLiteral("Inhibit"));
     call << QStringLiteral("sleep:idle") << QStringLiteral("Trainyard") << why << QStringLiteral("block");
     auto* watcher = new QDBusPendingCallWatcher(bus.asyncCall(call, kAnswerMillis), this);
     connect(watcher, &QDBusPendingCallWatcher::finished, this, [this](QDBusPendingCallWatcher* done) {
@@ -124,9 +125,9 @@ void DBusDesktop::watchScheme() {
     bus.connect(service("org.freedesktop.portal.Desktop"), service("/org/freedesktop/portal/desktop"),
                 service("org.freedesktop.portal.Settings"), QStringLiteral("SettingChanged"), this,
                 SLOT(settingChanged(QString, QString, QDBusVariant)));
-    QDBusMessage call = QDBusMessage::createMethodCall(service("org.freedesktop.portal.Desktop"),
-                                                       service("/org/freedesktop/portal/desktop"),
-                                                       service("org.freedesktop.portal.Settings"), QStringLiteral("Read"));
+    QDBusMessage call = QDBusMessage::createMethodCall(
+        service("org.freedesktop.portal.Desktop"), service("/org/freedesktop/portal/desktop"),
+        service("org.freedesktop.portal.Settings"), QStringLiteral("Read"));
     call << service("org.freedesktop.appearance") << QStringLiteral("color-scheme");
     auto* watcher = new QDBusPendingCallWatcher(bus.asyncCall(call, kAnswerMillis), this);
     connect(watcher, &QDBusPendingCallWatcher::finished, this, [this](QDBusPendingCallWatcher* done) {

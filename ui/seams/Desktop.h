@@ -7,7 +7,6 @@
 #include <functional>
 #include <memory>
 
-
 class QSystemTrayIcon;
 
 namespace trainyard::ui {

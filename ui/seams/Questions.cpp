@@ -19,12 +19,12 @@ namespace {
 using Answer = std::function<void(const QString&)>;
 
 /// Gives the answer at most once, and only while the context lives.
-void answerWhenClosed(QDialog* dialog, QWidget* context, const std::function<QString(bool accepted)>& text, Answer answer) {
+void answerWhenClosed(QDialog* dialog, QWidget* context, const std::function<QString(bool accepted)>& text,
+                      Answer answer) {
     dialog->setAttribute(Qt::WA_DeleteOnClose);
     dialog->setWindowModality(Qt::WindowModal);
-    QObject::connect(dialog, &QDialog::finished, context, [text, answer = std::move(answer)](int code) {
-        answer(text(code == QDialog::Accepted));
-    });
+    QObject::connect(dialog, &QDialog::finished, context,
+                     [text, answer = std::move(answer)](int code) { answer(text(code == QDialog::Accepted)); });
     dialog->open();
 }
 
@@ -62,11 +62,13 @@ void DialogQuestions::ask(QWidget* context, const Question& question, Answer ans
     auto* line = new QHBoxLayout;
     line->setSpacing(theme.space(2));
     bool destructive = false;
-    for (const auto& button : question.buttons) destructive = destructive || button.destructive;
+    for (const auto& button : question.buttons)
+        destructive = destructive || button.destructive;
     QString iconName = question.icon;
     if (iconName.isEmpty()) iconName = destructive ? QStringLiteral("warning") : QStringLiteral("help");
     auto* picture = new QLabel(dialog);
-    picture->setPixmap(ui::icon(iconName, destructive ? Role::Danger : Role::Accent).pixmap(QSize(24, 24), dialog->devicePixelRatioF()));
+    picture->setPixmap(ui::icon(iconName, destructive ? Role::Danger : Role::Accent)
+                           .pixmap(QSize(24, 24), dialog->devicePixelRatioF()));
     line->addWidget(picture, 0, Qt::AlignTop);
     auto* words = new QVBoxLayout;
     auto* headline = new TextLabel(question.title, TextStyle::Section, Role::Text, dialog);
@@ -109,7 +111,8 @@ void DialogQuestions::ask(QWidget* context, const Question& question, Answer ans
         }
     }
     column->addLayout(buttons);
-    answerWhenClosed(dialog, context, [chosen](bool accepted) { return accepted ? *chosen : QString(); }, std::move(answer));
+    answerWhenClosed(
+        dialog, context, [chosen](bool accepted) { return accepted ? *chosen : QString(); }, std::move(answer));
 }
 
 void DialogQuestions::chooseFolder(QWidget* context, const QString& title, const QString& start, Answer answer) {
@@ -119,8 +122,8 @@ void DialogQuestions::chooseFolder(QWidget* context, const QString& title, const
     openFileDialog(context, dialog, {}, std::move(answer));
 }
 
-void DialogQuestions::chooseFile(QWidget* context, const QString& title, const QString& start, const QStringList& filters,
-                                 Answer answer) {
+void DialogQuestions::chooseFile(QWidget* context, const QString& title, const QString& start,
+                                 const QStringList& filters, Answer answer) {
     auto* dialog = new QFileDialog(context->window(), title, start);
     dialog->setFileMode(QFileDialog::ExistingFile);
     openFileDialog(context, dialog, filters, std::move(answer));
@@ -177,7 +180,8 @@ void DialogQuestions::askText(QWidget* context, const QString& title, const QStr
     QObject::connect(cancel, &QPushButton::clicked, dialog, &QDialog::reject);
     QObject::connect(accept, &QPushButton::clicked, dialog, &QDialog::accept);
     edit->setFocus();
-    answerWhenClosed(dialog, context, [edit](bool accepted) { return accepted ? edit->text() : QString(); }, std::move(answer));
+    answerWhenClosed(
+        dialog, context, [edit](bool accepted) { return accepted ? edit->text() : QString(); }, std::move(answer));
 }
 
 void PreparedQuestions::reply(QWidget* context, const QString& name, const QString& text, Answer answer) {
@@ -204,8 +208,8 @@ void PreparedQuestions::chooseFile(QWidget* context, const QString& title, const
     reply(context, title, start, std::move(answer));
 }
 
-void PreparedQuestions::chooseSaveFile(QWidget* context, const QString& title, const QString& suggested, const QStringList&,
-                                       Answer answer) {
+void PreparedQuestions::chooseSaveFile(QWidget* context, const QString& title, const QString& suggested,
+                                       const QStringList&, Answer answer) {
     reply(context, title, suggested, std::move(answer));
 }
 

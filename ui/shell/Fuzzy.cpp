@@ -29,7 +29,8 @@ std::optional<FuzzyMatch> matchWord(const QString& word, const QString& text) {
         const qsizetype at = text.indexOf(word, 0, Qt::CaseInsensitive);
         if (at < 0) return std::nullopt;
         FuzzyMatch match{kHit * static_cast<int>(n), {}};
-        for (qsizetype i = 0; i < n; ++i) match.positions << static_cast<int>(at + i);
+        for (qsizetype i = 0; i < n; ++i)
+            match.positions << static_cast<int>(at + i);
         return match;
     }
     const auto cell = [m](qsizetype i, qsizetype j) { return static_cast<std::size_t>(i * m + j); };
@@ -40,7 +41,8 @@ std::optional<FuzzyMatch> matchWord(const QString& word, const QString& text) {
             if (i > 0 && j > 0) {
                 // A gap costs one a character, so what lies close together wins.
                 carried -= 1;
-                if (best[cell(i - 1, j - 1)] > carried) carried = best[cell(i - 1, j - 1)], carriedAt = static_cast<int>(j - 1);
+                if (best[cell(i - 1, j - 1)] > carried)
+                    carried = best[cell(i - 1, j - 1)], carriedAt = static_cast<int>(j - 1);
             }
             if (lowWord[i] != lowText[j]) continue;
             int score = kHit + (startsWord(text, j) ? kWordStart : 0) + (j == 0 ? kFirst : 0);

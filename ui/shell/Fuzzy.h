@@ -7,7 +7,7 @@
 namespace trainyard::ui {
 
 struct FuzzyMatch {
-    int score = 0;            ///< Higher is better.
+    int score = 0;           ///< Higher is better.
     QList<int> positions{};  ///< Of the matched characters, ascending.
 };
 

@@ -40,7 +40,8 @@ protected:
         painter.setPen(theme.color(Role::Muted));
         if (width() > 150) {
             painter.setFont(theme.font(TextStyle::Body));
-            painter.drawText(mirrored(QRect(34, 0, width() - 34, height())), Qt::AlignVCenter | Qt::AlignLeading, text());
+            painter.drawText(mirrored(QRect(34, 0, width() - 34, height())), Qt::AlignVCenter | Qt::AlignLeading,
+                             text());
         }
         if (width() > 210) {
             const QRect key = mirrored(QRect(width() - 54, height() / 2 - 10, 46, 20));

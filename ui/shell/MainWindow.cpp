@@ -45,11 +45,15 @@ MainWindow::MainWindow(WindowParts parts)
     setWindowTitle(QStringLiteral("Trainyard"));
     setMinimumSize(720, 480);
     resize(1280, 800);
-    m_parts.pages.push_back(PageEntry{QStringLiteral("settings"), tr("Settings"), QStringLiteral("settings"), true, false,
-                                      QKeySequence(Qt::CTRL | Qt::Key_Comma), {},
-                                      [this](Shell& shell, QWidget* parent) -> Page* {
-                                          return new SettingsPage(shell, m_parts.settings, parent);
-                                      }});
+    m_parts.pages.push_back(PageEntry{
+        QStringLiteral("settings"),
+        tr("Settings"),
+        QStringLiteral("settings"),
+        true,
+        false,
+        QKeySequence(Qt::CTRL | Qt::Key_Comma),
+        {},
+        [this](Shell& shell, QWidget* parent) -> Page* { return new SettingsPage(shell, m_parts.settings, parent); }});
 
     auto* line = new QHBoxLayout(this);
     line->setContentsMargins(0, 0, 0, 0);
@@ -112,10 +116,12 @@ MainWindow::MainWindow(WindowParts parts)
     connect(&session, &commands::Session::workspaceClosed, this, &MainWindow::workspaceClosed);
     connect(&session, &commands::Session::runEnded, this, &MainWindow::runEnded);
     connect(&session, &commands::Session::runWarned, this, &MainWindow::runWarned);
-    connect(&session, &commands::Session::troubled, this,
-            [this](const QString& code, const QString& message) { m_status->setTrouble(code.isEmpty() ? QString() : message); });
+    connect(&session, &commands::Session::troubled, this, [this](const QString& code, const QString& message) {
+        m_status->setTrouble(code.isEmpty() ? QString() : message);
+    });
     connect(&session, &commands::Session::runsChanged, this, [this](const QList<runs::RunChange>& changes) {
-        constexpr auto kParts = runs::RunPart::Added | runs::RunPart::Removed | runs::RunPart::State | runs::RunPart::Meta;
+        constexpr auto kParts =
+            runs::RunPart::Added | runs::RunPart::Removed | runs::RunPart::State | runs::RunPart::Meta;
         for (const runs::RunChange& change : changes) {
             if (change.parts & kParts) {
                 if (!m_countTimer.isActive()) m_countTimer.start(kCountMillis);
@@ -168,14 +174,16 @@ void MainWindow::buildActions() {
         m_actions << action;
         return action;
     };
-    add(QStringLiteral("window.palette"), tr("Search or jump to…"), QStringLiteral("search"), QKeySequence(Qt::CTRL | Qt::Key_K),
-        [this] { m_palette->openOver(); });
-    add(QStringLiteral("window.back"), tr("Back"), QStringLiteral("chevron-left"), QKeySequence(Qt::ALT | Qt::Key_Left), [this] {
-        if (const auto address = m_navigator.goBack()) openAddress(*address, false);
-    });
-    add(QStringLiteral("window.forward"), tr("Forward"), QStringLiteral("chevron-right"), QKeySequence(Qt::ALT | Qt::Key_Right), [this] {
-        if (const auto address = m_navigator.goForward()) openAddress(*address, false);
-    });
+    add(QStringLiteral("window.palette"), tr("Search or jump to…"), QStringLiteral("search"),
+        QKeySequence(Qt::CTRL | Qt::Key_K), [this] { m_palette->openOver(); });
+    add(QStringLiteral("window.back"), tr("Back"), QStringLiteral("chevron-left"), QKeySequence(Qt::ALT | Qt::Key_Left),
+        [this] {
+            if (const auto address = m_navigator.goBack()) openAddress(*address, false);
+        });
+    add(QStringLiteral("window.forward"), tr("Forward"), QStringLiteral("chevron-right"),
+        QKeySequence(Qt::ALT | Qt::Key_Right), [this] {
+            if (const auto address = m_navigator.goForward()) openAddress(*address, false);
+        });
     add(QStringLiteral("window.copy_address"), tr("Copy address of this page"), QStringLiteral("link"),
         QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_C), [this] { copyAddress(); });
     add(QStringLiteral("window.collapse_rail"), tr("Collapse or widen the rail"), QStringLiteral("collapse"),
@@ -183,25 +191,28 @@ void MainWindow::buildActions() {
             m_parts.settings.setRailCollapsed(!m_rail->isCollapsed());
             m_rail->setCollapsed(m_parts.settings.railCollapsed());
         });
-    add(QStringLiteral("window.theme"), tr("Switch between light and dark"), QStringLiteral("moon"), {}, [this] {
-        m_parts.settings.setTheme(Theme::current().isDark() ? Theme::Choice::Light : Theme::Choice::Dark);
-    });
-    add(QStringLiteral("workspace.init"), tr("New workspace…"), QStringLiteral("new"), {}, [this] { createWorkspace(); });
-    add(QStringLiteral("workspace.open"), tr("Open workspace…"), QStringLiteral("folder"), QKeySequence(QKeySequence::Open),
-        [this] { chooseWorkspace(); });
-    add(QStringLiteral("workspace.sample"), tr("Open the sample workspace"), QStringLiteral("play"), {}, [this] { openSample(); });
+    add(QStringLiteral("window.theme"), tr("Switch between light and dark"), QStringLiteral("moon"), {},
+        [this] { m_parts.settings.setTheme(Theme::current().isDark() ? Theme::Choice::Light : Theme::Choice::Dark); });
+    add(QStringLiteral("workspace.init"), tr("New workspace…"), QStringLiteral("new"), {},
+        [this] { createWorkspace(); });
+    add(QStringLiteral("workspace.open"), tr("Open workspace…"), QStringLiteral("folder"),
+        QKeySequence(QKeySequence::Open), [this] { chooseWorkspace(); });
+    add(QStringLiteral("workspace.sample"), tr("Open the sample workspace"), QStringLiteral("play"), {},
+        [this] { openSample(); });
     add(QStringLiteral("workspace.close"), tr("Close workspace"), QStringLiteral("close"), {},
         [this] { startWorkspaceCommand("workspace.close", base::Json::object()); });
-    add(QStringLiteral("help.guide"), tr("Open the guide"), QStringLiteral("book"), QKeySequence(QKeySequence::HelpContents),
-        [this] { openGuide(); });
-    add(QStringLiteral("window.quit"), tr("Quit"), QStringLiteral("close"), QKeySequence(QKeySequence::Quit), [this] { close(); });
+    add(QStringLiteral("help.guide"), tr("Open the guide"), QStringLiteral("book"),
+        QKeySequence(QKeySequence::HelpContents), [this] { openGuide(); });
+    add(QStringLiteral("window.quit"), tr("Quit"), QStringLiteral("close"), QKeySequence(QKeySequence::Quit),
+        [this] { close(); });
 
     int number = 1;
     for (const PageEntry& entry : m_parts.pages) {
         QKeySequence keys = entry.shortcut;
         if (keys.isEmpty() && entry.onRail && number <= 9) keys = QKeySequence(QStringLiteral("Ctrl+%1").arg(number++));
         if (entry.onRail && entry.id == QLatin1String("settings")) {
-            m_rail->add(QStringLiteral("help"), QStringLiteral("help"), tr("Help"), QStringLiteral("F1"), true)->setCheckable(true);
+            m_rail->add(QStringLiteral("help"), QStringLiteral("help"), tr("Help"), QStringLiteral("F1"), true)
+                ->setCheckable(true);
         }
         if (entry.onRail) {
             m_rail->add(entry.id, entry.icon, entry.label, keys.toString(QKeySequence::NativeText),
@@ -270,7 +281,8 @@ void MainWindow::showPage(Page* page) {
 
 void MainWindow::pageMoved(Page* page) {
     if (page != m_page || m_moving) return;
-    // Right after an address was opened a page finds its final form ("run/12" becomes the run's id): no step of its own.
+    // Right after an address was opened a page finds its final form ("run/12" becomes the run's id): no step of its
+    // own.
     if (m_opened.isValid() && m_opened.elapsed() < kSettledMillis) {
         m_navigator.replace(page->address());
     } else {
@@ -292,7 +304,8 @@ void MainWindow::workspaceOpened() {
     setWindowTitle(QStringLiteral("%1 – Trainyard").arg(name));
     m_rail->setWorkspaceName(name);
     m_status->setOpen(true);
-    for (const PageEntry& entry : m_parts.pages) m_rail->setEntryEnabled(entry.id, true);
+    for (const PageEntry& entry : m_parts.pages)
+        m_rail->setEntryEnabled(entry.id, true);
     Q_EMIT m_shell->sessionChanged();
 
     const base::Json last = m_state->value(QStringLiteral("address"));

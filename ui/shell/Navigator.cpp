@@ -31,9 +31,7 @@ std::optional<Address> Navigator::goForward() {
     return m_steps[++m_at];
 }
 
-std::optional<Address> Navigator::present() const {
-    return m_steps.empty() ? std::optional<Address>() : m_steps[m_at];
-}
+std::optional<Address> Navigator::present() const { return m_steps.empty() ? std::optional<Address>() : m_steps[m_at]; }
 
 void Navigator::clear() {
     m_steps.clear();

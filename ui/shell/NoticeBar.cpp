@@ -53,8 +53,9 @@ void NoticeBar::put(const QString& text, bool wrong) {
     m_text->setText(text);
     m_text->setToolTip(text);
     setAccessibleName(text);
-    m_icon->setPixmap(ui::icon(wrong ? QStringLiteral("error") : QStringLiteral("success"), wrong ? Role::Danger : Role::Success)
-                          .pixmap(QSize(18, 18), devicePixelRatioF()));
+    m_icon->setPixmap(
+        ui::icon(wrong ? QStringLiteral("error") : QStringLiteral("success"), wrong ? Role::Danger : Role::Success)
+            .pixmap(QSize(18, 18), devicePixelRatioF()));
     show();
     update();
 }

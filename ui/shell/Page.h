@@ -71,8 +71,8 @@ private:
 /// How the shell knows a page before it is made: pages are lazy.
 struct PageEntry {
     QString id;
-    QString label;   ///< On the rail, one short word.
-    QString icon;    ///< Name in resources/icons.
+    QString label;  ///< On the rail, one short word.
+    QString icon;   ///< Name in resources/icons.
     bool onRail = true;
     bool needsWorkspace = true;
     QKeySequence shortcut{};

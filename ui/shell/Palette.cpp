@@ -36,7 +36,9 @@ public:
         const Theme& theme = Theme::current();
         painter->save();
         QRect rect = option.rect;
-        const auto mirrored = [&](const QRect& part) { return QStyle::visualRect(option.direction, option.rect, part); };
+        const auto mirrored = [&](const QRect& part) {
+            return QStyle::visualRect(option.direction, option.rect, part);
+        };
         if (index.data(PaletteModel::FirstOfSectionRole).toBool()) {
             QFont font = theme.font(TextStyle::Secondary);
             font.setWeight(QFont::DemiBold);
@@ -47,9 +49,11 @@ public:
             rect.setTop(rect.top() + kHeading);
         }
         if (option.state & QStyle::State_Selected) {
-            draw::box(*painter, QRectF(rect).adjusted(6, 1, -6, -1), theme.radius(), theme.color(Role::Selection), QColor());
+            draw::box(*painter, QRectF(rect).adjusted(6, 1, -6, -1), theme.radius(), theme.color(Role::Selection),
+                      QColor());
         } else if (option.state & QStyle::State_MouseOver) {
-            draw::box(*painter, QRectF(rect).adjusted(6, 1, -6, -1), theme.radius(), theme.color(Role::Hover), QColor());
+            draw::box(*painter, QRectF(rect).adjusted(6, 1, -6, -1), theme.radius(), theme.color(Role::Hover),
+                      QColor());
         }
         draw::icon(*painter, mirrored(QRect(rect.left() + 16, rect.top(), 18, rect.height())),
                    index.data(PaletteModel::IconRole).toString(), Role::Muted, 18);
@@ -64,17 +68,20 @@ public:
             painter->drawText(key, Qt::AlignCenter, shortcut);
             end -= width + 8;
         }
-        drawTitle(*painter, option, index, mirrored(QRect(rect.left() + 44, rect.top(), end - rect.left() - 44, rect.height())));
+        drawTitle(*painter, option, index,
+                  mirrored(QRect(rect.left() + 44, rect.top(), end - rect.left() - 44, rect.height())));
         painter->restore();
     }
 
 private:
     /// Matched letters strong; no rich text, since titles hold names from outside.
-    static void drawTitle(QPainter& painter, const QStyleOptionViewItem& option, const QModelIndex& index, const QRect& rect) {
+    static void drawTitle(QPainter& painter, const QStyleOptionViewItem& option, const QModelIndex& index,
+                          const QRect& rect) {
         const Theme& theme = Theme::current();
         const QFont plain = theme.font(TextStyle::Body), strong = theme.font(TextStyle::BodyStrong);
         const QList<int> positions = index.data(PaletteModel::PositionsRole).value<QList<int>>();
-        const QString title = QFontMetrics(strong).elidedText(index.data(Qt::DisplayRole).toString(), Qt::ElideRight, rect.width());
+        const QString title =
+            QFontMetrics(strong).elidedText(index.data(Qt::DisplayRole).toString(), Qt::ElideRight, rect.width());
         int x = 0;
         painter.setPen(theme.color(Role::Text));
         const bool leftToRight = option.direction == Qt::LeftToRight && !title.isRightToLeft();
@@ -86,7 +93,8 @@ private:
             for (qsizetype i = 0; i < title.size();) {
                 const bool hit = positions.contains(static_cast<int>(i));
                 qsizetype end = i + 1;
-                while (end < title.size() && positions.contains(static_cast<int>(end)) == hit) ++end;
+                while (end < title.size() && positions.contains(static_cast<int>(end)) == hit)
+                    ++end;
                 const QString part = title.mid(i, end - i);
                 painter.setFont(hit ? strong : plain);
                 painter.setPen(theme.color(hit ? Role::Accent : Role::Text));

@@ -22,7 +22,14 @@ struct PaletteHit {
 class PaletteModel final : public QAbstractListModel {
     Q_OBJECT
 public:
-    enum Roles { DetailRole = Qt::UserRole + 1, SectionRole, IconRole, ShortcutRole, PositionsRole, FirstOfSectionRole };
+    enum Roles {
+        DetailRole = Qt::UserRole + 1,
+        SectionRole,
+        IconRole,
+        ShortcutRole,
+        PositionsRole,
+        FirstOfSectionRole
+    };
     using QAbstractListModel::QAbstractListModel;
     void setHits(std::vector<PaletteHit> hits);
     [[nodiscard]] const PaletteHit* hit(int row) const;

@@ -3,8 +3,8 @@
 
 namespace trainyard::ui {
 
-/// English needs its plurals too: of a source text with a count, "(s)" and "(es)" become what the count asks for, so that
-/// nobody reads "1 run(s)". A translation installed later takes precedence.
+/// English needs its plurals too: of a source text with a count, "(s)" and "(es)" become what the count asks for, so
+/// that nobody reads "1 run(s)". A translation installed later takes precedence.
 class Plurals final : public QTranslator {
     Q_OBJECT
 public:

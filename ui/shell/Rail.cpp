@@ -84,10 +84,12 @@ void RailButton::paintEvent(QPaintEvent*) {
     if (isChecked()) {
         draw::box(painter, area, theme.radius() + 2, theme.color(Role::Selection), QColor());
     } else if (underMouse() && isEnabled()) {
-        draw::box(painter, area, theme.radius() + 2, Theme::blend(theme.color(Role::Sunken), theme.color(Role::Text), 0.06), QColor());
+        draw::box(painter, area, theme.radius() + 2,
+                  Theme::blend(theme.color(Role::Sunken), theme.color(Role::Text), 0.06), QColor());
     }
     const int iconSize = 22;
-    const QRect iconRect(rect().center().x() - iconSize / 2 + 1, m_collapsed ? (height() - iconSize) / 2 : 8, iconSize, iconSize);
+    const QRect iconRect(rect().center().x() - iconSize / 2 + 1, m_collapsed ? (height() - iconSize) / 2 : 8, iconSize,
+                         iconSize);
     draw::icon(painter, iconRect, m_icon, isChecked() ? Role::Accent : Role::Muted, iconSize, isEnabled());
     if (!m_collapsed) {
         QFont font = theme.font(TextStyle::MonoSmall);
@@ -138,7 +140,8 @@ Rail::Rail(QWidget* parent) : QWidget(parent) {
     setWorkspaceName({});
 }
 
-RailButton* Rail::add(const QString& id, const QString& iconName, const QString& label, const QString& shortcut, bool bottom) {
+RailButton* Rail::add(const QString& id, const QString& iconName, const QString& label, const QString& shortcut,
+                      bool bottom) {
     auto* button = new RailButton(iconName, label, this);
     button->setObjectName(id + QStringLiteral("RailButton"));
     button->setToolTip(shortcut.isEmpty() ? label : QStringLiteral("%1  %2").arg(label, shortcut));
@@ -160,7 +163,8 @@ RailButton* Rail::find(const QString& id) const {
 }
 
 void Rail::setCurrent(const QString& id) {
-    for (const Entry& entry : m_entries) entry.button->setChecked(entry.id == id);
+    for (const Entry& entry : m_entries)
+        entry.button->setChecked(entry.id == id);
 }
 
 void Rail::setBadge(const QString& id, int count) {
@@ -173,14 +177,16 @@ void Rail::setEntryEnabled(const QString& id, bool enabled) {
 
 void Rail::setCollapsed(bool collapsed) {
     m_collapsed = collapsed;
-    for (const Entry& entry : m_entries) entry.button->setCollapsed(collapsed);
+    for (const Entry& entry : m_entries)
+        entry.button->setCollapsed(collapsed);
     setFixedWidth(collapsed ? kNarrow : kWide);
 }
 
 void Rail::setWorkspaceName(const QString& name) {
     m_workspace->setText(name.left(1).toUpper());
     m_workspace->setIcon(ui::icon(QStringLiteral("trainyard")));
-    m_workspace->setToolTip(name.isEmpty() ? tr("Open a workspace") : tr("Workspace %1: switch or open another").arg(name));
+    m_workspace->setToolTip(name.isEmpty() ? tr("Open a workspace")
+                                           : tr("Workspace %1: switch or open another").arg(name));
     m_workspace->setAccessibleName(m_workspace->toolTip());
     m_workspace->update();
 }

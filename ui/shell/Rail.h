@@ -36,7 +36,8 @@ class Rail final : public QWidget {
 public:
     explicit Rail(QWidget* parent);
     /// `bottom` entries stand at the foot.
-    RailButton* add(const QString& id, const QString& iconName, const QString& label, const QString& shortcut, bool bottom);
+    RailButton* add(const QString& id, const QString& iconName, const QString& label, const QString& shortcut,
+                    bool bottom);
     void setCurrent(const QString& id);
     void setBadge(const QString& id, int count);
     void setEntryEnabled(const QString& id, bool enabled);

@@ -26,7 +26,9 @@ Theme::Choice Settings::theme() const {
 }
 
 void Settings::setTheme(Theme::Choice choice) {
-    set(QStringLiteral("theme"), choice == Theme::Choice::Light ? "light" : choice == Theme::Choice::Dark ? "dark" : "system");
+    set(QStringLiteral("theme"), choice == Theme::Choice::Light  ? "light"
+                                 : choice == Theme::Choice::Dark ? "dark"
+                                                                 : "system");
 }
 
 Theme::Density Settings::density() const {

@@ -23,8 +23,8 @@ TextLabel* hint(const QString& text, QWidget* parent) {
 }
 
 template <class Value, class Set>
-void addChoices(QVBoxLayout* column, const QString& name, const std::vector<std::pair<Value, QString>>& choices, Value present,
-                QWidget* parent, Set set) {
+void addChoices(QVBoxLayout* column, const QString& name, const std::vector<std::pair<Value, QString>>& choices,
+                Value present, QWidget* parent, Set set) {
     column->addWidget(new TextLabel(name, TextStyle::Body, Role::Text, parent));
     auto* line = new QHBoxLayout;
     line->setSpacing(Theme::current().space(3));
@@ -45,7 +45,8 @@ void addChoices(QVBoxLayout* column, const QString& name, const std::vector<std:
 
 }  // namespace
 
-SettingsPage::SettingsPage(Shell& shell, Settings& settings, QWidget* parent) : Page(QStringLiteral("settings"), parent) {
+SettingsPage::SettingsPage(Shell& shell, Settings& settings, QWidget* parent)
+    : Page(QStringLiteral("settings"), parent) {
     const Theme& theme = Theme::current();
     auto* content = new QWidget;
     auto* column = new QVBoxLayout(content);
@@ -54,12 +55,15 @@ SettingsPage::SettingsPage(Shell& shell, Settings& settings, QWidget* parent) : 
 
     auto* look = new Card(tr("Appearance"), content);
     addChoices<Theme::Choice>(look->body(), tr("Theme"),
-                              {{Theme::Choice::System, tr("As the system")}, {Theme::Choice::Light, tr("Light")}, {Theme::Choice::Dark, tr("Dark")}},
+                              {{Theme::Choice::System, tr("As the system")},
+                               {Theme::Choice::Light, tr("Light")},
+                               {Theme::Choice::Dark, tr("Dark")}},
                               settings.theme(), look, [&settings](Theme::Choice choice) { settings.setTheme(choice); });
     look->body()->addSpacing(theme.space(1));
-    addChoices<Theme::Density>(look->body(), tr("Density"),
-                               {{Theme::Density::Comfortable, tr("Comfortable")}, {Theme::Density::Compact, tr("Compact")}},
-                               settings.density(), look, [&settings](Theme::Density density) { settings.setDensity(density); });
+    addChoices<Theme::Density>(
+        look->body(), tr("Density"),
+        {{Theme::Density::Comfortable, tr("Comfortable")}, {Theme::Density::Compact, tr("Compact")}},
+        settings.density(), look, [&settings](Theme::Density density) { settings.setDensity(density); });
     column->addWidget(look);
 
     auto* runs = new Card(tr("While runs work"), content);
@@ -101,11 +105,12 @@ SettingsPage::SettingsPage(Shell& shell, Settings& settings, QWidget* parent) : 
     };
     connect(edit, &QLineEdit::editingFinished, this, take);
     connect(browse, &QPushButton::clicked, this, [this, &shell, edit, take] {
-        shell.questions().chooseFolder(this, tr("Folder for new workspaces"), edit->text(), [edit, take](const QString& folder) {
-            if (folder.isEmpty()) return;
-            edit->setText(folder);
-            take();
-        });
+        shell.questions().chooseFolder(this, tr("Folder for new workspaces"), edit->text(),
+                                       [edit, take](const QString& folder) {
+                                           if (folder.isEmpty()) return;
+                                           edit->setText(folder);
+                                           take();
+                                       });
     });
     column->addWidget(folders);
 
@@ -113,7 +118,8 @@ SettingsPage::SettingsPage(Shell& shell, Settings& settings, QWidget* parent) : 
     auto* facts = new KeyValueGrid(about);
     facts->add(tr("Version"), QStringLiteral(TRAINYARD_VERSION));
     facts->add(tr("Qt"), QString::fromLatin1(qVersion()));
-    facts->add(tr("Licence"), tr("MIT for Trainyard's own code; the built workbench is under GPL-3.0, since it links Qt Charts"));
+    facts->add(tr("Licence"),
+               tr("MIT for Trainyard's own code; the built workbench is under GPL-3.0, since it links Qt Charts"));
     about->body()->addWidget(facts);
     column->addWidget(about);
     column->addStretch();

@@ -72,8 +72,8 @@ void StateFile::write() {
         while (shared->due) {
             const std::string text = *std::exchange(shared->due, std::nullopt);
             held.unlock();
-            // A state that cannot be kept (a full or read-only disk) costs only the state; what a person must know about
-            // the disk, the session says.
+            // A state that cannot be kept (a full or read-only disk) costs only the state; what a person must know
+            // about the disk, the session says.
             if (base::makeDirs(path.parent_path()).ok()) (void) base::writeFileAtomically(path, text);
             held.lock();
         }

@@ -21,7 +21,8 @@ MachineLoad::Sample MachineLoad::sample() {
     if (stat.open(QIODevice::ReadOnly)) {
         const QList<QByteArray> fields = stat.readLine().simplified().split(' ');
         std::int64_t total = 0;
-        for (qsizetype i = 1; i < std::min<qsizetype>(fields.size(), 9); ++i) total += fields[i].toLongLong();
+        for (qsizetype i = 1; i < std::min<qsizetype>(fields.size(), 9); ++i)
+            total += fields[i].toLongLong();
         const std::int64_t busy = total - fields.value(4).toLongLong() - fields.value(5).toLongLong();
         if (m_total > 0 && total > m_total) result.cpu = double(busy - m_busy) / double(total - m_total);
         m_busy = busy;
@@ -95,8 +96,8 @@ void StatusBar::setOpen(bool open) {
 void StatusBar::setCounts(std::int64_t running, std::int64_t queued, std::int64_t all) {
     m_all = all;
     QStringList parts;
-    if (running > 0) parts << tr("%n running", nullptr, static_cast<int>(running));
-    if (queued > 0) parts << tr("%n waiting", nullptr, static_cast<int>(queued));
+    if (running > 0) parts << tr("%Ln running", nullptr, static_cast<int>(running));
+    if (queued > 0) parts << tr("%Ln waiting", nullptr, static_cast<int>(queued));
     m_active->setText(parts.isEmpty() ? tr("Nothing is running") : parts.join(QStringLiteral(" · ")));
     m_active->setEnabled(!parts.isEmpty());
     showHistory();
@@ -110,12 +111,13 @@ void StatusBar::setTrouble(const QString& text) {
 void StatusBar::showHistory() {
     const bool well = m_trouble.isEmpty();
     m_historyIcon->setVisible(m_open);
-    m_historyIcon->setPixmap(ui::icon(well ? QStringLiteral("check") : QStringLiteral("warning"), well ? Role::Success : Role::Warning)
-                                 .pixmap(QSize(14, 14), devicePixelRatioF()));
+    m_historyIcon->setPixmap(
+        ui::icon(well ? QStringLiteral("check") : QStringLiteral("warning"), well ? Role::Success : Role::Warning)
+            .pixmap(QSize(14, 14), devicePixelRatioF()));
     m_history->setLook(TextStyle::Secondary, well ? Role::Muted : Role::Warning);
     m_history->setText(!m_open ? tr("No workspace is open")
-                       : well ? tr("%n run(s) in the history", nullptr, static_cast<int>(m_all))
-                              : m_trouble);
+                       : well  ? tr("%Ln run(s) in the history", nullptr, static_cast<int>(m_all))
+                               : m_trouble);
     m_history->setToolTip(well ? QString() : m_trouble);
 }
 

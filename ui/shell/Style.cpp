@@ -132,8 +132,8 @@ void Style::polish(QWidget* widget) {
     QProxyStyle::polish(widget);
     if (qobject_cast<QPushButton*>(widget) || qobject_cast<QToolButton*>(widget) || qobject_cast<QCheckBox*>(widget) ||
         qobject_cast<QRadioButton*>(widget) || qobject_cast<QComboBox*>(widget) || qobject_cast<QLineEdit*>(widget) ||
-        qobject_cast<QAbstractSpinBox*>(widget) || qobject_cast<QScrollBar*>(widget) || qobject_cast<QSlider*>(widget) ||
-        qobject_cast<QTabBar*>(widget) || qobject_cast<QSplitterHandle*>(widget)) {
+        qobject_cast<QAbstractSpinBox*>(widget) || qobject_cast<QScrollBar*>(widget) ||
+        qobject_cast<QSlider*>(widget) || qobject_cast<QTabBar*>(widget) || qobject_cast<QSplitterHandle*>(widget)) {
         widget->setAttribute(Qt::WA_Hover);
     }
 }
@@ -168,8 +168,7 @@ void Style::drawPrimitive(PrimitiveElement element, const QStyleOption* option, 
             draw::focusRing(*painter, option->rect, 2);
         } else {
             const bool editable = widget != nullptr && widget->property("field").toBool();
-            draw::box(*painter, option->rect, 2, QColor(),
-                      tone(editable ? Role::BorderStrong : Role::Border));
+            draw::box(*painter, option->rect, 2, QColor(), tone(editable ? Role::BorderStrong : Role::Border));
         }
         return;
     case PE_FrameGroupBox: draw::box(*painter, option->rect, theme.radius(), QColor(), tone(Role::Border)); return;
@@ -201,9 +200,11 @@ void Style::drawPrimitive(PrimitiveElement element, const QStyleOption* option, 
     case PE_FrameMenu: draw::box(*painter, option->rect, 0, QColor(), tone(Role::Border)); return;
     case PE_FrameTabWidget: return;
     case PE_FrameTabBarBase:
-        painter->fillRect(QRect(option->rect.left(), option->rect.bottom(), option->rect.width(), 1), tone(Role::Border));
+        painter->fillRect(QRect(option->rect.left(), option->rect.bottom(), option->rect.width(), 1),
+                          tone(Role::Border));
         return;
-    case PE_FrameStatusBarItem: return;
+    case PE_FrameStatusBarItem:
+    case PE_PanelScrollAreaCorner: return;
     case PE_IndicatorArrowUp:
     case PE_IndicatorArrowDown:
     case PE_IndicatorArrowLeft:

@@ -73,7 +73,8 @@ void Style::drawButton(const QStyleOptionButton& option, QPainter& painter, cons
     draw::box(painter, option.rect, radius, fill, outline);
     if (hasFocus(option)) {
         if (look == Look::Primary || look == Look::Danger) {
-            draw::box(painter, QRectF(option.rect).adjusted(2, 2, -2, -2), radius - 2, QColor(), tone(Role::AccentText), 1.5);
+            draw::box(painter, QRectF(option.rect).adjusted(2, 2, -2, -2), radius - 2, QColor(), tone(Role::AccentText),
+                      1.5);
         }
         draw::focusRing(painter, option.rect, radius);
     }
@@ -154,7 +155,8 @@ void Style::drawMenuItem(const QStyleOptionMenuItem& option, QPainter& painter) 
     }
     if (option.menuItemType == QStyleOptionMenuItem::SubMenu) {
         draw::icon(painter, mirrored(QRect(rect.right() - 20, rect.top(), 16, rect.height())),
-                   option.direction == Qt::LeftToRight ? QStringLiteral("chevron-right") : QStringLiteral("chevron-left"),
+                   option.direction == Qt::LeftToRight ? QStringLiteral("chevron-right")
+                                                       : QStringLiteral("chevron-left"),
                    Role::Muted, 14, enabled);
     }
 }
@@ -182,7 +184,8 @@ void Style::drawTab(const QStyleOptionTab& option, QPainter& painter) const {
     painter.drawText(textRect, Qt::AlignCenter | Qt::TextSingleLine | Qt::TextHideMnemonic, option.text);
     painter.restore();
     if (selected) {
-        draw::box(painter, QRectF(rect.left() + 8, rect.bottom() - 1, rect.width() - 16, 2), 1, tone(Role::Accent), QColor());
+        draw::box(painter, QRectF(rect.left() + 8, rect.bottom() - 1, rect.width() - 16, 2), 1, tone(Role::Accent),
+                  QColor());
     }
     if (hasFocus(option)) {
         draw::focusRing(painter, QRectF(rect).adjusted(2, 4, -2, -5), Theme::current().radius());
@@ -222,7 +225,8 @@ void Style::drawProgress(const QStyleOptionProgressBar& option, QPainter& painte
 void Style::drawComboBox(const QStyleOptionComboBox& option, QPainter& painter, const QWidget* widget) const {
     QStyleOption field = option;
     const auto* combo = qobject_cast<const QComboBox*>(widget);
-    const bool focused = (option.state & State_HasFocus) || (combo != nullptr && combo->lineEdit() && combo->lineEdit()->hasFocus());
+    const bool focused =
+        (option.state & State_HasFocus) || (combo != nullptr && combo->lineEdit() && combo->lineEdit()->hasFocus());
     QStyleOptionFrame frame;
     frame.QStyleOption::operator=(field);
     frame.lineWidth = 1;
@@ -329,7 +333,8 @@ void Style::drawControl(ControlElement element, const QStyleOption* option, QPai
         break;
     case CE_HeaderEmptyArea:
         painter->fillRect(option->rect, tone(Role::Surface));
-        painter->fillRect(QRect(option->rect.left(), option->rect.bottom(), option->rect.width(), 1), tone(Role::Border));
+        painter->fillRect(QRect(option->rect.left(), option->rect.bottom(), option->rect.width(), 1),
+                          tone(Role::Border));
         return;
     case CE_HeaderLabel:
         if (const auto* header = qstyleoption_cast<const QStyleOptionHeader*>(option)) {
@@ -355,13 +360,15 @@ void Style::drawControl(ControlElement element, const QStyleOption* option, QPai
             painter->save();
             QRect textRect = edit;
             if (!combo->currentIcon.isNull()) {
-                const QRect where = alignedRect(combo->direction, Qt::AlignLeft | Qt::AlignVCenter, QSize(16, 16), edit);
-                combo->currentIcon.paint(painter, where, Qt::AlignCenter, isEnabled(*option) ? QIcon::Normal : QIcon::Disabled);
+                const QRect where =
+                    alignedRect(combo->direction, Qt::AlignLeft | Qt::AlignVCenter, QSize(16, 16), edit);
+                combo->currentIcon.paint(painter, where, Qt::AlignCenter,
+                                         isEnabled(*option) ? QIcon::Normal : QIcon::Disabled);
                 textRect = visualRect(combo->direction, edit, edit.adjusted(22, 0, 0, 0));
             }
             if (!combo->editable) {
-                painter->setPen(combo->palette.color(isEnabled(*option) ? QPalette::Active : QPalette::Disabled,
-                                                     QPalette::Text));
+                painter->setPen(
+                    combo->palette.color(isEnabled(*option) ? QPalette::Active : QPalette::Disabled, QPalette::Text));
                 painter->drawText(textRect, Qt::AlignVCenter | Qt::AlignLeading | Qt::TextSingleLine,
                                   combo->fontMetrics.elidedText(combo->currentText, Qt::ElideRight, textRect.width()));
             }
@@ -532,7 +539,8 @@ QRect Style::subControlRect(ComplexControl control, const QStyleOptionComplex* o
         const int half = rect.height() / 2;
         switch (sub) {
         case SC_SpinBoxUp: return buttons ? mirrored(QRect(rect.right() - 21, rect.top() + 2, 20, half - 2)) : QRect();
-        case SC_SpinBoxDown: return buttons ? mirrored(QRect(rect.right() - 21, rect.top() + half, 20, half - 2)) : QRect();
+        case SC_SpinBoxDown:
+            return buttons ? mirrored(QRect(rect.right() - 21, rect.top() + half, 20, half - 2)) : QRect();
         case SC_SpinBoxEditField: return mirrored(rect.adjusted(3, 1, buttons ? -22 : -3, -1));
         case SC_SpinBoxFrame: return rect;
         default: break;

@@ -22,9 +22,10 @@ namespace {
 Theme* s_current = nullptr;
 
 constexpr std::array<const char*, kRoleCount> kRoleNames = {
-    "background", "surface",     "raised",      "sunken",  "border",      "borderStrong", "text",       "muted", "accent",
-    "accentFill", "accentText",  "accentSoft",  "success", "successSoft", "warning",      "warningSoft", "danger", "dangerSoft",
-    "dangerFill", "info",        "infoSoft",    "selection", "hover",     "focus",        "shadow"};
+    "background", "surface",     "raised",     "sunken",     "border",     "borderStrong", "text",
+    "muted",      "accent",      "accentFill", "accentText", "accentSoft", "success",      "successSoft",
+    "warning",    "warningSoft", "danger",     "dangerSoft", "dangerFill", "info",         "infoSoft",
+    "selection",  "hover",       "focus",      "shadow"};
 constexpr std::array<const char*, 8> kTypeNames = {"body",  "bodyStrong", "secondary", "section",
                                                    "title", "display",    "mono",      "monoSmall"};
 
@@ -70,10 +71,14 @@ Theme& Theme::current() {
 
 Theme::Theme(QApplication& application) : QObject(&application), m_application(application) {
     m_systemDark = QApplication::palette().color(QPalette::Window).lightness() < 128;
-    for (const auto& family : tokens()["sans"]) m_sansFamilies << QString::fromStdString(family.get<std::string>());
-    for (const auto& family : tokens()["mono"]) m_monoFamilies << QString::fromStdString(family.get<std::string>());
-    for (const auto& step : tokens()["space"]) m_spaces.push_back(step.get<int>());
-    for (std::size_t i = 0; i < kTypeNames.size(); ++i) m_typeSizes[i] = tokens()["type"][kTypeNames[i]].get<int>();
+    for (const auto& family : tokens()["sans"])
+        m_sansFamilies << QString::fromStdString(family.get<std::string>());
+    for (const auto& family : tokens()["mono"])
+        m_monoFamilies << QString::fromStdString(family.get<std::string>());
+    for (const auto& step : tokens()["space"])
+        m_spaces.push_back(step.get<int>());
+    for (std::size_t i = 0; i < kTypeNames.size(); ++i)
+        m_typeSizes[i] = tokens()["type"][kTypeNames[i]].get<int>();
     m_radius = tokens()["radius"].get<int>();
     m_smallRadius = tokens()["smallRadius"].get<int>();
     connect(this, &QObject::destroyed, [] { s_current = nullptr; });
@@ -82,9 +87,11 @@ Theme::Theme(QApplication& application) : QObject(&application), m_application(a
 void Theme::load(bool dark) {
     m_dark = dark;
     const auto& colors = tokens()[dark ? "dark" : "light"];
-    for (std::size_t i = 0; i < kRoleNames.size(); ++i) m_colors[i] = colorOf(colors[kRoleNames[i]]);
+    for (std::size_t i = 0; i < kRoleNames.size(); ++i)
+        m_colors[i] = colorOf(colors[kRoleNames[i]]);
     m_runColors.clear();
-    for (const auto& value : tokens()[dark ? "runColorsDark" : "runColorsLight"]) m_runColors.push_back(colorOf(value));
+    for (const auto& value : tokens()[dark ? "runColorsDark" : "runColorsLight"])
+        m_runColors.push_back(colorOf(value));
 }
 
 void Theme::apply() {

@@ -49,9 +49,10 @@ WelcomePage::WelcomePage(QWidget* parent) : Page(QStringLiteral("welcome"), pare
     head->addWidget(logo);
     auto* words = new QVBoxLayout;
     words->addStretch();
-    words->addWidget(new TextLabel(tr("Train models on machines that are yours"), TextStyle::Display, Role::Text, content));
-    words->addWidget(new TextLabel(tr("A workspace is a folder that holds your runs, models and their history."), TextStyle::Body,
-                                   Role::Muted, content));
+    words->addWidget(
+        new TextLabel(tr("Train models on machines that are yours"), TextStyle::Display, Role::Text, content));
+    words->addWidget(new TextLabel(tr("A workspace is a folder that holds your runs, models and their history."),
+                                   TextStyle::Body, Role::Muted, content));
     words->addStretch();
     head->addLayout(words, 1);
     column->addLayout(head);
@@ -61,16 +62,19 @@ WelcomePage::WelcomePage(QWidget* parent) : Page(QStringLiteral("welcome"), pare
     column->addWidget(m_error);
     auto* ways = new QHBoxLayout;
     ways->setSpacing(theme.space(2));
-    Card* sample = makeWay(QStringLiteral("play"), tr("Open the sample"),
-                           tr("A ready experiment on Fashion-MNIST: press one button and train a real model."), content);
+    Card* sample =
+        makeWay(QStringLiteral("play"), tr("Open the sample"),
+                tr("A ready experiment on Fashion-MNIST: press one button and train a real model."), content);
     sample->setObjectName(QStringLiteral("sampleCard"));
     m_sample = sample;
-    Card* create = makeWay(QStringLiteral("new"), tr("New workspace"), tr("Start with an empty folder of your own."), content);
+    Card* create =
+        makeWay(QStringLiteral("new"), tr("New workspace"), tr("Start with an empty folder of your own."), content);
     create->setObjectName(QStringLiteral("createCard"));
     Card* open = makeWay(QStringLiteral("folder"), tr("Open a workspace"),
                          tr("One you made before, here or on another machine."), content);
     open->setObjectName(QStringLiteral("openCard"));
-    for (Card* card : {sample, create, open}) ways->addWidget(card, 1);
+    for (Card* card : {sample, create, open})
+        ways->addWidget(card, 1);
     column->addLayout(ways);
     connect(sample, &Card::clicked, this, &WelcomePage::samplePressed);
     connect(create, &Card::clicked, this, &WelcomePage::createPressed);

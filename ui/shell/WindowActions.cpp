@@ -64,8 +64,9 @@ std::vector<PaletteItem> matching(const QString& query, std::size_t limit, std::
 
 QString guideFolder() {
     const QString programs = QString::fromStdString(base::executableFolder().string());
-    for (const QString& place : {QStringLiteral("/../share/doc/trainyard/guide"), QStringLiteral("/../share/trainyard/guide"),
-                                 QStringLiteral("/../../../resources/docs/guide")}) {
+    for (const QString& place :
+         {QStringLiteral("/../share/doc/trainyard/guide"), QStringLiteral("/../share/trainyard/guide"),
+          QStringLiteral("/../../../resources/docs/guide")}) {
         const QDir folder(programs + place);
         if (folder.exists()) return folder.canonicalPath();
     }
@@ -80,7 +81,9 @@ void MainWindow::buildPaletteSources() {
             QString keys = entry.shortcut.toString(QKeySequence::NativeText);
             if (keys.isEmpty() && entry.onRail) keys = QStringLiteral("Ctrl+%1").arg(number++);
             if (!entry.onRail || (entry.needsWorkspace && !m_parts.session.isOpen())) continue;
-            all.push_back({entry.label, {}, entry.icon, tr("Pages"), keys, [this, id = entry.id] { openAddress(Address{id}, true); }});
+            all.push_back({entry.label, {}, entry.icon, tr("Pages"), keys, [this, id = entry.id] {
+                               openAddress(Address{id}, true);
+                           }});
         }
         answer(matching(query, static_cast<std::size_t>(limit), std::move(all)));
     });
@@ -88,7 +91,8 @@ void MainWindow::buildPaletteSources() {
         std::vector<PaletteItem> all;
         if (m_page != nullptr) {
             if (QAction* primary = m_page->primaryAction()) all = itemsOf({primary}, tr("Actions"));
-            for (PaletteItem& item : itemsOf(m_page->contextActions(), tr("Actions"))) all.push_back(std::move(item));
+            for (PaletteItem& item : itemsOf(m_page->contextActions(), tr("Actions")))
+                all.push_back(std::move(item));
         }
         for (PaletteItem& item : itemsOf(m_actions, tr("Actions"))) {
             if (item.run && item.title != tr("Search or jump to…")) all.push_back(std::move(item));
@@ -106,14 +110,18 @@ void MainWindow::buildPaletteSources() {
         wanted.limit = query.isEmpty() ? 5 : limit;
         wanted.withMetrics = false;
         m_parts.session.query(
-            m_palette, QStringLiteral("palette.runs"), [wanted](store::Reader& index) { return index.listRuns(wanted); },
+            m_palette, QStringLiteral("palette.runs"),
+            [wanted](store::Reader& index) { return index.listRuns(wanted); },
             [this, answer](const base::Result<store::RunPage>& found) {
                 if (!found.ok()) return;
                 std::vector<PaletteItem> items;
                 for (const store::RunRow& row : found.value().rows) {
                     const StateLook look = lookOf(row.state);
                     items.push_back({QStringLiteral("#%1 %2").arg(row.number).arg(fromUtf8(row.name)),
-                                     QStringLiteral("%1 · %2").arg(look.word, formatAgo(row.createdAt)), look.icon, tr("Runs"), {},
+                                     QStringLiteral("%1 · %2").arg(look.word, formatAgo(row.createdAt)),
+                                     look.icon,
+                                     tr("Runs"),
+                                     {},
                                      [this, number = row.number] {
                                          openAddress(Address{QStringLiteral("run"), {QString::number(number)}}, true);
                                      }});
@@ -130,8 +138,14 @@ void MainWindow::buildPaletteSources() {
                 std::vector<PaletteItem> items;
                 for (const store::ModelRow& row : found.value()) {
                     const QString name = fromUtf8(row.name);
-                    items.push_back({name, tr("%n version(s)", nullptr, row.versions), QStringLiteral("models"), tr("Models"), {},
-                                     [this, name] { openAddress(Address{QStringLiteral("models"), {name}}, true); }});
+                    items.push_back({name,
+                                     tr("%n version(s)", nullptr, row.versions),
+                                     QStringLiteral("models"),
+                                     tr("Models"),
+                                     {},
+                                     [this, name] {
+                                         openAddress(Address{QStringLiteral("models"), {name}}, true);
+                                     }});
                 }
                 answer(matching(query, static_cast<std::size_t>(limit), std::move(items)));
             });
@@ -164,7 +178,8 @@ void MainWindow::openSample() {
     if (QFileInfo::exists(folder + QStringLiteral("/trainyard.json"))) {
         openWorkspace(folder);
     } else {
-        startWorkspaceCommand("workspace.init", {{"folder", folder.toStdString()}, {"name", "Sample"}, {"sample", true}});
+        startWorkspaceCommand("workspace.init",
+                              {{"folder", folder.toStdString()}, {"name", "Sample"}, {"sample", true}});
     }
 }
 
@@ -172,7 +187,8 @@ void MainWindow::createWorkspace() {
     QString place = m_parts.settings.workspaceFolder();
     if (place.isEmpty()) place = QDir::homePath();
     m_parts.questions.askText(
-        this, tr("New workspace"), tr("Folder, which is made if it is not there yet"), place + QStringLiteral("/trainyard"),
+        this, tr("New workspace"), tr("Folder, which is made if it is not there yet"),
+        place + QStringLiteral("/trainyard"),
         [](const QString& text) {
             const QString path = text.trimmed();
             if (path.isEmpty()) return tr("Name a folder.");
@@ -191,14 +207,16 @@ void MainWindow::createWorkspace() {
 void MainWindow::chooseWorkspace() {
     QString place = m_parts.settings.workspaceFolder();
     if (place.isEmpty()) place = QDir::homePath();
-    m_parts.questions.chooseFolder(this, tr("Open workspace"), place, [this](const QString& folder) { openWorkspace(folder); });
+    m_parts.questions.chooseFolder(this, tr("Open workspace"), place,
+                                   [this](const QString& folder) { openWorkspace(folder); });
 }
 
 void MainWindow::showWorkspaceMenu() {
     auto* menu = new QMenu(this);
     menu->setAttribute(Qt::WA_DeleteOnClose);
     menu->setAccessibleName(tr("Workspaces"));
-    const QString here = m_parts.session.isOpen() ? fromUtf8(m_parts.session.workspace().layout.root.string()) : QString();
+    const QString here =
+        m_parts.session.isOpen() ? fromUtf8(m_parts.session.workspace().layout.root.string()) : QString();
     for (const runs::RecentWorkspace& one : commands::Session::recentWorkspaces()) {
         const QString folder = fromUtf8(one.root.string());
         QAction* action = menu->addAction(fromUtf8(one.name));
@@ -213,7 +231,8 @@ void MainWindow::showWorkspaceMenu() {
     for (const char* id : {"workspace.init", "workspace.open", "workspace.sample", "workspace.close"}) {
         for (QAction* action : std::as_const(m_actions)) {
             const bool closing = action->objectName() == QLatin1String("workspace.close");
-            if (action->objectName() == QLatin1String(id) && (!closing || m_parts.session.isOpen())) menu->addAction(action);
+            if (action->objectName() == QLatin1String(id) && (!closing || m_parts.session.isOpen()))
+                menu->addAction(action);
         }
     }
     const QAbstractButton* button = m_rail->workspaceButton();
@@ -256,8 +275,9 @@ void MainWindow::openGuide() {
     const QString folder = guideFolder();
     const QString file = folder + QStringLiteral("/README.md");
     if (folder.isEmpty() || !QDesktopServices::openUrl(QUrl::fromLocalFile(QFileInfo::exists(file) ? file : folder))) {
-        m_shell->warn({"guide.missing", folder.isEmpty() ? "The guide is not installed beside this program."
-                                                         : "No program here opens the guide; it lies in " + folder.toStdString() + "."});
+        m_shell->warn({"guide.missing",
+                       folder.isEmpty() ? "The guide is not installed beside this program."
+                                        : "No program here opens the guide; it lies in " + folder.toStdString() + "."});
     }
 }
 
@@ -320,11 +340,14 @@ void MainWindow::askBeforeClosing() {
             const int count = static_cast<int>(ids.size());
             m_parts.questions.ask(
                 this,
-                Question{QStringLiteral("window.close"), tr("%n run(s) still work on this machine", nullptr, count),
-                         tr("%1. Kept, they go on without this window, and it shows everything when it is opened again.").arg(list),
-                         {{QStringLiteral("stop"), count == 1 ? tr("Stop it") : tr("Stop them"), false},
-                          {QStringLiteral("keep"), tr("Keep running"), false}},
-                         QStringLiteral("running")},
+                Question{
+                    QStringLiteral("window.close"),
+                    tr("%n run(s) still work on this machine", nullptr, count),
+                    tr("%1. Kept, they go on without this window, and it shows everything when it is opened again.")
+                        .arg(list),
+                    {{QStringLiteral("stop"), count == 1 ? tr("Stop it") : tr("Stop them"), false},
+                     {QStringLiteral("keep"), tr("Keep running"), false}},
+                    QStringLiteral("running")},
                 [this, ids](const QString& choice) {
                     m_closeAsked = false;
                     if (choice == QLatin1String("keep")) reallyClose();
@@ -337,13 +360,14 @@ void MainWindow::stopRunsAndClose(const std::vector<std::string>& runs) {
     const int work = m_work->begin(tr("Stopping %n run(s)", nullptr, static_cast<int>(runs.size())));
     auto left = std::make_shared<std::size_t>(runs.size());
     for (const std::string& run : runs) {
-        m_parts.session.start("run.cancel", {{"run", run}}, this, [this, left, work](const base::Result<base::Json>& result) {
-            if (!result.ok()) m_shell->warn(result.error());
-            if (--*left == 0) {
-                m_work->finish(work);
-                reallyClose();
-            }
-        });
+        m_parts.session.start("run.cancel", {{"run", run}}, this,
+                              [this, left, work](const base::Result<base::Json>& result) {
+                                  if (!result.ok()) m_shell->warn(result.error());
+                                  if (--*left == 0) {
+                                      m_work->finish(work);
+                                      reallyClose();
+                                  }
+                              });
     }
     // The agents carry a cancel out by themselves; nobody has to wait for a rank that dies slowly.
     QTimer::singleShot(kStopMillis, this, [this] { reallyClose(); });

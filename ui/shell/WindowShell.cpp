@@ -47,7 +47,9 @@ void MainWindow::WindowShell::notifyDesktop(const QString& title, const QString&
     });
 }
 
-void MainWindow::WindowShell::addPaletteSource(PaletteSource source) { m_window.m_palette->addSource(std::move(source)); }
+void MainWindow::WindowShell::addPaletteSource(PaletteSource source) {
+    m_window.m_palette->addSource(std::move(source));
+}
 void MainWindow::WindowShell::setBadge(const QString& pageId, int count) { m_window.m_rail->setBadge(pageId, count); }
 
 }  // namespace trainyard::ui

@@ -17,10 +17,10 @@ public:
 
     struct Entry {
         int id = 0;
-        QString title;                        ///< "Copying model to /home/…"
-        std::optional<double> fraction;       ///< 0…1, nothing while unknown.
+        QString title;                         ///< "Copying model to /home/…"
+        std::optional<double> fraction;        ///< 0…1, nothing while unknown.
         std::optional<std::int64_t> etaNanos;  ///< Measured from the fractions so far unless set.
-        std::function<void()> cancel;         ///< Empty: cannot be canceled.
+        std::function<void()> cancel;          ///< Empty: cannot be canceled.
         std::int64_t startedNanos = 0;
     };
 

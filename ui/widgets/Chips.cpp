@@ -32,7 +32,8 @@ StateLook lookOf(spec::RunState state) {
     case RunState::Queued: return {QStringLiteral("queue"), Chip::tr("Queued"), Role::Warning, Role::WarningSoft};
     case RunState::Running: return {QStringLiteral("running"), Chip::tr("Running"), Role::Accent, Role::AccentSoft};
     case RunState::Finalizing: return {QStringLiteral("finalize"), Chip::tr("Finalizing"), Role::Info, Role::InfoSoft};
-    case RunState::Completed: return {QStringLiteral("success"), Chip::tr("Completed"), Role::Success, Role::SuccessSoft};
+    case RunState::Completed:
+        return {QStringLiteral("success"), Chip::tr("Completed"), Role::Success, Role::SuccessSoft};
     case RunState::Failed: return {QStringLiteral("error"), Chip::tr("Failed"), Role::Danger, Role::DangerSoft};
     case RunState::Canceled: return {QStringLiteral("cancel"), Chip::tr("Canceled"), Role::Muted, Role::Sunken};
     case RunState::Lost: return {QStringLiteral("lost"), Chip::tr("Lost"), Role::Warning, Role::WarningSoft};

@@ -49,7 +49,8 @@ int FlowLayout::arrange(const QRect& rect, bool apply) const {
     int x = room.left(), y = room.top(), lineHeight = 0;
     for (QLayoutItem* item : m_items) {
         if (item->isEmpty()) continue;
-        QSize size = item->sizeHint().boundedTo(QSize(std::max(room.width(), item->minimumSize().width()), QWIDGETSIZE_MAX));
+        QSize size =
+            item->sizeHint().boundedTo(QSize(std::max(room.width(), item->minimumSize().width()), QWIDGETSIZE_MAX));
         if (x > room.left() && x + size.width() > room.right() + 1) {
             x = room.left();
             y += lineHeight + m_verticalGap;

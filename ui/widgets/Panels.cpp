@@ -63,7 +63,8 @@ void Card::mouseReleaseEvent(QMouseEvent* event) {
 }
 
 void Card::keyPressEvent(QKeyEvent* event) {
-    if (m_clickable && (event->key() == Qt::Key_Return || event->key() == Qt::Key_Enter || event->key() == Qt::Key_Space)) {
+    if (m_clickable &&
+        (event->key() == Qt::Key_Return || event->key() == Qt::Key_Enter || event->key() == Qt::Key_Space)) {
         Q_EMIT clicked();
     } else {
         QFrame::keyPressEvent(event);

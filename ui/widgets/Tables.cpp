@@ -46,9 +46,8 @@ void styleTable(QTableView* view, const QString& accessibleName) {
     view->verticalHeader()->setDefaultSectionSize(Theme::current().rowHeight());
     styleHeader(view->horizontalHeader());
     view->horizontalHeader()->setSectionsMovable(true);
-    QObject::connect(&Theme::current(), &Theme::changed, view, [view] {
-        view->verticalHeader()->setDefaultSectionSize(Theme::current().rowHeight());
-    });
+    QObject::connect(&Theme::current(), &Theme::changed, view,
+                     [view] { view->verticalHeader()->setDefaultSectionSize(Theme::current().rowHeight()); });
 }
 
 void styleTree(QTreeView* view, const QString& accessibleName) {
@@ -78,7 +77,8 @@ void CellDelegate::paint(QPainter* painter, const QStyleOptionViewItem& given, c
 
     if (const QVariant color = index.data(RunColorRole); color.isValid()) {
         const QRect dot(cell.left(), cell.center().y() - 4, 9, 9);
-        draw::box(*painter, QStyle::visualRect(option.direction, cell, dot), 4.5, theme.runColor(color.toInt()), QColor());
+        draw::box(*painter, QStyle::visualRect(option.direction, cell, dot), 4.5, theme.runColor(color.toInt()),
+                  QColor());
         cell = QStyle::visualRect(option.direction, cell, cell.adjusted(17, 0, 0, 0));
     }
     if (const QVariant state = index.data(StateRole); state.isValid()) {
@@ -97,19 +97,20 @@ void CellDelegate::paint(QPainter* painter, const QStyleOptionViewItem& given, c
         const bool number = index.data(NumberRole).toBool();
         painter->setFont(number ? theme.font(TextStyle::Mono) : option.font);
         const bool disabled = !(option.state & QStyle::State_Enabled);
-        painter->setPen(disabled                          ? option.palette.color(QPalette::Disabled, QPalette::Text)
+        painter->setPen(disabled                         ? option.palette.color(QPalette::Disabled, QPalette::Text)
                         : index.data(MutedRole).toBool() ? theme.color(Role::Muted)
                                                          : theme.color(Role::Text));
         QRect textRect = cell;
         if (!option.icon.isNull()) {
-            option.icon.paint(painter, QStyle::visualRect(option.direction, cell, QRect(cell.left(), cell.center().y() - 7, 16, 16)));
+            option.icon.paint(
+                painter, QStyle::visualRect(option.direction, cell, QRect(cell.left(), cell.center().y() - 7, 16, 16)));
             textRect = QStyle::visualRect(option.direction, cell, cell.adjusted(22, 0, 0, 0));
         }
         const QVariant progress = index.data(ProgressRole);
         if (progress.isValid()) textRect.adjust(0, 0, 0, -5);
         const QString text = painter->fontMetrics().elidedText(option.text, option.textElideMode, textRect.width());
-        painter->drawText(textRect, Qt::TextSingleLine | Qt::AlignVCenter | (number ? Qt::AlignTrailing : Qt::AlignLeading),
-                          text);
+        painter->drawText(
+            textRect, Qt::TextSingleLine | Qt::AlignVCenter | (number ? Qt::AlignTrailing : Qt::AlignLeading), text);
         if (progress.isValid()) {
             QRectF track(cell.left(), cell.bottom() - 6, cell.width(), 3);
             draw::box(*painter, track, 1.5, theme.color(Role::Border), QColor());

@@ -34,12 +34,15 @@ Points makePoints(std::size_t n, unsigned seed, bool gaps) {
 Slice bruteForce(const Points& points, double from, double to, std::size_t buckets) {
     Slice slice;
     std::size_t first = 0, last = points.x.size();
-    while (first < points.x.size() && points.x[first] < from) ++first;
-    while (last > 0 && points.x[last - 1] > to) --last;
+    while (first < points.x.size() && points.x[first] < from)
+        ++first;
+    while (last > 0 && points.x[last - 1] > to)
+        --last;
     if (first > 0) --first;
     if (last < points.x.size()) ++last;
     if (last - first <= buckets) {
-        for (std::size_t i = first; i < last; ++i) slice.push(points.x[i], points.y[i], points.y[i], points.y[i], 1);
+        for (std::size_t i = first; i < last; ++i)
+            slice.push(points.x[i], points.y[i], points.y[i], points.y[i], 1);
         slice.raw = true;
         return slice;
     }
@@ -66,14 +69,16 @@ Slice bruteForce(const Points& points, double from, double to, std::size_t bucke
     return slice;
 }
 
-bool same(double a, double b) { return (std::isnan(a) && std::isnan(b)) || std::abs(a - b) <= 1e-9 * (1 + std::abs(a)); }
+bool same(double a, double b) {
+    return (std::isnan(a) && std::isnan(b)) || std::abs(a - b) <= 1e-9 * (1 + std::abs(a));
+}
 
 void compare(const Slice& a, const Slice& b) {
     QCOMPARE(a.size(), b.size());
     QCOMPARE(a.raw, b.raw);
     for (std::size_t i = 0; i < a.size(); ++i) {
-        QVERIFY2(same(a.x[i], b.x[i]) && same(a.min[i], b.min[i]) && same(a.max[i], b.max[i]) && same(a.mean[i], b.mean[i]) &&
-                     a.count[i] == b.count[i],
+        QVERIFY2(same(a.x[i], b.x[i]) && same(a.min[i], b.min[i]) && same(a.max[i], b.max[i]) &&
+                     same(a.mean[i], b.mean[i]) && a.count[i] == b.count[i],
                  qPrintable(QStringLiteral("entry %1 of %2").arg(i).arg(a.size())));
     }
 }
@@ -100,7 +105,8 @@ private Q_SLOTS:
         std::mt19937 random(5);
         const double end = all.x.empty() ? 1 : all.x.back();
         for (int round = 0; round < 40; ++round) {
-            double from = end * (static_cast<double>(random() % 1200) / 1000.0 - 0.1), to = end * (static_cast<double>(random() % 1200) / 1000.0 - 0.1);
+            double from = end * (static_cast<double>(random() % 1200) / 1000.0 - 0.1),
+                   to = end * (static_cast<double>(random() % 1200) / 1000.0 - 0.1);
             if (from > to) std::swap(from, to);
             if (round == 0) from = -1, to = end + 1;
             const std::size_t buckets = 1 + random() % 700;
@@ -141,7 +147,8 @@ private Q_SLOTS:
         const Slice before = pyramid.slice(0, 1e9, 500);
         pyramid.append(std::span(all.x).subspan(5000, 3), std::span(all.y).subspan(5000, 3));
         const Slice after = pyramid.slice(0, 1e9, 500);
-        for (std::size_t i = 0; i + 1 < before.size(); ++i) QCOMPARE(after.mean[i], before.mean[i]);
+        for (std::size_t i = 0; i + 1 < before.size(); ++i)
+            QCOMPARE(after.mean[i], before.mean[i]);
     }
 
     void bucketSize_fitsTheBuckets() {
@@ -158,7 +165,8 @@ private Q_SLOTS:
         Slice slice;
         slice.raw = true;
         const std::vector<double> values = {4, 2, kNaN, 8, 1};
-        for (std::size_t i = 0; i < values.size(); ++i) slice.push(static_cast<double>(i), values[i], values[i], values[i], 1);
+        for (std::size_t i = 0; i < values.size(); ++i)
+            slice.push(static_cast<double>(i), values[i], values[i], values[i], 1);
         const std::vector<double> got = smooth(slice, 0.5);
         // Unbiased: v = a v + (1-a) y, divided by 1 - a^n.
         QCOMPARE(got[0], 4.0);
@@ -184,7 +192,8 @@ private Q_SLOTS:
     void nearestIndex_picksTheCloser() {
         Slice slice;
         QVERIFY(!nearestIndex(slice, 1));
-        for (const double x : {0.0, 10.0, 11.0}) slice.push(x, 0, 0, 0, 1);
+        for (const double x : {0.0, 10.0, 11.0})
+            slice.push(x, 0, 0, 0, 1);
         QCOMPARE(nearestIndex(slice, -5).value(), std::size_t(0));
         QCOMPARE(nearestIndex(slice, 4.9).value(), std::size_t(0));
         QCOMPARE(nearestIndex(slice, 5.1).value(), std::size_t(1));

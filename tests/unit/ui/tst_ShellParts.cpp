@@ -29,9 +29,12 @@ private Q_SLOTS:
         QTest::addColumn<QStringList>("parts");
         QTest::addColumn<QString>("query");
         QTest::newRow("page") << QStringLiteral("runs") << QStringList() << QString();
-        QTest::newRow("object") << QStringLiteral("run") << QStringList{QStringLiteral("12"), QStringLiteral("log")} << QString();
-        QTest::newRow("query") << QStringLiteral("runs") << QStringList() << QStringLiteral("state:failed tag:\"a b\" val/loss<0.3 ü&?=#");
-        QTest::newRow("odd names") << QStringLiteral("models") << QStringList{QStringLiteral("a/b c?q=ä#1"), QStringLiteral("3")} << QString();
+        QTest::newRow("object") << QStringLiteral("run") << QStringList{QStringLiteral("12"), QStringLiteral("log")}
+                                << QString();
+        QTest::newRow("query") << QStringLiteral("runs") << QStringList()
+                               << QStringLiteral("state:failed tag:\"a b\" val/loss<0.3 ü&?=#");
+        QTest::newRow("odd names") << QStringLiteral("models")
+                                   << QStringList{QStringLiteral("a/b c?q=ä#1"), QStringLiteral("3")} << QString();
     }
     void address_roundTrip() {
         QFETCH(QString, head);
@@ -64,9 +67,11 @@ private Q_SLOTS:
         QCOMPARE(navigator.goForward().value(), b);
         navigator.visit(a);
         QVERIFY(!navigator.canGoForward());
-        for (int i = 0; i < 500; ++i) navigator.visit(Address{QString::number(i)});
+        for (int i = 0; i < 500; ++i)
+            navigator.visit(Address{QString::number(i)});
         int steps = 0;
-        while (navigator.goBack()) ++steps;
+        while (navigator.goBack())
+            ++steps;
         QCOMPARE(steps, 199);
     }
 
@@ -86,12 +91,14 @@ private Q_SLOTS:
         QCOMPARE(fuzzyMatch(QStringLiteral("ow"), QStringLiteral("Open workspace"))->positions, QList<int>({0, 5}));
     }
     void fuzzy_survivesAnyText() {
-        const QStringList odd = {QString(), QStringLiteral("ß"), QStringLiteral("İstanbul"), QString(3000, QLatin1Char('a')), QStringLiteral("名前 🚂")};
+        const QStringList odd = {QString(), QStringLiteral("ß"), QStringLiteral("İstanbul"),
+                                 QString(3000, QLatin1Char('a')), QStringLiteral("名前 🚂")};
         for (const QString& query : odd) {
             for (const QString& text : odd) {
                 const auto match = fuzzyMatch(query, text);
                 if (!match) continue;
-                for (const int position : match->positions) QVERIFY(position >= 0 && position < text.size());
+                for (const int position : match->positions)
+                    QVERIFY(position >= 0 && position < text.size());
             }
         }
     }
@@ -144,7 +151,8 @@ private Q_SLOTS:
     }
     void stateFile_leavesForeignFilesAlone() {
         const Scratch scratch;
-        for (const char* text : {R"({"format":"trainyard.window","version":7,"values":{"a":1}})", R"({"format":"other","version":1})"}) {
+        for (const char* text :
+             {R"({"format":"trainyard.window","version":7,"values":{"a":1}})", R"({"format":"other","version":1})"}) {
             const base::Path path = scratch.write("window.json", text);
             StateFile file(path, QStringLiteral("trainyard.window"));
             QVERIFY(file.value(QStringLiteral("a")).is_null());

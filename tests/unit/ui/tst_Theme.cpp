@@ -30,16 +30,19 @@ private Q_SLOTS:
         QCOMPARE(theme.isDark(), dark);
         const auto atLeast = [&](Role ink, Role ground, double ratio) {
             const double got = Theme::contrast(theme.color(ink), theme.color(ground));
-            QVERIFY2(got >= ratio, qPrintable(QStringLiteral("role %1 on %2: %3").arg(int(ink)).arg(int(ground)).arg(got)));
+            QVERIFY2(got >= ratio,
+                     qPrintable(QStringLiteral("role %1 on %2: %3").arg(int(ink)).arg(int(ground)).arg(got)));
         };
-        for (const Role ground : {Role::Background, Role::Surface, Role::Raised, Role::Sunken, Role::Selection, Role::Hover}) {
+        for (const Role ground :
+             {Role::Background, Role::Surface, Role::Raised, Role::Sunken, Role::Selection, Role::Hover}) {
             atLeast(Role::Text, ground, 7);
             atLeast(Role::Muted, ground, 4.5);
             atLeast(Role::Accent, ground, 4.5);
             atLeast(Role::Focus, ground, 3);
         }
         for (const Role ground : {Role::Background, Role::Surface}) {
-            for (const Role ink : {Role::Success, Role::Warning, Role::Danger, Role::Info}) atLeast(ink, ground, 4.5);
+            for (const Role ink : {Role::Success, Role::Warning, Role::Danger, Role::Info})
+                atLeast(ink, ground, 4.5);
             atLeast(Role::BorderStrong, ground, 3);
         }
         atLeast(Role::Success, Role::SuccessSoft, 4.5);
@@ -47,12 +50,14 @@ private Q_SLOTS:
         atLeast(Role::Danger, Role::DangerSoft, 4.5);
         atLeast(Role::Info, Role::InfoSoft, 4.5);
         atLeast(Role::Accent, Role::AccentSoft, 4.5);
-        for (const Role ground : {Role::SuccessSoft, Role::WarningSoft, Role::DangerSoft, Role::InfoSoft}) atLeast(Role::Text, ground, 7);
+        for (const Role ground : {Role::SuccessSoft, Role::WarningSoft, Role::DangerSoft, Role::InfoSoft})
+            atLeast(Role::Text, ground, 7);
         atLeast(Role::AccentText, Role::AccentFill, 4.5);
         atLeast(Role::AccentText, Role::DangerFill, 4.5);
         for (int i = 0; i < Theme::runColorCount(); ++i) {
             QVERIFY(Theme::contrast(theme.runColor(i), theme.color(Role::Surface)) >= 3.0);
-            for (int j = 0; j < i; ++j) QVERIFY(theme.runColor(i) != theme.runColor(j));
+            for (int j = 0; j < i; ++j)
+                QVERIFY(theme.runColor(i) != theme.runColor(j));
         }
         QCOMPARE(theme.runColor(10), theme.runColor(0));
         QCOMPARE(theme.runColor(-1), theme.runColor(9));
@@ -99,8 +104,10 @@ private Q_SLOTS:
                     if (pixel.alpha() < 250) continue;
                     ++inked;
                     const QColor ink = Theme::current().color(Role::Danger);
-                const auto near = [](int a, int b) { return std::abs(a - b) <= 4; };
-                if (near(pixel.red(), ink.red()) && near(pixel.green(), ink.green()) && near(pixel.blue(), ink.blue())) ++tinted;
+                    const auto near = [](int a, int b) { return std::abs(a - b) <= 4; };
+                    if (near(pixel.red(), ink.red()) && near(pixel.green(), ink.green()) &&
+                        near(pixel.blue(), ink.blue()))
+                        ++tinted;
                 }
             }
             QVERIFY2(inked > 8, qPrintable(name));
@@ -110,11 +117,13 @@ private Q_SLOTS:
 
     void icons_namedInTheSourcesExist() {
         // A misspelt name would be an empty place on a button.
-        const QRegularExpression call(QStringLiteral("(?:\\bicon|setIconName|setIcon|IconButton|PrimaryButton|QuietButton|addPrimary|addSecondary)\\((?:[^;]*?)QStringLiteral\\(\"([a-z-]+)\"\\)"));
+        const QRegularExpression call(
+            QStringLiteral("(?:\\bicon|setIconName|setIcon|IconButton|PrimaryButton|QuietButton|addPrimary|"
+                           "addSecondary)\\((?:[^;]*?)QStringLiteral\\(\"([a-z-]+)\"\\)"));
         const QStringList names = iconNames();
         int looked = 0;
-        QDirIterator files(QString::fromStdString((trainyard::test::sourceFolder() / "ui").string()), {QStringLiteral("*.cpp")}, QDir::Files,
-                           QDirIterator::Subdirectories);
+        QDirIterator files(QString::fromStdString((trainyard::test::sourceFolder() / "ui").string()),
+                           {QStringLiteral("*.cpp")}, QDir::Files, QDirIterator::Subdirectories);
         while (files.hasNext()) {
             QFile file(files.next());
             QVERIFY(file.open(QIODevice::ReadOnly));
