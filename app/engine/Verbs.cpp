@@ -104,7 +104,7 @@ int trainVerb(const base::Path& specFile) {
     auto context = engine::RankContext::fromEnvironment();
     engine::Reporter reporter(wire::ClientWriter::fromEnvironment(), !context || context->leads());
     const auto fail = [&](const Error& error) {
-        reporter.warning(error.code, error.message);
+        reporter.failure(error.code, error.message);
         return statusOf(error);
     };
     if (!context) {
@@ -130,6 +130,10 @@ int trainVerb(const base::Path& specFile) {
     std::snprintf(line, sizeof line, "done: %lld steps in %.1f s, validation accuracy %.2f %%",
                   static_cast<long long>(summary->steps), summary->seconds, summary->valAccuracy * 100);
     reporter.say(line);
+    const std::int64_t epochs = request->spec.train.epochs;
+    std::snprintf(line, sizeof line, "Trained %lld epoch%s; validation accuracy %.1f %%.", static_cast<long long>(epochs),
+                  epochs == 1 ? "" : "s", summary->valAccuracy * 100);
+    reporter.conclusion(line);
     return exit_status::kDone;
 }
 

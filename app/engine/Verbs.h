@@ -2,19 +2,11 @@
 #include <string_view>
 #include <vector>
 
+#include "core/wire/EngineStatus.h"
+
 namespace trainyard::app {
 
-/// Exit statuses of trainyard-engine. `train` tells its failures apart; every other verb ends with 0, 1 or 2.
-namespace exit_status {
-inline constexpr int kDone = 0;
-inline constexpr int kFailed = 1;
-inline constexpr int kUsage = 2;
-inline constexpr int kNotFinite = 3;  ///< The loss is no finite number any more ("train.nan").
-inline constexpr int kPeer = 4;       ///< Another rank is gone or silent ("train.peer").
-inline constexpr int kDisk = 5;       ///< Writing failed ("file.full", "engine.disk").
-inline constexpr int kMemory = 6;     ///< Memory ran out ("engine.memory").
-inline constexpr int kStopped = 143;  ///< Ended by SIGTERM after a checkpoint, as a shell reports that signal.
-}  // namespace exit_status
+namespace exit_status = wire::engine_status;
 
 /// Carries out one command line (without the program's name). Never throws.
 [[nodiscard]] int runEngine(const std::vector<std::string_view>& arguments);

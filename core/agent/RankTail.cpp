@@ -235,6 +235,7 @@ void ClientTail::takeLine(std::string_view line, std::int64_t end, StreamSink& s
     flushErrors(sink);
     if (record->kind != wire::kind::kMetrics) {
         flushMetrics(sink);
+        m_lastWords.take(*record);
         record->body[kSource] = source(from, end);
         sink.put(std::move(*record));
         return;

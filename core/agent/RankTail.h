@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "core/agent/LastWords.h"
 #include "core/agent/LogSplitter.h"
 #include "core/agent/StreamSink.h"
 #include "core/wire/ClientLine.h"
@@ -81,6 +83,8 @@ public:
     /// A last line without '\n' is taken when it is whole JSON, otherwise reported.
     void finish(StreamSink& sink, wire::ClientLineTranslator& translator);
     [[nodiscard]] bool atEnd() const;
+    [[nodiscard]] const LastWords& lastWords() const { return m_lastWords; }
+    void resumeWith(LastWords words) { m_lastWords = std::move(words); }
 
 private:
     void takeLine(std::string_view line, std::int64_t end, StreamSink& sink, wire::ClientLineTranslator& translator);
@@ -96,6 +100,7 @@ private:
     std::int64_t m_read = 0;
     bool m_skipping = false;       ///< Inside a line that is too long.
     RewriteGuard m_guard;
+    LastWords m_lastWords;
 
     std::vector<wire::SeriesPoints> m_series;  ///< Metrics of the lines since m_seriesFrom, for one record.
     std::size_t m_points = 0;
@@ -115,6 +120,9 @@ public:
 
     /// Where the stream's records of this file end.
     void resumeAt(const std::string& fileName, std::int64_t offset);
+    /// What an earlier agent had heard from it.
+    void resumeWith(LastWords words) { m_client.resumeWith(std::move(words)); }
+    [[nodiscard]] const LastWords& lastWords() const { return m_client.lastWords(); }
     /// Reads what is new, a bounded amount a file so that no rank starves another. True when more is waiting.
     bool drain(StreamSink& sink, wire::ClientLineTranslator& translator, bool dropLogs);
     /// The rank has ended and all bytes are read: gives out what is unfinished. Once.

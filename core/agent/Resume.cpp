@@ -36,6 +36,7 @@ void take(const wire::Record& record, Resume& resume, wire::ClientLineTranslator
             }
         }
     }
+    if (record.rank != wire::kNoRank) resume.lastWords[record.rank].take(record);
     const auto source = record.body.find(kSource);
     if (source != record.body.end() && source->is_object() && record.rank != wire::kNoRank) {
         // The last one counts, not the highest: a rank may have emptied its file.

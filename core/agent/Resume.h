@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "core/agent/LastWords.h"
 #include "core/base/Process.h"
 #include "core/base/Result.h"
 #include "core/wire/ClientLine.h"
@@ -20,6 +21,7 @@ struct Resume {
     std::int64_t runningT = 0;       ///< Of the first Running record; the time limit counts from it.
     bool ended = false;
     std::map<std::string, std::int64_t> offsets;  ///< Rank file name → where the last record of it ends.
+    std::map<int, LastWords> lastWords;           ///< By rank.
 };
 
 /// Reads the whole stream (0.4 M records/s) and tells the translator which steps were numbered before. A stream that is

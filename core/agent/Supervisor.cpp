@@ -12,6 +12,7 @@
 #include <ctime>
 
 #include "core/base/Text.h"
+#include "core/wire/EngineStatus.h"
 
 namespace trainyard::agent {
 
@@ -174,6 +175,9 @@ std::optional<Supervisor::Verdict> Supervisor::prepare() {
         touch(m_layout.rankStream(rank));
         m_tails.emplace_back(m_layout, rank);
         for (const auto& [file, offset] : m_resume.offsets) m_tails.back().resumeAt(file, offset);
+        if (const auto said = m_resume.lastWords.find(rank); said != m_resume.lastWords.end()) {
+            m_tails.back().resumeWith(said->second);
+        }
     }
     const bool wantedMore = m_plan.cores > m_machine.cores;
     const int wanted = m_plan.cores;
@@ -337,14 +341,38 @@ Supervisor::Verdict Supervisor::follow() {
     return verdict ? *verdict : judgeRanks();
 }
 
+std::optional<Supervisor::Verdict> Supervisor::engineVerdict(int rank, int status) {
+    const std::string who = "Rank " + std::to_string(rank);
+    switch (status) {
+    case wire::engine_status::kNotFinite:
+        return Verdict{"failed", "train.nan", who + " met a loss that is no finite number."};
+    case wire::engine_status::kPeer: return Verdict{"failed", "train.peer", who + " lost touch with another rank."};
+    case wire::engine_status::kDisk:
+        return Verdict{"failed", "file.full", who + " could not write its files; the disk is full or was."};
+    case wire::engine_status::kMemory: return Verdict{"failed", "engine.memory", who + " ran out of memory."};
+    default: return {};
+    }
+}
+
 Supervisor::Verdict Supervisor::judgeRanks() const {
     const auto culprit = m_ranks->culprit();
+    const int count = m_ranks->count();
     if (!culprit) {
-        const int count = m_ranks->count();
+        if (const std::string& said = m_tails.front().lastWords().conclusion; !said.empty()) {
+            return {"completed", {}, said};
+        }
         return {"completed", {}, count == 1 ? "The command ended with exit status 0."
                                             : "All " + std::to_string(count) + " ranks ended with exit status 0."};
     }
     const RankExit& exit = *m_ranks->exitOf(*culprit);
+    if (const LastWords& said = m_tails[static_cast<std::size_t>(*culprit)].lastWords(); !said.failure.empty()) {
+        const std::string who = count > 1 ? "Rank " + std::to_string(*culprit) + ": " : std::string();
+        return {"failed", said.code.empty() ? "rank.exit" : said.code, who + said.failure};
+    }
+    if (m_plan.engine && exit.kind == RankExit::Kind::Exited) {
+        // Its last words were lost, most likely to a full disk; the status still tells the kind of trouble.
+        if (auto verdict = engineVerdict(*culprit, exit.code)) return *verdict;
+    }
     std::string reason = describe(*culprit, exit, m_plan.graceSeconds) + ".";
     reason[0] = 'R';
     const char* code = "rank.exit";

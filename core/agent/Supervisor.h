@@ -60,6 +60,8 @@ private:
     [[nodiscard]] std::optional<Verdict> launch(const std::vector<int>& gpus);
     [[nodiscard]] Verdict follow();
     [[nodiscard]] Verdict judgeRanks() const;
+    /// What an exit status of Trainyard's engine means; nothing where it says no more than "failed".
+    [[nodiscard]] static std::optional<Verdict> engineVerdict(int rank, int status);
     [[nodiscard]] Status finalize(Verdict verdict);
     [[nodiscard]] Status writeEnded(const Verdict& verdict, const Json& outputs);
     [[nodiscard]] SlotRequest slotRequest() const;

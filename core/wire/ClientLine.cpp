@@ -104,6 +104,12 @@ void ClientWriter::warning(std::string_view code, std::string_view message) {
     write(kind::kWarning, Json{{"code", code}, {"message", message}});
 }
 
+void ClientWriter::failure(std::string_view code, std::string_view message) {
+    write(kind::kWarning, Json{{"code", code}, {"message", message}, {"fatal", true}});
+}
+
+void ClientWriter::conclusion(std::string_view message) { write(kind::kConclusion, Json{{"message", message}}); }
+
 void ClientWriter::text(std::string_view name, std::string_view text) {
     write(kind::kText, Json{{"name", name}, {"text", text}});
 }

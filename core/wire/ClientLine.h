@@ -12,6 +12,10 @@
 
 namespace trainyard::wire {
 
+namespace kind {
+inline constexpr const char* kConclusion = "conclusion";  // message: the run's reason once it has completed
+}
+
 /// Client-side writer: each call is one write(2) to an O_APPEND file; an error drops the record and counts it.
 /// Thread-safe; safe after fork. Without a path every call does nothing.
 class ClientWriter {
@@ -27,6 +31,10 @@ public:
     void params(const Json& values);
     void progress(const Json& body);
     void warning(std::string_view code, std::string_view message);
+    /// The last words of a rank that is about to fail: a warning marked "fatal", which becomes the run's reason.
+    void failure(std::string_view code, std::string_view message);
+    /// The last words of a rank that is about to end well.
+    void conclusion(std::string_view message);
     void text(std::string_view name, std::string_view text);
     void artifact(std::string_view path);
     /// Any kind.

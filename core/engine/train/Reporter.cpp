@@ -31,6 +31,17 @@ void Reporter::warning(std::string_view code, std::string_view message) {
     std::fprintf(stderr, "warning: %.*s\n", static_cast<int>(message.size()), message.data());
 }
 
+void Reporter::failure(std::string_view code, std::string_view message) {
+    m_writer.failure(code, message);
+    std::fprintf(stderr, "error: %.*s\n", static_cast<int>(message.size()), message.data());
+}
+
+void Reporter::conclusion(std::string_view message) {
+    if (m_leads) {
+        m_writer.conclusion(message);
+    }
+}
+
 void Reporter::progress(std::string_view stage, const Position& position, double rate, std::int64_t etaNanos) {
     const std::int64_t now = base::monotonicNanos();
     if (!m_leads || (stage == m_lastStage && now - m_lastProgress < kProgressNanos)) {

@@ -28,6 +28,10 @@ public:
     /// Points of one step in one record.
     void metrics(std::int64_t step, const std::vector<std::pair<std::string, double>>& values);
     void warning(std::string_view code, std::string_view message);
+    /// Why this rank is about to end with an error.
+    void failure(std::string_view code, std::string_view message);
+    /// What the training came to, in one sentence. Of the lead only.
+    void conclusion(std::string_view message);
     /// `stage` is "prepare", "train", "validate" or "save"; `rate` in steps a second and `etaNanos` are left out when 0.
     /// At most four a second, except where the stage changes.
     void progress(std::string_view stage, const Position& position, double rate = 0, std::int64_t etaNanos = 0);

@@ -19,6 +19,11 @@ private:
         return recordsOf(layout);
     }
 
+    /// Shell text with which a rank reports one client line; '$RANK' within the line's texts is its rank.
+    static QByteArray say(const Json& line) {
+        return "printf '%s\\n' '" + QByteArray::fromStdString(base::dumpJson(line)) + "' >> \"$TRAINYARD_STREAM\"; ";
+    }
+
 private Q_SLOTS:
     void init() { m_guard = std::make_unique<ChildGuard>(); }
     void cleanup() { QVERIFY2(m_guard->noneLeft(3000), m_guard->report().c_str()); }
@@ -80,6 +85,74 @@ private Q_SLOTS:
         QCOMPARE(ended["ranks"][0]["signal"].get<int>(), SIGTERM);
         QVERIFY(ended["ranks"][0]["stopped"].get<bool>());
         QCOMPARE(ended["ranks"][1]["exit"].get<int>(), 3);
+    }
+
+    void lastWords_areTheReason_data() {
+        QTest::addColumn<QByteArray>("script");
+        QTest::addColumn<int>("processes");
+        QTest::addColumn<QByteArray>("code");
+        QTest::addColumn<QByteArray>("reason");
+        const auto warning = [](const char* warningCode, const char* message) {
+            return say(Json{{"kind", "warning"}, {"code", warningCode}, {"message", message}, {"fatal", true}});
+        };
+        const QByteArray harmless = say(Json{{"kind", "warning"}, {"code", "x"}, {"message", "Careful."}});
+        const auto conclusion = [](const char* message) { return say(Json{{"kind", "conclusion"}, {"message", message}}); };
+        const QByteArray nan = warning("train.nan", "The loss became NaN.\nHelp.");
+        const QByteArray exitCode("rank.exit");
+        QTest::newRow("fatal") << nan + "exit 3" << 1 << QByteArray("train.nan") << QByteArray("The loss became NaN.");
+        QTest::newRow("a later warning is none") << nan + harmless + "exit 3" << 1 << QByteArray("train.nan")
+                                                 << QByteArray("The loss became NaN.");
+        QTest::newRow("without a code") << warning("", "No data.") + "exit 1" << 1 << exitCode << QByteArray("No data.");
+        QTest::newRow("of the rank that failed first")
+            << warning("c'$RANK'", "I am '$RANK'.") + "[ $RANK = 1 ] && exit 1; sleep 60" << 2 << QByteArray("c1")
+            << QByteArray("Rank 1: I am 1.");
+        QTest::newRow("only a warning") << harmless + "exit 3" << 1 << exitCode
+                                        << QByteArray("Rank 0 ended with exit status 3.");
+        QTest::newRow("fatal, but it ended well") << nan << 1 << QByteArray()
+                                                  << QByteArray("The command ended with exit status 0.");
+        QTest::newRow("conclusion") << conclusion("Trained 4 epochs.") << 1 << QByteArray()
+                                    << QByteArray("Trained 4 epochs.");
+        QTest::newRow("rank 0 concludes") << conclusion("I am '$RANK'.") << 2 << QByteArray() << QByteArray("I am 0.");
+        QTest::newRow("concluded, but it failed") << conclusion("Trained.") + "exit 2" << 1 << exitCode
+                                                  << QByteArray("Rank 0 ended with exit status 2.");
+    }
+    void lastWords_areTheReason() {
+        QFETCH(QByteArray, script);
+        QFETCH(int, processes);
+        QFETCH(QByteArray, code);
+        QFETCH(QByteArray, reason);
+        Scratch scratch;
+        AgentRig rig(scratch);
+        const Json ended = endedOf(carryOut(rig, rig.shellPlan(script.toStdString(), processes)));
+        QCOMPARE(textOf(ended, "reason"), reason.toStdString());
+        QCOMPARE(ended.value("code", std::string()), code.toStdString());
+    }
+
+    void lastWords_surviveTheAgent() {
+        Scratch scratch;
+        AgentRig rig(scratch);
+        const QByteArray why = say(Json{{"kind", "warning"}, {"code", "c"}, {"message", "Why."}, {"fatal", true}});
+        const auto plan = rig.shellPlan(why.toStdString() + "while [ ! -e \"" + (scratch / "go").string() +
+                                        "\" ]; do sleep 0.02; done; exit 1");
+        const NodeLayout layout = rig.place(plan);
+        {
+            AgentProcess agent(layout);
+            QVERIFY(waitFor([&] { return ofKind(recordsOf(layout), wire::kind::kWarning).size() == 1; }));
+            agent.kill(SIGKILL);
+        }
+        scratch.write("go", "");
+        QCOMPARE(AgentProcess(layout).wait(), 0);
+        QCOMPARE(textOf(endedOf(recordsOf(layout)), "reason"), std::string("Why."));
+    }
+
+    void engine_statusSpeaksWhereWordsWereLost() {
+        Scratch scratch;
+        AgentRig rig(scratch);
+        auto plan = rig.shellPlan("exit 5");
+        plan.engine = true;
+        const Json ended = endedOf(carryOut(rig, plan));
+        QCOMPARE(textOf(ended, "code"), std::string("file.full"));
+        QCOMPARE(textOf(ended, "reason"), std::string("Rank 0 could not write its files; the disk is full or was."));
     }
 
     void signal_isNamedInWords() {

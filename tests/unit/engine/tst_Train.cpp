@@ -507,6 +507,9 @@ rates(lambda o: torch.optim.lr_scheduler.StepLR(o, 16, 0.5), 40)
         spec::setValueAt(document, "task.model.options.batch_norm", false);
         QCOMPARE(bench.run("run", document), 3);
         QVERIFY(bench.warned("run", "train.nan", "at step "));
+        const auto lines = bench.stream("run");
+        QVERIFY(std::any_of(lines.begin(), lines.end(), [](const Json& line) { return line.value("fatal", false); }));
+        QVERIFY(std::none_of(lines.begin(), lines.end(), [](const Json& line) { return line["kind"] == "conclusion"; }));
         QVERIFY(!bench.points("run").empty());  // What came before is kept.
     }
 

@@ -84,6 +84,8 @@ void tst_Client::writer_linesBecomeRecords() {
         writer.params(Json{{"lr", 0.1}});
         writer.progress(Json{{"stage", "train"}, {"done", 1}});
         writer.warning("data.small", "Few samples.");
+        writer.failure("train.nan", "The loss became NaN.");
+        writer.conclusion("Trained.");
         writer.text("note", "two\nlines \xff");
         writer.artifact("model.pt");
         writer.write("hologram", Json{{"x", 1}, {"kind", "ended"}});
@@ -100,7 +102,12 @@ void tst_Client::writer_linesBecomeRecords() {
             records.push_back(*record);
         }
     }
-    QCOMPARE(records.size(), std::size_t{8});
+    QCOMPARE(records.size(), std::size_t{10});
+    QVERIFY(!records[4].body.contains("fatal"));
+    QCOMPARE(records[5].kind, std::string("warning"));
+    QCOMPARE(records[5].body["fatal"], Json(true));
+    QCOMPARE(records[6].kind, std::string("conclusion"));
+    QCOMPARE(records[6].body["message"], Json("Trained."));
     const auto one = points(records[0]);
     QCOMPARE(one[0].name, std::string("loss"));
     QCOMPARE(one[0].step, (std::vector<std::int64_t>{3}));
@@ -113,10 +120,10 @@ void tst_Client::writer_linesBecomeRecords() {
     QCOMPARE(two[1].t, (std::vector<std::int64_t>{77}));
     QCOMPARE(records[2].body, (Json{{"values", {{"lr", 0.1}}}}));
     QCOMPARE(records[4].body["code"], Json("data.small"));
-    QCOMPARE(records[5].body["text"], Json("two\nlines \xEF\xBF\xBD"));
-    QCOMPARE(records[6].body, (Json{{"path", "model.pt"}}));
-    QCOMPARE(records[7].kind, std::string("hologram"));
-    QCOMPARE(records[7].body, (Json{{"x", 1}}));
+    QCOMPARE(records[7].body["text"], Json("two\nlines \xEF\xBF\xBD"));
+    QCOMPARE(records[8].body, (Json{{"path", "model.pt"}}));
+    QCOMPARE(records[9].kind, std::string("hologram"));
+    QCOMPARE(records[9].body, (Json{{"x", 1}}));
 }
 
 void tst_Client::writer_withoutAFileDoesNothing() {
