@@ -28,7 +28,17 @@ Path imagesFolder() {
 
 }  // namespace
 
-Result<Json> makeSample(const wire::WorkspaceLayout& layout) {
+Result<Json> makeSample(const wire::WorkspaceLayout& layout, SampleFiles which) {
+    const Path draftFile = layout.drafts() / "fashion-mnist.json";
+    const Path datasetFile = layout.datasets() / "fashion-mnist.json";
+    const Json result{{"draft", draftFile.string()}, {"dataset", datasetFile.string()}};
+    const auto wanted = [which](const Path& file) {
+        std::error_code error;
+        return which == SampleFiles::All || !std::filesystem::exists(file, error);
+    };
+    if (!wanted(draftFile) && !wanted(datasetFile)) {
+        return result;
+    }
     const Path folder = imagesFolder();
     const std::pair<const char*, const char*> files[] = {
         {"train_images", "train-images-idx3-ubyte.gz"},
@@ -54,24 +64,27 @@ Result<Json> makeSample(const wire::WorkspaceLayout& layout) {
     for (const auto& [key, value] : dataset.items()) {
         spec::setValueAt(spec, "task.dataset." + key, value);
     }
-    const Path draftFile = layout.drafts() / "fashion-mnist.json";
-    const Path datasetFile = layout.datasets() / "fashion-mnist.json";
     TRAINYARD_TRY(base::makeDirs(layout.drafts()));
     TRAINYARD_TRY(base::makeDirs(layout.datasets()));
-    TRAINYARD_TRY(base::writeFileAtomically(
-        datasetFile, base::dumpJsonPretty(Json{{"format", kDatasetFormat},
-                                               {"version", kDatasetVersion},
-                                               {"name", "Fashion-MNIST"},
-                                               {"description", "60,000 and 10,000 pictures of clothes, 28×28, 10 classes."},
-                                               {"dataset", dataset}})));
-    TRAINYARD_TRY(base::writeFileAtomically(
-        draftFile, base::dumpJsonPretty(Json{{"format", kDraftFormat},
-                                             {"version", kDraftVersion},
-                                             {"id", "fashion-mnist"},
-                                             {"title", "Fashion-MNIST"},
-                                             {"description", "Trains a small CNN to tell ten kinds of clothes apart."},
-                                             {"spec", std::move(spec)}})));
-    return Json{{"draft", draftFile.string()}, {"dataset", datasetFile.string()}};
+    if (wanted(datasetFile)) {
+        TRAINYARD_TRY(base::writeFileAtomically(
+            datasetFile,
+            base::dumpJsonPretty(Json{{"format", kDatasetFormat},
+                                      {"version", kDatasetVersion},
+                                      {"name", "Fashion-MNIST"},
+                                      {"description", "60,000 and 10,000 pictures of clothes, 28×28, 10 classes."},
+                                      {"dataset", dataset}})));
+    }
+    if (wanted(draftFile)) {
+        TRAINYARD_TRY(base::writeFileAtomically(
+            draftFile, base::dumpJsonPretty(Json{{"format", kDraftFormat},
+                                                 {"version", kDraftVersion},
+                                                 {"id", "fashion-mnist"},
+                                                 {"title", "Fashion-MNIST"},
+                                                 {"description", "Trains a small CNN to tell ten kinds of clothes apart."},
+                                                 {"spec", std::move(spec)}})));
+    }
+    return result;
 }
 
 Result<Json> listDrafts(const wire::WorkspaceLayout& layout) {

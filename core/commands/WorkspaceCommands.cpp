@@ -59,14 +59,19 @@ private:
         base::ObjectReader reader(parameters, "");
         const std::string folder = reader.string("folder");
         const bool sample = reader.boolean("sample");
-        const Result<runs::Workspace> made = runs::initWorkspace(absolutePath(folder), reader.string("name"));
+        const std::string name = reader.string("name");
+        Result<runs::Workspace> made = runs::initWorkspace(absolutePath(folder), name);
+        const bool existed = !made.ok() && made.error().code == "workspace.exists";
+        if (sample && existed && name.empty()) {
+            made = runs::openWorkspace(absolutePath(folder));
+        }
         if (!made.ok()) {
             finish(made.error());
             return;
         }
         Json extra = Json::object();
         if (sample) {
-            Result<Json> files = makeSample(made->layout);
+            Result<Json> files = makeSample(made->layout, existed ? SampleFiles::Missing : SampleFiles::All);
             if (!files.ok()) {
                 finish(files.error());
                 return;
@@ -274,7 +279,8 @@ void addWorkspaceCommands(CommandTable& table) {
     spec::Field anyFolder = parameter("folder", "Folder", FieldType::Folder, "",
                                       "The workspace's folder; empty for the one that was opened last.");
     table.add<InitCommand>(outside(info(
-        "workspace.init", "New workspace", "Makes a workspace in an empty or a new folder and opens it.",
+        "workspace.init", "New workspace", "Makes a workspace in an empty or a new folder and opens it. With the sample, an existing workspace is "
+            "opened and gets what it lacks of it.",
         {folder, parameter("name", "Name", FieldType::Text, "", "For people; empty for the folder's name."),
          parameter("sample", "Sample", FieldType::Boolean, false,
                    "Puts an experiment on Fashion-MNIST into it that is ready to be started.")})));

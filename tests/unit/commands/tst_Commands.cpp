@@ -197,6 +197,20 @@ private Q_SLOTS:
         QVERIFY(spec::validateRunSpec(draft.at("spec")).empty());
         qputenv("TRAINYARD_FASHION_MNIST", QByteArray::fromStdString((*m_scratch / "elsewhere").string()));
         QCOMPARE(run("workspace.sample", base::Json::object()).error().code, "sample.missing");
+        // Again, on a workspace that has it: opened, and nothing is touched.
+        m_scratch->write("w/views/drafts/fashion-mnist.json", "{}");
+        const base::Json again{{"folder", (*m_scratch / "w").string()}, {"sample", true}};
+        QVERIFY(run("workspace.init", again).ok());
+        QVERIFY(m_session->isOpen());
+        QCOMPARE(m_scratch->read("w/views/drafts/fashion-mnist.json"), std::string("{}"));
+        // What is missing is added.
+        std::filesystem::remove(*m_scratch / "w/views/drafts/fashion-mnist.json");
+        QCOMPARE(run("workspace.init", again).error().code, "sample.missing");
+        qputenv("TRAINYARD_FASHION_MNIST", QByteArray::fromStdString((*m_scratch / "images").string()));
+        QVERIFY(run("workspace.init", again).ok());
+        QVERIFY(m_scratch->read("w/views/drafts/fashion-mnist.json").size() > 100);
+        // Not without the sample.
+        QCOMPARE(run("workspace.init", {{"folder", again["folder"]}}).error().code, "workspace.exists");
         qunsetenv("TRAINYARD_FASHION_MNIST");
         m_scratch->write("w/views/drafts/broken.json", "{");
         QCOMPARE(run("workspace.drafts", base::Json::object())->at("problems").size(), std::size_t{1});
