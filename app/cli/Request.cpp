@@ -78,8 +78,12 @@ void addField(Subcommand& sub, const Field& field) {
             sub.given.push_back(std::move(given));
             return;
         }
-        given->option = sub.app->add_flag((usually ? "--no-" : "--") + name, given->flag,
-                                            usually ? "Turns this off: " + helpOf(field) : helpOf(field));
+        if (usually) {
+            given->flag = true;
+            given->option = sub.app->add_flag("--" + name + ",!--no-" + name, given->flag, helpOf(field) + " Default: yes.");
+        } else {
+            given->option = sub.app->add_flag("--" + name, given->flag, helpOf(field));
+        }
     } else if (field.type == FieldType::TextList || field.type == FieldType::TextMap) {
         given->option = sub.app->add_option("--" + name, given->texts, helpOf(field))->expected(1)->take_all();
         given->option->type_name(field.type == FieldType::TextMap ? "NAME=VALUE" : "TEXT");
@@ -102,8 +106,7 @@ Json parsedNumber(const std::string& text) {
 
 Json valueOf(const Given& given) {
     switch (given.field->type) {
-        case FieldType::Boolean:
-            return given.field->defaultValue.is_null() ? Json(given.flag) : Json(given.field->defaultValue != Json(true));
+        case FieldType::Boolean: return given.flag;
         case FieldType::TextList: return Json(given.texts);
         case FieldType::TextMap: {
             Json map = Json::object();

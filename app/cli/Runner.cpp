@@ -41,7 +41,8 @@ Runner::Runner(Request request)
     connect(&m_session, &commands::Session::troubled, this, [this](const QString& code, const QString& message) {
         if (!code.isEmpty() && !m_request.json && !m_request.quiet) {
             m_progress.clear();
-            std::cerr << "trainyard-cli: " << message.toStdString() << std::endl;
+            m_lastTrouble = message.toStdString();
+            std::cerr << "trainyard-cli: " << m_lastTrouble << std::endl;
         }
     });
 }
@@ -65,7 +66,7 @@ void Runner::openThen(std::function<void()> next) {
     }
     m_session.start("workspace.open", Json{{"folder", folder}}, this, [this, next = std::move(next)](const Result<Json>& opened) {
         if (!opened.ok()) {
-            fail(opened.error());
+            fail(opened.error(), kWorkspaceTrouble);
             return;
         }
         // What happened while nobody looked is taken in first, so that the answer is true.
@@ -298,13 +299,13 @@ void Runner::succeed(const Json& result, int exitCode) {
     quit(exitCode);
 }
 
-void Runner::fail(const Error& error) {
+void Runner::fail(const Error& error, int otherwise) {
     m_progress.clear();
     if (m_request.json) {
         Json document = envelope(m_request.action);
         document["error"] = Json{{"code", error.code}, {"message", error.message}, {"field", error.field}};
         print(base::dumpJson(document) + "\n");
-    } else {
+    } else if (error.message != m_lastTrouble || !error.field.empty()) {
         std::cerr << "trainyard-cli: " << error.message;
         if (!error.field.empty()) {
             std::cerr << " (" << error.field << ")";
@@ -312,7 +313,8 @@ void Runner::fail(const Error& error) {
         std::cerr << std::endl;
     }
     const bool hasSpec = m_request.action == "run.submit" || m_request.action == "run.check" || m_request.action == "run.resume";
-    const int code = exitCodeOf(error);
+    const int known = exitCodeOf(error);
+    const int code = known == kActionFailed ? otherwise : known;
     // What is wrong with a parameter of another action was wrong on the command line.
     quit(code == kInvalidSpec && !hasSpec ? kUsage : code);
 }

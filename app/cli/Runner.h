@@ -34,7 +34,8 @@ private:
     void finishWatch(const base::Json& shown);
     [[nodiscard]] bool confirmed() const;
     void succeed(const base::Json& result, int exitCode = kOk);
-    void fail(const base::Error& error);
+    /// `otherwise`: the exit code where the error's own code stands for none in particular.
+    void fail(const base::Error& error, int otherwise = kActionFailed);
     void quit(int exitCode);
     void print(const std::string& text);
 
@@ -49,6 +50,7 @@ private:
     bool m_manyRanks = false;
     std::unique_ptr<base::Json> m_shown;  ///< The run as it ended, once it has.
     std::string m_lastState;
+    std::string m_lastTrouble;  ///< Printed already.
     bool m_finished = false;
 };
 

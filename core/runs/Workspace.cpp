@@ -109,7 +109,7 @@ Result<Workspace> openWorkspace(const Path& folder) {
                                                 "\"trainyard-cli workspace init\" or choose another folder.",
                          "folder"};
         }
-        return Error{text.error().code, text.error().message, "folder"};
+        return Error{"workspace.unreadable", text.error().message, "folder"};
     }
     const Result<Json> marker = base::parseJson(*text);
     if (!marker.ok()) {

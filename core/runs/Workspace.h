@@ -28,7 +28,7 @@ struct Workspace {
 /// things. `name` may be empty.
 [[nodiscard]] base::Result<Workspace> initWorkspace(const base::Path& folder, const std::string& name);
 /// "workspace.none" when the folder is missing or has no marker, "workspace.damaged" when the marker cannot be read,
-/// "workspace.newer" when it is of a later version, "workspace.owner" when another user owns it and it can be written.
+/// "workspace.unreadable" when it may not be read, "workspace.newer" when it is of a later version, "workspace.owner" when another user owns it and it can be written.
 /// A folder that cannot be written opens read-only.
 [[nodiscard]] base::Result<Workspace> openWorkspace(const base::Path& folder);
 

@@ -35,6 +35,11 @@ private Q_SLOTS:
         QVERIFY(!std::filesystem::exists(*m_scratch / "full/trainyard.json"));
     }
 
+    void open_tellsWhatCannotBeRead() {
+        std::filesystem::create_directories(*m_scratch / "w/trainyard.json");
+        QCOMPARE(openWorkspace(*m_scratch / "w").error().code, "workspace.unreadable");
+    }
+
     void open_tellsWhatIsWrong_data() {
         QTest::addColumn<QByteArray>("marker");
         QTest::addColumn<QByteArray>("code");
