@@ -86,7 +86,7 @@ Result<LogSearchResult> LogReader::search(const LogSearch& search, const std::fu
     if (!pattern) return pattern.error();
     LogSearchResult result;
     if (m_places.empty()) return result;
-    const auto deadline = base::Deadline::inMillis(std::max<std::int64_t>(1, search.maxMillis));
+    const auto deadline = base::Deadline::inMillis(std::max<std::int64_t>(0, search.maxMillis));
     const std::int64_t from = std::clamp<std::int64_t>(search.from, 0, m_total - 1);
     if (!search.backward && search.from >= m_total) return result;
     auto at = std::partition_point(m_places.begin(), m_places.end(),

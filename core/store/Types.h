@@ -280,7 +280,7 @@ struct LogSearch {
     bool caseSensitive = false;
     bool backward = false;
     std::int64_t from = 0;  ///< Filtered index of the first line looked at.
-    std::int64_t maxMillis = 2000;
+    std::int64_t maxMillis = 2000;  ///< 0: the least a call can do, one line or one block without a match.
 };
 
 struct LogMatch {
