@@ -15,6 +15,7 @@
 #include "tests/helpers/Program.h"
 #include "tests/helpers/Scratch.h"
 #include "tests/helpers/Wait.h"
+#include "tests/helpers/Skip.h"
 
 using namespace trainyard;
 using base::Json;
@@ -165,7 +166,7 @@ private Q_SLOTS:
     void model_registerListDownloadExport() {
         if (!std::filesystem::exists("/usr/share/datasets/fashion-mnist") ||
             !std::filesystem::exists(test::builtProgram("trainyard-engine"))) {
-            QSKIP("Needs trainyard-engine and the package dataset-fashion-mnist.");
+            TRAINYARD_SKIP("Needs trainyard-engine and the package dataset-fashion-mnist.");
         }
         const Json made = json({"workspace", "init", m_workspace, "--sample"});
         QVERIFY(made.contains("sample"));
@@ -183,7 +184,7 @@ private Q_SLOTS:
         QVERIFY(copied.at("files").size() >= 3);
         const auto exported = cli({"model", "export", "clothes", "--out", (*m_scratch / "clothes.onnx").string()});
         if (exported.exitCode != 0 && exported.err.find("untime") != std::string::npos) {
-            QSKIP("No runtime that could prove the export is here.");
+            TRAINYARD_SKIP("No runtime that could prove the export is here.");
         }
         QVERIFY2(exported.exitCode == 0, exported.err.c_str());
         QVERIFY2(exported.out.find("largest difference") != std::string::npos, exported.out.c_str());

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "tests/helpers/Wait.h"
+#include "tests/helpers/Skip.h"
 #include "ui/seams/Desktop.h"
 
 using namespace trainyard::ui;
@@ -105,7 +106,7 @@ private Q_SLOTS:
     }
 
     void notify_isShownAndAnswersAClick() {
-        if (!m_bus) QSKIP("There is no dbus-daemon here.");
+        if (!m_bus) TRAINYARD_SKIP("There is no dbus-daemon here.");
         DBusDesktop desktop;
         int clicks = 0;
         desktop.notify(QStringLiteral("Run failed"), QStringLiteral("#3 <b>cnn</b>"), [&clicks] { ++clicks; });
@@ -122,7 +123,7 @@ private Q_SLOTS:
     }
 
     void keepAwake_holdsAndReleases() {
-        if (!m_bus) QSKIP("There is no dbus-daemon here.");
+        if (!m_bus) TRAINYARD_SKIP("There is no dbus-daemon here.");
         DBusDesktop desktop;
         desktop.keepAwake(true, QStringLiteral("Runs are training"));
         QVERIFY(waitFor([&] { return desktop.isAwake(); }));
@@ -133,7 +134,7 @@ private Q_SLOTS:
     }
 
     void scheme_isReadAndWatched() {
-        if (!m_bus) QSKIP("There is no dbus-daemon here.");
+        if (!m_bus) TRAINYARD_SKIP("There is no dbus-daemon here.");
         DBusDesktop desktop;
         QSignalSpy spy(&desktop, &Desktop::systemDarkChanged);
         desktop.watchScheme();

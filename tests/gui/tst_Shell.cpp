@@ -11,6 +11,7 @@
 
 #include "tests/gui/WindowFixture.h"
 #include "tests/helpers/Program.h"
+#include "tests/helpers/Skip.h"
 #include "ui/shell/Palette.h"
 #include "ui/shell/WorkList.h"
 #include "ui/widgets/Basics.h"
@@ -252,7 +253,7 @@ private Q_SLOTS:
 
     void program_survivesKillNine() {
         const QString program = QString::fromStdString(test::builtProgram("trainyard").string());
-        if (!QFile::exists(program)) QSKIP("The workbench is not built.");
+        if (!QFile::exists(program)) TRAINYARD_SKIP("The workbench is not built.");
         m_fixture.window->close();
         QProcess process;
         process.start(program, {m_folder, QStringLiteral("trainyard://run/2")});

@@ -15,6 +15,7 @@
 #include "core/base/Process.h"
 #include "core/wire/Layout.h"
 #include "tests/helpers/Children.h"
+#include "tests/helpers/Skip.h"
 #include "tests/integration/SessionDriver.h"
 
 using namespace trainyard;
@@ -293,7 +294,7 @@ private Q_SLOTS:
     void fullDisk_ofTheWorkspace() {
         const Mount disk(m_workspace, "size=6m");
         if (!disk.ok()) {
-            QSKIP("Needs the right to mount a file system.");
+            TRAINYARD_SKIP("Needs the right to mount a file system.");
         }
         QVERIFY(init_workspace());
         QSignalSpy troubled(&m_driver->session(), &commands::Session::troubled);
@@ -320,7 +321,7 @@ private Q_SLOTS:
     void fullDisk_ofTheTarget() {
         const Mount disk(work().root, "size=4m");
         if (!disk.ok()) {
-            QSKIP("Needs the right to mount a file system.");
+            TRAINYARD_SKIP("Needs the right to mount a file system.");
         }
         QVERIFY(init_workspace());
         const std::string run = m_driver->submit(
@@ -338,7 +339,7 @@ private Q_SLOTS:
     void fullDisk_beforeTheRunIsThere() {
         const Mount disk(m_workspace, "size=2m");
         if (!disk.ok()) {
-            QSKIP("Needs the right to mount a file system.");
+            TRAINYARD_SKIP("Needs the right to mount a file system.");
         }
         QVERIFY(init_workspace());
         std::ofstream filler(m_workspace / "filler");
@@ -355,7 +356,7 @@ private Q_SLOTS:
     void readOnlyWorkspace_showsAndRefuses() {
         const Mount disk(m_workspace, "size=32m");
         if (!disk.ok()) {
-            QSKIP("Needs the right to mount a file system.");
+            TRAINYARD_SKIP("Needs the right to mount a file system.");
         }
         QVERIFY(init_workspace());
         const std::string run = m_driver->submit("echo seen");

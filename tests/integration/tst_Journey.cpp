@@ -10,6 +10,7 @@
 #include "core/spec/RunSpec.h"
 #include "core/store/Reader.h"
 #include "tests/helpers/Children.h"
+#include "tests/helpers/Skip.h"
 #include "tests/integration/SessionDriver.h"
 
 using namespace trainyard;
@@ -277,7 +278,7 @@ private Q_SLOTS:
     void training_thenResumed() {
         const base::Path images = "/usr/share/datasets/fashion-mnist";
         if (!std::filesystem::exists(images) || !std::filesystem::exists(test::builtProgram("trainyard-engine"))) {
-            QSKIP("Needs trainyard-engine and the package dataset-fashion-mnist.");
+            TRAINYARD_SKIP("Needs trainyard-engine and the package dataset-fashion-mnist.");
         }
         QVERIFY2(!m_driver->get("workspace.sample", Json::object()).is_null(), m_driver->lastError().c_str());
         Json spec = m_driver->get("workspace.drafts", Json::object()).at("drafts").at(0).at("spec");

@@ -2,6 +2,7 @@
 #include <sys/mount.h>
 
 #include "tests/helpers/Children.h"
+#include "tests/helpers/Skip.h"
 #include "tests/unit/agent/AgentRig.h"
 
 using namespace trainyard;
@@ -221,10 +222,10 @@ private Q_SLOTS:
     }
 
     void fullDisk_failsTheRun_andKeepsWhatWasThere() {
-        if (::geteuid() != 0) QSKIP("only root can mount a small disk");
+        if (::geteuid() != 0) TRAINYARD_SKIP("only root can mount a small disk");
         Scratch scratch;
         SmallDisk disk(scratch / "disk", "3m");
-        if (!disk.mounted()) QSKIP("this machine does not let us mount");
+        if (!disk.mounted()) TRAINYARD_SKIP("this machine does not let us mount");
         AgentRig rig(scratch);
         auto plan = rig.shellPlan(countingScript(50, 50, "0.3") +
                                   "; cat /dev/zero > \"$TRAINYARD_OUTPUTS/zeros\"; echo full >&2; sleep 60");
@@ -250,10 +251,10 @@ private Q_SLOTS:
     }
 
     void fullDisk_thatIsFreedAgain_losesNothing() {
-        if (::geteuid() != 0) QSKIP("only root can mount a small disk");
+        if (::geteuid() != 0) TRAINYARD_SKIP("only root can mount a small disk");
         Scratch scratch;
         SmallDisk disk(scratch / "disk", "3m");
-        if (!disk.mounted()) QSKIP("this machine does not let us mount");
+        if (!disk.mounted()) TRAINYARD_SKIP("this machine does not let us mount");
         AgentRig rig(scratch);
         // The rank's own files lie on the full disk too, so it writes only before and after; meanwhile the agent, with
         // many system records, cannot write.

@@ -13,6 +13,7 @@
 #include "core/engine/data/Sampler.h"
 #include "tests/helpers/Program.h"
 #include "tests/helpers/Scratch.h"
+#include "tests/helpers/Skip.h"
 
 using namespace trainyard;
 using namespace trainyard::engine;
@@ -257,7 +258,7 @@ private Q_SLOTS:
             {"-c", "import torch; print(*torch.randperm(40, generator=torch.Generator().manual_seed(" +
                        std::to_string(Sampler::orderSeed(11, 4)) + ")).tolist())"}, options);
         if (!python.started || python.exitCode != 0) {
-            QSKIP("no Python with torch on this machine");
+            TRAINYARD_SKIP("no Python with torch on this machine");
         }
         Sampler sampler(40, 40, 11, 0, 1);
         sampler.startEpoch(4);

@@ -10,6 +10,7 @@
 #include "core/engine/model/TorchScript.h"
 #include "tests/helpers/Program.h"
 #include "tests/helpers/Scratch.h"
+#include "tests/helpers/Skip.h"
 
 using namespace trainyard;
 using namespace trainyard::engine;
@@ -189,7 +190,7 @@ private Q_SLOTS:
 
     void torchScript_opensInPython() {
         if (!pythonHasTorch()) {
-            QSKIP("no Python with torch on this machine");
+            TRAINYARD_SKIP("no Python with torch on this machine");
         }
         const test::Scratch scratch;
         for (const char* family : {"cnn", "mlp"}) {

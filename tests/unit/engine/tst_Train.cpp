@@ -19,6 +19,7 @@
 #include "tests/helpers/Program.h"
 #include "tests/helpers/Scratch.h"
 #include "tests/helpers/Wait.h"
+#include "tests/helpers/Skip.h"
 
 using namespace trainyard;
 using namespace trainyard::engine;
@@ -280,7 +281,7 @@ print('equal' if torch.equal(w, io['fused']) else (w - io['fused']).abs().max().
 )", (scratch / "o.safetensors").string(), kind.toStdString(), std::to_string(momentum), nesterov ? "1" : "0", std::to_string(decay)}, options);
         QVERIFY2(python.exitCode == 0, python.err.c_str());
         if (python.out == "no torch\n") {
-            QSKIP("no Python with torch on this machine");
+            TRAINYARD_SKIP("no Python with torch on this machine");
         }
         QCOMPARE(python.out, std::string("equal\n"));
     }
@@ -346,7 +347,7 @@ rates(lambda o: torch.optim.lr_scheduler.LambdaLR(o, lambda s: 0.1 + 0.9 * (1 + 
 rates(lambda o: torch.optim.lr_scheduler.StepLR(o, 16, 0.5), 40)
 )"}, options);
         if (python.exitCode != 0) {
-            QSKIP("no Python with torch on this machine");
+            TRAINYARD_SKIP("no Python with torch on this machine");
         }
         std::istringstream numbers(python.out);
         spec::ScheduleSpec schedule;

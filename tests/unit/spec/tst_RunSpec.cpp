@@ -7,6 +7,7 @@
 #include "core/spec/models/LayerTable.h"
 #include "tests/helpers/Program.h"
 #include "tests/helpers/Scratch.h"
+#include "tests/helpers/Skip.h"
 
 using namespace trainyard::spec;
 using trainyard::base::dumpJson;
@@ -400,7 +401,7 @@ void tst_RunSpec::schema_agreesWithValidation() {
     // Python's jsonschema, where it is there, judges the same documents as validation does.
     const auto probe = trainyard::test::runProgram("/usr/bin/python3", {"-c", "import jsonschema"});
     if (!probe.started || probe.exitCode != 0) {
-        QSKIP("python3-jsonschema is not installed.");
+        TRAINYARD_SKIP("python3-jsonschema is not installed.");
     }
     const trainyard::test::Scratch scratch;
     scratch.write("schema.json", dumpJson(runSpecJsonSchema()));

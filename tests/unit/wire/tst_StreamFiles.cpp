@@ -10,6 +10,7 @@
 #include "core/base/Clock.h"
 #include "core/wire/RunStream.h"
 #include "tests/helpers/Scratch.h"
+#include "tests/helpers/Skip.h"
 
 using namespace trainyard::wire;
 using trainyard::test::Scratch;
@@ -379,7 +380,7 @@ void tst_StreamFiles::writer_fullDiskLosesOnlyWhatItSays() {
 void tst_StreamFiles::writer_refusesForeignFiles() {
     const Scratch scratch;
     if (geteuid() != 0) {
-        QSKIP("Only root can make a file of another user.");
+        TRAINYARD_SKIP("Only root can make a file of another user.");
     }
     scratch.write("s/000001.jsonl", "");
     QCOMPARE(chown((scratch / "s/000001.jsonl").c_str(), 12345, 12345), 0);
