@@ -14,6 +14,7 @@
 
 #include "core/agent/Detach.h"
 #include "core/agent/Machine.h"
+#include "core/agent/Serve.h"
 #include "core/agent/Shim.h"
 #include "core/agent/Supervisor.h"
 #include "core/base/Text.h"
@@ -26,6 +27,7 @@ constexpr std::int64_t kHandshakeMillis = 15'000;
 
 constexpr const char* kHelp =
     "Usage: trainyard-agent run NODEFOLDER [--detach] [--disk-full-seconds N]\n"
+    "       trainyard-agent serve [--work FOLDER] [--slots FOLDER] [--silence-seconds N]\n"
     "       trainyard-agent info [--json]\n"
     "       trainyard-agent --version | --help\n"
     "\n"
@@ -35,6 +37,11 @@ constexpr const char* kHelp =
     "\n"
     "  --detach                 go into the background; returns when the agent is at work, or says why not\n"
     "  --disk-full-seconds N    how long a full disk is waited for before the run fails (default 10)\n"
+    "\n"
+    "serve talks to a workbench over standard input and output until either ends; runs go on without it.\n"
+    "  --work FOLDER            where runs, data and programs are kept (default ~/.local/share/trainyard/work)\n"
+    "  --slots FOLDER           the queue of this machine (default /var/tmp/trainyard-slots)\n"
+    "  --silence-seconds N      ends after so long without a word from the other side (default 120)\n"
     "\n"
     "A file NODEFOLDER/control/cancel ends the run. SIGTERM ends the agent alone: the ranks go on.\n"
     "\n"
@@ -170,6 +177,7 @@ int agentMain(int argc, char** argv) {
     }
     if (all[0] == "run") return runCommand(rest);
     if (all[0] == "shim") return shimCommand(rest);
+    if (all[0] == "serve") return serveCommand(rest);
     if (all[0] == "info") return infoCommand(rest);
     return usageError("unknown command " + all[0]);
 }

@@ -2,6 +2,7 @@
 // trainyard-agent's command line.
 //   run NODEFOLDER [--detach] [--disk-full-seconds N]     carry out NODEFOLDER/plan.json
 //   shim NODEFOLDER RANK                                  internal: watch over one rank
+//   serve [--work FOLDER] [--slots FOLDER]                talk to a workbench (resources/docs/protocol/serve.md)
 //   info [--json]                                         what this machine and this agent are
 namespace trainyard::agent {
 

@@ -7,10 +7,15 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string_view>
+
+#include "core/agent/Gpus.h"
+#include "core/base/Files.h"
+#include "core/base/Text.h"
 
 namespace trainyard::agent {
 
@@ -51,11 +56,22 @@ std::int64_t countMemory() {
     return bytes;
 }
 
+std::string inspectArchitecture() {
+    utsname name{};
+    return ::uname(&name) == 0 ? name.machine : std::string();
+}
+
+bool isInPath(const std::string& program) {
+    const char* path = std::getenv("PATH");
+    for (const std::string& folder : base::split(path == nullptr ? "" : path, ':')) {
+        if (!folder.empty() && ::access((folder + "/" + program).c_str(), X_OK) == 0) return true;
+    }
+    return false;
+}
+
 int countGpus() {
-    int count = 0;
-    std::error_code ignored;
-    while (std::filesystem::exists("/dev/nvidia" + std::to_string(count), ignored)) ++count;
-    return count;
+    const auto known = gpusOfKernel().gpus.size();
+    return static_cast<int>(known > 0 || !isInPath("nvidia-smi") ? known : findGpus().gpus.size());
 }
 
 }  // namespace
@@ -71,6 +87,41 @@ Machine inspectMachine() {
     machine.memoryBytes = countMemory();
     machine.gpus = countGpus();
     return machine;
+}
+
+std::string hostName() {
+    utsname name{};
+    return ::uname(&name) == 0 ? name.nodename : std::string();
+}
+
+std::string userName(uid_t uid) {
+    const auto passwd = base::readFile("/etc/passwd");
+    for (const std::string& line : base::split(passwd.valueOr({}), '\n')) {
+        const auto fields = base::split(line, ':');
+        if (fields.size() > 2 && fields[2] == std::to_string(uid)) return base::stripControl(base::toValidUtf8(fields[0]));
+    }
+    const char* name = uid == ::geteuid() ? std::getenv("USER") : nullptr;
+    if (name != nullptr && *name != '\0') return base::stripControl(base::toValidUtf8(name));
+    return "uid " + std::to_string(uid);
+}
+
+std::string libcOfMachine() {
+    const std::string machine = inspectArchitecture();
+    for (const std::string& folder : {"/lib/" + machine + "-linux-gnu", std::string("/lib64"), "/usr/lib/" + machine + "-linux-gnu",
+                                      std::string("/usr/lib64"), std::string("/usr/lib"), std::string("/lib")}) {
+        const auto bytes = base::readFile(folder + "/libc.so.6", 16 << 20);
+        if (!bytes.ok()) continue;
+        constexpr std::string_view kWords = "stable release version ";
+        const std::size_t at = bytes->find(kWords);
+        if (at == std::string::npos) continue;
+        const std::size_t from = at + kWords.size();
+        std::string version = bytes->substr(from, bytes->find_first_not_of("0123456789.", from) - from);
+        while (version.ends_with('.')) version.pop_back();
+        return "glibc " + version;
+    }
+    std::error_code ignored;
+    if (std::filesystem::exists("/lib/ld-musl-" + machine + ".so.1", ignored)) return "musl";
+    return "unknown";
 }
 
 }  // namespace trainyard::agent

@@ -1,5 +1,7 @@
 #pragma once
 // What this machine is, read from /proc, /sys and the kernel; no name service.
+#include <sys/types.h>
+
 #include <cstdint>
 #include <string>
 
@@ -10,10 +12,17 @@ struct Machine {
     std::string kernel;             ///< "Linux 6.1.0 x86_64"
     int cores = 1;                  ///< What this process may use: affinity and cgroup quota considered.
     std::int64_t memoryBytes = 0;   ///< Physical, or the cgroup's limit when that is lower.
-    int gpus = 0;                   ///< NVIDIA device files; other makers' are not counted yet.
+    int gpus = 0;                   ///< NVIDIA; other makers' are not counted yet.
 };
 
+/// Asks nvidia-smi for the GPUs only where the kernel's own files name none and the program is there.
 [[nodiscard]] Machine inspectMachine();
+
+[[nodiscard]] std::string hostName();
+/// By /etc/passwd, for ourselves also by $USER; "uid 1234" where neither knows.
+[[nodiscard]] std::string userName(uid_t uid);
+/// "glibc 2.36", "musl", or "unknown": the C library that programs of this machine are linked with.
+[[nodiscard]] std::string libcOfMachine();
 
 /// Protocol between workspace and agent: plan, control files, run stream.
 inline constexpr int kAgentProtocol = 1;

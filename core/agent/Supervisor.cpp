@@ -159,10 +159,8 @@ std::optional<Supervisor::Verdict> Supervisor::refuse() const {
                        "The run asks for " + std::to_string(m_plan.gpus) + " GPUs; " + m_machine.host + " has " +
                            std::to_string(m_machine.gpus) + "."};
     }
-    for (const Path& folder : {Path(m_plan.outputsFolder), Path(m_plan.slotsFolder)}) {
-        if (const auto made = base::makeDirs(folder); !made.ok()) {
-            return Verdict{"failed", made.error().code, made.error().message};
-        }
+    if (const auto made = base::makeDirs(m_plan.outputsFolder); !made.ok()) {
+        return Verdict{"failed", made.error().code, made.error().message};
     }
     return {};
 }

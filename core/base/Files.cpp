@@ -121,22 +121,6 @@ Result<std::int64_t> copyChunk(int from, int to, std::vector<char>& buffer, cons
     }
 }
 
-Path homeFolder() {
-    if (const char* home = std::getenv("HOME"); home != nullptr && home[0] == '/') {
-        return home;
-    }
-    // Without a name service, because the agent is static.
-    if (const Result<std::string> passwd = readFile("/etc/passwd"); passwd.ok()) {
-        for (const std::string& line : split(*passwd, '\n')) {
-            const std::vector<std::string> fields = split(line, ':');
-            if (fields.size() >= 6 && fields[2] == std::to_string(geteuid()) && fields[5].starts_with('/')) {
-                return fields[5];
-            }
-        }
-    }
-    return "/var/tmp/trainyard-" + std::to_string(geteuid());
-}
-
 Path xdgFolder(const char* variable, const char* underHome) {
     if (const char* value = std::getenv(variable); value != nullptr && value[0] == '/') {
         return value;
@@ -456,6 +440,22 @@ Result<FileLock> FileLock::tryShared(const Path& path) {
     FileLock lock;
     lock.m_fd = std::move(*fd);
     return lock;
+}
+
+Path homeFolder() {
+    if (const char* home = std::getenv("HOME"); home != nullptr && home[0] == '/') {
+        return home;
+    }
+    // Without a name service, because the agent is static.
+    if (const Result<std::string> passwd = readFile("/etc/passwd"); passwd.ok()) {
+        for (const std::string& line : split(*passwd, '\n')) {
+            const std::vector<std::string> fields = split(line, ':');
+            if (fields.size() >= 6 && fields[2] == std::to_string(geteuid()) && fields[5].starts_with('/')) {
+                return fields[5];
+            }
+        }
+    }
+    return "/var/tmp/trainyard-" + std::to_string(geteuid());
 }
 
 Path xdgDataHome() { return xdgFolder("XDG_DATA_HOME", ".local/share"); }

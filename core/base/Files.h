@@ -85,7 +85,10 @@ private:
     UniqueFd m_fd;
 };
 
-/// Base folders by the XDG specification, with HOME as fallback: data, config, cache, runtime (may be empty).
+/// $HOME; without it the user's folder in /etc/passwd (no name service), else one under /var/tmp.
+[[nodiscard]] Path homeFolder();
+
+/// Base folders by the XDG specification, with homeFolder() as fallback: data, config, cache, runtime (may be empty).
 [[nodiscard]] Path xdgDataHome();
 [[nodiscard]] Path xdgConfigHome();
 [[nodiscard]] Path xdgCacheHome();

@@ -26,6 +26,8 @@ struct WorkspaceLayout {
         return run(id) / "stream" / ("a" + std::to_string(attempt) + "-n" + std::to_string(node));
     }
     [[nodiscard]] Path outputs(const RunId& id) const { return run(id) / "outputs"; }
+    [[nodiscard]] Path snapshot(const RunId& id) const { return run(id) / "snapshot.json"; }
+    [[nodiscard]] Path patch(const RunId& id) const { return run(id) / "uncommitted.patch"; }
     [[nodiscard]] Path lock(const RunId& id) const { return run(id) / "lock"; }
     [[nodiscard]] Path models() const { return root / "models"; }
     [[nodiscard]] Path modelVersion(const std::string& name, int version) const {
@@ -36,14 +38,35 @@ struct WorkspaceLayout {
     }
     [[nodiscard]] Path views() const { return root / "views"; }
     [[nodiscard]] Path datasets() const { return root / "datasets"; }
+    [[nodiscard]] Path targets() const { return root / "targets"; }
+    [[nodiscard]] Path target(const std::string& name, int version) const {
+        return targets() / name / (std::to_string(version) + ".json");
+    }
+    /// What the doctor found last, with its time. Not part of the definition.
+    [[nodiscard]] Path targetDoctor(const std::string& name) const { return targets() / name / "doctor.json"; }
     [[nodiscard]] Path drafts() const { return root / "views" / "drafts"; }
     [[nodiscard]] Path trash() const { return root / "trash"; }
 };
 
+/// The queue of a machine, one for all its users so that their runs do not fight. The target's definition may name another.
+inline constexpr const char* kSharedSlots = "/var/tmp/trainyard-slots";
+
 /// <work>/ on a target
 struct WorkLayout {
     Path root;
+    /// Where a queue of this work folder alone would lie; runs use kSharedSlots.
     [[nodiscard]] Path slots() const { return root / "slots"; }
+    [[nodiscard]] Path bin(const std::string& sha256) const { return root / "bin" / sha256; }
+    [[nodiscard]] Path agentProgram(const std::string& sha256) const { return bin(sha256) / "trainyard-agent"; }
+    /// An unpacked CPU bundle or one built here: bin/trainyard-engine inside.
+    [[nodiscard]] Path engines() const { return root / "engines"; }
+    [[nodiscard]] Path engine(const std::string& key) const { return engines() / key; }
+    [[nodiscard]] Path data() const { return root / "data"; }
+    /// A folder `files` with the data, read-only, and `info.json` once it is complete.
+    [[nodiscard]] Path dataEntry(const std::string& sha256) const { return data() / sha256; }
+    [[nodiscard]] Path objects() const { return root / "objects"; }
+    [[nodiscard]] Path object(const std::string& sha256) const { return objects() / sha256; }
+    [[nodiscard]] Path incoming() const { return root / "incoming"; }  ///< Uploads under way, by hash.
     [[nodiscard]] Path runs() const { return root / "runs"; }
     [[nodiscard]] Path run(const RunId& id) const { return runs() / id.str(); }
     [[nodiscard]] Path outputs(const RunId& id) const { return run(id) / "outputs"; }
@@ -62,6 +85,8 @@ struct NodeLayout {
     [[nodiscard]] Path agent() const { return root / "agent.json"; }  ///< ProcessIdentity of the agent.
     [[nodiscard]] Path agentLock() const { return root / "agent.lock"; }
     [[nodiscard]] Path agentLog() const { return root / "agent.log"; }  ///< The agent's own stderr.
+    [[nodiscard]] Path lead() const { return root / "lead.json"; }  ///< Node 0: {"address","port"} its agent listens on.
+    [[nodiscard]] Path code() const { return root / "code"; }       ///< The source snapshot, the ranks' working folder.
     [[nodiscard]] Path rendezvous() const { return root / "rendezvous.json"; }
     [[nodiscard]] Path rankOut(int rank) const { return ranks() / ("r" + std::to_string(rank) + ".out"); }
     [[nodiscard]] Path rankErr(int rank) const { return ranks() / ("r" + std::to_string(rank) + ".err"); }
