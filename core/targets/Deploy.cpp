@@ -1,0 +1,471 @@
+#include "core/targets/Deploy.h"
+
+#include <QPointer>
+#include <algorithm>
+#include <map>
+#include <system_error>
+#include <utility>
+
+#include "core/base/Clock.h"
+#include "core/base/Hash.h"
+#include "core/base/Text.h"
+#include "core/targets/Operations.h"
+
+namespace trainyard::targets {
+namespace {
+
+constexpr std::int64_t kAnswerMillis = 60'000;
+/// Unpacking and hashing of what was sent.
+constexpr std::int64_t kFinishMillis = 1'800'000;
+constexpr std::int64_t kConnectMillis = 300'000;  ///< A person may have to answer first.
+/// Small files cost a round trip or two each; so many are on their way at once.
+constexpr std::size_t kAtOnce = 32;
+constexpr std::size_t kHashesAtOnce = 8000;  ///< In one header of 1 MiB.
+constexpr std::int64_t kReportNanos = 100'000'000;
+/// What a run itself needs beside what is sent: streams, code.
+constexpr std::int64_t kSpareBytes = 64 << 20;
+
+/// All that the plan wants on the host, by kind and hash, each once.
+struct Wanted {
+    std::map<std::string, HostUpload> objects;
+    std::map<std::string, const InputData*> data;
+    std::string checkpoint;
+};
+
+Wanted wantedBy(const LaunchPlan& plan) {
+    Wanted wanted;
+    for (const SnapshotFile& file : plan.source) {
+        HostUpload upload;
+        upload.to = HostUpload::To::Object;
+        upload.local = file.local;
+        upload.sha256 = file.sha256;
+        upload.size = file.size;
+        wanted.objects.emplace(file.sha256, std::move(upload));
+    }
+    for (const InputData& input : plan.inputs) {
+        if (input.origin == InputData::Origin::Here) {
+            wanted.data.emplace(input.sha256, &input);
+        }
+    }
+    return wanted;
+}
+
+std::vector<std::string> textsOf(const base::Json& answer, const char* member) {
+    base::ObjectReader reader(answer, "");
+    return reader.strings(member);
+}
+
+/// Looks what is missing; with `send`, also brings it.
+class DeployOperation final : public Operation {
+public:
+    struct Outcome {
+        Deployed deployed;
+        std::int64_t files = 0;
+        std::int64_t bytes = 0;
+    };
+
+    DeployOperation(Host& host, const LaunchPlan& plan, EngineChoice engine, bool send, Deadline deadline,
+                    std::function<void(LaunchProgress)> onProgress, Done<Outcome> done)
+        : m_host(&host), m_plan(plan), m_engine(std::move(engine)), m_send(send), m_deadline(deadline),
+          m_onProgress(std::move(onProgress)), m_done(std::move(done)) {
+        if (host.reach().state != Reach::State::Connected) {
+            tell("connect", "Connecting to " + host.label(), 0, 0, true);
+        }
+        host.onDeploy([self = QPointer<QObject>(&m_context), this](std::int64_t bytes, std::int64_t total) {
+            if (self) {
+                tell("deploy", "Sending the agent to " + m_host->label(), bytes, total, bytes == total);
+            }
+        });
+        m_step = host.connect(deadline, [this](const Status& status) {
+            if (status.ok()) {
+                hashCheckpoint();
+            } else {
+                end(status.error());
+            }
+        });
+    }
+    ~DeployOperation() override {
+        if (m_host) {
+            m_host->onDeploy({});
+        }
+    }
+
+private:
+    void hashCheckpoint() {
+        m_wanted = wantedBy(m_plan);
+        if (m_plan.resumeCheckpoint.empty()) {
+            choose();
+            return;
+        }
+        m_step = std::make_unique<ThreadOperation<HostUpload>>(
+            [file = m_plan.resumeCheckpoint](const KeepGoing& report) -> Result<HostUpload> {
+                HostUpload upload;
+                upload.local = file;
+                const Result<std::string> hash = base::sha256File(file, report);
+                std::error_code error;
+                const auto size = std::filesystem::file_size(file, error);
+                if (!hash.ok()) {
+                    return hash.error();
+                }
+                if (error) {
+                    return base::errnoError(error.value(), "The checkpoint cannot be read", file);
+                }
+                upload.sha256 = *hash;
+                upload.size = static_cast<std::int64_t>(size);
+                return upload;
+            },
+            std::function<void(std::int64_t)>{}, [this](const Result<HostUpload>& upload) {
+                if (!upload.ok()) {
+                    end(upload.error());
+                    return;
+                }
+                m_wanted.checkpoint = upload->sha256;
+                m_wanted.objects.emplace(upload->sha256, *upload);
+                choose();
+            });
+    }
+
+    void choose() {
+        if (!m_plan.needsEngine) {
+            askNext();
+            return;
+        }
+        m_step = chooseEngine(*m_host, {m_engine.setting, m_engine.needsCuda || m_plan.needsCuda}, m_deadline,
+                              [this](const Result<ChosenEngine>& chosen) {
+                                  if (!chosen.ok()) {
+                                      end(chosen.error());
+                                      return;
+                                  }
+                                  m_outcome.deployed.engine = chosen->program;
+                                  m_outcome.deployed.engineKey = chosen->key;
+                                  m_bundled = chosen->fromBundle;
+                                  askNext();
+                              });
+    }
+
+    /// "have", as often as the hashes do not fit into one header.
+    void askNext() {
+        if (m_asked == 0) {
+            for (const auto& [hash, upload] : m_wanted.objects) {
+                m_hashes.push_back(hash);
+            }
+        }
+        HostRequest request;
+        request.header = {{"verb", "have"}};
+        base::Json objects = base::Json::array();
+        for (; m_asked < m_hashes.size() && objects.size() < kHashesAtOnce; ++m_asked) {
+            objects.push_back(m_hashes[m_asked]);
+        }
+        request.header["objects"] = std::move(objects);
+        if (!m_askedRest) {
+            base::Json data = base::Json::array();
+            for (const auto& [hash, input] : m_wanted.data) {
+                data.push_back(hash);
+            }
+            request.header["data"] = std::move(data);
+            if (m_bundled) {
+                request.header["engines"] = {m_outcome.deployed.engineKey};
+            }
+            m_askedRest = true;
+        }
+        m_step = m_host->request(std::move(request), answerLimit(), [this](const Result<base::Json>& answer) {
+            if (!answer.ok()) {
+                end(answer.error());
+                return;
+            }
+            for (const std::string& hash : textsOf(*answer, "objects")) {
+                if (const auto found = m_wanted.objects.find(hash); found != m_wanted.objects.end()) {
+                    m_needs.push_back(found->second);
+                }
+            }
+            for (const std::string& hash : textsOf(*answer, "data")) {
+                if (const auto found = m_wanted.data.find(hash); found != m_wanted.data.end()) {
+                    needData(*found->second);
+                }
+            }
+            m_needsEngine = m_needsEngine || !textsOf(*answer, "engines").empty();
+            if (m_asked < m_hashes.size()) {
+                askNext();
+            } else {
+                count();
+            }
+        });
+    }
+
+    void needData(const InputData& input) {
+        for (const InputData::File& file : input.files) {
+            HostUpload upload;
+            upload.to = HostUpload::To::Data;
+            upload.local = file.local;
+            upload.sha256 = file.sha256;
+            upload.size = file.size;
+            upload.entry = input.sha256;
+            upload.path = file.path;
+            m_needs.push_back(std::move(upload));
+        }
+        m_unfinished.push_back(&input);
+    }
+
+    void count() {
+        if (m_needsEngine) {
+            const Result<EngineBundle> bundle = findEngineBundle();  // Its hash is known by now.
+            if (!bundle.ok()) {
+                end(bundle.error());
+                return;
+            }
+            HostUpload upload;
+            upload.to = HostUpload::To::Engine;
+            upload.local = bundle->archive;
+            upload.sha256 = bundle->key;
+            upload.size = bundle->size;
+            upload.entry = bundle->key;
+            m_needs.push_back(std::move(upload));
+        }
+        for (const HostUpload& upload : m_needs) {
+            ++m_outcome.files;
+            m_outcome.bytes += upload.size;
+        }
+        if (!m_send || m_needs.empty()) {
+            afterFiles();
+            return;
+        }
+        HostRequest request;
+        request.header = {{"verb", "hello"}, {"protocol", wire::kServeProtocol}, {"client", TRAINYARD_VERSION}};
+        m_step = m_host->request(std::move(request), answerLimit(), [this](const Result<base::Json>& hello) {
+            if (!hello.ok()) {
+                end(hello.error());
+                return;
+            }
+            base::ObjectReader reader(*hello, "");
+            const std::int64_t free = reader.integer("disk_free_bytes", -1);
+            // The unpacked engine takes four times its archive.
+            const std::int64_t unpacked = m_needsEngine ? 4 * m_needs.back().size : 0;
+            if (free >= 0 && free < m_outcome.bytes + unpacked + kSpareBytes) {
+                end(base::Error{"target.disk_full", "On " + m_host->label() + ", " + base::formatBytes(m_outcome.bytes + unpacked) +
+                                                        " are to be put into " + m_host->workFolder() + ", and " +
+                                                        base::formatBytes(free) +
+                                                        " are free there. Make room, clear the target's cache or choose another "
+                                                        "work folder."});
+                return;
+            }
+            m_began = base::monotonicNanos();
+            m_progress.assign(m_needs.size(), 0);
+            m_running.resize(m_needs.size());
+            sendMore();
+        });
+    }
+
+    void sendMore() {
+        while (m_next < m_needs.size() && m_underWay < kAtOnce) {
+            const std::size_t at = m_next++;
+            ++m_underWay;
+            m_running[at] = m_host->upload(
+                m_needs[at],
+                [this, at](std::int64_t bytes) {
+                    m_sent += bytes - m_progress[at];
+                    m_progress[at] = bytes;
+                    report(false);
+                },
+                [this, at](const Status& status) {
+                    if (!status.ok()) {
+                        end(status.error());
+                        return;
+                    }
+                    m_finishedOnes.push_back(std::move(m_running[at]));  // It is on the stack below us.
+                    --m_underWay;
+                    ++m_arrived;
+                    m_sent += m_needs[at].size - m_progress[at];
+                    m_progress[at] = m_needs[at].size;
+                    if (m_arrived == m_needs.size()) {
+                        m_host->noteUpload(m_outcome.bytes, base::monotonicNanos() - m_began);
+                        report(true);
+                        afterFiles();
+                    } else {
+                        if (m_finishedOnes.size() > kAtOnce) {
+                            m_finishedOnes.erase(m_finishedOnes.begin(), m_finishedOnes.end() - 1);
+                        }
+                        sendMore();
+                    }
+                });
+        }
+    }
+
+    void report(bool always) {
+        const bool engine = m_needsEngine && m_arrived + 1 >= m_needs.size();
+        tell(engine ? "engine" : "upload",
+             engine ? "Sending the engine to " + m_host->label()
+                    : "Sending " + base::formatCount(static_cast<std::int64_t>(m_needs.size())) +
+                          (m_needs.size() == 1 ? " file to " : " files to ") + m_host->label(),
+             m_sent, m_outcome.bytes, always);
+    }
+
+    void afterFiles() {
+        if (m_send && !m_unfinished.empty()) {
+            finishData();
+            return;
+        }
+        if (m_send && m_needsEngine) {
+            finishEngine();
+            return;
+        }
+        fillIn();
+        end(m_outcome);
+    }
+
+    void finishData() {
+        const InputData* input = m_unfinished.back();
+        m_unfinished.pop_back();
+        tell("upload", "Checking the data " + input->name + " on " + m_host->label(), m_outcome.bytes, m_outcome.bytes, true);
+        base::Json list = base::Json::array();
+        for (const InputData::File& file : input->files) {
+            list.push_back({{"path", file.path}, {"size", file.size}, {"sha256", file.sha256}});
+        }
+        HostRequest request;
+        request.payload = base::dumpJson(list);
+        request.header = {{"verb", "finish_data"}, {"entry", input->sha256}, {"name", input->name},
+                          {"bytes", static_cast<std::int64_t>(request.payload.size())}};
+        request.patient = true;
+        m_step = m_host->request(std::move(request), Deadline::inMillis(kFinishMillis), [this](const Result<base::Json>& answer) {
+            if (answer.ok()) {
+                afterFiles();
+            } else {
+                end(answer.error());
+            }
+        });
+    }
+
+    void finishEngine() {
+        m_needsEngine = false;
+        tell("engine", "Unpacking the engine on " + m_host->label(), m_outcome.bytes, m_outcome.bytes, true);
+        HostRequest request;
+        request.header = {{"verb", "finish_engine"}, {"key", m_outcome.deployed.engineKey},
+                          {"archive", m_outcome.deployed.engineKey}};
+        request.patient = true;
+        m_step = m_host->request(std::move(request), Deadline::inMillis(kFinishMillis), [this](const Result<base::Json>& answer) {
+            if (answer.ok()) {
+                afterFiles();
+            } else {
+                end(answer.error());
+            }
+        });
+    }
+
+    void fillIn() {
+        const std::string work = m_host->workFolder();
+        for (const InputData& input : m_plan.inputs) {
+            wire::PlanInput planned;
+            planned.name = input.name;
+            planned.sha256 = input.sha256;
+            switch (input.origin) {
+            case InputData::Origin::Here:
+                planned.path = work + "/data/" + input.sha256 + "/files";
+                if (!input.isFolder && !input.files.empty()) {
+                    planned.path += "/" + input.files.front().path;
+                }
+                break;
+            case InputData::Origin::OnTarget:
+                planned.path = input.location;
+                planned.verify = !input.sha256.empty();
+                break;
+            case InputData::Origin::Address: planned.address = input.location; break;
+            }
+            m_outcome.deployed.inputs.push_back(std::move(planned));
+        }
+        if (!m_wanted.checkpoint.empty()) {
+            m_outcome.deployed.resumeCheckpoint = work + "/objects/" + m_wanted.checkpoint;
+        }
+    }
+
+    [[nodiscard]] Deadline answerLimit() const {
+        return Deadline::inMillis(std::min<std::int64_t>(m_deadline.millisLeft(), kAnswerMillis));
+    }
+
+    void tell(const char* step, std::string text, std::int64_t bytes, std::int64_t total, bool always) {
+        const std::int64_t now = base::monotonicNanos();
+        if (!m_onProgress || (!always && now - m_told < kReportNanos)) {
+            return;
+        }
+        m_told = now;
+        QMetaObject::invokeMethod(
+            &m_context, [call = m_onProgress, progress = LaunchProgress{step, std::move(text), bytes, total}] { call(progress); },
+            Qt::QueuedConnection);
+    }
+
+    void end(const Result<Outcome>& result) {
+        if (!m_done) {
+            return;
+        }
+        if (m_host) {
+            m_host->onDeploy({});
+        }
+        const auto done = std::exchange(m_done, {});
+        done(result);
+    }
+
+    QObject m_context;
+    QPointer<Host> m_host;
+    const LaunchPlan m_plan;  ///< m_wanted and m_unfinished point into it.
+    EngineChoice m_engine;
+    bool m_send;
+    Deadline m_deadline;
+    std::function<void(LaunchProgress)> m_onProgress;
+    Done<Outcome> m_done;
+    Wanted m_wanted;
+    Outcome m_outcome;
+    bool m_bundled = false;
+    bool m_needsEngine = false;
+    bool m_askedRest = false;
+    std::vector<std::string> m_hashes;
+    std::size_t m_asked = 0;
+    std::vector<HostUpload> m_needs;
+    std::vector<const InputData*> m_unfinished;
+    std::vector<std::int64_t> m_progress;
+    std::vector<OperationPtr> m_running;
+    std::vector<OperationPtr> m_finishedOnes;
+    std::size_t m_next = 0;
+    std::size_t m_underWay = 0;
+    std::size_t m_arrived = 0;
+    std::int64_t m_sent = 0;
+    std::int64_t m_began = 0;
+    std::int64_t m_told = 0;
+    OperationPtr m_step;
+};
+
+}  // namespace
+
+std::string snapshotManifest(const std::vector<SnapshotFile>& files) {
+    base::Json list = base::Json::array();
+    for (const SnapshotFile& file : files) {
+        list.push_back({{"path", file.path}, {"sha256", file.sha256}, {"size", file.size}, {"executable", file.executable}});
+    }
+    base::Json manifest{{"format", wire::kSnapshotFormat}, {"version", wire::kSnapshotVersion}};
+    manifest["files"] = std::move(list);
+    return base::dumpJson(manifest);
+}
+
+OperationPtr deploy(Host& host, const LaunchPlan& plan, EngineChoice engine, std::function<void(LaunchProgress)> onProgress,
+                    Done<Deployed> done) {
+    return std::make_unique<DeployOperation>(host, plan, std::move(engine), true, Deadline::inMillis(kConnectMillis),
+                                             std::move(onProgress),
+                                             [done = std::move(done)](const Result<DeployOperation::Outcome>& outcome) {
+                                                 const auto call = done;
+                                                 call(outcome.ok() ? Result<Deployed>(outcome->deployed)
+                                                                   : Result<Deployed>(outcome.error()));
+                                             });
+}
+
+OperationPtr measureDeploy(Host& host, const LaunchPlan& plan, EngineChoice engine, Deadline deadline, Done<base::Json> done) {
+    return std::make_unique<DeployOperation>(
+        host, plan, std::move(engine), false, deadline, std::function<void(LaunchProgress)>{},
+        [done = std::move(done), at = QPointer<Host>(&host)](const Result<DeployOperation::Outcome>& outcome) {
+            const auto call = done;
+            if (!outcome.ok()) {
+                call(outcome.error());
+                return;
+            }
+            call(base::Json{{"files", outcome->files}, {"bytes", outcome->bytes},
+                            {"bytes_per_second", at ? at->uploadBytesPerSecond() : 0}});
+        });
+}
+
+}  // namespace trainyard::targets

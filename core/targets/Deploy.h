@@ -1,0 +1,41 @@
+#pragma once
+// Brings to a host what a run needs and it lacks: snapshot, data, engine, checkpoint. Each by hash, each once.
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/base/Files.h"
+#include "core/base/Json.h"
+#include "core/targets/EngineChoice.h"
+#include "core/targets/Host.h"
+#include "core/targets/Target.h"
+#include "core/wire/Plan.h"
+
+namespace trainyard::targets {
+
+/// Where things lie on the host once they are there; absolute paths.
+struct Deployed {
+    std::string engine;                    ///< bin/trainyard-engine of the engine; empty when none was asked for.
+    std::string engineKey;                 ///< Key in <work>/engines; empty for an absolute path of the definition's.
+    std::vector<wire::PlanInput> inputs;   ///< In the order of the plan's.
+    std::string resumeCheckpoint;          ///< <work>/objects/<sha256>, or empty.
+};
+
+/// Connects, looks what is missing, checks the free space ("target.disk_full" with both numbers), sends it and finishes
+/// data and engine. Resumable: what has arrived is not sent again. `onProgress` in the event loop, about ten times a second.
+[[nodiscard]] OperationPtr deploy(Host& host, const LaunchPlan& plan, EngineChoice engine,
+                                  std::function<void(LaunchProgress)> onProgress, Done<Deployed> done);
+
+/// What deploy() would send: {"files","bytes","bytes_per_second"} (the last as measured lately, 0 when not known).
+[[nodiscard]] OperationPtr measureDeploy(Host& host, const LaunchPlan& plan, EngineChoice engine, Deadline deadline,
+                                         Done<base::Json> done);
+
+/// The bytes of snapshot.json (wire::kSnapshotFormat).
+[[nodiscard]] std::string snapshotManifest(const std::vector<SnapshotFile>& files);
+
+/// As Target::fetchOutputs, from one host.
+[[nodiscard]] OperationPtr fetchOutputs(Host& host, const RunId& run, std::vector<OutputFile> files, const base::Path& into,
+                                        std::function<void(std::int64_t)> onProgress, Done<FetchReport> done);
+
+}  // namespace trainyard::targets

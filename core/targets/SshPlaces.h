@@ -1,0 +1,68 @@
+#pragma once
+// On which hosts of an SSH target the nodes of a run live. Inside this room only.
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/targets/Gather.h"
+#include "core/targets/SshTarget.h"
+
+namespace trainyard::targets {
+
+/// The host indices by node. Known at once with one host or after a launch; otherwise every host is asked for the file
+/// that lies beside the run. Errors: "target.missing" (all answered, none has the run), else why the first host that did
+/// not answer cannot be reached.
+[[nodiscard]] OperationPtr findPlaces(std::shared_ptr<SshTarget::Shared> shared, const RunId& run, Deadline deadline,
+                                      Done<std::vector<std::size_t>> done);
+
+/// Name and bytes of the file beside a run.
+[[nodiscard]] std::pair<std::string, std::string> placesFile(const SshTarget::Shared& shared,
+                                                             const std::vector<std::size_t>& places);
+
+/// The run's hosts, each once: with a shared folder only the first that answers need be asked.
+[[nodiscard]] std::vector<std::size_t> distinct(const std::vector<std::size_t>& places);
+
+/// findPlaces, and then the same question to each of the run's hosts, each once. `done` gets the places and the answers
+/// of distinct(places), or the error of findPlaces.
+template <class T>
+class OnPlaces final : public Operation {
+public:
+    using Start = std::function<OperationPtr(Host&, Done<T>)>;
+    using Answers = std::function<void(Result<std::vector<std::size_t>>, std::vector<std::pair<std::size_t, Result<T>>>)>;
+
+    OnPlaces(std::shared_ptr<SshTarget::Shared> shared, const RunId& run, Deadline deadline, Start start, Answers done)
+        : m_shared(std::move(shared)), m_start(std::move(start)), m_done(std::move(done)) {
+        m_step = findPlaces(m_shared, run, deadline, [this](const Result<std::vector<std::size_t>>& places) {
+            if (!places.ok()) {
+                const auto call = std::move(m_done);
+                call(places.error(), {});
+                return;
+            }
+            m_places = *places;
+            m_hosts = distinct(m_places);
+            m_step = std::make_unique<Gather<T>>(
+                m_hosts.size(),
+                [this](std::size_t i, Done<T> one) { return m_start(*m_shared->hosts[m_hosts[i]], std::move(one)); },
+                [this](typename Gather<T>::Answers answers) {
+                    std::vector<std::pair<std::size_t, Result<T>>> all;
+                    for (std::size_t i = 0; i < answers.size(); ++i) {
+                        all.emplace_back(m_hosts[i], std::move(answers[i]));
+                    }
+                    const auto call = std::move(m_done);
+                    const auto at = m_places;
+                    call(at, std::move(all));
+                });
+        });
+    }
+
+private:
+    std::shared_ptr<SshTarget::Shared> m_shared;
+    Start m_start;
+    Answers m_done;
+    std::vector<std::size_t> m_places;
+    std::vector<std::size_t> m_hosts;
+    OperationPtr m_step;
+};
+
+}  // namespace trainyard::targets
