@@ -26,6 +26,7 @@ namespace {
 
 constexpr std::size_t kMostOutput = 1 << 20;
 constexpr std::int64_t kReapMillis = 1000;
+constexpr std::size_t kMostQuoted = 300;  ///< Bytes of a program's words in a message.
 
 struct Pipe {
     base::UniqueFd read;
@@ -182,7 +183,9 @@ Child::~Child() { stop(); }
 std::optional<ChildEnd> Child::end() {
     if (m_end || m_pid <= 0) return m_end;
     int status = 0;
-    if (::waitpid(m_pid, &status, WNOHANG) == m_pid) {
+    const pid_t got = ::waitpid(m_pid, &status, WNOHANG);
+    if (got < 0 && errno == ECHILD) m_end = ChildEnd{};  // Somebody who reaps everything was faster.
+    if (got == m_pid) {
         m_end = ChildEnd{WIFEXITED(status) ? WEXITSTATUS(status) : 0, WIFSIGNALED(status) ? WTERMSIG(status) : 0};
     }
     return m_end;
@@ -207,8 +210,10 @@ std::string ProgramResult::trouble(const std::string& name) const {
     if (timedOut) return name + " did not answer in time";
     if (end.signal != 0) return name + " was ended by " + signalName(end.signal);
     std::string text = name + " ended with status " + std::to_string(end.exit);
-    const std::string said = base::stripControl(base::toValidUtf8(base::trim(err.empty() ? out : err)));
-    if (!said.empty()) text += ": " + said.substr(0, 300);
+    std::string said(base::trim(err.empty() ? out : err));
+    std::replace(said.begin(), said.end(), '\n', ' ');
+    said = base::stripControl(base::toValidUtf8(said.substr(0, kMostQuoted)));
+    if (!said.empty()) text += ": " + said;
     while (text.ends_with('.')) text.pop_back();
     return text;
 }

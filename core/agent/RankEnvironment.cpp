@@ -43,6 +43,7 @@ Variables rankEnvironment(const Variables& inherited, const wire::Plan& plan, co
         std::string devices;
         for (const int index : launch.gpus) devices += (devices.empty() ? "" : ",") + std::to_string(index);
         all["CUDA_VISIBLE_DEVICES"] = devices;
+        all["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID";  // The lease counts as nvidia-smi does; CUDA's own order is by speed.
     }
     if (plan.processes > 1 && !plan.engine && !all.contains("OMP_NUM_THREADS")) {
         all["OMP_NUM_THREADS"] = std::to_string(std::max(1, launch.cores / plan.processes));

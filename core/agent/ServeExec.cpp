@@ -34,7 +34,7 @@ class ExecRequest final : public ServeRequest {
 public:
     ExecRequest(ServeContext& context, std::int64_t id, const ChildSpec& spec, std::string input, std::int64_t inputBytes,
                 std::int64_t limitMillis, bool stream)
-        : ServeRequest(context, id), m_input(std::move(input)), m_inputLeft(inputBytes),
+        : ServeRequest(context, id), m_input(std::move(input)), m_inputBytes(inputBytes),
           m_deadline(base::Deadline::inMillis(limitMillis)), m_stream(stream) {
         auto child = Child::start(spec);
         if (!child.ok()) {
@@ -45,16 +45,15 @@ public:
     }
 
     void frame(const Json& header, std::string payload) override {
+        m_credit.acknowledged(header);
         if (!header.contains("data")) return;
         m_input.erase(0, std::exchange(m_written, 0));
         m_input += payload;
-        m_received += static_cast<std::int64_t>(payload.size());
-        event({{"ack", m_received}});
     }
 
     void watch(std::vector<pollfd>& polls) const override {
         if (!m_child) return;
-        if (!m_stream || out().roomy()) {
+        if (mayTake()) {
             for (const int fd : {m_child->out.get(), m_child->err.get()}) {
                 if (fd >= 0) polls.push_back({fd, POLLIN, 0});
             }
@@ -70,7 +69,7 @@ public:
         if (finished() || !m_child) return;
         feed();
         const auto end = m_child->end();
-        if (!m_stream || out().roomy()) {
+        if (mayTake()) {
             take(m_child->out, m_out, "out");
             take(m_child->err, m_err, "err");
         }
@@ -86,20 +85,27 @@ public:
     }
 
 private:
+    [[nodiscard]] bool mayTake() const { return !m_stream || (out().roomy() && m_credit.open()); }
+
     void feed() {
         if (!m_child->in.valid()) return;
+        const std::int64_t before = m_given;
         while (m_written < m_input.size()) {
             const ssize_t put = ::write(m_child->in.get(), m_input.data() + m_written, m_input.size() - m_written);
             if (put < 0 && errno == EINTR) continue;
-            if (put < 0 && errno == EAGAIN) return;
+            if (put < 0 && errno == EAGAIN) break;
             if (put < 0) {
-                m_child->in.reset();
+                m_child->in.reset();  // It does not read on; the rest is not needed.
                 return;
             }
             m_written += static_cast<std::size_t>(put);
-            m_inputLeft -= put;
+            m_given += put;
         }
-        if (m_inputLeft <= 0) m_child->in.reset();
+        if (m_given >= m_inputBytes) {
+            m_child->in.reset();
+        } else if (m_given > before) {
+            event({{"ack", m_given}});
+        }
     }
 
     void take(base::UniqueFd& fd, std::string& kept, const char* name) {
@@ -107,6 +113,7 @@ private:
         std::string fresh;
         if (!readAvailable(fd.get(), fresh, kChunkBytes)) fd.reset();
         if (m_stream) {
+            m_credit.sent(fresh.size());
             if (!fresh.empty()) event({{"event", name}}, fresh);
             return;
         }
@@ -139,8 +146,9 @@ private:
 
     std::string m_input;
     std::size_t m_written = 0;
-    std::int64_t m_inputLeft;  ///< Bytes that the program has not got yet.
-    std::int64_t m_received = 0;
+    std::int64_t m_inputBytes;  ///< In all.
+    std::int64_t m_given = 0;   ///< Of these, to the program.
+    ServeCredit m_credit;
     base::Deadline m_deadline;
     bool m_stream;
     std::optional<Child> m_child;

@@ -22,28 +22,11 @@ namespace trainyard::agent {
 
 namespace {
 
-constexpr std::size_t kChunkBytes = 256 << 10;
 /// Between two looks where inotify says nothing: another machine's writes over NFS, and by the clock where it cannot be had.
 constexpr std::int64_t kLookMillis = 1000;
 constexpr std::int64_t kByClockMillis = 25;
 constexpr std::int64_t kNetworkMillis = 200;
 constexpr std::size_t kRehashBytes = 4 << 20;
-
-/// Counts what a client has not acknowledged yet.
-class Credit {
-public:
-    void sent(std::size_t bytes) { m_sent += static_cast<std::int64_t>(bytes); }
-    void acknowledged(const Json& header) {
-        const auto it = header.find("ack");
-        if (it == header.end() || !it->is_number_integer()) return;
-        m_acknowledged = std::clamp(it->get<std::int64_t>(), m_acknowledged, m_sent);
-    }
-    [[nodiscard]] bool open() const { return m_sent - m_acknowledged + static_cast<std::int64_t>(kChunkBytes) <= wire::kServeWindow; }
-
-private:
-    std::int64_t m_sent = 0;
-    std::int64_t m_acknowledged = 0;
-};
 
 class FollowRequest final : public ServeRequest {
 public:
@@ -185,7 +168,7 @@ private:
                     return false;
                 }
             }
-            bytes.resize(kChunkBytes);
+            bytes.resize(ServeCredit::kChunkBytes);
             const ssize_t got = stream.file.valid() ? ::pread(stream.file.get(), bytes.data(), bytes.size(), stream.offset) : 0;
             if (got < 0 && errno == EINTR) continue;
             if (got < 0) {
@@ -230,7 +213,7 @@ private:
     std::map<Key, Stream> m_streams;
     base::UniqueFd m_notify;
     std::set<Path> m_watched;
-    Credit m_credit;
+    ServeCredit m_credit;
     std::int64_t m_lastLook = 0;  ///< Monotonic ns.
     bool m_appeared = false;
     bool m_byClock = false;
@@ -258,7 +241,7 @@ public:
         while (again && !finished()) {
             const bool skipping = m_at < m_from;
             if (!skipping && !(m_credit.open() && out().roomy())) return;
-            const auto wanted = skipping ? std::min<std::int64_t>(m_from - m_at, kRehashBytes) : std::int64_t{kChunkBytes};
+            const auto wanted = skipping ? std::min<std::int64_t>(m_from - m_at, kRehashBytes) : std::int64_t{ServeCredit::kChunkBytes};
             bytes.resize(static_cast<std::size_t>(wanted));
             const ssize_t got = ::pread(m_file.get(), bytes.data(), bytes.size(), m_at);
             if (got < 0 && errno == EINTR) continue;
@@ -292,7 +275,7 @@ private:
     std::int64_t m_from;
     std::int64_t m_at = 0;
     base::Sha256 m_hash;
-    Credit m_credit;
+    ServeCredit m_credit;
 };
 
 }  // namespace

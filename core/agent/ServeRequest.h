@@ -3,6 +3,7 @@
 // block for longer than a small local file takes. What takes longer is a ServeWorker.
 #include <poll.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "core/base/Json.h"
 #include "core/base/Result.h"
 #include "core/wire/Layout.h"
+#include "core/wire/Serve.h"
 
 namespace trainyard::agent {
 
@@ -81,6 +83,26 @@ private:
 };
 
 using ServeRequestPtr = std::unique_ptr<ServeRequest>;
+
+/// Counts what a client has not acknowledged yet.
+class ServeCredit {
+public:
+    static constexpr std::size_t kChunkBytes = 256 << 10;  ///< Sent at once at most.
+
+    void sent(std::size_t bytes) { m_sent += static_cast<std::int64_t>(bytes); }
+    void acknowledged(const Json& header) {
+        const auto it = header.find("ack");
+        if (it == header.end() || !it->is_number_integer()) return;
+        m_acknowledged = std::clamp(it->get<std::int64_t>(), m_acknowledged, m_sent);
+    }
+    [[nodiscard]] bool open() const {
+        return m_sent - m_acknowledged + static_cast<std::int64_t>(kChunkBytes) <= wire::kServeWindow;
+    }
+
+private:
+    std::int64_t m_sent = 0;
+    std::int64_t m_acknowledged = 0;
+};
 
 /// An error as a request is answered with it.
 [[nodiscard]] Error targetError(Error error);

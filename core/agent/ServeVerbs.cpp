@@ -34,7 +34,7 @@ constexpr std::array kVerbs{
     Verb{"look", &serveLook},            Verb{"follow", &serveFollow},
     Verb{"outputs", &serveOutputs},      Verb{"download", &serveDownload},
     Verb{"runs", &serveRuns},            Verb{"remove", &serveRemove},
-    Verb{"exec", &serveExec},            
+    Verb{"exec", &serveExec},            Verb{"probe", &serveProbe},            
     Verb{"load", &serveLoad},            Verb{"cache", &serveCache},
     Verb{"clear", &serveClear},          Verb{"hash", &serveHash},
     Verb{"listen", &serveListen},        Verb{"reach", &serveReach},

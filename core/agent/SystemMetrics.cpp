@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
+#include <set>
+#include <sstream>
 #include <string>
 #include <string_view>
 
@@ -45,6 +48,12 @@ base::Json SystemMetrics::sample(const std::vector<pid_t>& shims) {
     sampleRun(values, shims, seconds);
     if (const auto disk = base::diskSpace(m_folder); disk.ok()) values["disk_free_bytes"] = disk->freeBytes;
     sampleNetwork(values, seconds);
+    sampleDisks(values, seconds);
+    if (m_gpus) {
+        std::set<pid_t> processes;
+        for (const auto& [pid, ticks] : m_lastTicks) processes.insert(pid);
+        m_gpus->sample(values, processes);
+    }
     return values;
 }
 
@@ -120,6 +129,38 @@ void SystemMetrics::sampleNetwork(base::Json& values, double seconds) {
     }
     m_lastReceived = received;
     m_lastSent = sent;
+}
+
+void SystemMetrics::sampleDisks(base::Json& values, double seconds) {
+    constexpr std::int64_t kSectorBytes = 512;  // Of /proc/diskstats, whatever the disk's own are.
+    std::int64_t sectorsRead = 0;
+    std::int64_t sectorsWritten = 0;
+    for (const std::string& line : base::split(read("/proc/diskstats"), '\n')) {
+        std::istringstream in(line);
+        std::string name;
+        std::int64_t number = 0;
+        in >> number >> number >> name;
+        // Partitions, and what lies on top of disks, would count twice.
+        std::error_code ignored;
+        if (!in || name.starts_with("loop") || name.starts_with("ram") || name.starts_with("dm-") || name.starts_with("md") ||
+            !std::filesystem::exists("/sys/block/" + name, ignored)) {
+            continue;
+        }
+        std::int64_t reads = 0;
+        std::int64_t writes = 0;
+        in >> number >> number >> reads >> number >> number >> number >> writes;
+        sectorsRead += reads;
+        sectorsWritten += writes;
+    }
+    if (seconds > 0 && m_lastRead >= 0) {
+        const auto rate = [&](std::int64_t now, std::int64_t before) {
+            return std::llround(static_cast<double>(std::max<std::int64_t>(0, now - before) * kSectorBytes) / seconds);
+        };
+        values["disk_read_bytes_per_second"] = rate(sectorsRead, m_lastRead);
+        values["disk_written_bytes_per_second"] = rate(sectorsWritten, m_lastWritten);
+    }
+    m_lastRead = sectorsRead;
+    m_lastWritten = sectorsWritten;
 }
 
 }  // namespace trainyard::agent

@@ -1,11 +1,13 @@
 #pragma once
-// What the machine and the run's processes use, from /proc. GPUs are not looked at yet.
+// What the machine and the run's processes use, from /proc; what its GPUs do, from nvidia-smi.
 #include <sys/types.h>
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <vector>
 
+#include "core/agent/GpuMonitor.h"
 #include "core/base/Files.h"
 #include "core/base/Json.h"
 
@@ -19,10 +21,14 @@ namespace trainyard::agent {
 ///   run_processes                        how many those are
 ///   disk_free_bytes                      where the run's folder lies
 ///   network_received_bytes_per_second, network_sent_bytes_per_second   all interfaces but loopback
+///   disk_read_bytes_per_second, disk_written_bytes_per_second   all whole disks of the machine
+///   gpuN_…                               as GpuMonitor.h says, for a run that has GPUs
 /// Rates need two samples, so the first has none.
 class SystemMetrics {
 public:
     explicit SystemMetrics(base::Path folder) : m_folder(std::move(folder)) {}
+    /// Of these GPUs too; an empty list: all that are to be seen.
+    void watchGpus(std::vector<int> gpus) { m_gpus.emplace(std::move(gpus)); }
 
     /// `shims`: the roots of the run's process trees; they themselves are not counted.
     [[nodiscard]] base::Json sample(const std::vector<pid_t>& shims);
@@ -34,6 +40,7 @@ private:
     };
     void sampleMachine(base::Json& values);
     void sampleNetwork(base::Json& values, double seconds);
+    void sampleDisks(base::Json& values, double seconds);
     void sampleRun(base::Json& values, const std::vector<pid_t>& shims, double seconds);
 
     base::Path m_folder;
@@ -41,6 +48,9 @@ private:
     CpuTimes m_lastCpu;
     std::int64_t m_lastReceived = -1;
     std::int64_t m_lastSent = -1;
+    std::int64_t m_lastRead = -1;
+    std::int64_t m_lastWritten = -1;
+    std::optional<GpuMonitor> m_gpus;
     std::map<pid_t, std::int64_t> m_lastTicks;  ///< CPU ticks of each process of the run at the last sample.
 };
 
