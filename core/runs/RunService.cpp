@@ -27,6 +27,15 @@ RunService::RunService(Workspace workspace, ServiceOptions options, QObject* par
         here([this, code, message] { Q_EMIT troubled(QString::fromStdString(code), QString::fromStdString(message)); });
     };
     sink.modelsChanged = [this] { here([this] { Q_EMIT modelsChanged(); }); };
+    sink.reachChanged = [this](std::string target, targets::Reach reach) {
+        here([this, target, reach] {
+            m_reach[target] = reach;
+            Q_EMIT reachChanged(QString::fromStdString(target), reach);
+        });
+    };
+    sink.asked = [this](std::int64_t question, targets::Question what) {
+        here([this, question, what] { Q_EMIT questionAsked(question, what); });
+    };
     m_thread.start();
     QMetaObject::invokeMethod(
         m_context,
@@ -106,10 +115,18 @@ void RunService::edit(const RunId& run, std::vector<JournalEntry> entries, std::
     });
 }
 
-void RunService::remove(const RunId& run, std::function<void(Result<std::int64_t>)> done) {
-    post([run, answer = answerHere<Result<std::int64_t>>(std::move(done))](RunWorker& worker) {
-        worker.remove(run, answer);
+void RunService::giveUp(const RunId& run, std::function<void(Status)> done) {
+    post([run, answer = answerHere<Status>(std::move(done))](RunWorker& worker) { answer(worker.giveUp(run)); });
+}
+
+void RunService::remove(const RunId& run, std::function<void(Result<std::int64_t>)> done, RemoveWay way) {
+    post([run, way, answer = answerHere<Result<std::int64_t>>(std::move(done))](RunWorker& worker) {
+        worker.remove(run, way, answer);
     });
+}
+
+void RunService::collectAgain(const RunId& run, std::function<void(Status)> done) {
+    post([run, answer = answerHere<Status>(std::move(done))](RunWorker& worker) { worker.collectAgain(run, answer); });
 }
 
 void RunService::settle(int millis, std::function<void()> done) {
@@ -125,6 +142,140 @@ void RunService::rebuild(std::function<void(Result<store::CatchUpReport>)> done,
 
 void RunService::write(std::function<std::function<void()>(Result<store::Writer*>)> work) {
     post([this, work = std::move(work)](RunWorker& worker) { here(work(worker.writer())); });
+}
+
+// ---------------------------------------------------------------------------------------------------- targets
+
+template <class T>
+Ticket RunService::onTarget(const std::string& target,
+                            std::function<targets::OperationPtr(targets::Target&, targets::Done<T>)> start,
+                            std::function<void(Result<T>)> done) {
+    const Ticket ticket = ++m_lastTicket;
+    post([ticket, target, start = std::move(start), answer = answerHere<Result<T>>(std::move(done))](RunWorker& worker) {
+        worker.onTarget<T>(ticket, target, start, answer);
+    });
+    return ticket;
+}
+
+namespace {
+
+constexpr int kAskMillis = 60'000;
+constexpr int kDoctorMillis = 300'000;
+
+}  // namespace
+
+Ticket RunService::connectTarget(const std::string& target, std::function<void(Status)> done) {
+    return onTarget<void>(
+        target,
+        [](targets::Target& there, targets::DoneStatus connected) {
+            return there.connect(base::Deadline::inMillis(kAskMillis), std::move(connected));
+        },
+        std::move(done));
+}
+
+Ticket RunService::doctor(const std::string& target, std::function<void(targets::DoctorLine)> onLine,
+                          std::function<void(Result<std::vector<targets::DoctorLine>>)> done) {
+    const auto lineHere = [this, onLine = std::move(onLine)](const targets::DoctorLine& line) {
+        if (onLine) {
+            here([onLine, line] { onLine(line); });
+        }
+    };
+    return onTarget<std::vector<targets::DoctorLine>>(
+        target,
+        [lineHere](targets::Target& there, targets::Done<std::vector<targets::DoctorLine>> examined) {
+            return there.doctor(base::Deadline::inMillis(kDoctorMillis), lineHere, std::move(examined));
+        },
+        std::move(done));
+}
+
+Ticket RunService::load(const std::string& target, std::function<void(Result<base::Json>)> done) {
+    return onTarget<base::Json>(
+        target,
+        [](targets::Target& there, targets::Done<base::Json> loaded) {
+            return there.load(base::Deadline::inMillis(kAskMillis), std::move(loaded));
+        },
+        std::move(done));
+}
+
+Ticket RunService::cache(const std::string& target, std::function<void(Result<std::vector<targets::CacheEntry>>)> done) {
+    return onTarget<std::vector<targets::CacheEntry>>(
+        target,
+        [](targets::Target& there, targets::Done<std::vector<targets::CacheEntry>> listed) {
+            return there.listCache(base::Deadline::inMillis(kAskMillis), std::move(listed));
+        },
+        std::move(done));
+}
+
+Ticket RunService::clearCache(const std::string& target, std::vector<targets::CacheEntry> entries,
+                              std::function<void(Result<std::int64_t>)> done) {
+    return onTarget<std::int64_t>(
+        target,
+        [entries = std::move(entries)](targets::Target& there, targets::Done<std::int64_t> cleared) {
+            return there.clearCache(entries, base::Deadline::inMillis(kDoctorMillis), std::move(cleared));
+        },
+        std::move(done));
+}
+
+Ticket RunService::buildEngine(const std::string& target, std::function<void(std::string)> onLine,
+                               std::function<void(Result<base::Json>)> done) {
+    const auto lineHere = [this, onLine = std::move(onLine)](const std::string& line) {
+        if (onLine) {
+            here([onLine, line] { onLine(line); });
+        }
+    };
+    return onTarget<base::Json>(
+        target,
+        [lineHere](targets::Target& there, targets::Done<base::Json> built) {
+            return there.buildEngine(lineHere, std::move(built));
+        },
+        std::move(done));
+}
+
+Ticket RunService::measureUpload(base::Json document, std::function<void(Result<base::Json>)> done) {
+    const Ticket ticket = ++m_lastTicket;
+    post([ticket, document = std::move(document), answer = answerHere<Result<base::Json>>(std::move(done))](RunWorker& worker) {
+        worker.measureUpload(ticket, document, answer);
+    });
+    return ticket;
+}
+
+Ticket RunService::listRemoteOutputs(const RunId& run, std::function<void(Result<std::vector<targets::OutputFile>>)> done) {
+    const Ticket ticket = ++m_lastTicket;
+    post([ticket, run, answer = answerHere<Result<std::vector<targets::OutputFile>>>(std::move(done))](RunWorker& worker) {
+        worker.listRemoteOutputs(ticket, run, answer);
+    });
+    return ticket;
+}
+
+Ticket RunService::fetchFile(const RunId& run, const std::string& path, std::function<void(std::int64_t)> onProgress,
+                             std::function<void(Result<base::Path>)> done) {
+    const Ticket ticket = ++m_lastTicket;
+    const auto progress = [this, onProgress = std::move(onProgress)](std::int64_t bytes) {
+        if (onProgress) {
+            here([onProgress, bytes] { onProgress(bytes); });
+        }
+    };
+    post([ticket, run, path, progress, answer = answerHere<Result<base::Path>>(std::move(done))](RunWorker& worker) {
+        worker.fetchFile(ticket, run, path, progress, answer);
+    });
+    return ticket;
+}
+
+void RunService::stop(Ticket ticket) {
+    post([ticket](RunWorker& worker) { worker.stop(ticket); });
+}
+
+targets::Reach RunService::reach(const std::string& target) const {
+    const auto found = m_reach.find(target);
+    return found == m_reach.end() ? targets::Reach{} : found->second;
+}
+
+void RunService::targetChanged(const std::string& target) {
+    post([target](RunWorker& worker) { worker.targetChanged(target); });
+}
+
+void RunService::answer(std::int64_t question, std::optional<std::string> text) {
+    post([question, text = std::move(text)](RunWorker& worker) { worker.pool().answer(question, text); });
 }
 
 }  // namespace trainyard::runs

@@ -9,8 +9,7 @@
 #include <utility>
 
 #include "core/base/Clock.h"
-#include "core/runs/DiskUse.h"
-#include "core/targets/LocalOperations.h"
+#include "core/targets/Operations.h"
 
 namespace trainyard::runs {
 
@@ -27,11 +26,6 @@ constexpr int kFlushMillis = 40;
 constexpr int kWatchMillis = 200;
 constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr int kRemembered = 1000;  // Newest runs that are compared when another process wrote.
-constexpr int kOperationMillis = 20'000;
-
-base::Deadline operationDeadline() {
-    return base::Deadline::inMillis(kOperationMillis);
-}
 
 void mix(std::size_t& hash, std::size_t value) {
     hash ^= value + 0x9e3779b97f4a7c15ULL + (hash << 6) + (hash >> 2);
@@ -72,12 +66,36 @@ RunWorker::RunWorker(Workspace workspace, ServiceOptions options, WorkerSink sin
     : m_workspace(std::move(workspace)),
       m_options(std::move(options)),
       m_sink(std::move(sink)),
-      m_target(m_options.local) {
+      m_pool(m_options.local, m_options.definitions, m_options.makeTarget) {
     m_flush.setSingleShot(true);
     connect(&m_flush, &QTimer::timeout, this, &RunWorker::flushChanges);
     connect(&m_watch, &QTimer::timeout, this, &RunWorker::watchOthers);
     m_settleTimer.setInterval(20);
     connect(&m_settleTimer, &QTimer::timeout, this, &RunWorker::checkSettled);
+    connect(&m_pool, &TargetPool::reachChanged, this, &RunWorker::reachChanged);
+    connect(&m_pool, &TargetPool::asked, this,
+            [this](std::int64_t question, const targets::Question& what) { m_sink.asked(question, what); });
+    connect(&m_pool, &TargetPool::leaving, this, [this](const std::string& name) {
+        for (auto& [run, follower] : m_followers) {
+            if (follower->target() == name) {
+                follower->leaveTarget();
+            }
+        }
+        m_targetSweeps.erase(name);
+        std::erase_if(m_retiring, [&](const auto& one) { return targetOf(one.first) == name; });
+        std::vector<std::function<void(Error)>> broken;
+        for (auto one = m_operations.begin(); one != m_operations.end();) {
+            if (one->second.target == name) {
+                broken.push_back(std::move(one->second.fail));
+                one = m_operations.erase(one);
+            } else {
+                ++one;
+            }
+        }
+        for (const auto& fail : broken) {
+            fail(Error{"target.changed", "The definition of " + name + " was changed meanwhile."});
+        }
+    });
 }
 
 RunWorker::~RunWorker() = default;
@@ -172,7 +190,7 @@ void RunWorker::makeContext() {
         m_workspace,
         *m_writer,
         *m_reader,
-        m_target,
+        m_pool,
         [this](const RunId& run, RunParts parts) { noteChange(run, parts); },
         [this](const RunId& run, RunState state, const std::string& reason) {
             flushChanges();
@@ -237,7 +255,7 @@ void RunWorker::begin() {
     }
     if (m_writer && m_options.followRuns) {
         sweep();
-        sweepTarget();
+        sweepTarget(kLocalTarget);
         QThreadPool::globalInstance()->start([layout = m_workspace.layout] { sweepTrash(layout); });
     }
 }
@@ -291,12 +309,12 @@ void RunWorker::sweep() {
             m_unfollowed = true;
             continue;
         }
-        addFollower(row.id, std::move(*lock)).adopt();
+        addFollower(row.id, row.target, std::move(*lock)).adopt();
     }
 }
 
-RunFollower& RunWorker::addFollower(const RunId& run, base::FileLock lock) {
-    auto follower = std::make_unique<RunFollower>(*m_context, run, std::move(lock));
+RunFollower& RunWorker::addFollower(const RunId& run, const std::string& target, base::FileLock lock) {
+    auto follower = std::make_unique<RunFollower>(*m_context, run, target, std::move(lock));
     RunFollower& added = *follower;
     // Queued: the follower is still at work when it says that it is done.
     connect(&added, &RunFollower::done, this, [this, run] { dropFollower(run); }, Qt::QueuedConnection);
@@ -316,43 +334,6 @@ void RunWorker::dropFollower(const RunId& run) {
     }
     checkSettled();
     retire(run, 20);
-}
-
-void RunWorker::retire(const RunId& run, int triesLeft) {
-    const auto row = m_reader ? m_reader->run(run) : Result<store::RunRow>(Error{});
-    const auto outputs = m_reader ? m_reader->outputs(run) : Result<std::vector<store::OutputRow>>(Error{});
-    if (triesLeft == 0 || !row.ok() || !outputs.ok() || !spec::isFinal(row->state)) {
-        m_retiring.erase(run);
-        return;
-    }
-    const bool allHere = std::all_of(outputs->begin(), outputs->end(), [](const store::OutputRow& o) { return o.collected; });
-    if (!allHere) {
-        m_retiring.erase(run);
-        return;
-    }
-    targets::NodeRef node;
-    node.run = run;
-    node.attempt = std::max(1, row->attempts);
-    m_retiring[run] = m_target.look(node, operationDeadline(), [this, run, triesLeft](const auto& status) {
-        if (!status.ok() || *status == targets::AgentStatus::Alive) {
-            QTimer::singleShot(250, this, [this, run, triesLeft] { retire(run, triesLeft - 1); });
-            return;
-        }
-        m_retiring[run] = m_target.removeRun(run, operationDeadline(), [this, run](const Status&) { m_retiring.erase(run); });
-    });
-}
-
-void RunWorker::sweepTarget() {
-    m_targetSweep = m_target.listRuns(operationDeadline(), [this](const Result<std::vector<RunId>>& runs) {
-        if (!runs.ok()) {
-            return;
-        }
-        for (const RunId& run : *runs) {
-            if (!m_followers.contains(run)) {
-                retire(run, 2);
-            }
-        }
-    });
 }
 
 // ---------------------------------------------------------------------------------------------------- actions
@@ -382,7 +363,7 @@ void RunWorker::submit(const Json& document, std::function<void(Result<Submitted
                        "resume_from"});
             return;
         }
-        auto checkpoint = checkpointOf(m_workspace.layout, parent->id);
+        auto checkpoint = checkpointOf(m_workspace.layout, parent->id, run.spec.taskKind);
         if (!checkpoint.ok()) {
             done(Error{checkpoint.error().code, checkpoint.error().message, "resume_from"});
             return;
@@ -402,7 +383,7 @@ void RunWorker::submit(const Json& document, std::function<void(Result<Submitted
         done(lock.error());
         return;
     }
-    RunFollower& follower = addFollower(run.id, std::move(*lock));
+    RunFollower& follower = addFollower(run.id, run.spec.target, std::move(*lock));
     if (const auto taken = (*index)->followJournal(run.id); !taken.ok()) {
         // The run exists by its files. It is told to the index again when it ends or the workspace is opened.
         m_sink.troubled(taken.error().code, taken.error().message);
@@ -435,32 +416,53 @@ void RunWorker::cancel(const RunId& run, std::function<void(Status)> done) {
     }
     auto lock = base::FileLock::tryExclusive(m_workspace.layout.lock(run), "pid " + std::to_string(::getpid()));
     if (lock.ok()) {
-        RunFollower& follower = addFollower(run, std::move(*lock));
+        RunFollower& follower = addFollower(run, row->target, std::move(*lock));
         follower.adopt();
         follower.cancel(std::move(done));
         return;
+    }
+    // Whoever follows it finds this, should the target not be told from here.
+    if (const Status written = appendJournal(m_workspace.layout, run, {{wire::kind::kCancelAsked, Json::object()}}); !written.ok()) {
+        done(written);
+        return;
+    }
+    if (m_writer) {
+        if (const auto taken = m_writer->followJournal(run); !taken.ok()) {
+            m_sink.troubled(taken.error().code, taken.error().message);
+        }
     }
     cancelElsewhere(run, base::Deadline::inMillis(5000), std::move(done));
 }
 
 void RunWorker::cancelElsewhere(const RunId& run, base::Deadline deadline, std::function<void(Status)> done) {
-    targets::NodeRef node;
-    node.run = run;
-    if (const auto row = m_reader->run(run); row.ok()) {
-        node.attempt = std::max(1, row->attempts);
-    }
     // Whoever follows it may be just about to make the run's folder on the target.
-    m_commands[run] = m_target.sendCommand(
-        node, wire::control::kCancel, deadline, [this, run, deadline, done = std::move(done)](const Status& sent) {
-            if (!sent.ok() && sent.error().code == "target.unreachable" && !deadline.passed()) {
+    onTarget<void>(
+        --m_lastOwnTicket, targetOf(run),
+        [run, deadline](targets::Target& target, targets::DoneStatus sent) {
+            return target.command(run, wire::control::kCancel, deadline, std::move(sent));
+        },
+        [this, run, deadline, done = std::move(done)](const Status& sent) {
+            if (!sent.ok() && sent.error().code == "target.run_missing" && !deadline.passed()) {
                 QTimer::singleShot(100, this, [this, run, deadline, done] { cancelElsewhere(run, deadline, done); });
                 return;
             }
-            const auto answer = done;
-            const Status result = sent;
-            m_commands.erase(run);
-            answer(result);
+            // It is in the journal: its follower tells the target when that can be reached.
+            done(!sent.ok() && sent.error().code == "target.unreachable" ? Status{} : sent);
         });
+}
+
+Status RunWorker::giveUp(const RunId& run) {
+    if (const auto found = m_followers.find(run); found != m_followers.end()) {
+        return found->second->giveUp();
+    }
+    const auto row = m_reader ? m_reader->run(run) : Result<store::RunRow>(writer().error());
+    if (!row.ok()) {
+        return row.error();
+    }
+    if (spec::isFinal(row->state)) {
+        return Error{"run.ended", "Run " + std::to_string(row->number) + " has ended already."};
+    }
+    return Error{"lock.held", "Another window follows this run; give it up there."};
 }
 
 void RunWorker::edit(const RunId& run, std::vector<JournalEntry> entries, std::function<void(Status)> done) {
@@ -483,66 +485,6 @@ void RunWorker::edit(const RunId& run, std::vector<JournalEntry> entries, std::f
     noteChange(run, RunPart::Meta);
     flushChanges();
     done(std::move(status));
-}
-
-void RunWorker::remove(const RunId& run, std::function<void(Result<std::int64_t>)> done) {
-    if (!m_writer) {
-        done(writer().error());
-        return;
-    }
-    removeLocked(run, base::Deadline::inMillis(2000), std::move(done));
-}
-
-void RunWorker::removeLocked(const RunId& run, base::Deadline deadline, std::function<void(Result<std::int64_t>)> done) {
-    const auto row = m_reader->run(run);
-    if (!row.ok()) {
-        done(row.error());
-        return;
-    }
-    if (!spec::isFinal(row->state)) {
-        done(Error{"run.running",
-                   "Run " + std::to_string(row->number) + " has not ended. Cancel it first, then it can be deleted."});
-        return;
-    }
-    auto lock = base::FileLock::tryExclusive(m_workspace.layout.lock(run), "pid " + std::to_string(::getpid()));
-    if (!lock.ok() && lock.error().code == "lock.held" && !deadline.passed()) {
-        QTimer::singleShot(50, this, [this, run, deadline, done = std::move(done)] { removeLocked(run, deadline, done); });
-        return;
-    }
-    if (!lock.ok() && lock.error().code != "file.missing") {
-        done(lock.error());
-        return;
-    }
-    const base::Path trash = m_workspace.layout.trash() / run.str();
-    if (const Status made = base::makeDirs(m_workspace.layout.trash()); !made.ok()) {
-        done(made.error());
-        return;
-    }
-    if (::rename(m_workspace.layout.run(run).c_str(), trash.c_str()) != 0 && errno != ENOENT) {
-        done(base::errnoError(errno, "remove", m_workspace.layout.run(run)));
-        return;
-    }
-    m_followers.erase(run);
-    if (const Status forgotten = m_writer->deleteRun(run); !forgotten.ok()) {
-        done(forgotten.error());
-        return;
-    }
-    m_seen.erase(run);
-    noteChange(run, RunPart::Removed);
-    flushChanges();
-    m_retiring[run] = m_target.removeRun(run, operationDeadline(), [this, run](const Status&) { m_retiring.erase(run); });
-    const auto freed = std::make_shared<std::int64_t>(0);
-    m_commands[run] = std::make_unique<targets::ThreadOperation<void>>(
-        [trash, freed](const targets::KeepGoing&) -> Status {
-            *freed = diskUse(trash);
-            return base::removeTree(trash);
-        },
-        std::function<void(std::int64_t)>{}, [this, run, freed, done = std::move(done)](const Status& removed) {
-            const auto answer = done;
-            const Result<std::int64_t> result = removed.ok() ? Result<std::int64_t>(*freed) : removed.error();
-            m_commands.erase(run);
-            answer(result);
-        });
 }
 
 // ---------------------------------------------------------------------------------------------------- changes
@@ -584,6 +526,9 @@ void RunWorker::watchOthers() {
             m_ownChanges = own;
             compareWithOthers(true);
             m_unfollowed = true;
+            for (const auto& [run, follower] : m_followers) {
+                follower->lookAtJournal();
+            }
         }
     }
     if (m_unfollowed && m_writer && m_options.followRuns && now - m_lastSweep > kSecond) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <system_error>
 
 #include "core/wire/RunStream.h"
@@ -57,6 +58,62 @@ Status StreamCopy::closeSegment() {
     TRAINYARD_TRY(sync());
     ++m_segment;
     return openSegment();
+}
+
+base::Result<StreamCopy*> RunCopies::copy(int attempt, int node) {
+    auto found = m_copies.find({attempt, node});
+    if (found == m_copies.end()) {
+        auto opened = StreamCopy::open(m_layout.stream(m_run, attempt, node));
+        if (!opened.ok()) {
+            return opened.error();
+        }
+        found = m_copies.emplace(std::pair(attempt, node), std::move(*opened)).first;
+    }
+    return &found->second;
+}
+
+base::Result<std::vector<targets::StreamPosition>> RunCopies::positions() {
+    m_copies.clear();
+    std::vector<targets::StreamPosition> found;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(m_layout.run(m_run) / "stream", error)) {
+        int attempt = 0;
+        int node = 0;
+        char behind = 0;
+        const std::string name = entry.path().filename().string();
+        if (std::sscanf(name.c_str(), "a%d-n%d%c", &attempt, &node, &behind) != 2 || attempt < 1 || node < 0 ||
+            entry.path() != m_layout.stream(m_run, attempt, node)) {
+            continue;
+        }
+        const auto here = copy(attempt, node);
+        if (!here.ok()) {
+            return here.error();
+        }
+        found.push_back({attempt, node, (*here)->segment(), (*here)->size()});
+    }
+    return found;
+}
+
+Status RunCopies::append(const targets::StreamChunk& chunk) {
+    constexpr int kMost = 1'000'000;  // Attempts or nodes; what names more is no stream of ours.
+    if (chunk.attempt < 1 || chunk.attempt > kMost || chunk.node < 0 || chunk.node > kMost) {
+        return Error{"copy.position", "Bytes arrived of a stream that no run has."};
+    }
+    const auto here = copy(chunk.attempt, chunk.node);
+    if (!here.ok()) {
+        return here.error();
+    }
+    if (!chunk.bytes.empty()) {
+        TRAINYARD_TRY((*here)->append(chunk.segment, chunk.offset, chunk.bytes));
+    }
+    return chunk.closed ? (*here)->closeSegment() : Status{};
+}
+
+Status RunCopies::sync() {
+    for (auto& [stream, copy] : m_copies) {
+        TRAINYARD_TRY(copy.sync());
+    }
+    return {};
 }
 
 Status StreamCopy::sync() {

@@ -1,10 +1,16 @@
 #pragma once
-// The workspace's copy of one agent stream, byte for byte. Its length is the truth about what has been brought here.
+// The workspace's copies of the agents' streams, byte for byte. Their lengths are the truth about what has been brought here.
 #include <cstdint>
+#include <map>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "core/base/Files.h"
+#include "core/base/Ids.h"
 #include "core/base/Result.h"
+#include "core/targets/Target.h"
+#include "core/wire/Layout.h"
 
 namespace trainyard::runs {
 
@@ -29,6 +35,27 @@ private:
     base::UniqueFd m_fd;
     int m_segment = 1;
     std::int64_t m_size = 0;
+};
+
+/// The copies of all streams of one run. As StreamCopy: one follower at a time, not thread-safe.
+class RunCopies {
+public:
+    RunCopies(wire::WorkspaceLayout layout, base::RunId run) : m_layout(std::move(layout)), m_run(std::move(run)) {}
+
+    /// Where reading of each stream that has a copy is to go on; looks at the files anew.
+    [[nodiscard]] base::Result<std::vector<targets::StreamPosition>> positions();
+    /// Errors: "copy.position" when the chunk does not follow what is here or names no stream that a run can have; file.*.
+    [[nodiscard]] base::Status append(const targets::StreamChunk& chunk);
+    [[nodiscard]] base::Status sync();
+    /// Forgets what is open, so that the next call looks at the files anew.
+    void close() { m_copies.clear(); }
+
+private:
+    [[nodiscard]] base::Result<StreamCopy*> copy(int attempt, int node);
+
+    wire::WorkspaceLayout m_layout;
+    base::RunId m_run;
+    std::map<std::pair<int, int>, StreamCopy> m_copies;  ///< By attempt and node.
 };
 
 }  // namespace trainyard::runs

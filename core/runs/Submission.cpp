@@ -64,13 +64,6 @@ Status syncFolder(const Path& folder) {
     return {};
 }
 
-std::int64_t threadsPerRank(const spec::RunSpec& spec) {
-    if (spec.train.threads > 0) {
-        return spec.train.threads;
-    }
-    return std::max<std::int64_t>(1, usableCores() / std::max<std::int64_t>(1, spec.distribution.processes));
-}
-
 }  // namespace
 
 int usableCores() {
@@ -89,7 +82,15 @@ Result<spec::RunSpec> checkForLaunch(const Json& document) {
     return spec;
 }
 
-Result<Path> checkpointOf(const wire::WorkspaceLayout& layout, const base::RunId& run) {
+Result<Path> checkpointOf(const wire::WorkspaceLayout& layout, const base::RunId& run, spec::TaskKind kind) {
+    std::error_code none;
+    if (kind == spec::TaskKind::Command) {
+        const Path outputs = layout.outputs(run);
+        if (!std::filesystem::is_directory(outputs, none) || std::filesystem::is_empty(outputs, none)) {
+            return Error{"run.no_checkpoint", "The run left no outputs to go on from; start it anew instead.", "run"};
+        }
+        return outputs;
+    }
     const Path path = layout.outputs(run) / "checkpoints" / "last.ckpt";
     std::error_code error;
     if (!std::filesystem::is_regular_file(path, error)) {
@@ -134,46 +135,33 @@ Result<base::FileLock> makeRunFolder(const wire::WorkspaceLayout& layout, const 
     return lock;
 }
 
-std::vector<std::pair<std::string, std::string>> targetFiles(const NewRun& run, const targets::Programs& programs,
-                                                             const std::string& workFolder) {
-    const wire::WorkLayout work{workFolder};
-    const spec::RunSpec& spec = run.spec;
-    const bool train = spec.taskKind == spec::TaskKind::Train;
-    const wire::NodeLayout node{work.attemptNode(run.id, 1, 0)};
-    const std::string specFile = (node.root / "spec.json").string();
-
-    wire::Plan plan;
-    plan.run = run.id;
-    plan.processes = static_cast<int>(spec.distribution.processes);
-    plan.experiment = spec.experiment;
-    plan.runName = run.name;
-    plan.variables = spec.variables;
-    plan.outputsFolder = work.outputs(run.id).string();
-    plan.slotsFolder = work.slots().string();
-    plan.priority = spec.priority;
-    plan.maxSeconds = spec.limits.maxSeconds;
-    plan.graceSeconds = spec.limits.graceSeconds;
-    plan.diskReserveBytes = spec.limits.diskReserveMiB << 20;
-    plan.engine = train;
-    plan.cores = plan.processes;
-    if (train) {
-        plan.command = {programs.engine, "train", "--spec", specFile};
-        plan.cores = static_cast<int>(threadsPerRank(spec)) * plan.processes;
-        plan.gpus = spec.train.device == "cuda" ? plan.processes : 0;
-    } else {
-        plan.command = spec.command.command;
-        plan.workingFolder = spec.command.workingFolder;
+Result<NewRun> readRun(const wire::WorkspaceLayout& layout, const store::Reader& reader, const base::RunId& id) {
+    const auto row = reader.run(id);
+    if (!row.ok()) {
+        return row.error();
     }
-
-    Json document = run.document;
-    Json resolved{{"run", run.id.str()}, {"number", run.number}, {"name", run.name}};
-    if (train) {
-        resolved["threads"] = threadsPerRank(spec);
-        resolved["resume_checkpoint"] = run.resumeCheckpoint.string();
+    NewRun run;
+    run.id = id;
+    run.number = row->number;
+    run.name = row->name;
+    auto document = reader.spec(id);
+    if (!document.ok()) {
+        return document.error();
     }
-    document["resolved"] = std::move(resolved);
-    return {{"spec.json", base::dumpJsonPretty(document)},
-            {node.plan().filename().string(), base::dumpJsonPretty(wire::toJson(plan))}};
+    run.document = std::move(*document);
+    auto spec = spec::runSpecFromJson(run.document);
+    if (!spec.ok()) {
+        return spec.error();
+    }
+    run.spec = std::move(*spec);
+    if (!run.spec.resumeFrom.empty()) {
+        auto checkpoint = checkpointOf(layout, base::RunId(run.spec.resumeFrom), run.spec.taskKind);
+        if (!checkpoint.ok()) {
+            return checkpoint.error();
+        }
+        run.resumeCheckpoint = std::move(*checkpoint);
+    }
+    return run;
 }
 
 void sweepTrash(const wire::WorkspaceLayout& layout) {

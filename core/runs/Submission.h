@@ -1,6 +1,5 @@
 #pragma once
-// From a spec document to a run's folder in the workspace and to the two files that an agent is started on. Pure: no
-// threads, no event loop, no index.
+// From a spec document to a run's folder in the workspace. Pure: no threads, no event loop.
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -10,9 +9,8 @@
 #include "core/base/Json.h"
 #include "core/base/Result.h"
 #include "core/spec/RunSpec.h"
-#include "core/targets/ComputeTarget.h"
+#include "core/store/Reader.h"
 #include "core/wire/Layout.h"
-#include "core/wire/Plan.h"
 
 namespace trainyard::runs {
 
@@ -23,24 +21,26 @@ struct NewRun {
     std::string name;    ///< As given, or experiment and number.
     base::Json document; ///< What becomes spec.json: every field that applies, defaults filled in.
     spec::RunSpec spec;  ///< The same, typed.
-    base::Path resumeCheckpoint;  ///< Empty, or the parent's checkpoint.
+    base::Path resumeCheckpoint;  ///< Empty, or the parent's checkpoint; of a command task the folder of its outputs.
 };
 
 /// Validates a document for a local launch: the spec itself, and that its input files are there and can be read
 /// ("spec.file_missing", "spec.file_denied", "spec.file_kind", with the field). The first error counts.
 [[nodiscard]] base::Result<spec::RunSpec> checkForLaunch(const base::Json& document);
 
-/// The newest checkpoint among a run's collected outputs; "run.no_checkpoint" when it has none.
-[[nodiscard]] base::Result<base::Path> checkpointOf(const wire::WorkspaceLayout& layout, const base::RunId& run);
+/// What a run of this kind goes on from: the newest checkpoint among a run's collected outputs, or for a command all of
+/// them. "run.no_checkpoint" when there is none.
+[[nodiscard]] base::Result<base::Path> checkpointOf(const wire::WorkspaceLayout& layout, const base::RunId& run,
+                                                    spec::TaskKind kind = spec::TaskKind::Train);
 
 /// Makes runs/<id> with spec.json and a journal that says it was submitted; it appears whole or not at all. The returned
 /// lock is the right to follow it.
 [[nodiscard]] base::Result<base::FileLock> makeRunFolder(const wire::WorkspaceLayout& layout, const NewRun& run);
 
-/// plan.json and spec.json for the target, as (name, bytes).
-[[nodiscard]] std::vector<std::pair<std::string, std::string>> targetFiles(const NewRun& run,
-                                                                           const targets::Programs& programs,
-                                                                           const std::string& workFolder);
+/// The run as its folder and the index know it: for a launch that another process had begun.
+[[nodiscard]] base::Result<NewRun> readRun(const wire::WorkspaceLayout& layout, const store::Reader& reader,
+                                           const base::RunId& run);
+
 /// Cores that this process may use, at least 1.
 [[nodiscard]] int usableCores();
 

@@ -113,6 +113,7 @@ void removeRun(Connection& connection, std::int64_t run) {
     Query(connection, "DELETE FROM warnings WHERE run = ?", run).run();
     Query(connection, "DELETE FROM damaged WHERE run = ?", run).run();
     Query(connection, "DELETE FROM items WHERE run = ?", run).run();
+    Query(connection, "DELETE FROM events WHERE run = ?", run).run();
     Query(connection, "DELETE FROM log_blocks WHERE run = ?", run).run();
     Query(connection, "DELETE FROM run_metrics WHERE run = ?", run).run();
     Query(connection, "DELETE FROM runs WHERE number = ?", run).run();
@@ -274,6 +275,11 @@ void Ingest::takeJournal(const wire::Record& record) {
         Query(m_connection, "UPDATE runs SET archived = ? WHERE number = ?", truthAt(body, "archived"), m_run).run();
     } else if (record.kind == kind::kWarning) {
         takeWarning(record);
+    } else if (record.kind == kind::kUpload || record.kind == kind::kUnreachable || record.kind == kind::kReachable ||
+               record.kind == kind::kScheduler || record.kind == kind::kCancelAsked) {
+        Query(m_connection, "REPLACE INTO events VALUES (?, ?, ?, ?, ?)", m_run, record.seq, record.t, record.kind,
+              base::dumpJson(body))
+            .run();
     } else if (record.kind == kind::kCollected) {
         const int attempt = static_cast<int>(std::max<std::int64_t>(1, integerAt(body, "attempt")));
         if (const auto outputs = body.find("outputs"); outputs != body.end() && outputs->is_array()) {
@@ -310,7 +316,7 @@ void Ingest::takeState(const wire::Record& record) {
 void Ingest::takeAttempt(const wire::Record& record) {
     const Json& body = record.body;
     Query(m_connection,
-          "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, '', '') ON CONFLICT (run, attempt, node) DO UPDATE "
+          "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, '', '', 0) ON CONFLICT (run, attempt, node) DO UPDATE "
           "SET started_at = excluded.started_at, host = excluded.host, world_size = excluded.world_size, "
           "nodes = excluded.nodes, agent = excluded.agent",
           m_run, m_batch.attempt, m_batch.node, record.t, textAt(body, "host"), integerAt(body, "world_size"),
@@ -322,9 +328,11 @@ void Ingest::takeAttempt(const wire::Record& record) {
 void Ingest::takeEnded(const wire::Record& record) {
     const Json& body = record.body;
     Query(m_connection,
-          "INSERT INTO attempts VALUES (?, ?, ?, 0, '', 0, 0, '', ?, ?, ?) ON CONFLICT (run, attempt, node) DO UPDATE "
-          "SET ended_at = excluded.ended_at, outcome = excluded.outcome, reason = excluded.reason",
-          m_run, m_batch.attempt, m_batch.node, record.t, textAt(body, "outcome"), textAt(body, "reason"))
+          "INSERT INTO attempts VALUES (?, ?, ?, 0, '', 0, 0, '', ?, ?, ?, ?) ON CONFLICT (run, attempt, node) DO UPDATE "
+          "SET ended_at = excluded.ended_at, outcome = excluded.outcome, reason = excluded.reason, "
+          "goes_on = excluded.goes_on",
+          m_run, m_batch.attempt, m_batch.node, record.t, textAt(body, "outcome"), textAt(body, "reason"),
+          truthAt(body, "restarts"))
         .run();
     flushRanks();
     if (const auto ranks = body.find("ranks"); ranks != body.end() && ranks->is_array()) {
@@ -339,8 +347,13 @@ void Ingest::takeEnded(const wire::Record& record) {
         }
     }
     if (const auto outputs = body.find("outputs"); outputs != body.end() && outputs->is_array()) {
-        for (const Json& output : *outputs)
-            takeOutput(output, m_batch.attempt, false);
+        for (const Json& output : *outputs) {
+            // Another node's outputs are collected in a folder of its own.
+            Json placed = output;
+            if (const std::string path = textAt(output, "path"); m_batch.node > 0 && !path.empty())
+                placed["path"] = "node-" + std::to_string(m_batch.node) + "/" + path;
+            takeOutput(placed, m_batch.attempt, false);
+        }
     }
     m_stateChanged = true;
 }
@@ -508,12 +521,17 @@ void Ingest::refreshState() {
     std::int64_t attemptEnded = 0;
     {
         Query row(m_connection,
-                  "SELECT attempt, ended_at, reason FROM attempts WHERE run = ? ORDER BY attempt DESC, node LIMIT 1",
+                  "SELECT attempt, ended_at, reason, node, goes_on FROM attempts WHERE run = ? "
+                  "ORDER BY attempt DESC, node LIMIT 1",
                   m_run);
-        if (row.next() && row.integer(1) > 0) {
+        // Another node's end is not the attempt's.
+        if (row.next() && row.integer(1) > 0 && row.small(3) == 0) {
             attemptEnded = row.integer(1);
-            if (stream && stream->attempt == row.small(0) && stageOrder(stream->state) < 4)
-                stream = Said{RunState::Finalizing, row.text(2), attemptEnded, row.small(0)};
+            const int attempt = row.small(0);
+            if (row.small(4) != 0)
+                stream = Said{RunState::Preparing, row.text(2), attemptEnded, attempt + 1};
+            else if (stream && stream->attempt == attempt && stageOrder(stream->state) < 4)
+                stream = Said{RunState::Finalizing, row.text(2), attemptEnded, attempt};
         }
     }
     std::int64_t startedAt = 0;

@@ -187,12 +187,12 @@ Result<std::vector<AttemptRow>> Reader::attempts(const RunId& run) const {
     return m_state->queryRun(run, [](Connection& open, std::int64_t number) -> Result<std::vector<AttemptRow>> {
         std::vector<AttemptRow> attempts;
         Query rows(open,
-                   "SELECT attempt, node, host, world_size, nodes, agent, started_at, ended_at, outcome, reason "
+                   "SELECT attempt, node, host, world_size, nodes, agent, started_at, ended_at, outcome, reason, goes_on "
                    "FROM attempts WHERE run = ? ORDER BY attempt, node",
                    number);
         while (rows.next())
             attempts.push_back({rows.small(0), rows.small(1), rows.text(2), rows.small(3), rows.small(4), rows.text(5),
-                                rows.integer(6), rows.integer(7), rows.text(8), rows.text(9)});
+                                rows.integer(6), rows.integer(7), rows.text(8), rows.text(9), rows.small(10) != 0});
         return attempts;
     });
 }
@@ -287,6 +287,21 @@ Result<Json> Reader::spec(const RunId& run) const {
     const auto bytes = base::readFile(m_state->layout.spec(run));
     if (!bytes) return bytes.error();
     return base::parseJson(*bytes);
+}
+
+Result<std::vector<EventRow>> Reader::events(const RunId& run, std::string_view kind, int limit) const {
+    return m_state->queryRun(run, [&](Connection& open, std::int64_t number) -> Result<std::vector<EventRow>> {
+        std::vector<EventRow> events;
+        Query rows(open,
+                   "SELECT kind, at, body FROM events WHERE run = ?1 AND (?2 = '' OR kind = ?2) ORDER BY seq DESC LIMIT ?3",
+                   number, std::string(kind), limit);
+        while (rows.next()) {
+            auto body = base::parseJson(rows.text(2));
+            events.push_back({rows.text(0), rows.integer(1), body ? std::move(*body) : Json::object()});
+        }
+        std::reverse(events.begin(), events.end());
+        return events;
+    });
 }
 
 Result<std::vector<ItemRow>> Reader::items(const RunId& run, std::string_view kind, int limit) const {

@@ -44,6 +44,8 @@ public:
     [[nodiscard]] Result<std::vector<RankRow>> ranks(const RunId& run) const;
     [[nodiscard]] Result<std::vector<OutputRow>> outputs(const RunId& run) const;
     [[nodiscard]] Result<std::vector<WarningRow>> warnings(const RunId& run) const;
+    /// What was noted on the way, in order; of one kind when it is given. Of the newest `limit` of them.
+    [[nodiscard]] Result<std::vector<EventRow>> events(const RunId& run, std::string_view kind = {}, int limit = 1000) const;
     /// Parameters that the run reported. The configuration is spec().
     [[nodiscard]] Result<std::vector<ParamRow>> params(const RunId& run) const;
     /// runs/<id>/spec.json as it lies there.

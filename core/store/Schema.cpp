@@ -137,7 +137,17 @@ CREATE TABLE models (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
-constexpr std::array kMigrations{kMigration1};
+// What the workspace's side notes on the way of a run (uploads, cuts, the scheduler's word), and whether an attempt that
+// has ended is followed by another. Indexes of version 1 have none of it; nothing wrote it then.
+constexpr const char* kMigration2 = R"sql(
+CREATE TABLE events (
+  run INTEGER NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL,
+  PRIMARY KEY (run, seq)
+) STRICT, WITHOUT ROWID;
+ALTER TABLE attempts ADD COLUMN goes_on INTEGER NOT NULL DEFAULT 0;
+)sql";
+
+constexpr std::array kMigrations{kMigration1, kMigration2};
 
 int pragma(SQLite::Database& db, const char* name) { return db.execAndGet(std::string("PRAGMA ") + name).getInt(); }
 

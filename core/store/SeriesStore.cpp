@@ -1,6 +1,7 @@
 #include "core/store/SeriesStore.h"
 
 #include <cmath>
+#include <limits>
 
 namespace trainyard::store {
 namespace {
@@ -211,41 +212,107 @@ std::vector<Bucket> loadBuckets(Connection& connection, std::int64_t series, int
     return load<Bucket>(connection, series, level, begin, end);
 }
 
+namespace {
+
+/// What refreshRunMetric looks at of a row of `series`.
+struct Part {
+    std::int64_t id = 0;
+    int rank = 0, attempt = 0;
+    std::int64_t count = 0, nonFinite = 0;
+    std::int64_t firstStep = 0, lastStep = 0, minStep = 0, maxStep = 0;
+    double first = 0, last = 0, min = 0, max = 0;
+    std::int64_t lowStep = 0, highStep = 0;
+};
+
+void takeMin(MetricSummary& total, std::int64_t step, double value) {
+    if (!std::isnan(value) && !(value >= total.min)) {
+        total.min = value;
+        total.minStep = step;
+    }
+}
+
+void takeMax(MetricSummary& total, std::int64_t step, double value) {
+    if (!std::isnan(value) && !(value <= total.max)) {
+        total.max = value;
+        total.maxStep = step;
+    }
+}
+
+/// Extremes of the points before a step. Reads a thousand buckets and the points under a few of them, however long the
+/// series is, unless its steps go to and fro.
+void takeExtremesBefore(Connection& connection, const Part& part, std::int64_t cut, MetricSummary& total) {
+    const auto takePoints = [&](std::int64_t begin, std::int64_t end) {
+        for (const Point& point : loadPoints(connection, part.id, begin, end)) {
+            if (point.step >= cut || !std::isfinite(point.value)) continue;
+            takeMin(total, point.step, point.value);
+            takeMax(total, point.step, point.value);
+        }
+    };
+    constexpr std::int64_t kMostBuckets = 1024;
+    int level = 1;
+    while (part.count / pointsPerItem(level) > kMostBuckets)
+        ++level;
+    const std::int64_t size = pointsPerItem(level);
+    const std::int64_t whole = part.count / size;
+    const std::vector<Bucket> buckets = loadBuckets(connection, part.id, level, 0, whole);
+    std::int64_t least = -1, most = -1;
+    for (std::int64_t i = 0; i < static_cast<std::int64_t>(buckets.size()); ++i) {
+        const auto at = [&](std::int64_t which) -> const Bucket& { return buckets[static_cast<std::size_t>(which)]; };
+        const Bucket& bucket = at(i);
+        if (bucket.stepLow >= cut) continue;
+        if (bucket.stepHigh >= cut) {
+            takePoints(i * size, (i + 1) * size);
+            continue;
+        }
+        if (bucket.finite == 0) continue;
+        if (least < 0 || bucket.min < at(least).min) least = i;
+        if (most < 0 || bucket.max > at(most).max) most = i;
+    }
+    if (least >= 0) takePoints(least * size, (least + 1) * size);
+    if (most >= 0 && most != least) takePoints(most * size, (most + 1) * size);
+    takePoints(whole * size, part.count);
+}
+
+}  // namespace
+
 void refreshRunMetric(Connection& connection, std::int64_t run, const std::string& name) {
-    MetricSummary total;
-    bool any = false;
-    total.min = total.max = std::numeric_limits<double>::quiet_NaN();
+    std::vector<Part> parts;
     {
         // Lowest rank first; within it attempts in order, so that the last one wins `last`.
         Query rows(connection,
-                   "SELECT rank, count, non_finite, first_step, first, last_step, last, min_step, min, max_step, max "
-                   "FROM series WHERE run = ? AND kind = 0 AND name = ? "
+                   "SELECT id, rank, attempt, count, non_finite, first_step, first, last_step, last, min_step, min, "
+                   "max_step, max, low_step, high_step FROM series WHERE run = ? AND kind = 0 AND name = ? "
                    "ORDER BY rank < 0, rank, attempt, node",
                    run, name);
         while (rows.next()) {
-            const int rank = rows.small(0);
-            if (any && rank != total.rank) break;
-            if (!any) {
-                total.rank = rank;
-                total.firstStep = rows.integer(3);
-                total.first = rows.real(4);
-            }
-            any = true;
-            total.count += rows.integer(1);
-            total.nonFinite += rows.integer(2);
-            total.lastStep = rows.integer(5);
-            total.last = rows.real(6);
-            if (const double min = rows.real(8); !std::isnan(min) && !(min >= total.min)) {
-                total.min = min;
-                total.minStep = rows.integer(7);
-            }
-            if (const double max = rows.real(10); !std::isnan(max) && !(max <= total.max)) {
-                total.max = max;
-                total.maxStep = rows.integer(9);
-            }
+            if (!parts.empty() && rows.small(1) != parts.front().rank) break;
+            parts.push_back({rows.integer(0), rows.small(1), rows.small(2), rows.integer(3), rows.integer(4),
+                             rows.integer(5), rows.integer(7), rows.integer(9), rows.integer(11), rows.real(6),
+                             rows.real(8), rows.real(10), rows.real(12), rows.integer(13), rows.integer(14)});
         }
     }
-    if (!any) return;
+    if (parts.empty()) return;
+    MetricSummary total;
+    total.min = total.max = std::numeric_limits<double>::quiet_NaN();
+    total.rank = parts.front().rank;
+    total.firstStep = parts.front().firstStep;
+    total.first = parts.front().first;
+    for (const Part& part : parts) {
+        total.count += part.count;
+        total.nonFinite += part.nonFinite;
+        total.lastStep = part.lastStep;
+        total.last = part.last;
+        // A later attempt went on from a checkpoint: what this one reported from there on is told anew.
+        std::int64_t cut = std::numeric_limits<std::int64_t>::max();
+        for (const Part& later : parts) {
+            if (later.attempt > part.attempt) cut = std::min(cut, later.lowStep);
+        }
+        if (part.lowStep >= cut) continue;
+        if (part.minStep < cut) takeMin(total, part.minStep, part.min);
+        if (part.maxStep < cut) takeMax(total, part.maxStep, part.max);
+        const bool hidden = !std::isnan(part.min) && (part.minStep >= cut || part.maxStep >= cut);
+        if (hidden) takeExtremesBefore(connection, part, cut, total);
+    }
     Query(connection, "REPLACE INTO run_metrics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", run, name, total.rank,
           total.count, total.nonFinite, total.firstStep, total.first, total.lastStep, total.last, total.minStep,
           total.min, total.maxStep, total.max)

@@ -56,7 +56,8 @@ struct OpenOptions {
 // ---------------------------------------------------------------------------------------------------- runs
 
 /// What is known of one metric of a run without looking at its points: over all attempts, of the lowest rank that
-/// reports it. Values are NaN when no finite value was reported (last and first may be NaN or infinite by themselves).
+/// reports it. What an attempt reported at or after the step that a later one went on from plays no part, but in count and
+/// nonFinite, which are of all points. Values are NaN when no finite value was reported (last and first may be NaN or infinite by themselves).
 struct MetricSummary {
     std::string name;
     int rank = 0;
@@ -169,6 +170,7 @@ struct AttemptRow {
     std::int64_t endedAt = 0;  ///< 0 without an `ended` record.
     std::string outcome;       ///< "completed", "failed", "canceled", or empty.
     std::string reason;
+    bool goesOn = false;       ///< Its agents begin the next attempt by themselves.
 };
 
 struct RankRow {
@@ -198,6 +200,14 @@ struct SeriesRow {
     std::int64_t firstStep = 0, lastStep = 0, firstAt = 0, lastAt = 0;
     double first = 0, last = 0, min = 0, max = 0;
     std::int64_t minStep = 0, maxStep = 0;
+};
+
+/// What the workspace's side noted on the way: kinds "upload", "unreachable", "reachable", "scheduler", "cancel_asked", with
+/// their members as run-stream.md has them.
+struct EventRow {
+    std::string kind;
+    std::int64_t at = 0;
+    Json body;
 };
 
 struct ParamRow {

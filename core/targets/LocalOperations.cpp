@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -68,65 +69,118 @@ void ProcessOperation::end(Status status) {
         Qt::QueuedConnection);
 }
 
-FollowOperation::FollowOperation(base::Path folder, int segment, std::int64_t offset, std::int64_t chunkBytes,
-                                 int pollMillis, std::function<void(StreamChunk)> onChunk,
+FollowOperation::FollowOperation(wire::WorkLayout work, RunId run, std::vector<StreamPosition> from,
+                                 std::int64_t chunkBytes, int pollMillis, std::function<void(StreamChunk)> onChunk,
                                  std::function<void(base::Error)> onError)
-    : m_folder(std::move(folder)),
-      m_segment(segment),
-      m_offset(offset),
+    : m_work(std::move(work)),
+      m_run(std::move(run)),
       m_chunkBytes(chunkBytes),
       m_pollMillis(pollMillis),
       m_onChunk(std::move(onChunk)),
       m_onError(std::move(onError)) {
+    for (const StreamPosition& position : from) {
+        m_streams[{position.attempt, position.node}].at = position;
+    }
     m_timer.setSingleShot(true);
     m_timer.setTimerType(Qt::PreciseTimer);
     QObject::connect(&m_timer, &QTimer::timeout, &m_timer, [this] { poll(); });
     m_timer.start(0);
 }
 
-void FollowOperation::poll() {
-    const base::Path file = m_folder / wire::segmentName(m_segment);
+void FollowOperation::findStreams() {
+    constexpr int kFullSearchPolls = 50;  // Folders that come in another order than by number.
+    std::error_code error;
+    const auto there = [&](int attempt, int node) {
+        return std::filesystem::is_directory(m_work.attemptNode(m_run, attempt, node), error);
+    };
+    const auto add = [&](int attempt, int node) {
+        StreamPosition& at = m_streams[{attempt, node}].at;
+        at.attempt = attempt;
+        at.node = node;
+    };
+    const bool all = m_polls++ % kFullSearchPolls == 0;
+    const int newest = m_streams.empty() ? 0 : m_streams.rbegin()->first.first;
+    for (int attempt = all ? 1 : std::max(1, newest); attempt <= newest || there(attempt, 0); ++attempt) {
+        const auto last = m_streams.lower_bound({attempt + 1, 0});
+        const bool any = last != m_streams.begin() && std::prev(last)->first.first == attempt;
+        int node = all || !any ? 0 : std::prev(last)->first.second + 1;
+        for (; there(attempt, node); ++node) {
+            if (!m_streams.contains({attempt, node})) {
+                add(attempt, node);
+            }
+        }
+    }
+}
+
+Result<bool> FollowOperation::pollStream(Stream& stream, std::optional<StreamChunk>& chunk) {
+    StreamPosition& at = stream.at;
+    const base::Path folder = wire::NodeLayout{m_work.attemptNode(m_run, at.attempt, at.node)}.stream();
+    const base::Path file = folder / wire::segmentName(at.segment);
     struct stat info {};
     const bool there = ::stat(file.c_str(), &info) == 0;
-    if (there && info.st_size < m_offset) {
-        m_timer.stop();
-        const auto tell = std::move(m_onError);
-        tell(base::Error{"target.stream", "The stream segment " + file.string() + " is shorter than what was read of it."});
-        return;
+    if (there && info.st_size < at.offset) {
+        return base::Error{"target.stream", "The stream segment " + file.string() + " is shorter than what was read of it."};
     }
-    if (there && info.st_size > m_offset) {
-        Result<std::string> bytes = base::readFileRange(file, m_offset, m_chunkBytes);
+    if (there && info.st_size > at.offset) {
+        Result<std::string> bytes = base::readFileRange(file, at.offset, m_chunkBytes);
         if (!bytes.ok()) {
-            const auto tell = std::move(m_onError);
-            tell(bytes.error());
-            return;
+            return bytes.error();
         }
-        StreamChunk chunk{m_segment, m_offset, std::move(*bytes), false, false};
-        m_offset += static_cast<std::int64_t>(chunk.bytes.size());
-        m_timer.start(m_offset < info.st_size ? 0 : m_pollMillis);
-        m_toldCaughtUp = false;
-        const auto deliver = m_onChunk;
-        deliver(std::move(chunk));
-        return;
+        chunk = StreamChunk{at.attempt, at.node, at.segment, at.offset, std::move(*bytes), false, false};
+        at.offset += static_cast<std::int64_t>(chunk->bytes.size());
+        return at.offset < info.st_size;
     }
     // A segment is closed once the next one exists; what was written to it before that was read by one more look.
-    const bool nextIsThere = ::stat((m_folder / wire::segmentName(m_segment + 1)).c_str(), &info) == 0;
-    if (nextIsThere && m_nextWasThere) {
-        StreamChunk chunk{m_segment, m_offset, {}, true, false};
-        ++m_segment;
-        m_offset = 0;
-        m_nextWasThere = false;
-        m_timer.start(0);
-        const auto deliver = m_onChunk;
-        deliver(std::move(chunk));
-        return;
+    const bool nextIsThere = ::stat((folder / wire::segmentName(at.segment + 1)).c_str(), &info) == 0;
+    if (nextIsThere && stream.nextWasThere) {
+        chunk = StreamChunk{at.attempt, at.node, at.segment, at.offset, {}, true, false};
+        ++at.segment;
+        at.offset = 0;
+        stream.nextWasThere = false;
+        return true;
     }
-    m_nextWasThere = nextIsThere;
-    m_timer.start(nextIsThere ? 0 : m_pollMillis);
-    if (!nextIsThere && !m_toldCaughtUp) {
+    stream.nextWasThere = nextIsThere;
+    return nextIsThere;
+}
+
+void FollowOperation::poll() {
+    findStreams();
+    // One chunk a turn: the callback may end this operation.
+    bool more = false;
+    auto next = m_streams.upper_bound(m_turn);
+    for (std::size_t looked = 0; looked < m_streams.size(); ++looked, ++next) {
+        next = next == m_streams.end() ? m_streams.begin() : next;
+        std::optional<StreamChunk> chunk;
+        const Result<bool> polled = pollStream(next->second, chunk);
+        if (!polled.ok()) {
+            const auto tell = std::move(m_onError);
+            tell(polled.error());
+            return;
+        }
+        more = more || *polled;
+        if (chunk) {
+            m_turn = next->first;
+            m_toldCaughtUp = false;
+            m_timer.start(*polled || m_streams.size() > 1 ? 0 : m_pollMillis);
+            const auto deliver = m_onChunk;
+            deliver(std::move(*chunk));
+            return;
+        }
+    }
+    m_timer.start(more ? 0 : m_pollMillis);
+    if (!more && !m_toldCaughtUp) {
         m_toldCaughtUp = true;
+        StreamChunk nothing;
+        nothing.caughtUp = true;
+        if (!m_streams.empty()) {
+            const StreamPosition& at = m_streams.rbegin()->second.at;
+            nothing.attempt = at.attempt;
+            nothing.node = at.node;
+            nothing.segment = at.segment;
+            nothing.offset = at.offset;
+        }
         const auto deliver = m_onChunk;
-        deliver(StreamChunk{m_segment, m_offset, {}, false, true});
+        deliver(std::move(nothing));
     }
 }
 

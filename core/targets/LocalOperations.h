@@ -1,41 +1,18 @@
 #pragma once
-// The three kinds of operation that LocalTarget hands out. Each lives in the thread that made it.
-#include <QObject>
-#include <QPointer>
+// Operations of LocalTarget. Each lives in the thread that made it.
 #include <QProcess>
-#include <QThreadPool>
 #include <QTimer>
-#include <atomic>
 #include <functional>
-#include <memory>
+#include <map>
+#include <optional>
+#include <utility>
+#include <vector>
 
-#include "core/targets/ComputeTarget.h"
+#include "core/targets/Operations.h"
+#include "core/targets/Target.h"
+#include "core/wire/Layout.h"
 
 namespace trainyard::targets {
-
-/// A result that is known already, delivered from the event loop.
-template <class T>
-class PostedOperation final : public Operation {
-public:
-    PostedOperation(Result<T> result, std::function<void(Result<T>)> done) {
-        QMetaObject::invokeMethod(
-            &m_context,
-            [result = std::move(result), done = std::move(done)]() mutable {
-                // The callback may destroy this operation and with it the closure that runs here.
-                auto call = std::move(done);
-                call(std::move(result));
-            },
-            Qt::QueuedConnection);
-    }
-
-private:
-    QObject m_context;
-};
-
-template <class T>
-[[nodiscard]] OperationPtr postResult(Result<T> result, std::function<void(Result<T>)> done) {
-    return std::make_unique<PostedOperation<T>>(std::move(result), std::move(done));
-}
 
 /// A program that must end with status 0 before the deadline.
 class ProcessOperation final : public Operation {
@@ -52,71 +29,31 @@ private:
     bool m_ended = false;
 };
 
-/// Told how far the work is (bytes); false: stop.
-using KeepGoing = std::function<bool(std::int64_t)>;
-
-/// Work in a pool thread that can be told to stop at its next report. Destroying it does not wait: the work keeps only
-/// values and ends by itself.
-template <class T>
-class ThreadOperation final : public Operation {
-public:
-    ThreadOperation(std::function<Result<T>(const KeepGoing&)> work, std::function<void(std::int64_t)> onProgress,
-                    std::function<void(Result<T>)> done)
-        : m_stop(std::make_shared<std::atomic<bool>>(false)), m_context(std::make_unique<QObject>()) {
-        // The pool thread may outlive this operation. It posts to a relay that lives in our thread until the work has
-        // ended; only there, in our thread, is it looked whether the operation is still wanted.
-        auto* relay = new QObject;
-        const QPointer<QObject> context = m_context.get();
-        QThreadPool::globalInstance()->start([stop = m_stop, work = std::move(work), onProgress = std::move(onProgress),
-                                              done = std::move(done), relay, context] {
-            std::int64_t lastReport = 0;
-            const KeepGoing report = [&](std::int64_t bytes) {
-                const std::int64_t now = base::monotonicNanos();
-                if (onProgress && now - lastReport > 50'000'000) {
-                    lastReport = now;
-                    const auto tell = [context, onProgress, bytes] {
-                        if (context) {
-                            onProgress(bytes);
-                        }
-                    };
-                    QMetaObject::invokeMethod(relay, tell, Qt::QueuedConnection);
-                }
-                return !stop->load();
-            };
-            const auto end = [context, done, relay, result = work(report)] {
-                const auto call = done;
-                relay->deleteLater();
-                if (context) {
-                    call(result);
-                }
-            };
-            QMetaObject::invokeMethod(relay, end, Qt::QueuedConnection);
-        });
-    }
-    ~ThreadOperation() override { m_stop->store(true); }
-
-private:
-    std::shared_ptr<std::atomic<bool>> m_stop;
-    std::unique_ptr<QObject> m_context;
-};
-
-/// Reads a folder of stream segments as it grows. Polls: a stat of one file each time, about 2 µs; a watch would need a
-/// second way anyway for segments and folders that are not there yet.
+/// Reads the streams of all attempts and nodes of a run as they grow. Polls: a stat of one file a stream each time, about
+/// 2 µs; a watch would need a second way anyway for segments and folders that are not there yet.
 class FollowOperation final : public Operation {
 public:
-    FollowOperation(base::Path folder, int segment, std::int64_t offset, std::int64_t chunkBytes, int pollMillis,
-                    std::function<void(StreamChunk)> onChunk, std::function<void(base::Error)> onError);
+    FollowOperation(wire::WorkLayout work, RunId run, std::vector<StreamPosition> from, std::int64_t chunkBytes,
+                    int pollMillis, std::function<void(StreamChunk)> onChunk, std::function<void(base::Error)> onError);
 
 private:
+    struct Stream {
+        StreamPosition at;
+        bool nextWasThere = false;  ///< The following segment was seen before the last read: this one is closed.
+    };
     void poll();
+    void findStreams();
+    /// True when there may be more at once. `chunk` is set when there is something to deliver.
+    [[nodiscard]] Result<bool> pollStream(Stream& stream, std::optional<StreamChunk>& chunk);
 
-    base::Path m_folder;
-    int m_segment;
-    std::int64_t m_offset;
+    wire::WorkLayout m_work;
+    RunId m_run;
     std::int64_t m_chunkBytes;
     int m_pollMillis;
+    std::map<std::pair<int, int>, Stream> m_streams;  ///< By attempt and node.
+    std::pair<int, int> m_turn;                       ///< Whose turn it is, so that no stream keeps the others waiting.
+    int m_polls = 0;
     bool m_toldCaughtUp = false;
-    bool m_nextWasThere = false;  ///< The following segment was seen before the last read: this one is closed.
     std::function<void(StreamChunk)> m_onChunk;
     std::function<void(base::Error)> m_onError;
     QTimer m_timer;

@@ -42,6 +42,18 @@ Json toJson(const Plan& plan) {
     for (const auto& [name, value] : plan.variables) {
         variables[name] = value;
     }
+    Json peers = Json::array();
+    for (const PlanPeer& peer : plan.peers) {
+        peers.push_back({{"host", peer.host}, {"address", peer.address}, {"interface", peer.interface}});
+    }
+    Json inputs = Json::array();
+    for (const PlanInput& input : plan.inputs) {
+        inputs.push_back({{"name", input.name},
+                          {"path", input.path},
+                          {"sha256", input.sha256},
+                          {"address", input.address},
+                          {"verify", input.verify}});
+    }
     return Json{{"format", kPlanFormat},
                 {"version", kPlanVersion},
                 {"run", plan.run.str()},
@@ -63,7 +75,22 @@ Json toJson(const Plan& plan) {
                 {"grace_seconds", plan.graceSeconds},
                 {"disk_reserve_bytes", plan.diskReserveBytes},
                 {"system_interval_ms", plan.systemIntervalMillis},
-                {"engine", plan.engine}};
+                {"engine", plan.engine},
+                {"distribution", plan.distribution},
+                {"backend", plan.backend},
+                {"launcher", plan.launcher},
+                {"peers", std::move(peers)},
+                {"lead_port", plan.leadPort},
+                {"token", plan.token},
+                {"silence_seconds", plan.silenceSeconds},
+                {"join_seconds", plan.joinSeconds},
+                {"shared_folder", plan.sharedFolder},
+                {"scheduler", plan.scheduler},
+                {"work_folder", plan.workFolder},
+                {"source_manifest", plan.sourceManifest},
+                {"inputs", std::move(inputs)},
+                {"resume_checkpoint", plan.resumeCheckpoint},
+                {"max_restarts", plan.maxRestarts}};
 }
 
 Result<Plan> planFromJson(const Json& json) {
@@ -103,6 +130,7 @@ Result<Plan> planFromJson(const Json& json) {
     plan.gpus = static_cast<int>(inRange(reader, "gpus", 0, 0, kMaxRanks));
     plan.priority = inRange(reader, "priority", 0, -1'000'000, 1'000'000);
     plan.maxSeconds = inRange(reader, "max_seconds", 0, 0, kNoLimit / 1'000'000'000);
+    plan.maxRestarts = inRange(reader, "max_restarts", 0, 0, 1000);
     plan.graceSeconds = inRange(reader, "grace_seconds", plan.graceSeconds, 0, 86'400);
     plan.diskReserveBytes = inRange(reader, "disk_reserve_bytes", plan.diskReserveBytes, 0, kNoLimit);
     plan.systemIntervalMillis = inRange(reader, "system_interval_ms", plan.systemIntervalMillis, 10, 3'600'000);

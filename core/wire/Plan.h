@@ -14,6 +14,22 @@ namespace trainyard::wire {
 inline constexpr const char* kPlanFormat = "trainyard.plan";
 inline constexpr int kPlanVersion = 1;
 
+/// Data that the run reads, as its agent finds or fetches it; $TRAINYARD_INPUT_<NAME>.
+struct PlanInput {
+    std::string name;     ///< [A-Za-z0-9_]+; upper-cased in the variable's name.
+    std::string path;     ///< Absolute, on the target: what the variable holds. Empty with `address` until it is fetched.
+    std::string sha256;   ///< What `path` must have (wire::contentHash); empty: not looked at.
+    std::string address;  ///< http(s) address to fetch it from into <work>/data/<sha256>/ when it is not there.
+    bool verify = false;  ///< A declared path: its content is hashed before the ranks start (or known by an unchanged record).
+};
+
+/// A node as its peers reach it.
+struct PlanPeer {
+    std::string host;     ///< For people.
+    std::string address;  ///< Numeric; for rendezvous and for the agents' own connection. Empty: the agent finds its own.
+    std::string interface;  ///< GLOO_SOCKET_IFNAME, NCCL_SOCKET_IFNAME; empty: not set.
+};
+
 struct Plan {
     base::RunId run;
     int attempt = 1;
@@ -24,7 +40,7 @@ struct Plan {
     std::string runName;
     std::vector<std::string> command;  ///< argv of every rank; $NAME inside an argument is expanded by the shim, without a shell.
     std::vector<std::pair<std::string, std::string>> variables;
-    std::string workingFolder;     ///< Absolute, or empty for the outputs folder's parent.
+    std::string workingFolder;     ///< Absolute; empty: the snapshot's folder `code`, without one the outputs folder's parent. Relative: inside `code`.
     std::string outputsFolder;     ///< Absolute; made by the agent; TRAINYARD_OUTPUTS.
     std::string slotsFolder;       ///< <work>/slots
     int cores = 1;                 ///< Slots asked for; more than the machine has are cut to it with a warning.
@@ -35,7 +51,27 @@ struct Plan {
     std::int64_t diskReserveBytes = std::int64_t{1} << 30;
     std::int64_t systemIntervalMillis = 1000;
     bool engine = false;           ///< The command is trainyard-engine: it binds port 0 itself and publishes it in TRAINYARD_RENDEZVOUS.
+
+    std::string distribution = "none";  ///< "none", "pytorch", "mpi"
+    std::string backend;                ///< "gloo", "nccl", empty: not said.
+    std::string launcher;               ///< mpi: "mpirun" or "srun".
+    std::vector<PlanPeer> peers;        ///< By node; may be empty with one node.
+    int leadPort = 0;                   ///< Where node 0's agent listens; 0: it binds any and publishes it in NodeLayout::lead().
+    std::string token;                  ///< Every node of the run must know it; never in an argument or a variable.
+    std::int64_t silenceSeconds = 15;   ///< A node that is not heard of for so long ends the attempt.
+    std::int64_t joinSeconds = 300;     ///< For how long node 0 waits for the others to appear.
+    bool sharedFolder = false;          ///< All nodes see the same work folder (Slurm, NFS).
+    bool scheduler = false;             ///< Slots, GPUs and time limit are the scheduler's: no ticket is taken.
+    std::string workFolder;             ///< <work>, absolute.
+    std::string sourceManifest;         ///< Name of the file beside the plan that lists the snapshot; empty: no source.
+    std::vector<PlanInput> inputs;
+    std::string resumeCheckpoint;       ///< Absolute, or empty.
+    std::int64_t maxRestarts = 0;       ///< New attempts that the agents make by themselves after a node or rank that died.
 };
+
+/// The snapshot's list of files: {"format":"trainyard.snapshot","version":1,"files":[{"path","sha256","size","executable"}]}.
+inline constexpr const char* kSnapshotFormat = "trainyard.snapshot";
+inline constexpr int kSnapshotVersion = 1;
 
 [[nodiscard]] base::Json toJson(const Plan& plan);
 [[nodiscard]] base::Result<Plan> planFromJson(const base::Json& json);
@@ -51,6 +87,8 @@ inline constexpr const char* kExperiment = "TRAINYARD_EXPERIMENT";
 inline constexpr const char* kAttempt = "TRAINYARD_ATTEMPT";
 inline constexpr const char* kRendezvous = "TRAINYARD_RENDEZVOUS";  ///< Engine: file in which rank 0 publishes {"host","port"}.
 inline constexpr const char* kControl = "TRAINYARD_CONTROL";        ///< Engine: folder in which a "checkpoint" file asks for one.
+inline constexpr const char* kInputPrefix = "TRAINYARD_INPUT_";     ///< + upper-case name of an input: its path on this node.
+inline constexpr const char* kNode = "TRAINYARD_NODE";              ///< Node's index; MPI's ranks read theirs from the launcher.
 }  // namespace variable
 
 }  // namespace trainyard::wire

@@ -51,6 +51,11 @@ inline constexpr const char* kRename = "rename";        // name
 inline constexpr const char* kNotes = "notes";          // text
 inline constexpr const char* kArchive = "archive";      // archived: bool
 inline constexpr const char* kCollected = "collected";  // attempt, outputs
+inline constexpr const char* kUpload = "upload";        // step, text, bytes_done, bytes_total, rate?, eta_ns?: on the way to and from the target
+inline constexpr const char* kUnreachable = "unreachable";    // since, reason
+inline constexpr const char* kReachable = "reachable";        // since: how long it could not be reached
+inline constexpr const char* kScheduler = "scheduler";        // job, state, reason, estimated_start, restarts
+inline constexpr const char* kCancelAsked = "cancel_asked";   // carried out once the target can be told
 }  // namespace kind
 
 /// One record. `body` holds every member except v, seq, t, rank, kind.

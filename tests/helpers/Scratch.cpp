@@ -30,6 +30,7 @@ void Scratch::isolate() const {
     point("XDG_STATE_HOME", "home/.local/state");
     point("XDG_RUNTIME_DIR", "runtime");
     point("TRAINYARD_WORK", "work");
+    point("TRAINYARD_SLOTS", "slots");
 }
 
 base::Path Scratch::write(std::string_view name, std::string_view bytes) const {

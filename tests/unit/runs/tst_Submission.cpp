@@ -4,6 +4,7 @@
 
 #include "core/runs/DiskUse.h"
 #include "core/runs/Journal.h"
+#include "core/runs/Launch.h"
 #include "core/runs/StreamCopy.h"
 #include "core/runs/Submission.h"
 #include "core/runs/Workspace.h"
@@ -30,6 +31,13 @@ NewRun newRun(const base::Json& document) {
     run.document = spec::toJson(run.spec);
     run.name = "e-7";
     return run;
+}
+
+spec::TargetSpec localTarget() {
+    spec::TargetSpec target;
+    target.name = "local";
+    target.kind = spec::TargetKind::Local;
+    return target;
 }
 
 std::vector<wire::Record> readJournal(const base::Path& file) {
@@ -109,19 +117,23 @@ private Q_SLOTS:
         QVERIFY(std::filesystem::is_empty(m_layout.trash()));
     }
 
-    void targetFiles_carryThePlan() {
+    void makeLaunch_carriesThePlan() {
         const NewRun run = newRun(commandDocument());
-        const auto files = targetFiles(run, {"/bin/agent", "/bin/engine"}, "/work");
-        QCOMPARE(files.size(), std::size_t{2});
-        const auto plan = wire::planFromJson(base::parseJson(files[1].second).value()).value();
-        QCOMPARE(files[1].first, "plan.json");
-        QCOMPARE(plan.command, (std::vector<std::string>{"echo", "hi"}));
-        QCOMPARE(plan.outputsFolder, "/work/runs/" + run.id.str() + "/outputs");
-        QVERIFY(!plan.engine);
-        QCOMPARE(plan.runName, "e-7");
+        spec::TargetSpec target = localTarget();
+        target.variables = {{"PLACE", "here"}};
+        const auto launch = makeLaunch(m_layout, run, target, [](std::int64_t) { return true; });
+        QVERIFY(launch.ok());
+        QCOMPARE(launch->plan.command, (std::vector<std::string>{"echo", "hi"}));
+        QCOMPARE(launch->plan.runName, "e-7");
+        QCOMPARE(launch->plan.variables, (std::vector<std::pair<std::string, std::string>>{{"PLACE", "here"}}));
+        QVERIFY(!launch->plan.engine);
+        QVERIFY(!launch->needsEngine);
+        QCOMPARE(launch->files.size(), std::size_t{1});
+        QCOMPARE(launch->files[0].first, "spec.json");
+        QCOMPARE(makeLaunch(m_layout, run, target, [](std::int64_t) { return false; }).error().code, "canceled");
     }
 
-    void targetFiles_ofTrainingNameTheEngineAndTheCheckpoint() {
+    void makeLaunch_ofTrainingNamesTheEngineAndTheCheckpoint() {
         base::Json document = spec::defaultRunSpecDocument();
         const base::Path file = m_scratch->write("data", "x");
         for (const char* key : {"train_images", "train_labels", "val_images", "val_labels"}) {
@@ -132,15 +144,17 @@ private Q_SLOTS:
         spec::setValueAt(document, "distribution.processes", 2);
         NewRun run = newRun(document);
         run.resumeCheckpoint = "/w/last.ckpt";
-        const auto files = targetFiles(run, {"/bin/agent", "/bin/engine"}, "/work");
-        const std::string folder = "/work/runs/" + run.id.str() + "/a1/n0";
-        const auto plan = wire::planFromJson(base::parseJson(files[1].second).value()).value();
-        QCOMPARE(plan.command, (std::vector<std::string>{"/bin/engine", "train", "--spec", folder + "/spec.json"}));
-        QVERIFY(plan.engine);
-        QCOMPARE(plan.processes, 2);
-        QCOMPARE(plan.cores, 2);
-        const base::Json spec = base::parseJson(files[0].second).value();
-        QCOMPARE(spec.at("resolved").at("resume_checkpoint").get<std::string>(), "/w/last.ckpt");
+        const auto launch = makeLaunch(m_layout, run, localTarget(), [](std::int64_t) { return true; });
+        QVERIFY(launch.ok());
+        QCOMPARE(launch->plan.command, (std::vector<std::string>{"$TRAINYARD_ENGINE", "train", "--spec",
+                                                                 "$TRAINYARD_NODE_FOLDER/spec.json"}));
+        QVERIFY(launch->plan.engine);
+        QVERIFY(launch->needsEngine);
+        QCOMPARE(launch->plan.processes, 2);
+        QCOMPARE(launch->plan.cores, 2);
+        QCOMPARE(launch->plan.backend, "gloo");
+        QCOMPARE(launch->resumeCheckpoint.string(), "/w/last.ckpt");
+        const base::Json spec = base::parseJson(launch->files[0].second).value();
         QCOMPARE(spec.at("resolved").at("threads").get<int>(), 1);
     }
 

@@ -49,7 +49,10 @@ private Q_SLOTS:
     void metrics_summaries();
     void metrics_notFinite();
     void metrics_ofSeveralRanksAndAttempts();
+    void metrics_newerAttemptHidesWhatItTellsAnew();
     void metrics_malformedAreDamage();
+    void events_areKeptInOrder();
+    void attempts_anotherNodesEndIsNotTheEnd();
     void edits_comeFromTheJournal();
     void tags_aPersonsWordIsLast();
     void params_lastWins();
@@ -411,13 +414,110 @@ void tst_Ingest::metrics_ofSeveralRanksAndAttempts() {
     QCOMPARE(loss->count, 4);
     QCOMPARE(loss->first, 9.0);
     QCOMPARE(loss->last, 6.0);
-    QCOMPARE(loss->min, 4.0);
+    QCOMPARE(loss->min, 5.0);
     QCOMPARE(metricOf(*row, "speed")->rank, 1);
     const auto series = reader->series(run);
     STORE_OK(series);
     QCOMPARE(series->size(), std::size_t{4});
     QCOMPARE((*series)[2].attempt, 2);
     QCOMPARE((*series)[2].count, 2);
+}
+
+void tst_Ingest::metrics_newerAttemptHidesWhatItTellsAnew() {
+    Workspace workspace;
+    const RunId run = workspace.addRun(1, "one");
+    constexpr std::int64_t kPoints = 100'000;  // So many that the pyramid is asked, not the points.
+    constexpr std::int64_t kCut = 61'234;
+    wire::SeriesPoints first{"loss", {}, {}, {}};
+    for (std::int64_t i = 0; i < kPoints; ++i) {
+        first.step.push_back(i);
+        first.value.push_back(1e6 - static_cast<double>(i));
+        first.t.push_back(i + 1);
+    }
+    first.value[5] = -1e9;              // Before the cut: counts.
+    first.value[kCut + 7] = -2e9;       // After it: hidden.
+    first.value[kCut - 1] = 3e9;
+    first.value[kPoints - 1] = 4e9;
+    workspace.stream(run, {metrics({first}, 1, 0), metrics({{"late", {90'000}, {1}, {1}}}, 1, 0)}, 1);
+    auto writer = Writer::open(workspace.location);
+    STORE_OK(writer);
+    STORE_OK(writer->followJournal(run));
+    STORE_OK(writer->followStream(run, 1, 0));
+    auto reader = Reader::open(workspace.location);
+    STORE_OK(reader);
+    QCOMPARE(metricOf(*reader->run(run), "loss")->min, -2e9);
+    workspace.stream(run, {metrics({{"loss", {kCut, kCut + 1}, {7, 8}, {kPoints + 1, kPoints + 2}}}, 3, 0)}, 2);
+    STORE_OK(writer->followStream(run, 2, 0));
+    const auto row = reader->run(run);
+    const MetricSummary* loss = metricOf(*row, "loss");
+    QCOMPARE(loss->min, -1e9);
+    QCOMPARE(loss->minStep, 5);
+    QCOMPARE(loss->max, 3e9);
+    QCOMPARE(loss->maxStep, kCut - 1);
+    QCOMPARE(loss->last, 8.0);
+    QCOMPARE(loss->lastStep, kCut + 1);
+    QCOMPARE(loss->count, kPoints + 2);
+    // What the newer attempt has not spoken of yet stays.
+    QCOMPARE(metricOf(*row, "late")->min, 1.0);
+}
+
+void tst_Ingest::events_areKeptInOrder() {
+    Workspace workspace;
+    const RunId run = workspace.addRun(1, "one");
+    workspace.journal(run, {record(wire::kind::kUpload, Json{{"step", "upload"}, {"bytes_done", 5}}, 10),
+                            record(wire::kind::kUnreachable, Json{{"since", 11}, {"reason", "No route."}}, 12),
+                            record(wire::kind::kCancelAsked, Json::object(), 13), record("unheard-of", Json::object(), 14),
+                            record(wire::kind::kReachable, Json{{"since", 11}}, 15),
+                            record(wire::kind::kScheduler, Json{{"job", "7"}, {"state", "pending"}}, 16)});
+    auto writer = Writer::open(workspace.location);
+    STORE_OK(writer);
+    STORE_OK(writer->followJournal(run));
+    auto reader = Reader::open(workspace.location);
+    STORE_OK(reader);
+    const auto all = reader->events(run);
+    STORE_OK(all);
+    QCOMPARE(all->size(), std::size_t{5});
+    QCOMPARE(all->at(0).kind, "upload");
+    QCOMPARE(all->at(0).body.at("bytes_done").get<int>(), 5);
+    QCOMPARE(all->at(1).at, 12);
+    QCOMPARE(all->at(4).body.at("job").get<std::string>(), "7");
+    QCOMPARE(reader->events(run, wire::kind::kCancelAsked)->size(), std::size_t{1});
+    const auto newest = reader->events(run, {}, 2);
+    QCOMPARE(newest->size(), std::size_t{2});
+    QCOMPARE(newest->at(0).kind, "reachable");
+    STORE_OK(writer->deleteRun(run));
+    QVERIFY(!reader->events(run).ok());
+}
+
+void tst_Ingest::attempts_anotherNodesEndIsNotTheEnd() {
+    Workspace workspace;
+    const RunId run = workspace.addRun(1, "one");
+    workspace.journal(run, {state("Preparing", 1)});
+    workspace.stream(run, {state("Running", 2)}, 1, 0);
+    workspace.stream(run,
+                     {record(wire::kind::kEnded,
+                             Json{{"node_only", true},
+                                  {"outcome", "completed"},
+                                  {"outputs", Json::array({Json{{"path", "x"}, {"size", 1}, {"sha256", "h"}}})}},
+                             3)},
+                     1, 1);
+    auto writer = Writer::open(workspace.location);
+    STORE_OK(writer);
+    STORE_OK(writer->followJournal(run));
+    STORE_OK(writer->followStream(run, 1, 1));
+    auto reader = Reader::open(workspace.location);
+    STORE_OK(reader);
+    QVERIFY(reader->run(run)->state == spec::RunState::Preparing);
+    STORE_OK(writer->followStream(run, 1, 0));
+    QVERIFY(reader->run(run)->state == spec::RunState::Running);
+    QCOMPARE(reader->outputs(run)->at(0).path, "node-1/x");
+    // An attempt that its agents follow up by another is not the end either.
+    workspace.stream(run, {record(wire::kind::kEnded, Json{{"outcome", "failed"}, {"reason", "Rank 1 died."}, {"restarts", true}}, 4)},
+                     1, 0);
+    STORE_OK(writer->followStream(run, 1, 0));
+    QVERIFY(reader->run(run)->state == spec::RunState::Preparing);
+    QCOMPARE(reader->run(run)->stateReason, "Rank 1 died.");
+    QVERIFY(reader->attempts(run)->at(0).goesOn);
 }
 
 void tst_Ingest::metrics_malformedAreDamage() {

@@ -3,6 +3,7 @@
 
 #include <QTest>
 #include <fstream>
+#include <map>
 #include <optional>
 
 #include "core/base/Hash.h"
@@ -35,33 +36,83 @@ class TestLocalTarget : public QObject {
 private Q_SLOTS:
     void init() {
         m_scratch = std::make_unique<test::Scratch>();
-        m_target = std::make_unique<LocalTarget>(LocalTargetOptions{*m_scratch / "work", *m_scratch / "bin", 10});
-        m_node.run = base::RunId::make();
-        m_folder = wire::WorkLayout{*m_scratch / "work"}.attemptNode(m_node.run, 1, 0);
+        m_target = std::make_unique<LocalTarget>(
+            LocalTargetOptions{*m_scratch / "work", *m_scratch / "bin", 10, *m_scratch / "slots"});
+        m_run = base::RunId::make();
+        m_work.root = *m_scratch / "work";
+        m_folder = m_work.attemptNode(m_run, 1, 0);
     }
     void cleanup() {
         m_target.reset();
         QVERIFY2(m_guard.noneLeft(), m_guard.report().c_str());
     }
 
-    void deploy_namesWhatIsMissing() {
-        const auto programs = await<Programs>([&](auto done) { return m_target->deploy(soon(), done); });
-        QVERIFY(!programs.ok());
-        QCOMPARE(programs.error().code, "target.program");
+    void launch_namesWhatIsMissing() {
+        const auto none = await<void>([&](auto done) { return m_target->launch(plan(), {}, done); });
+        QCOMPARE(none.error().code, "target.program");
+        QVERIFY(none.error().message.find("trainyard-agent") != std::string::npos);
         makeProgram("trainyard-agent", "exit 0");
-        const auto now = await<Programs>([&](auto done) { return m_target->deploy(soon(), done); });
-        QVERIFY(now.ok());
-        QCOMPARE(now->agent, (*m_scratch / "bin/trainyard-agent").string());
-        QVERIFY(now->engine.empty());
+        LaunchPlan training = plan();
+        training.needsEngine = true;
+        const auto noEngine = await<void>([&](auto done) { return m_target->launch(training, {}, done); });
+        QCOMPARE(noEngine.error().code, "target.program");
+        QVERIFY(noEngine.error().message.find("trainyard-engine") != std::string::npos);
+        QVERIFY(!std::filesystem::exists(m_folder));
     }
 
-    void putFiles_makesTheFolder() {
-        const auto put = await<void>([&](auto done) {
-            return m_target->putFiles(m_node, {{"plan.json", "{}"}, {"spec.json", "[]"}}, soon(), done);
-        });
-        QVERIFY(put.ok());
-        QCOMPARE(base::readFile(m_folder / "plan.json").valueOr(""), "{}");
+    void launch_placesTheFilesAndStartsTheAgent() {
+        makeProgram("trainyard-agent", "printf '%s|' \"$@\" > \"$2/said\"");
+        makeProgram("trainyard-engine", "exit 0");
+        LaunchPlan launch = plan();
+        launch.needsEngine = true;
+        launch.plan.command = {"$TRAINYARD_ENGINE", "train", "--spec", "$TRAINYARD_NODE_FOLDER/spec.json", "$TRAINYARD_OUTPUTS"};
+        launch.files = {{"spec.json", "[]"}};
+        const base::Path object = m_scratch->write("objects/x", "print(1)");
+        launch.hasSource = true;
+        launch.source = {{"deep/a.py", base::sha256Hex("print(1)"), 8, false, object}};
+        const base::Path data = m_scratch->write("data/train/images", "123");
+        launch.inputs = {{"set", InputData::Origin::Here, "h1", {{"train/images", base::sha256Hex("123"), 3, data}}, true, {}},
+                         {"one", InputData::Origin::Here, "h2", {{"images", base::sha256Hex("123"), 3, data}}, false, {}},
+                         {"there", InputData::Origin::OnTarget, "h3", {}, true, "/data/there"}};
+        QVERIFY(await<void>([&](auto done) { return m_target->launch(launch, {}, done); }).ok());
+        QCOMPARE(base::readFile(m_folder / "said").valueOr(""), "run|" + m_folder.string() + "|--detach|");
         QCOMPARE(base::readFile(m_folder / "spec.json").valueOr(""), "[]");
+        const auto placed = wire::planFromJson(base::parseJson(base::readFile(m_folder / "plan.json").value()).value()).value();
+        QCOMPARE(placed.command, (std::vector<std::string>{(*m_scratch / "bin/trainyard-engine").string(), "train", "--spec",
+                                                           (m_folder / "spec.json").string(), "$TRAINYARD_OUTPUTS"}));
+        QCOMPARE(placed.outputsFolder, m_work.outputs(m_run).string());
+        QCOMPARE(placed.slotsFolder, (*m_scratch / "slots").string());
+        QCOMPARE(placed.workFolder, m_work.root.string());
+        QCOMPARE(placed.inputs.size(), std::size_t{3});
+        QCOMPARE(placed.inputs[0].path, (*m_scratch / "data").string());
+        QCOMPARE(placed.inputs[1].path, data.string());
+        QCOMPARE(placed.inputs[2].path, "/data/there");
+        QVERIFY(placed.inputs[2].verify);
+        const base::Json manifest = base::parseJson(base::readFile(m_folder / placed.sourceManifest).value()).value();
+        QCOMPARE(manifest.at("files").at(0).at("path").get<std::string>(), "deep/a.py");
+        QCOMPARE(base::readFile(m_work.object(base::sha256Hex("print(1)"))).valueOr(""), "print(1)");
+        // Once more: what is there is left as it is, and the agent is asked again, which does nothing to one that runs.
+        launch.files = {{"spec.json", "changed"}};
+        QVERIFY(await<void>([&](auto done) { return m_target->launch(launch, {}, done); }).ok());
+        QCOMPARE(base::readFile(m_folder / "spec.json").valueOr(""), "[]");
+    }
+
+    void launch_ofSeveralNodesGivesThemOneToken() {
+        makeProgram("trainyard-agent", "touch \"$2/said\"");
+        LaunchPlan launch = plan();
+        launch.plan.nodes = 2;
+        QVERIFY(await<void>([&](auto done) { return m_target->launch(launch, {}, done); }).ok());
+        std::string token;
+        for (int node = 0; node < 2; ++node) {
+            const base::Path folder = m_work.attemptNode(m_run, 1, node);
+            QVERIFY(std::filesystem::exists(folder / "said"));
+            const auto placed = wire::planFromJson(base::parseJson(base::readFile(folder / "plan.json").value()).value()).value();
+            QCOMPARE(placed.node, node);
+            QVERIFY(placed.sharedFolder);
+            QVERIFY(placed.token.size() >= 32);
+            QVERIFY(token.empty() || token == placed.token);
+            token = placed.token;
+        }
     }
 
     void look_tellsTheStatesApart() {
@@ -79,59 +130,72 @@ private Q_SLOTS:
         QCOMPARE(lookNow(), AgentStatus::OtherBoot);
     }
 
-    void startAgent_passesTheFolder() {
-        makeProgram("trainyard-agent", "printf '%s|' \"$@\" > \"$2/said\"");
-        QVERIFY(base::makeDirs(m_folder).ok());
-        const auto started = await<void>([&](auto done) { return m_target->startAgent(m_node, soon(), done); });
-        QVERIFY(started.ok());
-        QCOMPARE(base::readFile(m_folder / "said").valueOr(""), "run|" + m_folder.string() + "|--detach|");
-    }
-
-    void startAgent_reportsItsWords() {
+    void launch_reportsTheAgentsWords() {
         makeProgram("trainyard-agent", "echo 'no plan here' >&2; exit 3");
-        const auto started = await<void>([&](auto done) { return m_target->startAgent(m_node, soon(), done); });
+        const auto started = await<void>([&](auto done) { return m_target->launch(plan(), {}, done); });
         QCOMPARE(started.error().code, "target.program");
         QVERIFY(started.error().message.find("status 3") != std::string::npos);
         QVERIFY(started.error().message.find("no plan here") != std::string::npos);
     }
 
-    void startAgent_hasADeadline() {
+    void revive_startsOnlyWhatDoesNotRun() {
+        makeProgram("trainyard-agent", "touch \"$2/said\"");
+        const auto missing = await<void>([&](auto done) { return m_target->revive(m_run, soon(), done); });
+        QCOMPARE(missing.error().code, "target.run_missing");
+        for (int node = 0; node < 2; ++node) {
+            QVERIFY(base::makeDirs(m_work.attemptNode(m_run, 2, node)).ok());
+        }
+        QVERIFY(base::makeDirs(m_folder).ok());
+        m_folder = m_work.attemptNode(m_run, 2, 0);
+        writeAgent(*base::identify(::getpid()));
+        QVERIFY(await<void>([&](auto done) { return m_target->revive(m_run, soon(), done); }).ok());
+        QVERIFY(!std::filesystem::exists(m_folder / "said"));
+        QVERIFY(std::filesystem::exists(m_work.attemptNode(m_run, 2, 1) / "said"));
+        QVERIFY(!std::filesystem::exists(m_work.attemptNode(m_run, 1, 0) / "said"));
+    }
+
+    void revive_hasADeadline() {
         makeProgram("trainyard-agent", "exec sleep 60");
-        const auto started = await<void>(
-            [&](auto done) { return m_target->startAgent(m_node, base::Deadline::inMillis(100), done); });
+        QVERIFY(base::makeDirs(m_folder).ok());
+        const auto started =
+            await<void>([&](auto done) { return m_target->revive(m_run, base::Deadline::inMillis(100), done); });
         QCOMPARE(started.error().code, "target.deadline");
     }
 
     void destroyedOperation_staysSilent() {
         makeProgram("trainyard-agent", "exec sleep 60");
         bool called = false;
-        auto start = m_target->startAgent(m_node, soon(), [&](const Status&) { called = true; });
-        auto put = m_target->putFiles(m_node, {{"a", "b"}}, soon(), [&](const Status&) { called = true; });
-        put.reset();
+        auto start = m_target->launch(plan(), {}, [&](const Status&) { called = true; });
+        auto look = m_target->look(m_run, soon(), [&](const Result<RunLook>&) { called = true; });
+        look.reset();
         QTest::qWait(50);
         start.reset();
         QTest::qWait(50);
         QVERIFY(!called);
     }
 
-    void sendCommand_leavesAFile() {
-        const auto missing = await<void>([&](auto done) { return m_target->sendCommand(m_node, "cancel", soon(), done); });
-        QCOMPARE(missing.error().code, "target.unreachable");
+    void command_leavesAFileForEveryNode() {
+        const auto missing = await<void>([&](auto done) { return m_target->command(m_run, "cancel", soon(), done); });
+        QCOMPARE(missing.error().code, "target.run_missing");
         QVERIFY(base::makeDirs(m_folder).ok());
-        const auto sent = await<void>([&](auto done) { return m_target->sendCommand(m_node, "cancel", soon(), done); });
+        QVERIFY(base::makeDirs(m_work.attemptNode(m_run, 2, 0)).ok());
+        QVERIFY(base::makeDirs(m_work.attemptNode(m_run, 2, 1)).ok());
+        const auto sent = await<void>([&](auto done) { return m_target->command(m_run, "cancel", soon(), done); });
         QVERIFY(sent.ok());
-        QVERIFY(std::filesystem::exists(m_folder / "control/cancel"));
+        QVERIFY(!std::filesystem::exists(m_folder / "control/cancel"));
+        QVERIFY(std::filesystem::exists(m_work.attemptNode(m_run, 2, 0) / "control/cancel"));
+        QVERIFY(std::filesystem::exists(m_work.attemptNode(m_run, 2, 1) / "control/cancel"));
     }
 
-    void followStream_deliversEveryByteInOrder() {
+    void follow_deliversEveryByteInOrder() {
         const base::Path stream = m_folder / "stream";
         QVERIFY(base::makeDirs(stream).ok());
         std::string got[2];
         int segment = 1;
         int caughtUp = 0;
         bool inOrder = true;
-        const auto follow = m_target->followStream(
-            m_node, 1, 0,
+        const auto follow = m_target->follow(
+            m_run, {},
             [&](StreamChunk chunk) {
                 inOrder = inOrder && chunk.segment == segment &&
                           chunk.offset == static_cast<std::int64_t>(got[segment - 1].size());
@@ -156,29 +220,56 @@ private Q_SLOTS:
         QVERIFY(inOrder);
     }
 
-    void followStream_goesOnFromAPosition() {
+    void follow_takesNewAttemptsAndNodes() {
+        std::map<std::pair<int, int>, std::string> got;
+        int caughtUp = 0;
+        const auto follow = m_target->follow(
+            m_run, {},
+            [&](StreamChunk chunk) {
+                got[{chunk.attempt, chunk.node}] += chunk.bytes;
+                caughtUp += chunk.caughtUp ? 1 : 0;
+            },
+            [](const base::Error& error) { QFAIL(error.message.c_str()); });
+        QVERIFY(test::waitFor([&] { return caughtUp == 1; }));
+        const auto write = [&](int attempt, int node, const std::string& bytes) {
+            const base::Path stream = wire::NodeLayout{m_work.attemptNode(m_run, attempt, node)}.stream();
+            QVERIFY(base::makeDirs(stream).ok());
+            append(stream / wire::segmentName(1), bytes);
+        };
+        write(1, 0, "one");
+        QVERIFY(test::waitFor([&] { return got[std::pair(1, 0)] == "one"; }));
+        write(1, 1, "two");
+        write(1, 0, " more");
+        QVERIFY(test::waitFor([&] { return got[std::pair(1, 1)] == "two" && got[std::pair(1, 0)] == "one more"; }));
+        write(2, 0, "three");
+        write(2, 1, "four");
+        QVERIFY(test::waitFor([&] { return got[std::pair(2, 0)] == "three" && got[std::pair(2, 1)] == "four"; }));
+        QVERIFY(test::waitFor([&] { return caughtUp > 1; }));
+    }
+
+    void follow_goesOnFromAPosition() {
         const base::Path stream = m_folder / "stream";
         QVERIFY(base::makeDirs(stream).ok());
         append(stream / wire::segmentName(3), "0123456789");
         std::string got;
-        const auto follow = m_target->followStream(
-            m_node, 3, 4, [&](StreamChunk chunk) { got += chunk.bytes; }, [](const base::Error&) {});
+        const auto follow = m_target->follow(
+            m_run, {{1, 0, 3, 4}}, [&](StreamChunk chunk) { got += chunk.bytes; }, [](const base::Error&) {});
         QVERIFY(test::waitFor([&] { return got == "456789"; }));
     }
 
-    void followStream_refusesAShortenedSegment() {
+    void follow_refusesAShortenedSegment() {
         const base::Path stream = m_folder / "stream";
         QVERIFY(base::makeDirs(stream).ok());
         append(stream / wire::segmentName(1), "abc");
         std::optional<base::Error> error;
-        const auto follow = m_target->followStream(
-            m_node, 1, 100, [](const StreamChunk&) {}, [&](const base::Error& said) { error = said; });
+        const auto follow = m_target->follow(
+            m_run, {{1, 0, 1, 100}}, [](const StreamChunk&) {}, [&](const base::Error& said) { error = said; });
         QVERIFY(test::waitFor([&] { return error.has_value(); }));
         QCOMPARE(error->code, "target.stream");
     }
 
     void fetchOutputs_checksEachFile() {
-        const base::Path from = wire::WorkLayout{*m_scratch / "work"}.outputs(m_node.run);
+        const base::Path from = m_work.outputs(m_run);
         QVERIFY(base::makeDirs(from / "deep").ok());
         append(from / "good", "good");
         append(from / "deep/also", "also good");
@@ -190,7 +281,7 @@ private Q_SLOTS:
                                             {"../out", 1, base::sha256Hex("x")}};
         const base::Path into = *m_scratch / "outputs";
         const auto report =
-            await<FetchReport>([&](auto done) { return m_target->fetchOutputs(m_node.run, files, into, {}, done); });
+            await<FetchReport>([&](auto done) { return m_target->fetchOutputs(m_run, files, into, {}, done); });
         QVERIFY(report.ok());
         QCOMPARE(report->brought.size(), std::size_t{2});
         QCOMPARE(report->lost.size(), std::size_t{3});
@@ -204,7 +295,7 @@ private Q_SLOTS:
         QVERIFY(base::removeTree(into / "good").ok());
         append(into / "good", "bad!");
         const auto again =
-            await<FetchReport>([&](auto done) { return m_target->fetchOutputs(m_node.run, files, into, {}, done); });
+            await<FetchReport>([&](auto done) { return m_target->fetchOutputs(m_run, files, into, {}, done); });
         QCOMPARE(again->brought.size(), std::size_t{2});
         QCOMPARE(base::readFile(into / "good").valueOr(""), "good");
     }
@@ -214,8 +305,8 @@ private Q_SLOTS:
         QVERIFY(base::makeDirs(*m_scratch / "work/runs/not-a-run").ok());
         const auto runs = await<std::vector<base::RunId>>([&](auto done) { return m_target->listRuns(soon(), done); });
         QCOMPARE(runs->size(), std::size_t{1});
-        QCOMPARE(runs->front(), m_node.run);
-        QVERIFY(await<void>([&](auto done) { return m_target->removeRun(m_node.run, soon(), done); }).ok());
+        QCOMPARE(runs->front(), m_run);
+        QVERIFY(await<void>([&](auto done) { return m_target->removeRun(m_run, soon(), done); }).ok());
         QVERIFY(!std::filesystem::exists(m_folder));
     }
 
@@ -250,11 +341,17 @@ private:
         return *answer;
     }
     AgentStatus lookNow() {
-        return await<AgentStatus>([&](auto done) { return m_target->look(m_node, soon(), done); }).value();
+        return await<RunLook>([&](auto done) { return m_target->look(m_run, soon(), done); })->nodes.at(0).status;
     }
     void makeProgram(const char* name, const std::string& script) {
         const base::Path file = m_scratch->write(std::string("bin/") + name, "#!/bin/sh\n" + script + "\n");
         ::chmod(file.c_str(), 0700);
+    }
+    LaunchPlan plan() const {
+        LaunchPlan launch;
+        launch.plan.run = m_run;
+        launch.plan.command = {"true"};
+        return launch;
     }
     void writeAgent(const base::ProcessIdentity& identity) {
         const base::Json agent{{"format", "trainyard.agent"}, {"version", 1}, {"identity", base::toJson(identity)}};
@@ -264,7 +361,8 @@ private:
     test::ChildGuard m_guard;
     std::unique_ptr<test::Scratch> m_scratch;
     std::unique_ptr<LocalTarget> m_target;
-    NodeRef m_node;
+    base::RunId m_run;
+    wire::WorkLayout m_work;
     base::Path m_folder;
 };
 

@@ -1,0 +1,406 @@
+// RunWorker: what it does with targets beside following runs: clean up there, fetch, ask.
+#include <unistd.h>
+
+#include <algorithm>
+#include <system_error>
+#include <utility>
+
+#include "core/base/Clock.h"
+#include "core/runs/DiskUse.h"
+#include "core/runs/FollowTimes.h"
+#include "core/runs/Launch.h"
+#include "core/runs/RunWorker.h"
+#include "core/wire/RunStream.h"
+
+namespace trainyard::runs {
+
+using base::Error;
+using base::Json;
+using base::Result;
+using base::RunId;
+using base::Status;
+
+namespace {
+
+constexpr int kRemoveMillis = 60'000;
+constexpr std::int64_t kDayMicros = 86'400'000'000;
+
+/// Runs that were deleted here while their target could not be reached: an empty file each.
+base::Path removalFile(const wire::WorkspaceLayout& layout, const RunId& run) {
+    return layout.trash() / "there" / run.str();
+}
+
+bool lives(const Result<targets::RunLook>& look) {
+    if (!look.ok()) {
+        return true;
+    }
+    const bool queued = look->scheduler && (look->scheduler->state == targets::SchedulerLook::State::Pending ||
+                                            look->scheduler->state == targets::SchedulerLook::State::Running ||
+                                            look->scheduler->state == targets::SchedulerLook::State::Ending);
+    return queued || std::any_of(look->nodes.begin(), look->nodes.end(),
+                                 [](const targets::NodeLook& node) { return node.status == targets::AgentStatus::Alive; });
+}
+
+}  // namespace
+
+std::string RunWorker::targetOf(const RunId& run) const {
+    if (const auto found = m_followers.find(run); found != m_followers.end()) {
+        return found->second->target();
+    }
+    const auto row = m_reader ? m_reader->run(run) : Result<store::RunRow>(Error{});
+    return row.ok() && !row->target.empty() ? row->target : kLocalTarget;
+}
+
+void RunWorker::reachChanged(const std::string& target, const targets::Reach& reach) {
+    m_sink.reachChanged(target, reach);
+    for (auto& [run, follower] : m_followers) {
+        if (follower->target() == target) {
+            follower->reachChanged(reach);
+        }
+    }
+    if (reach.state == targets::Reach::State::Connected && m_begun && m_writer && m_options.followRuns &&
+        !m_targetSweeps.contains(target)) {
+        sweepTarget(target);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------- cleaning up there
+
+void RunWorker::retire(const RunId& run, int triesLeft) {
+    const auto row = m_reader ? m_reader->run(run) : Result<store::RunRow>(Error{});
+    const auto outputs = m_reader ? m_reader->outputs(run) : Result<std::vector<store::OutputRow>>(Error{});
+    m_retiring.erase(run);
+    if (triesLeft == 0 || !row.ok() || !outputs.ok() || !spec::isFinal(row->state)) {
+        return;
+    }
+    const bool allHere = std::all_of(outputs->begin(), outputs->end(), [](const store::OutputRow& o) { return o.collected; });
+    const std::string name = targetOf(run);
+    const auto definition = m_pool.definition(name);
+    const auto target = m_pool.get(name);
+    if (!allHere || !definition.ok() || !target.ok() || definition->retention == "keep") {
+        return;
+    }
+    if (definition->retention == "days" && base::wallMicros() - row->endedAt < definition->retentionDays * kDayMicros) {
+        return;
+    }
+    m_retiring[run] = (*target)->look(run, stepDeadline(), [this, run, triesLeft, name](const Result<targets::RunLook>& look) {
+        const targets::OperationPtr ended = std::move(m_retiring[run]);
+        if (!look.ok() && look.error().code == "target.unreachable") {
+            m_retiring.erase(run);  // Swept when it can be reached again.
+        } else if (lives(look)) {
+            QTimer::singleShot(250, this, [this, run, triesLeft] { retire(run, triesLeft - 1); });
+        } else {
+            removeThere(name, run);
+        }
+    });
+}
+
+void RunWorker::removeThere(const std::string& name, const RunId& run) {
+    const auto target = m_pool.get(name);
+    if (!target.ok()) {
+        m_retiring.erase(run);
+        return;
+    }
+    m_retiring[run] = (*target)->removeRun(run, base::Deadline::inMillis(kRemoveMillis), [this, run](const Status& removed) {
+        const auto ended = m_retiring.extract(run);
+        if (removed.ok()) {
+            std::error_code ignored;
+            std::filesystem::remove(removalFile(m_workspace.layout, run), ignored);
+        }
+    });
+}
+
+void RunWorker::sweepTarget(const std::string& name) {
+    const auto target = m_pool.get(name);
+    if (!target.ok()) {
+        return;
+    }
+    m_targetSweeps[name] = (*target)->listRuns(stepDeadline(), [this, name](const Result<std::vector<RunId>>& runs) {
+        const auto ended = m_targetSweeps.extract(name);
+        if (!runs.ok()) {
+            return;
+        }
+        for (const RunId& run : *runs) {
+            std::error_code error;
+            if (std::filesystem::exists(removalFile(m_workspace.layout, run), error)) {
+                removeThere(name, run);
+            } else if (!m_followers.contains(run) && !m_retiring.contains(run) && targetOf(run) == name) {
+                retire(run, 2);
+            }
+        }
+    });
+}
+
+void RunWorker::remove(const RunId& run, RemoveWay way, std::function<void(Result<std::int64_t>)> done) {
+    if (!m_writer) {
+        done(writer().error());
+        return;
+    }
+    removeLocked(run, way, base::Deadline::inMillis(2000), std::move(done));
+}
+
+void RunWorker::removeLocked(const RunId& run, RemoveWay way, base::Deadline deadline,
+                             std::function<void(Result<std::int64_t>)> done) {
+    const auto row = m_reader->run(run);
+    if (!row.ok()) {
+        done(row.error());
+        return;
+    }
+    if (!spec::isFinal(row->state)) {
+        done(Error{"run.running",
+                   "Run " + std::to_string(row->number) + " has not ended. Cancel it first, then it can be deleted."});
+        return;
+    }
+    auto lock = base::FileLock::tryExclusive(m_workspace.layout.lock(run), "pid " + std::to_string(::getpid()));
+    if (!lock.ok() && lock.error().code == "lock.held" && !deadline.passed()) {
+        QTimer::singleShot(50, this, [this, run, way, deadline, done = std::move(done)] { removeLocked(run, way, deadline, done); });
+        return;
+    }
+    if (!lock.ok() && lock.error().code != "file.missing") {
+        done(lock.error());
+        return;
+    }
+    const std::string name = targetOf(run);
+    if (name == kLocalTarget || way == RemoveWay::Force) {
+        removeHere(run, std::move(done));
+        if (name == kLocalTarget) {
+            removeThere(name, run);
+        }
+        return;
+    }
+    if (way == RemoveWay::Remember) {
+        Status noted = base::makeDirs(removalFile(m_workspace.layout, run).parent_path());
+        if (noted.ok()) {
+            noted = base::writeFileAtomically(removalFile(m_workspace.layout, run), name);
+        }
+        if (!noted.ok()) {
+            done(noted.error());
+            return;
+        }
+        removeHere(run, std::move(done));
+        removeThere(name, run);
+        return;
+    }
+    const auto held = lock.ok() ? std::make_shared<base::FileLock>(std::move(*lock)) : nullptr;
+    onTarget<void>(
+        --m_lastOwnTicket, name,
+        [run](targets::Target& target, targets::DoneStatus removed) {
+            return target.removeRun(run, base::Deadline::inMillis(kRemoveMillis), std::move(removed));
+        },
+        [this, run, name, held, done = std::move(done)](const Status& removed) {
+            if (removed.ok()) {
+                removeHere(run, done);
+                return;
+            }
+            done(Error{"run.target_unreachable", "What the run left on " + name + " cannot be removed now: " +
+                                                     removed.error().message +
+                                                     " Delete it here and there later, or here alone."});
+        });
+}
+
+void RunWorker::removeHere(const RunId& run, std::function<void(Result<std::int64_t>)> done) {
+    const base::Path trash = m_workspace.layout.trash() / run.str();
+    if (const Status made = base::makeDirs(m_workspace.layout.trash()); !made.ok()) {
+        done(made.error());
+        return;
+    }
+    if (::rename(m_workspace.layout.run(run).c_str(), trash.c_str()) != 0 && errno != ENOENT) {
+        done(base::errnoError(errno, "remove", m_workspace.layout.run(run)));
+        return;
+    }
+    m_followers.erase(run);
+    if (const Status forgotten = m_writer->deleteRun(run); !forgotten.ok()) {
+        done(forgotten.error());
+        return;
+    }
+    m_seen.erase(run);
+    noteChange(run, RunPart::Removed);
+    flushChanges();
+    const auto freed = std::make_shared<std::int64_t>(0);
+    m_commands[run] = std::make_unique<targets::ThreadOperation<void>>(
+        [trash, freed](const targets::KeepGoing&) -> Status {
+            *freed = diskUse(trash);
+            return base::removeTree(trash);
+        },
+        std::function<void(std::int64_t)>{}, [this, run, freed, done = std::move(done)](const Status& removed) {
+            const auto ended = m_commands.extract(run);
+            done(removed.ok() ? Result<std::int64_t>(*freed) : removed.error());
+        });
+}
+
+// ---------------------------------------------------------------------------------------------------- fetching
+
+void RunWorker::collectAgain(const RunId& run, std::function<void(Status)> done) {
+    const auto index = writer();
+    if (!index.ok()) {
+        done(index.error());
+        return;
+    }
+    const auto row = m_reader->run(run);
+    const auto outputs = m_reader->outputs(run);
+    if (!row.ok() || !outputs.ok()) {
+        done(row.ok() ? outputs.error() : row.error());
+        return;
+    }
+    if (!spec::isFinal(row->state)) {
+        done(Error{"run.running", "The run has not ended; its outputs are collected when it has."});
+        return;
+    }
+    auto lock = base::FileLock::tryExclusive(m_workspace.layout.lock(run), "pid " + std::to_string(::getpid()));
+    if (!lock.ok()) {
+        done(lock.error());
+        return;
+    }
+    const auto held = std::make_shared<base::FileLock>(std::move(*lock));
+    std::vector<targets::OutputFile> left;
+    for (const store::OutputRow& output : *outputs) {
+        if (!output.collected) {
+            left.push_back({output.path, output.size, output.sha256});
+        }
+    }
+    if (!left.empty()) {
+        fetchLeft(run, held, std::move(left), std::move(done));
+        return;
+    }
+    // Its agents left no list: what lies there counts.
+    onTarget<std::vector<targets::OutputFile>>(
+        --m_lastOwnTicket, targetOf(run),
+        [run](targets::Target& target, targets::Done<std::vector<targets::OutputFile>> listed) {
+            return target.listOutputs(run, base::Deadline::inMillis(kRemoveMillis), std::move(listed));
+        },
+        [this, run, held, done = std::move(done)](const Result<std::vector<targets::OutputFile>>& files) {
+            if (files.ok()) {
+                fetchLeft(run, held, *files, done);
+            } else {
+                done(files.error());
+            }
+        });
+}
+
+void RunWorker::fetchLeft(const RunId& run, std::shared_ptr<base::FileLock> lock, std::vector<targets::OutputFile> files,
+                          std::function<void(Status)> done) {
+    onTarget<targets::FetchReport>(
+        --m_lastOwnTicket, targetOf(run),
+        [this, run, files = std::move(files)](targets::Target& target, targets::Done<targets::FetchReport> fetched) {
+            return target.fetchOutputs(run, files, m_workspace.layout.outputs(run), {}, std::move(fetched));
+        },
+        [this, run, lock = std::move(lock), done = std::move(done)](const Result<targets::FetchReport>& report) {
+            if (!report.ok()) {
+                done(report.error());
+                return;
+            }
+            const auto row = m_reader->run(run);
+            Json brought = Json::array();
+            for (const targets::OutputFile& file : report->brought) {
+                brought.push_back(Json{{"path", file.path}, {"size", file.size}, {"sha256", file.sha256}});
+            }
+            std::vector<JournalEntry> entries;
+            for (const Error& lost : report->lost) {
+                entries.push_back({wire::kind::kWarning, Json{{"code", lost.code}, {"message", lost.message}}});
+            }
+            entries.push_back({wire::kind::kCollected,
+                               Json{{"attempt", row.ok() ? std::max(1, row->attempts) : 1}, {"outputs", std::move(brought)}}});
+            edit(run, std::move(entries), done);
+            noteChange(run, RunPart::Outputs | RunPart::Warning);
+            lock->release();
+            retire(run, 2);
+        });
+}
+
+void RunWorker::listRemoteOutputs(Ticket ticket, const RunId& run,
+                                  std::function<void(Result<std::vector<targets::OutputFile>>)> done) {
+    onTarget<std::vector<targets::OutputFile>>(
+        ticket, targetOf(run),
+        [run](targets::Target& target, targets::Done<std::vector<targets::OutputFile>> listed) {
+            return target.listOutputs(run, base::Deadline::inMillis(kRemoveMillis), std::move(listed));
+        },
+        std::move(done));
+}
+
+void RunWorker::fetchFile(Ticket ticket, const RunId& run, const std::string& path, std::function<void(std::int64_t)> onProgress,
+                          std::function<void(Result<base::Path>)> done) {
+    const base::Path into = m_workspace.layout.outputs(run);
+    // The list says how big it is now; a run that goes on may still change it.
+    listRemoteOutputs(
+        --m_lastOwnTicket, run,
+        [this, ticket, run, path, into, onProgress = std::move(onProgress),
+         done = std::move(done)](const Result<std::vector<targets::OutputFile>>& files) {
+            if (!files.ok()) {
+                done(files.error());
+                return;
+            }
+            const auto found = std::find_if(files->begin(), files->end(),
+                                            [&](const targets::OutputFile& file) { return file.path == path; });
+            if (found == files->end()) {
+                done(Error{"target.missing", "The run has no output \"" + path + "\" now."});
+                return;
+            }
+            onTarget<targets::FetchReport>(
+                ticket, targetOf(run),
+                [run, file = *found, into, onProgress](targets::Target& target, targets::Done<targets::FetchReport> fetched) {
+                    return target.fetchOutputs(run, {file}, into, onProgress, std::move(fetched));
+                },
+                [into, path, done](const Result<targets::FetchReport>& report) {
+                    if (!report.ok()) {
+                        done(report.error());
+                    } else if (!report->lost.empty()) {
+                        done(report->lost.front());
+                    } else {
+                        done(into / path);
+                    }
+                });
+        });
+}
+
+// ---------------------------------------------------------------------------------------------------- asking
+
+void RunWorker::stop(Ticket ticket) {
+    const auto stopped = m_operations.extract(ticket);
+    if (!stopped.empty()) {
+        stopped.mapped().fail(Error{"canceled", "It was stopped."});
+    }
+}
+
+void RunWorker::measureUpload(Ticket ticket, const Json& document, std::function<void(Result<Json>)> done) {
+    auto spec = checkForLaunch(document);
+    if (!spec.ok()) {
+        done(spec.error());
+        return;
+    }
+    NewRun run;
+    run.id = RunId::make();
+    run.spec = std::move(*spec);
+    run.document = spec::toJson(run.spec);
+    const std::string name = run.spec.target;
+    const auto definition = m_pool.definition(name);
+    if (!definition.ok()) {
+        done(definition.error());
+        return;
+    }
+    OnTarget& one = m_operations[ticket];
+    one.target = name;
+    one.fail = [done](const Error& error) { done(error); };
+    one.operation = std::make_unique<targets::ThreadOperation<targets::LaunchPlan>>(
+        [layout = m_workspace.layout, run, target = *definition](const targets::KeepGoing& report) {
+            return makeLaunch(layout, run, target, report);
+        },
+        std::function<void(std::int64_t)>{}, [this, ticket, name, done](const Result<targets::LaunchPlan>& plan) {
+            const auto ended = m_operations.extract(ticket);
+            if (!plan.ok()) {
+                done(plan.error());
+                return;
+            }
+            onTarget<Json>(
+                ticket, name,
+                [plan = *plan](targets::Target& target, targets::Done<Json> measured) {
+                    return target.measureUpload(plan, stepDeadline(), std::move(measured));
+                },
+                done);
+        });
+}
+
+void RunWorker::targetChanged(const std::string& target) {
+    m_pool.changed(target);
+}
+
+}  // namespace trainyard::runs
