@@ -37,7 +37,6 @@ Result<Json> inspect(const Json& request, const VerbProgress&) {
 }
 Result<Json> check(const Json& request, const VerbProgress&) { return engine::runCheckVerb(request); }
 Result<Json> evaluate(const Json& request, const VerbProgress&) { return engine::runEvaluateVerb(request); }
-Result<Json> selftest(const Json&, const VerbProgress&) { return engine::runSelfTest(); }
 
 struct Verb {
     std::string_view name;
@@ -52,17 +51,18 @@ constexpr Verb kVerbs[] = {
     {"evaluate", evaluate, true, "loss and accuracy of a model on a dataset"},
     {"export", engine::runExportVerb, true, "TorchScript to ONNX"},
     {"verify", engine::runVerifyVerb, true, "prove an ONNX file against its model"},
-    {"selftest", selftest, false, "small checks of this installation"},
 };
 
 void printHelp(std::FILE* to) {
     std::fputs("usage: trainyard-engine VERB [--request FILE]\n"
-               "       trainyard-engine train --spec FILE\n\n"
+               "       trainyard-engine train --spec FILE\n"
+               "       trainyard-engine selftest [--gpu]\n\n"
                "  train      train one rank of a run (inside a run; see resources/docs/protocol/engine.md)\n",
                to);
     for (const Verb& verb : kVerbs) {
         std::fprintf(to, "  %-10.*s %s\n", static_cast<int>(verb.name.size()), verb.name.data(), verb.help);
     }
+    std::fputs("  selftest   small checks of this installation; with --gpu also of every GPU and of NCCL\n", to);
     std::fputs("\nAnswers are JSON Lines on standard output; the last line is the result or the error.\n"
                "Exit status: 0 done, 1 failed, 2 wrong command line; train also 3 loss not finite, 4 a peer is gone,\n"
                "5 writing failed, 6 out of memory, 143 stopped by SIGTERM after a checkpoint.\n",
@@ -100,7 +100,7 @@ int statusOf(const Error& error) {
 }
 
 int trainVerb(const base::Path& specFile) {
-    engine::watchStopSignals();
+    engine::watchSignals();
     auto context = engine::RankContext::fromEnvironment();
     engine::Reporter reporter(wire::ClientWriter::fromEnvironment(), !context || context->leads());
     const auto fail = [&](const Error& error) {
@@ -153,6 +153,18 @@ int requestVerb(const Verb& verb, const std::optional<base::Path>& requestFile) 
     return answer ? exit_status::kDone : exit_status::kFailed;
 }
 
+/// The report for people goes to stderr as it grows, the result to stdout. A check that failed is exit status 1.
+int selfTestVerb(bool gpu) {
+    const auto tell = [](const Json& check) {
+        const Json& passed = check["passed"];
+        std::fprintf(stderr, "%-5s %-18s %s\n", passed.is_null() ? "-" : passed.get<bool>() ? "ok" : "FAIL",
+                     check["name"].get<std::string>().c_str(), check["detail"].get<std::string>().c_str());
+    };
+    const auto answer = engine::guarded("testing itself", [&] { return engine::runSelfTest(gpu, tell); });
+    put(answer ? wire::encodeEngineResult(*answer) : wire::encodeEngineError(answer.error()));
+    return answer.ok() && (*answer)["passed"].get<bool>() ? exit_status::kDone : exit_status::kFailed;
+}
+
 int usage(const std::string& message) {
     std::fprintf(stderr, "trainyard-engine: %s\n\n", message.c_str());
     printHelp(stderr);
@@ -173,6 +185,13 @@ int runEngine(const std::vector<std::string_view>& arguments) {
     if (name == "--version") {
         std::puts("trainyard-engine " TRAINYARD_VERSION);
         return exit_status::kDone;
+    }
+    if (name == "selftest") {
+        if (arguments.size() > 2 && arguments[1] == "--rank") {
+            return engine::runSelfTestRank({arguments.begin() + 2, arguments.end()});
+        }
+        const bool gpu = arguments.size() == 2 && arguments[1] == "--gpu";
+        return gpu || arguments.size() == 1 ? selfTestVerb(gpu) : usage("\"selftest\" takes --gpu and nothing else");
     }
     const std::string_view option = name == "train" ? "--spec" : "--request";
     std::optional<base::Path> file;

@@ -1,6 +1,7 @@
 #include "core/engine/Runtime.h"
 
 #include <ATen/Parallel.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <dlfcn.h>
 #include <malloc.h>
 #include <sched.h>
@@ -23,6 +24,7 @@ namespace trainyard::engine {
 namespace {
 
 std::atomic<bool> g_stop{false};
+std::atomic<bool> g_checkpoint{false};
 static_assert(std::atomic<bool>::is_always_lock_free);
 
 /// Whole cores that a cgroup v2 quota allows, or 0 without one.
@@ -107,12 +109,16 @@ Result<c10::Device> chooseDevice(const std::string& asked, int localRank) {
         }
         if (localRank >= count) {
             return Error{"engine.device",
-                         count == 0 ? std::string("The device \"cuda\" is asked for, but this engine finds no NVIDIA GPU.")
+                         TRAINYARD_HAVE_CUDA == 0 ? std::string("The device \"cuda\" is asked for, but this engine is built without CUDA.")
+                         : count == 0   ? std::string("The device \"cuda\" is asked for, but this engine finds no NVIDIA GPU.")
                                     : "Rank " + std::to_string(localRank) + " of this machine needs a GPU of its own, but "
                                           "there are only " + std::to_string(count) + ".",
                          "task.device"};
         }
-        return c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(localRank));
+        const c10::Device device(c10::kCUDA, static_cast<c10::DeviceIndex>(localRank));
+        // NCCL, and whatever names no GPU, takes the current one.
+        c10::impl::VirtualGuardImpl(c10::kCUDA).setDevice(device);
+        return device;
     });
 }
 
@@ -122,15 +128,19 @@ std::int64_t peakResidentBytes() {
     return std::int64_t{usage.ru_maxrss} * 1024;
 }
 
-void watchStopSignals() {
+void watchSignals() {
     struct sigaction action {};
     action.sa_handler = [](int) { g_stop.store(true); };
     sigemptyset(&action.sa_mask);
     action.sa_flags = SA_RESTART;
     sigaction(SIGTERM, &action, nullptr);
     sigaction(SIGINT, &action, nullptr);
+    action.sa_handler = [](int) { g_checkpoint.store(true); };
+    sigaction(SIGUSR1, &action, nullptr);
 }
 
 bool stopRequested() { return g_stop.load(); }
+
+bool takeCheckpointRequest() { return g_checkpoint.exchange(false); }
 
 }  // namespace trainyard::engine

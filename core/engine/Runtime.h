@@ -33,14 +33,17 @@ struct ThreadPlan {
 /// Sets libtorch's threads and those of the BLAS library, which keeps its own and lets them spin.
 void setThreads(std::int64_t threads, std::int64_t blasThreads);
 
-/// "auto", "cpu", "cuda" → device of this rank. "engine.device" when CUDA is asked for and absent, or has fewer GPUs than ranks.
+/// "auto", "cpu", "cuda" → device of this rank, which becomes the calling thread's current GPU. "engine.device" when CUDA is
+/// asked for and absent (this engine is built without it, or sees no GPU), or has fewer GPUs than ranks. Never falls back.
 [[nodiscard]] Result<c10::Device> chooseDevice(const std::string& asked, int localRank);
 
 /// Largest resident memory of this process so far, bytes.
 [[nodiscard]] std::int64_t peakResidentBytes();
 
-/// SIGTERM and SIGINT ask the training loop to write a checkpoint and end.
-void watchStopSignals();
+/// SIGTERM and SIGINT ask the training loop to write a checkpoint and end; SIGUSR1 asks for a checkpoint.
+void watchSignals();
 [[nodiscard]] bool stopRequested();
+/// Whether SIGUSR1 came since the last call.
+[[nodiscard]] bool takeCheckpointRequest();
 
 }  // namespace trainyard::engine

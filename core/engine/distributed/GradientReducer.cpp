@@ -13,7 +13,7 @@ double GradientReducer::shardWeight(std::int64_t localCount, std::int64_t global
     return static_cast<double>(localCount) * world / static_cast<double>(globalCount);
 }
 
-#if TRAINYARD_HAVE_GLOO
+#if TRAINYARD_HAVE_C10D
 
 struct GradientReducer::Impl {
     std::shared_ptr<c10d::Reducer> reducer;

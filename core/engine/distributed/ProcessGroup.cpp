@@ -2,14 +2,19 @@
 
 #include <ATen/ATen.h>
 
+#include <netdb.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <thread>
 
 #include "core/base/Clock.h"
+#include "core/base/Files.h"
 #include "core/base/Json.h"
+#include "core/base/Text.h"
 #include "core/engine/distributed/C10d.h"
 
 namespace trainyard::engine {
@@ -18,19 +23,20 @@ ProcessGroup::ProcessGroup(std::unique_ptr<Impl> impl) : m_impl(std::move(impl))
 ProcessGroup::~ProcessGroup() = default;
 int ProcessGroup::rank() const { return m_impl->context.rank; }
 int ProcessGroup::world() const { return m_impl->context.world; }
+at::Device ProcessGroup::device() const { return m_impl->device; }
 
 std::vector<std::string> distributedBackends() {
     std::vector<std::string> backends;
 #if TRAINYARD_HAVE_GLOO
     backends.emplace_back("gloo");
+#endif
 #if TRAINYARD_HAVE_NCCL
     backends.emplace_back("nccl");
-#endif
 #endif
     return backends;
 }
 
-#if TRAINYARD_HAVE_GLOO
+#if TRAINYARD_HAVE_C10D
 
 namespace {
 
@@ -87,13 +93,43 @@ c10::intrusive_ptr<c10d::Store> makeStore(const Meeting& meeting, bool server, s
 
 bool isLoopback(const std::string& host) { return host == "localhost" || host.starts_with("127.") || host == "::1"; }
 
+#if TRAINYARD_HAVE_GLOO
+/// This machine's address on the way to `host`, numeric; empty when there is none. Sends nothing.
+std::string addressTowards(const std::string& host) {
+    addrinfo wanted{};
+    wanted.ai_socktype = SOCK_DGRAM;
+    addrinfo* found = nullptr;
+    if (::getaddrinfo(host.c_str(), "1", &wanted, &found) != 0) {
+        return {};
+    }
+    std::string address;
+    for (const addrinfo* each = found; each != nullptr && address.empty(); each = each->ai_next) {
+        const base::UniqueFd socket(::socket(each->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+        sockaddr_storage own{};
+        socklen_t size = sizeof own;
+        auto* generic = reinterpret_cast<sockaddr*>(&own);
+        char text[NI_MAXHOST] = {};
+        if (socket.valid() && ::connect(socket.get(), each->ai_addr, each->ai_addrlen) == 0 &&
+            ::getsockname(socket.get(), generic, &size) == 0 &&
+            ::getnameinfo(generic, size, text, sizeof text, nullptr, 0, NI_NUMERICHOST) == 0) {
+            address = text;
+        }
+    }
+    ::freeaddrinfo(found);
+    return address;
+}
+
 c10::intrusive_ptr<c10d::ProcessGroup> makeGloo(const c10::intrusive_ptr<c10d::Store>& store,
                                                 const RankContext& context) {
     auto options = c10d::ProcessGroupGloo::Options::create(milliseconds(context.timeoutMillis));
     if (!context.interface.empty()) {
-        options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForInterface(context.interface));
+        for (const std::string& name : base::split(context.interface, ',')) {
+            options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForInterface(name));
+        }
     } else if (isLoopback(context.masterHost)) {
         options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForInterface("lo"));
+    } else if (const std::string own = addressTowards(context.masterHost); !own.empty()) {
+        options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(own));
     } else {
         options->devices.push_back(c10d::ProcessGroupGloo::createDefaultDevice());
     }
@@ -108,10 +144,14 @@ c10::intrusive_ptr<c10d::ProcessGroup> makeGloo(const c10::intrusive_ptr<c10d::S
     return group;
 #endif
 }
+#endif
 
 #if TRAINYARD_HAVE_NCCL
 c10::intrusive_ptr<c10d::ProcessGroup> makeNccl(const c10::intrusive_ptr<c10d::Store>& store,
                                                 const RankContext& context) {
+    if (!context.interface.empty()) {
+        ::setenv("NCCL_SOCKET_IFNAME", context.interface.c_str(), /*overwrite=*/0);
+    }
     auto options = c10d::ProcessGroupNCCL::Options::create();
     options->timeout = milliseconds(context.timeoutMillis);
     auto nccl = c10::make_intrusive<c10d::ProcessGroupNCCL>(store, context.rank, context.world, options);
@@ -126,10 +166,20 @@ c10::intrusive_ptr<c10d::ProcessGroup> makeNccl(const c10::intrusive_ptr<c10d::S
 }
 #endif
 
+constexpr const char* kNamespaceMember = "pid_namespace";
+
+/// Which machine or container this process's number counts in.
+std::string processNamespace() {
+    std::error_code unreadable;
+    return std::filesystem::read_symlink("/proc/self/ns/pid", unreadable).string();
+}
+
 /// Tells the others which process this is, and learns theirs.
 Status exchangeIdentities(ProcessGroup::Impl& impl) {
-    const auto own = base::identify(::getpid());
-    impl.store->set(peerKey(impl.context.rank), bytesOf(base::dumpJson(base::toJson(own.value_or(base::ProcessIdentity{})))));
+    Json own = base::toJson(base::identify(::getpid()).value_or(base::ProcessIdentity{}));
+    const std::string namespaceHere = processNamespace();
+    own[kNamespaceMember] = namespaceHere;
+    impl.store->set(peerKey(impl.context.rank), bytesOf(base::dumpJson(own)));
     for (int rank = 0; rank < impl.context.world; ++rank) {
         const std::vector<std::uint8_t> bytes = impl.store->get(peerKey(rank));  // Waits up to the store's timeout.
         auto json = base::parseJson(std::string(bytes.begin(), bytes.end()));
@@ -140,7 +190,9 @@ Status exchangeIdentities(ProcessGroup::Impl& impl) {
         if (!identity) {
             return identity.error();
         }
-        impl.peers.push_back(*identity);
+        // A process elsewhere, in a container here too, has a number that means another process to us.
+        const bool visible = json->value(kNamespaceMember, std::string()) == namespaceHere;
+        impl.peers.push_back(visible ? *identity : base::ProcessIdentity{});
     }
     return {};
 }
@@ -171,17 +223,17 @@ Status meet(ProcessGroup::Impl& impl, const std::string& backend) {
     }
     TRAINYARD_TRY(exchangeIdentities(impl));
     auto prefixed = c10::make_intrusive<c10d::PrefixStore>("default", impl.store);
+#if TRAINYARD_HAVE_GLOO
     if (backend == "gloo") {
         impl.group = makeGloo(prefixed, context);
-        return {};
     }
-#if TRAINYARD_HAVE_NCCL
-    impl.group = makeNccl(prefixed, context);
-    return {};
-#else
-    return Error{"engine.backend", "This engine is built without the backend \"" + backend + "\".",
-                 "distribution.backend"};
 #endif
+#if TRAINYARD_HAVE_NCCL
+    if (backend == "nccl") {
+        impl.group = makeNccl(prefixed, context);
+    }
+#endif
+    return {};
 }
 
 /// A sentence on who has not come to the meeting.
@@ -206,7 +258,7 @@ std::vector<int> gonePeers(const ProcessGroup::Impl& impl) {
     std::vector<int> gone;
     for (int rank = 0; rank < static_cast<int>(impl.peers.size()); ++rank) {
         const auto& peer = impl.peers[static_cast<std::size_t>(rank)];
-        if (rank != impl.context.rank && base::liveness(peer) == base::Liveness::Gone) {
+        if (rank != impl.context.rank && peer.pid > 0 && base::liveness(peer) == base::Liveness::Gone) {
             gone.push_back(rank);
         }
     }
@@ -271,6 +323,14 @@ Result<std::unique_ptr<ProcessGroup>> ProcessGroup::join(const RankContext& cont
     impl->device = device;
     if (context.world == 1) {
         return std::unique_ptr<ProcessGroup>(new ProcessGroup(std::move(impl)));
+    }
+    const auto backends = distributedBackends();
+    if (std::ranges::find(backends, backend) == backends.end()) {
+        return Error{"engine.backend", "This engine is built without the backend \"" + backend + "\".", "distribution.backend"};
+    }
+    if (backend == "nccl" && !device.is_cuda()) {
+        return Error{"engine.backend", "NCCL connects GPUs, but this run trains on the processor. Choose Gloo, or the device cuda.",
+                     "distribution.backend"};
     }
     const Status met = guarded("meeting the other ranks", [&] { return meet(*impl, backend); });
     if (!met) {
@@ -353,7 +413,7 @@ Status ProcessGroup::barrier() {
 
 Result<std::unique_ptr<ProcessGroup>> ProcessGroup::join(const RankContext& context, const std::string&, at::Device device) {
     if (context.world > 1) {
-        return Error{"engine.backend", "This engine is built without Gloo and can train on one process only.",
+        return Error{"engine.backend", "This engine is built without Gloo and NCCL and can train on one process only.",
                      "distribution.processes"};
     }
     auto impl = std::make_unique<Impl>();

@@ -25,6 +25,7 @@ public:
 
     [[nodiscard]] int rank() const;
     [[nodiscard]] int world() const;
+    [[nodiscard]] at::Device device() const;  ///< Where tensors of collectives live.
 
     /// Adds up elementwise over all ranks, in place.
     [[nodiscard]] Status sum(std::vector<double>& values);

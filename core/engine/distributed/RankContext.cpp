@@ -47,6 +47,7 @@ base::Result<RankContext> RankContext::fromEnvironment() {
     TRAINYARD_TRY(readNumber("LOCAL_WORLD_SIZE", 1, kMaxRanks, localWorld));
     TRAINYARD_TRY(readNumber("MASTER_PORT", 0, 65535, context.masterPort));
     TRAINYARD_TRY(readNumber("TRAINYARD_PEER_TIMEOUT", 1, 86'400, timeoutSeconds));
+    TRAINYARD_TRY(readNumber(wire::variable::kAttempt, 1, 1'000'000, context.attempt));
     if (rank >= world) {
         return base::Error{"env.rank", "RANK is " + std::to_string(rank) + ", but WORLD_SIZE is " +
                                            std::to_string(world) + ".", "RANK"};

@@ -59,7 +59,7 @@ base::Json describeEngine() {
             {"devices", describeDevices()},
             {"blas", describeBlas()},
             {"onednn", at::hasMKLDNN()},
-            {"cuda", at::hasCUDA()},
+            {"cuda", TRAINYARD_HAVE_CUDA != 0},
             {"threads", at::get_num_threads()},
             {"export", describeExport()}};
 }

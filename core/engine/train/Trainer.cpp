@@ -11,6 +11,8 @@
 #include "core/base/Clock.h"
 #include "core/base/Text.h"
 #include "core/engine/Runtime.h"
+#include "core/engine/data/InputPath.h"
+#include "core/engine/distributed/SharedFile.h"
 #include "core/engine/model/ModelCard.h"
 #include "core/engine/model/SafeTensors.h"
 #include "core/engine/model/TorchScript.h"
@@ -79,6 +81,8 @@ private:
 
     Result<Next> runEpoch();
     Result<Next> agree(bool report, const Session::StepResult& last);
+    /// The checkpoint to go on from: in a later attempt the run's own last one, else the one that the request names.
+    [[nodiscard]] Result<Path> startingPoint();
     void report(const Session::StepResult& last);
     Status validateAndKeep();
     Status save(const std::vector<Path>& files);
@@ -88,6 +92,10 @@ private:
     [[nodiscard]] std::int64_t etaNanos() const;
     [[nodiscard]] Path outputs(const char* name) const { return m_context.outputs / name; }
     [[nodiscard]] Path lastCheckpoint() const { return outputs("checkpoints/last.ckpt"); }
+    /// Where a rank on another machine keeps rank 0's checkpoint while it reads it.
+    [[nodiscard]] Path receivedCheckpoint() const {
+        return outputs("checkpoints") / (".received-" + std::to_string(m_context.rank));
+    }
 
     const TrainRequest& m_request;
     const RankContext& m_context;
@@ -128,10 +136,32 @@ Error TrainingLoop::notFinite(double learningRate) const {
             "task.optimizer.learning_rate"};
 }
 
+Result<Path> TrainingLoop::startingPoint() {
+    std::vector<Path> candidates;
+    if (m_context.attempt > 1) {
+        candidates.push_back(lastCheckpoint());
+    }
+    if (!m_request.resumeCheckpoint.empty()) {
+        candidates.push_back(m_request.resumeCheckpoint);
+    }
+    auto file = shareFile(m_group, candidates, receivedCheckpoint());
+    if (file.ok() && file->empty() && !m_request.resumeCheckpoint.empty()) {
+        return Error{"resume.missing", "The checkpoint " + m_request.resumeCheckpoint.string() + " is not there."};
+    }
+    return file;
+}
+
 Result<TrainSummary> TrainingLoop::run() {
     const std::int64_t begin = base::monotonicNanos();
-    if (!m_request.resumeCheckpoint.empty()) {
-        auto state = m_session.resume(m_request.resumeCheckpoint);
+    auto checkpoint = startingPoint();
+    if (!checkpoint) {
+        return checkpoint.error();
+    }
+    if (!checkpoint->empty()) {
+        auto state = m_session.resume(*checkpoint);
+        if (*checkpoint == receivedCheckpoint()) {
+            (void) base::removeTree(*checkpoint);
+        }
         if (!state) {
             return state.error();
         }
@@ -199,7 +229,8 @@ Result<TrainingLoop::Next> TrainingLoop::agree(bool reportNow, const Session::St
     std::error_code unreadable;
     const bool asked = m_context.leads() && !m_context.control.empty() &&
                        std::filesystem::exists(m_context.control / wire::control::kCheckpoint, unreadable);
-    std::vector<double> sums{stopRequested() ? 1.0 : 0.0, asked ? 1.0 : 0.0};
+    const bool signalled = takeCheckpointRequest();
+    std::vector<double> sums{stopRequested() ? 1.0 : 0.0, asked || signalled ? 1.0 : 0.0};
     if (reportNow) {
         const Scores own = m_session.meter().take();
         sums.insert(sums.end(), {own.lossSum, own.correct, own.count});
@@ -375,7 +406,11 @@ Result<TrainRequest> trainRequestFromJson(base::Json document) {
     TrainRequest request;
     if (document.is_object() && document.contains("resolved")) {
         base::ObjectReader resolved(document["resolved"], "resolved");
-        request.resumeCheckpoint = resolved.string("resume_checkpoint");
+        auto checkpoint = expandInputPath(resolved.string("resume_checkpoint"), "resolved.resume_checkpoint");
+        if (!checkpoint) {
+            return checkpoint.error();
+        }
+        request.resumeCheckpoint = *checkpoint;
         request.threads = resolved.integer("threads");
         TRAINYARD_TRY(resolved.status(/*rejectUnknown=*/false));
         document.erase("resolved");
@@ -388,6 +423,17 @@ Result<TrainRequest> trainRequestFromJson(base::Json document) {
         return Error{"spec.choice", "The engine trains; this run's task is a command.", "task.kind"};
     }
     request.spec = std::move(*spec);
+    spec::DatasetSpec& dataset = request.spec.train.dataset;
+    for (auto [path, field] : {std::pair{&dataset.trainImages, "task.dataset.train_images"},
+                               std::pair{&dataset.trainLabels, "task.dataset.train_labels"},
+                               std::pair{&dataset.valImages, "task.dataset.val_images"},
+                               std::pair{&dataset.valLabels, "task.dataset.val_labels"}}) {
+        auto expanded = expandInputPath(*path, field);
+        if (!expanded) {
+            return expanded.error();
+        }
+        *path = std::move(*expanded);
+    }
     return request;
 }
 
@@ -419,7 +465,14 @@ Result<TrainSummary> train(const TrainRequest& request, const RankContext& conte
                      "distribution.processes"};
     }
     const std::int64_t threads = settleThreads(plan, asked > 0, task, *data, context.world);
-    auto group = ProcessGroup::join(context, backendOf(request.spec, *device), *device);
+    const std::string backend = backendOf(request.spec, *device);
+    if (context.world > 1 && device->is_cuda() && backend == "gloo" && context.leads()) {
+        reporter.warning("train.backend", "The ranks' GPUs talk through Gloo, over the processors' memory, which is slow" +
+                                              std::string(request.spec.distribution.backend == "auto"
+                                                              ? ": this engine is built without NCCL."
+                                                              : "; NCCL connects GPUs directly."));
+    }
+    auto group = ProcessGroup::join(context, backend, *device);
     if (!group) {
         return group.error();
     }
