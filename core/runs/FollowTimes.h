@@ -11,6 +11,7 @@ inline constexpr std::int64_t kSilenceNanos = 2'000'000'000;          ///< Witho
 inline constexpr std::int64_t kRemoteSilenceNanos = 5'000'000'000;    ///< The same elsewhere.
 inline constexpr std::int64_t kRemoteLookNanos = 8'000'000'000;       ///< And not more often than this.
 inline constexpr std::int64_t kLostLookNanos = 5'000'000'000;         ///< How often a lost run is looked for.
+inline constexpr std::int64_t kUnreachableLookNanos = 15'000'000'000;  ///< The same while its target cannot be reached.
 inline constexpr std::int64_t kLaunchPatienceNanos = 5'000'000'000;   ///< For an agent that we started to say who it is.
 inline constexpr std::int64_t kRestartAgainNanos = 30'000'000'000;    ///< Between tries to start the agent of a lost run.
 inline constexpr std::int64_t kNodesEndNanos = 10'000'000'000;        ///< For the last words of the nodes after the lead's.

@@ -46,7 +46,8 @@ RunFollower::RunFollower(FollowContext& context, base::RunId run, std::string ta
         const bool silent = m_phase == Phase::Following &&
                             now - m_lastBytesAt > (local ? kSilenceNanos : kRemoteSilenceNanos) &&
                             (local || now - m_lastLookAt > kRemoteLookNanos);
-        const bool lost = m_phase == Phase::Lost && now - m_lastLookAt > kLostLookNanos && m_unreachableSince == 0;
+        const bool lost = m_phase == Phase::Lost &&
+                          now - m_lastLookAt > (m_unreachableSince == 0 ? kLostLookNanos : kUnreachableLookNanos);
         if (silent || lost) {
             lookNow();
         }
@@ -200,6 +201,9 @@ void RunFollower::launchEnded(const Status& status) {
                        m_context.changed(m_run, RunPart::State);
                        follow();
                        answerLaunch({});
+                       if (isScheduled()) {
+                           lookNow();  // Why it waits is what people want to know first.
+                       }
                        if (m_cancelAsked) {
                            sendCancel();
                        }
@@ -453,7 +457,7 @@ void RunFollower::takeCancelSent(const Status& sent) {
         tellCancel({});
         return;
     }
-    if (sent.error().code == "target.run_missing") {
+    if (sent.error().code == "target.missing") {
         close(RunState::Canceled, "Canceled; nothing of it was left on the target.");
         return;
     }

@@ -119,6 +119,7 @@ private:
     void noteUnreachable(const std::string& reason);
     void noteReachable();
     [[nodiscard]] bool isUnreachable(const base::Error& error) const;
+    [[nodiscard]] bool isScheduled() const;
 
     void finalize();
     void fetchOutputs();
@@ -193,6 +194,7 @@ private:
 
     std::optional<Ended> m_ended;
     bool m_endedLive = false;
+    bool m_endWaits = false;  ///< finalizeIfEnded() is on its way.
 };
 
 }  // namespace trainyard::runs

@@ -61,6 +61,11 @@ bool RunFollower::isUnreachable(const Error& error) const {
            error.code == "target.unknown";
 }
 
+bool RunFollower::isScheduled() const {
+    const auto definition = m_context.pool.definition(m_target);
+    return definition.ok() && definition->kind == spec::TargetKind::Slurm;
+}
+
 void RunFollower::lookNow() {
     m_lastLookAt = base::monotonicNanos();
     targets::Target* target = place();
@@ -93,9 +98,15 @@ void RunFollower::takeLook(const Result<targets::RunLook>& look) {
     }
     if (look->scheduler) {
         takeScheduler(*look->scheduler);
-        return;
+    } else if (isScheduled()) {
+        // The queue has forgotten the job, or never had it.
+        SchedulerLook unknown;
+        unknown.job = m_scheduler ? m_scheduler->job : std::string();
+        unknown.restarts = m_scheduler ? m_scheduler->restarts : 0;
+        takeScheduler(unknown);
+    } else {
+        takeNodes(look->nodes);
     }
-    takeNodes(look->nodes);
 }
 
 void RunFollower::takeNodes(const std::vector<targets::NodeLook>& nodes) {
@@ -172,9 +183,7 @@ void RunFollower::takeScheduler(const SchedulerLook& look) {
         schedulerEnded(look);
     } else {
         m_schedulerEndedAt = 0;
-        if (m_ended && m_ended->outcome == "failed" && look.restarts + 1 <= m_attempt) {
-            finalizeIfEnded();
-        }
+        finalizeIfEnded();
     }
 }
 
@@ -304,7 +313,10 @@ void RunFollower::noteReachable() {
 
 void RunFollower::reachChanged(const targets::Reach& reach) {
     if (reach.state == targets::Reach::State::Unreachable || reach.state == targets::Reach::State::NeedsAnswer) {
-        if (m_phase == Phase::Following || m_phase == Phase::Launching || m_phase == Phase::Finalizing) {
+        // Of several hosts another may be meant than this run's: a look tells.
+        if (m_phase == Phase::Following) {
+            lookNow();
+        } else if (m_phase == Phase::Launching || m_phase == Phase::Finalizing) {
             noteUnreachable(reach.reason);
         }
         return;

@@ -222,22 +222,29 @@ void RunFollower::takeEnded(int attempt, int node, const wire::Record& record) {
 }
 
 void RunFollower::finalizeIfEnded() {
-    if (!m_ended || m_ended->goesOn || (m_phase != Phase::Following && m_phase != Phase::Lost)) {
+    if (!m_ended || m_ended->goesOn || m_endWaits || (m_phase != Phase::Following && m_phase != Phase::Lost)) {
         return;
     }
-    const bool everybody = static_cast<int>(m_nodesEnded.size()) + 1 >= m_nodes;
-    if (!everybody && base::monotonicNanos() - m_endedAt < kNodesEndNanos) {
-        retryIn(500, [this] { finalizeIfEnded(); });
-        return;
-    }
-    // A scheduler may begin the run anew by itself: its word is waited for, unless all went well.
-    const bool mayBeginAnew = m_scheduler && m_ended->outcome == "failed" && m_schedulerEndedAt == 0;
-    if (mayBeginAnew) {
-        retryIn(1000, [this] {
-            if (!m_look && (m_phase == Phase::Following || m_phase == Phase::Lost)) {
+    const auto wait = [this](int millis, bool look) {
+        m_endWaits = true;
+        retryIn(millis, [this, look] {
+            m_endWaits = false;
+            if (look && !m_look && (m_phase == Phase::Following || m_phase == Phase::Lost)) {
                 lookNow();
+            } else {
+                finalizeIfEnded();
             }
         });
+    };
+    const bool everybody = static_cast<int>(m_nodesEnded.size()) + 1 >= m_nodes;
+    if (!everybody && base::monotonicNanos() - m_endedAt < kNodesEndNanos) {
+        wait(500, false);
+        return;
+    }
+    // A scheduler may begin the run anew by itself: its word is waited for, unless all went well or somebody wanted the end.
+    const bool asWanted = m_ended->outcome == "completed" || (m_ended->outcome == "canceled" && m_cancelAsked);
+    if (m_scheduler && !asWanted && m_schedulerEndedAt == 0) {
+        wait(1000, true);
         return;
     }
     m_ended->outputs.insert(m_ended->outputs.end(), m_nodeOutputs.begin(), m_nodeOutputs.end());

@@ -349,6 +349,15 @@ void RunWorker::submit(const Json& document, std::function<void(Result<Submitted
         done(spec.error());
         return;
     }
+    const auto target = m_pool.definition(spec->target);
+    if (!target.ok()) {
+        done(Error{target.error().code, target.error().message, "target"});
+        return;
+    }
+    if (const Status fits = checkTarget(*spec, *target); !fits.ok()) {
+        done(fits.error());
+        return;
+    }
     NewRun run;
     run.spec = std::move(*spec);
     run.document = spec::toJson(run.spec);
@@ -442,7 +451,7 @@ void RunWorker::cancelElsewhere(const RunId& run, base::Deadline deadline, std::
             return target.command(run, wire::control::kCancel, deadline, std::move(sent));
         },
         [this, run, deadline, done = std::move(done)](const Status& sent) {
-            if (!sent.ok() && sent.error().code == "target.run_missing" && !deadline.passed()) {
+            if (!sent.ok() && sent.error().code == "target.missing" && !deadline.passed()) {
                 QTimer::singleShot(100, this, [this, run, deadline, done] { cancelElsewhere(run, deadline, done); });
                 return;
             }

@@ -82,6 +82,34 @@ Result<spec::RunSpec> checkForLaunch(const Json& document) {
     return spec;
 }
 
+Status checkTarget(const spec::RunSpec& spec, const spec::TargetSpec& target) {
+    if (target.disabled) {
+        return Error{"target.disabled", "The target " + target.name + " is disabled; enable it, or choose another.", "target"};
+    }
+    const std::int64_t nodes = spec.distribution.nodes;
+    const auto refuse = [&](const std::string& why) { return Error{"spec.nodes", why, "distribution.nodes"}; };
+    switch (target.kind) {
+        case spec::TargetKind::Local:
+            if (nodes > 1) {
+                return refuse("This machine is one; for several a target with as many hosts is needed.");
+            }
+            break;
+        case spec::TargetKind::Ssh:
+            if (nodes > static_cast<std::int64_t>(target.hosts.size())) {
+                return refuse("The target " + target.name + " has " + std::to_string(target.hosts.size()) + " hosts, and the run asks for " +
+                              std::to_string(nodes) + ".");
+            }
+            break;
+        case spec::TargetKind::Slurm:
+            if (nodes < target.slurm.minNodes || nodes > target.slurm.maxNodes) {
+                return refuse("The target " + target.name + " takes runs of " + std::to_string(target.slurm.minNodes) + " to " +
+                              std::to_string(target.slurm.maxNodes) + " machines, and this one asks for " + std::to_string(nodes) + ".");
+            }
+            break;
+    }
+    return {};
+}
+
 Result<Path> checkpointOf(const wire::WorkspaceLayout& layout, const base::RunId& run, spec::TaskKind kind) {
     std::error_code none;
     if (kind == spec::TaskKind::Command) {

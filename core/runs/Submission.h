@@ -9,6 +9,7 @@
 #include "core/base/Json.h"
 #include "core/base/Result.h"
 #include "core/spec/RunSpec.h"
+#include "core/spec/TargetSpec.h"
 #include "core/store/Reader.h"
 #include "core/wire/Layout.h"
 
@@ -27,6 +28,9 @@ struct NewRun {
 /// Validates a document for a local launch: the spec itself, and that its input files are there and can be read
 /// ("spec.file_missing", "spec.file_denied", "spec.file_kind", with the field). The first error counts.
 [[nodiscard]] base::Result<spec::RunSpec> checkForLaunch(const base::Json& document);
+
+/// Whether a target takes such a run at all: "target.disabled", "spec.nodes", with the field.
+[[nodiscard]] base::Status checkTarget(const spec::RunSpec& spec, const spec::TargetSpec& target);
 
 /// What a run of this kind goes on from: the newest checkpoint among a run's collected outputs, or for a command all of
 /// them. "run.no_checkpoint" when there is none.

@@ -22,7 +22,7 @@ base::Error missingProgram(const std::string& name) {
 }
 
 base::Error missingRun(const base::Path& folder) {
-    return {"target.run_missing", "The run's folder " + folder.string() + " is not there."};
+    return {"target.missing", "The run's folder " + folder.string() + " is not there."};
 }
 
 /// Steps one after the other; each is made when the one before has succeeded.

@@ -29,7 +29,7 @@ public:
     void setAsk(AskPerson ask) override;
     [[nodiscard]] OperationPtr launch(LaunchPlan plan, std::function<void(LaunchProgress)> onProgress, DoneStatus done) override;
     [[nodiscard]] OperationPtr revive(const RunId& run, Deadline deadline, DoneStatus done) override;
-    /// "target.run_missing" when the run has no folder here.
+    /// "target.missing" when the run has no folder here.
     [[nodiscard]] OperationPtr command(const RunId& run, const std::string& command, Deadline deadline, DoneStatus done) override;
     [[nodiscard]] OperationPtr look(const RunId& run, Deadline deadline, Done<RunLook> done) override;
     [[nodiscard]] OperationPtr follow(const RunId& run, std::vector<StreamPosition> from,

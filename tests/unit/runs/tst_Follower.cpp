@@ -271,6 +271,12 @@ private Q_SLOTS:
         const auto answer = trySubmit("true", {{"target", "nowhere"}});
         QVERIFY(answer && !answer->ok());
         QCOMPARE(answer->error().code, "target.unknown");
+        QCOMPARE(answer->error().field, "target");
+        const auto closed = trySubmit("true", {{"target", "closed"}});
+        QCOMPARE(closed->error().code, "target.disabled");
+        const auto many = trySubmit("true", {{"distribution", {{"kind", "pytorch"}, {"nodes", 3}}}});
+        QCOMPARE(many->error().code, "spec.nodes");
+        QVERIFY(reader().listRuns({})->rows.empty());
     }
 
 private:
@@ -278,12 +284,14 @@ private:
         ServiceOptions options;
         options.local = m_local;
         options.definitions = [](const std::string& name) -> base::Result<spec::TargetSpec> {
-            if (name != "far" && name != "kept") {
+            if (name != "far" && name != "kept" && name != "closed") {
                 return base::Error{"target.unknown", "There is no target \"" + name + "\"."};
             }
             spec::TargetSpec far;
             far.name = name;
             far.kind = spec::TargetKind::Ssh;
+            far.hosts.resize(2);
+            far.disabled = name == "closed";
             far.retention = name == "kept" ? "keep" : "collected";
             return far;
         };

@@ -2,7 +2,9 @@
 #include <fstream>
 #include <thread>
 
+#include "core/base/Hash.h"
 #include "core/runs/DiskUse.h"
+#include "core/runs/HashCache.h"
 #include "core/runs/Journal.h"
 #include "core/runs/Launch.h"
 #include "core/runs/StreamCopy.h"
@@ -153,9 +155,69 @@ private Q_SLOTS:
         QCOMPARE(launch->plan.processes, 2);
         QCOMPARE(launch->plan.cores, 2);
         QCOMPARE(launch->plan.backend, "gloo");
-        QCOMPARE(launch->resumeCheckpoint.string(), "/w/last.ckpt");
+        QVERIFY(launch->inputs.empty());  // On this machine data are used where they lie.
         const base::Json spec = base::parseJson(launch->files[0].second).value();
+        QCOMPARE(spec.at("resolved").at("resume_checkpoint").get<std::string>(), "/w/last.ckpt");
         QCOMPARE(spec.at("resolved").at("threads").get<int>(), 1);
+    }
+
+    void makeLaunch_elsewhereBringsDataAndCheckpoint() {
+        base::Json document = spec::defaultRunSpecDocument();
+        const base::Path images = m_scratch->write("train/images.gz", "train images");
+        const base::Path labels = m_scratch->write("train/labels.gz", "train labels");
+        const base::Path valImages = m_scratch->write("val/images.gz", "val images");
+        spec::setValueAt(document, "task.dataset.train_images", images.string());
+        spec::setValueAt(document, "task.dataset.train_labels", labels.string());
+        spec::setValueAt(document, "task.dataset.val_images", valImages.string());
+        spec::setValueAt(document, "task.dataset.val_labels", labels.string());
+        NewRun run = newRun(document);
+        run.resumeCheckpoint = m_scratch->write("last.ckpt", "weights");
+        spec::TargetSpec target = localTarget();
+        target.kind = spec::TargetKind::Ssh;
+        const auto launch = makeLaunch(m_layout, run, target, [](std::int64_t) { return true; });
+        QVERIFY2(launch.ok(), launch.ok() ? "" : launch.error().message.c_str());
+        QCOMPARE(launch->inputs.size(), std::size_t{2});
+        const targets::InputData& data = launch->inputs[0];
+        QCOMPARE(data.name, "dataset");
+        QVERIFY(data.isFolder);
+        QCOMPARE(data.files.size(), std::size_t{3});  // The labels are one file with two uses.
+        const base::Json spec = base::parseJson(launch->files[0].second).value();
+        const base::Json& paths = spec.at("task").at("dataset");
+        QCOMPARE(paths.at("train_images").get<std::string>(), "$TRAINYARD_INPUT_DATASET/images.gz");
+        QCOMPARE(paths.at("val_images").get<std::string>(), "$TRAINYARD_INPUT_DATASET/val_images-images.gz");
+        QCOMPARE(paths.at("val_labels"), paths.at("train_labels"));
+        QCOMPARE(spec.at("resolved").at("resume_checkpoint").get<std::string>(), "$TRAINYARD_INPUT_RESUME");
+        QVERIFY(!launch->inputs[1].isFolder);
+        QCOMPARE(launch->inputs[1].sha256, base::sha256Hex("weights"));
+        // The key is the content's, wherever it lies.
+        m_scratch->write("elsewhere/images.gz", "train images");
+        spec::setValueAt(document, "task.dataset.train_images", (*m_scratch / "elsewhere/images.gz").string());
+        NewRun again = newRun(document);
+        QCOMPARE(makeLaunch(m_layout, again, target, [](std::int64_t) { return true; })->inputs[0].sha256, data.sha256);
+    }
+
+    void hashCache_readsOnlyWhatWasTouched() {
+        using namespace std::chrono_literals;
+        const base::Path file = m_scratch->write("data", "one");
+        // Old enough to be remembered; the change itself is now, so a moment has to pass.
+        std::this_thread::sleep_for(2100ms);
+        HashCache cache(*m_scratch / "cache/hashes.jsonl");
+        QCOMPARE(cache.sha256(file).value(), base::sha256Hex("one"));
+        int reads = 0;
+        const auto count = [&](std::int64_t) {
+            ++reads;
+            return true;
+        };
+        HashCache later(*m_scratch / "cache/hashes.jsonl");
+        QCOMPARE(later.sha256(file, count).value(), base::sha256Hex("one"));
+        QCOMPARE(reads, 0);
+        m_scratch->write("data", "two");
+        QCOMPARE(later.sha256(file, count).value(), base::sha256Hex("two"));
+        QCOMPARE(later.sha256(file).value(), base::sha256Hex("two"));
+        QCOMPARE(later.sha256(*m_scratch / "missing").error().code, "file.missing");
+        m_scratch->write("cache/hashes.jsonl", "not json\n{\"path\":1}\n");
+        HashCache damaged(*m_scratch / "cache/hashes.jsonl");
+        QCOMPARE(damaged.sha256(file).value(), base::sha256Hex("two"));
     }
 
     void journal_manyHandsLoseNothing() {

@@ -141,7 +141,7 @@ private Q_SLOTS:
     void revive_startsOnlyWhatDoesNotRun() {
         makeProgram("trainyard-agent", "touch \"$2/said\"");
         const auto missing = await<void>([&](auto done) { return m_target->revive(m_run, soon(), done); });
-        QCOMPARE(missing.error().code, "target.run_missing");
+        QCOMPARE(missing.error().code, "target.missing");
         for (int node = 0; node < 2; ++node) {
             QVERIFY(base::makeDirs(m_work.attemptNode(m_run, 2, node)).ok());
         }
@@ -176,7 +176,7 @@ private Q_SLOTS:
 
     void command_leavesAFileForEveryNode() {
         const auto missing = await<void>([&](auto done) { return m_target->command(m_run, "cancel", soon(), done); });
-        QCOMPARE(missing.error().code, "target.run_missing");
+        QCOMPARE(missing.error().code, "target.missing");
         QVERIFY(base::makeDirs(m_folder).ok());
         QVERIFY(base::makeDirs(m_work.attemptNode(m_run, 2, 0)).ok());
         QVERIFY(base::makeDirs(m_work.attemptNode(m_run, 2, 1)).ok());
