@@ -37,7 +37,7 @@ install_in "$root" libtorch-dev
 refuses engine.torch 'with CUDA' '/usr (without CUDA)' -- --cuda
 refuses engine.tools cmake ninja 'C++20 compiler' --
 install_in "$root" g++ cmake ninja-build
-refuses engine.tools libcrypto libssl-dev zlib1g-dev --
+refuses engine.tools libcrypto libssl-dev --
 install_in "$root" libssl-dev zlib1g-dev libgloo-dev libopenblas0-pthread
 
 # Ended in the middle: nothing is left, nothing goes on.

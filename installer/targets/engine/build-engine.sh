@@ -148,8 +148,7 @@ fi
 
 # ---- what compiling needs ----------------------------------------------------------------------------------------
 missing=''
-need() { missing="$missing
-  $1"; }
+need() { missing="${missing:+$missing; }$1"; }
 cmake=''
 python_folder=$(dirname "$(command -v "$python" 2>/dev/null || echo /nowhere/python)")
 for program in cmake "$python_folder/cmake" cmake3; do
@@ -210,7 +209,7 @@ else
     has_header gloo/algorithm.h ||
         say "Gloo's headers are not here (Debian: libgloo-dev): this engine will not train on several processes without GPUs."
 fi
-[ -z "$missing" ] || fail engine.tools "The engine cannot be compiled here. Missing:$(printf '%s' "$missing" | tr '\n' ';')"
+[ -z "$missing" ] || fail engine.tools "The engine cannot be compiled here. Missing: $missing"
 
 if [ -z "$jobs" ]; then
     jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
