@@ -44,7 +44,7 @@ Question readQuestion(const std::string& target, const std::string& host, const 
     question.target = target;
     question.host = host;
     for (const std::string& line : base::split(prompt, '\n')) {
-        const std::string plain = base::stripControl(line);
+        const std::string plain = saidText(line);
         question.text += (question.text.empty() ? "" : "\n") + plain;
         if (const auto at = plain.find(" key fingerprint is "); at != std::string::npos) {
             question.keyType = plain.substr(0, at);

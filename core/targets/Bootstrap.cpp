@@ -11,6 +11,7 @@
 #include "core/base/Hash.h"
 #include "core/base/Text.h"
 #include "core/targets/LocalTarget.h"
+#include "core/targets/Ssh.h"
 
 namespace trainyard::targets {
 namespace {
@@ -140,9 +141,9 @@ std::optional<BootWord> takeBootWord(std::string& bytes, const std::string& dest
     word.kind = BootWord::Kind::Error;
     const auto rest = line.find(' ', line.find(' ') + 1);
     word.error = words.size() >= 2 && words[0] == "error"
-                     ? bootError(words[1], rest == std::string::npos ? std::string() : base::stripControl(line.substr(rest + 1)),
+                     ? bootError(words[1], rest == std::string::npos ? std::string() : saidText(line.substr(rest + 1)),
                                  destination, workFolder)
-                     : base::Error{"target.protocol", destination + " answers \"" + base::stripControl(line.substr(0, 200)) +
+                     : base::Error{"target.protocol", destination + " answers \"" + saidText(line.substr(0, 200)) +
                                                           "\", which is not how an agent is started."};
     return word;
 }

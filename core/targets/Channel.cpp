@@ -182,7 +182,7 @@ void Channel::fail(base::Error error) {
 }
 
 std::string Channel::lastWords() const {
-    const std::string words = base::stripControl(base::trim(std::string_view(m_words).substr(
+    const std::string words = saidText(base::trim(std::string_view(m_words).substr(
         m_words.size() - std::min<std::size_t>(m_words.size(), 500))));
     return words.empty() ? std::string() : " Last words: " + words;
 }
@@ -214,7 +214,7 @@ void Channel::readPreface(std::string_view bytes) {
         if (!word) {
             if (m_preface.size() > wire::kServeGreetingSearch) {
                 fail({"target.protocol", m_label + " does not answer as an agent does; it says: " +
-                                             base::stripControl(m_preface.substr(0, 200))});
+                                             saidText(m_preface.substr(0, 200))});
             }
             return;
         }
@@ -280,7 +280,7 @@ void Channel::readFrames() {
     while (self && !m_ended) {
         base::Result<std::optional<wire::ServeFrame>> frame = m_decoder.next();
         if (!frame.ok()) {
-            fail({"target.protocol", m_label + " answers something that is no frame: " + frame.error().message});
+            fail({"target.protocol", m_label + " answers something that is no frame: " + saidText(frame.error().message)});
             return;
         }
         if (!*frame) {
@@ -307,7 +307,7 @@ void Channel::processEnded(int code, QProcess::ExitStatus how) {
     }
     if (status >= 0 && status != 255 && !base::trim(m_preface).empty()) {
         fail({"target.protocol", m_label + " ended the login with status " + std::to_string(status) + " and says: " +
-                                     base::stripControl(base::trim(m_preface).substr(0, 300))});
+                                     saidText(base::trim(m_preface).substr(0, 300))});
         return;
     }
     fail(explainSsh(m_label, status, m_words));

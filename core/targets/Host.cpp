@@ -10,6 +10,7 @@
 #include "core/targets/Channel.h"
 #include "core/targets/HostTask.h"
 #include "core/targets/LocalTarget.h"
+#include "core/targets/Ssh.h"
 
 namespace trainyard::targets {
 namespace {
@@ -41,7 +42,7 @@ std::optional<base::Error> answeredError(const base::Json& header) {
     if (!error.is_object()) {
         return base::Error{"target.protocol", "The agent answered with an error that cannot be read."};
     }
-    base::Error read{textIn(error, "code"), base::stripControl(textIn(error, "message")), textIn(error, "field")};
+    base::Error read{textIn(error, "code"), saidText(textIn(error, "message")), textIn(error, "field")};
     if (read.code == "file.full") {
         read.code = "target.disk_full";
     }

@@ -7,6 +7,7 @@
 
 #include "core/base/Content.h"
 #include "core/base/Text.h"
+#include "core/targets/Ssh.h"
 
 namespace trainyard::targets {
 namespace {
@@ -63,8 +64,8 @@ DoctorLine lineFrom(const base::Json& json, const std::string& host) {
     line.title = reader.string("title");
     line.host = host;
     line.finding = findingFrom(reader.string("finding", "unknown"));
-    line.text = base::stripControl(reader.string("text"));
-    line.remedy = base::stripControl(reader.string("remedy"));
+    line.text = saidText(reader.string("text"));
+    line.remedy = saidText(reader.string("remedy"));
     line.values = reader.raw("values");
     return line;
 }
@@ -83,64 +84,67 @@ public:
 
 private:
     void connected(const Status& status) {
-        DoctorLine reach;
-        reach.id = "reach";
-        reach.title = "Connection";
-        reach.host = m_host->label();
         if (!status.ok()) {
-            reach.finding = Finding::Failure;
-            reach.text = status.error().message;
-            reach.remedy = m_host->options().overSsh
-                               ? "Try ssh " + base::shellQuote(m_host->label()) + " in a terminal."
-                               : "Install Trainyard anew.";
-            reach.values = {{"code", status.error().code}};
-            add(std::move(reach));
-            finish();
+            unreachable(status.error());
             return;
         }
-        base::ObjectReader hello(m_host->hello(), "");
-        reach.finding = Finding::Ok;
-        reach.text = "The agent answers as user " + hello.string("user") + " on " + hello.string("host") + ".";
-        reach.values = {{"user", hello.string("user")}, {"host", hello.string("host")}, {"work", hello.string("work")}};
-        add(std::move(reach));
-        // A ping of its own: the first one after the login measures the login.
+        // Connected may mean a cable that was pulled a second ago: only an answer proves it.
         HostRequest request;
         request.header = {{"verb", "hello"}, {"protocol", wire::kServeProtocol}, {"client", TRAINYARD_VERSION}};
         m_sentAt = base::monotonicNanos();
         m_step = m_host->request(std::move(request), m_deadline, [this](const Result<base::Json>& answer) { greeted(answer); });
     }
 
+    void unreachable(const base::Error& error) {
+        DoctorLine reach;
+        reach.id = "reach";
+        reach.title = "Connection";
+        reach.host = m_host->label();
+        reach.finding = Finding::Failure;
+        reach.text = error.message;
+        reach.remedy = m_host->options().overSsh ? "Try ssh " + base::shellQuote(m_host->label()) + " in a terminal."
+                                                 : "Install Trainyard anew.";
+        reach.values = {{"code", error.code}};
+        add(std::move(reach));
+        finish();
+    }
+
     void greeted(const Result<base::Json>& answer) {
+        if (!answer.ok()) {
+            unreachable(answer.error());
+            return;
+        }
+        base::ObjectReader hello(*answer, "");
+        DoctorLine reach;
+        reach.id = "reach";
+        reach.title = "Connection";
+        reach.host = m_host->label();
+        reach.finding = Finding::Ok;
+        reach.text = "The agent answers as user " + saidText(hello.string("user")) + " on " + saidText(hello.string("host")) + ".";
+        reach.values = {{"user", hello.string("user")}, {"host", hello.string("host")}, {"work", hello.string("work")}};
+        add(std::move(reach));
         DoctorLine latency{"latency", "Round trip", m_host->label(), Finding::Unknown, {}, {}, {}};
         DoctorLine clock{"clock", "Clock", m_host->label(), Finding::Unknown, {}, {}, {}};
-        if (!answer.ok()) {
-            latency.text = answer.error().message;
-            latency.remedy = "Try again.";
-            clock.text = latency.text;
-            clock.remedy = latency.remedy;
+        const std::int64_t now = base::monotonicNanos();
+        const std::int64_t nanos = m_host->latencyNanos() >= 0 ? std::min(now - m_sentAt, m_host->latencyNanos()) : now - m_sentAt;
+        const bool slow = nanos > kSlowNanos;
+        latency.finding = slow ? Finding::Warning : Finding::Ok;
+        latency.text = millis(nanos);
+        latency.remedy = slow ? "Commands and logs arrive late; runs themselves are not slowed. Look at the network." : "";
+        latency.values = {{"nanos", nanos}};
+        const std::int64_t there = hello.integer("t");
+        const std::int64_t offset = there - (base::wallMicros() - nanos / 2000);
+        const bool wrong = std::llabs(offset) > kClockMicros;
+        if (there != 0) {
+            clock.finding = wrong ? Finding::Warning : Finding::Ok;
+            clock.text = wrong ? "Its clock is " + base::formatDuration(std::llabs(offset) * 1000) +
+                                     (offset > 0 ? " ahead of" : " behind") + " this machine's."
+                               : "Within " + millis(std::llabs(offset) * 1000) + " of this machine's.";
+            clock.remedy = wrong ? "Set it by NTP (timedatectl set-ntp true); times of runs look wrong otherwise." : "";
+            clock.values = {{"offset_micros", offset}};
         } else {
-            const std::int64_t now = base::monotonicNanos();
-            const std::int64_t nanos = m_host->latencyNanos() >= 0 ? std::min(now - m_sentAt, m_host->latencyNanos()) : now - m_sentAt;
-            const bool slow = nanos > kSlowNanos;
-            latency.finding = slow ? Finding::Warning : Finding::Ok;
-            latency.text = millis(nanos);
-            latency.remedy = slow ? "Commands and logs arrive late; runs themselves are not slowed. Look at the network." : "";
-            latency.values = {{"nanos", nanos}};
-            base::ObjectReader reader(*answer, "");
-            const std::int64_t there = reader.integer("t");
-            const std::int64_t offset = there - (base::wallMicros() - (now - m_sentAt) / 2000);
-            const bool wrong = std::llabs(offset) > kClockMicros;
-            if (there != 0) {
-                clock.finding = wrong ? Finding::Warning : Finding::Ok;
-                clock.text = wrong ? "Its clock is " + base::formatDuration(std::llabs(offset) * 1000) +
-                                         (offset > 0 ? " ahead of" : " behind") + " this machine's."
-                                   : "Within " + millis(std::llabs(offset) * 1000) + " of this machine's.";
-                clock.remedy = wrong ? "Set it by NTP (timedatectl set-ntp true); times of runs look wrong otherwise." : "";
-                clock.values = {{"offset_micros", offset}};
-            } else {
-                clock.text = "The agent did not tell its time.";
-                clock.remedy = "Try again.";
-            }
+            clock.text = "The agent did not tell its time.";
+            clock.remedy = "Try again.";
         }
         add(std::move(latency));
         add(std::move(clock));
@@ -324,7 +328,7 @@ OperationPtr cacheOfHost(Host& host, Deadline deadline, Done<std::vector<CacheEn
                                 cached.host = label;
                                 cached.kind = one.string("kind");
                                 cached.key = one.string("key");
-                                cached.name = base::stripControl(one.string("name"));
+                                cached.name = saidText(one.string("name"));
                                 cached.bytes = one.integer("bytes");
                                 cached.lastUse = one.integer("last_use");
                                 cached.inUse = one.boolean("in_use");

@@ -40,7 +40,7 @@ base::Status makePrivate(const base::Path& folder) {
 std::string lastLine(const std::string& words) {
     std::string last;
     for (const std::string& line : base::split(words, '\n')) {
-        const std::string text = base::stripControl(base::trim(line));
+        const std::string text = saidText(base::trim(line));
         // ssh tells of the far end of a jump last; the line before it has the cause.
         if (text.empty() || text.starts_with("Connection to ") || text.starts_with("Connection closed by UNKNOWN") ||
             text.starts_with("kex_exchange_identification: Connection closed by remote host") ||
@@ -56,6 +56,8 @@ std::string lastLine(const std::string& words) {
 bool says(const std::string& words, std::string_view what) { return words.find(what) != std::string::npos; }
 
 }  // namespace
+
+std::string saidText(std::string_view bytes) { return base::stripControl(base::toValidUtf8(bytes)); }
 
 base::Result<base::Path> runtimeFolder() {
     const QByteArray runtime = qgetenv("XDG_RUNTIME_DIR");

@@ -4,6 +4,7 @@
 #include <QStringList>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "core/base/Files.h"
 #include "core/base/Result.h"
@@ -36,6 +37,9 @@ struct SshCommandLine {
 /// Folder for sockets of this user, 0700, short enough for them: $XDG_RUNTIME_DIR/trainyard, else /tmp/trainyard-<uid>.
 /// "file.owner" when somebody else made it.
 [[nodiscard]] base::Result<base::Path> runtimeFolder();
+
+/// What the other end said, as it may stand in a message: valid UTF-8 without control characters.
+[[nodiscard]] std::string saidText(std::string_view bytes);
 
 /// What ssh's last words mean. `status`: its exit status, 255 for its own errors. Codes: "target.refused",
 /// "target.unreachable", "target.program".

@@ -45,8 +45,8 @@ Lab::~Lab() {
 base::Path Lab::home(int host) const { return m_folder / ("home." + std::to_string(m_options.shared ? 0 : host)); }
 
 bool Lab::up() {
-    // Not below /tmp, which each host has of its own.
-    std::string pattern = "/var/tmp/trainyard-lab-XXXXXX";
+    // Not below /tmp, which each host has of its own; short, for the names of sockets.
+    std::string pattern = "/var/tmp/ty-XXXXXX";
     if (::mkdtemp(pattern.data()) == nullptr) {
         m_error = "No folder below /var/tmp can be made.";
         return false;

@@ -46,6 +46,11 @@ def address(i):
     return f"10.77.0.{10 + i}"
 
 
+def there(link):
+    # /sys shows the network that it was mounted in.
+    return subprocess.run(["ip", "link", "show", link], capture_output=True).returncode == 0
+
+
 def own(path):
     for folder, _, files in os.walk(path):
         os.chown(folder, UID, UID)
@@ -177,7 +182,7 @@ def crash(i):
     # The kernel takes the cables of a namespace away a little after its last process.
     for _ in range(500):
         left = [name for name in (f"v{i}", f"s{i}") if subprocess.run(["ip", "link", "del", name], capture_output=True).returncode == 0]
-        if not left and all(subprocess.run(["ip", "link", "show", name], capture_output=True).returncode for name in (f"v{i}", f"s{i}")):
+        if not left and not there(f"v{i}") and not there(f"s{i}"):
             return
         time.sleep(0.01)
 
@@ -274,11 +279,11 @@ def act(order):
     what, i = order["do"], order.get("host", 0)
     if what == "cut":
         for link in (f"v{i}", f"s{i}"):
-            if os.path.exists(f"/sys/class/net/{link}"):
+            if there(link):
                 sh("ip", "link", "set", link, "down")
     elif what == "heal":
         for link in (f"v{i}", f"s{i}"):
-            if os.path.exists(f"/sys/class/net/{link}"):
+            if there(link):
                 sh("ip", "link", "set", link, "up")
     elif what == "crash":
         crash(i)
