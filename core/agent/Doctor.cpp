@@ -129,17 +129,21 @@ DoctorLine probeProcessor(const DoctorQuestion&) {
     return conclude(line, Finding::Ok, shown + (line.values["avx512"].get<bool>() ? ", AVX-512" : ", AVX2"));
 }
 
-/// The nearest folder above that is there: the work folder may not have been made yet.
-base::Path thereAbove(base::Path path) {
-    std::error_code error;
-    while (!std::filesystem::exists(path, error) && path.has_relative_path()) path = path.parent_path();
+/// The nearest that is there: the work folder may not have been made yet. Where even that cannot be told, errno says why.
+std::optional<base::Path> thereAbove(base::Path path) {
+    struct stat info {};
+    while (::stat(path.c_str(), &info) != 0) {
+        if (errno != ENOENT || !path.has_relative_path()) return {};
+        path = path.parent_path();
+    }
     return path;
 }
 
 DoctorLine probeDisk(const DoctorQuestion& question) {
     DoctorLine line = lineOf("disk", "Disk of the work folder");
     struct statvfs info {};
-    if (::statvfs(thereAbove(question.work).c_str(), &info) != 0) {
+    const auto there = thereAbove(question.work);
+    if (!there || ::statvfs(there->c_str(), &info) != 0) {
         return conclude(line, Finding::Unknown, question.work.string() + ": " + std::strerror(errno),
                         "Choose another work folder in the target's definition.");
     }

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <map>
+#include <cmath>
 
 #include "core/agent/RankFiles.h"
 #include "core/base/Clock.h"
@@ -125,7 +125,7 @@ std::optional<double> smiNumber(const std::string& field) {
     const std::string text(base::trim(field));
     double value = 0;
     const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (parsed.ec != std::errc{}) return {};
+    if (parsed.ec != std::errc{} || !std::isfinite(value)) return {};
     return value;
 }
 

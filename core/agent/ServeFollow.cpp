@@ -117,6 +117,12 @@ private:
     /// Attempts and nodes appear while one follows, and so does the run's folder.
     void findStreams() {
         addWatch(m_run);
+        if (!m_watched.contains(m_run)) {
+            // Nothing to be seen but its appearance; made in any case before the first run.
+            (void)base::makeDirs(m_run.parent_path()).ok();
+            addWatch(m_run.parent_path());
+            addWatch(m_run);
+        }
         for (const int attempt : numberedFolders(m_run, 'a')) {
             const Path folder = m_run / ("a" + std::to_string(attempt));
             addWatch(folder);

@@ -27,7 +27,7 @@ namespace {
 
 constexpr std::int64_t kStartMillis = 20'000;
 constexpr int kMostLeadMillis = 600'000;
-constexpr std::int64_t kLeavingMillis = 3000;  ///< For how long the agent of a removed run may still be ending.
+constexpr std::int64_t kLeavingMillis = 2000;  ///< For how long the agent of a removed run may still be ending.
 constexpr std::size_t kMostOutputs = 20'000;
 
 bool isFolder(const Path& path) {

@@ -105,6 +105,7 @@ private:
         m_there = info.st_size > m_place.size ? 0 : info.st_size;
         const auto space = base::diskSpace(work().root);
         if (space.ok() && space->freeBytes < m_place.size - m_there + kSpareBytes) {
+            if (m_there == 0) ::unlink(m_part.c_str());
             return refuse({"target.disk_full", base::formatBytes(m_place.size - m_there) + " are to be sent, but the disk of " +
                                                    work().root.string() + " has " + base::formatBytes(space->freeBytes) +
                                                    " free. Make room there, or clear the target's cache (trainyard-cli "

@@ -66,13 +66,17 @@ public:
                 if (ZSTD_isError(code) != 0) return damaged(ZSTD_getErrorName(code));
                 m_inAt = in.pos;
                 got = out.pos;
+                m_frameOpen = code != 0;
             } else {
                 got = std::min(wanted - done, m_inEnd - m_inAt);
                 std::copy_n(m_in.data() + m_inAt, got, into + done);
                 m_inAt += got;
             }
             done += got;
-            if (atEnd && got == 0) break;
+            if (atEnd && got == 0) {
+                if (m_frameOpen) return damaged("it ends too early");
+                break;
+            }
         }
         return done;
     }
@@ -98,6 +102,7 @@ private:
     std::vector<char> m_in;
     std::size_t m_inAt = 0;
     std::size_t m_inEnd = 0;
+    bool m_frameOpen = false;  ///< The compressed stream has not come to its end.
     std::unique_ptr<ZSTD_DStream, FreeStream> m_zstd;
 };
 

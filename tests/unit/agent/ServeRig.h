@@ -235,6 +235,12 @@ public:
         const auto written = base::writeFileAtomically(m_folder / name, "#!/bin/sh\n" + script + "\n", 0755);
         if (!written.ok()) qFatal("%s", written.error().message.c_str());
     }
+    /// The few programs that such scripts need themselves, so that the folder can be all of PATH.
+    void addTools() const {
+        for (const char* tool : {"sh", "cat", "sleep", "dirname"}) {
+            std::filesystem::create_symlink(std::string("/bin/") + tool, m_folder / tool);
+        }
+    }
     [[nodiscard]] std::string first() const {
         const char* path = ::getenv("PATH");
         return m_folder.string() + ":" + (path == nullptr ? "" : path);

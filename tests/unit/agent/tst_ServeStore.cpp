@@ -367,7 +367,7 @@ private Q_SLOTS:
             ServeClient client(scratch / "file/work");
             const auto hello = client.call("hello");
             QVERIFY(hello.ok());
-            QCOMPARE(hello.header["work_error"]["code"].get<std::string>(), std::string("file.missing"));
+            QCOMPARE(hello.header["work_error"]["code"].get<std::string>(), std::string("file.kind"));
             QVERIFY(!client.call("upload", {{"sha256", kZeroHash}, {"size", 1}}).ok());
         }
         std::filesystem::create_directories(scratch / "theirs");
@@ -388,7 +388,8 @@ private Q_SLOTS:
             QVERIFY(client.call("finish_data", {{"entry", entry}, {"name", files[0].first}, {"files", entryOf(files)}}).ok());
         }
         // A run that was sent and has not been started yet reads the first.
-        const std::string plan = R"({"inputs":[{"path":")" + (scratch / ("work/data/" + hashOf(used) + "/files")).string() + R"("}]})";
+        const std::string path = (scratch / ("work/data/" + hashOf(used) + "/files")).string();
+        const std::string plan = base::dumpJson(Json{{"inputs", {{{"path", path}}}}});
         QVERIFY(client.call("put", {{"run", base::newUuid7()}, {"attempt", 1}, {"files", {{{"name", "plan.json"}, {"size", plan.size()}}}}}, plan).ok());
         const auto listed = client.call("cache");
         QVERIFY(listed.ok());

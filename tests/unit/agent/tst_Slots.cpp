@@ -186,7 +186,7 @@ private Q_SLOTS:
         scratch.write("file", "x");
         const auto slots = Slots::open(scratch / "file", 1, 0);
         QVERIFY(!slots.ok());
-        QCOMPARE(slots.error().code, std::string("file.kind"));
+        QCOMPARE(slots.error().code, std::string("slots.folder"));
     }
 };
 
