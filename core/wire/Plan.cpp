@@ -1,6 +1,10 @@
 #include "core/wire/Plan.h"
 
+#include <algorithm>
+#include <cctype>
 #include <limits>
+
+#include "core/base/Content.h"
 
 namespace trainyard::wire {
 
@@ -123,7 +127,10 @@ Result<Plan> planFromJson(const Json& json) {
             reader.fail("plan.variables", "variables", "\"" + name + "\" cannot be an environment variable.");
         }
     }
-    plan.workingFolder = absolutePath(reader, "working_folder", true);
+    plan.workingFolder = reader.string("working_folder");
+    if (!plan.workingFolder.starts_with('/') && !plan.workingFolder.empty() && !base::isPlainRelativePath(plan.workingFolder)) {
+        reader.fail("plan.path", "working_folder", "working_folder must be an absolute path or one inside the source.");
+    }
     plan.outputsFolder = absolutePath(reader, "outputs_folder", false);
     plan.slotsFolder = absolutePath(reader, "slots_folder", false);
     plan.cores = static_cast<int>(inRange(reader, "cores", 1, 0, kMaxRanks));
@@ -135,6 +142,42 @@ Result<Plan> planFromJson(const Json& json) {
     plan.diskReserveBytes = inRange(reader, "disk_reserve_bytes", plan.diskReserveBytes, 0, kNoLimit);
     plan.systemIntervalMillis = inRange(reader, "system_interval_ms", plan.systemIntervalMillis, 10, 3'600'000);
     plan.engine = reader.boolean("engine");
+    plan.distribution = reader.string("distribution", "none");
+    if (plan.distribution != "none" && plan.distribution != "pytorch" && plan.distribution != "mpi") {
+        reader.fail("plan.distribution", "distribution", "\"" + plan.distribution + "\" is no distribution this agent knows.");
+    }
+    plan.backend = reader.string("backend");
+    plan.launcher = reader.string("launcher");
+    for (const Json& one : reader.array("peers")) {
+        ObjectReader peer(one, "peers");
+        plan.peers.push_back({peer.string("host"), peer.string("address"), peer.string("interface")});
+        reader.merge(peer);
+    }
+    plan.leadPort = static_cast<int>(inRange(reader, "lead_port", 0, 0, 65535));
+    plan.token = reader.string("token");
+    plan.silenceSeconds = inRange(reader, "silence_seconds", plan.silenceSeconds, 1, 86'400);
+    plan.joinSeconds = inRange(reader, "join_seconds", plan.joinSeconds, 1, 86'400);
+    plan.sharedFolder = reader.boolean("shared_folder");
+    plan.scheduler = reader.boolean("scheduler");
+    plan.workFolder = absolutePath(reader, "work_folder", true);
+    plan.sourceManifest = reader.string("source_manifest");
+    if (!plan.sourceManifest.empty() && (!base::isPlainRelativePath(plan.sourceManifest) || plan.sourceManifest.find('/') != std::string::npos)) {
+        reader.fail("plan.path", "source_manifest", "source_manifest must be the name of a file beside the plan.");
+    }
+    for (const Json& one : reader.array("inputs")) {
+        ObjectReader input(one, "inputs");
+        PlanInput known{input.string("name"), absolutePath(input, "path", true), input.string("sha256"),
+                        input.string("address"), input.boolean("verify")};
+        const bool named = !known.name.empty() && std::all_of(known.name.begin(), known.name.end(), [](unsigned char c) {
+            return c < 0x80 && (std::isalnum(c) != 0 || c == '_');
+        });
+        if (!named) {
+            input.fail("plan.input", "name", "\"" + known.name + "\" cannot be part of a variable's name.");
+        }
+        reader.merge(input);
+        plan.inputs.push_back(std::move(known));
+    }
+    plan.resumeCheckpoint = absolutePath(reader, "resume_checkpoint", true);
     TRAINYARD_TRY(reader.status(false));
     return plan;
 }

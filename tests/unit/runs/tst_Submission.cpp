@@ -73,7 +73,6 @@ private Q_SLOTS:
                                       << QByteArray("spec.file_missing");
         QTest::newRow("folder instead of file")
             << QByteArray("task.dataset.train_images") << QByteArray("\"/tmp\"") << QByteArray("spec.file_kind");
-        QTest::newRow("unknown target") << QByteArray("target") << QByteArray("\"moon\"") << QByteArray("spec.choice");
         QTest::newRow("negative epochs") << QByteArray("task.epochs") << QByteArray("-1") << QByteArray("spec.range");
         QTest::newRow("text for a number") << QByteArray("task.epochs") << QByteArray("\"x\"") << QByteArray("spec.type");
     }
