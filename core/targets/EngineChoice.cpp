@@ -10,6 +10,7 @@
 
 #include "core/base/Hash.h"
 #include "core/base/Text.h"
+#include "core/targets/EngineBuild.h"
 #include "core/targets/HostCalls.h"
 #include "core/targets/LocalTarget.h"
 #include "core/targets/Operations.h"
@@ -45,6 +46,9 @@ class BuiltEngineSearch final : public Operation {
 public:
     BuiltEngineSearch(Host& host, bool needsCuda, Deadline deadline, Done<ChosenEngine> done)
         : m_host(&host), m_needsCuda(needsCuda), m_deadline(deadline), m_done(std::move(done)) {
+        if (const Result<EngineSources> sources = findEngineSources(); sources.ok()) {
+            m_sources = sources->sha256;
+        }
         m_step = cacheOfHost(host, deadline, [this](const Result<std::vector<CacheEntry>>& entries) {
             if (!entries.ok()) {
                 end(entries.error());
@@ -68,7 +72,10 @@ private:
         }
         if (m_at == m_engines.size()) {
             end(base::Error{"target.engine",
-                            m_needsCuda ? "No engine with CUDA was built on " + m_host->label() +
+                            m_seenOlder ? "The engine that was built on " + m_host->label() +
+                                              " is another version's. Build it anew: trainyard-cli target build-engine " +
+                                              m_host->options().target
+                            : m_needsCuda ? "No engine with CUDA was built on " + m_host->label() +
                                               " yet, and a run that asks for a GPU never falls back to the processor. Build it: "
                                               "trainyard-cli target build-engine " + m_host->options().target
                                         : "No engine was built on " + m_host->label() +
@@ -90,8 +97,12 @@ private:
                        json->at(name).get<bool>();
             };
             if (said->exit == 0 && json.ok() && !flag("bundle") && (!m_needsCuda || flag("cuda"))) {
-                end(ChosenEngine{folder + "/bin/trainyard-engine", m_engines[m_at].key, false});
-                return;
+                // One of another version of Trainyard may understand another run specification.
+                if (m_sources.empty() || !json->contains("sources") || json->at("sources") == base::Json(m_sources)) {
+                    end(ChosenEngine{folder + "/bin/trainyard-engine", m_engines[m_at].key, false});
+                    return;
+                }
+                m_seenOlder = true;
             }
             ++m_at;
             next();
@@ -111,6 +122,8 @@ private:
     Done<ChosenEngine> m_done;
     std::vector<CacheEntry> m_engines;
     std::size_t m_at = 0;
+    std::string m_sources;     ///< Hash of this version's sources; empty when they are not here.
+    bool m_seenOlder = false;
     OperationPtr m_step;
 };
 

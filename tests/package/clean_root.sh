@@ -16,6 +16,11 @@ trap cleanup EXIT
 (cd "$build" && cpack -G DEB -B "$work/package" >"$work/cpack.log" 2>&1) || { cat "$work/cpack.log"; exit 1; }
 deb=$(ls "$work"/package/*.deb)
 dpkg-deb --info "$deb"
+contents=$(dpkg-deb --contents "$deb")
+# What other machines get of the engine travels with the package.
+for file in trainyard-engine-cpu.tar.zst trainyard-engine-cpu.tar.zst.sha256 trainyard-engine-src.tar.gz trainyard-agent; do
+    [[ $contents == *"./usr/lib/trainyard/$file"$'\n'* ]] || { echo "FAIL: the package has no $file"; exit 1; }
+done
 # Not lintian's business here: a changelog of a distribution, a released bug number, a hardened engine.
 lintian --fail-on error --suppress-tags no-changelog,initial-upload-closes-no-bugs "$deb"
 

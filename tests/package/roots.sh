@@ -7,7 +7,7 @@ fail() { printf 'FAIL: %s\n' "$*"; exit 1; }
 # The same mirror as this machine's, so that one is named in one place only: the machine's own configuration.
 mirror() {
     # shellcheck disable=SC2016  # apt-get's own format
-    apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' | awk '$2 == "bookworm" {print $1; exit}'
+    apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' | awk '$2 == "bookworm" && !found++ {print $1}'
 }
 
 # make_root SUITE FOLDER [COMPONENT…]

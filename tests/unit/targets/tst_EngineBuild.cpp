@@ -10,6 +10,8 @@
 
 #include "core/base/Text.h"
 #include "core/targets/EngineBuild.h"
+#include "core/targets/EngineChoice.h"
+#include "tests/helpers/Await.h"
 #include "tests/helpers/Program.h"
 #include "tests/helpers/Scratch.h"
 #include "tests/helpers/Wait.h"
@@ -137,6 +139,44 @@ private Q_SLOTS:
         QVERIFY2(waitFor([&] { return ::kill(pid, 0) != 0; }, 15000), "the build goes on");
         QVERIFY2(!std::filesystem::exists(scratch / "the work/build/pid"), "the build was not asked to clean up");
         QVERIFY(!built.result.has_value());
+    }
+
+    void choice_takesTheRightEngine() {
+        const test::Scratch scratch;
+        packSources(scratch, "exit 0\n");
+        const std::string own = findEngineSources()->sha256;
+        Host host(here(scratch));
+        const auto choose = [&](const char* setting, bool cuda) {
+            return test::await<ChosenEngine>([&](Done<ChosenEngine> done) {
+                return chooseEngine(host, {setting, cuda}, Deadline::inMillis(20'000), std::move(done));
+            });
+        };
+        const auto put = [&](const std::string& key, bool cuda, bool bundle, const std::string& sources) {
+            base::Json description = {{"format", "trainyard.engine"}, {"version", 1}, {"cuda", cuda}, {"bundle", bundle}};
+            if (!sources.empty()) {
+                description["sources"] = sources;
+            }
+            (void) scratch.write("the work/engines/" + key + "/engine.json", base::dumpJson(description));
+            (void) scratch.write("the work/engines/" + key + "/bin/trainyard-engine", "");
+        };
+        QVERIFY(test::await<void>([&](DoneStatus done) { return host.connect(Deadline::inMillis(20'000), std::move(done)); }).ok());
+        const auto sentence = [](const Result<ChosenEngine>& chosen) { return chosen.ok() ? "took " + chosen->key : chosen.error().message; };
+
+        QCOMPARE(choose("auto", true).error().code, std::string("target.engine"));
+        put("bundle", false, true, {});
+        put("plain", false, false, own);
+        const auto none = choose("auto", true);
+        QVERIFY2(!none.ok() && none.error().message.find("never falls back") != std::string::npos, sentence(none).c_str());
+        const auto plain = choose("built", false);
+        QVERIFY2(plain.ok() && plain->key == "plain", sentence(plain).c_str());
+        put("older", true, false, "another");
+        const auto older = choose("auto", true);
+        QVERIFY2(!older.ok() && older.error().message.find("another version") != std::string::npos, sentence(older).c_str());
+        put("cuda", true, false, own);
+        const auto chosen = choose("auto", true);
+        QVERIFY2(chosen.ok() && chosen->key == "cuda" && !chosen->fromBundle, sentence(chosen).c_str());
+        QCOMPARE(chosen->program, (scratch / "the work/engines/cuda/bin/trainyard-engine").string());
+        QCOMPARE(choose("/opt/engine", true)->program, std::string("/opt/engine"));
     }
 
     void build_saysWhereSourcesShouldBe() {
