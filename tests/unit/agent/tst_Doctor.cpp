@@ -64,8 +64,8 @@ private Q_SLOTS:
                       ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
                       ::mount("tmpfs", "/mnt", "tmpfs", 0, "size=64m,mode=755") == 0;
         // A toolkit of this machine would be found.
-        if (m_ownMounts && std::filesystem::exists("/usr/local/cuda/bin")) {
-            QCOMPARE(::mount("tmpfs", "/usr/local/cuda/bin", "tmpfs", 0, "size=1m"), 0);
+        if (m_ownMounts && std::filesystem::exists("/usr/local/cuda")) {
+            QCOMPARE(::mount("tmpfs", "/usr/local/cuda", "tmpfs", 0, "size=1m"), 0);
         }
     }
 

@@ -349,10 +349,12 @@ private Q_SLOTS:
             QCOMPARE(full.code(), std::string("target.disk_full"));
             QVERIFY(full.message().find("clear-cache") != std::string::npos);
             QVERIFY(std::filesystem::is_empty(scratch / "work/incoming"));
-            const auto put = client.call("put", {{"run", base::newUuid7()}, {"attempt", 1},
-                                                 {"files", {{{"name", "a"}, {"size", 1 << 20}}, {{"name", "b"}, {"size", 7 << 20}}}}},
-                                         std::string(1 << 20, 'a'));
-            QVERIFY(!put.ok());  // The other 7 MiB have not been sent.
+            const std::string large(6 << 20, 'a');  // About 4 MiB are free again.
+            const auto put = client.begin("put", {{"run", base::newUuid7()}, {"attempt", 1}, {"files", {{{"name", "a"}, {"size", large.size()}}}}});
+            for (std::size_t at = 0; at < large.size(); at += 1 << 20) {
+                client.send({{"id", put}, {"data", true}}, std::string_view(large).substr(at, 1 << 20));
+            }
+            QCOMPARE(client.finish(put).code(), std::string("target.disk_full"));
             ::unlink((scratch / "work/filler").c_str());
             QVERIFY(client.upload(bytes).ok());
         }
