@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <net/if.h>
 #include <netdb.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -236,6 +237,28 @@ Status meet(ProcessGroup::Impl& impl, const std::string& backend) {
     return {};
 }
 
+/// Every interface of a list with commas is one of this machine.
+Status checkInterfaces(const std::string& names) {
+    if (names.empty()) {
+        return {};
+    }
+    for (const std::string& name : base::split(names, ',')) {
+        if (::if_nametoindex(name.c_str()) != 0) {
+            continue;
+        }
+        std::string known;
+        if (struct if_nameindex* all = ::if_nameindex(); all != nullptr) {
+            for (const struct if_nameindex* each = all; each->if_index != 0; ++each) {
+                known += std::string(known.empty() ? "" : ", ") + each->if_name;
+            }
+            ::if_freenameindex(all);
+        }
+        return Error{"engine.interface", "This machine has no network interface \"" + name + "\" (GLOO_SOCKET_IFNAME); it has " +
+                                             known + ". Correct the host's interface in the target's definition."};
+    }
+    return {};
+}
+
 /// A sentence on who has not come to the meeting.
 std::string missingPeers(ProcessGroup::Impl& impl) {
     std::vector<int> missing;
@@ -331,6 +354,9 @@ Result<std::unique_ptr<ProcessGroup>> ProcessGroup::join(const RankContext& cont
     if (backend == "nccl" && !device.is_cuda()) {
         return Error{"engine.backend", "NCCL connects GPUs, but this run trains on the processor. Choose Gloo, or the device cuda.",
                      "distribution.backend"};
+    }
+    if (backend == "gloo") {
+        TRAINYARD_TRY(checkInterfaces(context.interface));
     }
     const Status met = guarded("meeting the other ranks", [&] { return meet(*impl, backend); });
     if (!met) {

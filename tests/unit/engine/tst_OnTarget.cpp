@@ -207,6 +207,21 @@ private Q_SLOTS:
         QCOMPARE(meeting["host"].get<std::string>(), address.toStdString());
     }
 
+    void nodes_aWrongInterfaceIsNamed() {
+        const Bench bench;
+        Json document = bench.spec();
+        spec::setValueAt(document, "distribution.kind", "pytorch");
+        spec::setValueAt(document, "distribution.processes", 2);
+        const auto ranks = bench.start("run", document, 2, {}, [](int) {
+            return std::vector<std::pair<std::string, std::string>>{{"GLOO_SOCKET_IFNAME", "lo,nosuch0"}};
+        });
+        for (const auto& rank : ranks) {
+            QCOMPARE(Bench::finish(*rank), 1);
+        }
+        QVERIFY(bench.warned("run", "engine.interface", "\"nosuch0\""));
+        QVERIFY(bench.warned("run", "engine.interface", "it has"));
+    }
+
     void device_cudaNeverFallsBack() {
         const Bench bench;
         Json document = bench.spec();
