@@ -25,6 +25,7 @@ namespace {
 /// More than this unsent: requests hold back what they have.
 constexpr std::size_t kRoomyBytes = 1 << 20;
 /// More than this unsent: the client does not read; it is given up.
+constexpr std::size_t kCompactBytes = 8 << 20;
 constexpr std::size_t kMostUnsent = 64 << 20;
 constexpr std::size_t kReadBytes = 1 << 20;
 constexpr std::size_t kMostRequests = 1024;
@@ -124,8 +125,11 @@ bool Serve::flush() {
         if (put < 0 && errno == EINTR) continue;
         if (put < 0 && errno != EAGAIN) return false;
         if (put < 0) {
-            m_output.erase(0, m_sent);
-            m_sent = 0;
+            // A pipe takes 64 KiB at a time: moving all that waits behind each would cost more than sending it.
+            if (m_sent >= kCompactBytes) {
+                m_output.erase(0, m_sent);
+                m_sent = 0;
+            }
             return true;
         }
         m_sent += static_cast<std::size_t>(put);

@@ -1,0 +1,248 @@
+// An SSH host over the loop: how long from submit to the first line of log, and how fast outputs come back against scp.
+// Starts an sshd of its own on 127.0.0.1 and needs sshd, ssh, scp.
+#include <QCoreApplication>
+#include <QProcess>
+#include <QTemporaryDir>
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "core/base/Clock.h"
+#include "core/base/Hash.h"
+#include "core/base/Text.h"
+#include "core/targets/SshTarget.h"
+#include "tests/helpers/Await.h"
+#include "tests/helpers/Program.h"
+#include "tests/helpers/Wait.h"
+
+using namespace trainyard;
+using namespace trainyard::targets;
+
+namespace {
+
+Deadline soon() { return Deadline::inMillis(60'000); }
+
+[[noreturn]] void stop(const std::string& why) {
+    std::fprintf(stderr, "bench_targets_ssh: %s\n", why.c_str());
+    std::exit(1);
+}
+
+double seconds(std::int64_t nanos) { return static_cast<double>(nanos) / 1e9; }
+
+base::Json spread(std::vector<double> values) {
+    base::Json all = values;
+    std::sort(values.begin(), values.end());
+    return {{"median", values[values.size() / 2]}, {"lowest", values.front()}, {"highest", values.back()}, {"all", all}};
+}
+
+/// An sshd on the loop with keys of its own.
+class Sshd {
+public:
+    explicit Sshd(const base::Path& folder) : m_folder(folder) {
+        for (const char* key : {"hostkey", "id"}) {
+            run("ssh-keygen", {"-q", "-t", "ed25519", "-N", "", "-f", (folder / key).string()});
+        }
+        m_port = 20000 + static_cast<int>(base::monotonicNanos() / 1000 % 20000);
+        write("sshd_config", "Port " + std::to_string(m_port) + "\nListenAddress 127.0.0.1\nHostKey " + text("hostkey") +
+                                 "\nAuthorizedKeysFile " + text("id.pub") + "\nStrictModes no\nUsePAM no\nPidFile none\n" +
+                                 "PasswordAuthentication no\nSubsystem sftp internal-sftp\n");
+        write("ssh_config", "Host bench\n  HostName 127.0.0.1\n  Port " + std::to_string(m_port) + "\n  IdentityFile " + text("id") +
+                                "\n  IdentitiesOnly yes\n  UserKnownHostsFile " + text("known") +
+                                "\n  StrictHostKeyChecking accept-new\n  GlobalKnownHostsFile none\n");
+        write("ssh", "#!/bin/sh\nexec ssh -F '" + text("ssh_config") + "' \"$@\"\n", 0700);
+        // As root sshd wants its folder in /run, which a machine without a running sshd does not have.
+        const QString start = QStringLiteral("[ \"$(id -u)\" != 0 ] || [ -d /run/sshd ] || "
+                                             "exec unshare --mount sh -c 'mount -t tmpfs tmpfs /run && mkdir /run/sshd && "
+                                             "exec /usr/sbin/sshd -D -e -f \"$0\"' \"$0\"; exec /usr/sbin/sshd -D -e -f \"$0\"");
+        m_process.start(QStringLiteral("sh"), {QStringLiteral("-c"), start, QString::fromStdString(text("sshd_config"))});
+        qputenv("TRAINYARD_SSH", QByteArray::fromStdString(text("ssh")));
+        if (!test::waitFor([&] { return run(text("ssh"), {"bench", "true"}, false) == 0; }, 5000)) {
+            stop("sshd does not answer: " + m_process.readAllStandardError().toStdString());
+        }
+    }
+    ~Sshd() {
+        m_process.terminate();
+        m_process.waitForFinished(3000);
+    }
+    [[nodiscard]] std::string text(const char* name) const { return (m_folder / name).string(); }
+    int run(const std::string& program, const std::vector<std::string>& arguments, bool must = true) const {
+        test::ProgramOptions options;
+        options.timeoutMillis = 300'000;
+        const auto ended = test::runProgram(program, arguments, options);
+        if (must && ended.exitCode != 0) {
+            stop(program + ": " + ended.err);
+        }
+        return ended.exitCode;
+    }
+
+private:
+    void write(const char* name, const std::string& bytes, int mode = 0600) const {
+        if (!base::writeFileAtomically(m_folder / name, bytes, mode).ok()) {
+            stop("cannot write " + text(name));
+        }
+    }
+    base::Path m_folder;
+    int m_port = 0;
+    QProcess m_process;
+};
+
+spec::TargetSpec benchSpec(const base::Path& work) {
+    spec::TargetSpec spec;
+    spec.name = "bench";
+    spec.workFolder = work.string();
+    spec.slotsFolder = (work.parent_path() / "slots").string();
+    spec.hosts.push_back({"bench", 0, "", ""});
+    return spec;
+}
+
+/// Launches, follows, and waits for a line of log; the run ends by itself.
+double firstLine(SshTarget& target, const base::Path& source) {
+    LaunchPlan plan;
+    plan.plan.run = RunId::make();
+    plan.plan.command = {"sh", "-c", "echo the first line"};
+    plan.plan.cores = 1;
+    plan.plan.diskReserveBytes = 1 << 20;
+    plan.hasSource = true;
+    const std::string text = base::readFile(source).valueOr("");
+    plan.source.push_back({"train.py", base::sha256Hex(text), static_cast<std::int64_t>(text.size()), false, source});
+    bool seen = false;
+    bool ended = false;
+    std::string bytes;
+    std::string failed;
+    const std::int64_t begin = base::monotonicNanos();
+    OperationPtr following;
+    const auto launching = target.launch(plan, {}, [&](const Status& status) {
+        if (!status.ok()) {
+            failed = status.error().message;
+            return;
+        }
+        following = target.follow(
+            plan.plan.run, {},
+            [&](const StreamChunk& chunk) {
+                bytes += chunk.bytes;
+                seen = seen || bytes.find("the first line") != std::string::npos;
+                ended = bytes.find("\"kind\":\"ended\"") != std::string::npos;
+            },
+            [&](const base::Error& error) { failed = error.message; });
+    });
+    while (!seen && failed.empty() && base::monotonicNanos() - begin < 30'000'000'000) {
+        QCoreApplication::processEvents(QEventLoop::WaitForMoreEvents | QEventLoop::AllEvents, 50);
+    }
+    const std::int64_t took = base::monotonicNanos() - begin;
+    if (!seen) {
+        stop("no first line came: " + failed + bytes);
+    }
+    if (!test::waitFor([&] { return ended; }, 20'000)) {
+        stop("the run did not end");
+    }
+    return seconds(took);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    QCoreApplication application(argc, argv);
+    const bool json = std::find(argv, argv + argc, std::string("--json")) != argv + argc;
+    const bool quick = std::find(argv, argv + argc, std::string("--quick")) != argv + argc;
+    const std::int64_t size = quick ? 100'000'000 : 1'000'000'000;
+    const int rounds = quick ? 3 : 7;
+    // No spaces: ssh's configuration files are written here.
+    const QTemporaryDir folder(QStringLiteral("/var/tmp/ty-bench-XXXXXX"));
+    const base::Path scratch = folder.path().toStdString();
+    qputenv("XDG_RUNTIME_DIR", "/nonexistent");
+    const Sshd sshd(scratch);
+    const base::Path source = scratch / "train.py";
+    if (!base::writeFileAtomically(source, "print('hello')\n").ok()) {
+        stop("cannot write " + source.string());
+    }
+    const base::Path work = scratch / "work";
+
+    std::vector<double> cold;
+    std::vector<double> warm;
+    {
+        SshTarget first(benchSpec(work));
+        firstLine(first, source);  // The agent is there from here on.
+        for (int i = 0; i < rounds; ++i) {
+            SshTarget fresh(benchSpec(work));
+            cold.push_back(firstLine(fresh, source));
+            warm.push_back(firstLine(first, source));
+        }
+    }
+
+    // Outputs of a run: one large file and many small ones, as scp would bring them and as we do, in turn.
+    const RunId run = RunId::make();
+    const base::Path outputs = work / "runs" / run.str() / "outputs";
+    std::vector<OutputFile> files;
+    std::vector<double> ours;
+    std::vector<double> theirs;
+    std::vector<double> ratios;
+    {
+        std::string block(1 << 20, '\0');
+        std::uint64_t state = 42;
+        std::string bytes;
+        bytes.reserve(static_cast<std::size_t>(size));
+        while (static_cast<std::int64_t>(bytes.size()) < size) {
+            for (std::size_t i = 0; i + 8 <= block.size(); i += 8) {
+                state = state * 6364136223846793005u + 1442695040888963407u;
+                std::copy_n(reinterpret_cast<const char*>(&state), 8, block.data() + i);
+            }
+            bytes.append(block, 0, std::min<std::size_t>(block.size(), static_cast<std::size_t>(size) - bytes.size()));
+        }
+        if (!base::makeDirs(outputs).ok() || !base::writeFileAtomically(outputs / "model.bin", bytes).ok()) {
+            stop("cannot write the outputs");
+        }
+        files.push_back({"model.bin", size, base::sha256Hex(bytes)});
+    }
+    SshTarget target(benchSpec(work));
+    if (!test::await<void>([&](DoneStatus done) { return target.connect(soon(), std::move(done)); }).ok()) {
+        stop("cannot connect");
+    }
+    for (int i = 0; i < (quick ? 2 : 5); ++i) {
+        const auto bring = [&] {
+            const base::Path into = scratch / ("ours" + std::to_string(i));
+            const std::int64_t begin = base::monotonicNanos();
+            std::optional<Result<FetchReport>> report;
+            const auto fetching = target.fetchOutputs(run, files, into, {}, [&](const Result<FetchReport>& result) { report = result; });
+            while (!report && base::monotonicNanos() - begin < 300'000'000'000) {
+                QCoreApplication::processEvents(QEventLoop::WaitForMoreEvents | QEventLoop::AllEvents, 50);
+            }
+            ours.push_back(seconds(base::monotonicNanos() - begin));
+            if (!report || !report->ok() || (*report)->brought.size() != files.size()) {
+                stop("the outputs did not come");
+            }
+            static_cast<void>(base::removeTree(into).ok());
+        };
+        const auto copy = [&] {
+            const std::string into = (scratch / ("theirs" + std::to_string(i))).string();
+            const std::int64_t begin = base::monotonicNanos();
+            sshd.run("scp", {"-q", "-r", "-F", sshd.text("ssh_config"), "bench:" + outputs.string(), into});
+            sshd.run("sync", {"-f", into});
+            theirs.push_back(seconds(base::monotonicNanos() - begin));
+            static_cast<void>(base::removeTree(into).ok());
+        };
+        if (i % 2 == 0) {
+            bring();
+            copy();
+        } else {
+            copy();
+            bring();
+        }
+        ratios.push_back(theirs.back() / ours.back());
+    }
+    const base::Json result{{"bench", "targets_ssh"},
+                            {"first_line_seconds", {{"new_connection", spread(cold)}, {"connected", spread(warm)}}},
+                            {"outputs", {{"bytes", size}, {"ours_seconds", spread(ours)}, {"scp_seconds", spread(theirs)},
+                                         {"speed_against_scp", spread(ratios)}}}};
+    if (json) {
+        std::printf("%s\n", base::dumpJson(result).c_str());
+        return 0;
+    }
+    const auto median = [](const base::Json& of) { return of.at("median").get<double>(); };
+    std::printf("submit to first line of log, new connection: %.2f s; connected: %.2f s\n", median(result["first_line_seconds"]["new_connection"]),
+                median(result["first_line_seconds"]["connected"]));
+    std::printf("%s of outputs: %.2f s, scp %.2f s: %.2f of its speed\n", base::formatBytes(size).c_str(),
+                median(result["outputs"]["ours_seconds"]), median(result["outputs"]["scp_seconds"]),
+                median(result["outputs"]["speed_against_scp"]));
+    return 0;
+}
