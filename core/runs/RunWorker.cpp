@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/base/Clock.h"
+#include "core/runs/TargetBook.h"
 #include "core/targets/Operations.h"
 
 namespace trainyard::runs {
@@ -66,7 +67,13 @@ RunWorker::RunWorker(Workspace workspace, ServiceOptions options, WorkerSink sin
     : m_workspace(std::move(workspace)),
       m_options(std::move(options)),
       m_sink(std::move(sink)),
-      m_pool(m_options.local, m_options.definitions, m_options.makeTarget) {
+      m_pool(m_options.local,
+             m_options.definitions ? m_options.definitions
+                                   : [layout = m_workspace.layout](const std::string& name) -> Result<spec::TargetSpec> {
+                                         auto found = readTarget(layout, name);
+                                         return found.ok() ? Result<spec::TargetSpec>(std::move(found->spec)) : found.error();
+                                     },
+             m_options.makeTarget) {
     m_flush.setSingleShot(true);
     connect(&m_flush, &QTimer::timeout, this, &RunWorker::flushChanges);
     connect(&m_watch, &QTimer::timeout, this, &RunWorker::watchOthers);
