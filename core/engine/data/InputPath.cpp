@@ -9,13 +9,13 @@
 namespace trainyard::engine {
 
 Result<std::string> expandInputPath(const std::string& path, const std::string& field) {
-    const std::string prefix = std::string("$") + wire::variable::kInputPrefix;
-    if (!path.starts_with(prefix)) {
+    constexpr std::string_view kPrefix = wire::variable::kInputPrefix;
+    if (!path.starts_with('$') || !std::string_view(path).substr(1).starts_with(kPrefix)) {
         return path;
     }
     const std::size_t end = std::min(path.find('/'), path.size());
     const std::string name = path.substr(1, end - 1);
-    const std::string_view own = std::string_view(name).substr(prefix.size() - 1);
+    const std::string_view own = std::string_view(name).substr(kPrefix.size());
     if (own.empty() || own.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != std::string_view::npos) {
         return Error{"env.input", "\"$" + name + "\" is no name of an input: upper-case letters, digits and _ are.", field};
     }
