@@ -212,6 +212,8 @@ void RunFollower::schedulerEnded(const SchedulerLook& look) {
                                                                    : "failed";
     ended.reason = look.state == SchedulerLook::State::Unknown
                        ? "The scheduler does not know the job any more, and its agents left no last word."
+                   : look.state == SchedulerLook::State::Failed && !look.reason.empty()
+                       ? std::string(reasonOf(look.state)) + " " + look.reason
                        : reasonOf(look.state);
     ended.listFirst = true;
     m_ended = std::move(ended);

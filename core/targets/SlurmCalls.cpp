@@ -120,8 +120,28 @@ private:
                                    const std::string text = slurmReasonText(look->reason);
                                    look->reason += text.empty() ? "" : " (" + text + ")";
                                }
+                               if (look.ok() && look->state == SchedulerLook::State::Failed) {
+                                   readLastWords(std::move(*look));
+                                   return;
+                               }
                                end(std::move(look));
                            });
+    }
+    /// Why the agents did not even begin stands in the batch output.
+    void readLastWords(SchedulerLook look) {
+        ExecRequest read;
+        const wire::WorkLayout work{m_host.workFolder()};
+        read.argv = {"tail", "-n", "3", (work.run(m_run) / ("slurm-" + m_job + ".out")).string()};
+        read.repeat = true;
+        m_step = m_host.exec(std::move(read), m_deadline, [this, look = std::move(look)](const Result<ExecResult>& result) mutable {
+            std::string words;
+            for (const std::string& line : base::split(result.ok() && result->exit == 0 ? result->out : std::string(), '\n')) {
+                const std::string shown = base::stripControl(base::toValidUtf8(base::trim(line))).substr(0, 300);
+                words += (words.empty() || shown.empty() ? "" : "; ") + shown;
+            }
+            look.reason += (look.reason.empty() || words.empty() ? "" : ": ") + words;
+            end(std::move(look));
+        });
     }
     void askAccounting(bool completionLog) {
         m_step = slurmCall(m_host, {sacctOfJob(m_job, completionLog), true, {}}, m_deadline,

@@ -242,9 +242,10 @@ fi
 # The time limit is near: each node is asked for a checkpoint.
 warned() {
     for node in "$run/a$attempt"/n*; do
+        [ -d "$node" ] || continue
         mkdir -p "$node/control" && : > "$node/control/.checkpoint" && mv "$node/control/.checkpoint" "$node/control/checkpoint"
     done
-    : > "$run/a$attempt/warned"
+    mkdir -p "$run/a$attempt" && : > "$run/a$attempt/warned"
 )SH";
         if (slurm.requeueAtLimit) {
             const std::int64_t wait = std::max<std::int64_t>(1, slurm.signalSeconds - kRequeueMarginSeconds);
