@@ -62,20 +62,20 @@ void takeProcesses(const std::string& text, GpuList& list) {
 }
 
 /// Puts the kernel's own list in place of what nvidia-smi could not say.
-GpuList withoutSmi(std::string trouble, bool programIsThere) {
+GpuList withoutSmi(std::string trouble) {
     GpuList list = gpusOfKernel();
-    if (programIsThere || !list.gpus.empty()) list.trouble = std::move(trouble);
+    list.trouble = std::move(trouble);
     return list;
 }
 
 GpuList fromAnswers(const ProgramResult& gpus, const ProgramResult& processes) {
-    if (!gpus.started) return withoutSmi(gpus.trouble("nvidia-smi"), false);
+    if (!gpus.started) return gpusOfKernel();
     const bool none = gpus.out.find("No devices") != std::string::npos || gpus.err.find("No devices") != std::string::npos;
-    if (!gpus.succeeded() && !none) return withoutSmi(gpus.trouble("nvidia-smi"), true);
+    if (!gpus.succeeded() && !none) return withoutSmi(gpus.trouble("nvidia-smi"));
     GpuList list;
     takeGpus(gpus.out, list);
     if (list.gpus.empty() && !none && !base::trim(gpus.out).empty()) {
-        return withoutSmi("nvidia-smi answered something that is no list of GPUs", true);
+        return withoutSmi("nvidia-smi answered something that is no list of GPUs");
     }
     if (!list.gpus.empty()) list.source = "nvidia-smi";
     list.processesKnown = processes.succeeded();

@@ -33,7 +33,7 @@ struct GpuList {
     std::vector<Gpu> gpus;
     std::vector<GpuProcess> processes;  ///< That compute; only as nvidia-smi tells them.
     std::string source;                 ///< "nvidia-smi", "driver", "devices", or empty: none was found.
-    std::string trouble;                ///< Why nvidia-smi said nothing useful, where there is a GPU or the program; else empty.
+    std::string trouble;                ///< What nvidia-smi complained about; empty where it works and where it is not there.
     bool processesKnown = false;
 };
 

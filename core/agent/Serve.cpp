@@ -27,7 +27,7 @@ constexpr std::size_t kRoomyBytes = 1 << 20;
 /// More than this unsent: the client does not read; it is given up.
 constexpr std::size_t kCompactBytes = 8 << 20;
 constexpr std::size_t kMostUnsent = 64 << 20;
-constexpr std::size_t kReadBytes = 1 << 20;
+constexpr std::size_t kReadBytes = 256 << 10;
 constexpr std::size_t kMostRequests = 1024;
 
 std::optional<std::int64_t> integerOf(const Json& header, const char* key) {
@@ -99,12 +99,12 @@ bool Serve::turn() {
 }
 
 bool Serve::readInput() {
-    std::string bytes(kReadBytes, '\0');
-    const ssize_t got = ::read(STDIN_FILENO, bytes.data(), bytes.size());
+    m_input.resize(kReadBytes);
+    const ssize_t got = ::read(STDIN_FILENO, m_input.data(), m_input.size());
     if (got < 0 && (errno == EINTR || errno == EAGAIN)) return true;
     if (got <= 0) return false;
     m_lastHeard = base::monotonicNanos();
-    m_decoder.feed(std::string_view(bytes).substr(0, static_cast<std::size_t>(got)));
+    m_decoder.feed(std::string_view(m_input).substr(0, static_cast<std::size_t>(got)));
     while (true) {
         auto frame = m_decoder.next();
         if (!frame.ok()) {

@@ -37,6 +37,7 @@ private:
     ServeContext m_context;
     base::UniqueFd m_signals;
     wire::ServeDecoder m_decoder{false};
+    std::string m_input;  ///< Room to read into.
     std::string m_output;
     std::size_t m_sent = 0;
     std::int64_t m_lastHeard = 0;  ///< Monotonic ns.

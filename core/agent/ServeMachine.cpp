@@ -111,7 +111,11 @@ Result<Json> load(const wire::WorkLayout& work, const Path& folder) {
         }
         answer["gpus"].push_back(std::move(item));
     }
-    if (!gpus.trouble.empty()) answer["gpu_trouble"] = gpus.trouble;
+    if (!gpus.trouble.empty()) {
+        answer["gpu_trouble"] = gpus.trouble;
+    } else if (!gpus.gpus.empty() && !gpus.processesKnown) {
+        answer["gpu_trouble"] = "Without nvidia-smi it is not seen what the GPUs do and who uses them";
+    }
     if (!tickets.ok()) answer["slots_trouble"] = tickets.error().message;
     return answer;
 }

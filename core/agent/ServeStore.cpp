@@ -217,11 +217,9 @@ Path partsFile(const wire::WorkLayout& work, const std::string& entry) { return 
 Path dataFiles(const wire::WorkLayout& work, const std::string& entry) { return work.dataEntry(entry) / "files"; }
 Path dataInfo(const wire::WorkLayout& work, const std::string& entry) { return work.dataEntry(entry) / "info.json"; }
 
-Status syncUploads(ServeContext& context) {
-    if (!context.unsynced) return {};
-    const base::UniqueFd folder(::open(context.work.root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!folder.valid() || ::syncfs(folder.get()) != 0) return base::errnoError(errno, "sync", context.work.root);
-    context.unsynced = false;
+Status syncWork(const wire::WorkLayout& work) {
+    const base::UniqueFd folder(::open(work.root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!folder.valid() || ::syncfs(folder.get()) != 0) return base::errnoError(errno, "sync", work.root);
     return {};
 }
 

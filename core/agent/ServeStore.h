@@ -13,8 +13,8 @@ namespace trainyard::agent {
 [[nodiscard]] Path dataFiles(const wire::WorkLayout& work, const std::string& entry);
 [[nodiscard]] Path dataInfo(const wire::WorkLayout& work, const std::string& entry);
 
-/// Syncs what was uploaded since the last sync, once for all files.
-[[nodiscard]] Status syncUploads(ServeContext& context);
+/// Syncs the file system of the work folder: once for all uploads of a launch.
+[[nodiscard]] Status syncWork(const wire::WorkLayout& work);
 
 /// Removes a tree whose folders may be read-only.
 [[nodiscard]] Status removeReadOnlyTree(const Path& path);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "core/agent/Child.h"
 #include "core/agent/ServeStore.h"
@@ -197,6 +198,23 @@ struct PutFile {
     std::string object;  ///< Its bytes lie in the store under this hash.
 };
 
+Result<Json> putFiles(const wire::WorkLayout& work, const Path& folder, const std::vector<PutFile>& files,
+                      std::string_view bytes, bool sync) {
+    TRAINYARD_TRY(base::makeDirs(folder));
+    TRAINYARD_TRY(base::checkOwnedByUs(folder));
+    if (sync) TRAINYARD_TRY(syncWork(work));
+    for (const PutFile& file : files) {
+        if (!file.object.empty()) {
+            TRAINYARD_TRY(base::copyFile(work.object(file.object), folder / file.name));
+            continue;
+        }
+        const auto size = static_cast<std::size_t>(file.size);
+        TRAINYARD_TRY(base::writeFileAtomically(folder / file.name, bytes.substr(0, size)));
+        bytes.remove_prefix(size);
+    }
+    return Json::object();
+}
+
 class PutRequest final : public ServeRequest {
 public:
     PutRequest(ServeContext& context, std::int64_t id, Path folder, std::vector<PutFile> files, std::string payload)
@@ -205,10 +223,18 @@ public:
         look();
     }
     void frame(const Json& header, std::string payload) override {
-        if (!header.contains("data") || finished()) return;
+        if (!header.contains("data") || m_worker || finished()) return;
         m_bytes += payload;
         event({{"ack", static_cast<std::int64_t>(m_bytes.size())}});
         look();
+    }
+    void watch(std::vector<pollfd>& polls) const override {
+        if (m_worker) m_worker->watch(polls);
+    }
+    void turn() override {
+        if (!m_worker) return;
+        m_worker->turn();
+        if (m_worker->finished()) finish();
     }
 
 private:
@@ -219,35 +245,17 @@ private:
             fail({"upload.size", "More came than the " + std::to_string(m_wanted) + " bytes that were announced."});
             return;
         }
-        const auto written = write();
-        if (written.ok()) {
-            done();
-        } else {
-            fail(written.error());
-        }
-    }
-
-    [[nodiscard]] Status write() {
-        TRAINYARD_TRY(base::makeDirs(m_folder));
-        TRAINYARD_TRY(base::checkOwnedByUs(m_folder));
-        TRAINYARD_TRY(syncUploads(context()));
-        std::size_t at = 0;
-        for (const PutFile& file : m_files) {
-            if (!file.object.empty()) {
-                TRAINYARD_TRY(base::copyFile(work().object(file.object), m_folder / file.name));
-                continue;
-            }
-            const auto size = static_cast<std::size_t>(file.size);
-            TRAINYARD_TRY(base::writeFileAtomically(m_folder / file.name, std::string_view(m_bytes).substr(at, size)));
-            at += size;
-        }
-        return {};
+        // A sync may take long where much was sent.
+        const bool sync = std::exchange(context().unsynced, false);
+        m_worker = std::make_unique<ServeWorker>(
+            context(), id(), [this, sync](const ServeWorker::Say&) { return putFiles(work(), m_folder, m_files, m_bytes, sync); });
     }
 
     Path m_folder;
     std::vector<PutFile> m_files;
     std::string m_bytes;
     std::int64_t m_wanted = 0;
+    std::unique_ptr<ServeWorker> m_worker;
 };
 
 }  // namespace

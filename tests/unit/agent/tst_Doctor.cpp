@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "tests/helpers/Skip.h"
 
@@ -151,6 +152,13 @@ private Q_SLOTS:
         COMPARE_LINE(ask(client, "gpus"), "warning", "GPU 1 by python3 (process 4711)");
         COMPARE_LINE(ask(client, "cuda"), "warning", "12.2; no toolkit");
         COMPARE_LINE(ask(client, "nccl"), "warning", "No libnccl.so");
+        {
+            ServeStart start = withPath(smi.pathAlone(), scratch / "slots");
+            scratch.write("lib/libnccl.so.2.18.5", "x");
+            start.environment.emplace_back("LD_LIBRARY_PATH", (scratch / "lib").string());
+            ServeClient other(scratch / "work", start);
+            COMPARE_LINE(ask(other, "nccl"), "ok", "libnccl.so.2.18.5");
+        }
         smi.write("fail", "Failed to initialize NVML: Driver/library version mismatch\n");
         COMPARE_LINE(ask(client, "gpus"), "failure", "version mismatch");
         COMPARE_LINE(ask(client, "cuda"), "unknown", "not known");
@@ -253,36 +261,57 @@ private Q_SLOTS:
     void machine_withoutProcOrRelease() {
         if (!m_ownMounts) TRAINYARD_SKIP("mounts need root");
         test::Scratch scratch;
-        const auto covered = [&](const char* place, const char* name, const char* finding, const char* words) {
-            const Path empty = scratch.write("empty", "");
-            QCOMPARE(::mount(empty.c_str(), place, nullptr, MS_BIND, nullptr), 0);
-            {
-                ServeClient client(scratch / "work");
-                COMPARE_LINE(ask(client, name), finding, words);
-            }
-            QCOMPARE(::umount2(place, MNT_DETACH), 0);
-        };
-        covered("/proc/cpuinfo", "processor", "unknown", "no features");
-        covered("/proc/meminfo", "memory", "unknown", "cannot be told");
-        const std::string release = std::filesystem::canonical("/etc/os-release").string();
-        covered(release.c_str(), "os", "unknown", "says no name");
-        const std::string libc = std::filesystem::canonical("/lib/x86_64-linux-gnu/libc.so.6").string();
-        // Only this agent, which is static, can still start then.
-        const Path empty = scratch.write("empty", "");
-        {
+        // The agent is started first: it is static, but whatever starts it may not be.
+        const auto covered = [&](const std::string& place, const std::string& content, const char* name, const char* finding,
+                                 const char* words) {
+            const Path cover = scratch.write("cover", content);
             ServeClient client(scratch / "work");
             QVERIFY(client.call("runs").ok());
-            QCOMPARE(::mount(empty.c_str(), libc.c_str(), nullptr, MS_BIND, nullptr), 0);
-            const Line line = ask(client, "libc");
-            QCOMPARE(::umount2(libc.c_str(), MNT_DETACH), 0);
-            COMPARE_LINE(line, "unknown", "No C library");
-        }
+            QCOMPARE(::mount(cover.c_str(), place.c_str(), nullptr, MS_BIND, nullptr), 0);
+            const Line line = ask(client, name);
+            QCOMPARE(::umount2(place.c_str(), MNT_DETACH), 0);
+            COMPARE_LINE(line, finding, words);
+        };
+        covered("/proc/cpuinfo", "", "processor", "unknown", "no features");
+        covered("/proc/cpuinfo", "model name : Old One\nflags : fpu sse2\n", "processor", "warning", "Old One, without AVX2");
+        covered("/proc/meminfo", "", "memory", "unknown", "cannot be told");
+        covered("/proc/meminfo", "MemAvailable:   100000 kB\n", "memory", "warning", "97.7 MiB of");
+        const std::string release = std::filesystem::canonical("/etc/os-release").string();
+        covered(release, "", "os", "unknown", "says no name");
+        const std::string libc = std::filesystem::canonical("/lib/x86_64-linux-gnu/libc.so.6").string();
+        covered(libc, "", "libc", "unknown", "No C library");
+        covered(libc, "GNU C Library stable release version 2.17, by Roland", "libc", "warning", "glibc 2.17");
         QCOMPARE(::mount("tmpfs", "/sys", "tmpfs", 0, "size=1m"), 0);
         {
             ServeClient client(scratch / "work");
             COMPARE_LINE(ask(client, "gpus"), "unknown", "PCI bus cannot be looked at");
         }
         QCOMPARE(::umount2("/sys", MNT_DETACH), 0);
+    }
+
+    void gpus_withoutNvidiaSmi() {
+        if (!m_ownMounts) TRAINYARD_SKIP("mounts need root");
+        test::Scratch scratch;
+        const FakePath none(scratch);
+        {
+            QCOMPARE(::mount("tmpfs", "/proc/driver", "tmpfs", 0, "size=1m"), 0);
+            std::filesystem::create_directories("/proc/driver/nvidia/gpus/0000:01:00.0");
+            std::ofstream("/proc/driver/nvidia/gpus/0000:01:00.0/information") << "Model: \t\t NVIDIA A40\nGPU UUID: \t GPU-7\n";
+            ServeClient client(scratch / "work", withPath(none.alone(), scratch / "slots"));
+            const Line line = ask(client, "gpus");
+            QCOMPARE(::umount2("/proc/driver", MNT_DETACH), 0);
+            COMPARE_LINE(line, "warning", "0: NVIDIA A40, seen without nvidia-smi");
+        }
+        ServeClient client(scratch / "work", withPath(none.alone(), scratch / "slots"));
+        QVERIFY(client.call("runs").ok());
+        QCOMPARE(::mount("tmpfs", "/dev", "tmpfs", 0, "size=1m"), 0);
+        for (const char* name : {"/dev/null", "/dev/nvidia0", "/dev/nvidia1"}) {
+            QCOMPARE(::mknod(name, S_IFCHR | 0666, makedev(1, 3)), 0);
+        }
+        const Line line = ask(client, "gpus");
+        QCOMPARE(::umount2("/dev", MNT_DETACH), 0);
+        COMPARE_LINE(line, "warning", "seen without nvidia-smi");
+        QCOMPARE(line.values["gpus"].get<int>(), 2);
     }
 
     void gpus_cardWithoutDriver() {
