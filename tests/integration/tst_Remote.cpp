@@ -1,0 +1,169 @@
+// Runs of a workspace on a real host over ssh: there and back, through a pulled cable, a closed workbench, a cancel meanwhile.
+#include <QTest>
+#include <optional>
+
+#include "core/runs/RunService.h"
+#include "core/runs/TargetBook.h"
+#include "core/store/Reader.h"
+#include "core/wire/RunStream.h"
+#include "tests/helpers/Lab.h"
+#include "tests/helpers/Program.h"
+#include "tests/helpers/Scratch.h"
+#include "tests/helpers/Skip.h"
+#include "tests/helpers/Wait.h"
+
+using namespace trainyard;
+using namespace trainyard::runs;
+using base::Json;
+using spec::RunState;
+
+class TestRemote : public QObject {
+    Q_OBJECT
+
+private Q_SLOTS:
+    void initTestCase() {
+        qputenv("TRAINYARD_BIN", QByteArray::fromStdString(test::builtProgram("").string()));
+        m_scratch = std::make_unique<test::Scratch>();
+        m_scratch->isolate();
+        if (const std::string missing = test::Lab::missing(); !missing.empty()) {
+            TRAINYARD_SKIP(missing.c_str());
+        }
+        m_lab = std::make_unique<test::Lab>(test::LabOptions{1, false, false});
+        QVERIFY2(m_lab->up(), m_lab->error().c_str());
+        m_workspace = initWorkspace(*m_scratch / "w", "").value();
+        spec::TargetSpec lab;
+        lab.name = "lab";
+        lab.kind = spec::TargetKind::Ssh;
+        lab.hosts = {{"node1", 0, "", ""}};
+        lab.connectSeconds = 3;
+        lab.aliveSeconds = 1;
+        const auto written = writeTarget(m_workspace.layout, lab);
+        QVERIFY2(written.ok(), written.ok() ? "" : written.error().message.c_str());
+        open();
+    }
+    void cleanupTestCase() {
+        close();
+        m_lab.reset();
+    }
+
+    void run_onAHostThatNeverHadAnything() {
+        const base::RunId run = submit("echo \"on $(hostname)\"; echo result > \"$TRAINYARD_OUTPUTS/r.txt\"");
+        QVERIFY(waitForState(run, RunState::Completed, 60'000));
+        QCOMPARE(base::readFile(m_workspace.layout.outputs(run) / "r.txt").valueOr(""), "result\n");
+        QCOMPARE(lines(run), std::size_t{1});
+        QVERIFY(!reader().events(run, wire::kind::kUpload)->empty());
+        QVERIFY(m_service->reach("lab").state == targets::Reach::State::Connected);
+        // All is here: nothing of it is left there.
+        const base::Path there = wire::WorkLayout{m_lab->home(1) / ".local/share/trainyard/work"}.run(run);
+        QVERIFY(test::waitFor([&] { return !std::filesystem::exists(there); }, 10'000));
+    }
+
+    void cable_pulledAndPutBack() {
+        const base::RunId run = submit("i=0; while [ $i -lt 400 ]; do i=$((i+1)); echo line $i; sleep 0.05; done");
+        QVERIFY(waitForState(run, RunState::Running, 30'000));
+        QVERIFY(m_lab->cut(1));
+        QVERIFY(waitForState(run, RunState::Lost, 40'000));
+        QVERIFY(!reader().run(run)->stateReason.empty());
+        QVERIFY(!reader().events(run, wire::kind::kUnreachable)->empty());
+        QVERIFY(m_lab->heal(1));
+        QVERIFY(waitForState(run, RunState::Completed, 90'000));
+        QCOMPARE(lines(run), std::size_t{400});
+        QCOMPARE(reader().run(run)->warnings, std::int64_t{0});
+        wire::StreamFolderReader copy(m_workspace.layout.stream(run, 1, 0));
+        std::vector<wire::StreamEntry> entries;
+        QVERIFY(copy.read(entries).ok());
+        for (std::size_t i = 0; i < entries.size(); ++i) {
+            QCOMPARE(entries[i].record.seq, static_cast<std::int64_t>(i + 1));
+        }
+    }
+
+    void cancel_whileTheCableIsOutIsCarriedOutByTheNextProgram() {
+        const base::RunId run = submit("echo up; exec sleep 300");
+        QVERIFY(waitForState(run, RunState::Running, 30'000));
+        QVERIFY(m_lab->cut(1));
+        QVERIFY(waitForState(run, RunState::Lost, 40'000));
+        std::optional<base::Status> told;
+        m_service->cancel(run, [&](const base::Status& status) { told = status; });
+        QVERIFY(test::waitFor([&] { return told.has_value(); }, 30'000));
+        QVERIFY2(told->ok(), told->ok() ? "" : told->error().message.c_str());
+        close();
+        QVERIFY(m_lab->heal(1));
+        open();
+        QVERIFY(waitForState(run, RunState::Canceled, 60'000));
+        QCOMPARE(lines(run), std::size_t{1});
+        const auto left = m_lab->run(1, {"pgrep", "-f", "sleep 300"});
+        QVERIFY2(left.exitCode != 0, left.out.c_str());
+    }
+
+    void doctorAndLoad_answer() {
+        std::optional<base::Result<std::vector<targets::DoctorLine>>> found;
+        int told = 0;
+        QVERIFY(m_service->doctor("lab", [&](const targets::DoctorLine&) { ++told; }, [&](const auto& lines) { found = lines; }) > 0);
+        QVERIFY(test::waitFor([&] { return found.has_value(); }, 60'000));
+        QVERIFY2(found->ok(), found->ok() ? "" : found->error().message.c_str());
+        QVERIFY((*found)->size() > 5);
+        QVERIFY(told > 5);
+        std::optional<base::Result<Json>> load;
+        QVERIFY(m_service->load("lab", [&](const auto& result) { load = result; }) > 0);
+        QVERIFY(test::waitFor([&] { return load.has_value(); }, 30'000));
+        QVERIFY2(load->ok(), load->ok() ? "" : load->error().message.c_str());
+        QCOMPARE((*load)->at("hosts").size(), std::size_t{1});
+    }
+
+private:
+    void open() {
+        m_service = std::make_unique<RunService>(m_workspace, ServiceOptions{});
+        bool opened = false;
+        m_service->open([&](const base::Status& status) { opened = status.ok(); });
+        QVERIFY(test::waitFor([&] { return opened; }));
+        m_reader.emplace(store::Reader::open(m_workspace.index).value());
+    }
+    void close() {
+        m_reader.reset();
+        m_service.reset();
+    }
+    store::Reader& reader() { return *m_reader; }
+    base::RunId submit(const std::string& script) {
+        const Json spec{{"format", spec::kRunSpecFormat},
+                        {"version", spec::kRunSpecVersion},
+                        {"experiment", "remote"},
+                        {"target", "lab"},
+                        {"task", {{"kind", "command"}, {"command", {"sh", "-c", script}}}},
+                        {"limits", {{"grace_seconds", 1}, {"disk_reserve_mib", 1}}}};
+        std::optional<base::Result<Submitted>> answer;
+        m_service->submit(spec, [&](const auto& result) { answer = result; });
+        if (!test::waitFor([&] { return answer.has_value(); }, 60'000) || !answer->ok()) {
+            qWarning("%s", answer ? answer->error().message.c_str() : "no answer");
+            return {};
+        }
+        return (*answer)->run;
+    }
+    bool waitForState(const base::RunId& run, RunState wanted, int millis) {
+        const auto is = [&] {
+            const auto row = reader().run(run);
+            return row.ok() && row->state == wanted;
+        };
+        const bool reached = test::waitFor(is, millis);
+        if (!reached) {
+            const auto row = reader().run(run);
+            qWarning("state is %s (%s)", row.ok() ? std::string(spec::toString(row->state)).c_str() : "unknown",
+                     row.ok() ? row->stateReason.c_str() : row.error().message.c_str());
+        }
+        return reached;
+    }
+    std::size_t lines(const base::RunId& run) {
+        store::LogFilter filter;
+        filter.out = "stdout";
+        const auto page = reader().logPage(run, filter, 0, 10'000);
+        return page.ok() ? page->lines.size() : 0;
+    }
+
+    std::unique_ptr<test::Scratch> m_scratch;
+    std::unique_ptr<test::Lab> m_lab;
+    Workspace m_workspace;
+    std::unique_ptr<RunService> m_service;
+    std::optional<store::Reader> m_reader;
+};
+
+QTEST_GUILESS_MAIN(TestRemote)
+#include "tst_Remote.moc"
