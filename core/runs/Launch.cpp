@@ -1,6 +1,7 @@
 #include "core/runs/Launch.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 #include <system_error>
@@ -8,6 +9,8 @@
 
 #include "core/base/Content.h"
 #include "core/runs/HashCache.h"
+#include "core/runs/Inputs.h"
+#include "core/runs/Snapshot.h"
 
 namespace trainyard::runs {
 
@@ -89,36 +92,6 @@ wire::Plan planOf(const NewRun& run, const spec::TargetSpec& target) {
     return plan;
 }
 
-/// A file or folder here as data that travels.
-Result<targets::InputData> dataHere(const std::string& name, const base::Path& path, const LaunchReport& report) {
-    targets::InputData data;
-    data.name = name;
-    std::error_code error;
-    data.isFolder = std::filesystem::is_directory(path, error);
-    std::vector<base::ContentFile> files{{path.filename().string(), {}, 0}};
-    if (data.isFolder) {
-        auto listed = base::listContent(path);
-        if (!listed.ok()) {
-            return listed.error();
-        }
-        files = std::move(*listed);
-    }
-    std::int64_t done = 0;
-    for (base::ContentFile& file : files) {
-        const base::Path local = data.isFolder ? path / file.path : path;
-        auto hash = HashCache::shared().sha256(local, [&](std::int64_t bytes) { return report(done + bytes); });
-        if (!hash.ok()) {
-            return hash.error();
-        }
-        file.sha256 = std::move(*hash);
-        file.size = static_cast<std::int64_t>(std::filesystem::file_size(local, error));
-        done += file.size;
-        data.files.push_back({file.path, file.sha256, file.size, local});
-    }
-    data.sha256 = data.isFolder ? base::contentHash(files) : files.front().sha256;
-    return data;
-}
-
 /// The files of a train task's dataset as one input; in the document their paths become paths inside it.
 Result<targets::InputData> datasetOf(const spec::DatasetSpec& dataset, Json& document, const LaunchReport& report) {
     targets::InputData data;
@@ -155,9 +128,22 @@ Result<targets::InputData> datasetOf(const spec::DatasetSpec& dataset, Json& doc
     return data;
 }
 
+/// What was taken when the run was submitted; taken now where that was not done or was cut off.
+Result<Snapshot> snapshotOf(const wire::WorkspaceLayout& layout, const NewRun& run, const LaunchReport& report) {
+    auto known = readSnapshot(layout, run.id);
+    if (known.ok() || known.error().code != "snapshot.none") {
+        return known;
+    }
+    auto taken = takeSnapshot(layout, run.spec.command.sourceFolder, report);
+    if (taken.ok()) {
+        TRAINYARD_TRY(writeSnapshot(layout, run.id, *taken));
+    }
+    return taken;
+}
+
 }  // namespace
 
-Result<targets::LaunchPlan> makeLaunch(const wire::WorkspaceLayout&, const NewRun& run, const spec::TargetSpec& target,
+Result<targets::LaunchPlan> makeLaunch(const wire::WorkspaceLayout& layout, const NewRun& run, const spec::TargetSpec& target,
                                        const LaunchReport& report) {
     const spec::RunSpec& spec = run.spec;
     const bool train = spec.taskKind == spec::TaskKind::Train;
@@ -192,6 +178,19 @@ Result<targets::LaunchPlan> makeLaunch(const wire::WorkspaceLayout&, const NewRu
             resolved["resume_checkpoint"] = "$TRAINYARD_INPUT_RESUME";
         }
     }
+    if (!train && !spec.command.sourceFolder.empty()) {
+        auto snapshot = snapshotOf(layout, run, report);
+        if (!snapshot.ok()) {
+            return snapshot.error();
+        }
+        launch.hasSource = true;
+        launch.source = std::move(snapshot->files);
+    }
+    auto inputs = resolveInputs(spec, here, report);
+    if (!inputs.ok()) {
+        return inputs.error();
+    }
+    launch.inputs.insert(launch.inputs.end(), std::make_move_iterator(inputs->begin()), std::make_move_iterator(inputs->end()));
     document["resolved"] = std::move(resolved);
     launch.files.emplace_back(kSpecFile, base::dumpJsonPretty(document));
     return launch;

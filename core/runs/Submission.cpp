@@ -143,6 +143,14 @@ Result<base::FileLock> makeRunFolder(const wire::WorkspaceLayout& layout, const 
     }
     const Json submit{{"number", run.number}, {"experiment", run.spec.experiment}, {"name", run.name}};
     Status status = base::writeFileAtomically(temp / layout.spec(run.id).filename(), base::dumpJsonPretty(run.document));
+    if (status.ok() && run.snapshotFrom.isValid()) {
+        for (const Path& file : {layout.snapshot(run.snapshotFrom), layout.patch(run.snapshotFrom)}) {
+            std::error_code error;
+            if (status.ok() && std::filesystem::exists(file, error)) {
+                status = base::copyFile(file, temp / file.filename());
+            }
+        }
+    }
     if (status.ok()) {
         status = appendJournal(temp / layout.journal(run.id).filename(), temp / layout.journalLock(run.id).filename(),
                                {{wire::kind::kSubmit, submit}, stateEntry(spec::RunState::Preparing, "")},

@@ -22,6 +22,7 @@ struct NewRun {
     std::string name;    ///< As given, or experiment and number.
     base::Json document; ///< What becomes spec.json: every field that applies, defaults filled in.
     spec::RunSpec spec;  ///< The same, typed.
+    base::RunId snapshotFrom;     ///< Set: the run's source is the snapshot of that run, whatever the folder holds now.
     base::Path resumeCheckpoint;  ///< Empty, or the parent's checkpoint; of a command task the folder of its outputs.
 };
 
