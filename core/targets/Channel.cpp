@@ -21,6 +21,9 @@ constexpr int kKeptWords = 8192;
 constexpr int kLocalMillis = 15'000;
 /// Beside ConnectTimeout: authentication, the login shell's start files, the agent's start.
 constexpr int kLoginMillis = 20'000;
+constexpr std::size_t kOutputBytes = 1 << 20;
+constexpr std::size_t kMuchBytes = 32 << 10;
+constexpr int kGatherMillis = 2;
 constexpr std::int64_t kAgentBlock = 256 << 10;
 constexpr std::int64_t kAgentAhead = 1 << 20;
 
@@ -33,7 +36,9 @@ Channel::Channel(const HostOptions& options, std::string label, bool share, AskS
         fail({"target.unreachable", m_label + " did not answer within " +
                                         std::to_string(m_watch.interval() / 1000) + " s." + lastWords()});
     });
-    connect(&m_process, &QProcess::readyReadStandardOutput, this, &Channel::readOutput);
+    m_gather.setSingleShot(true);
+    m_gather.setTimerType(Qt::PreciseTimer);
+    connect(&m_gather, &QTimer::timeout, this, &Channel::readOutput);
     connect(&m_process, &QProcess::readyReadStandardError, this, [this] {
         m_words += m_process.readAllStandardError().toStdString();
         if (m_words.size() > kKeptWords) {
@@ -76,6 +81,12 @@ void Channel::abandon() {
     m_callbacks = {};
     onWritten = {};
     m_watch.stop();
+    m_gather.stop();
+    if (m_outNotifier) {
+        m_outNotifier->setEnabled(false);
+        m_outNotifier.release()->deleteLater();
+    }
+    m_out.reset();
     m_process.disconnect(this);
     if (m_process.state() != QProcess::NotRunning) {
         m_process.terminate();
@@ -92,8 +103,16 @@ void Channel::start() {
         return;
     }
     m_agent = std::move(*agent);
+    if (!openOutput()) {
+        fail(base::errnoError(errno, "No pipe for the channel can be made to", m_label));
+        return;
+    }
+    m_process.setStandardOutputFile(QProcess::nullDevice());
     // A signal from the terminal is for this program, not for its channels.
-    m_process.setChildProcessModifier([] { ::setsid(); });
+    m_process.setChildProcessModifier([fd = m_outOfChild.get()] {
+        ::setsid();
+        ::dup2(fd, STDOUT_FILENO);
+    });
     if (!m_options.overSsh) {
         QStringList arguments{QStringLiteral("serve")};
         if (!m_options.workFolder.empty()) {
@@ -133,6 +152,7 @@ void Channel::start() {
     }
     restartWatch();
     m_process.start(QIODevice::ReadWrite);
+    m_outOfChild.reset();
     if (m_options.overSsh) {
         const std::string id = base::sha256Hex(base::bootId() + m_label + std::to_string(::getuid())).substr(0, 12);
         const std::string input = bootstrapInput(m_agent, m_options.workFolder, m_options.slotsFolder, id);
@@ -187,19 +207,51 @@ std::string Channel::lastWords() const {
     return words.empty() ? std::string() : " Last words: " + words;
 }
 
+bool Channel::openOutput() {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) {
+        return false;
+    }
+    m_out.reset(ends[0]);
+    m_outOfChild.reset(ends[1]);
+    ::fcntl(m_out.get(), F_SETFL, O_NONBLOCK);
+    // More than the default is a favour that a user's limit may refuse.
+    ::fcntl(m_out.get(), F_SETPIPE_SZ, static_cast<int>(kOutputBytes));
+    m_outNotifier = std::make_unique<QSocketNotifier>(m_out.get(), QSocketNotifier::Read);
+    connect(m_outNotifier.get(), &QSocketNotifier::activated, this, &Channel::readOutput);
+    m_block.resize(kOutputBytes);
+    return true;
+}
+
 void Channel::readOutput() {
-    const QByteArray bytes = m_process.readAllStandardOutput();
+    if (!m_out.valid()) {
+        return;
+    }
+    const ssize_t got = ::read(m_out.get(), m_block.data(), m_block.size());
+    if (got <= 0) {
+        // At its end the child's end, or the watch, says the rest.
+        m_outNotifier->setEnabled(got < 0 && (errno == EAGAIN || errno == EINTR));
+        return;
+    }
+    const bool much = static_cast<std::size_t>(got) >= kMuchBytes;
+    m_outNotifier->setEnabled(!much);
+    if (much) {
+        m_gather.start(kGatherMillis);
+    }
+    takeOutput(std::string_view(m_block).substr(0, static_cast<std::size_t>(got)));
+}
+
+void Channel::takeOutput(std::string_view bytes) {
     if (m_ended) {
         return;
     }
-    const std::string_view view(bytes.constData(), static_cast<std::size_t>(bytes.size()));
     if (m_greeted) {
-        m_decoder.feed(view);
+        m_decoder.feed(bytes);
         readFrames();
         return;
     }
     restartWatch();
-    readPreface(view);
+    readPreface(bytes);
 }
 
 void Channel::readPreface(std::string_view bytes) {
@@ -292,7 +344,17 @@ void Channel::readFrames() {
 }
 
 void Channel::processEnded(int code, QProcess::ExitStatus how) {
-    readOutput();
+    // What it said last is in the pipe still; a child of its own may hold the other end.
+    const QPointer<Channel> self(this);
+    for (ssize_t got = 1; got > 0 && m_out.valid();) {
+        got = ::read(m_out.get(), m_block.data(), m_block.size());
+        if (got > 0) {
+            takeOutput(std::string_view(m_block).substr(0, static_cast<std::size_t>(got)));
+            if (!self) {
+                return;
+            }
+        }
+    }
     m_words += m_process.readAllStandardError().toStdString();
     const int status = how == QProcess::NormalExit ? code : -1;
     if (!m_options.overSsh) {

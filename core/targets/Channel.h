@@ -2,6 +2,7 @@
 // One life of the byte channel to `trainyard-agent serve`: a child process, ssh or the agent itself, from its start to its
 // end. Host makes a new one after each end.
 #include <QProcess>
+#include <QSocketNotifier>
 #include <QTimer>
 #include <cstdint>
 #include <functional>
@@ -48,7 +49,9 @@ public:
     [[nodiscard]] const AgentFile& agent() const { return m_agent; }
 
 private:
+    [[nodiscard]] bool openOutput();
     void readOutput();
+    void takeOutput(std::string_view bytes);
     void readPreface(std::string_view bytes);
     void takeBoot(const BootWord& word);
     void pumpAgent();
@@ -63,6 +66,13 @@ private:
     AskServer* m_ask;
     Callbacks m_callbacks;
     QProcess m_process;
+    // The child's standard output. Not QProcess's: it reads what is there as it comes, in pieces of a few KiB, and a gigabyte
+    // is a hundred thousand turns of the event loop then.
+    base::UniqueFd m_out;
+    base::UniqueFd m_outOfChild;
+    std::unique_ptr<QSocketNotifier> m_outNotifier;
+    std::string m_block;
+    QTimer m_gather;  ///< While much comes: lets it come together.
     QTimer m_watch;  ///< Until the greeting: something must move.
     AgentFile m_agent;
     wire::ServeDecoder m_decoder{true};
