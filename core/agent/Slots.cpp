@@ -30,6 +30,7 @@ constexpr std::size_t kTicketBytes = 1024;
 constexpr std::size_t kMaxLabelBytes = 80;
 constexpr std::int64_t kAgingMicros = std::int64_t{15} * 60 * 1'000'000;
 constexpr std::int64_t kQueueLockMillis = 50;
+constexpr mode_t kShared = 01777;
 constexpr int kMostTickets = 10'000;
 constexpr int kMostGpus = 256;
 constexpr std::int64_t kMostPriority = 1'000'000;
@@ -39,20 +40,33 @@ std::string plural(int count, const char* noun) {
     return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
 }
 
+/// What is made here is for all users from its first moment on; a later chmod would let another agent fail in between. The agent
+/// has one thread, so nothing else is made meanwhile.
+class ForAll {
+public:
+    ForAll() : m_before(::umask(0)) {}
+    ForAll(const ForAll&) = delete;
+    ForAll& operator=(const ForAll&) = delete;
+    ~ForAll() { ::umask(m_before); }
+
+private:
+    mode_t m_before;
+};
+
 /// The folder is there, is a folder and no link, and may be written to by us.
 Status makeFolder(const Path& folder) {
     struct stat info {};
     if (::lstat(folder.c_str(), &info) != 0) {
         if (errno != ENOENT) return base::errnoError(errno, "look at", folder);
         TRAINYARD_TRY(base::makeDirs(folder.parent_path()));
-        if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return base::errnoError(errno, "make the folder", folder);
+        const ForAll open;
+        if (::mkdir(folder.c_str(), kShared) != 0 && errno != EEXIST) return base::errnoError(errno, "make the folder", folder);
         if (::lstat(folder.c_str(), &info) != 0) return base::errnoError(errno, "look at", folder);
     }
     if (!S_ISDIR(info.st_mode)) {
         return base::Error{"slots.folder", folder.string() + " is a link or a file. Remove it, or name another slots folder in "
                                            "the target's definition."};
     }
-    constexpr mode_t kShared = 01777;
     if (info.st_uid == ::geteuid() && (info.st_mode & 07777) != kShared) ::chmod(folder.c_str(), kShared);
     if (::access(folder.c_str(), R_OK | W_OK | X_OK) != 0) {
         return base::Error{"slots.folder", folder.string() + " belongs to user " + userName(info.st_uid) +
@@ -145,10 +159,9 @@ Result<Slots> Slots::open(const Path& folder, int machineCores, int machineGpus)
     // Without O_CREAT first: in a folder like /tmp the kernel refuses it for a file of another user's.
     slots.m_queueLock.reset(::open(lock.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (!slots.m_queueLock.valid() && errno == ENOENT) {
+        const ForAll all;
         slots.m_queueLock.reset(::open(lock.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666));
-        if (slots.m_queueLock.valid()) {
-            ::fchmod(slots.m_queueLock.get(), 0666);  // Whatever the umask.
-        } else if (errno == EEXIST) {
+        if (!slots.m_queueLock.valid() && errno == EEXIST) {
             slots.m_queueLock.reset(::open(lock.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
         }
     }
@@ -217,12 +230,13 @@ Status Slots::writeTicket(bool holding, const std::vector<int>& gpuIndices) {
 
 Status Slots::openTicket() {
     m_ticketPath = m_folder / (m_request.ticket + kSuffix);
+    const ForAll all;
     for (int attempt = 0; attempt < 2; ++attempt) {
         m_ticket.reset(::open(m_ticketPath.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644));
         const int error = errno;
         struct stat info {};
         if (m_ticket.valid() && ::fstat(m_ticket.get(), &info) == 0 && S_ISREG(info.st_mode) && info.st_uid == ::geteuid()) {
-            ::fchmod(m_ticket.get(), 0644);  // The others must be able to read it, whatever the umask.
+            ::fchmod(m_ticket.get(), 0644);  // One that an older agent left was ours alone.
             return {};
         }
         m_ticket.reset();

@@ -41,13 +41,13 @@ SlotRequest request(const std::string& name, int cores, std::int64_t since = 1, 
     return made;
 }
 
-/// A folder that other users can reach too.
+/// A folder as /var/tmp: other users may make the queue in it too.
 class OpenFolder {
 public:
     OpenFolder() {
         char name[] = "/var/tmp/trainyard-test-XXXXXX";
         m_path = ::mkdtemp(name);
-        ::chmod(m_path.c_str(), 0755);
+        ::chmod(m_path.c_str(), 01777);
     }
     OpenFolder(const OpenFolder&) = delete;
     OpenFolder& operator=(const OpenFolder&) = delete;
