@@ -18,8 +18,8 @@ using InputReport = std::function<bool(std::int64_t)>;
 /// A file or folder here, with the hashes of its files. Errors: content.*, file.*, "canceled".
 [[nodiscard]] base::Result<targets::InputData> dataHere(const std::string& name, const base::Path& path, const InputReport& report);
 
-/// RunSpec::inputs. `thisMachine`: what lies here is used where it lies; it is hashed only when the specification names a
-/// hash. Errors: those of dataHere with the input's field, "input.missing", "input.hash" (it is not what was asked for).
+/// RunSpec::inputs. `thisMachine`: what lies here is used where it lies; nothing is hashed.
+/// Errors: those of dataHere with the input's field, "input.missing".
 [[nodiscard]] base::Result<std::vector<targets::InputData>> resolveInputs(const spec::RunSpec& spec, bool thisMachine,
                                                                           const InputReport& report);
 
