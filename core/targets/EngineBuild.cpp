@@ -27,6 +27,9 @@ work=$1
 hash=$2
 shift 2
 sources=$work/build/sources-$hash
+mkdir -p "$work/build"
+# What older versions left, and builds that were killed.
+find "$work/build" -mindepth 1 -maxdepth 1 -mtime +1 ! -name "sources-$hash" -exec rm -rf {} +
 if [ ! -f "$sources/build-engine.sh" ]; then
     fresh=$sources.$$
     mkdir -p "$fresh"

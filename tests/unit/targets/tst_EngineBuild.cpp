@@ -2,6 +2,7 @@
 // tested by tests/package/build_engine.sh; here a small script stands for it, on this machine's own agent.
 #include <QtTest>
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <optional>
@@ -89,12 +90,18 @@ private Q_SLOTS:
         const test::Scratch scratch;
         packSources(scratch, "echo x >>\"$(dirname \"$0\")/times\"; echo 'RESULT {\"key\":\"k\"}'\n");
         Host host(here(scratch));
+        (void) scratch.write("the work/build/sources-older/VERSION", "0.0.1");
+        (void) scratch.write("the work/build/sources-newer/VERSION", "0.0.2");
+        const auto twoDaysAgo = std::filesystem::file_time_type::clock::now() - std::chrono::hours(48);
+        std::filesystem::last_write_time(scratch / "the work/build/sources-older", twoDaysAgo);
         for (int i = 0; i < 2; ++i) {
             Built built;
             start(built, host);
             QVERIFY(waitFor([&] { return built.result.has_value(); }, 30000));
             QVERIFY2(built.result->ok(), built.result->ok() ? "" : built.result->error().message.c_str());
         }
+        QVERIFY(!std::filesystem::exists(scratch / "the work/build/sources-older"));
+        QVERIFY(std::filesystem::exists(scratch / "the work/build/sources-newer"));
         QCOMPARE(scratch.read("the work/build/sources-" + findEngineSources()->sha256 + "/times"), std::string("x\nx\n"));
     }
 
