@@ -59,6 +59,7 @@ RunFollower::RunFollower(FollowContext& context, base::RunId run, std::string ta
             return;
         }
         m_unreachableTold = true;
+        m_toldSince = m_unreachableSince;
         std::vector<JournalEntry> entries{
             {wire::kind::kUnreachable, Json{{"since", m_unreachableSince}, {"reason", m_unreachableReason}}}};
         if (m_phase == Phase::Following) {
@@ -139,7 +140,12 @@ void RunFollower::noteProgress(const targets::LaunchProgress& progress) {
         m_progressBeganAt = now;
         m_progressFrom = progress.bytesDone;
     }
-    const bool whole = progress.bytesTotal > 0 && progress.bytesDone >= progress.bytesTotal;
+    if (isNew && m_target == kLocalTarget) {
+        // Here most steps are over before anybody could read of them.
+        m_progressToldAt = now;
+        return;
+    }
+    const bool whole = m_target != kLocalTarget && progress.bytesTotal > 0 && progress.bytesDone >= progress.bytesTotal;
     if (!isNew && !whole && now - m_progressToldAt < kProgressToldNanos) {
         return;
     }
@@ -181,9 +187,7 @@ void RunFollower::launchEnded(const Status& status) {
         return;
     }
     m_launchTries = 0;
-    if (m_unreachableSince != 0) {
-        noteReachable();
-    }
+    heard();
     // Until this is written, whoever finds the run launches it again, which does nothing to one that is there.
     journalOrRetry({stateEntry(RunState::Preparing, m_target == kLocalTarget ? "Handed to the machine's agent."
                                                                              : "Handed to " + m_target + ".",
@@ -336,6 +340,8 @@ Status RunFollower::readIndex() {
             m_cancelAsked = true;
         } else if (event.kind == wire::kind::kUnreachable) {
             m_unreachableTold = true;
+            base::ObjectReader reader(event.body, "");
+            m_toldSince = reader.integer("since", event.at);
         } else if (event.kind == wire::kind::kReachable) {
             m_unreachableTold = false;
         }
@@ -553,9 +559,7 @@ void RunFollower::takeOutputs(const Result<targets::FetchReport>& report) {
         retryIn(pauseMillis(m_fetchTries++), [this] { finalize(); });
         return;
     }
-    if (m_unreachableSince != 0) {
-        noteReachable();
-    }
+    heard();
     std::vector<JournalEntry> before;
     for (const Error& lost : report->lost) {
         before.push_back({wire::kind::kWarning, Json{{"code", lost.code}, {"message", lost.message}}});

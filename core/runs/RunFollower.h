@@ -118,6 +118,12 @@ private:
     void foundAgain();
     void noteUnreachable(const std::string& reason);
     void noteReachable();
+    /// The target answered.
+    void heard() {
+        if (m_unreachableSince != 0 || m_unreachableTold) {
+            noteReachable();
+        }
+    }
     [[nodiscard]] bool isUnreachable(const base::Error& error) const;
     [[nodiscard]] bool isScheduled() const;
 
@@ -181,7 +187,8 @@ private:
 
     std::int64_t m_unreachableSince = 0;  ///< Microseconds UTC.
     std::string m_unreachableReason;
-    bool m_unreachableTold = false;       ///< The journal says so.
+    bool m_unreachableTold = false;       ///< The journal says so, since:
+    std::int64_t m_toldSince = 0;
     int m_followTries = 0;
 
     std::optional<targets::SchedulerLook> m_scheduler;

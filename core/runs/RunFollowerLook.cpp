@@ -90,9 +90,7 @@ void RunFollower::takeLook(const Result<targets::RunLook>& look) {
         }
         return;
     }
-    if (m_unreachableSince != 0) {
-        noteReachable();
-    }
+    heard();
     if (m_cancelAsked && !m_cancelSent && !m_command) {
         sendCancel();
     }
@@ -294,12 +292,12 @@ void RunFollower::noteUnreachable(const std::string& reason) {
 }
 
 void RunFollower::noteReachable() {
-    const std::int64_t since = std::exchange(m_unreachableSince, 0);
+    m_unreachableSince = 0;
     m_lostTimer.stop();
     if (!std::exchange(m_unreachableTold, false)) {
         return;
     }
-    std::vector<JournalEntry> entries{{wire::kind::kReachable, Json{{"since", since}}}};
+    std::vector<JournalEntry> entries{{wire::kind::kReachable, Json{{"since", m_toldSince}}}};
     if (m_phase == Phase::Lost) {
         m_phase = Phase::Following;
         m_lastBytesAt = base::monotonicNanos();
@@ -327,7 +325,7 @@ void RunFollower::reachChanged(const targets::Reach& reach) {
         return;
     }
     if (m_phase == Phase::Launching) {
-        m_unreachableSince != 0 ? noteReachable() : void();
+        heard();
         if (m_waitsToLaunch) {
             launchNow();
         }
@@ -336,9 +334,7 @@ void RunFollower::reachChanged(const targets::Reach& reach) {
     if (m_phase != Phase::Following && m_phase != Phase::Lost) {
         return;
     }
-    if (m_unreachableSince != 0 || m_unreachableTold) {
-        noteReachable();
-    }
+    heard();
     if (!m_stream) {
         follow();
     }

@@ -79,9 +79,7 @@ void RunFollower::takeChunk(const targets::StreamChunk& chunk) {
         m_lastBytesAt = base::monotonicNanos();
         m_restarts = 0;
         m_goneSeen = false;
-        if (m_unreachableSince != 0) {
-            noteReachable();
-        }
+        heard();
         ingest(chunk.attempt, chunk.node);
         finalizeIfEnded();
         if (m_phase == Phase::Lost && m_unreachableSince == 0) {

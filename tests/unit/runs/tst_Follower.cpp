@@ -115,6 +115,7 @@ private Q_SLOTS:
         setCut(false);
         QVERIFY(waitForState(run, RunState::Completed, 15'000));
         expectLines(run, {"late"});
+        QCOMPARE(reader().events(run, wire::kind::kReachable)->size(), std::size_t{1});
         QCOMPARE(reader().run(run)->attempts, 1);
     }
 
