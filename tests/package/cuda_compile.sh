@@ -28,7 +28,8 @@ for file in usr/include/nccl.h usr/include/cuda_runtime_api.h usr/lib/x86_64-lin
     [[ -e $root/$file ]] || fail "$root/$file is missing"
 done
 
-rm -rf "$root/root/engine"
+# Anew: the files in the archive have no times to tell what changed.
+rm -rf "$root/root/engine" "$root/root/engine-build"
 mkdir -p "$root/root/engine"
 tar -xzf "$sources" -C "$root/root/engine"
 # What build-engine.sh does, with warnings for errors.
