@@ -214,7 +214,7 @@ void RunFollower::takeEnded(int attempt, int node, const wire::Record& record) {
         return;
     }
     m_ended = Ended{attempt, reader.string("outcome"), reader.string("reason"), std::move(outputs), false,
-                    reader.boolean("restarts")};
+                    reader.boolean("restart")};
     m_endedLive = base::wallMicros() - record.t < kLiveMicros;
     m_endedAt = base::monotonicNanos();
 }

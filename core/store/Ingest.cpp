@@ -332,7 +332,7 @@ void Ingest::takeEnded(const wire::Record& record) {
           "SET ended_at = excluded.ended_at, outcome = excluded.outcome, reason = excluded.reason, "
           "goes_on = excluded.goes_on",
           m_run, m_batch.attempt, m_batch.node, record.t, textAt(body, "outcome"), textAt(body, "reason"),
-          truthAt(body, "restarts"))
+          truthAt(body, "restart"))
         .run();
     flushRanks();
     if (const auto ranks = body.find("ranks"); ranks != body.end() && ranks->is_array()) {

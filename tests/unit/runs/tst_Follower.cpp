@@ -392,7 +392,7 @@ private:
         }
         Json body{{"outcome", outcome}, {"reason", ""}, {"outputs", std::move(list)}};
         if (restarts) {
-            body["restarts"] = true;
+            body["restart"] = true;
         }
         return record(wire::kind::kEnded, std::move(body));
     }

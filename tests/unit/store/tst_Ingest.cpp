@@ -512,7 +512,7 @@ void tst_Ingest::attempts_anotherNodesEndIsNotTheEnd() {
     QVERIFY(reader->run(run)->state == spec::RunState::Running);
     QCOMPARE(reader->outputs(run)->at(0).path, "node-1/x");
     // An attempt that its agents follow up by another is not the end either.
-    workspace.stream(run, {record(wire::kind::kEnded, Json{{"outcome", "failed"}, {"reason", "Rank 1 died."}, {"restarts", true}}, 4)},
+    workspace.stream(run, {record(wire::kind::kEnded, Json{{"outcome", "failed"}, {"reason", "Rank 1 died."}, {"restart", true}}, 4)},
                      1, 0);
     STORE_OK(writer->followStream(run, 1, 0));
     QVERIFY(reader->run(run)->state == spec::RunState::Preparing);
