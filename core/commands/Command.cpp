@@ -117,6 +117,7 @@ const CommandTable& allCommands() {
         addRunCommands(filled);
         addRunEditCommands(filled);
         addModelCommands(filled);
+        addTargetCommands(filled);
         return filled;
     }();
     return table;

@@ -128,5 +128,6 @@ void addWorkspaceCommands(CommandTable& table);
 void addRunCommands(CommandTable& table);
 void addRunEditCommands(CommandTable& table);
 void addModelCommands(CommandTable& table);
+void addTargetCommands(CommandTable& table);
 
 }  // namespace trainyard::commands

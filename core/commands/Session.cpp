@@ -84,6 +84,8 @@ void Session::openWorkspace(const base::Path& folder, QObject* context, std::fun
     connect(service, &runs::RunService::warned, this, &Session::runWarned);
     connect(service, &runs::RunService::troubled, this, &Session::troubled);
     connect(service, &runs::RunService::modelsChanged, this, &Session::modelsChanged);
+    connect(service, &runs::RunService::reachChanged, this, &Session::targetReachChanged);
+    connect(service, &runs::RunService::questionAsked, this, &Session::questionAsked);
     service->open(
         [this, service, answer](const Status& opened) {
             if (!opened.ok()) {
@@ -130,6 +132,20 @@ void Session::noteDatasetsChanged() {
 }
 void Session::noteDraftsChanged() {
     Q_EMIT draftsChanged();
+}
+
+void Session::noteTargetsChanged() {
+    Q_EMIT targetsChanged();
+}
+
+targets::Reach Session::reach(const std::string& target) const {
+    return m_runs ? m_runs->reach(target) : targets::Reach();
+}
+
+void Session::answerQuestion(std::int64_t question, std::optional<std::string> text) {
+    if (m_runs) {
+        m_runs->answer(question, std::move(text));
+    }
 }
 
 void Session::enqueueQuery(QObject* context, const QString& key, QueryWork work) {

@@ -19,6 +19,7 @@
 #include "core/runs/RunChange.h"
 #include "core/runs/Workspace.h"
 #include "core/spec/RunState.h"
+#include "core/targets/Target.h"
 
 namespace trainyard::store {
 class Reader;
@@ -95,6 +96,12 @@ public:
     void noteModelsChanged();
     void noteDatasetsChanged();
     void noteDraftsChanged();
+    void noteTargetsChanged();
+
+    /// Whether a target that was used since the workspace was opened answers; Unknown otherwise, and while none is open.
+    [[nodiscard]] targets::Reach reach(const std::string& target) const;
+    /// Answers what questionAsked() asked. Nothing, or an empty text, means no.
+    void answerQuestion(std::int64_t question, std::optional<std::string> text);
 
 Q_SIGNALS:
     void workspaceOpened();
@@ -109,6 +116,11 @@ Q_SIGNALS:
     void modelsChanged();
     void datasetsChanged();
     void draftsChanged();
+    /// Targets were defined, changed, removed or examined.
+    void targetsChanged();
+    void targetReachChanged(const QString& target, const trainyard::targets::Reach& reach);
+    /// A host key, a password: somebody must answerQuestion(); unanswered, it times out and means no.
+    void questionAsked(std::int64_t question, const trainyard::targets::Question& what);
     /// Something the session does by itself went wrong (disk full while copying a stream, index locked for long, …);
     /// shown in the status line. Empty code: it is well again.
     void troubled(const QString& code, const QString& message);
