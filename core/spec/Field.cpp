@@ -36,6 +36,9 @@ std::optional<Error> checkText(const Field& field, const std::string& text, bool
                        "is " + std::to_string(text.size()) + " bytes long; at most " + std::to_string(field.maxLength) +
                            " are allowed");
     }
+    if (!base::isValidUtf8(text)) {
+        return errorOf(field, "spec.utf8", "is not text in UTF-8");
+    }
     if (hasControl(text, mayBreakLines)) {
         return errorOf(field, "spec.control", "has control characters in it");
     }

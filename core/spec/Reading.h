@@ -19,7 +19,8 @@ namespace trainyard::spec {
     return out;
 }
 
-/// Reads typed members of a complete document. What does not apply may hold anything, so a value of the wrong type leaves the default.
+/// Reads typed members of a complete document. What does not apply may hold anything, so a value of the wrong type leaves
+/// the default.
 class Reading {
 public:
     Reading(const Json& document, const std::vector<Field>& fields) : m_document(document), m_fields(fields) {}
@@ -80,5 +81,8 @@ private:
 /// "spec.variable" for a name that cannot be one or is set by Trainyard itself.
 [[nodiscard]] std::vector<Error> checkVariables(const std::vector<std::pair<std::string, std::string>>& variables,
                                                 const std::string& field);
+
+/// [a-z0-9][a-z0-9._-]*, 64 at most.
+[[nodiscard]] bool isTargetName(const std::string& name);
 
 }  // namespace trainyard::spec

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <set>
 
 #include "core/base/Ids.h"
+#include "core/base/Text.h"
+#include "core/spec/Reading.h"
 
 namespace trainyard::spec {
 
@@ -12,80 +15,19 @@ namespace {
 
 const std::vector<std::string> kFreePaths = {"format", "version"};
 
-Json textMap(const std::vector<std::pair<std::string, std::string>>& pairs) {
-    Json out = Json::object();
-    for (const auto& [name, value] : pairs) {
-        out[name] = value;
-    }
-    return out;
-}
-
-/// Reads typed members. What does not apply may hold anything, so a value of the wrong type leaves the default.
-class Reading {
-public:
-    explicit Reading(const Json& document) : m_document(document) {}
-
-    void get(std::string_view path, std::string& out) const {
-        if (const Json* value = valueAt(m_document, path); value != nullptr && value->is_string()) {
-            out = value->get<std::string>();
-        }
-    }
-    void get(std::string_view path, bool& out) const {
-        if (const Json* value = valueAt(m_document, path); value != nullptr && value->is_boolean()) {
-            out = value->get<bool>();
-        }
-    }
-    void get(std::string_view path, double& out) const {
-        if (const Json* value = valueAt(m_document, path); value != nullptr && value->is_number()) {
-            out = value->get<double>();
-        }
-    }
-    void get(std::string_view path, std::int64_t& out) const {
-        // 4.0 is a whole number too; the value has passed its range, so the cast is safe.
-        const Json* value = valueAt(m_document, path);
-        if (value != nullptr && value->is_number_integer()) {
-            out = value->get<std::int64_t>();
-        } else if (value != nullptr && value->is_number_float() && inRange(path, *value)) {
-            out = static_cast<std::int64_t>(value->get<double>());
-        }
-    }
-    void get(std::string_view path, std::vector<std::string>& out) const {
-        if (const Json* value = valueAt(m_document, path); value != nullptr && value->is_array()) {
-            for (const Json& item : *value) {
-                if (item.is_string()) {
-                    out.push_back(item.get<std::string>());
-                }
-            }
-        }
-    }
-    void get(std::string_view path, std::vector<std::pair<std::string, std::string>>& out) const {
-        if (const Json* value = valueAt(m_document, path); value != nullptr && value->is_object()) {
-            for (const auto& [name, item] : value->items()) {
-                out.emplace_back(name, item.is_string() ? item.get<std::string>() : base::dumpJson(item));
-            }
-        }
-    }
-
-private:
-    static bool inRange(std::string_view path, const Json& value) {
-        return std::ranges::any_of(
-            runSpecFields(), [&](const Field& field) { return field.path == path && !checkValue(field, &value); });
-    }
-
-    const Json& m_document;
-};
-
 std::int64_t integerAt(const Json& document, std::string_view path) {
     std::int64_t value = 0;
-    Reading(document).get(path, value);
+    Reading(document, runSpecFields()).get(path, value);
     return value;
 }
 
 std::string textAt(const Json& document, std::string_view path) {
     std::string value;
-    Reading(document).get(path, value);
+    Reading(document, runSpecFields()).get(path, value);
     return value;
 }
+
+}  // namespace
 
 bool isVariableName(std::string_view name) {
     const auto isLetter = [](char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_'; };
@@ -94,12 +36,109 @@ bool isVariableName(std::string_view name) {
     });
 }
 
-/// Set by the shim for every rank; a run that changed them would not find its other ranks or its stream.
-bool isReservedVariable(std::string_view name) {
-    static constexpr std::array kReserved = {"MASTER_ADDR", "MASTER_PORT", "RANK",
-                                             "LOCAL_RANK",  "WORLD_SIZE",  "LOCAL_WORLD_SIZE"};
-    return name.starts_with("TRAINYARD_") || name.starts_with("AZ_BATCHAI_") ||
-           std::ranges::find(kReserved, name) != kReserved.end();
+std::vector<Error> checkVariables(const std::vector<std::pair<std::string, std::string>>& variables, const std::string& field) {
+    // Set for every rank; a run that changed them would not find its other ranks or its stream, or would take GPUs that
+    // were not given to it.
+    static constexpr std::array kReserved = {"MASTER_ADDR", "MASTER_PORT",      "RANK",           "LOCAL_RANK",
+                                             "WORLD_SIZE",  "LOCAL_WORLD_SIZE", "CUDA_VISIBLE_DEVICES"};
+    std::vector<Error> errors;
+    for (const auto& [name, value] : variables) {
+        if (!isVariableName(name)) {
+            errors.push_back({"spec.variable", "\"" + base::stripControl(name) + "\" cannot be the name of an environment variable.",
+                              field});
+        } else if (name.starts_with("TRAINYARD_") || name.starts_with("AZ_BATCHAI_") ||
+                   std::ranges::find(kReserved, name) != kReserved.end()) {
+            errors.push_back({"spec.variable", name + " is set by Trainyard itself.", field});
+        }
+    }
+    return errors;
+}
+
+bool isTargetName(const std::string& name) {
+    const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+    return !name.empty() && name.size() <= 64 && letter(name.front()) &&
+           std::ranges::all_of(name, [&](char c) { return letter(c) || c == '.' || c == '-' || c == '_'; });
+}
+
+namespace {
+
+/// Relative, and no way out of the folder that it starts from.
+bool staysInside(const std::string& path) {
+    if (path.starts_with('/')) {
+        return false;
+    }
+    const std::vector<std::string> parts = base::split(path, '/');
+    return std::ranges::none_of(parts, [](const std::string& part) { return part == ".."; });
+}
+
+/// Rules of a script or command. A leading '-' would be an option of the interpreter.
+void checkCommandTask(const Json& document, std::vector<Error>& errors) {
+    std::vector<std::string> command;
+    Reading(document, runSpecFields()).get("task.command", command);
+    const std::string script = textAt(document, "task.script");
+    const std::string source = textAt(document, "task.source_folder");
+    const std::string interpreter = textAt(document, "task.interpreter");
+    const std::string folder = textAt(document, "task.working_folder");
+    const auto fail = [&](const char* code, std::string message, const char* field) {
+        errors.push_back({code, std::move(message), field});
+    };
+    if (!source.empty() && source.front() != '/') {
+        fail("spec.path", "Source folder must be an absolute path.", "task.source_folder");
+    }
+    if (script.empty() && command.empty()) {
+        const bool named = !source.empty();
+        fail("spec.required", named ? "Script or command is missing." : "Command is missing.", named ? "task.script" : "task.command");
+    }
+    if (!script.empty() && !command.empty()) {
+        fail("spec.exclusive", "A run has a script or a command, not both.", "task.command");
+    }
+    if (!command.empty() && command.front().empty()) {
+        fail("spec.required", "Command names no program.", "task.command");
+    }
+    if (!script.empty()) {
+        if (source.empty()) {
+            fail("spec.required", "Source folder is missing: the script lies in it.", "task.source_folder");
+        }
+        if (!staysInside(script) || script.front() == '-' || script.back() == '/' || script == ".") {
+            fail("spec.path", "Script must be the path of a file inside the source folder, and cannot begin with '-'.", "task.script");
+        }
+        if (interpreter.starts_with('-')) {
+            fail("spec.path", "Interpreter cannot begin with '-'.", "task.interpreter");
+        }
+    }
+    if (!folder.empty() && folder.front() != '/') {
+        if (source.empty()) {
+            fail("spec.path", "Working folder must be an absolute path; a relative one lies in the source folder, and there is none.",
+                 "task.working_folder");
+        } else if (!staysInside(folder)) {
+            fail("spec.path", "Working folder must lie inside the source folder, or be an absolute path on the target.",
+                 "task.working_folder");
+        }
+    }
+}
+
+/// Names become variables, so two of them must differ in more than case.
+void checkInputList(const Json& document, bool trains, std::vector<Error>& errors) {
+    std::vector<std::pair<std::string, std::string>> inputs;
+    Reading(document, runSpecFields()).get("inputs", inputs);
+    std::set<std::string> seen;
+    for (const auto& [name, value] : inputs) {
+        std::string upper = name;
+        std::ranges::transform(upper, upper.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+        const bool plain = name.size() <= 64 && std::ranges::all_of(upper, [](char c) {
+            return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+        });
+        if (!plain) {
+            errors.push_back({"spec.input", "\"" + base::stripControl(name) + "\" cannot name an input: letters, digits and "
+                                            "underscores, 64 at most.", "inputs"});
+        } else if (!seen.insert(upper).second) {
+            errors.push_back({"spec.input", "Two inputs would both be $TRAINYARD_INPUT_" + upper + ".", "inputs"});
+        } else if (upper == "RESUME" || (trains && upper == "DATASET")) {
+            errors.push_back({"spec.input", "$TRAINYARD_INPUT_" + upper + " is set by Trainyard itself; choose another name.", "inputs"});
+        } else if (const auto location = parseInputLocation(value, "inputs"); !location.ok()) {
+            errors.push_back({location.error().code, "Input " + name + ": " + location.error().message, "inputs"});
+        }
+    }
 }
 
 /// Rules between fields. `document` is complete and every single field of it is right.
@@ -109,10 +148,29 @@ std::vector<Error> crossChecks(const Json& document) {
     const std::int64_t nodes = integerAt(document, "distribution.nodes");
     const std::int64_t ranks = processes * nodes;
     const bool trains = textAt(document, "task.kind") == "train";
-    if (textAt(document, "distribution.kind") == "none" && ranks > 1) {
+    const std::string kind = textAt(document, "distribution.kind");
+    const std::int64_t gpus = integerAt(document, "distribution.gpus");
+    if (kind == "none" && ranks > 1) {
         errors.push_back({"spec.distribution",
-                          std::to_string(ranks) + " processes need the distribution PyTorch; without one there is 1.",
+                          std::to_string(ranks) + " processes need the distribution " + (trains ? "PyTorch" : "PyTorch or MPI") +
+                              "; without one there is 1.",
                           processes > 1 ? "distribution.processes" : "distribution.nodes"});
+    }
+    if (kind == "mpi" && trains) {
+        errors.push_back({"spec.distribution", "The engine works together by Gloo or NCCL; choose PyTorch. MPI is for scripts.",
+                          "distribution.kind"});
+    }
+    if (trains && textAt(document, "task.device") == "cuda" && gpus > 0 && gpus < processes) {
+        errors.push_back({"spec.gpus",
+                          std::to_string(processes) + " processes on each machine need as many GPUs; " + std::to_string(gpus) +
+                              (gpus == 1 ? " is" : " are") + " asked for.",
+                          "distribution.gpus"});
+    }
+    if (trains && textAt(document, "task.device") == "cpu" && gpus > 0) {
+        errors.push_back({"spec.gpus", "The device is the processor, so the run would take GPUs without using them.", "distribution.gpus"});
+    }
+    if (!trains && kind == "pytorch" && textAt(document, "distribution.backend") == "nccl" && gpus == 0) {
+        errors.push_back({"spec.backend", "NCCL works between NVIDIA GPUs only; ask for GPUs, or choose Gloo.", "distribution.backend"});
     }
     if (textAt(document, "target") == "local" && nodes > 1) {
         errors.push_back({"spec.nodes",
@@ -138,8 +196,8 @@ std::vector<Error> crossChecks(const Json& document) {
         }
         double momentum = 0;
         bool nesterov = false;
-        Reading(document).get("task.optimizer.momentum", momentum);
-        Reading(document).get("task.optimizer.nesterov", nesterov);
+        Reading(document, runSpecFields()).get("task.optimizer.momentum", momentum);
+        Reading(document, runSpecFields()).get("task.optimizer.nesterov", nesterov);
         if (textAt(document, "task.optimizer.kind") == "sgd" && nesterov && momentum == 0) {
             errors.push_back(
                 {"spec.nesterov", "Nesterov momentum needs a momentum above 0.", "task.optimizer.nesterov"});
@@ -150,25 +208,18 @@ std::vector<Error> crossChecks(const Json& document) {
                               "distribution.backend"});
         }
     } else {
-        std::vector<std::string> command;
-        Reading(document).get("task.command", command);
-        if (!command.empty() && command.front().empty()) {
-            errors.push_back({"spec.required", "Command names no program.", "task.command"});
-        }
-        const std::string folder = textAt(document, "task.working_folder");
-        if (!folder.empty() && folder.front() != '/') {
-            errors.push_back({"spec.path", "Working folder must be an absolute path.", "task.working_folder"});
-        }
+        checkCommandTask(document, errors);
     }
+    checkInputList(document, trains, errors);
     std::vector<std::pair<std::string, std::string>> variables;
-    Reading(document).get("variables", variables);
-    for (const auto& [name, value] : variables) {
-        if (!isVariableName(name)) {
-            errors.push_back(
-                {"spec.variable", "\"" + name + "\" cannot be the name of an environment variable.", "variables"});
-        } else if (isReservedVariable(name)) {
-            errors.push_back({"spec.variable", name + " is set by Trainyard itself.", "variables"});
-        }
+    Reading(document, runSpecFields()).get("variables", variables);
+    for (Error& error : checkVariables(variables, "variables")) {
+        errors.push_back(std::move(error));
+    }
+    if (!isTargetName(textAt(document, "target"))) {
+        errors.push_back({"spec.target",
+                          "A target's name has small letters, digits, dots, dashes and underscores; \"local\" is this machine.",
+                          "target"});
     }
     const std::string resumeFrom = textAt(document, "resume_from");
     if (!resumeFrom.empty() && !base::isUuid7(resumeFrom)) {
@@ -205,6 +256,56 @@ void collectDifferences(const Json& left, const Json& right, const std::string& 
 
 }  // namespace
 
+Result<InputLocation> parseInputLocation(const std::string& text, const std::string& field) {
+    const auto refuse = [&](const char* why) { return Error{"spec.input", why, field}; };
+    if (text.size() > 4096 || std::ranges::any_of(text, [](char c) {
+            const auto byte = static_cast<unsigned char>(c);
+            return byte < 0x20 || byte == 0x7F;
+        })) {
+        return refuse("it is too long or has control characters in it.");
+    }
+    constexpr std::string_view kOnTarget = "target:";
+    constexpr std::string_view kHash = "#sha256=";
+    InputLocation read;
+    std::string rest = text;
+    const bool address = text.starts_with("http://") || text.starts_with("https://");
+    if (address || text.starts_with(kOnTarget)) {
+        read.kind = address ? InputLocation::Kind::Address : InputLocation::Kind::OnTarget;
+        rest = address ? text : text.substr(kOnTarget.size());
+        if (const std::size_t sign = rest.rfind(kHash); sign != std::string::npos) {
+            read.sha256 = rest.substr(sign + kHash.size());
+            rest.erase(sign);
+            if (read.sha256.size() != 64 || !std::ranges::all_of(read.sha256, [](char c) {
+                    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+                })) {
+                return refuse("after #sha256= 64 digits 0-9 a-f are expected.");
+            }
+        }
+    }
+    read.location = rest;
+    if (address) {
+        const std::size_t host = rest.find("//") + 2;
+        const std::string_view authority = std::string_view(rest).substr(host, rest.find_first_of("/?#", host) - host);
+        if (read.sha256.empty()) {
+            return refuse("an address needs #sha256=… at its end, so that what arrives can be checked.");
+        }
+        if (authority.empty() || authority.front() == '-' || rest.find_first_of(" \"'<>\\^`{|}") != std::string::npos) {
+            return refuse("this is no http address.");
+        }
+        if (authority.find('@') != std::string_view::npos) {
+            return refuse("an address with a password in it would be kept with the run; leave it out.");
+        }
+        return read;
+    }
+    const std::vector<std::string> parts = base::split(rest, '/');
+    if (!rest.starts_with('/') || std::ranges::find(parts, "..") != parts.end()) {
+        return refuse(read.kind == InputLocation::Kind::Here
+                          ? "a path here must be absolute and without \"..\"; write target:/… for one on the target."
+                          : "a path on the target must be absolute and without \"..\".");
+    }
+    return read;
+}
+
 Json defaultRunSpecDocument() {
     return withDefaults(runSpecFields(), Json{{"format", kRunSpecFormat}, {"version", kRunSpecVersion}});
 }
@@ -233,13 +334,17 @@ Result<RunSpec> runSpecFromJson(const Json& document) {
         return errors.front();
     }
     const Json complete = withDefaults(runSpecFields(), document);
-    const Reading in(complete);
+    const Reading in(complete, runSpecFields());
     RunSpec spec;
     in.get("experiment", spec.experiment);
     in.get("name", spec.name);
     in.get("description", spec.description);
     spec.taskKind = textAt(complete, "task.kind") == "command" ? TaskKind::Command : TaskKind::Train;
     if (spec.taskKind == TaskKind::Command) {
+        in.get("task.source_folder", spec.command.sourceFolder);
+        in.get("task.script", spec.command.script);
+        in.get("task.interpreter", spec.command.interpreter);
+        in.get("task.arguments", spec.command.arguments);
         in.get("task.command", spec.command.command);
         in.get("task.working_folder", spec.command.workingFolder);
     } else {
@@ -292,14 +397,18 @@ Result<RunSpec> runSpecFromJson(const Json& document) {
     in.get("target", spec.target);
     in.get("distribution.kind", spec.distribution.kind);
     in.get("distribution.backend", spec.distribution.backend);
+    in.get("distribution.launcher", spec.distribution.launcher);
     in.get("distribution.processes", spec.distribution.processes);
     in.get("distribution.nodes", spec.distribution.nodes);
+    in.get("distribution.gpus", spec.distribution.gpus);
     in.get("limits.max_seconds", spec.limits.maxSeconds);
     in.get("limits.disk_reserve_mib", spec.limits.diskReserveMiB);
     in.get("limits.grace_seconds", spec.limits.graceSeconds);
+    in.get("limits.max_restarts", spec.limits.maxRestarts);
     in.get("priority", spec.priority);
     in.get("tags", spec.tags);
     in.get("variables", spec.variables);
+    in.get("inputs", spec.inputs);
     in.get("resume_from", spec.resumeFrom);
     return spec;
 }
@@ -307,8 +416,13 @@ Result<RunSpec> runSpecFromJson(const Json& document) {
 Json toJson(const RunSpec& spec) {
     Json task;
     if (spec.taskKind == TaskKind::Command) {
-        task = Json{
-            {"kind", "command"}, {"command", spec.command.command}, {"working_folder", spec.command.workingFolder}};
+        task = Json{{"kind", "command"},
+                    {"source_folder", spec.command.sourceFolder},
+                    {"script", spec.command.script},
+                    {"interpreter", spec.command.interpreter},
+                    {"arguments", spec.command.arguments},
+                    {"command", spec.command.command},
+                    {"working_folder", spec.command.workingFolder}};
     } else {
         const TrainTask& train = spec.train;
         task = Json{{"kind", "train"},
@@ -360,15 +474,19 @@ Json toJson(const RunSpec& spec) {
                 {"distribution",
                  {{"kind", spec.distribution.kind},
                   {"backend", spec.distribution.backend},
+                  {"launcher", spec.distribution.launcher},
                   {"processes", spec.distribution.processes},
-                  {"nodes", spec.distribution.nodes}}},
+                  {"nodes", spec.distribution.nodes},
+                  {"gpus", spec.distribution.gpus}}},
                 {"limits",
                  {{"max_seconds", spec.limits.maxSeconds},
                   {"disk_reserve_mib", spec.limits.diskReserveMiB},
-                  {"grace_seconds", spec.limits.graceSeconds}}},
+                  {"grace_seconds", spec.limits.graceSeconds},
+                  {"max_restarts", spec.limits.maxRestarts}}},
                 {"priority", spec.priority},
                 {"tags", textMap(spec.tags)},
                 {"variables", textMap(spec.variables)},
+                {"inputs", textMap(spec.inputs)},
                 {"resume_from", spec.resumeFrom}};
 }
 

@@ -76,22 +76,30 @@ struct TrainTask {
     double labelSmoothing = 0.0;
 };
 
+/// A script of the user's, or any command. Either `script` or `command` is set.
 struct CommandTask {
+    std::string sourceFolder;          ///< Folder here that is snapshotted and becomes the working folder there; may be empty.
+    std::string script;                ///< Entry script, relative to the source folder.
+    std::string interpreter;           ///< Program that runs the script; empty: the target's (python3). "none": the script itself.
+    std::vector<std::string> arguments;  ///< Of the script; one each, $NAME inside one is expanded on the target.
     std::vector<std::string> command;  ///< argv; the first is looked up in PATH on the target. $NAME inside an argument is expanded there.
-    std::string workingFolder;         ///< Empty: the run's folder on the target.
+    std::string workingFolder;         ///< Relative: inside the source folder. Absolute: on the target. Empty: the source folder's copy, else the run's folder.
 };
 
 struct DistributionSpec {
-    std::string kind = "none";     ///< "none", "pytorch"; "mpi" comes with remote targets.
-    std::string backend = "auto";  ///< "auto", "gloo", "nccl"
+    std::string kind = "none";     ///< "none", "pytorch", "mpi"
+    std::string backend = "auto";  ///< pytorch: "auto", "gloo", "nccl"
+    std::string launcher = "auto"; ///< mpi: "auto" (the target's), "mpirun", "srun"
     std::int64_t processes = 1;    ///< Ranks a node.
     std::int64_t nodes = 1;
+    std::int64_t gpus = 0;         ///< GPUs a node. 0: none, but one a process for a train task on "cuda".
 };
 
 struct LimitsSpec {
     std::int64_t maxSeconds = 0;        ///< Wall time of all attempts; 0 = none.
     std::int64_t diskReserveMiB = 1024; ///< Below this much free space logs are dropped with a counted warning.
     std::int64_t graceSeconds = 10;     ///< From SIGTERM to SIGKILL.
+    std::int64_t maxRestarts = 0;       ///< New attempts after a node or rank that died; a scheduler's requeue does not count.
 };
 
 struct RunSpec {
@@ -108,6 +116,9 @@ struct RunSpec {
     std::int64_t priority = 0;  ///< Higher goes first in the target's queue.
     std::vector<std::pair<std::string, std::string>> tags;
     std::vector<std::pair<std::string, std::string>> variables;  ///< Environment variables of every rank.
+    /// Data by name: a path here, "target:/absolute/path" there (with "#sha256=…" verified), or an http(s) address with
+    /// "#sha256=…". Ranks find each in $TRAINYARD_INPUT_<NAME>.
+    std::vector<std::pair<std::string, std::string>> inputs;
     std::string resumeFrom;  ///< Run id whose last checkpoint this run goes on from; empty: from the start.
 };
 
@@ -122,6 +133,16 @@ struct RunSpec {
 /// newer ones refused ("format.newer").
 [[nodiscard]] Result<RunSpec> runSpecFromJson(const Json& document);
 [[nodiscard]] Json toJson(const RunSpec& spec);
+/// One of RunSpec::inputs, read.
+struct InputLocation {
+    enum class Kind { Here, OnTarget, Address };
+    Kind kind = Kind::Here;
+    std::string location;  ///< Absolute path here or there, or the http(s) address without its fragment.
+    std::string sha256;    ///< Content hash that it must have; may be empty but for an address.
+};
+/// Errors: "spec.input", with `field`.
+[[nodiscard]] Result<InputLocation> parseInputLocation(const std::string& text, const std::string& field);
+
 /// The machine-readable schema that stands in resources/docs/protocol/run-spec.schema.json (a test holds them equal).
 [[nodiscard]] Json runSpecJsonSchema();
 

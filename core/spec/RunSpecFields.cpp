@@ -1,69 +1,11 @@
 // The table that the form, the command line's help, the JSON schema and validation all read.
+#include "core/spec/FieldTable.h"
 #include "core/spec/RunSpec.h"
 #include "core/spec/models/LayerTable.h"
 
 namespace trainyard::spec {
 
 namespace {
-
-/// Builds the list field by field; each call may be followed by changes to the field it returns.
-class FieldTable {
-public:
-    void group(std::string name, std::vector<Condition> conditions = {}) {
-        m_group = std::move(name);
-        m_conditions = std::move(conditions);
-    }
-
-    Field& add(std::string path, std::string label, FieldType type, Json defaultValue, std::string help) {
-        Field field;
-        field.path = std::move(path);
-        field.label = std::move(label);
-        field.type = type;
-        field.defaultValue = std::move(defaultValue);
-        field.help = std::move(help);
-        field.group = m_group;
-        field.onlyWhen = m_conditions;
-        return m_fields.emplace_back(std::move(field));
-    }
-
-    Field& integer(std::string path, std::string label, std::int64_t defaultValue, double minimum, double maximum,
-                   std::string unit, std::string help) {
-        Field& field = add(std::move(path), std::move(label), FieldType::Integer, defaultValue, std::move(help));
-        field.minimum = minimum;
-        field.maximum = maximum;
-        field.unit = std::move(unit);
-        return field;
-    }
-
-    Field& number(std::string path, std::string label, double defaultValue, double minimum, double maximum,
-                  std::string help) {
-        Field& field = add(std::move(path), std::move(label), FieldType::Number, defaultValue, std::move(help));
-        field.minimum = minimum;
-        field.maximum = maximum;
-        return field;
-    }
-
-    Field& choice(std::string path, std::string label, std::string defaultValue, std::vector<Choice> choices,
-                  std::string help) {
-        Field& field =
-            add(std::move(path), std::move(label), FieldType::Choice, std::move(defaultValue), std::move(help));
-        field.choices = std::move(choices);
-        return field;
-    }
-
-    void splice(Field field) {
-        field.group = m_group;
-        field.onlyWhen.insert(field.onlyWhen.begin(), m_conditions.begin(), m_conditions.end());
-        m_fields.push_back(std::move(field));
-    }
-
-    std::vector<Field> take() { return std::move(m_fields); }
-
-private:
-    std::vector<Field> m_fields;
-    std::string m_group;
-    std::vector<Condition> m_conditions;
-};
 
 const Condition kTrain = {"task.kind", {"train"}};
 const Condition kCommand = {"task.kind", {"command"}};
@@ -84,19 +26,29 @@ void addRun(FieldTable& table) {
         .advanced = true;
     table.choice("task.kind", "Task", "train",
                  {{"train", "Train a model", "A model family on a dataset, by Trainyard's own engine."},
-                  {"command", "Run a command", "Any program of the target, in your own script or language."}},
+                  {"command", "Run a script or command", "A script of yours, or any program of the target."}},
                  "What the run does.");
     table.add("tags", "Tags", FieldType::TextMap, Json::object(), "Names and values to find the run by.").advanced =
         true;
 
-    table.group("Run", {kCommand});
+    table.group("Script", {kCommand});
+    table.add("task.source_folder", "Source folder", FieldType::Folder, "",
+              "The whole folder travels to the target, but for what .trainyardignore, .amlignore or .gitignore leaves out.");
+    table.add("task.script", "Script", FieldType::Text, "", "The file in the source folder that is started, such as train.py.");
+    Field& interpreter = table.add("task.interpreter", "Interpreter", FieldType::Text, "",
+                                   "Program on the target that runs the script. Empty: the target's Python. none: the script itself.");
+    interpreter.advanced = true;
+    Field& arguments = table.add("task.arguments", "Arguments", FieldType::TextList, Json::array(),
+                                 "Of the script, one a row. $NAME inside one is replaced on the target by the environment "
+                                 "variable; no shell is involved.");
+    arguments.maxLength = 32768;
     Field& command = table.add("task.command", "Command", FieldType::TextList, Json::array(),
-                               "The program and its arguments, one each. $NAME inside an argument is replaced on the "
-                               "target by the environment variable; no shell is involved.");
-    command.required = true;
+                               "Instead of a script: a program of the target and its arguments, one each. $NAME inside an argument "
+                               "is replaced there by the environment variable; no shell is involved.");
     command.maxLength = 32768;
-    Field& folder = table.add("task.working_folder", "Working folder", FieldType::Folder, "",
-                              "Absolute path on the target. Left empty, the run's own folder there.");
+    Field& folder = table.add("task.working_folder", "Working folder", FieldType::Text, "",
+                              "Relative: inside the source folder. Absolute: on the target. Empty: the source folder's copy there, "
+                              "or the run's own folder.");
     folder.advanced = true;
 }
 
@@ -247,8 +199,10 @@ void addWhere(FieldTable& table) {
     const TrainTask train;
     const DistributionSpec distribution;
     table.group("Where");
-    table.choice("target", "Target", "local", {{"local", "This machine", "The computer that Trainyard runs on."}},
-                 "The machine that does the work.");
+    Field& target = table.add("target", "Target", FieldType::Text, "local",
+                              "What does the work: local, which is this machine, or the name of a compute target.");
+    target.required = true;
+    target.maxLength = 64;
     table
         .choice("environment", "Environment", "trainyard-engine",
                 {{"trainyard-engine", "Trainyard engine", "Trainyard's own programs and the target's libraries."}},
@@ -267,30 +221,42 @@ void addWhere(FieldTable& table) {
     table.group("Where");
     table.choice("distribution.kind", "Distribution", distribution.kind,
                  {{"none", "One process", ""},
-                  {"pytorch", "PyTorch data parallel", "Several processes, each on its share of every batch."}},
+                  {"pytorch", "PyTorch data parallel", "Several processes, each on its share of every batch."},
+                  {"mpi", "MPI", "Several processes started by mpirun or srun: Horovod, mpi4py. For scripts."}},
                  "Whether several processes work on the run together.");
     table.integer("distribution.processes", "Processes", distribution.processes, 1, 256, "processes",
-                  "Processes on each machine. More than one needs the distribution PyTorch.");
-    table
-        .integer("distribution.nodes", "Machines", distribution.nodes, 1, 1024, "machines",
-                 "Machines that take part. This machine alone is one.")
-        .advanced = true;
+                  "Processes on each machine. More than one needs a distribution.");
+    table.integer("distribution.nodes", "Machines", distribution.nodes, 1, 1024, "machines",
+                  "Machines that take part. This machine alone is one.");
+    table.integer("distribution.gpus", "GPUs", distribution.gpus, 0, 64, "GPUs",
+                  "GPUs on each machine. 0: none, or for training on NVIDIA GPUs one a process. A run never falls back from a GPU "
+                  "that it asked for.");
     table.group("Where", {{"distribution.kind", {"pytorch"}}});
     table
         .choice("distribution.backend", "Backend", distribution.backend,
                 {{"auto", "Automatic", "NCCL between GPUs, else Gloo."},
                  {"gloo", "Gloo", "Processors, and GPUs by way of main memory."},
-                 {"nccl", "NCCL", "NVIDIA GPUs; needs the device NVIDIA GPU."}},
+                 {"nccl", "NCCL", "NVIDIA GPUs. Not verified on several real GPUs."}},
                 "What carries gradients between the processes.")
+        .advanced = true;
+    table.group("Where", {{"distribution.kind", {"mpi"}}});
+    table
+        .choice("distribution.launcher", "Started by", distribution.launcher,
+                {{"auto", "Automatic", "What the target has."}, {"mpirun", "mpirun", ""}, {"srun", "srun", "On Slurm."}},
+                "The program that starts MPI's processes.")
         .advanced = true;
     table.group("Where");
     Field& variables = table.add("variables", "Environment variables", FieldType::TextMap, Json::object(),
                                  "Set for every process of the run.");
     variables.advanced = true;
     variables.maxLength = 32768;
+    table.add("inputs", "Inputs", FieldType::TextMap, Json::object(),
+              "Data by name: a path here (it travels, once), target:/path there, or an http address with #sha256=…. A process finds "
+              "each in $TRAINYARD_INPUT_NAME.")
+        .advanced = true;
     table
         .add("resume_from", "Go on from run", FieldType::Text, "",
-             "The id of a run whose last checkpoint this one goes on from.")
+             "The id of a run whose last checkpoint, or for a script whose outputs, this one goes on from.")
         .advanced = true;
 }
 
@@ -310,6 +276,10 @@ void addLimits(FieldTable& table) {
     table
         .integer("limits.grace_seconds", "Grace period", defaults.graceSeconds, 0, 3600, "seconds",
                  "Time between asking a process to end and ending it.")
+        .advanced = true;
+    table
+        .integer("limits.max_restarts", "Restarts", defaults.maxRestarts, 0, 1000, "restarts",
+                 "How often the run is begun anew from its last checkpoint when a process or machine dies.")
         .advanced = true;
 }
 

@@ -1,7 +1,11 @@
 #include "core/spec/TargetSpec.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
+#include <array>
 #include <cctype>
+#include <set>
 #include <tuple>
 
 #include "core/spec/Reading.h"
@@ -20,14 +24,22 @@ TargetKind kindOf(const std::string& name) {
     return name == "local" ? TargetKind::Local : name == "slurm" ? TargetKind::Slurm : TargetKind::Ssh;
 }
 
-bool isAddress(const std::string& text) {
-    const auto fits = [](unsigned char c) { return std::isxdigit(c) != 0 || c == '.' || c == ':' || c == '%'; };
-    return std::ranges::all_of(text, fits);
-}
-
 bool isInterface(const std::string& text) {
     const auto fits = [](unsigned char c) { return std::isalnum(c) != 0 || c == '.' || c == '-' || c == '_' || c == ':'; };
     return text.size() <= 15 && std::ranges::all_of(text, fits) && !text.starts_with('-');
+}
+
+bool isAddress(const std::string& text) {
+    if (text.empty()) {
+        return true;
+    }
+    in6_addr bytes{};
+    if (::inet_pton(AF_INET, text.c_str(), &bytes) == 1) {
+        return true;
+    }
+    const std::size_t scope = text.find('%');
+    const bool plain = scope == std::string::npos || isInterface(text.substr(scope + 1));
+    return plain && ::inet_pton(AF_INET6, text.substr(0, scope).c_str(), &bytes) == 1;
 }
 
 /// Each host is an object, or its destination alone.
@@ -74,16 +86,29 @@ std::vector<HostSpec> hostsOf(const Json& document, std::vector<Error>& errors) 
     return hosts;
 }
 
-bool isTargetName(const std::string& name) {
-    const auto letter = [](unsigned char c) { return std::islower(c) != 0 || std::isdigit(c) != 0; };
-    const auto rest = [&](unsigned char c) { return letter(c) || c == '.' || c == '-' || c == '_'; };
-    return !name.empty() && name.size() <= 64 && letter(static_cast<unsigned char>(name.front())) && std::ranges::all_of(name, rest);
-}
-
 /// A word of sbatch: no blanks, quotes or control characters, no option.
 bool isSlurmWord(const std::string& word) {
     const auto fits = [](unsigned char c) { return c > 0x20 && c < 0x7f && c != '"' && c != '\'' && c != '\\' && c != '`' && c != '$'; };
     return word.empty() || (word.front() != '-' && std::ranges::all_of(word, fits));
+}
+
+/// Why a line cannot follow #SBATCH, or nullptr.
+const char* wrongWithLine(const std::string& line) {
+    // Trainyard writes these itself; another value would take the run out of its hands.
+    static constexpr std::array kOwn = {"--wrap",  "--array",   "--job-name", "--output", "--error",      "--input",
+                                        "--chdir", "--export",  "--requeue",  "--no-requeue", "--open-mode", "--nodes",
+                                        "--ntasks", "--ntasks-per-node", "--signal", "--parsable", "--wait", "--clusters"};
+    if (!line.starts_with('-')) {
+        return "An extra line is an option of sbatch and begins with '-'.";
+    }
+    if (std::ranges::any_of(line, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; })) {
+        return "An extra line is one line, without control characters.";
+    }
+    const std::string option = line.substr(0, line.find_first_of("= "));
+    if (std::ranges::find(kOwn, option) != kOwn.end()) {
+        return "One of the extra lines is an option that Trainyard sets itself.";
+    }
+    return nullptr;
 }
 
 /// Rules that look at several members, and forms that a field's type does not say.
@@ -104,6 +129,19 @@ void crossChecks(const TargetSpec& spec, std::vector<Error>& errors) {
     }
     if (spec.engine != "auto" && spec.engine != "bundle" && spec.engine != "built" && !spec.engine.starts_with('/')) {
         errors.push_back({"spec.choice", "The engine is auto, bundle, built, or an absolute path there.", "engine"});
+    }
+    if (spec.python.starts_with('-') || spec.python.empty()) {
+        errors.push_back({"spec.path", "Python is the name or path of a program there.", "python"});
+    }
+    for (Error& error : checkVariables(spec.variables, "variables")) {
+        errors.push_back(std::move(error));
+    }
+    std::set<std::pair<std::string, std::int64_t>> places;
+    for (const HostSpec& host : spec.hosts) {
+        if (!places.emplace(host.destination, host.port).second) {
+            errors.push_back({"spec.host", "The host " + host.destination + " is named twice.", "hosts"});
+            break;
+        }
     }
     if (spec.kind == TargetKind::Ssh && spec.hosts.empty()) {
         errors.push_back({"spec.required", "An SSH target needs a host.", "hosts"});
@@ -131,8 +169,8 @@ void crossChecks(const TargetSpec& spec, std::vector<Error>& errors) {
         }
     }
     for (const std::string& line : spec.slurm.extraLines) {
-        if (!line.starts_with('-')) {
-            errors.push_back({"spec.line", "An extra line is an option of sbatch and begins with '-'.", "slurm.extra_lines"});
+        if (const char* wrong = wrongWithLine(line); wrong != nullptr) {
+            errors.push_back({"spec.line", wrong, "slurm.extra_lines"});
             break;
         }
     }
@@ -299,14 +337,21 @@ Status checkDestination(const std::string& destination, const std::string& field
     if (destination.size() > 512) {
         return refuse("A host's name is too long.");
     }
+    // Through a ProxyCommand of the user's configuration, ssh hands these on to a shell.
+    constexpr std::string_view kShell = "\"'`\\$;&|<>(){}[]!*?#~";
+    const bool bracketed = destination.find('[') != std::string::npos;
     for (const char c : destination) {
         const auto byte = static_cast<unsigned char>(c);
-        if (byte <= 0x20 || byte == 0x7f) {
-            return refuse("A host's name has a blank or a control character in it.");
+        if (byte <= 0x20 || byte >= 0x7f) {
+            return refuse("A host's name has a blank, a control character or a letter beyond ASCII in it.");
         }
-        if (c == '"' || c == '\'' || c == '`' || c == '\\') {
-            return refuse("A host's name has a quote in it.");
+        if (kShell.find(c) != std::string_view::npos) {
+            return refuse(bracketed && (c == '[' || c == ']') ? "Write an IPv6 address without brackets; the port has a field of its own."
+                                                              : "A host's name has a quote or another sign in it that a shell would take up.");
         }
+    }
+    if (destination.find("@-") != std::string::npos || destination.starts_with('@') || destination.ends_with('@')) {
+        return refuse("Write user@host.");
     }
     return {};
 }

@@ -58,11 +58,13 @@ RunSpec otherThanDefault() {
     spec.train.normalize = false;
     spec.train.augment = true;
     spec.train.labelSmoothing = 0.1;
-    spec.distribution = {"pytorch", "nccl", 4, 1};
-    spec.limits = {60, 7, 3};
+    spec.target = "lab-2.x";
+    spec.distribution = {"pytorch", "nccl", "mpirun", 4, 2, 8};
+    spec.limits = {60, 7, 3, 5};
     spec.priority = -5;
     spec.tags = {{"b", "1"}, {"a", "x y"}};
     spec.variables = {{"OMP_NUM_THREADS", "2"}, {"A_B", "multi\nline"}};
+    spec.inputs = {{"more_2", "/data/a b"}, {"There", "target:/srv/x#sha256=" + std::string(64, 'a')}};
     spec.resumeFrom = trainyard::base::newUuid7();
     return spec;
 }
@@ -108,7 +110,7 @@ private Q_SLOTS:
 
 void tst_RunSpec::fields_areDescribed() {
     const std::set<std::string> groups = {"Run",      "Data",     "Model", "Optimizer",
-                                          "Schedule", "Training", "Where", "Limits"};
+                                          "Schedule", "Training", "Where", "Limits", "Script"};
     for (const Field& field : runSpecFields()) {
         QVERIFY2(!field.label.empty(), field.path.c_str());
         QVERIFY2(!field.help.empty() && field.help.ends_with("."), field.path.c_str());
@@ -189,7 +191,7 @@ void tst_RunSpec::roundTrip_everyMember() {
     std::vector<std::string> leaves;
     collectLeaves(json, "", leaves);
     const std::set<std::string> single = {"format",      "version", "task.kind",         "task.dataset.kind",
-                                          "environment", "target",  "distribution.nodes"};
+                                          "environment"};
     for (const std::string& path : leaves) {
         const Json* before = valueAt(defaults, path);
         QVERIFY2(single.contains(path) || before == nullptr || *before != *valueAt(json, path), path.c_str());
@@ -205,13 +207,27 @@ void tst_RunSpec::roundTrip_everyMember() {
 void tst_RunSpec::roundTrip_command() {
     RunSpec spec;
     spec.taskKind = TaskKind::Command;
-    spec.command = {{"/bin/sh", "-c", "echo $RANK\n", ""}, "/somewhere"};
+    spec.command.command = {"/bin/sh", "-c", "echo $RANK\n", ""};
+    spec.command.workingFolder = "/somewhere";
+    spec.distribution = {"mpi", "auto", "srun", 2, 1, 1};
     const auto back = runSpecFromJson(toJson(spec));
     QVERIFY2(back.ok(), back.ok() ? "" : back.error().message.c_str());
     QVERIFY(back->taskKind == TaskKind::Command);
     QCOMPARE(back->command.command, spec.command.command);
     QCOMPARE(back->command.workingFolder, spec.command.workingFolder);
     QCOMPARE(dumpJson(toJson(*back)), dumpJson(toJson(spec)));
+
+    RunSpec script;
+    script.taskKind = TaskKind::Command;
+    script.command = {"/my/source", "sub/train.py", "none", {"--name", "a b", "$RANK", "", "-oProxyCommand=x"}, {}, "sub"};
+    const auto again = runSpecFromJson(toJson(script));
+    QVERIFY2(again.ok(), again.ok() ? "" : again.error().message.c_str());
+    QCOMPARE(again->command.sourceFolder, script.command.sourceFolder);
+    QCOMPARE(again->command.script, script.command.script);
+    QCOMPARE(again->command.interpreter, script.command.interpreter);
+    QCOMPARE(again->command.arguments, script.command.arguments);
+    QCOMPARE(again->command.workingFolder, script.command.workingFolder);
+    QCOMPARE(dumpJson(toJson(*again)), dumpJson(toJson(script)));
 }
 
 void tst_RunSpec::roundTrip_defaultsOfStructAndTableAgree() {
@@ -319,6 +335,71 @@ void tst_RunSpec::validate_data() {
     row("empty program", "command", R"({"task.command":["","x"]})", "spec.required", "task.command");
     row("command as text", "command", R"({"task.command":"echo hi"})", "spec.type", "task.command");
     row("relative folder", "command", R"({"task.working_folder":"here"})", "spec.path", "task.working_folder");
+    const char* both = R"({"task.source_folder":"/s","task.script":"a.py"})";
+    row("script and command", "command", both, "spec.exclusive", "task.command");
+    const auto script = [&](const char* name, const char* path, const char* code) {
+        const std::string changes =
+            std::string(R"({"task.command":[],"task.source_folder":"/s","task.script":)") + dumpJson(Json(path)) + "}";
+        row(name, "command", changes.c_str(), code, "task.script");
+    };
+    script("script", "a.py", "");
+    script("script below", "a b/$(x).py", "");
+    script("script outside", "../a.py", "spec.path");
+    script("script outside by a detour", "b/../../a.py", "spec.path");
+    script("script absolute", "/etc/passwd", "spec.path");
+    script("script as option", "-c", "spec.path");
+    script("script a folder", "sub/", "spec.path");
+    script("script with a newline", "a\nb.py", "spec.control");
+    row("script without source", "command", R"({"task.command":[],"task.script":"a.py"})", "spec.required",
+        "task.source_folder");
+    row("source without anything to start", "command", R"({"task.command":[],"task.source_folder":"/s"})", "spec.required",
+        "task.script");
+    row("source relative", "command", R"({"task.source_folder":"s"})", "spec.path", "task.source_folder");
+    row("command in the source", "command", R"({"task.source_folder":"/s","task.working_folder":"sub/x"})", "", "");
+    row("folder out of the source", "command", R"({"task.source_folder":"/s","task.working_folder":"../x"})", "spec.path",
+        "task.working_folder");
+    row("interpreter as option", "command",
+        R"({"task.command":[],"task.source_folder":"/s","task.script":"a","task.interpreter":"-c"})", "spec.path",
+        "task.interpreter");
+    row("train with mpi", "train", R"({"distribution.kind":"mpi"})", "spec.distribution", "distribution.kind");
+    row("mpi of this machine", "command", R"({"distribution.kind":"mpi","distribution.processes":4})", "", "");
+    row("fewer GPUs than processes", "train",
+        R"({"distribution.kind":"pytorch","distribution.processes":4,"distribution.gpus":2,"task.device":"cuda"})",
+        "spec.gpus", "distribution.gpus");
+    row("GPUs for the processor", "train", R"({"distribution.gpus":1,"task.device":"cpu"})", "spec.gpus", "distribution.gpus");
+    row("script's nccl without GPUs", "command", R"({"distribution.kind":"pytorch","distribution.backend":"nccl"})",
+        "spec.backend", "distribution.backend");
+    for (const char* target : {"a b", "-oProxyCommand=x", "../x", "a'b", "Lab", "a\nb", "\u00e4", ""}) {
+        const std::string changes = std::string(R"({"target":)") + dumpJson(Json(target)) + "}";
+        const bool control = std::string_view(target).find('\n') != std::string_view::npos;
+        row(("target " + dumpJson(Json(target))).c_str(), "command", changes.c_str(),
+            *target == '\0' ? "spec.required" : control ? "spec.control" : "spec.target", "target");
+    }
+    row("GPUs chosen by hand", "command", R"({"variables":{"CUDA_VISIBLE_DEVICES":"0"}})", "spec.variable", "variables");
+    const auto input = [&](const char* name, const char* key, const std::string& value, const char* code) {
+        Json changes = Json::object();
+        changes["inputs"] = Json{{key, value}};
+        row(name, "command", dumpJson(changes).c_str(), code, "inputs");
+    };
+    const std::string hash(64, 'f');
+    input("input here", "a", "/x/$(touch y)", "");
+    input("input relative", "a", "x", "spec.input");
+    input("input upwards", "a", "/x/../y", "spec.input");
+    input("input there", "a", "target:/x y", "");
+    input("input there with hash", "a", "target:/x#sha256=" + hash, "");
+    input("input there relative", "a", "target:x", "spec.input");
+    input("input with a short hash", "a", "target:/x#sha256=ff", "spec.input");
+    input("input from an address", "a", "https://example.org/d.zip#sha256=" + hash, "");
+    input("input from an address without hash", "a", "https://example.org/d.zip", "spec.input");
+    input("input with a password", "a", "https://u:p@example.org/d#sha256=" + hash, "spec.input");
+    input("input from an option", "a", "https://-x/d#sha256=" + hash, "spec.input");
+    input("input with a blank in its address", "a", "http://h/a b#sha256=" + hash, "spec.input");
+    input("input by another scheme is no absolute path", "a", "file:///x", "spec.input");
+    input("input with a newline", "a", "/x\ny", "spec.input");
+    input("input's name with a dash", "a-b", "/x", "spec.input");
+    input("input's name is kept", "resume", "/x", "spec.input");
+    row("inputs of one variable", "command", R"({"inputs":{"a":"/x","A":"/y"}})", "spec.input", "inputs");
+    row("a dataset of its own", "train", R"({"inputs":{"dataset":"/x"}})", "spec.input", "inputs");
     row("huge processes", "command", R"({"distribution.kind":"pytorch","distribution.processes":9223372036854775807})",
         "spec.range", "distribution.processes");
 }
@@ -421,7 +502,6 @@ void tst_RunSpec::schema_agreesWithValidation() {
     add(with(training(), "task.model.family", "gpt"));
     add(with(training(), "tags", Json{{"a", Json::array()}}));
     add(with(training(), "version", 2));
-    add(with(command(), "task.command", Json::array()));
     add(with(command(), "task.epochs", "left over"));
     add(with(command(), "experiment", ""));
     Json noData = training();
