@@ -56,13 +56,15 @@ std::vector<std::string> mergedEnvironment(const std::vector<std::pair<std::stri
         const std::string text = *entry;
         if (!extra.contains(text.substr(0, text.find('=')))) all.push_back(text);
     }
-    for (const auto& [name, value] : extra) all.push_back(name + "=" + value);
+    for (const auto& [name, value] : extra)
+        all.push_back(name + "=" + value);
     return all;
 }
 
 std::vector<char*> pointersTo(std::vector<std::string>& texts) {
     std::vector<char*> pointers;
-    for (std::string& text : texts) pointers.push_back(text.data());
+    for (std::string& text : texts)
+        pointers.push_back(text.data());
     pointers.push_back(nullptr);
     return pointers;
 }
@@ -70,19 +72,21 @@ std::vector<char*> pointersTo(std::vector<std::string>& texts) {
 base::Error startError(int stage, int error, const ChildSpec& spec) {
     const std::string program = base::stripControl(base::toValidUtf8(spec.argv.front()));
     if (stage == 'd') {
-        return {"exec.folder", "The folder " + base::toValidUtf8(spec.folder) + " cannot be entered: " +
-                                   std::string(std::strerror(error)) + "."};
+        return {"exec.folder", "The folder " + base::toValidUtf8(spec.folder) +
+                                   " cannot be entered: " + std::string(std::strerror(error)) + "."};
     }
     if (error == ENOENT) return {"exec.missing", "The program " + program + " is not there."};
     if (error == EACCES || error == EPERM) {
-        return {"exec.denied", "The program " + program + " may not be executed (no x bit, or its file system is mounted "
-                               "noexec)."};
+        return {"exec.denied", "The program " + program +
+                                   " may not be executed (no x bit, or its file system is mounted "
+                                   "noexec)."};
     }
     return {"exec.start", "The program " + program + " did not start: " + std::string(std::strerror(error)) + "."};
 }
 
 /// In the child; never returns. What fails is told as a letter and errno.
-[[noreturn]] void execute(const ChildSpec& spec, int in, int out, int err, int report, char* const* argv, char* const* env) {
+[[noreturn]] void execute(const ChildSpec& spec, int in, int out, int err, int report, char* const* argv,
+                          char* const* env) {
     const auto fail = [report](char stage) {
         std::array<int, 2> word{stage, errno};
         if (::write(report, word.data(), sizeof word) < 0) ::_exit(126);
@@ -106,7 +110,8 @@ void becomeChild(pid_t parent) {
     sigset_t none;
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
-    for (const int signal : {SIGPIPE, SIGHUP, SIGTERM, SIGINT, SIGCHLD}) ::signal(signal, SIG_DFL);
+    for (const int signal : {SIGPIPE, SIGHUP, SIGTERM, SIGINT, SIGCHLD})
+        ::signal(signal, SIG_DFL);
 }
 
 bool readAvailable(int fd, std::string& into, std::size_t limit) {
@@ -138,7 +143,8 @@ base::Result<Child> Child::start(const ChildSpec& spec) {
     const auto env = pointersTo(variables);
     const pid_t self = ::getpid();
     const pid_t pid = ::fork();
-    if (pid < 0) return base::Error{"exec.start", std::string("No process could be made: ") + std::strerror(errno) + "."};
+    if (pid < 0)
+        return base::Error{"exec.start", std::string("No process could be made: ") + std::strerror(errno) + "."};
     if (pid == 0) {
         becomeChild(self);
         execute(spec, in.read.get(), out.write.get(), err.write.get(), report.write.get(), argv.data(), env.data());
@@ -158,7 +164,8 @@ base::Result<Child> Child::start(const ChildSpec& spec) {
     child.in = std::move(in.write);
     child.out = std::move(out.read);
     child.err = std::move(err.read);
-    for (const int fd : {child.in.get(), child.out.get(), child.err.get()}) dontBlock(fd);
+    for (const int fd : {child.in.get(), child.out.get(), child.err.get()})
+        dontBlock(fd);
     return child;
 }
 
@@ -196,17 +203,20 @@ void Child::stop(std::int64_t graceMillis) {
     if (!end()) {
         ::kill(-m_pid, SIGTERM);
         const auto grace = base::Deadline::inMillis(graceMillis);
-        while (!end() && !grace.passed()) pauseMillis(2);
+        while (!end() && !grace.passed())
+            pauseMillis(2);
     }
     // Also when it has ended: what it left behind in its group goes too. The group's id is not reused while one lives.
     ::kill(-m_pid, SIGKILL);
     const auto reap = base::Deadline::inMillis(kReapMillis);
-    while (!end() && !reap.passed()) pauseMillis(1);
+    while (!end() && !reap.passed())
+        pauseMillis(1);
     m_pid = -1;
 }
 
 std::string ProgramResult::trouble(const std::string& name) const {
-    if (!started) return error.empty() ? name + " did not start" : error.substr(0, error.size() - (error.ends_with('.') ? 1 : 0));
+    if (!started)
+        return error.empty() ? name + " did not start" : error.substr(0, error.size() - (error.ends_with('.') ? 1 : 0));
     if (timedOut) return name + " did not answer in time";
     if (end.signal != 0) return name + " was ended by " + signalName(end.signal);
     std::string text = name + " ended with status " + std::to_string(end.exit);
@@ -214,7 +224,8 @@ std::string ProgramResult::trouble(const std::string& name) const {
     std::replace(said.begin(), said.end(), '\n', ' ');
     said = base::stripControl(base::toValidUtf8(said.substr(0, kMostQuoted)));
     if (!said.empty()) text += ": " + said;
-    while (text.ends_with('.')) text.pop_back();
+    while (text.ends_with('.'))
+        text.pop_back();
     return text;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// Programs that the agent starts for its own needs or for a client, never by a shell. Each is the leader of a process group
-// and dies with the agent.
+// Programs that the agent starts for its own needs or for a client, never by a shell. Each is the leader of a process
+// group and dies with the agent.
 #include <sys/types.h>
 
 #include <cstdint>
@@ -15,13 +15,13 @@
 namespace trainyard::agent {
 
 struct ChildSpec {
-    std::vector<std::string> argv;  ///< The first is looked up in PATH.
-    std::string folder;             ///< Empty: ours.
+    std::vector<std::string> argv;                                 ///< The first is looked up in PATH.
+    std::string folder;                                            ///< Empty: ours.
     std::vector<std::pair<std::string, std::string>> environment;  ///< Added to ours.
-    bool pipeIn = false;            ///< Otherwise /dev/null.
+    bool pipeIn = false;                                           ///< Otherwise /dev/null.
     bool pipeOut = true;
     bool pipeErr = true;
-    bool mergeErr = false;          ///< stderr goes where stdout goes.
+    bool mergeErr = false;  ///< stderr goes where stdout goes.
 };
 
 /// How a program ended.
@@ -39,7 +39,7 @@ public:
     Child& operator=(Child&&) noexcept;
     ~Child();
 
-    base::UniqueFd in;   ///< Not blocking, as the next two.
+    base::UniqueFd in;  ///< Not blocking, as the next two.
     base::UniqueFd out;
     base::UniqueFd err;
 
@@ -59,7 +59,7 @@ struct ProgramResult {
     bool started = false;
     bool timedOut = false;
     ChildEnd end;
-    std::string out;    ///< At most 1 MiB, as `err`.
+    std::string out;  ///< At most 1 MiB, as `err`.
     std::string err;
     std::string error;  ///< Why it did not start.
 

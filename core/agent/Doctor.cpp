@@ -72,14 +72,16 @@ DoctorLine probeOs(const DoctorQuestion&) {
     if (!text.ok()) text = base::readFile("/usr/lib/os-release", 64 << 10);
     const std::string pretty = text.ok() ? valueOf(*text, "PRETTY_NAME", '=') : std::string();
     if (pretty.empty()) {
-        return conclude(line, Finding::Unknown, kernel + "; the distribution cannot be told: /etc/os-release says no name",
+        return conclude(line, Finding::Unknown,
+                        kernel + "; the distribution cannot be told: /etc/os-release says no name",
                         "Nothing, unless runs fail: any Linux from kernel 3.10 on will do.");
     }
     line.values["name"] = pretty;
     int major = 0;
     std::from_chars(name.release, name.release + std::strlen(name.release), major);
     if (major < 4) {
-        return conclude(line, Finding::Warning, pretty + ", " + kernel, "Use a kernel from 4.0 on; older ones are not tested.");
+        return conclude(line, Finding::Warning, pretty + ", " + kernel,
+                        "Use a kernel from 4.0 on; older ones are not tested.");
     }
     return conclude(line, Finding::Ok, pretty + ", " + kernel);
 }
@@ -89,19 +91,22 @@ DoctorLine probeLibc(const DoctorQuestion&) {
     const std::string libc = libcOfMachine();
     line.values["libc"] = libc;
     if (libc == "unknown") {
-        return conclude(line, Finding::Unknown, "No C library was found in the usual places",
-                        "The agent and the engine's CPU bundle bring their own; programs of this machine may not start.");
+        return conclude(
+            line, Finding::Unknown, "No C library was found in the usual places",
+            "The agent and the engine's CPU bundle bring their own; programs of this machine may not start.");
     }
     if (libc == "musl") {
-        return conclude(line, Finding::Warning, "musl", "PyTorch's wheels need glibc: use a glibc system or a container for "
-                                                        "Python scripts. The engine's CPU bundle brings its own library.");
+        return conclude(line, Finding::Warning, "musl",
+                        "PyTorch's wheels need glibc: use a glibc system or a container for "
+                        "Python scripts. The engine's CPU bundle brings its own library.");
     }
     int minor = 0;
     const std::size_t dot = libc.find('.');
     if (dot != std::string::npos) std::from_chars(libc.data() + dot + 1, libc.data() + libc.size(), minor);
     if (libc.starts_with("glibc 2.") && minor < 28) {
-        return conclude(line, Finding::Warning, libc, "Recent PyTorch wheels need glibc 2.28. The engine's CPU bundle brings its "
-                                                      "own library.");
+        return conclude(line, Finding::Warning, libc,
+                        "Recent PyTorch wheels need glibc 2.28. The engine's CPU bundle brings its "
+                        "own library.");
     }
     return conclude(line, Finding::Ok, libc);
 }
@@ -123,13 +128,15 @@ DoctorLine probeProcessor(const DoctorQuestion&) {
     line.values["avx512"] = flags.find(" avx512f ") != std::string::npos;
     const std::string shown = (model.empty() ? std::string(name.machine) : model);
     if (!line.values["avx2"].get<bool>()) {
-        return conclude(line, Finding::Warning, shown + ", without AVX2", "Training on this processor will be slow; nothing can be "
-                                                                          "done about it on this machine.");
+        return conclude(line, Finding::Warning, shown + ", without AVX2",
+                        "Training on this processor will be slow; nothing can be "
+                        "done about it on this machine.");
     }
     return conclude(line, Finding::Ok, shown + (line.values["avx512"].get<bool>() ? ", AVX-512" : ", AVX2"));
 }
 
-/// The nearest that is there: the work folder may not have been made yet. Where even that cannot be told, errno says why.
+/// The nearest that is there: the work folder may not have been made yet. Where even that cannot be told, errno says
+/// why.
 std::optional<base::Path> thereAbove(base::Path path) {
     struct stat info {};
     while (::stat(path.c_str(), &info) != 0) {
@@ -151,10 +158,11 @@ DoctorLine probeDisk(const DoctorQuestion& question) {
     const auto totalBytes = static_cast<std::int64_t>(info.f_blocks) * static_cast<std::int64_t>(info.f_frsize);
     line.values["free_bytes"] = freeBytes;
     line.values["total_bytes"] = totalBytes;
-    const std::string text = base::formatBytes(freeBytes) + " of " + base::formatBytes(totalBytes) + " free in " +
-                             question.work.string();
+    const std::string text =
+        base::formatBytes(freeBytes) + " of " + base::formatBytes(totalBytes) + " free in " + question.work.string();
     const std::string remedy = "Make room there, clear the target's cache, or choose another work folder.";
-    if (info.f_files > 0 && info.f_favail == 0) return conclude(line, Finding::Failure, text + ", but no more files can be made", remedy);
+    if (info.f_files > 0 && info.f_favail == 0)
+        return conclude(line, Finding::Failure, text + ", but no more files can be made", remedy);
     if (freeBytes < kGibibyte) return conclude(line, Finding::Failure, text, remedy);
     if (freeBytes < kLittleDisk) return conclude(line, Finding::Warning, text, remedy);
     return conclude(line, Finding::Ok, text);
@@ -167,13 +175,16 @@ DoctorLine probeMemory(const DoctorQuestion&) {
     const std::string available = text.ok() ? valueOf(*text, "MemAvailable", ':') : std::string();
     line.values["memory_bytes"] = machine.memoryBytes;
     if (available.empty()) {
-        return conclude(line, Finding::Unknown, base::formatBytes(machine.memoryBytes) + "; what of it is free cannot be told",
+        return conclude(line, Finding::Unknown,
+                        base::formatBytes(machine.memoryBytes) + "; what of it is free cannot be told",
                         "Mount /proc in this container or jail.");
     }
     const std::int64_t freeBytes = std::min<std::int64_t>(std::atoll(available.c_str()) * 1024, machine.memoryBytes);
     line.values["available_bytes"] = freeBytes;
-    const std::string shown = base::formatBytes(freeBytes) + " of " + base::formatBytes(machine.memoryBytes) + " available";
-    if (freeBytes < kLittleMemory) return conclude(line, Finding::Warning, shown, "End other programs, or ask for smaller batches.");
+    const std::string shown =
+        base::formatBytes(freeBytes) + " of " + base::formatBytes(machine.memoryBytes) + " available";
+    if (freeBytes < kLittleMemory)
+        return conclude(line, Finding::Warning, shown, "End other programs, or ask for smaller batches.");
     return conclude(line, Finding::Ok, shown);
 }
 
@@ -184,13 +195,15 @@ DoctorLine probeCores(const DoctorQuestion&) {
     line.values["cores"] = usable;
     line.values["cores_of_machine"] = there;
     if (there <= 0) {
-        return conclude(line, Finding::Unknown, std::to_string(usable) + " may be used; how many there are cannot be told",
+        return conclude(line, Finding::Unknown,
+                        std::to_string(usable) + " may be used; how many there are cannot be told",
                         "Mount /proc and /sys in this container or jail.");
     }
     if (usable < there) {
-        return conclude(line, Finding::Warning, std::to_string(usable) + " of " + std::to_string(there) + " may be used",
-                        "The processor affinity or the control group of your login limits you; ask the administrator if you "
-                        "need more.");
+        return conclude(
+            line, Finding::Warning, std::to_string(usable) + " of " + std::to_string(there) + " may be used",
+            "The processor affinity or the control group of your login limits you; ask the administrator if you "
+            "need more.");
     }
     return conclude(line, Finding::Ok, std::to_string(usable));
 }
@@ -204,20 +217,24 @@ DoctorLine probeSlots(const DoctorQuestion& question) {
     }
     const auto tickets = Slots::list(question.slots, cores);
     if (!tickets.ok()) {
-        return conclude(line, Finding::Unknown, tickets.error().message, "Let the folder be readable for all (mode 1777).");
+        return conclude(line, Finding::Unknown, tickets.error().message,
+                        "Let the folder be readable for all (mode 1777).");
     }
-    const auto holding = std::count_if(tickets->begin(), tickets->end(), [](const SlotTicket& one) { return one.holding; });
+    const auto holding =
+        std::count_if(tickets->begin(), tickets->end(), [](const SlotTicket& one) { return one.holding; });
     const auto waiting = static_cast<std::ptrdiff_t>(tickets->size()) - holding;
     line.values["holding"] = static_cast<std::int64_t>(holding);
     line.values["waiting"] = static_cast<std::int64_t>(waiting);
-    return conclude(line, Finding::Ok, std::to_string(holding) + " running, " + std::to_string(waiting) + " waiting in " +
-                                           question.slots.string());
+    return conclude(line, Finding::Ok,
+                    std::to_string(holding) + " running, " + std::to_string(waiting) + " waiting in " +
+                        question.slots.string());
 }
 
 DoctorLine probeClock(const DoctorQuestion& question) {
     DoctorLine line = lineOf("clock", "Clock");
     if (question.clientTime == 0) {
-        return conclude(line, Finding::Unknown, "The workbench did not tell its time", "Ask again from a workbench of this version.");
+        return conclude(line, Finding::Unknown, "The workbench did not tell its time",
+                        "Ask again from a workbench of this version.");
     }
     const std::int64_t offset = question.askedAt - question.clientTime;
     line.values["offset_us"] = offset;
@@ -235,7 +252,8 @@ DoctorLine probeWrite(const DoctorQuestion& question) {
     const base::Path& work = question.work;
     const auto failed = [&](const base::Error& error) {
         std::string remedy = "Choose a work folder that you may write to, in the target's definition.";
-        if (error.code == "file.full") remedy = "Make room there, clear the target's cache, or choose another work folder.";
+        if (error.code == "file.full")
+            remedy = "Make room there, clear the target's cache, or choose another work folder.";
         line.values["code"] = error.code;
         return conclude(line, Finding::Failure, error.message, remedy);
     };
@@ -262,12 +280,15 @@ DoctorLine probeWrite(const DoctorQuestion& question) {
     if (!written.ok()) return failed(written.error());
     if (!started.started) {
         line.values["code"] = "noexec";
-        return conclude(line, Finding::Failure, "Programs in " + work.string() + " cannot be started; its file system is mounted "
-                                                "noexec, most likely",
+        return conclude(line, Finding::Failure,
+                        "Programs in " + work.string() +
+                            " cannot be started; its file system is mounted "
+                            "noexec, most likely",
                         "Choose a work folder on another file system, in the target's definition.");
     }
     if (!started.succeeded()) {
-        return conclude(line, Finding::Failure, "A program in " + work.string() + " did not work: " + started.trouble("it"),
+        return conclude(line, Finding::Failure,
+                        "A program in " + work.string() + " did not work: " + started.trouble("it"),
                         "Choose a work folder on another file system, in the target's definition.");
     }
     if (!locks) {
@@ -289,9 +310,12 @@ std::vector<std::pair<std::string, std::string>> interfaces() {
         if (one->ifa_addr == nullptr || (one->ifa_flags & IFF_UP) == 0) continue;
         std::array<char, INET6_ADDRSTRLEN> text{};
         const void* address = nullptr;
-        if (one->ifa_addr->sa_family == AF_INET) address = &reinterpret_cast<const sockaddr_in*>(one->ifa_addr)->sin_addr;
-        if (one->ifa_addr->sa_family == AF_INET6) address = &reinterpret_cast<const sockaddr_in6*>(one->ifa_addr)->sin6_addr;
-        if (address == nullptr || ::inet_ntop(one->ifa_addr->sa_family, address, text.data(), text.size()) == nullptr) continue;
+        if (one->ifa_addr->sa_family == AF_INET)
+            address = &reinterpret_cast<const sockaddr_in*>(one->ifa_addr)->sin_addr;
+        if (one->ifa_addr->sa_family == AF_INET6)
+            address = &reinterpret_cast<const sockaddr_in6*>(one->ifa_addr)->sin6_addr;
+        if (address == nullptr || ::inet_ntop(one->ifa_addr->sa_family, address, text.data(), text.size()) == nullptr)
+            continue;
         found.emplace_back(one->ifa_name, text.data());
     }
     ::freeifaddrs(all);
@@ -344,7 +368,8 @@ DoctorLine probeRoute(const std::string& host, const std::string& address) {
     std::array<char, INET6_ADDRSTRLEN> from{};
     if (::getsockname(fd.get(), generic, &length) != 0 ||
         ::inet_ntop(storage.ss_family,
-                    storage.ss_family == AF_INET ? static_cast<const void*>(&four->sin_addr) : static_cast<const void*>(&six->sin6_addr),
+                    storage.ss_family == AF_INET ? static_cast<const void*>(&four->sin_addr)
+                                                 : static_cast<const void*>(&six->sin6_addr),
                     from.data(), from.size()) == nullptr) {
         return conclude(line, Finding::Unknown, std::string("The own address cannot be told: ") + std::strerror(errno),
                         "Name the interface in the target's definition.");

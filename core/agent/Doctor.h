@@ -1,6 +1,6 @@
 #pragma once
-// The doctor's probes on the target itself. Each looks for real: no line is ok where its probe could not run. All block, so
-// they run in a process of their own (ServeWorker).
+// The doctor's probes on the target itself. Each looks for real: no line is ok where its probe could not run. All
+// block, so they run in a process of their own (ServeWorker).
 #include <cstdint>
 #include <functional>
 #include <set>

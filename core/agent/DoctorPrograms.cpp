@@ -45,18 +45,21 @@ ProgramResult runArgs(std::vector<std::string> argv, std::int64_t limitMillis = 
 DoctorLine absent(const DoctorQuestion& question, DoctorLine line, Finding usually, const std::string& text,
                   const std::string& remedy) {
     const bool needed = question.need.contains(line.id);
-    return conclude(std::move(line), needed ? Finding::Failure : usually, text, needed || usually != Finding::Ok ? remedy : "");
+    return conclude(std::move(line), needed ? Finding::Failure : usually, text,
+                    needed || usually != Finding::Ok ? remedy : "");
 }
 
-/// A program that is there and does not work: no answer in time leaves it open what is wrong. `usually`: how bad it is where
-/// nobody asked for it.
+/// A program that is there and does not work: no answer in time leaves it open what is wrong. `usually`: how bad it is
+/// where nobody asked for it.
 DoctorLine broken(const DoctorQuestion& question, DoctorLine line, const ProgramResult& result, const std::string& name,
                   Finding usually, const std::string& remedy) {
     const Finding finding = question.need.contains(line.id) ? Finding::Failure : usually;
     return conclude(std::move(line), result.timedOut ? Finding::Unknown : finding, result.trouble(name), remedy);
 }
 
-bool isMissing(const ProgramResult& result) { return !result.started && result.error.find("is not there") != std::string::npos; }
+bool isMissing(const ProgramResult& result) {
+    return !result.started && result.error.find("is not there") != std::string::npos;
+}
 
 std::string firstLine(const std::string& text) {
     const std::string cut(base::trim(text));
@@ -70,7 +73,8 @@ std::string versionBehind(const std::string& text, const std::string& word) {
     at = text.find_first_not_of(' ', at + word.size());
     if (at == std::string::npos) return {};
     std::string version = text.substr(at, text.find_first_not_of("0123456789.", at) - at);
-    while (version.ends_with('.')) version.pop_back();
+    while (version.ends_with('.'))
+        version.pop_back();
     return version;
 }
 
@@ -90,10 +94,12 @@ std::optional<int> cardsOnBus() {
 
 /// Files of a name in the folders where libraries lie.
 std::vector<base::Path> librariesNamed(const std::string& prefix, const std::vector<std::string>& more) {
-    std::vector<std::string> folders{"/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib", "/lib/x86_64-linux-gnu",
-                                     "/lib64", "/usr/local/cuda/lib64", "/opt/nccl/lib"};
+    std::vector<std::string> folders{
+        "/usr/lib/x86_64-linux-gnu", "/usr/lib64",   "/usr/lib", "/usr/local/lib", "/lib/x86_64-linux-gnu", "/lib64",
+        "/usr/local/cuda/lib64",     "/opt/nccl/lib"};
     const char* path = std::getenv("LD_LIBRARY_PATH");
-    for (const std::string& folder : base::split(path == nullptr ? "" : path, ':')) folders.push_back(folder);
+    for (const std::string& folder : base::split(path == nullptr ? "" : path, ':'))
+        folders.push_back(folder);
     folders.insert(folders.end(), more.begin(), more.end());
     std::vector<base::Path> found;
     for (const std::string& folder : folders) {
@@ -122,9 +128,11 @@ const TorchAnswer& askTorch(const std::string& python) {
             "except Exception: pass\n"
             "try:\n"
             "    import torch.distributed as t\n"
-            "    d['distributed'] = t.is_available(); d['gloo'] = bool(getattr(t, 'is_gloo_available', t.is_available)())\n"
+            "    d['distributed'] = t.is_available(); d['gloo'] = bool(getattr(t, 'is_gloo_available', "
+            "t.is_available)())\n"
             "    d['nccl'] = bool(t.is_nccl_available()); d['mpi'] = bool(t.is_mpi_available())\n"
-            "    d['nccl_version'] = '.'.join(map(str, torch.cuda.nccl.version())) if d['nccl'] and d['cuda'] else None\n"
+            "    d['nccl_version'] = '.'.join(map(str, torch.cuda.nccl.version())) if d['nccl'] and d['cuda'] else "
+            "None\n"
             "except Exception as e: d['distributed_error'] = str(e)\n"
             "print('\\nTRAINYARD ' + json.dumps(d))\n";
         TorchAnswer asked;
@@ -175,7 +183,8 @@ DoctorLine gpus(const DoctorQuestion& question) {
     std::string names;
     for (const Gpu& gpu : list.gpus) {
         line.values["devices"].push_back({{"index", gpu.index}, {"name", gpu.name}, {"memory_bytes", gpu.memoryBytes}});
-        names += (names.empty() ? "" : ", ") + std::to_string(gpu.index) + ": " + (gpu.name.empty() ? "NVIDIA GPU" : gpu.name);
+        names += (names.empty() ? "" : ", ") + std::to_string(gpu.index) + ": " +
+                 (gpu.name.empty() ? "NVIDIA GPU" : gpu.name);
         if (gpu.memoryBytes > 0) names += " (" + base::formatBytes(gpu.memoryBytes) + ")";
     }
     if (!list.gpus.empty()) line.values["driver"] = list.gpus.front().driver;
@@ -184,9 +193,11 @@ DoctorLine gpus(const DoctorQuestion& question) {
         std::string busy;
         const auto tickets = Slots::list(question.slots, 1);
         for (const Gpu& gpu : list.gpus) {
-            const bool leased = tickets.ok() && std::any_of(tickets->begin(), tickets->end(), [&](const SlotTicket& ticket) {
-                return ticket.holding && std::count(ticket.gpuIndices.begin(), ticket.gpuIndices.end(), gpu.index) > 0;
-            });
+            const bool leased =
+                tickets.ok() && std::any_of(tickets->begin(), tickets->end(), [&](const SlotTicket& ticket) {
+                    return ticket.holding &&
+                           std::count(ticket.gpuIndices.begin(), ticket.gpuIndices.end(), gpu.index) > 0;
+                });
             for (const GpuProcess& process : list.processes) {
                 if (process.uuid != gpu.uuid || leased) continue;
                 busy += (busy.empty() ? "" : ", ") + std::string("GPU ") + std::to_string(gpu.index) + " by " +
@@ -195,8 +206,9 @@ DoctorLine gpus(const DoctorQuestion& question) {
         }
         const std::string text = names + "; driver " + list.gpus.front().driver;
         if (!list.processesKnown) {
-            return conclude(line, Finding::Warning, text + "; who uses them cannot be told",
-                            "nvidia-smi --query-compute-apps fails here, so a GPU that others use cannot be kept from runs.");
+            return conclude(
+                line, Finding::Warning, text + "; who uses them cannot be told",
+                "nvidia-smi --query-compute-apps fails here, so a GPU that others use cannot be kept from runs.");
         }
         if (!busy.empty()) {
             return conclude(line, Finding::Warning, text + "; used by others: " + busy,
@@ -205,13 +217,15 @@ DoctorLine gpus(const DoctorQuestion& question) {
         return conclude(line, Finding::Ok, text);
     }
     if (!list.trouble.empty()) {
-        return conclude(line, Finding::Failure, (names.empty() ? "" : names + "; ") + list.trouble,
-                        "Make nvidia-smi work: install the driver anew, load it (modprobe nvidia), or restart the machine after "
-                        "an update of the driver.");
+        return conclude(
+            line, Finding::Failure, (names.empty() ? "" : names + "; ") + list.trouble,
+            "Make nvidia-smi work: install the driver anew, load it (modprobe nvidia), or restart the machine after "
+            "an update of the driver.");
     }
     if (!list.gpus.empty()) {
         return conclude(line, Finding::Warning, names + ", seen without nvidia-smi",
-                        "Put nvidia-smi (package nvidia-smi or the driver's) into PATH: without it use and strangers are not seen.");
+                        "Put nvidia-smi (package nvidia-smi or the driver's) into PATH: without it use and strangers "
+                        "are not seen.");
     }
     if (cards.value_or(0) > 0) {
         return conclude(line, Finding::Failure, std::to_string(*cards) + " NVIDIA cards on the PCI bus, but no driver",
@@ -232,7 +246,8 @@ DoctorLine cuda(const DoctorQuestion& question) {
     DoctorLine told = line;
     told.values["driver_cuda"] = driver;
     if (driver.empty()) {
-        return conclude(told, Finding::Unknown, smi.succeeded() ? "nvidia-smi names no CUDA version" : smi.trouble("nvidia-smi"),
+        return conclude(told, Finding::Unknown,
+                        smi.succeeded() ? "nvidia-smi names no CUDA version" : smi.trouble("nvidia-smi"),
                         "See the line GPUs.");
     }
     const ProgramResult nvcc = runArgs({"nvcc", "--version"});
@@ -245,7 +260,8 @@ DoctorLine cuda(const DoctorQuestion& question) {
     if (toolkit.empty()) {
         const std::string why = isMissing(nvcc) ? "no toolkit (nvcc) was found" : nvcc.trouble("nvcc");
         return conclude(told, Finding::Warning, "The driver takes CUDA " + driver + "; " + why,
-                        "Python scripts need nothing more. To build the engine here for CUDA, install the CUDA toolkit and put nvcc "
+                        "Python scripts need nothing more. To build the engine here for CUDA, install the CUDA toolkit "
+                        "and put nvcc "
                         "into PATH.");
     }
     return conclude(told, Finding::Ok, "The driver takes CUDA " + driver + "; toolkit " + toolkit);
@@ -266,7 +282,8 @@ DoctorLine nccl(const DoctorQuestion& question) {
     }
     const auto found = librariesNamed("libnccl.so", more);
     if (found.empty()) {
-        return absent(question, told, Finding::Warning, "No libnccl.so in the usual places, and none in " + question.python + "'s torch",
+        return absent(question, told, Finding::Warning,
+                      "No libnccl.so in the usual places, and none in " + question.python + "'s torch",
                       "Install a PyTorch for CUDA (it brings NCCL), or libnccl2. Gloo works without it, more slowly.");
     }
     const auto longest = std::max_element(found.begin(), found.end(), [](const base::Path& a, const base::Path& b) {
@@ -288,12 +305,15 @@ DoctorLine mpi(const DoctorQuestion& question) {
     }
     std::string text;
     std::string trouble;
-    for (const auto& [name, result] : {std::pair<const char*, const ProgramResult&>{"mpirun", mpirun}, {"srun", srun}}) {
+    for (const auto& [name, result] :
+         {std::pair<const char*, const ProgramResult&>{"mpirun", mpirun}, {"srun", srun}}) {
         if (result.succeeded()) text += (text.empty() ? "" : "; ") + firstLine(result.out);
         if (!result.succeeded() && !isMissing(result)) trouble += (trouble.empty() ? "" : "; ") + result.trouble(name);
     }
     const std::string remedy = "Repair the installation of MPI or Slurm on this host.";
-    if (text.empty()) return broken(question, line, isMissing(mpirun) ? srun : mpirun, isMissing(mpirun) ? "srun" : "mpirun", Finding::Failure, remedy);
+    if (text.empty())
+        return broken(question, line, isMissing(mpirun) ? srun : mpirun, isMissing(mpirun) ? "srun" : "mpirun",
+                      Finding::Failure, remedy);
     if (!trouble.empty()) return conclude(line, Finding::Warning, text + "; " + trouble, remedy);
     return conclude(line, Finding::Ok, text);
 }
@@ -319,8 +339,9 @@ DoctorLine containers(const DoctorQuestion& question) {
         }
         open = open || works.timedOut;
         trouble += (trouble.empty() ? "" : "; ") + works.trouble(name);
-        remedy = std::string_view(name) == "docker" ? "Start docker, and become a member of the group docker on this host."
-                                                    : "Repair " + std::string(name) + " on this host.";
+        remedy = std::string_view(name) == "docker"
+                     ? "Start docker, and become a member of the group docker on this host."
+                     : "Repair " + std::string(name) + " on this host.";
     }
     if (!trouble.empty()) {
         const bool needed = question.need.contains(line.id) && text.empty();
@@ -337,18 +358,23 @@ DoctorLine containers(const DoctorQuestion& question) {
 DoctorLine python(const DoctorQuestion& question) {
     DoctorLine line = lineOf("python", "Python");
     const std::string& name = question.python;
-    const ProgramResult result = runArgs({name, "-c", "import sys; print('%d.%d.%d %s' % (sys.version_info[:3] + (sys.executable,)))"});
+    const ProgramResult result =
+        runArgs({name, "-c", "import sys; print('%d.%d.%d %s' % (sys.version_info[:3] + (sys.executable,)))"});
     if (isMissing(result)) {
-        return absent(question, line, Finding::Warning, name + " is not there",
-                      "Install Python 3 for scripts, or name the interpreter in the target's definition. The engine needs none.");
+        return absent(
+            question, line, Finding::Warning, name + " is not there",
+            "Install Python 3 for scripts, or name the interpreter in the target's definition. The engine needs none.");
     }
-    if (!result.succeeded()) return broken(question, line, result, name, Finding::Failure, "Repair this interpreter, or name another in the target's definition.");
+    if (!result.succeeded())
+        return broken(question, line, result, name, Finding::Failure,
+                      "Repair this interpreter, or name another in the target's definition.");
     const std::string said = firstLine(result.out);
     const std::size_t space = said.find(' ');
     const std::string version = said.substr(0, space);
     const auto parts = base::split(version, '.');
     if (space == std::string::npos || parts.size() != 3) {
-        return conclude(line, Finding::Unknown, name + " answered: " + said, "Name a Python 3 in the target's definition.");
+        return conclude(line, Finding::Unknown, name + " answered: " + said,
+                        "Name a Python 3 in the target's definition.");
     }
     line.values["version"] = version;
     line.values["path"] = said.substr(space + 1);
@@ -364,7 +390,8 @@ DoctorLine torch(const DoctorQuestion& question) {
     const TorchAnswer& answer = askTorch(question.python);
     const ProgramResult& result = answer.result;
     if (isMissing(result)) {
-        return absent(question, line, Finding::Warning, "There is no " + question.python + " to ask", "See the line Python.");
+        return absent(question, line, Finding::Warning, "There is no " + question.python + " to ask",
+                      "See the line Python.");
     }
     if (!result.succeeded()) {
         const auto said = base::split(std::string(base::trim(result.err)), '\n');
@@ -373,23 +400,29 @@ DoctorLine torch(const DoctorQuestion& question) {
             return absent(question, line, Finding::Warning, question.python + " has no torch",
                           "Install PyTorch for this interpreter for scripts that use it. The engine brings its own.");
         }
-        if (result.timedOut) return broken(question, line, result, "import torch", Finding::Failure, "Try again; the first import can take long.");
-        return conclude(line, Finding::Failure, "import torch fails: " + (last.empty() ? result.trouble(question.python) : last),
+        if (result.timedOut)
+            return broken(question, line, result, "import torch", Finding::Failure,
+                          "Try again; the first import can take long.");
+        return conclude(line, Finding::Failure,
+                        "import torch fails: " + (last.empty() ? result.trouble(question.python) : last),
                         "Install PyTorch anew for this interpreter.");
     }
     const std::string version = textOf(answer.json, "version");
     if (version.empty()) {
-        return conclude(line, Finding::Unknown, "The interpreter's answer cannot be read", "Try import torch there by hand.");
+        return conclude(line, Finding::Unknown, "The interpreter's answer cannot be read",
+                        "Try import torch there by hand.");
     }
     line.values = answer.json;
     const std::string cudaVersion = textOf(answer.json, "cuda");
     const std::string text = version + (cudaVersion.empty() ? ", without CUDA" : ", CUDA " + cudaVersion);
     if (!gpuList().gpus.empty() && cudaVersion.empty()) {
-        return conclude(line, Finding::Warning, text + ", but there are GPUs", "Install a PyTorch with CUDA to use the GPUs from scripts.");
+        return conclude(line, Finding::Warning, text + ", but there are GPUs",
+                        "Install a PyTorch with CUDA to use the GPUs from scripts.");
     }
     if (!gpuList().gpus.empty() && !isTrue(answer.json, "cuda_available")) {
-        return conclude(line, Finding::Failure, text + ", but it cannot use the GPUs",
-                        "The driver is too old for this PyTorch, or another CUDA library comes first; compare with the line CUDA.");
+        return conclude(
+            line, Finding::Failure, text + ", but it cannot use the GPUs",
+            "The driver is too old for this PyTorch, or another CUDA library comes first; compare with the line CUDA.");
     }
     return conclude(line, Finding::Ok, text);
 }
@@ -398,7 +431,8 @@ DoctorLine slurm(const DoctorQuestion& question) {
     DoctorLine line = lineOf("slurm", "Slurm");
     const ProgramResult version = runArgs({"sinfo", "--version"});
     if (isMissing(version)) {
-        return absent(question, line, Finding::Ok, "Not installed", "Name a login node of the cluster, where sinfo and sbatch are in PATH.");
+        return absent(question, line, Finding::Ok, "Not installed",
+                      "Name a login node of the cluster, where sinfo and sbatch are in PATH.");
     }
     if (!version.succeeded()) {
         return broken(question, line, version, "sinfo", Finding::Warning,
@@ -419,18 +453,20 @@ DoctorLine slurm(const DoctorQuestion& question) {
         const auto fields = base::split(std::string(base::trim(row)), '|');
         if (fields.size() < 8) continue;
         const bool usual = fields[0].ends_with('*');
-        const std::string name = base::stripControl(base::toValidUtf8(usual ? fields[0].substr(0, fields[0].size() - 1) : fields[0]));
+        const std::string name =
+            base::stripControl(base::toValidUtf8(usual ? fields[0].substr(0, fields[0].size() - 1) : fields[0]));
         const auto states = base::split(fields[7], '/');  // allocated/idle/other/total
         const int usable = states.size() == 4 ? std::atoi(states[0].c_str()) + std::atoi(states[1].c_str()) : 0;
-        line.values["partitions"].push_back({{"name", name},
-                                             {"default", usual},
-                                             {"state", fields[1]},
-                                             {"time_limit", fields[2]},
-                                             {"nodes", std::atoi(fields[3].c_str())},
-                                             {"usable_nodes", usable},
-                                             {"cpus", std::atoi(fields[4].c_str())},
-                                             {"memory_bytes", static_cast<std::int64_t>(std::atoll(fields[5].c_str())) << 20},
-                                             {"gres", fields[6]}});
+        line.values["partitions"].push_back(
+            {{"name", name},
+             {"default", usual},
+             {"state", fields[1]},
+             {"time_limit", fields[2]},
+             {"nodes", std::atoi(fields[3].c_str())},
+             {"usable_nodes", usable},
+             {"cpus", std::atoi(fields[4].c_str())},
+             {"memory_bytes", static_cast<std::int64_t>(std::atoll(fields[5].c_str())) << 20},
+             {"gres", fields[6]}});
         names += (names.empty() ? "" : ", ") + name + " (" + std::to_string(usable) + " of " + fields[3] + " nodes)";
         if (fields[1] != "up" || usable == 0) down += (down.empty() ? "" : ", ") + name;
     }

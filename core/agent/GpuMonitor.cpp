@@ -26,18 +26,16 @@ struct Field {
     double unit;
 };
 constexpr std::array kFields{
-    Field{"utilization.gpu", "utilization_percent", 1},
-    Field{"utilization.memory", "memory_utilization_percent", 1},
-    Field{"memory.used", "memory_bytes", kMebibyte},
-    Field{"memory.total", "memory_total_bytes", kMebibyte},
-    Field{"temperature.gpu", "temperature_celsius", 1},
-    Field{"power.draw", "power_watts", 1},
+    Field{"utilization.gpu", "utilization_percent", 1}, Field{"utilization.memory", "memory_utilization_percent", 1},
+    Field{"memory.used", "memory_bytes", kMebibyte},    Field{"memory.total", "memory_total_bytes", kMebibyte},
+    Field{"temperature.gpu", "temperature_celsius", 1}, Field{"power.draw", "power_watts", 1},
 };
 
 std::vector<std::string> words(const std::string& line) {
     std::istringstream in(line);
     std::vector<std::string> found;
-    for (std::string word; in >> word;) found.push_back(word);
+    for (std::string word; in >> word;)
+        found.push_back(word);
     return found;
 }
 
@@ -51,7 +49,8 @@ void GpuMonitor::keepAlive(Program& program, const std::vector<std::string>& arg
         program.child.reset();
         program.text.clear();
         // One that lived on and on is started again at once, one that dies at once is not tried every second for ever.
-        program.pause = now - program.mayStartAt > kLongestPause ? kSecond : std::clamp(program.pause * 2, kSecond, kLongestPause);
+        program.pause =
+            now - program.mayStartAt > kLongestPause ? kSecond : std::clamp(program.pause * 2, kSecond, kLongestPause);
         program.mayStartAt = now + program.pause;
     }
     if (program.child || program.missing || now < program.mayStartAt) return;
@@ -71,7 +70,7 @@ void GpuMonitor::keepAlive(Program& program, const std::vector<std::string>& arg
 
 std::vector<std::string> GpuMonitor::newLines(Program& program) {
     if (!program.child) return {};
-    (void)readAvailable(program.child->out.get(), program.text);
+    (void) readAvailable(program.child->out.get(), program.text);
     std::vector<std::string> lines = base::split(program.text, '\n');
     program.text = lines.back();
     lines.pop_back();
@@ -89,7 +88,8 @@ void GpuMonitor::takeDevice(const std::string& line) {
     if (fields.size() != kFields.size() + 1 || !index || !wanted(static_cast<int>(*index))) return;
     Device device{base::monotonicNanos(), {}};
     for (std::size_t i = 0; i < kFields.size(); ++i) {
-        if (const auto value = smiNumber(fields[i + 1])) device.values.emplace_back(kFields[i].name, *value * kFields[i].unit);
+        if (const auto value = smiNumber(fields[i + 1]))
+            device.values.emplace_back(kFields[i].name, *value * kFields[i].unit);
     }
     m_devices[static_cast<int>(*index)] = std::move(device);
 }
@@ -119,23 +119,28 @@ void GpuMonitor::takeProcess(const std::string& line) {
 
 void GpuMonitor::sample(base::Json& values, const std::set<pid_t>& processes) {
     std::string query = "--query-gpu=index";
-    for (const Field& field : kFields) query += std::string(",") + field.query;
+    for (const Field& field : kFields)
+        query += std::string(",") + field.query;
     std::vector<std::string> argv{"nvidia-smi", query, "--format=csv,noheader,nounits", "-l", "1"};
     if (!m_gpus.empty()) {
         std::string list;
-        for (const int gpu : m_gpus) list += (list.empty() ? "" : ",") + std::to_string(gpu);
+        for (const int gpu : m_gpus)
+            list += (list.empty() ? "" : ",") + std::to_string(gpu);
         argv.insert(argv.end(), {"-i", list});
     }
     keepAlive(m_query, argv);
     keepAlive(m_pmon, {"nvidia-smi", "pmon", "-d", "1", "-s", "um"});  // Its -i takes four GPUs only.
-    for (const std::string& line : newLines(m_query)) takeDevice(line);
-    for (const std::string& line : newLines(m_pmon)) takeProcess(line);
+    for (const std::string& line : newLines(m_query))
+        takeDevice(line);
+    for (const std::string& line : newLines(m_pmon))
+        takeProcess(line);
 
     const std::int64_t now = base::monotonicNanos();
     std::erase_if(m_uses, [now](const auto& entry) { return now - entry.second.at > kUseStale; });
     for (const auto& [gpu, device] : m_devices) {
         if (now - device.at > kStale) continue;
-        for (const auto& [name, value] : device.values) values[key(gpu, name)] = base::numberToJson(value);
+        for (const auto& [name, value] : device.values)
+            values[key(gpu, name)] = base::numberToJson(value);
         if (m_columns.empty() || now - m_pmonAt > kStale) continue;
         double sm = 0;
         double memory = 0;

@@ -1,7 +1,7 @@
 #pragma once
 // What the GPUs of a run do, told once a second by two long-lived programs, `nvidia-smi --query-gpu=… -l 1` and
-// `nvidia-smi pmon`: a static agent cannot load NVML. Each is started again when it dies, with growing pauses; where there is
-// no nvidia-smi there are no values. What is older than a few seconds is not told.
+// `nvidia-smi pmon`: a static agent cannot load NVML. Each is started again when it dies, with growing pauses; where
+// there is no nvidia-smi there are no values. What is older than a few seconds is not told.
 #include <sys/types.h>
 
 #include <cstdint>
@@ -33,9 +33,9 @@ public:
 private:
     struct Program {
         std::optional<Child> child;
-        std::string text;           ///< The line that is not whole yet.
+        std::string text;             ///< The line that is not whole yet.
         std::int64_t mayStartAt = 0;  ///< Monotonic ns.
-        std::int64_t pause = 0;     ///< ns.
+        std::int64_t pause = 0;       ///< ns.
         bool missing = false;
     };
     struct Device {

@@ -30,7 +30,8 @@ ChildSpec smi(const char* query) {
 
 std::vector<std::string> csvFields(const std::string& line) {
     std::vector<std::string> fields;
-    for (const std::string& field : base::split(line, ',')) fields.emplace_back(base::trim(field));
+    for (const std::string& field : base::split(line, ','))
+        fields.emplace_back(base::trim(field));
     return fields;
 }
 
@@ -57,7 +58,8 @@ void takeProcesses(const std::string& text, GpuList& list) {
         const auto fields = csvFields(line);
         const auto pid = fields.size() < 3 ? std::nullopt : smiNumber(fields[1]);
         if (!pid || *pid <= 0) continue;
-        list.processes.push_back({fields[0], static_cast<pid_t>(*pid), base::stripControl(base::toValidUtf8(fields[2]))});
+        list.processes.push_back(
+            {fields[0], static_cast<pid_t>(*pid), base::stripControl(base::toValidUtf8(fields[2]))});
     }
 }
 
@@ -70,7 +72,8 @@ GpuList withoutSmi(std::string trouble) {
 
 GpuList fromAnswers(const ProgramResult& gpus, const ProgramResult& processes) {
     if (!gpus.started) return gpusOfKernel();
-    const bool none = gpus.out.find("No devices") != std::string::npos || gpus.err.find("No devices") != std::string::npos;
+    const bool none =
+        gpus.out.find("No devices") != std::string::npos || gpus.err.find("No devices") != std::string::npos;
     if (!gpus.succeeded() && !none) return withoutSmi(gpus.trouble("nvidia-smi"));
     GpuList list;
     takeGpus(gpus.out, list);
@@ -133,7 +136,8 @@ GpuList gpusOfKernel() {
     GpuList list;
     std::error_code error;
     std::vector<std::string> buses;
-    for (std::filesystem::directory_iterator it("/proc/driver/nvidia/gpus", error), end; !error && it != end; it.increment(error)) {
+    for (std::filesystem::directory_iterator it("/proc/driver/nvidia/gpus", error), end; !error && it != end;
+         it.increment(error)) {
         buses.push_back(it->path().filename().string());
     }
     std::sort(buses.begin(), buses.end());
@@ -175,7 +179,7 @@ GpuList findGpusOnce(const base::Path& cache) {
     if (auto known = readCache(cache)) return *known;
     const GpuList found = fromAnswers(runProgram(smi(kGpuQuery), kSmiMillis), {});
     // Kept as a convenience; where it cannot be written, nvidia-smi is asked again.
-    if (found.source == "nvidia-smi") (void)replaceFile(cache, base::dumpJson(toJson(found))).ok();
+    if (found.source == "nvidia-smi") (void) replaceFile(cache, base::dumpJson(toJson(found))).ok();
     return found;
 }
 

@@ -20,7 +20,7 @@ struct Gpu {
     std::string driver;
     std::int64_t memoryBytes = 0;  ///< 0 when not known, as the next.
     std::int64_t memoryUsedBytes = 0;
-    int utilizationPercent = -1;   ///< -1 when not known.
+    int utilizationPercent = -1;  ///< -1 when not known.
 };
 
 struct GpuProcess {
@@ -33,7 +33,7 @@ struct GpuList {
     std::vector<Gpu> gpus;
     std::vector<GpuProcess> processes;  ///< That compute; only as nvidia-smi tells them.
     std::string source;                 ///< "nvidia-smi", "driver", "devices", or empty: none was found.
-    std::string trouble;                ///< What nvidia-smi complained about; empty where it works and where it is not there.
+    std::string trouble;  ///< What nvidia-smi complained about; empty where it works and where it is not there.
     bool processesKnown = false;
 };
 

@@ -1,6 +1,7 @@
 #pragma once
-// `trainyard-agent serve [--work FOLDER] [--slots FOLDER]`: answers one client over standard input and output. One thread, one loop; ends with
-// its input, after a silence, when its output breaks, or by SIGTERM. What it started for runs goes on.
+// `trainyard-agent serve [--work FOLDER] [--slots FOLDER]`: answers one client over standard input and output. One
+// thread, one loop; ends with its input, after a silence, when its output breaks, or by SIGTERM. What it started for
+// runs goes on.
 #include <map>
 #include <string>
 
@@ -10,9 +11,10 @@
 namespace trainyard::agent {
 
 struct ServeOptions {
-    Path work;                                                       ///< Absolute.
+    Path work;  ///< Absolute.
     Path slots = wire::kSharedSlots;
-    std::int64_t silenceMillis = wire::kServeSilenceSeconds * 1000;  ///< Ends after so long without a byte from the client.
+    std::int64_t silenceMillis =
+        wire::kServeSilenceSeconds * 1000;  ///< Ends after so long without a byte from the client.
 };
 
 class Serve final : public ServeOut {

@@ -53,14 +53,16 @@ Size sizeOf(const Path& path) {
     };
     add(path);
     std::error_code error;
-    for (fs::recursive_directory_iterator it(path, error), end; !error && it != end; it.increment(error)) add(it->path());
+    for (fs::recursive_directory_iterator it(path, error), end; !error && it != end; it.increment(error))
+        add(it->path());
     return size;
 }
 
 std::vector<Path> childrenOf(const Path& folder) {
     std::vector<Path> children;
     std::error_code error;
-    for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) children.push_back(it->path());
+    for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
+        children.push_back(it->path());
     std::sort(children.begin(), children.end());
     return children;
 }
@@ -121,7 +123,8 @@ std::vector<Entry> listCache(const wire::WorkLayout& work) {
     }
     for (const Path& path : childrenOf(work.engines())) {
         const std::string key = path.filename().string();
-        add("engine", path, key, "trainyard-engine", anyInside(running, path) || plans.find(path.string()) != std::string::npos);
+        add("engine", path, key, "trainyard-engine",
+            anyInside(running, path) || plans.find(path.string()) != std::string::npos);
     }
     for (const Path& path : childrenOf(work.data())) {
         const std::string key = path.filename().string();
@@ -133,7 +136,8 @@ std::vector<Entry> listCache(const wire::WorkLayout& work) {
         add("environment", path, path.filename().string(), {}, plans.find(path.string()) != std::string::npos);
     }
     Size objects = sizeOf(work.objects());
-    Entry all{"objects", "", "sources and other files of runs", objects.bytes, objects.newest, !plans.empty(), work.objects()};
+    Entry all{"objects",     "", "sources and other files of runs", objects.bytes, objects.newest, !plans.empty(),
+              work.objects()};
     for (const Path& part : childrenOf(work.incoming())) {
         all.bytes += sizeOf(part).bytes;
         all.inUse = all.inUse || uploadGoesOn(part);
@@ -159,11 +163,13 @@ Result<Json> cacheAnswer(const wire::WorkLayout& work) {
 /// What nobody has gone on with for an hour.
 void clearUploads(const wire::WorkLayout& work) {
     for (const Path& part : childrenOf(work.incoming())) {
-        if (!uploadGoesOn(part) && base::wallMicros() - sizeOf(part).newest > kStaleUploadMicros) ::unlink(part.c_str());
+        if (!uploadGoesOn(part) && base::wallMicros() - sizeOf(part).newest > kStaleUploadMicros)
+            ::unlink(part.c_str());
     }
 }
 
-Result<Json> clearEntries(const wire::WorkLayout& work, const std::vector<std::pair<std::string, std::string>>& wanted) {
+Result<Json> clearEntries(const wire::WorkLayout& work,
+                          const std::vector<std::pair<std::string, std::string>>& wanted) {
     std::int64_t freed = 0;
     Json kept = Json::array();
     for (const Entry& entry : listCache(work)) {

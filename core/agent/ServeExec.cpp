@@ -32,8 +32,8 @@ constexpr std::size_t kMostNonce = 256;
 
 class ExecRequest final : public ServeRequest {
 public:
-    ExecRequest(ServeContext& context, std::int64_t id, const ChildSpec& spec, std::string input, std::int64_t inputBytes,
-                std::int64_t limitMillis, bool stream)
+    ExecRequest(ServeContext& context, std::int64_t id, const ChildSpec& spec, std::string input,
+                std::int64_t inputBytes, std::int64_t limitMillis, bool stream)
         : ServeRequest(context, id), m_input(std::move(input)), m_inputBytes(inputBytes),
           m_deadline(base::Deadline::inMillis(limitMillis)), m_stream(stream) {
         auto child = Child::start(spec);
@@ -178,17 +178,18 @@ struct SocketAddress {
             six->sin6_port = htons(static_cast<std::uint16_t>(port));
             address.length = sizeof *six;
         } else {
-            return Error{"serve.address", "\"" + base::stripControl(base::toValidUtf8(text.substr(0, 80))) +
-                                              "\" is no numeric address.", "address"};
+            return Error{"serve.address",
+                         "\"" + base::stripControl(base::toValidUtf8(text.substr(0, 80))) + "\" is no numeric address.",
+                         "address"};
         }
         return address;
     }
 
     [[nodiscard]] std::string text() const {
         std::array<char, INET6_ADDRSTRLEN> buffer{};
-        const void* const from = family() == AF_INET
-                                     ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in*>(&storage)->sin_addr)
-                                     : static_cast<const void*>(&reinterpret_cast<const sockaddr_in6*>(&storage)->sin6_addr);
+        const void* const from =
+            family() == AF_INET ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in*>(&storage)->sin_addr)
+                                : static_cast<const void*>(&reinterpret_cast<const sockaddr_in6*>(&storage)->sin6_addr);
         const char* const text = ::inet_ntop(family(), from, buffer.data(), buffer.size());
         return text == nullptr ? std::string() : text;
     }
@@ -201,7 +202,8 @@ struct SocketAddress {
 /// Waits on a port of its own for one connection that says the nonce; others are dropped.
 class ListenRequest final : public ServeRequest {
 public:
-    ListenRequest(ServeContext& context, std::int64_t id, SocketAddress address, std::string nonce, std::int64_t limitMillis)
+    ListenRequest(ServeContext& context, std::int64_t id, SocketAddress address, std::string nonce,
+                  std::int64_t limitMillis)
         : ServeRequest(context, id), m_nonce(std::move(nonce)), m_deadline(base::Deadline::inMillis(limitMillis)) {
         m_listener.reset(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
         if (!m_listener.valid() || ::bind(m_listener.get(), address.get(), address.length) != 0 ||
@@ -222,7 +224,9 @@ public:
         polls.push_back({m_listener.get(), POLLIN, 0});
         if (m_peer.valid()) polls.push_back({m_peer.get(), POLLIN, 0});
     }
-    [[nodiscard]] std::int64_t pause() const override { return std::clamp<std::int64_t>(m_deadline.millisLeft(), 1, kNever); }
+    [[nodiscard]] std::int64_t pause() const override {
+        return std::clamp<std::int64_t>(m_deadline.millisLeft(), 1, kNever);
+    }
 
     void turn() override {
         if (finished()) return;
@@ -257,17 +261,22 @@ private:
 
 class ReachRequest final : public ServeRequest {
 public:
-    ReachRequest(ServeContext& context, std::int64_t id, SocketAddress address, std::string nonce, std::int64_t limitMillis)
+    ReachRequest(ServeContext& context, std::int64_t id, SocketAddress address, std::string nonce,
+                 std::int64_t limitMillis)
         : ServeRequest(context, id), m_where(address.text() + " port " + std::to_string(address.port())),
-          m_nonce(std::move(nonce)), m_begun(base::monotonicNanos()), m_deadline(base::Deadline::inMillis(limitMillis)) {
+          m_nonce(std::move(nonce)), m_begun(base::monotonicNanos()),
+          m_deadline(base::Deadline::inMillis(limitMillis)) {
         m_socket.reset(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-        if (!m_socket.valid() || (::connect(m_socket.get(), address.get(), address.length) != 0 && errno != EINPROGRESS)) {
+        if (!m_socket.valid() ||
+            (::connect(m_socket.get(), address.get(), address.length) != 0 && errno != EINPROGRESS)) {
             unreachable(errno);
         }
     }
 
     void watch(std::vector<pollfd>& polls) const override { polls.push_back({m_socket.get(), POLLOUT, 0}); }
-    [[nodiscard]] std::int64_t pause() const override { return std::clamp<std::int64_t>(m_deadline.millisLeft(), 1, kNever); }
+    [[nodiscard]] std::int64_t pause() const override {
+        return std::clamp<std::int64_t>(m_deadline.millisLeft(), 1, kNever);
+    }
 
     void turn() override {
         if (finished()) return;
@@ -284,7 +293,8 @@ public:
             return;
         }
         const std::int64_t nanos = base::monotonicNanos() - m_begun;
-        if (::send(m_socket.get(), m_nonce.data(), m_nonce.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(m_nonce.size())) {
+        if (::send(m_socket.get(), m_nonce.data(), m_nonce.size(), MSG_NOSIGNAL) !=
+            static_cast<ssize_t>(m_nonce.size())) {
             unreachable(errno);
             return;
         }
@@ -293,8 +303,9 @@ public:
 
 private:
     void unreachable(int error) {
-        fail({"pair.reach", m_where + " cannot be reached from here: " + std::strerror(error) +
-                                ". A firewall between the nodes, or the wrong address or interface in the target's definition."});
+        fail({"pair.reach",
+              m_where + " cannot be reached from here: " + std::strerror(error) +
+                  ". A firewall between the nodes, or the wrong address or interface in the target's definition."});
     }
 
     std::string m_where;
@@ -337,8 +348,8 @@ MadeRequest serveExec(ServeContext& context, std::int64_t id, const Json& header
     if (nul) arguments.reader().fail("serve.argv", "argv", "An argument holds a NUL byte.");
     TRAINYARD_TRY(arguments.status());
     if (spec.folder.empty()) spec.folder = base::homeFolder().string();
-    return ServeRequestPtr(std::make_unique<ExecRequest>(context, id, spec, std::move(payload), inputBytes, limit,
-                                                         stream));
+    return ServeRequestPtr(
+        std::make_unique<ExecRequest>(context, id, spec, std::move(payload), inputBytes, limit, stream));
 }
 
 MadeRequest serveListen(ServeContext& context, std::int64_t id, const Json& header, std::string) {
@@ -353,7 +364,8 @@ MadeRequest serveListen(ServeContext& context, std::int64_t id, const Json& head
 
 MadeRequest serveReach(ServeContext& context, std::int64_t id, const Json& header, std::string) {
     ServeArguments arguments(header);
-    const auto address = SocketAddress::of(arguments.reader().string("address"), arguments.number("port", 1, 65'535, 1));
+    const auto address =
+        SocketAddress::of(arguments.reader().string("address"), arguments.number("port", 1, 65'535, 1));
     const std::string nonce = takeNonce(arguments);
     const int limit = arguments.number("limit_ms", 1, 600'000, 5'000);
     TRAINYARD_TRY(arguments.status());

@@ -22,7 +22,8 @@ namespace trainyard::agent {
 
 namespace {
 
-/// Between two looks where inotify says nothing: another machine's writes over NFS, and by the clock where it cannot be had.
+/// Between two looks where inotify says nothing: another machine's writes over NFS, and by the clock where it cannot be
+/// had.
 constexpr std::int64_t kLookMillis = 1000;
 constexpr std::int64_t kByClockMillis = 25;
 constexpr std::int64_t kNetworkMillis = 200;
@@ -41,7 +42,8 @@ public:
         int watch = -1;
     };
 
-    FollowRequest(ServeContext& context, std::int64_t id, const RunId& run, std::map<Key, std::pair<int, std::int64_t>> from)
+    FollowRequest(ServeContext& context, std::int64_t id, const RunId& run,
+                  std::map<Key, std::pair<int, std::int64_t>> from)
         : ServeRequest(context, id), m_run(work().run(run)), m_from(std::move(from)) {
         m_notify.reset(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
         m_byClock = !m_notify.valid();
@@ -119,7 +121,7 @@ private:
         addWatch(m_run);
         if (!m_watched.contains(m_run)) {
             // Nothing to be seen but its appearance; made in any case before the first run.
-            (void)base::makeDirs(m_run.parent_path()).ok();
+            (void) base::makeDirs(m_run.parent_path()).ok();
             addWatch(m_run.parent_path());
             addWatch(m_run);
         }
@@ -175,15 +177,16 @@ private:
                 }
             }
             bytes.resize(ServeCredit::kChunkBytes);
-            const ssize_t got = stream.file.valid() ? ::pread(stream.file.get(), bytes.data(), bytes.size(), stream.offset) : 0;
+            const ssize_t got =
+                stream.file.valid() ? ::pread(stream.file.get(), bytes.data(), bytes.size(), stream.offset) : 0;
             if (got < 0 && errno == EINTR) continue;
             if (got < 0) {
                 fail(base::errnoError(errno, "read", stream.folder));
                 return false;
             }
             if (got > 0) {
-                chunk(key, stream.segment, stream.offset, std::string_view(bytes).substr(0, static_cast<std::size_t>(got)),
-                      false, false);
+                chunk(key, stream.segment, stream.offset,
+                      std::string_view(bytes).substr(0, static_cast<std::size_t>(got)), false, false);
                 stream.offset += got;
                 stream.nextWasThere = false;
                 m_toldCaughtUp = false;
@@ -208,7 +211,8 @@ private:
 
     bool checkLength(const Stream& stream) {
         struct stat info {};
-        if (!stream.file.valid() || ::fstat(stream.file.get(), &info) != 0 || info.st_size >= stream.offset) return true;
+        if (!stream.file.valid() || ::fstat(stream.file.get(), &info) != 0 || info.st_size >= stream.offset)
+            return true;
         fail({"target.stream", "The stream segment " + (stream.folder / wire::segmentName(stream.segment)).string() +
                                    " is shorter than what was read of it."});
         return false;
@@ -247,7 +251,8 @@ public:
         while (again && !finished()) {
             const bool skipping = m_at < m_from;
             if (!skipping && !(m_credit.open() && out().roomy())) return;
-            const auto wanted = skipping ? std::min<std::int64_t>(m_from - m_at, kRehashBytes) : std::int64_t{ServeCredit::kChunkBytes};
+            const auto wanted =
+                skipping ? std::min<std::int64_t>(m_from - m_at, kRehashBytes) : std::int64_t{ServeCredit::kChunkBytes};
             bytes.resize(static_cast<std::size_t>(wanted));
             const ssize_t got = ::pread(m_file.get(), bytes.data(), bytes.size(), m_at);
             if (got < 0 && errno == EINTR) continue;

@@ -48,7 +48,8 @@ Result<Json> hello(const wire::WorkLayout& work) {
     const Status opened = openWork(work);
     if (!opened.ok()) answer["work_error"] = errorJson(targetError(opened.error()));
     answer["gpus"] = Json::array();
-    for (const Gpu& gpu : findGpusOnce(work.root / "gpus.json").gpus) answer["gpus"].push_back(gpuJson(gpu));
+    for (const Gpu& gpu : findGpusOnce(work.root / "gpus.json").gpus)
+        answer["gpus"].push_back(gpuJson(gpu));
     const auto disk = base::diskSpace(work.root);
     answer["disk_free_bytes"] = disk.ok() ? disk->freeBytes : 0;
     answer["sha256"] = base::sha256File("/proc/self/exe").valueOr({});
@@ -83,12 +84,13 @@ Result<Json> load(const wire::WorkLayout& work, const Path& folder) {
     answer["leases"] = Json::array();
     answer["waiting"] = Json::array();
     for (const SlotTicket& ticket : tickets.ok() ? *tickets : std::vector<SlotTicket>()) {
-        Json item = {{"run", ticket.name},   {"label", ticket.label},   {"user", ticket.user},
+        Json item = {{"run", ticket.name},    {"label", ticket.label},       {"user", ticket.user},
                      {"cores", ticket.cores}, {"priority", ticket.priority}, {"since", ticket.since}};
         if (ticket.holding) {
             busy += ticket.cores;
             item["gpus"] = ticket.gpuIndices;
-            for (const int index : ticket.gpuIndices) leased[index] = ticket.label;
+            for (const int index : ticket.gpuIndices)
+                leased[index] = ticket.label;
         } else {
             item["gpus_wanted"] = ticket.gpus;
         }

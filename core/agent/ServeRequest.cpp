@@ -14,8 +14,8 @@
 namespace trainyard::agent {
 
 void ServeRequest::frame(const Json& header, std::string payload) {
-    (void)header;
-    (void)payload;
+    (void) header;
+    (void) payload;
 }
 
 void ServeRequest::event(Json header, std::string_view payload) { relay(std::move(header), payload); }
@@ -24,7 +24,8 @@ void ServeRequest::relay(Json header, std::string_view payload) {
     if (m_finished) return;
     Json full = Json::object();
     full["id"] = m_id;
-    for (auto& [key, value] : header.items()) full[key] = std::move(value);
+    for (auto& [key, value] : header.items())
+        full[key] = std::move(value);
     m_finished = full.contains("done") || full.contains("error");
     m_context.out->send(std::move(full), payload);
 }
@@ -67,8 +68,9 @@ RunId ServeArguments::run() {
 int ServeArguments::number(std::string_view key, int least, int most, int fallback) {
     const std::int64_t value = m_reader.integer(key, fallback);
     if (value < least || value > most) {
-        m_reader.fail("serve.range", key, "\"" + std::string(key) + "\" must be from " + std::to_string(least) + " to " +
-                                              std::to_string(most) + ".");
+        m_reader.fail("serve.range", key,
+                      "\"" + std::string(key) + "\" must be from " + std::to_string(least) + " to " +
+                          std::to_string(most) + ".");
         return fallback;
     }
     return static_cast<int>(value);
@@ -83,23 +85,23 @@ std::string ServeArguments::sha256(std::string_view key) {
 std::string ServeArguments::relativePath(std::string_view key) {
     std::string text = m_reader.string(key);
     if (!base::isPlainRelativePath(text)) {
-        m_reader.fail("target.path", key, "\"" + base::stripControl(base::toValidUtf8(text.substr(0, 200))) +
-                                              "\" is no path inside the folder.");
+        m_reader.fail("target.path", key,
+                      "\"" + base::stripControl(base::toValidUtf8(text.substr(0, 200))) +
+                          "\" is no path inside the folder.");
     }
     return text;
 }
 
 bool isSha256(std::string_view text) {
-    return text.size() == 64 && std::all_of(text.begin(), text.end(), [](char c) {
-        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-    });
+    return text.size() == 64 && std::all_of(text.begin(), text.end(),
+                                            [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 bool isCacheKey(std::string_view text) {
     return !text.empty() && text.size() <= 128 && text.front() != '.' &&
            std::all_of(text.begin(), text.end(), [](char c) {
-               return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' ||
-                      c == '-';
+               return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
+                      c == '_' || c == '-';
            });
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// One request of `trainyard-agent serve` (resources/docs/protocol/serve.md). All live in the server's one thread; none may
-// block for longer than a small local file takes. What takes longer is a ServeWorker.
+// One request of `trainyard-agent serve` (resources/docs/protocol/serve.md). All live in the server's one thread; none
+// may block for longer than a small local file takes. What takes longer is a ServeWorker.
 #include <poll.h>
 
 #include <algorithm>
@@ -54,7 +54,7 @@ public:
     /// A frame of the client's for this request: payload or an acknowledgement.
     virtual void frame(const Json& header, std::string payload);
     /// Descriptors whose readiness should bring the next turn at once.
-    virtual void watch(std::vector<pollfd>& polls) const { (void)polls; }
+    virtual void watch(std::vector<pollfd>& polls) const { (void) polls; }
     /// Called in every turn of the loop; does what can be done without waiting.
     virtual void turn() {}
     /// Milliseconds after which a turn is due whatever happens.

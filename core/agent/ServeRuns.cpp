@@ -35,9 +35,7 @@ bool isFolder(const Path& path) {
     return ::lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-Error missingRun(const Path& run) {
-    return {"target.missing", "The run's folder " + run.string() + " is not there."};
-}
+Error missingRun(const Path& run) { return {"target.missing", "The run's folder " + run.string() + " is not there."}; }
 
 void pauseMillis(long millis) {
     const timespec pause{0, millis * 1'000'000};
@@ -75,7 +73,8 @@ Result<Json> waitForLead(const NodeLayout& node, const std::string& host, std::i
         const bool alive = lookAt(node, host).status == "alive";
         if (const auto lead = readJsonFile(node.lead()); lead.ok()) return *lead;
         if (!alive) return Error{"target.lead", "The agent of node 0 ended before it listened for the other nodes."};
-        if (deadline.passed()) return Error{"target.deadline", "The agent of node 0 does not listen for the other nodes yet."};
+        if (deadline.passed())
+            return Error{"target.deadline", "The agent of node 0 does not listen for the other nodes yet."};
         pauseMillis(5);
     }
 }
@@ -106,7 +105,8 @@ Result<Json> listRunOutputs(const Path& outputs) {
     for (fs::recursive_directory_iterator it(outputs, error), end; !error && it != end; it.increment(error)) {
         const std::string path = it->path().lexically_relative(outputs).generic_string();
         struct stat info {};
-        if (::lstat(it->path().c_str(), &info) != 0 || !S_ISREG(info.st_mode) || !base::isPlainRelativePath(path)) continue;
+        if (::lstat(it->path().c_str(), &info) != 0 || !S_ISREG(info.st_mode) || !base::isPlainRelativePath(path))
+            continue;
         files.push_back({{"path", path}, {"size", static_cast<std::int64_t>(info.st_size)}});
         if (files.size() >= kMostOutputs) break;
     }
@@ -138,7 +138,8 @@ Result<Json> removeRun(const Path& run) {
         for (const int node : numberedFolders(folder, 'n')) {
             const NodeLayout layout{folder / ("n" + std::to_string(node))};
             while (lookAt(layout, host).status == "alive") {
-                if (deadline.passed()) return Error{"target.busy", "The run's agent is still at work; cancel the run first."};
+                if (deadline.passed())
+                    return Error{"target.busy", "The run's agent is still at work; cancel the run first."};
                 pauseMillis(20);
             }
         }

@@ -77,7 +77,8 @@ Status setWritable(const Path& root, bool writable) {
         if (::lstat(it->path().c_str(), &info) != 0) return base::errnoError(errno, "look at", it->path());
         if (S_ISDIR(info.st_mode)) {
             folders.push_back(it->path());
-            if (writable && ::chmod(it->path().c_str(), 0700) != 0) return base::errnoError(errno, "change", it->path());
+            if (writable && ::chmod(it->path().c_str(), 0700) != 0)
+                return base::errnoError(errno, "change", it->path());
         } else if (!writable && S_ISREG(info.st_mode) && ::chmod(it->path().c_str(), 0400) != 0) {
             return base::errnoError(errno, "change", it->path());
         }
@@ -95,7 +96,8 @@ Result<Json> finishData(const wire::WorkLayout& work, const std::string& entry, 
     Json answer = Json::object();
     answer["path"] = dataFiles(work, entry).string();
     if (isThere(dataInfo(work, entry))) return answer;
-    const bool single = files.size() == 1 && files.front().sha256 == entry && files.front().path.find('/') == std::string::npos;
+    const bool single =
+        files.size() == 1 && files.front().sha256 == entry && files.front().path.find('/') == std::string::npos;
     if (!single && base::contentHash(files) != entry) {
         return Error{"upload.hash", "The list of files does not have the content hash " + entry + ".", "entry"};
     }
@@ -237,7 +239,8 @@ MadeRequest serveHave(ServeContext& context, std::int64_t id, const Json& header
         Json missing = Json::array();
         for (const std::string& key : arguments.reader().strings(member)) {
             if (!valid(key)) {
-                arguments.reader().fail("serve.sha256", member, "\"" + base::stripControl(key.substr(0, 80)) + "\" is no key.");
+                arguments.reader().fail("serve.sha256", member,
+                                        "\"" + base::stripControl(key.substr(0, 80)) + "\" is no key.");
             } else if (!isThere(place(key))) {
                 missing.push_back(key);
             }
@@ -257,7 +260,8 @@ MadeRequest serveFinishData(ServeContext& context, std::int64_t id, const Json& 
     const std::string entry = arguments.sha256("entry");
     const std::string name = arguments.reader().string("name");
     std::int64_t bytes = arguments.reader().integer("bytes", 0);
-    if (bytes < 0 || bytes > kMostListBytes) arguments.reader().fail("serve.range", "bytes", "\"bytes\" is out of range.");
+    if (bytes < 0 || bytes > kMostListBytes)
+        arguments.reader().fail("serve.range", "bytes", "\"bytes\" is out of range.");
     TRAINYARD_TRY(arguments.status());
     TRAINYARD_TRY(openWork(context.work));
     if (arguments.reader().has("files")) {
@@ -274,9 +278,8 @@ MadeRequest serveFinishEngine(ServeContext& context, std::int64_t id, const Json
     if (!isCacheKey(key)) arguments.reader().fail("serve.key", "key", "\"key\" is no engine's key.");
     TRAINYARD_TRY(arguments.status());
     TRAINYARD_TRY(openWork(context.work));
-    return ServeRequestPtr(std::make_unique<ServeWorker>(context, id, [&](const ServeWorker::Say& say) {
-        return finishEngine(context.work, key, archive, say);
-    }));
+    return ServeRequestPtr(std::make_unique<ServeWorker>(
+        context, id, [&](const ServeWorker::Say& say) { return finishEngine(context.work, key, archive, say); }));
 }
 
 }  // namespace trainyard::agent

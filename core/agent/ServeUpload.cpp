@@ -51,7 +51,8 @@ public:
             return;
         }
         if (m_done + static_cast<std::int64_t>(payload.size()) > m_place.size) {
-            giveUp({"upload.size", "More came than the " + std::to_string(m_place.size) + " bytes that were announced."});
+            giveUp(
+                {"upload.size", "More came than the " + std::to_string(m_place.size) + " bytes that were announced."});
             return;
         }
         if (const auto written = base::writeAll(m_file.get(), payload, m_place.final); !written.ok()) {
@@ -107,8 +108,9 @@ private:
         const auto space = base::diskSpace(work().root);
         if (space.ok() && space->freeBytes < m_place.size - m_there + kSpareBytes) {
             if (m_there == 0) ::unlink(m_part.c_str());
-            return refuse({"target.disk_full", base::formatBytes(m_place.size - m_there) + " are to be sent, but the disk of " +
-                                                   work().root.string() + " has " + base::formatBytes(space->freeBytes) +
+            return refuse({"target.disk_full", base::formatBytes(m_place.size - m_there) +
+                                                   " are to be sent, but the disk of " + work().root.string() +
+                                                   " has " + base::formatBytes(space->freeBytes) +
                                                    " free. Make room there, or clear the target's cache (trainyard-cli "
                                                    "target clear-cache)."});
         }
@@ -135,7 +137,8 @@ private:
         return m_done == m_there;
     }
 
-    /// What was sent goes too: a wrong piece would be gone on with for ever, and on a full disk it takes the runs' room.
+    /// What was sent goes too: a wrong piece would be gone on with for ever, and on a full disk it takes the runs'
+    /// room.
     void giveUp(const Error& error) {
         ::unlink(m_part.c_str());
         m_file.reset();
@@ -144,12 +147,14 @@ private:
 
     void conclude() {
         if (m_done != m_place.size) {
-            giveUp({"upload.size", "Only " + std::to_string(m_done) + " of " + std::to_string(m_place.size) + " bytes came."});
+            giveUp({"upload.size",
+                    "Only " + std::to_string(m_done) + " of " + std::to_string(m_place.size) + " bytes came."});
             return;
         }
         if (m_hash.hex() != m_place.sha256) {
-            giveUp({"upload.hash", "What came does not have the hash " + m_place.sha256 + ". The file changed while it was "
-                                   "sent, or what an earlier try left was damaged; send it again."});
+            giveUp({"upload.hash", "What came does not have the hash " + m_place.sha256 +
+                                       ". The file changed while it was "
+                                       "sent, or what an earlier try left was damaged; send it again."});
             return;
         }
         if (::fchmod(m_file.get(), m_place.executable ? 0700 : 0600) != 0) {
@@ -218,8 +223,10 @@ Result<Json> putFiles(const wire::WorkLayout& work, const Path& folder, const st
 class PutRequest final : public ServeRequest {
 public:
     PutRequest(ServeContext& context, std::int64_t id, Path folder, std::vector<PutFile> files, std::string payload)
-        : ServeRequest(context, id), m_folder(std::move(folder)), m_files(std::move(files)), m_bytes(std::move(payload)) {
-        for (const PutFile& file : m_files) m_wanted += file.size;
+        : ServeRequest(context, id), m_folder(std::move(folder)), m_files(std::move(files)),
+          m_bytes(std::move(payload)) {
+        for (const PutFile& file : m_files)
+            m_wanted += file.size;
         look();
     }
     void frame(const Json& header, std::string payload) override {
@@ -247,8 +254,9 @@ private:
         }
         // A sync may take long where much was sent.
         const bool sync = std::exchange(context().unsynced, false);
-        m_worker = std::make_unique<ServeWorker>(
-            context(), id(), [this, sync](const ServeWorker::Say&) { return putFiles(work(), m_folder, m_files, m_bytes, sync); });
+        m_worker = std::make_unique<ServeWorker>(context(), id(), [this, sync](const ServeWorker::Say&) {
+            return putFiles(work(), m_folder, m_files, m_bytes, sync);
+        });
     }
 
     Path m_folder;
@@ -297,18 +305,21 @@ MadeRequest servePut(ServeContext& context, std::int64_t id, const Json& header,
         ServeArguments member(item);
         PutFile file;
         file.name = member.relativePath("name");
-        if (file.name.find('/') != std::string::npos) member.reader().fail("target.path", "name", "A name must have no '/'.");
+        if (file.name.find('/') != std::string::npos)
+            member.reader().fail("target.path", "name", "A name must have no '/'.");
         if (member.reader().has("sha256")) {
             file.object = member.sha256("sha256");
         } else {
             file.size = member.reader().integer("size", -1);
         }
-        if (file.size < 0 || file.size > kMostPutBytes) member.reader().fail("serve.range", "size", "A size is out of range.");
+        if (file.size < 0 || file.size > kMostPutBytes)
+            member.reader().fail("serve.range", "size", "A size is out of range.");
         wanted += std::max<std::int64_t>(0, file.size);
         arguments.reader().merge(member.reader());
         files.push_back(std::move(file));
         if (files.size() > kMostPutFiles || wanted > kMostPutBytes) {
-            return Error{"serve.too_large", "Too many files or bytes for one put; send large ones as objects.", "files"};
+            return Error{"serve.too_large", "Too many files or bytes for one put; send large ones as objects.",
+                         "files"};
         }
     }
     TRAINYARD_TRY(arguments.status());

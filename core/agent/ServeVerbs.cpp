@@ -27,17 +27,28 @@ struct Verb {
 };
 
 constexpr std::array kVerbs{
-    Verb{"hello", &serveHello},          Verb{"have", &serveHave},
-    Verb{"upload", &serveUpload},        Verb{"finish_data", &serveFinishData},
-    Verb{"finish_engine", &serveFinishEngine}, Verb{"put", &servePut},
-    Verb{"start", &serveStart},          Verb{"command", &serveCommandVerb},
-    Verb{"look", &serveLook},            Verb{"follow", &serveFollow},
-    Verb{"outputs", &serveOutputs},      Verb{"download", &serveDownload},
-    Verb{"runs", &serveRuns},            Verb{"remove", &serveRemove},
-    Verb{"exec", &serveExec},            Verb{"probe", &serveProbe},            
-    Verb{"load", &serveLoad},            Verb{"cache", &serveCache},
-    Verb{"clear", &serveClear},          Verb{"hash", &serveHash},
-    Verb{"listen", &serveListen},        Verb{"reach", &serveReach},
+    Verb{"hello", &serveHello},
+    Verb{"have", &serveHave},
+    Verb{"upload", &serveUpload},
+    Verb{"finish_data", &serveFinishData},
+    Verb{"finish_engine", &serveFinishEngine},
+    Verb{"put", &servePut},
+    Verb{"start", &serveStart},
+    Verb{"command", &serveCommandVerb},
+    Verb{"look", &serveLook},
+    Verb{"follow", &serveFollow},
+    Verb{"outputs", &serveOutputs},
+    Verb{"download", &serveDownload},
+    Verb{"runs", &serveRuns},
+    Verb{"remove", &serveRemove},
+    Verb{"exec", &serveExec},
+    Verb{"probe", &serveProbe},
+    Verb{"load", &serveLoad},
+    Verb{"cache", &serveCache},
+    Verb{"clear", &serveClear},
+    Verb{"hash", &serveHash},
+    Verb{"listen", &serveListen},
+    Verb{"reach", &serveReach},
 };
 
 }  // namespace
@@ -46,14 +57,17 @@ ServeRequestPtr answered(ServeContext& context, std::int64_t id, Result<Json> an
     return std::make_unique<AnsweredRequest>(context, id, std::move(answer));
 }
 
-Result<ServeRequestPtr> makeServeRequest(ServeContext& context, std::int64_t id, const Json& header, std::string payload) {
+Result<ServeRequestPtr> makeServeRequest(ServeContext& context, std::int64_t id, const Json& header,
+                                         std::string payload) {
     base::ObjectReader reader(header, "");
     const std::string name = reader.string("verb");
     for (const Verb& verb : kVerbs) {
         if (verb.name == name) return verb.make(context, id, header, std::move(payload));
     }
-    return Error{"serve.verb", "This agent (version " TRAINYARD_VERSION ") does not know the request \"" +
-                                   base::stripControl(name.substr(0, 40)) + "\".", "verb"};
+    return Error{"serve.verb",
+                 "This agent (version " TRAINYARD_VERSION ") does not know the request \"" +
+                     base::stripControl(name.substr(0, 40)) + "\".",
+                 "verb"};
 }
 
 }  // namespace trainyard::agent

@@ -36,12 +36,10 @@ constexpr int kMostGpus = 256;
 constexpr std::int64_t kMostPriority = 1'000'000;
 constexpr std::int64_t kGpuLookMillis = 2000;  ///< How old news of strangers on the GPUs may be.
 
-std::string plural(int count, const char* noun) {
-    return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
-}
+std::string plural(int count, const char* noun) { return std::to_string(count) + " " + noun + (count == 1 ? "" : "s"); }
 
-/// What is made here is for all users from its first moment on; a later chmod would let another agent fail in between. The agent
-/// has one thread, so nothing else is made meanwhile.
+/// What is made here is for all users from its first moment on; a later chmod would let another agent fail in between.
+/// The agent has one thread, so nothing else is made meanwhile.
 class ForAll {
 public:
     ForAll() : m_before(::umask(0)) {}
@@ -60,23 +58,28 @@ Status makeFolder(const Path& folder) {
         if (errno != ENOENT) return base::errnoError(errno, "look at", folder);
         TRAINYARD_TRY(base::makeDirs(folder.parent_path()));
         const ForAll open;
-        if (::mkdir(folder.c_str(), kShared) != 0 && errno != EEXIST) return base::errnoError(errno, "make the folder", folder);
+        if (::mkdir(folder.c_str(), kShared) != 0 && errno != EEXIST)
+            return base::errnoError(errno, "make the folder", folder);
         if (::lstat(folder.c_str(), &info) != 0) return base::errnoError(errno, "look at", folder);
     }
     if (!S_ISDIR(info.st_mode)) {
-        return base::Error{"slots.folder", folder.string() + " is a link or a file. Remove it, or name another slots folder in "
-                                           "the target's definition."};
+        return base::Error{"slots.folder", folder.string() +
+                                               " is a link or a file. Remove it, or name another slots folder in "
+                                               "the target's definition."};
     }
     if (info.st_uid == ::geteuid() && (info.st_mode & 07777) != kShared) ::chmod(folder.c_str(), kShared);
     if (::access(folder.c_str(), R_OK | W_OK | X_OK) != 0) {
-        return base::Error{"slots.folder", folder.string() + " belongs to user " + userName(info.st_uid) +
-                                               " and may not be written to, so the queue of this machine cannot be used. Ask "
-                                               "for mode 1777, or name another slots folder in the target's definition."};
+        return base::Error{"slots.folder",
+                           folder.string() + " belongs to user " + userName(info.st_uid) +
+                               " and may not be written to, so the queue of this machine cannot be used. Ask "
+                               "for mode 1777, or name another slots folder in the target's definition."};
     }
     return {};
 }
 
-int bounded(std::int64_t value, std::int64_t most) { return static_cast<int>(std::clamp<std::int64_t>(value, 0, most)); }
+int bounded(std::int64_t value, std::int64_t most) {
+    return static_cast<int>(std::clamp<std::int64_t>(value, 0, most));
+}
 
 /// What a ticket's text says; false when it cannot be read.
 bool takeTicket(const std::string& text, int machineCores, SlotTicket& ticket) {
@@ -97,7 +100,8 @@ bool takeTicket(const std::string& text, int machineCores, SlotTicket& ticket) {
     return reader.status(false).ok();
 }
 
-/// All tickets whose holders live, but for the one named `except`. `sweep`: remove what the dead left; only under the lock.
+/// All tickets whose holders live, but for the one named `except`. `sweep`: remove what the dead left; only under the
+/// lock.
 Result<std::vector<SlotTicket>> readTickets(const Path& folder, int machineCores, const Path& except, bool sweep) {
     std::vector<SlotTicket> tickets;
     std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(folder.c_str()), &::closedir);
@@ -107,15 +111,18 @@ Result<std::vector<SlotTicket>> readTickets(const Path& folder, int machineCores
     while (const dirent* entry = ::readdir(dir.get())) {
         const std::string_view file = entry->d_name;
         if (!file.ends_with(kSuffix) || except == file || ++looked > kMostTickets) continue;
-        base::UniqueFd fd(::openat(::dirfd(dir.get()), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+        base::UniqueFd fd(
+            ::openat(::dirfd(dir.get()), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
         struct stat info {};
         if (!fd.valid() || ::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
         if (::flock(fd.get(), LOCK_SH | LOCK_NB) == 0) {
-            if (sweep) ::unlinkat(::dirfd(dir.get()), entry->d_name, 0);  // Its holder is dead. Another user's stays there.
+            if (sweep)
+                ::unlinkat(::dirfd(dir.get()), entry->d_name, 0);  // Its holder is dead. Another user's stays there.
             continue;
         }
         SlotTicket ticket;
-        ticket.name = base::stripControl(base::toValidUtf8(file.substr(0, file.size() - std::string_view(kSuffix).size())));
+        ticket.name =
+            base::stripControl(base::toValidUtf8(file.substr(0, file.size() - std::string_view(kSuffix).size())));
         ticket.user = userName(info.st_uid);
         ticket.ours = info.st_uid == ::geteuid();
         std::string text(kTicketBytes, '\0');
@@ -128,7 +135,8 @@ Result<std::vector<SlotTicket>> readTickets(const Path& folder, int machineCores
             ticket.label = ticket.name + ", whose ticket cannot be read";
         }
         // Nobody gets ahead of others by claiming to have waited since long ago.
-        const std::int64_t written = static_cast<std::int64_t>(info.st_ctim.tv_sec) * 1'000'000 + info.st_ctim.tv_nsec / 1000;
+        const std::int64_t written =
+            static_cast<std::int64_t>(info.st_ctim.tv_sec) * 1'000'000 + info.st_ctim.tv_nsec / 1000;
         if (!ticket.ours) ticket.since = std::max(ticket.since, written);
         if (ticket.label.empty()) ticket.label = ticket.name;
         tickets.push_back(std::move(ticket));
@@ -168,8 +176,9 @@ Result<Slots> Slots::open(const Path& folder, int machineCores, int machineGpus)
     if (!slots.m_queueLock.valid()) return base::errnoError(errno, "open", lock);
     struct stat info {};
     if (::fstat(slots.m_queueLock.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
-        return base::Error{"slots.folder", lock.string() + " is no regular file. Remove it, or name another slots folder in "
-                                           "the target's definition."};
+        return base::Error{"slots.folder", lock.string() +
+                                               " is no regular file. Remove it, or name another slots folder in "
+                                               "the target's definition."};
     }
     return slots;
 }
@@ -181,7 +190,8 @@ Result<std::vector<SlotTicket>> Slots::list(const Path& folder, int machineCores
 Slots::Slots(Slots&& other) noexcept
     : m_folder(std::move(other.m_folder)), m_cores(other.m_cores), m_gpus(other.m_gpus),
       m_queueLock(std::move(other.m_queueLock)), m_ticket(std::move(other.m_ticket)),
-      m_ticketPath(std::move(other.m_ticketPath)), m_request(std::move(other.m_request)), m_last(std::move(other.m_last)), m_look(std::move(other.m_look)) {
+      m_ticketPath(std::move(other.m_ticketPath)), m_request(std::move(other.m_request)),
+      m_last(std::move(other.m_last)), m_look(std::move(other.m_look)) {
     other.m_ticketPath.clear();
 }
 
@@ -220,7 +230,8 @@ Status Slots::writeTicket(bool holding, const std::vector<int>& gpuIndices) {
     text += '\n';
     std::size_t done = 0;
     while (done < text.size()) {
-        const ssize_t wrote = ::pwrite(m_ticket.get(), text.data() + done, text.size() - done, static_cast<off_t>(done));
+        const ssize_t wrote =
+            ::pwrite(m_ticket.get(), text.data() + done, text.size() - done, static_cast<off_t>(done));
         if (wrote < 0 && errno == EINTR) continue;
         if (wrote <= 0) return base::errnoError(errno, "write", m_ticketPath);
         done += static_cast<std::size_t>(wrote);
@@ -235,7 +246,8 @@ Status Slots::openTicket() {
         m_ticket.reset(::open(m_ticketPath.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644));
         const int error = errno;
         struct stat info {};
-        if (m_ticket.valid() && ::fstat(m_ticket.get(), &info) == 0 && S_ISREG(info.st_mode) && info.st_uid == ::geteuid()) {
+        if (m_ticket.valid() && ::fstat(m_ticket.get(), &info) == 0 && S_ISREG(info.st_mode) &&
+            info.st_uid == ::geteuid()) {
             ::fchmod(m_ticket.get(), 0644);  // One that an older agent left was ours alone.
             return {};
         }
@@ -257,7 +269,8 @@ Status Slots::enter(const SlotRequest& request) {
     if (::flock(m_ticket.get(), LOCK_EX | LOCK_NB) != 0) {
         m_ticket.reset();
         unlockQueue();
-        return base::Error{"slots.held", "Another process holds this run's place in the queue: " + m_ticketPath.string()};
+        return base::Error{"slots.held",
+                           "Another process holds this run's place in the queue: " + m_ticketPath.string()};
     }
     auto written = writeTicket(false, {});
     if (!written.ok()) {
@@ -284,12 +297,14 @@ Result<SlotAnswer> Slots::tryTake(std::int64_t now) {
     std::vector<SlotTicket> ahead;
     std::vector<SlotTicket> holders;
     std::vector<int> freeGpus;
-    for (int index = 0; index < m_gpus; ++index) freeGpus.push_back(index);
+    for (int index = 0; index < m_gpus; ++index)
+        freeGpus.push_back(index);
     int busyCores = 0;
     for (const SlotTicket& ticket : *others) {
         if (ticket.holding) {
             busyCores = std::min(busyCores + ticket.cores, m_cores);
-            for (const int index : ticket.gpuIndices) std::erase(freeGpus, index);
+            for (const int index : ticket.gpuIndices)
+                std::erase(freeGpus, index);
             holders.push_back(ticket);
         } else if (orderOf(ticket, now) < orderOf(own, now)) {
             ahead.push_back(ticket);
@@ -332,16 +347,17 @@ std::string Slots::dropStrangers(std::vector<int>& freeGpus) {
                                           [&](const GpuProcess& one) { return one.uuid == gpu.uuid; });
         if (process == seen->processes.end() || std::erase(freeGpus, gpu.index) == 0) continue;
         const std::string name = Path(process->name).filename().string();
-        text += (text.empty() ? "" : ", ") + ("GPU " + std::to_string(gpu.index)) + " is used by " + name.substr(0, kMaxLabelBytes) +
-                " (process " + std::to_string(process->pid) + "), which holds no lease";
+        text += (text.empty() ? "" : ", ") + ("GPU " + std::to_string(gpu.index)) + " is used by " +
+                name.substr(0, kMaxLabelBytes) + " (process " + std::to_string(process->pid) +
+                "), which holds no lease";
     }
     return text;
 }
 
 std::string Slots::explain(const std::vector<SlotTicket>& ahead, const std::vector<SlotTicket>& holders, int busyCores,
                            int busyGpus) const {
-    std::string text = std::to_string(busyCores) + " of " + plural(m_cores, "core") + (busyCores == 1 ? " is" : " are") +
-                       " busy";
+    std::string text =
+        std::to_string(busyCores) + " of " + plural(m_cores, "core") + (busyCores == 1 ? " is" : " are") + " busy";
     if (m_request.gpus > 0) text += ", " + std::to_string(busyGpus) + " of " + plural(m_gpus, "GPU");
     const char* separator = ": ";
     for (const SlotTicket& holder : holders) {

@@ -114,7 +114,8 @@ std::string textAt(std::string_view block, std::size_t at, std::size_t length) {
 std::int64_t octalAt(std::string_view block, std::size_t at, std::size_t length) {
     if ((static_cast<unsigned char>(block[at]) & 0x80) != 0) {  // GNU's base 256, for what does not fit.
         std::int64_t value = 0;
-        for (std::size_t i = at + length - 7; i < at + length; ++i) value = value << 8 | static_cast<unsigned char>(block[i]);
+        for (std::size_t i = at + length - 7; i < at + length; ++i)
+            value = value << 8 | static_cast<unsigned char>(block[i]);
         return value;
     }
     std::int64_t value = 0;
@@ -127,7 +128,8 @@ std::int64_t octalAt(std::string_view block, std::size_t at, std::size_t length)
 
 bool checksumIsRight(std::string_view block) {
     std::int64_t sum = 0;
-    for (std::size_t i = 0; i < kBlock; ++i) sum += i >= 148 && i < 156 ? ' ' : static_cast<unsigned char>(block[i]);
+    for (std::size_t i = 0; i < kBlock; ++i)
+        sum += i >= 148 && i < 156 ? ' ' : static_cast<unsigned char>(block[i]);
     return sum == octalAt(block, 148, 8);
 }
 
@@ -145,8 +147,10 @@ void takePax(const std::string& text, std::string& path, std::string& link) {
 
 /// The path without "./" in front and '/' behind.
 std::string plainPath(std::string path) {
-    while (path.starts_with("./")) path.erase(0, 2);
-    while (path.ends_with('/')) path.pop_back();
+    while (path.starts_with("./"))
+        path.erase(0, 2);
+    while (path.ends_with('/'))
+        path.pop_back();
     return path == "." ? std::string() : path;
 }
 
@@ -190,14 +194,16 @@ private:
         std::string path = std::exchange(m_longPath, {});
         std::string link = std::exchange(m_longLink, {});
         if (path.empty()) {
-            const std::string prefix = block.compare(257, 5, "ustar") == 0 && block[262] == '\0' ? textAt(block, 345, 155) : "";
+            const std::string prefix =
+                block.compare(257, 5, "ustar") == 0 && block[262] == '\0' ? textAt(block, 345, 155) : "";
             path = (prefix.empty() ? "" : prefix + "/") + textAt(block, 0, 100);
         }
         if (link.empty()) link = textAt(block, 157, 100);
         path = plainPath(std::move(path));
         if (path.empty()) return skip(size);
         if (!base::isPlainRelativePath(path)) {
-            return Error{"tar.path", "The archive's entry \"" + base::stripControl(base::toValidUtf8(path)) + "\" leads out."};
+            return Error{"tar.path",
+                         "The archive's entry \"" + base::stripControl(base::toValidUtf8(path)) + "\" leads out."};
         }
         if (kind == '5') return base::makeDirs(m_folder / path);
         if (kind == '2') {
@@ -207,7 +213,8 @@ private:
             m_links.emplace_back(path, link);
             return {};
         }
-        if (kind != '0' && kind != '\0') return Error{"tar.kind", "The archive's entry " + path + " is no file, folder or link."};
+        if (kind != '0' && kind != '\0')
+            return Error{"tar.kind", "The archive's entry " + path + " is no file, folder or link."};
         return file(path, size, (octalAt(block, 100, 8) & 0100) != 0);
     }
 
@@ -228,7 +235,8 @@ private:
     [[nodiscard]] Status skip(std::int64_t bytes) {
         std::vector<char> buffer(64 << 10);
         while (bytes > 0) {
-            const auto wanted = static_cast<std::size_t>(std::min<std::int64_t>(bytes, static_cast<std::int64_t>(buffer.size())));
+            const auto wanted =
+                static_cast<std::size_t>(std::min<std::int64_t>(bytes, static_cast<std::int64_t>(buffer.size())));
             const auto got = m_source.read(buffer.data(), wanted);
             if (!got.ok()) return got.error();
             if (*got < wanted) return damaged("it ends too early");
@@ -241,12 +249,13 @@ private:
     [[nodiscard]] Status file(const std::string& path, std::int64_t size, bool executable) {
         const Path full = m_folder / path;
         TRAINYARD_TRY(base::makeDirs(full.parent_path()));
-        const base::UniqueFd fd(::open(full.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-                                       executable ? 0700 : 0600));
+        const base::UniqueFd fd(
+            ::open(full.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, executable ? 0700 : 0600));
         if (!fd.valid()) return base::errnoError(errno, "create", full);
         std::vector<char> buffer(256 << 10);
         for (std::int64_t left = size; left > 0;) {
-            const auto wanted = static_cast<std::size_t>(std::min<std::int64_t>(left, static_cast<std::int64_t>(buffer.size())));
+            const auto wanted =
+                static_cast<std::size_t>(std::min<std::int64_t>(left, static_cast<std::int64_t>(buffer.size())));
             const auto got = m_source.read(buffer.data(), wanted);
             if (!got.ok()) return got.error();
             if (*got < wanted) return damaged("it ends in the middle of " + path);

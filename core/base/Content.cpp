@@ -34,7 +34,8 @@ Result<std::int64_t> linkedFile(const Path& link, const Path& root, const std::s
     struct stat info {};
     if (::stat(end.c_str(), &info) != 0) return errnoError(errno, "look at", end);
     if (!S_ISREG(info.st_mode)) {
-        return Error{"content.link", "The link " + shown + " leads to a folder. Links to files are taken, to folders not."};
+        return Error{"content.link",
+                     "The link " + shown + " leads to a folder. Links to files are taken, to folders not."};
     }
     return static_cast<std::int64_t>(info.st_size);
 }
@@ -71,8 +72,9 @@ Result<std::vector<ContentFile>> listContent(const Path& folder) {
         const std::string relative = it->path().lexically_relative(root).generic_string();
         const std::string shown = toValidUtf8(relative);
         if (!isPlainRelativePath(relative)) {
-            return Error{"content.name", "The name \"" + stripControl(shown) + "\" is no UTF-8, holds control characters or "
-                                         "is too long. Rename it."};
+            return Error{"content.name", "The name \"" + stripControl(shown) +
+                                             "\" is no UTF-8, holds control characters or "
+                                             "is too long. Rename it."};
         }
         struct stat info {};
         if (::lstat(it->path().c_str(), &info) != 0) return errnoError(errno, "look at", it->path());
@@ -108,7 +110,8 @@ Result<Content> readContent(const Path& path, const ContentProgress& progress) {
         content.files.push_back({root.filename().string(), {}, static_cast<std::int64_t>(info.st_size)});
     }
     std::int64_t total = 0;
-    for (const ContentFile& file : content.files) total += file.size;
+    for (const ContentFile& file : content.files)
+        total += file.size;
     for (ContentFile& file : content.files) {
         std::int64_t got = 0;
         auto hash = sha256File(content.isFolder ? root / file.path : root, [&](std::int64_t bytes) {
@@ -117,8 +120,9 @@ Result<Content> readContent(const Path& path, const ContentProgress& progress) {
         });
         if (!hash.ok()) return hash.error();
         if (got != file.size) {
-            return Error{"content.changed", toValidUtf8(file.path) + " changed while it was read. Try again when nothing "
-                                            "writes to it."};
+            return Error{"content.changed", toValidUtf8(file.path) +
+                                                " changed while it was read. Try again when nothing "
+                                                "writes to it."};
         }
         file.sha256 = std::move(hash).value();
         content.size += got;

@@ -18,12 +18,14 @@ constexpr std::size_t kBannerBytes = 4096;
 constexpr std::size_t kCompactBytes = 1 << 20;
 
 void putLength(std::string& out, std::size_t length) {
-    for (const int shift : {24, 16, 8, 0}) out += static_cast<char>(static_cast<std::uint32_t>(length) >> shift & 0xff);
+    for (const int shift : {24, 16, 8, 0})
+        out += static_cast<char>(static_cast<std::uint32_t>(length) >> shift & 0xff);
 }
 
 std::size_t lengthAt(std::string_view bytes, std::size_t at) {
     std::uint32_t length = 0;
-    for (std::size_t i = 0; i < 4; ++i) length = length << 8 | static_cast<unsigned char>(bytes[at + i]);
+    for (std::size_t i = 0; i < 4; ++i)
+        length = length << 8 | static_cast<unsigned char>(bytes[at + i]);
     return length;
 }
 
@@ -89,7 +91,8 @@ Result<std::optional<ServeFrame>> ServeDecoder::next() {
     const std::string_view view = m_bytes;
     auto json = base::parseJson(view.substr(m_read + kLengthsBytes, header));
     if (!json.ok() || !json->is_object()) {
-        return fail({"serve.json", "A frame's header is no JSON object" + (json.ok() ? "." : ": " + json.error().message)});
+        return fail(
+            {"serve.json", "A frame's header is no JSON object" + (json.ok() ? "." : ": " + json.error().message)});
     }
     ServeFrame frame{std::move(json).value(), m_bytes.substr(m_read + kLengthsBytes + header, payload)};
     m_read += kLengthsBytes + header + payload;

@@ -1,10 +1,9 @@
 #pragma once
 // A stand-in for nvidia-smi with the output that its manual describes, driven by files of its folder:
-//   gpus         rows of --query-gpu with units, one a GPU: index, name, uuid, memory.total, memory.used, utilization.gpu, driver
-//   processes    rows of --query-compute-apps: gpu uuid, pid, process name
-//   pmon         rows of pmon without header
-//   fail         its text is said on stdout, its exit status is 9
-//   log          what it was called with, a line each
+//   gpus         rows of --query-gpu with units, one a GPU: index, name, uuid, memory.total, memory.used,
+//   utilization.gpu, driver processes    rows of --query-compute-apps: gpu uuid, pid, process name pmon         rows of
+//   pmon without header fail         its text is said on stdout, its exit status is 9 log          what it was called
+//   with, a line each
 #include "tests/unit/agent/ServeRig.h"
 
 namespace trainyard::test {

@@ -1,5 +1,5 @@
-// Every line of the doctor that the target itself answers, with its failure produced for real: programs that are missing,
-// broken or slow, full and noexec and foreign folders, a machine without GPUs, without /proc or /sys.
+// Every line of the doctor that the target itself answers, with its failure produced for real: programs that are
+// missing, broken or slow, full and noexec and foreign folders, a machine without GPUs, without /proc or /sys.
 #include "tests/unit/agent/GpuStandIn.h"
 
 #include <fstream>
@@ -33,7 +33,8 @@ Line ask(ServeClient& client, const std::string& name, Json members = Json::obje
     const auto answer = client.call("probe", members, {}, 30'000);
     if (!answer.ok() || answer.events.size() != 1) return {"none", answer.text(), {}, {}};
     const Json& line = answer.events[0].header["line"];
-    return {line["finding"].get<std::string>(), line["text"].get<std::string>(), line["remedy"].get<std::string>(), line["values"]};
+    return {line["finding"].get<std::string>(), line["text"].get<std::string>(), line["remedy"].get<std::string>(),
+            line["values"]};
 }
 
 ServeStart withPath(const std::string& path, const Path& slots = {}) {
@@ -43,12 +44,12 @@ ServeStart withPath(const std::string& path, const Path& slots = {}) {
     return start;
 }
 
-#define COMPARE_LINE(line, wanted, words)                                                                               \
-    do {                                                                                                                \
-        const Line seen = line;                                                                                         \
-        QVERIFY2(seen.finding == (wanted) && seen.text.find(words) != std::string::npos,                                  \
-                 (seen.finding + ": " + seen.text + " / " + seen.remedy).c_str());                                      \
-        QCOMPARE(seen.remedy.empty(), seen.finding == "ok");                                                            \
+#define COMPARE_LINE(line, wanted, words)                                                                              \
+    do {                                                                                                               \
+        const Line seen = line;                                                                                        \
+        QVERIFY2(seen.finding == (wanted) && seen.text.find(words) != std::string::npos,                               \
+                 (seen.finding + ": " + seen.text + " / " + seen.remedy).c_str());                                     \
+        QCOMPARE(seen.remedy.empty(), seen.finding == "ok");                                                           \
     } while (false)
 
 }  // namespace
@@ -82,8 +83,9 @@ private Q_SLOTS:
             QVERIFY(!line["title"].get<std::string>().empty() && !line["text"].get<std::string>().empty());
             QCOMPARE(line["finding"] == "ok", line["remedy"].get<std::string>().empty());
         }
-        QCOMPARE(ids, std::string("os libc processor cores memory disk write slots clock network gpus cuda nccl mpi containers "
-                                  "python torch slurm "));
+        QCOMPARE(ids, std::string(
+                          "os libc processor cores memory disk write slots clock network gpus cuda nccl mpi containers "
+                          "python torch slurm "));
     }
 
     void withoutAnyProgram_nothingIsOkThatCouldNotBeLookedAt() {
@@ -130,11 +132,15 @@ private Q_SLOTS:
         COMPARE_LINE(ask(client, "torch", {{"need", {"torch"}}}), "failure", "has no torch");
         fakes.add("python3", "echo 'ImportError: libcudart.so.12: cannot open shared object file' >&2; exit 1");
         COMPARE_LINE(ask(client, "torch"), "failure", "libcudart");
-        fakes.add("python3", "printf 'noise\\n\\nTRAINYARD {\"version\":\"2.1.0\",\"cuda\":null,\"cuda_available\":false}\\n'");
+        fakes.add("python3",
+                  "printf 'noise\\n\\nTRAINYARD {\"version\":\"2.1.0\",\"cuda\":null,\"cuda_available\":false}\\n'");
         COMPARE_LINE(ask(client, "torch"), "warning", "there are GPUs");
-        fakes.add("python3", "printf '\\nTRAINYARD {\"version\":\"2.1.0\",\"cuda\":\"12.1\",\"cuda_available\":false}\\n'");
+        fakes.add("python3",
+                  "printf '\\nTRAINYARD {\"version\":\"2.1.0\",\"cuda\":\"12.1\",\"cuda_available\":false}\\n'");
         COMPARE_LINE(ask(client, "torch"), "failure", "cannot use the GPUs");
-        fakes.add("python3", "printf '\\nTRAINYARD {\"version\":\"2.1.0\",\"cuda\":\"12.1\",\"cuda_available\":true,\"nccl_version\":\"2.18.1\"}\\n'");
+        fakes.add("python3",
+                  "printf '\\nTRAINYARD "
+                  "{\"version\":\"2.1.0\",\"cuda\":\"12.1\",\"cuda_available\":true,\"nccl_version\":\"2.18.1\"}\\n'");
         COMPARE_LINE(ask(client, "torch"), "ok", "2.1.0, CUDA 12.1");
         COMPARE_LINE(ask(client, "nccl"), "ok", "2.18.1");
         fakes.add("python3", "echo nonsense");
@@ -190,7 +196,9 @@ private Q_SLOTS:
         COMPARE_LINE(ask(client, "mpi"), "warning", "no config");
         fakes.add("mpirun", "echo 'orted not found' >&2; exit 1");
         COMPARE_LINE(ask(client, "mpi"), "failure", "orted not found");
-        fakes.add("docker", "[ \"$1\" = --version ] && echo 'Docker version 24.0.5' || { echo 'permission denied' >&2; exit 1; }");
+        fakes.add(
+            "docker",
+            "[ \"$1\" = --version ] && echo 'Docker version 24.0.5' || { echo 'permission denied' >&2; exit 1; }");
         COMPARE_LINE(ask(client, "containers"), "warning", "permission denied");
         COMPARE_LINE(ask(client, "containers", {{"need", {"containers"}}}), "failure", "permission denied");
         fakes.add("podman", "echo 'podman version 4.3.1'");
@@ -203,14 +211,18 @@ private Q_SLOTS:
         test::Scratch scratch;
         const FakePath fakes(scratch);
         ServeClient client(scratch / "work", withPath(fakes.first()));
-        fakes.add("sinfo", "[ \"$1\" = --version ] && echo 'slurm 22.05.8' && exit; echo 'gpu*|up|1-00:00:00|2|16|64000|gpu:4|1/1/0/2'; echo 'old|up|infinite|1|8|32000|(null)|0/0/1/1'");
+        fakes.add("sinfo",
+                  "[ \"$1\" = --version ] && echo 'slurm 22.05.8' && exit; echo "
+                  "'gpu*|up|1-00:00:00|2|16|64000|gpu:4|1/1/0/2'; echo 'old|up|infinite|1|8|32000|(null)|0/0/1/1'");
         const Line slurm = ask(client, "slurm", {{"need", {"slurm"}}});
         COMPARE_LINE(slurm, "warning", "gpu (2 of 2 nodes), old (0 of 1 nodes)");
         QVERIFY(slurm.values["partitions"][0]["default"].get<bool>());
         QCOMPARE(slurm.values["partitions"][0]["gres"].get<std::string>(), std::string("gpu:4"));
-        fakes.add("sinfo", "[ \"$1\" = --version ] && echo 'slurm 22.05.8' && exit; echo 'gpu*|up|1-00:00:00|2|16|64000|gpu:4|1/1/0/2'");
+        fakes.add("sinfo", "[ \"$1\" = --version ] && echo 'slurm 22.05.8' && exit; echo "
+                           "'gpu*|up|1-00:00:00|2|16|64000|gpu:4|1/1/0/2'");
         COMPARE_LINE(ask(client, "slurm"), "ok", "gpu (2 of 2 nodes)");
-        fakes.add("sinfo", "[ \"$1\" = --version ] && echo 'slurm 22.05.8' && exit; echo 'Unable to contact slurm controller' >&2; exit 1");
+        fakes.add("sinfo", "[ \"$1\" = --version ] && echo 'slurm 22.05.8' && exit; echo 'Unable to contact slurm "
+                           "controller' >&2; exit 1");
         COMPARE_LINE(ask(client, "slurm", {{"need", {"slurm"}}}), "failure", "Unable to contact");
         COMPARE_LINE(ask(client, "slurm"), "warning", "Unable to contact");
     }
@@ -227,8 +239,10 @@ private Q_SLOTS:
             }
             QCOMPARE(::umount2((scratch / "work").c_str(), MNT_DETACH), 0);
         };
-        mounted(MS_NOEXEC, "size=64m", [&](ServeClient& client) { COMPARE_LINE(ask(client, "write"), "failure", "noexec"); });
-        mounted(MS_RDONLY, "size=64m", [&](ServeClient& client) { COMPARE_LINE(ask(client, "write"), "failure", "read-only"); });
+        mounted(MS_NOEXEC, "size=64m",
+                [&](ServeClient& client) { COMPARE_LINE(ask(client, "write"), "failure", "noexec"); });
+        mounted(MS_RDONLY, "size=64m",
+                [&](ServeClient& client) { COMPARE_LINE(ask(client, "write"), "failure", "read-only"); });
         mounted(0, "size=2m", [&](ServeClient& client) {
             COMPARE_LINE(ask(client, "write"), "failure", "full");
             QVERIFY(std::filesystem::is_empty(scratch / "work"));
@@ -236,7 +250,8 @@ private Q_SLOTS:
         });
         mounted(0, "size=2g", [&](ServeClient& client) { COMPARE_LINE(ask(client, "disk"), "warning", "free"); });
         mounted(0, "size=2g,nr_inodes=5", [&](ServeClient& client) {
-            for (int i = 0; i < 5; ++i) std::ofstream(scratch / ("work/" + std::to_string(i))) << "x";
+            for (int i = 0; i < 5; ++i)
+                std::ofstream(scratch / ("work/" + std::to_string(i))) << "x";
             COMPARE_LINE(ask(client, "disk"), "failure", "no more files");
         });
         std::filesystem::create_directories(scratch / "theirs");
@@ -262,8 +277,8 @@ private Q_SLOTS:
         if (!m_ownMounts) TRAINYARD_SKIP("mounts need root");
         test::Scratch scratch;
         // The agent is started first: it is static, but whatever starts it may not be.
-        const auto covered = [&](const std::string& place, const std::string& content, const char* name, const char* finding,
-                                 const char* words) {
+        const auto covered = [&](const std::string& place, const std::string& content, const char* name,
+                                 const char* finding, const char* words) {
             const Path cover = scratch.write("cover", content);
             ServeClient client(scratch / "work");
             QVERIFY(client.call("runs").ok());
@@ -273,7 +288,8 @@ private Q_SLOTS:
             COMPARE_LINE(line, finding, words);
         };
         covered("/proc/cpuinfo", "", "processor", "unknown", "no features");
-        covered("/proc/cpuinfo", "model name : Old One\nflags : fpu sse2\n", "processor", "warning", "Old One, without AVX2");
+        covered("/proc/cpuinfo", "model name : Old One\nflags : fpu sse2\n", "processor", "warning",
+                "Old One, without AVX2");
         covered("/proc/meminfo", "", "memory", "unknown", "cannot be told");
         covered("/proc/meminfo", "MemAvailable:   100000 kB\n", "memory", "warning", "97.7 MiB of");
         const std::string release = std::filesystem::canonical("/etc/os-release").string();
@@ -296,7 +312,8 @@ private Q_SLOTS:
         {
             QCOMPARE(::mount("tmpfs", "/proc/driver", "tmpfs", 0, "size=1m"), 0);
             std::filesystem::create_directories("/proc/driver/nvidia/gpus/0000:01:00.0");
-            std::ofstream("/proc/driver/nvidia/gpus/0000:01:00.0/information") << "Model: \t\t NVIDIA A40\nGPU UUID: \t GPU-7\n";
+            std::ofstream("/proc/driver/nvidia/gpus/0000:01:00.0/information")
+                << "Model: \t\t NVIDIA A40\nGPU UUID: \t GPU-7\n";
             ServeClient client(scratch / "work", withPath(none.alone(), scratch / "slots"));
             const Line line = ask(client, "gpus");
             QCOMPARE(::umount2("/proc/driver", MNT_DETACH), 0);
@@ -339,9 +356,12 @@ private Q_SLOTS:
         start.before = {"unshare", "-n"};
         ServeClient alone(scratch / "work", start);
         COMPARE_LINE(ask(alone, "network"), "warning", "No interface");
-        COMPARE_LINE(ask(alone, "route", {{"peers", {{{"host", "b"}, {"address", "10.1.2.3"}}}}}), "failure", "unreachable");
-        COMPARE_LINE(ask(client, "route", {{"peers", {{{"host", "b"}, {"address", "not numeric"}}}}}), "unknown", "no numeric");
-        COMPARE_LINE(ask(client, "route", {{"peers", {{{"host", "b"}, {"address", "127.0.0.1"}}}}}), "warning", "itself");
+        COMPARE_LINE(ask(alone, "route", {{"peers", {{{"host", "b"}, {"address", "10.1.2.3"}}}}}), "failure",
+                     "unreachable");
+        COMPARE_LINE(ask(client, "route", {{"peers", {{{"host", "b"}, {"address", "not numeric"}}}}}), "unknown",
+                     "no numeric");
+        COMPARE_LINE(ask(client, "route", {{"peers", {{{"host", "b"}, {"address", "127.0.0.1"}}}}}), "warning",
+                     "itself");
     }
 
     void clock_differs() {

@@ -29,7 +29,7 @@ SlotRequest request(const std::string& name, int gpus) {
 /// Asks until nvidia-smi has been heard.
 agent::SlotAnswer answerOf(Slots& slots) {
     agent::SlotAnswer answer;
-    (void)test::waitFor([&] {
+    (void) test::waitFor([&] {
         answer = slots.tryTake(2).value();
         return answer.granted || answer.reason.find("Looking") == std::string::npos;
     });
@@ -64,7 +64,8 @@ private Q_SLOTS:
         QTest::newRow("none") << QStringLiteral("No devices were found\n") << 0 << false;
         QTest::newRow("nothing") << QString() << 0 << false;
         QTest::newRow("garbage") << QStringLiteral("segfault at 0\n\x01\x02,,,,,,\n") << 0 << true;
-        QTest::newRow("not supported") << QStringLiteral("0, Tesla K80, GPU-0, [N/A], [Not Supported], [N/A], 470.1\n") << 1 << false;
+        QTest::newRow("not supported") << QStringLiteral("0, Tesla K80, GPU-0, [N/A], [Not Supported], [N/A], 470.1\n")
+                                       << 1 << false;
         QTest::newRow("far index") << QStringLiteral("99999999999, A, GPU-0, 1, 1, 1, 1\n") << 0 << true;
     }
     void odd_answersAreNoGpus() {
@@ -115,7 +116,8 @@ private Q_SLOTS:
         QVERIFY(two.enter(request("two", 1)).ok());
         const auto waits = answerOf(two);
         QVERIFY(!waits.granted);
-        QVERIFY2(waits.reason.find("GPU 0 is used by python3 (process 4711)") != std::string::npos, waits.reason.c_str());
+        QVERIFY2(waits.reason.find("GPU 0 is used by python3 (process 4711)") != std::string::npos,
+                 waits.reason.c_str());
         // When the stranger goes the GPU is given; how soon depends on the age of what is known.
         smi.remove("processes");
         QVERIFY(test::waitFor([&] { return two.tryTake(2).value().granted; }, 8000));
@@ -161,7 +163,8 @@ private Q_SLOTS:
         test::Scratch scratch;
         const GpuStandIn smi(scratch);
         const Variable path("PATH", smi.path());
-        smi.write("pmon", "    0       1001     C    40     9     -     -   512   python\n    0       2002     C    25     3     -     -   100   other\n"
+        smi.write("pmon", "    0       1001     C    40     9     -     -   512   python\n    0       2002     C    25 "
+                          "    3     -     -   100   other\n"
                           "    1          -     -     -     -     -     -     -   -\n");
         GpuMonitor monitor({0, 1});
         Json values = Json::object();
@@ -176,7 +179,8 @@ private Q_SLOTS:
         QCOMPARE(values["gpu1_temperature_celsius"].get<double>(), 41.0);
         QVERIFY(test::waitFor([&] {
             monitor.sample(values, {1001});
-            return values["gpu0_run_utilization_percent"].get<double>() == 40.0 && values["gpu0_other_processes"].get<int>() == 1;
+            return values["gpu0_run_utilization_percent"].get<double>() == 40.0 &&
+                   values["gpu0_other_processes"].get<int>() == 1;
         }));
         QCOMPARE(values["gpu0_run_memory_bytes"].get<double>(), 512.0 * (1 << 20));
         QCOMPARE(values["gpu1_run_utilization_percent"].get<double>(), 0.0);
@@ -213,7 +217,8 @@ private Q_SLOTS:
         const Variable path("PATH", empty.alone());
         GpuMonitor monitor({0});
         Json values = Json::object();
-        for (int i = 0; i < 3; ++i) monitor.sample(values, {});
+        for (int i = 0; i < 3; ++i)
+            monitor.sample(values, {});
         QVERIFY(values.empty());
     }
 
@@ -221,7 +226,8 @@ private Q_SLOTS:
         test::Scratch scratch;
         const GpuStandIn smi(scratch);
         const Variable path("PATH", smi.path());
-        smi.write("use", std::string("x,y\n0, [N/A], nan, inf, -1e999, \xff, \n") + std::string(200'000, 'z') + "\n1, 5, 5, 5, 5, 5, 5\n");
+        smi.write("use", std::string("x,y\n0, [N/A], nan, inf, -1e999, \xff, \n") + std::string(200'000, 'z') +
+                             "\n1, 5, 5, 5, 5, 5, 5\n");
         smi.write("pmon", "#\n# pid\n1 2 3\n\n\xff\xfe -9 x\n");
         GpuMonitor monitor({});
         Json values = Json::object();
@@ -245,9 +251,11 @@ private Q_SLOTS:
         test::AgentProcess agent(layout);
         QCOMPARE(agent.wait(), 0);
         const auto records = test::recordsOf(layout);
-        QVERIFY2(test::textOf(test::endedOf(records), "outcome") == "completed", base::dumpJson(test::endedOf(records)).c_str());
+        QVERIFY2(test::textOf(test::endedOf(records), "outcome") == "completed",
+                 base::dumpJson(test::endedOf(records)).c_str());
         const auto lines = test::linesOf(records, 0, "stdout");
-        QVERIFY2(lines == std::vector<std::string>{"devices=1 order=PCI_BUS_ID"}, lines.empty() ? "nothing" : lines[0].c_str());
+        QVERIFY2(lines == std::vector<std::string>{"devices=1 order=PCI_BUS_ID"},
+                 lines.empty() ? "nothing" : lines[0].c_str());
         bool measured = false;
         for (const auto& record : test::ofKind(records, wire::kind::kSystem)) {
             measured = measured || record.body["values"].contains("gpu1_utilization_percent");

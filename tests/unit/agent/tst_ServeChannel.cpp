@@ -49,8 +49,9 @@ private Q_SLOTS:
     void garbage_isAnsweredWithItsReasonAndTheEnd() {
         test::Scratch scratch;
         std::mt19937 random(5);
-        for (const std::string& bytes : {std::string("GET / HTTP/1.1\r\n\r\n"), std::string(8, '\xff'), std::string("\0\0\0\2\0\0\0\0[]", 10),
-                                        std::string("\0\0\0\3\0\0\0\0{\"a", 11)}) {
+        for (const std::string& bytes :
+             {std::string("GET / HTTP/1.1\r\n\r\n"), std::string(8, '\xff'), std::string("\0\0\0\2\0\0\0\0[]", 10),
+              std::string("\0\0\0\3\0\0\0\0{\"a", 11)}) {
             ServeClient client(scratch / "work");
             client.sendBytes(bytes);
             const auto answer = client.next();
@@ -61,7 +62,8 @@ private Q_SLOTS:
         for (int round = 0; round < 20; ++round) {
             ServeClient client(scratch / "work");
             std::string bytes(200, '\0');
-            for (char& c : bytes) c = static_cast<char>(random());
+            for (char& c : bytes)
+                c = static_cast<char>(random());
             client.sendBytes(bytes);
             client.closeInput();
             QCOMPARE(client.wait(2000), 0);
@@ -91,7 +93,8 @@ private Q_SLOTS:
     void cancel_endsARequest() {
         test::Scratch scratch;
         ServeClient client(scratch / "work");
-        const auto id = client.begin("exec", {{"argv", {"sh", "-c", "echo $$ > '" + (scratch / "pid").string() + "'; sleep 60 & wait"}}});
+        const auto id = client.begin(
+            "exec", {{"argv", {"sh", "-c", "echo $$ > '" + (scratch / "pid").string() + "'; sleep 60 & wait"}}});
         QVERIFY(test::waitFor([&] { return pidIn(scratch / "pid") > 0; }));
         const pid_t pid = pidIn(scratch / "pid");
         client.send({{"cancel", id}});
@@ -102,13 +105,17 @@ private Q_SLOTS:
     void exec_hasNoShellAndKeepsEveryArgument() {
         test::Scratch scratch;
         ServeClient client(scratch / "work");
-        const std::vector<std::string> hostile{"$(touch canary)", "; touch canary", "a b", "'\"", "", "-n", "*", "ä\n\x01", "`id`"};
+        const std::vector<std::string> hostile{
+            "$(touch canary)", "; touch canary", "a b", "'\"", "", "-n", "*", "ä\n\x01", "`id`"};
         Json argv = {"printf", "%s\\n"};
-        for (const std::string& argument : hostile) argv.push_back(argument);
-        const auto answer = client.call("exec", {{"argv", argv}, {"cwd", scratch.path().string()}, {"environment", {{"X", "$(touch canary)"}}}});
+        for (const std::string& argument : hostile)
+            argv.push_back(argument);
+        const auto answer = client.call(
+            "exec", {{"argv", argv}, {"cwd", scratch.path().string()}, {"environment", {{"X", "$(touch canary)"}}}});
         QVERIFY2(answer.ok(), answer.text().c_str());
         std::string expected;
-        for (const std::string& argument : hostile) expected += argument + "\n";
+        for (const std::string& argument : hostile)
+            expected += argument + "\n";
         QCOMPARE(answer.header["out"].get<std::string>(), expected);
         QVERIFY(!std::filesystem::exists(scratch / "canary"));
     }
@@ -123,24 +130,28 @@ private Q_SLOTS:
         answer = client.call("exec", {{"argv", {"sh", "-c", "kill -TERM $$"}}});
         QCOMPARE(answer.header["signal"].get<int>(), SIGTERM);
         QCOMPARE(client.call("exec", {{"argv", {"no-such-program-here"}}}).code(), std::string("exec.missing"));
-        QCOMPARE(client.call("exec", {{"argv", {scratch.write("no-x", "x").string()}}}).code(), std::string("exec.denied"));
+        QCOMPARE(client.call("exec", {{"argv", {scratch.write("no-x", "x").string()}}}).code(),
+                 std::string("exec.denied"));
         QCOMPARE(client.call("exec", {{"argv", {"true"}}, {"cwd", "/no/such"}}).code(), std::string("exec.folder"));
         QCOMPARE(client.call("exec", {{"argv", Json::array()}}).code(), std::string("serve.argv"));
-        QCOMPARE(client.call("exec", {{"argv", {"sleep", "60"}}, {"limit_ms", 200}}).code(), std::string("target.deadline"));
+        QCOMPARE(client.call("exec", {{"argv", {"sleep", "60"}}, {"limit_ms", 200}}).code(),
+                 std::string("target.deadline"));
     }
 
     void exec_takesInputAndStreams() {
         test::Scratch scratch;
         ServeClient client(scratch / "work");
         const std::string input(3'000'000, 'i');
-        const auto id = client.begin("exec", {{"argv", {"wc", "-c"}}, {"stdin_bytes", input.size()}}, input.substr(0, 1'000'000));
+        const auto id =
+            client.begin("exec", {{"argv", {"wc", "-c"}}, {"stdin_bytes", input.size()}}, input.substr(0, 1'000'000));
         client.send({{"id", id}, {"data", true}}, input.substr(0, 1'000'000));
         client.send({{"id", id}, {"data", true}, {"end", true}}, input.substr(0, 1'000'000));
         const auto counted = client.finish(id);
         QVERIFY2(counted.ok(), counted.text().c_str());
         QCOMPARE(std::atoi(counted.header["out"].get<std::string>().c_str()), 3'000'000);
 
-        const auto streaming = client.begin("exec", {{"argv", {"sh", "-c", "echo one; sleep 0.3; echo two >&2; cat"}}, {"stream", true}}, "three");
+        const auto streaming = client.begin(
+            "exec", {{"argv", {"sh", "-c", "echo one; sleep 0.3; echo two >&2; cat"}}, {"stream", true}}, "three");
         auto frame = client.nextOf(streaming, 250);
         QVERIFY(frame.has_value());  // Before the program has ended.
         QCOMPARE(frame->header["event"].get<std::string>(), std::string("out"));
@@ -149,7 +160,8 @@ private Q_SLOTS:
         QVERIFY(end.ok());
         std::string err;
         std::string out;
-        for (const auto& event : end.events) (event.header["event"] == "err" ? err : out) += event.payload;
+        for (const auto& event : end.events)
+            (event.header["event"] == "err" ? err : out) += event.payload;
         QCOMPARE(err, std::string("two\n"));
         QCOMPARE(out, std::string("three"));
     }
@@ -163,7 +175,8 @@ private Q_SLOTS:
         // A client that does not acknowledge gets no more than the window.
         const auto id = client.begin("exec", {{"argv", {"sh", "-c", "cat /dev/zero"}}, {"stream", true}});
         std::int64_t got = 0;
-        while (const auto frame = client.nextOf(id, 500)) got += static_cast<std::int64_t>(frame->payload.size());
+        while (const auto frame = client.nextOf(id, 500))
+            got += static_cast<std::int64_t>(frame->payload.size());
         QVERIFY2(got > 1 << 20 && got <= wire::kServeWindow, std::to_string(got).c_str());
         client.send({{"cancel", id}});
         QCOMPARE(client.finish(id).code(), std::string("canceled"));
@@ -175,7 +188,10 @@ private Q_SLOTS:
         for (const int how : {0, SIGKILL}) {
             ServeClient client(scratch / "work");
             ::unlink((scratch / "pid").c_str());
-            client.begin("exec", {{"argv", {"sh", "-c", "echo $$ > '" + (scratch / "pid").string() + "'; trap '' TERM; while :; do sleep 0.1; done"}}});
+            client.begin("exec", {{"argv",
+                                   {"sh", "-c",
+                                    "echo $$ > '" + (scratch / "pid").string() +
+                                        "'; trap '' TERM; while :; do sleep 0.1; done"}}});
             client.begin("hash", {{"path", "/usr"}});
             QVERIFY(test::waitFor([&] { return pidIn(scratch / "pid") > 0; }));
             program = pidIn(scratch / "pid");
@@ -194,7 +210,8 @@ private Q_SLOTS:
         test::Scratch scratch;
         ServeClient client(scratch / "work");
         QVERIFY(client.call("runs").ok());
-        for (int i = 0; i < 20; ++i) client.begin("exec", {{"argv", {"cat", "/dev/zero"}}, {"stream", true}});
+        for (int i = 0; i < 20; ++i)
+            client.begin("exec", {{"argv", {"cat", "/dev/zero"}}, {"stream", true}});
         QTest::qSleep(1000);
         const auto status = base::readFile("/proc/" + std::to_string(client.pid()) + "/status").value();
         const std::size_t at = status.find("VmHWM:");
@@ -221,21 +238,25 @@ private Q_SLOTS:
         QCOMPARE(closed.code(), std::string("pair.reach"));
         QVERIFY(closed.message().find("firewall") != std::string::npos);
         QCOMPARE(listening.call("listen", {{"nonce", "x"}, {"limit_ms", 100}}).code(), std::string("target.deadline"));
-        QCOMPARE(listening.call("listen", {{"address", "192.0.2.77"}, {"nonce", "x"}}).code(), std::string("pair.listen"));
-        QCOMPARE(listening.call("reach", {{"address", "host;rm"}, {"port", 1}, {"nonce", "x"}}).code(), std::string("serve.address"));
+        QCOMPARE(listening.call("listen", {{"address", "192.0.2.77"}, {"nonce", "x"}}).code(),
+                 std::string("pair.listen"));
+        QCOMPARE(listening.call("reach", {{"address", "host;rm"}, {"port", 1}, {"nonce", "x"}}).code(),
+                 std::string("serve.address"));
     }
 
     void idle_costsNothing() {
         test::Scratch scratch;
         ServeClient client(scratch / "work");
-        for (int i = 0; i < 5; ++i) QVERIFY(client.nextOf(client.begin("follow", {{"run", base::newUuid7()}})).has_value());
+        for (int i = 0; i < 5; ++i)
+            QVERIFY(client.nextOf(client.begin("follow", {{"run", base::newUuid7()}})).has_value());
         const auto ticks = [&] {
             const auto stat = base::readFile("/proc/" + std::to_string(client.pid()) + "/stat").value();
             std::istringstream in(stat.substr(stat.rfind(')') + 2));
             std::string skip;
             long user = 0;
             long system = 0;
-            for (int i = 0; i < 11; ++i) in >> skip;
+            for (int i = 0; i < 11; ++i)
+                in >> skip;
             in >> user >> system;
             return user + system;
         };

@@ -30,13 +30,15 @@ std::string pattern(std::size_t size, unsigned seed = 1) {
 
 Json entryOf(const std::vector<std::pair<std::string, std::string>>& files) {
     Json list = Json::array();
-    for (const auto& [path, bytes] : files) list.push_back({{"path", path}, {"size", bytes.size()}, {"sha256", sha256Hex(bytes)}});
+    for (const auto& [path, bytes] : files)
+        list.push_back({{"path", path}, {"size", bytes.size()}, {"sha256", sha256Hex(bytes)}});
     return list;
 }
 
 std::string hashOf(const std::vector<std::pair<std::string, std::string>>& files) {
     std::vector<base::ContentFile> list;
-    for (const auto& [path, bytes] : files) list.push_back({path, sha256Hex(bytes), static_cast<std::int64_t>(bytes.size())});
+    for (const auto& [path, bytes] : files)
+        list.push_back({path, sha256Hex(bytes), static_cast<std::int64_t>(bytes.size())});
     return base::contentHash(list);
 }
 
@@ -109,7 +111,8 @@ private Q_SLOTS:
             const auto id = client.begin("upload", {{"sha256", sha256Hex(bytes)}, {"size", bytes.size()}});
             QCOMPARE(client.nextOf(id)->header["offset"].get<int>(), 0);
             for (int piece = 0; piece < 5; ++piece) {
-                client.send({{"id", id}, {"data", true}}, std::string_view(bytes).substr(static_cast<std::size_t>(piece) * 1'000'000, 1'000'000));
+                client.send({{"id", id}, {"data", true}},
+                            std::string_view(bytes).substr(static_cast<std::size_t>(piece) * 1'000'000, 1'000'000));
                 QCOMPARE(client.nextOf(id)->header["ack"].get<int>(), (piece + 1) * 1'000'000);
             }
             ::kill(client.pid(), SIGKILL);
@@ -153,7 +156,8 @@ private Q_SLOTS:
     void dataEntry_isCompleteReadOnlyAndItsHashChecked() {
         test::Scratch scratch;
         ServeClient client(scratch / "work");
-        const std::vector<std::pair<std::string, std::string>> files{{"train/a.bin", pattern(50'000)}, {"ä b.txt", "text"}, {"empty", ""}};
+        const std::vector<std::pair<std::string, std::string>> files{
+            {"train/a.bin", pattern(50'000)}, {"ä b.txt", "text"}, {"empty", ""}};
         const std::string entry = hashOf(files);
         const Json finish = {{"entry", entry}, {"name", "trial"}, {"files", entryOf(files)}};
         QCOMPARE(client.call("finish_data", finish).code(), std::string("upload.missing"));
@@ -186,7 +190,8 @@ private Q_SLOTS:
         const std::string bytes = pattern(1000);
         QVERIFY(client.upload(bytes, {{"to", "data"}, {"entry", sha256Hex(bytes)}, {"path", "one.bin"}}).ok());
         const std::string list = base::dumpJson(entryOf({{"one.bin", bytes}}));
-        const auto id = client.begin("finish_data", {{"entry", sha256Hex(bytes)}, {"name", "one"}, {"bytes", list.size()}}, list.substr(0, 10));
+        const auto id = client.begin(
+            "finish_data", {{"entry", sha256Hex(bytes)}, {"name", "one"}, {"bytes", list.size()}}, list.substr(0, 10));
         client.send({{"id", id}, {"data", true}}, list.substr(10));
         const auto done = client.finish(id);
         QVERIFY2(done.ok(), done.text().c_str());
@@ -196,13 +201,15 @@ private Q_SLOTS:
         test::Scratch scratch;
         ServeClient client(scratch / "work");
         QVERIFY(client.upload("abc", {{"to", "data"}, {"entry", kZeroHash}, {"path", "a"}}).ok());
-        QCOMPARE(client.call("finish_data", {{"entry", kZeroHash}, {"name", "x"}, {"files", entryOf({{"a", "abc"}})}}).code(),
+        QCOMPARE(client.call("finish_data", {{"entry", kZeroHash}, {"name", "x"}, {"files", entryOf({{"a", "abc"}})}})
+                     .code(),
                  std::string("upload.hash"));
         // Claiming another content for the file that was sent does not help.
         const std::string entry = hashOf({{"a", "xyz"}});
         QVERIFY(client.upload("abc", {{"to", "data"}, {"entry", entry}, {"path", "a"}}).ok());
-        QCOMPARE(client.call("finish_data", {{"entry", entry}, {"name", "x"}, {"files", entryOf({{"a", "xyz"}})}}).code(),
-                 std::string("upload.missing"));
+        QCOMPARE(
+            client.call("finish_data", {{"entry", entry}, {"name", "x"}, {"files", entryOf({{"a", "xyz"}})}}).code(),
+            std::string("upload.missing"));
     }
 
     void engine_isUnpackedOnce() {
@@ -239,16 +246,24 @@ private Q_SLOTS:
     void engine_archiveThatIsBad_leavesNothing_data() {
         QTest::addColumn<QString>("script");
         QTest::addColumn<QString>("code");
-        QTest::newRow("way out") << QStringLiteral("tar -P -cf a.tar --transform 's,^,../,' bin") << QStringLiteral("tar.path");
+        QTest::newRow("way out") << QStringLiteral("tar -P -cf a.tar --transform 's,^,../,' bin")
+                                 << QStringLiteral("tar.path");
         QTest::newRow("absolute") << QStringLiteral("tar -P -cf a.tar \"$PWD/bin\"") << QStringLiteral("tar.path");
-        QTest::newRow("link out") << QStringLiteral("ln -s ../../etc bin/l; tar -cf a.tar bin") << QStringLiteral("tar.path");
-        QTest::newRow("absolute link") << QStringLiteral("ln -s /etc bin/l; tar -cf a.tar bin") << QStringLiteral("tar.path");
+        QTest::newRow("link out") << QStringLiteral("ln -s ../../etc bin/l; tar -cf a.tar bin")
+                                  << QStringLiteral("tar.path");
+        QTest::newRow("absolute link") << QStringLiteral("ln -s /etc bin/l; tar -cf a.tar bin")
+                                       << QStringLiteral("tar.path");
         QTest::newRow("pipe") << QStringLiteral("mkfifo bin/p; tar -cf a.tar bin") << QStringLiteral("tar.kind");
-        QTest::newRow("hard link") << QStringLiteral("ln bin/trainyard-engine bin/x; tar -cf a.tar bin") << QStringLiteral("tar.kind");
-        QTest::newRow("cut off") << QStringLiteral("tar -cf b.tar bin; head -c 700 b.tar > a.tar") << QStringLiteral("tar.damaged");
-        QTest::newRow("garbage") << QStringLiteral("head -c 5000 /dev/urandom > a.tar") << QStringLiteral("tar.damaged");
-        QTest::newRow("cut zstd") << QStringLiteral("tar --zstd -cf b.tar bin; head -c 60 b.tar > a.tar") << QStringLiteral("tar.damaged");
-        QTest::newRow("no engine") << QStringLiteral("mv bin/trainyard-engine bin/x; tar -cf a.tar bin") << QStringLiteral("engine.archive");
+        QTest::newRow("hard link") << QStringLiteral("ln bin/trainyard-engine bin/x; tar -cf a.tar bin")
+                                   << QStringLiteral("tar.kind");
+        QTest::newRow("cut off") << QStringLiteral("tar -cf b.tar bin; head -c 700 b.tar > a.tar")
+                                 << QStringLiteral("tar.damaged");
+        QTest::newRow("garbage") << QStringLiteral("head -c 5000 /dev/urandom > a.tar")
+                                 << QStringLiteral("tar.damaged");
+        QTest::newRow("cut zstd") << QStringLiteral("tar --zstd -cf b.tar bin; head -c 60 b.tar > a.tar")
+                                  << QStringLiteral("tar.damaged");
+        QTest::newRow("no engine") << QStringLiteral("mv bin/trainyard-engine bin/x; tar -cf a.tar bin")
+                                   << QStringLiteral("engine.archive");
         QTest::newRow("empty") << QStringLiteral(": > a.tar") << QStringLiteral("engine.archive");
     }
     void engine_archiveThatIsBad_leavesNothing() {
@@ -276,10 +291,14 @@ private Q_SLOTS:
         const std::string large = pattern(2'500'000);
         QVERIFY(client.upload("checkpoint").ok());
         const std::string all = "{}" + large;
-        const auto id = client.begin("put", {{"run", run}, {"attempt", 2}, {"node", 1},
-                                             {"files", {{{"name", "spec.json"}, {"size", 2}},
-                                                        {{"name", "resume.ckpt"}, {"sha256", sha256Hex("checkpoint")}},
-                                                        {{"name", "big"}, {"size", large.size()}}}}},
+        const auto id = client.begin("put",
+                                     {{"run", run},
+                                      {"attempt", 2},
+                                      {"node", 1},
+                                      {"files",
+                                       {{{"name", "spec.json"}, {"size", 2}},
+                                        {{"name", "resume.ckpt"}, {"sha256", sha256Hex("checkpoint")}},
+                                        {{"name", "big"}, {"size", large.size()}}}}},
                                      all.substr(0, 1'000'000));
         client.send({{"id", id}, {"data", true}}, all.substr(1'000'000, 1'000'000));
         client.send({{"id", id}, {"data", true}, {"end", true}}, all.substr(2'000'000));
@@ -298,18 +317,24 @@ private Q_SLOTS:
         ServeClient client(scratch / "work");
         const std::string run = base::newUuid7();
         for (const std::string name : {"../x", "/x", "a/b", "", ".", "..", "a\nb"}) {
-            const auto answer = client.call("put", {{"run", run}, {"attempt", 1}, {"files", {{{"name", name}, {"size", 1}}}}}, "x");
+            const auto answer =
+                client.call("put", {{"run", run}, {"attempt", 1}, {"files", {{{"name", name}, {"size", 1}}}}}, "x");
             QVERIFY2(!answer.ok(), name.c_str());
             QCOMPARE(answer.code(), std::string("target.path"));
         }
         for (const std::string path : {"../x", "/x", "", "a/../b", "a//b"}) {
-            QCOMPARE(client.call("upload", {{"to", "data"}, {"entry", kZeroHash}, {"path", path}, {"size", 1}, {"sha256", kZeroHash}}).code(),
-                     std::string("target.path"));
+            QCOMPARE(
+                client
+                    .call("upload",
+                          {{"to", "data"}, {"entry", kZeroHash}, {"path", path}, {"size", 1}, {"sha256", kZeroHash}})
+                    .code(),
+                std::string("target.path"));
         }
         for (const std::string bad : {"../../etc", "x", "", std::string(64, 'Z').c_str()}) {
             QCOMPARE(client.call("upload", {{"sha256", bad}, {"size", 1}}).code(), std::string("serve.sha256"));
             QCOMPARE(client.call("look", {{"run", bad}}).code(), std::string("serve.run"));
-            QCOMPARE(client.call("finish_engine", {{"key", "../" + bad}, {"archive", kZeroHash}}).code(), std::string("serve.key"));
+            QCOMPARE(client.call("finish_engine", {{"key", "../" + bad}, {"archive", kZeroHash}}).code(),
+                     std::string("serve.key"));
         }
         QVERIFY(!isThere(scratch / "x"));
         QVERIFY(!isThere(scratch / "work/runs"));
@@ -320,7 +345,8 @@ private Q_SLOTS:
         scratch.write("outside/file", "secret");
         std::filesystem::create_directories(scratch / "work/incoming");
         const std::string bytes = pattern(1000);
-        std::filesystem::create_symlink(scratch / "outside/file", scratch / ("work/incoming/" + sha256Hex(bytes) + ".part"));
+        std::filesystem::create_symlink(scratch / "outside/file",
+                                        scratch / ("work/incoming/" + sha256Hex(bytes) + ".part"));
         ServeClient client(scratch / "work");
         QCOMPARE(client.upload(bytes).code(), std::string("file.kind"));
         QCOMPARE(scratch.read("outside/file"), std::string("secret"));
@@ -350,7 +376,9 @@ private Q_SLOTS:
             QVERIFY(full.message().find("clear-cache") != std::string::npos);
             QVERIFY(std::filesystem::is_empty(scratch / "work/incoming"));
             const std::string large(6 << 20, 'a');  // About 4 MiB are free again.
-            const auto put = client.begin("put", {{"run", base::newUuid7()}, {"attempt", 1}, {"files", {{{"name", "a"}, {"size", large.size()}}}}});
+            const auto put = client.begin(
+                "put",
+                {{"run", base::newUuid7()}, {"attempt", 1}, {"files", {{{"name", "a"}, {"size", large.size()}}}}});
             for (std::size_t at = 0; at < large.size(); at += 1 << 20) {
                 client.send({{"id", put}, {"data", true}}, std::string_view(large).substr(at, 1 << 20));
             }
@@ -387,12 +415,19 @@ private Q_SLOTS:
         for (const auto& files : {used, unused}) {
             const std::string entry = hashOf(files);
             QVERIFY(client.upload(files[0].second, {{"to", "data"}, {"entry", entry}, {"path", files[0].first}}).ok());
-            QVERIFY(client.call("finish_data", {{"entry", entry}, {"name", files[0].first}, {"files", entryOf(files)}}).ok());
+            QVERIFY(client.call("finish_data", {{"entry", entry}, {"name", files[0].first}, {"files", entryOf(files)}})
+                        .ok());
         }
         // A run that was sent and has not been started yet reads the first.
         const std::string path = (scratch / ("work/data/" + hashOf(used) + "/files")).string();
         const std::string plan = base::dumpJson(Json{{"inputs", {{{"path", path}}}}});
-        QVERIFY(client.call("put", {{"run", base::newUuid7()}, {"attempt", 1}, {"files", {{{"name", "plan.json"}, {"size", plan.size()}}}}}, plan).ok());
+        QVERIFY(client
+                    .call("put",
+                          {{"run", base::newUuid7()},
+                           {"attempt", 1},
+                           {"files", {{{"name", "plan.json"}, {"size", plan.size()}}}}},
+                          plan)
+                    .ok());
         const auto listed = client.call("cache");
         QVERIFY(listed.ok());
         int seen = 0;

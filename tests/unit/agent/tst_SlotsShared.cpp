@@ -130,7 +130,8 @@ private Q_SLOTS:
                 return 0;
             }));
         }
-        for (const pid_t racer : racers) QCOMPARE(statusOf(racer), 0);
+        for (const pid_t racer : racers)
+            QCOMPARE(statusOf(racer), 0);
         QCOMPARE(shared->turns.load(), kTurns * 4);
         QCOMPARE(shared->most.load(), 1);
         ::munmap(shared, sizeof(Shared));
@@ -198,7 +199,10 @@ private Q_SLOTS:
         const OpenFolder folder;
         test::Scratch scratch;
         scratch.write("secret", "keep");
-        { const auto made = Slots::open(folder.slots(), 4, 0); QVERIFY(made.ok()); }
+        {
+            const auto made = Slots::open(folder.slots(), 4, 0);
+            QVERIFY(made.ok());
+        }
         int ready[2];
         QVERIFY(::pipe(ready) == 0);
         const pid_t hostile = asUser(kSomebody, [&] {
@@ -216,8 +220,13 @@ private Q_SLOTS:
                 held.emplace_back(::open((at + name).c_str(), O_RDWR));
                 return ::flock(held.back().get(), LOCK_EX | LOCK_NB) == 0;
             };
-            base::Json ticket = {{"format", "trainyard.slot-ticket"}, {"version", 1}, {"state", "holding"}, {"run", "\x1b[2J\nx"},
-                                 {"cores", -9000}, {"gpu_indices", {-1, 99999999999, "x"}}, {"since", -5},
+            base::Json ticket = {{"format", "trainyard.slot-ticket"},
+                                 {"version", 1},
+                                 {"state", "holding"},
+                                 {"run", "\x1b[2J\nx"},
+                                 {"cores", -9000},
+                                 {"gpu_indices", {-1, 99999999999, "x"}},
+                                 {"since", -5},
                                  {"priority", std::numeric_limits<std::int64_t>::max()}};
             if (!hold("a.ticket", base::dumpJson(ticket))) return 4;
             ticket["run"] = 7;
@@ -237,8 +246,10 @@ private Q_SLOTS:
         QVERIFY(answer.ok());
         // b's ticket cannot be read: it counts as the whole machine, and its user is named.
         QVERIFY(!answer->granted);
-        QVERIFY2(answer->reason.find("b, whose ticket cannot be read of uid 12345") != std::string::npos, answer->reason.c_str());
-        QVERIFY(std::none_of(answer->reason.begin(), answer->reason.end(), [](char c) { return static_cast<unsigned char>(c) < 32; }));
+        QVERIFY2(answer->reason.find("b, whose ticket cannot be read of uid 12345") != std::string::npos,
+                 answer->reason.c_str());
+        QVERIFY(std::none_of(answer->reason.begin(), answer->reason.end(),
+                             [](char c) { return static_cast<unsigned char>(c) < 32; }));
         QVERIFY(base::monotonicNanos() - begun < 1'000'000'000);
         QCOMPARE(scratch.read("secret"), std::string("keep"));
         ::kill(hostile, SIGKILL);
@@ -270,7 +281,10 @@ private Q_SLOTS:
         ::chmod(folder.slots().c_str(), 0755);
         const pid_t other = asUser(kSomebody, [&] {
             const auto slots = Slots::open(folder.slots(), 1, 0);
-            return !slots.ok() && slots.error().code == "slots.folder" && slots.error().message.find("user root") != std::string::npos ? 0 : 1;
+            return !slots.ok() && slots.error().code == "slots.folder" &&
+                           slots.error().message.find("user root") != std::string::npos
+                       ? 0
+                       : 1;
         });
         QCOMPARE(statusOf(other), 0);
     }

@@ -32,8 +32,8 @@ private Q_SLOTS:
         const auto content = readContent(scratch / "data");
         QVERIFY(content.ok());
         // By bytes of the whole path: '.' comes before '/'.
-        const std::string list = base::sha256Hex("") + " 0 a.txt\n" + base::sha256Hex("1") + " 1 a/z\n" +
-                                 base::sha256Hex("2") + " 1 b\n";
+        const std::string list =
+            base::sha256Hex("") + " 0 a.txt\n" + base::sha256Hex("1") + " 1 a/z\n" + base::sha256Hex("2") + " 1 b\n";
         QCOMPARE(content->sha256, base::sha256Hex(list));
         QCOMPARE(content->size, std::int64_t{2});
         auto shuffled = content->files;
@@ -89,7 +89,8 @@ private Q_SLOTS:
                 }).ok());
         QCOMPARE(last, std::int64_t{5 << 20});
         QCOMPARE(total, std::int64_t{5 << 20});
-        QCOMPARE(readContent(path, [](std::int64_t, std::int64_t) { return false; }).error().code, std::string("canceled"));
+        QCOMPARE(readContent(path, [](std::int64_t, std::int64_t) { return false; }).error().code,
+                 std::string("canceled"));
     }
 
     void plainPaths_data() {
