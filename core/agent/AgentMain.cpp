@@ -12,8 +12,10 @@
 #include <string_view>
 #include <vector>
 
+#include "core/agent/Askpass.h"
 #include "core/agent/Detach.h"
 #include "core/agent/Machine.h"
+#include "core/agent/NextAttempt.h"
 #include "core/agent/Serve.h"
 #include "core/agent/Shim.h"
 #include "core/agent/Supervisor.h"
@@ -27,6 +29,7 @@ constexpr std::int64_t kHandshakeMillis = 15'000;
 
 constexpr const char* kHelp =
     "Usage: trainyard-agent run NODEFOLDER [--detach] [--disk-full-seconds N]\n"
+    "       trainyard-agent run --scheduler RUNFOLDER\n"
     "       trainyard-agent serve [--work FOLDER] [--slots FOLDER] [--silence-seconds N]\n"
     "       trainyard-agent info [--json]\n"
     "       trainyard-agent --version | --help\n"
@@ -36,6 +39,7 @@ constexpr const char* kHelp =
     "again on the same folder: the ranks live on meanwhile, and nothing is lost or told twice.\n"
     "\n"
     "  --detach                 go into the background; returns when the agent is at work, or says why not\n"
+    "  --scheduler              as a task of a Slurm job: the folder is the run's, this node's own is made in it\n"
     "  --disk-full-seconds N    how long a full disk is waited for before the run fails (default 10)\n"
     "\n"
     "serve talks to a workbench over standard input and output until either ends; runs go on without it.\n"
@@ -61,7 +65,8 @@ std::optional<std::int64_t> wholeNumber(std::string_view text, std::int64_t most
 }
 
 /// Takes the folder's lock and carries out its plan.
-int superviseFolder(const NodeLayout& layout, SupervisorOptions options, Handshake& handshake) {
+/// Sets `next` when another attempt of the run follows.
+int superviseOne(const NodeLayout& layout, SupervisorOptions options, Handshake& handshake, std::optional<NodeLayout>& next) {
     const auto lock = takeLock(layout.agentLock(), "process " + std::to_string(::getpid()));
     if (!lock.ok()) {
         if (lock.error().code == "lock.held") {
@@ -85,17 +90,32 @@ int superviseFolder(const NodeLayout& layout, SupervisorOptions options, Handsha
         handshake.fail(exitStatus::kError, end.error().message);
         return exitStatus::kError;
     }
+    if (*end == SupervisorEnd::Done) next = supervisor.next();
     return exitStatus::kDone;
+}
+
+int superviseFolder(const NodeLayout& layout, const SupervisorOptions& options, Handshake& handshake) {
+    std::optional<NodeLayout> next = layout;
+    int status = exitStatus::kDone;
+    while (next && status == exitStatus::kDone) {
+        const NodeLayout now = *next;
+        next.reset();
+        status = superviseOne(now, options, handshake, next);
+    }
+    return status;
 }
 
 int runCommand(const std::vector<std::string>& arguments) {
     bool detach = false;
+    bool scheduler = false;
     SupervisorOptions options;
     std::optional<std::string> folder;
     for (std::size_t i = 0; i < arguments.size(); ++i) {
         const std::string& argument = arguments[i];
         if (argument == "--detach") {
             detach = true;
+        } else if (argument == "--scheduler") {
+            scheduler = true;
         } else if (argument == "--disk-full-seconds") {
             const auto seconds = i + 1 < arguments.size() ? wholeNumber(arguments[i + 1], 86'400) : std::nullopt;
             if (!seconds) return usageError("--disk-full-seconds needs a whole number of seconds");
@@ -111,7 +131,7 @@ int runCommand(const std::vector<std::string>& arguments) {
     }
     if (!folder || folder->empty()) return usageError("run needs the node folder");
     std::error_code error;
-    const NodeLayout layout{std::filesystem::canonical(*folder, error)};
+    NodeLayout layout{std::filesystem::canonical(*folder, error)};
     if (error || !std::filesystem::is_directory(layout.root, error)) {
         std::fprintf(stderr, "trainyard-agent: %s is not a folder.\n", folder->c_str());
         return exitStatus::kError;
@@ -124,6 +144,14 @@ int runCommand(const std::vector<std::string>& arguments) {
     ::signal(SIGPIPE, SIG_IGN);
     ::signal(SIGHUP, SIG_IGN);
     closeInherited();
+    if (scheduler) {
+        auto node = makeScheduledNode(layout.root);
+        if (!node.ok()) {
+            std::fprintf(stderr, "trainyard-agent: %s\n", node.error().message.c_str());
+            return exitStatus::kError;
+        }
+        layout = *node;
+    }
     const auto work = [&](Handshake& handshake) { return superviseFolder(layout, options, handshake); };
     if (detach) return runDetached(layout.agentLog(), kHandshakeMillis, work);
     Handshake nobody;
@@ -164,6 +192,7 @@ int infoCommand(const std::vector<std::string>& arguments) {
 }  // namespace
 
 int agentMain(int argc, char** argv) {
+    if (isAskpass(argc)) return askpassMain(argv[1]);
     const std::vector<std::string> all(argv + 1, argv + std::max(1, argc));
     if (all.empty()) return usageError("no command given");
     const std::vector<std::string> rest(all.begin() + 1, all.end());

@@ -49,12 +49,14 @@ void EventLoop::unwatchSlots() {
 
 Events EventLoop::wait(std::int64_t millis) {
     Events events;
-    std::array<pollfd, 2> fds{pollfd{m_signals.get(), POLLIN, 0}, pollfd{m_notify.get(), POLLIN, 0}};
+    std::vector<pollfd> fds{pollfd{m_signals.get(), POLLIN, 0}, pollfd{m_notify.get(), POLLIN, 0}};
+    fds.insert(fds.end(), m_sockets.begin(), m_sockets.end());
     const int limit = static_cast<int>(std::clamp<std::int64_t>(millis, 0, m_byClock ? kByClockMillis : 60'000));
     events.ranks = events.notes = events.control = events.slots = m_byClock;
     if (::poll(fds.data(), fds.size(), limit) <= 0) return events;
     if (fds[0].revents != 0) readSignals(events);
     if ((fds[1].revents & POLLIN) != 0) readNotes(events);
+    events.sockets = std::any_of(fds.begin() + 2, fds.end(), [](const pollfd& fd) { return fd.revents != 0; });
     return events;
 }
 

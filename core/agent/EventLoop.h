@@ -2,7 +2,10 @@
 // The agent's one place to wait: signals by signalfd, files by inotify, a time limit. inotify says nothing about what
 // another machine writes over NFS, so whoever waits here looks for itself as well, now and then. Where the user's inotify
 // instances or watches are used up, it looks by the clock instead: at most 40 ms later, at a little more CPU.
+#include <poll.h>
+
 #include <cstdint>
+#include <vector>
 
 #include "core/base/Files.h"
 #include "core/base/Result.h"
@@ -16,6 +19,7 @@ struct Events {
     bool slots = false;      ///< A ticket changed.
     bool child = false;      ///< SIGCHLD.
     bool terminate = false;  ///< SIGTERM or SIGINT.
+    bool sockets = false;    ///< One of the watched sockets.
 };
 
 class EventLoop {
@@ -27,6 +31,8 @@ public:
     void watchControl(const base::Path& folder) { watch(folder, m_control); }
     void watchSlots(const base::Path& folder) { watch(folder, m_slots); }
     void unwatchSlots();
+    /// Replaces the sockets that end a wait.
+    void watchSockets(std::vector<pollfd> sockets) { m_sockets = std::move(sockets); }
 
     /// Returns at the first event or after `millis`.
     Events wait(std::int64_t millis);
@@ -43,6 +49,7 @@ private:
     int m_control = -1;
     int m_slots = -1;
     bool m_byClock = false;
+    std::vector<pollfd> m_sockets;
 };
 
 }  // namespace trainyard::agent

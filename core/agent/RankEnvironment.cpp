@@ -64,15 +64,31 @@ Variables rankEnvironment(const Variables& inherited, const wire::Plan& plan, co
     all[variable::kAttempt] = std::to_string(plan.attempt);
     all[variable::kRendezvous] = layout.rendezvous().string();
     all[variable::kControl] = layout.control().string();
-    all["MASTER_ADDR"] = "127.0.0.1";
+    all["TRAINYARD_NODE_FOLDER"] = layout.root.string();
+    all[variable::kNode] = std::to_string(plan.node);
+    for (const auto& [name, path] : launch.inputs) {
+        std::string upper = name;
+        std::transform(upper.begin(), upper.end(), upper.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
+        all[variable::kInputPrefix + upper] = path;
+    }
+    if (!launch.interface.empty()) {
+        all.emplace("GLOO_SOCKET_IFNAME", launch.interface);
+        all.emplace("NCCL_SOCKET_IFNAME", launch.interface);
+    }
+    all["MASTER_ADDR"] = launch.masterAddress;
     all["MASTER_PORT"] = std::to_string(launch.masterPort);
     all["RANK"] = std::to_string(global);
     all["LOCAL_RANK"] = std::to_string(rank);
     all["WORLD_SIZE"] = std::to_string(plan.nodes * plan.processes);
     all["LOCAL_WORLD_SIZE"] = std::to_string(plan.processes);
     all["AZ_BATCHAI_TASK_INDEX"] = std::to_string(global);
-    if (launch.masterPort > 0) {
-        all["AZ_BATCHAI_PYTORCH_INIT_METHOD"] = "tcp://127.0.0.1:" + std::to_string(launch.masterPort);
+    all["GROUP_RANK"] = std::to_string(plan.node);
+    if (!launch.initMethod.empty()) {
+        all["AZ_BATCHAI_PYTORCH_INIT_METHOD"] = launch.initMethod;
+    } else if (launch.masterPort > 0) {
+        const bool six = launch.masterAddress.find(':') != std::string::npos;
+        all["AZ_BATCHAI_PYTORCH_INIT_METHOD"] = "tcp://" + (six ? "[" + launch.masterAddress + "]" : launch.masterAddress) + ":" +
+                                                std::to_string(launch.masterPort);
     } else {
         all.erase("AZ_BATCHAI_PYTORCH_INIT_METHOD");
     }

@@ -49,7 +49,13 @@ Path ballastFile(const NodeLayout& layout) { return layout.root / "ballast"; }
 
 Json toJson(const Launch& launch) {
     Json json = head(kLaunchFormat);
+    json["master_address"] = launch.masterAddress;
     json["master_port"] = launch.masterPort;
+    json["init_method"] = launch.initMethod;
+    json["interface"] = launch.interface;
+    Json inputs = Json::object();
+    for (const auto& [name, path] : launch.inputs) inputs[name] = path;
+    json["inputs"] = std::move(inputs);
     json["cores"] = launch.cores;
     json["gpus"] = launch.gpus;
     json["boot_id"] = launch.bootId;
@@ -61,7 +67,11 @@ Result<Launch> launchFromJson(const Json& json) {
     TRAINYARD_TRY(base::checkFormat(json, kLaunchFormat, kVersion));
     base::ObjectReader reader(json, "");
     Launch launch;
+    launch.masterAddress = reader.string("master_address", launch.masterAddress);
     launch.masterPort = static_cast<int>(reader.integer("master_port"));
+    launch.initMethod = reader.string("init_method");
+    launch.interface = reader.string("interface");
+    for (auto& [name, path] : reader.stringMap("inputs")) launch.inputs[name] = path;
     launch.cores = static_cast<int>(reader.integer("cores", 1));
     for (const Json& index : reader.array("gpus")) {
         if (index.is_number_integer()) launch.gpus.push_back(index.get<int>());
@@ -103,6 +113,7 @@ Json toJson(const RankExit& exit) {
     json["t"] = exit.t;
     if (exit.stopped) json["stopped"] = true;
     if (exit.forced) json["forced"] = true;
+    if (exit.portTaken) json["port_taken"] = true;
     return json;
 }
 
@@ -124,6 +135,7 @@ Result<RankExit> rankExitFromJson(const Json& json) {
     exit.t = reader.integer("t");
     exit.stopped = reader.boolean("stopped");
     exit.forced = reader.boolean("forced");
+    exit.portTaken = reader.boolean("port_taken");
     TRAINYARD_TRY(reader.status(false));
     return exit;
 }

@@ -2,6 +2,7 @@
 // What agent and shims tell each other through files of the node folder. All of them appear by temp and rename, without
 // fsync: they are only believed within one boot of the machine, so a power cut makes them worthless anyway.
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,11 @@ using wire::NodeLayout;
 
 /// launch.json: what the agent decided for all ranks before it started the first. A second agent reuses it.
 struct Launch {
+    std::string masterAddress = "127.0.0.1";  ///< Node 0's, numeric.
     int masterPort = 0;     ///< For torchrun's MASTER_PORT; 0 when the engine binds its own.
+    std::string initMethod;  ///< AZ_BATCHAI_PYTORCH_INIT_METHOD; empty: by address and port.
+    std::string interface;   ///< GLOO_SOCKET_IFNAME, NCCL_SOCKET_IFNAME; empty: not set.
+    std::map<std::string, std::string> inputs;  ///< Path of each input on this node.
     int cores = 1;          ///< Granted, after cutting to the machine.
     std::vector<int> gpus;  ///< Granted indices.
     std::string bootId;
@@ -47,6 +52,7 @@ struct RankExit {
     bool coreDumped = false;
     bool stopped = false;  ///< The shim had been asked to end the rank before it ended.
     bool forced = false;   ///< Ended by SIGKILL because it outlived the grace time.
+    bool portTaken = false;  ///< NotStarted, because MASTER_PORT proved taken; no code of the rank has run.
     std::int64_t t = 0;    ///< Microseconds UTC.
     std::string message;
 

@@ -53,10 +53,17 @@ pid_t RankSet::startShim(int rank, int ticketFd) const {
     ::_exit(127);
 }
 
-void RankSet::startMissing(int ticketFd) {
-    for (int index = 0; index < count(); ++index) {
+void RankSet::forgetFirst() {
+    std::error_code ignored;
+    std::filesystem::remove(m_layout.rankExit(0), ignored);
+    reapChildren();
+    m_ranks.front() = Rank{};
+}
+
+void RankSet::startMissing(int ticketFd, int most) {
+    for (int index = 0; index < std::min(count(), most); ++index) {
         Rank& rank = m_ranks[static_cast<std::size_t>(index)];
-        if (rank.note || rank.exit) continue;
+        if (rank.note || rank.exit || (rank.child > 0 && !rank.childGone)) continue;
         rank.child = startShim(index, ticketFd);
         rank.childGone = rank.child < 0;
         rank.startBy = base::Deadline::inMillis(kStartMillis);
@@ -245,8 +252,9 @@ Json RankSet::describeAll() const {
             item["signal"] = exit->code;
             item["core"] = exit->coreDumped;
         }
-        if (!exit->succeeded()) item["reason"] = describe(index, *exit, m_plan.graceSeconds);
+        if (!exit->succeeded()) item["reason"] = describe(m_plan.node * m_plan.processes + index, *exit, m_plan.graceSeconds);
         if (exit->stopped) item["stopped"] = true;
+        if (exit->kind == RankExit::Kind::Vanished) item["lost"] = true;
         item["t"] = exit->t;
         list.push_back(std::move(item));
     }

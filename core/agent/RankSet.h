@@ -16,8 +16,14 @@ class RankSet {
 public:
     RankSet(const NodeLayout& layout, const wire::Plan& plan);
 
-    /// Starts a shim for every rank that has neither a shim nor an exit yet. `ticketFd` (or -1) is inherited by them.
-    void startMissing(int ticketFd);
+    /// Starts a shim for every rank that has neither a shim nor an exit yet, or for the first `most` ranks. `ticketFd` (or -1)
+    /// is inherited by them.
+    void startMissing(int ticketFd, int most = 1 << 30);
+    /// Rank 0 of this node has begun, or never will.
+    [[nodiscard]] bool firstIsDecided() const { return m_ranks.front().note || m_ranks.front().exit; }
+    [[nodiscard]] bool firstFoundPortTaken() const { return m_ranks.front().exit && m_ranks.front().exit->portTaken; }
+    /// For a rank whose code has not run: it may be started again.
+    void forgetFirst();
     /// Ranks that run cannot be ours any more: the machine was restarted since.
     void giveUpAfterReboot();
     /// Reads what is new in ranks/, collects children, notices shims that are gone. Cheap; call it often.

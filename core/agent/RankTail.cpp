@@ -299,9 +299,9 @@ void ClientTail::finish(StreamSink& sink, wire::ClientLineTranslator& translator
 
 bool ClientTail::atEnd() const { return !m_guard.isUndecided() && reachedEnd(m_fd, m_path, m_read); }
 
-RankTail::RankTail(const wire::NodeLayout& layout, int rank)
-    : m_logs{LogTail(layout.rankOut(rank), rank, "stdout"), LogTail(layout.rankErr(rank), rank, "stderr")},
-      m_client(layout.rankStream(rank), rank) {}
+RankTail::RankTail(const wire::NodeLayout& layout, int index, int rank)
+    : m_logs{LogTail(layout.rankOut(index), rank, "stdout"), LogTail(layout.rankErr(index), rank, "stderr")},
+      m_client(layout.rankStream(index), rank) {}
 
 void RankTail::resumeAt(const std::string& fileName, std::int64_t offset) {
     for (LogTail& log : m_logs) {

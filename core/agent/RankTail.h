@@ -116,7 +116,8 @@ private:
 /// The three together.
 class RankTail {
 public:
-    RankTail(const wire::NodeLayout& layout, int rank);
+    /// `index`: of the rank on this node, as in its files' names; `rank`: global, as in records.
+    RankTail(const wire::NodeLayout& layout, int index, int rank);
 
     /// Where the stream's records of this file end.
     void resumeAt(const std::string& fileName, std::int64_t offset);

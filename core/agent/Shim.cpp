@@ -20,6 +20,7 @@
 #include "core/agent/ProcessTree.h"
 #include "core/agent/RankEnvironment.h"
 #include "core/base/Clock.h"
+#include "core/wire/NodeLink.h"
 #include "core/wire/Plan.h"
 
 namespace trainyard::agent {
@@ -187,12 +188,34 @@ private:
             return base::Error{"agent.command", "the plan names no command"};
         }
         command.environment = environmentStrings(variables);
-        command.folder = plan->workingFolder.empty() ? Path(plan->outputsFolder).parent_path().string()
-                                                     : plan->workingFolder;
+        command.folder = workingFolder(*plan);
+        if (const bool meets = m_rank == 0 && plan->node == 0 && !plan->engine && launch->masterPort > 0;
+            meets && isTaken(launch->masterAddress, launch->masterPort)) {
+            m_exit.portTaken = true;
+            return base::Error{"agent.port", "the port " + std::to_string(launch->masterPort) + " at which the ranks are to meet is taken"};
+        }
         command.out = m_layout.rankOut(m_rank).string();
         command.err = m_layout.rankErr(m_rank).string();
         command.stream = m_layout.rankStream(m_rank).string();
         return {};
+    }
+
+    [[nodiscard]] std::string workingFolder(const wire::Plan& plan) const {
+        const bool hasSource = !plan.sourceManifest.empty();
+        if (plan.workingFolder.starts_with('/')) return plan.workingFolder;
+        if (hasSource) return (m_layout.code() / plan.workingFolder).string();
+        const Path run = Path(plan.outputsFolder).parent_path();
+        return plan.workingFolder.empty() ? run.string() : (run / plan.workingFolder).string();
+    }
+
+    /// Whether another process has the port. What else may be wrong is left to the rank, which will say it better.
+    [[nodiscard]] static bool isTaken(const std::string& address, int port) {
+        const auto place = wire::numericAddress(address, port);
+        if (!place.ok()) return false;
+        const base::UniqueFd fd(::socket(place->family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+        const int yes = 1;
+        ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+        return ::bind(fd.get(), place->generic(), place->length) != 0 && errno == EADDRINUSE;
     }
 
     Status start(RankCommand& command) {

@@ -11,6 +11,7 @@
 #include <charconv>
 #include <ctime>
 
+#include "core/agent/Prepare.h"
 #include "core/base/Text.h"
 #include "core/wire/EngineStatus.h"
 
@@ -22,6 +23,8 @@ namespace {
 
 constexpr std::int64_t kTickMillis = 250;
 constexpr std::int64_t kLookNanos = 1'000'000'000;
+constexpr std::int64_t kPulseNanos = 50'000'000;
+constexpr std::int64_t kFirstMillis = 10;
 constexpr std::int64_t kMinReasonNanos = 1'000'000'000;
 /// Between two looks at the rank files, so that a rank that writes line by line costs a few wake-ups, not thousands.
 constexpr std::int64_t kSpacingNanos = 15'000'000;
@@ -39,17 +42,23 @@ int numberBehind(const std::string& name, char letter, int fallback) {
     return value;
 }
 
-/// A port that is free now on the loopback; 0 when there is none. It may be taken before the rank binds it, which is why
-/// the engine binds its own.
-int freePort() {
-    const base::UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof address;
-    auto* const generic = reinterpret_cast<sockaddr*>(&address);
-    if (!fd.valid() || ::bind(fd.get(), generic, length) != 0 || ::getsockname(fd.get(), generic, &length) != 0) return 0;
-    return ntohs(address.sin_port);
+constexpr int kFirstPort = 20'000;  // Below the ports that the kernel gives to outgoing connections.
+constexpr int kPorts = 12'000;
+constexpr int kPortTries = 200;
+
+/// A port that is free now at this address; 0 when there is none. It may be taken before the rank binds it, which is why
+/// the engine binds its own, and why rank 0's shim looks once more.
+int freePort(const std::string& address) {
+    std::uint32_t number = static_cast<std::uint32_t>(base::monotonicNanos() / 1000) ^ (static_cast<std::uint32_t>(::getpid()) << 16);
+    for (int i = 0; i < kPortTries; ++i) {
+        number = number * 1664525U + 1013904223U;
+        const int port = kFirstPort + static_cast<int>((number >> 8) % kPorts);
+        const auto place = wire::numericAddress(address, port);
+        if (!place.ok()) return 0;
+        const base::UniqueFd fd(::socket(place->family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+        if (fd.valid() && ::bind(fd.get(), place->generic(), place->length) == 0) return port;
+    }
+    return 0;
 }
 
 void touch(const Path& path) {
@@ -87,6 +96,14 @@ Result<SupervisorEnd> Supervisor::run() {
         TRAINYARD_TRY(m_sink->sync());
         return SupervisorEnd::Left;
     }
+    if (verdict->code == "scheduler.ended") {
+        // The scheduler knows what this was and what follows: another attempt, or the run's end.
+        if (m_hub) order("stop");
+        m_sink->flush();
+        TRAINYARD_TRY(m_sink->sync());
+        return SupervisorEnd::Left;
+    }
+    decideRestart(*verdict);
     TRAINYARD_TRY(finalize(*verdict));
     return m_leave ? SupervisorEnd::Left : SupervisorEnd::Done;
 }
@@ -149,12 +166,15 @@ void Supervisor::writeAttempt(const Result<wire::Plan>& plan) {
 }
 
 std::optional<Supervisor::Verdict> Supervisor::refuse() const {
-    if (m_plan.nodes > 1) {
-        return Verdict{"failed", "agent.nodes",
-                       "The plan asks for " + std::to_string(m_plan.nodes) + " nodes; this agent (version " +
-                           TRAINYARD_VERSION + ") carries out plans of one node."};
+    if (m_plan.nodes > 1 && m_plan.token.size() < 16) {
+        return Verdict{"failed", "agent.token", "The plan asks for " + std::to_string(m_plan.nodes) +
+                                                    " nodes, but has no token by which they know each other."};
     }
-    if (m_plan.gpus > m_machine.gpus) {
+    if (m_plan.distribution == "mpi") {
+        return Verdict{"failed", "agent.mpi", std::string("The plan asks for MPI; this agent (version ") + TRAINYARD_VERSION +
+                                                  ") starts ranks by itself only."};
+    }
+    if (!m_plan.scheduler && m_plan.gpus > m_machine.gpus) {
         return Verdict{"failed", "agent.gpus",
                        "The run asks for " + std::to_string(m_plan.gpus) + " GPUs; " + m_machine.host + " has " +
                            std::to_string(m_machine.gpus) + "."};
@@ -171,9 +191,10 @@ std::optional<Supervisor::Verdict> Supervisor::prepare() {
         touch(m_layout.rankOut(rank));
         touch(m_layout.rankErr(rank));
         touch(m_layout.rankStream(rank));
-        m_tails.emplace_back(m_layout, rank);
+        const int global = m_plan.node * m_plan.processes + rank;
+        m_tails.emplace_back(m_layout, rank, global);
         for (const auto& [file, offset] : m_resume.offsets) m_tails.back().resumeAt(file, offset);
-        if (const auto said = m_resume.lastWords.find(rank); said != m_resume.lastWords.end()) {
+        if (const auto said = m_resume.lastWords.find(global); said != m_resume.lastWords.end()) {
             m_tails.back().resumeWith(said->second);
         }
     }
@@ -181,7 +202,7 @@ std::optional<Supervisor::Verdict> Supervisor::prepare() {
     const int wanted = m_plan.cores;
     m_plan.cores = std::min(m_plan.cores, m_machine.cores);
     if (m_resume.state.empty()) {
-        m_sink->putState(kPreparing);
+        putState(kPreparing);
         if (wantedMore) {
             m_sink->putWarning(wire::kNoRank, "slots.cut",
                                "The run asks for " + std::to_string(wanted) + " cores; " + m_machine.host + " has " +
@@ -189,9 +210,12 @@ std::optional<Supervisor::Verdict> Supervisor::prepare() {
         }
     }
     if (auto refused = refuse()) return refused;
-    auto slots = Slots::open(m_plan.slotsFolder, m_machine.cores, m_machine.gpus);
-    if (!slots.ok()) return Verdict{"failed", slots.error().code, slots.error().message};
-    m_slots.emplace(std::move(slots).value());
+    if (!m_plan.scheduler) {
+        auto slots = Slots::open(m_plan.slotsFolder, m_machine.cores, m_machine.gpus);
+        if (!slots.ok()) return Verdict{"failed", slots.error().code, slots.error().message};
+        m_slots.emplace(std::move(slots).value());
+    }
+    if (auto bad = openLinks()) return bad;
 
     if (const auto json = readJsonFile(launchFile(m_layout)); json.ok()) {
         if (auto launched = launchFromJson(*json); launched.ok()) m_launch = std::move(launched).value();
@@ -202,14 +226,52 @@ std::optional<Supervisor::Verdict> Supervisor::prepare() {
             m_ranks->giveUpAfterReboot();
             return {};
         }
-        if (!m_ranks->allEnded()) m_slots->adopt(slotRequest(), m_launch->gpus);
+        m_adopted = true;
+        if (m_slots && !m_ranks->allEnded()) m_slots->adopt(slotRequest(), m_launch->gpus);
         // Killed between its decision and the record of it.
-        if (m_resume.state.empty() || m_resume.state == kPreparing) m_sink->putState(kQueued, "Its slots are free");
+        if (m_resume.state.empty() || m_resume.state == kPreparing) putState(kQueued, "Its slots are free");
         m_sink->putNote("The agent was started again and took over " + std::to_string(m_ranks->adopted()) + " of " +
                         std::to_string(m_plan.processes) + " ranks.");
         return launch(m_launch->gpus);
     }
+    if (auto bad = placeFiles()) return bad;
+    if (m_leave) return {};
+    if (auto bad = gather(); bad || m_leave) return bad;
     return waitForSlots();
+}
+
+std::optional<Supervisor::Verdict> Supervisor::placeFiles() {
+    std::int64_t lastReport = 0;
+    std::int64_t lastLook = base::monotonicNanos();
+    std::optional<Verdict> stopped;
+    const auto progress = [&](const std::string& stage, std::int64_t done, std::int64_t total, const char* unit) {
+        const std::int64_t now = base::monotonicNanos();
+        if (now - lastLook < kPulseNanos) return true;
+        lastLook = now;
+        if (lastReport == 0 || now - lastReport >= kLookNanos) {
+            lastReport = now;
+            m_sink->put(wire::kNoRank, kind::kProgress, Json{{"stage", stage}, {"done", done}, {"total", total}, {"unit", unit}});
+            m_sink->flush();
+            m_sink->syncIfDue();
+        }
+        wait(0);
+        if (!stopped) stopped = canceled();
+        if (!stopped) stopped = linkVerdict();
+        return !stopped && !m_leave;
+    };
+    Status placed = placeSource(m_layout, m_plan, progress);
+    if (placed.ok()) {
+        auto inputs = findInputs(m_plan, progress);
+        if (inputs.ok()) {
+            m_inputs = std::move(inputs).value();
+        } else {
+            placed = inputs.error();
+        }
+    }
+    if (m_leave) return {};
+    if (stopped) return stopped;
+    if (!placed.ok()) return Verdict{"failed", placed.error().code, placed.error().message};
+    return {};
 }
 
 SlotRequest Supervisor::slotRequest() const {
@@ -224,6 +286,10 @@ SlotRequest Supervisor::slotRequest() const {
 }
 
 std::optional<Supervisor::Verdict> Supervisor::waitForSlots() {
+    if (!m_slots) {
+        if (m_resume.state != kRunning) putState(kQueued, "The scheduler gave its nodes");
+        return startTogether();
+    }
     m_loop.watchSlots(m_plan.slotsFolder);
     const SlotRequest request = slotRequest();
     std::string shown;
@@ -235,6 +301,7 @@ std::optional<Supervisor::Verdict> Supervisor::waitForSlots() {
             return stop;
         }
         if (auto full = diskFull()) return full;
+        if (auto told = linkVerdict()) return told;
         std::string reason = "Another agent is reading the queue";
         if (!entered) {
             const auto taken = m_slots->enter(request);
@@ -247,33 +314,77 @@ std::optional<Supervisor::Verdict> Supervisor::waitForSlots() {
             const auto answer = m_slots->tryTake(m_sink->now());
             if (!answer.ok()) return Verdict{"failed", answer.error().code, answer.error().message};
             if (answer->granted) {
-                if (shown.empty()) m_sink->putState(kQueued, "Its slots are free");
+                if (shown.empty()) putState(kQueued, "Its slots are free");
                 m_loop.unwatchSlots();
-                return launch(answer->gpuIndices);
+                m_waitsFor.clear();
+                m_gpus = answer->gpuIndices;
+                return startTogether();
             }
             if (!answer->reason.empty()) reason = answer->reason;
         }
         const std::int64_t now = base::monotonicNanos();
         if (reason != shown && (shownAt == 0 || now - shownAt >= kMinReasonNanos)) {
-            m_sink->putState(kQueued, reason);
+            putState(kQueued, reason);
+            m_waitsFor = reason;
             shown = reason;
             shownAt = now;
         }
         m_sink->flush();
         m_sink->syncIfDue();
-        const Events events = m_loop.wait(entered ? kTickMillis : 20);
-        m_controlTouched = m_controlTouched || events.control;
-        if (events.terminate) {
-            m_leave = true;
-            return {};
-        }
+        wait(entered ? kTickMillis : 20);
+        if (m_leave) return {};
     }
+}
+
+std::optional<Supervisor::Verdict> Supervisor::startTogether() {
+    if (auto bad = lineUp(); bad || m_leave) return bad;
+    return launch(m_gpus);
+}
+
+/// Rank 0 of a script first: only when its port has proved free do the others begin, here and on the other nodes.
+std::optional<Supervisor::Verdict> Supervisor::startFirst() {
+    for (int tries = 0; tries < kPortTries; ++tries) {
+        m_ranks->startMissing(m_slots ? m_slots->ticketFd() : -1, 1);
+        while (!m_ranks->firstIsDecided()) {
+            m_ranks->look();
+            if (auto stop = canceled()) return stop;
+            wait(kFirstMillis);
+            if (m_leave) return {};
+        }
+        if (!m_ranks->firstFoundPortTaken()) return {};
+        m_sink->putWarning(wire::kNoRank, "node.port", "Port " + std::to_string(m_launch->masterPort) +
+                                                           ", at which the ranks were to meet, was taken before they came; another is tried.");
+        m_launch->masterPort = freePort(m_address);
+        if (const auto written = replaceFile(launchFile(m_layout), base::dumpJsonPretty(toJson(*m_launch))); !written.ok()) {
+            return Verdict{"failed", written.error().code, written.error().message};
+        }
+        m_ranks->forgetFirst();
+    }
+    return Verdict{"failed", "node.port", "No port was found at which the ranks could meet."};
 }
 
 std::optional<Supervisor::Verdict> Supervisor::launch(const std::vector<int>& gpus) {
     if (!m_launch) {
         Launch decided;
-        decided.masterPort = m_plan.engine ? 0 : freePort();
+        if (leads()) {
+            decided.masterAddress = m_address;
+            decided.masterPort = m_plan.engine ? 0 : freePort(m_address);
+            if (m_plan.sharedFolder) {
+                const Path file = m_layout.root.parent_path().parent_path() / ("init-a" + std::to_string(m_plan.attempt));
+                decided.initMethod = "file://" + file.string();
+            }
+        } else {
+            const Json told = m_member->order().value("launch", Json::object());
+            decided.masterAddress = told.value("master_address", std::string("127.0.0.1"));
+            decided.masterPort = told.value("master_port", 0);
+            decided.initMethod = told.value("init_method", std::string());
+        }
+        if (m_plan.nodes > 1) {
+            const auto index = static_cast<std::size_t>(m_plan.node);
+            const wire::PlanPeer self = index < m_plan.peers.size() ? m_plan.peers[index] : wire::PlanPeer{};
+            decided.interface = self.interface.empty() ? interfaceOf(self.address.empty() ? ownAddress() : self.address) : self.interface;
+        }
+        decided.inputs = m_inputs;
         decided.cores = m_plan.cores;
         decided.gpus = gpus;
         decided.bootId = base::bootId();
@@ -284,14 +395,20 @@ std::optional<Supervisor::Verdict> Supervisor::launch(const std::vector<int>& gp
         }
         m_launch = decided;
     }
-    m_ranks->startMissing(m_slots->ticketFd());
-    if (m_resume.runningT == 0) m_sink->putState(kRunning);
-    m_runningT = m_resume.runningT != 0 ? m_resume.runningT : m_sink->now();
+    if (leads() && !m_plan.engine) {
+        if (auto bad = startFirst(); bad || m_leave) return bad;
+    }
+    m_ranks->startMissing(m_slots ? m_slots->ticketFd() : -1);
+    m_phase = "running";
+    tellStart();
+    if (m_resume.runningT == 0) putState(kRunning);
+    m_runningT = m_resume.runningT != 0 ? m_resume.runningT : m_launch->t;
     return {};
 }
 
 Supervisor::Verdict Supervisor::follow() {
     m_system.emplace(m_layout.root);
+    if (m_plan.gpus > 0) m_system->watchGpus(m_launch ? m_launch->gpus : std::vector<int>());
     std::optional<Verdict> verdict;
     std::int64_t lastDrain = 0;
     std::int64_t lastLook = 0;
@@ -307,7 +424,15 @@ Supervisor::Verdict Supervisor::follow() {
         if (!verdict && !failed) verdict = canceled();
         if (!verdict && !failed) verdict = timeLimit();
         if (!verdict && (verdict = diskFull())) m_giveUpOnDisk = true;
-        if (verdict || m_ranks->anyFailed()) m_ranks->stop();
+        if (!verdict) verdict = linkVerdict();
+        if (verdict && m_member && m_member->phase() != "finish" && m_ownVerdict.empty()) {
+            m_ownVerdict = Json{{"outcome", verdict->outcome}, {"code", verdict->code}, {"reason", verdict->reason}};
+        }
+        if (verdict || m_ranks->anyFailed() || othersFailed() || orderedToStop()) {
+            m_ranks->stop();
+            if (m_hub) order("stop");
+        }
+        passRendezvous();
         lastDrain = base::monotonicNanos();
         watchDisk();
         drainTails();
@@ -315,26 +440,24 @@ Supervisor::Verdict Supervisor::follow() {
         if (m_giveUpOnDisk && m_ranks->allEnded()) m_sink->dropBallast();
         m_sink->flush();
         m_sink->syncIfDue();
-        if (m_ranks->allEnded() && (tailsFinished() || (m_giveUpOnDisk && m_sink->blockedNanos() > 0))) break;
+        if (m_ranks->allEnded() && (tailsFinished() || (m_giveUpOnDisk && m_sink->blockedNanos() > 0))) {
+            if (m_plan.nodes == 1 || (m_hub && othersEnded()) || (m_member && verdict)) break;
+            m_phase = "ended";
+        }
 
         const bool again = m_moreToRead && m_sink->mayTakeMore();
-        Events events = m_loop.wait(again ? 0 : kTickMillis);
-        m_controlTouched = m_controlTouched || events.control;
+        const bool meeting = m_plan.nodes > 1 && m_plan.engine && m_rendezvous.is_null();
+        Events events = wait(again ? 0 : meeting ? kFirstMillis : kTickMillis);
         const std::int64_t since = base::monotonicNanos() - lastDrain;
-        if (!again && !events.terminate && since < kSpacingNanos) {
+        if (!again && !m_leave && since < kSpacingNanos) {
             const timespec pause{0, static_cast<long>(kSpacingNanos - since)};
             ::nanosleep(&pause, nullptr);
-            const Events late = m_loop.wait(0);
-            m_controlTouched = m_controlTouched || late.control;
-            events.terminate = late.terminate;
+            const Events late = wait(0);
             events.notes = events.notes || late.notes;
             events.child = events.child || late.child;
         }
         news = events.notes || events.child;
-        if (events.terminate) {
-            m_leave = true;
-            return {};
-        }
+        if (m_leave) return {};
     }
     return verdict ? *verdict : judgeRanks();
 }
@@ -352,27 +475,31 @@ std::optional<Supervisor::Verdict> Supervisor::engineVerdict(int rank, int statu
     }
 }
 
-Supervisor::Verdict Supervisor::judgeRanks() const {
-    const auto culprit = m_ranks->culprit();
-    const int count = m_ranks->count();
-    if (!culprit) {
-        if (const std::string& said = m_tails.front().lastWords().conclusion; !said.empty()) {
-            return {"completed", {}, said};
-        }
-        return {"completed", {}, count == 1 ? "The command ended with exit status 0."
-                                            : "All " + std::to_string(count) + " ranks ended with exit status 0."};
+Supervisor::Verdict Supervisor::judgeRanks() {
+    const Json culprit = firstCulprit();
+    if (culprit.is_object()) {
+        return {"failed", culprit.value("code", std::string("rank.exit")), culprit.value("reason", std::string())};
     }
-    const RankExit& exit = *m_ranks->exitOf(*culprit);
-    if (const LastWords& said = m_tails[static_cast<std::size_t>(*culprit)].lastWords(); !said.failure.empty()) {
-        const std::string who = count > 1 ? "Rank " + std::to_string(*culprit) + ": " : std::string();
+    if (const std::string& said = m_tails.front().lastWords().conclusion; !said.empty()) return {"completed", {}, said};
+    const int count = m_plan.nodes * m_plan.processes;
+    return {"completed", {}, count == 1 ? "The command ended with exit status 0."
+                                        : "All " + std::to_string(count) + " ranks ended with exit status 0."};
+}
+
+Supervisor::Verdict Supervisor::judgeOwn(int rank) const {
+    const RankExit& exit = *m_ranks->exitOf(rank);
+    const int global = m_plan.node * m_plan.processes + rank;
+    const std::string number = "ank " + std::to_string(global);
+    const std::string where = m_plan.nodes > 1 ? " on node " + std::to_string(m_plan.node) + " (" + m_machine.host + ")" : std::string();
+    if (const LastWords& said = m_tails[static_cast<std::size_t>(rank)].lastWords(); !said.failure.empty()) {
+        const std::string who = m_plan.nodes * m_plan.processes > 1 ? "R" + number + where + ": " : std::string();
         return {"failed", said.code.empty() ? "rank.exit" : said.code, who + said.failure};
     }
     if (m_plan.engine && exit.kind == RankExit::Kind::Exited) {
         // Its last words were lost, most likely to a full disk; the status still tells the kind of trouble.
-        if (auto verdict = engineVerdict(*culprit, exit.code)) return *verdict;
+        if (auto verdict = engineVerdict(global, exit.code)) return *verdict;
     }
-    std::string reason = describe(*culprit, exit, m_plan.graceSeconds) + ".";
-    reason[0] = 'R';
+    const std::string reason = "R" + number + where + describe(global, exit, m_plan.graceSeconds).substr(number.size() + 1) + ".";
     const char* code = "rank.exit";
     if (exit.kind == RankExit::Kind::Signaled) code = "rank.signal";
     if (exit.kind == RankExit::Kind::NotStarted) code = "rank.spawn";
@@ -422,16 +549,20 @@ void Supervisor::sampleSystem() {
 
 std::optional<Supervisor::Verdict> Supervisor::canceled() {
     const std::int64_t now = base::monotonicNanos();
-    if (!m_controlTouched && now - m_lastCancelLook < kLookNanos) return {};
+    if (!m_controlTouched && !m_schedulerEnds && now - m_lastCancelLook < kLookNanos) return {};
     m_controlTouched = false;
     m_lastCancelLook = now;
     std::error_code ignored;
-    if (!std::filesystem::exists(m_layout.control() / wire::control::kCancel, ignored)) return {};
+    if (!std::filesystem::exists(m_layout.control() / wire::control::kCancel, ignored)) {
+        if (!m_schedulerEnds) return {};
+        return Verdict{"failed", "scheduler.ended",
+                       "The scheduler asked the job to end: its time is over, it was preempted, or it was canceled there."};
+    }
     return Verdict{"canceled", "run.canceled", "The run was canceled."};
 }
 
 std::optional<Supervisor::Verdict> Supervisor::timeLimit() const {
-    if (m_plan.maxSeconds <= 0 || m_sink->now() - m_runningT < m_plan.maxSeconds * 1'000'000) return {};
+    if (m_plan.maxSeconds <= 0 || !leads() || m_sink->now() - m_runningT < m_plan.maxSeconds * 1'000'000) return {};
     // Ended in time; unless an agent before this one had stopped them, for which there is no other cause left.
     if (m_ranks->allEnded() && !m_ranks->anyFailed()) return {};
     return Verdict{"failed", "run.time_limit",

@@ -5,11 +5,14 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "core/agent/EventLoop.h"
 #include "core/agent/Machine.h"
+#include "core/agent/NodeHub.h"
+#include "core/agent/NodeMember.h"
 #include "core/agent/RankSet.h"
 #include "core/agent/RankTail.h"
 #include "core/agent/Resume.h"
@@ -40,6 +43,8 @@ public:
 
     /// An error only where not even the stream can be written.
     [[nodiscard]] Result<SupervisorEnd> run();
+    /// After Done: the folder of the attempt that follows this one here, made and ready; none when the run has ended.
+    [[nodiscard]] const std::optional<NodeLayout>& next() const { return m_next; }
 
 private:
     /// Why and how the attempt ends.
@@ -55,11 +60,42 @@ private:
     void writeAttempt(const Result<wire::Plan>& plan);
     [[nodiscard]] Status reportIdentity() const;
     [[nodiscard]] std::optional<Verdict> prepare();
+    [[nodiscard]] std::optional<Verdict> placeFiles();
+    [[nodiscard]] std::optional<Verdict> startTogether();
+    [[nodiscard]] std::optional<Verdict> startFirst();
     [[nodiscard]] std::optional<Verdict> refuse() const;
     [[nodiscard]] std::optional<Verdict> waitForSlots();
     [[nodiscard]] std::optional<Verdict> launch(const std::vector<int>& gpus);
     [[nodiscard]] Verdict follow();
-    [[nodiscard]] Verdict judgeRanks() const;
+    [[nodiscard]] Verdict judgeRanks();
+    [[nodiscard]] Verdict judgeOwn(int rank) const;
+    void putState(std::string_view state, std::string_view reason = {});
+    /// The loop's wait; speaks with the other nodes meanwhile.
+    Events wait(std::int64_t millis);
+
+    /// Several nodes (SupervisorNodes.cpp).
+    [[nodiscard]] bool leads() const { return m_plan.node == 0; }
+    [[nodiscard]] std::optional<Verdict> openLinks();
+    void serviceLinks();
+    [[nodiscard]] Json nodeStatus() const;
+    /// Why another node ends the attempt, or why this one must.
+    [[nodiscard]] std::optional<Verdict> linkVerdict();
+    /// Waits until all nodes are prepared; not the lead: until it is told to take its slots.
+    [[nodiscard]] std::optional<Verdict> gather();
+    /// With its own slots taken. Lead: has the others take theirs, one after the other. Others: wait for the start.
+    [[nodiscard]] std::optional<Verdict> lineUp();
+    void order(const char* phase, const Json& more = Json::object());
+    void tellStart();
+    void passRendezvous();
+    [[nodiscard]] bool othersFailed();
+    [[nodiscard]] bool othersEnded();
+    [[nodiscard]] bool orderedToStop() const { return m_member && (m_member->phase() == "stop" || m_member->phase() == "finish"); }
+    /// The rank that failed first on this node: {"rank","node","host","stopped","lost","t","code","reason","lines"}; null: none.
+    [[nodiscard]] Json ownCulprit() const;
+    [[nodiscard]] Json firstCulprit();
+    void finishOthers();
+    void leaveTogether(const Verdict& verdict);
+    void decideRestart(const Verdict& verdict);
     /// What an exit status of Trainyard's engine means; nothing where it says no more than "failed".
     [[nodiscard]] static std::optional<Verdict> engineVerdict(int rank, int status);
     [[nodiscard]] Status finalize(Verdict verdict);
@@ -72,6 +108,7 @@ private:
     void sampleSystem();
     [[nodiscard]] std::optional<Verdict> canceled();
     [[nodiscard]] std::optional<Verdict> timeLimit() const;
+    void noteClock();
     [[nodiscard]] std::optional<Verdict> diskFull() const;
     [[nodiscard]] bool tailsFinished() const;
     [[nodiscard]] Json lastLines(int rank) const;
@@ -98,6 +135,26 @@ private:
     bool m_giveUpOnDisk = false;
     bool m_moreToRead = false;
     bool m_leave = false;
+    bool m_schedulerEnds = false;  ///< The scheduler's SIGTERM came.
+
+    std::optional<NodeHub> m_hub;        ///< The lead's, with several nodes.
+    std::optional<NodeMember> m_member;  ///< The others'.
+    std::string m_address = "127.0.0.1"; ///< Of node 0.
+    std::string m_phase = "preparing";
+    std::string m_waitsFor;              ///< Why this node's slots are not free.
+    Json m_ownVerdict = Json::object();
+    std::map<std::string, std::string> m_inputs;
+    std::vector<int> m_gpus;
+    std::set<int> m_lostNodes;
+    std::optional<base::Deadline> m_stopUntil;
+    Json m_rendezvous;
+    std::string m_ordered;
+    bool m_adopted = false;              ///< Taken over from an agent before this one, with its launch.
+    bool m_restart = false;
+    std::int64_t m_lastRefusal = 0;
+    std::int64_t m_lastClock = 0;
+    std::int64_t m_toldOffset = 0;
+    std::optional<NodeLayout> m_next;
 };
 
 }  // namespace trainyard::agent

@@ -22,23 +22,26 @@ constexpr std::size_t kErrTailLines = 20;
 
 Status Supervisor::finalize(Verdict verdict) {
     if (m_slots) m_slots->leave();
+    if (m_hub) {
+        order("finish", Json{{"verdict", Json{{"outcome", verdict.outcome}, {"code", verdict.code}, {"reason", verdict.reason}}},
+                             {"restart", m_restart}});
+    }
     Manifest manifest;
     if (m_launch || m_resume.runningT > 0) {
         if (m_resume.state != kFinalizing) {
-            m_sink->putState(kFinalizing);
+            putState(kFinalizing);
             m_sink->flush();
         }
         const bool mayCancel = verdict.outcome != "canceled";
         bool stop = false;
         std::int64_t lastLook = base::monotonicNanos();
         std::int64_t lastReport = lastLook;
-        manifest = listOutputs(m_plan.outputsFolder, [&](std::int64_t done, std::int64_t total) {
+        const bool collects = leads() || !m_plan.sharedFolder;
+        if (collects) manifest = listOutputs(m_plan.outputsFolder, [&](std::int64_t done, std::int64_t total) {
             const std::int64_t now = base::monotonicNanos();
             if (now - lastLook < kCancelLookNanos) return true;
             lastLook = now;
-            const Events events = m_loop.wait(0);
-            m_controlTouched = m_controlTouched || events.control;
-            m_leave = m_leave || events.terminate;
+            wait(0);
             stop = stop || (mayCancel && canceled().has_value());
             if (now - lastReport >= kReportNanos) {
                 lastReport = now;
@@ -60,7 +63,13 @@ Status Supervisor::finalize(Verdict verdict) {
             m_sink->putWarning(wire::kNoRank, "outputs.skipped", warning);
         }
     }
-    return writeEnded(verdict, toJson(manifest.files));
+    if (m_hub) {
+        finishOthers();
+        if (m_leave) return m_sink->sync();
+    }
+    TRAINYARD_TRY(writeEnded(verdict, toJson(manifest.files)));
+    leaveTogether(verdict);
+    return {};
 }
 
 Status Supervisor::writeEnded(const Verdict& verdict, const Json& outputs) {
@@ -69,23 +78,33 @@ Status Supervisor::writeEnded(const Verdict& verdict, const Json& outputs) {
     body["reason"] = verdict.reason;
     if (!verdict.code.empty()) body["code"] = verdict.code;
     body["ranks"] = m_ranks ? m_ranks->describeAll() : Json::array();
+    for (int node = 1; m_hub && node < m_hub->count(); ++node) {
+        for (const Json& rank : m_hub->member(node).status.value("ranks", Json::array())) body["ranks"].push_back(rank);
+    }
+    if (!leads()) body["node_only"] = true;
+    if (m_restart) body["restart"] = true;
     body["outputs"] = outputs;
     if (m_ranks && verdict.outcome == "failed") {
-        if (const auto culprit = m_ranks->culprit()) body["stderr"] = lastLines(*culprit);
+        if (const Json culprit = leads() ? firstCulprit() : ownCulprit(); culprit.is_object()) {
+            body["stderr"] = Json{{"rank", culprit["rank"]}, {"lines", culprit.value("lines", Json::array())}};
+            if (m_plan.nodes > 1) {
+                body["stderr"]["node"] = culprit.value("node", 0);
+                body["stderr"]["host"] = culprit.value("host", std::string());
+            }
+        }
     }
     m_sink->dropBallast();
     m_sink->put(wire::kNoRank, kind::kEnded, std::move(body));
     const auto deadline = base::Deadline::inMillis(kLastRecordsMillis);
     while (!m_sink->flush()) {
         if (deadline.passed()) return *m_sink->lastError();
-        if (m_loop.wait(kRetryMillis).terminate) return *m_sink->lastError();
+        wait(kRetryMillis);
+        if (m_leave) return *m_sink->lastError();
     }
     return m_sink->sync();
 }
 
 Json Supervisor::lastLines(int rank) const {
-    Json json = Json::object();
-    json["rank"] = m_plan.node * m_plan.processes + rank;
     Json lines = Json::array();
     const Path path = m_layout.rankErr(rank);
     std::error_code error;
@@ -102,8 +121,7 @@ Json Supervisor::lastLines(int rank) const {
         const std::size_t first = all.size() > kErrTailLines ? all.size() - kErrTailLines : 0;
         for (std::size_t i = first; i < all.size(); ++i) lines.push_back(all[i]);
     }
-    json["lines"] = std::move(lines);
-    return json;
+    return lines;
 }
 
 }  // namespace trainyard::agent

@@ -34,7 +34,8 @@ using wire::Record;
 /// An agent in the foreground as a child of the test; killed at the end of its life if it still runs.
 class AgentProcess {
 public:
-    explicit AgentProcess(const NodeLayout& layout, std::vector<std::string> options = {}) {
+    explicit AgentProcess(const NodeLayout& layout, std::vector<std::string> options = {},
+                          const std::vector<std::pair<std::string, std::string>>& variables = {}) {
         std::vector<std::string> arguments{builtProgram("trainyard-agent").string(), "run", layout.root.string()};
         arguments.insert(arguments.end(), options.begin(), options.end());
         std::vector<char*> pointers;
@@ -46,6 +47,7 @@ public:
             const int fd = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
             ::dup2(fd, 1);
             ::dup2(fd, 2);
+            for (const auto& [name, value] : variables) ::setenv(name.c_str(), value.c_str(), 1);
             ::execv(pointers[0], pointers.data());
             ::_exit(127);
         }

@@ -257,12 +257,12 @@ private Q_SLOTS:
                  textOf(endedOf(records), "reason").c_str());
     }
 
-    void severalNodes_andMissingGpus_areRefused() {
+    void severalNodesWithoutAToken_andMissingGpus_areRefused() {
         Scratch scratch;
         AgentRig rig(scratch);
         auto plan = rig.shellPlan("true");
         plan.nodes = 2;
-        QCOMPARE(textOf(endedOf(carryOut(rig, plan)), "code"), std::string("agent.nodes"));
+        QCOMPARE(textOf(endedOf(carryOut(rig, plan)), "code"), std::string("agent.token"));
         plan = rig.shellPlan("true");
         plan.gpus = 60'000;
         QCOMPARE(textOf(endedOf(carryOut(rig, plan)), "code"), std::string("agent.gpus"));
