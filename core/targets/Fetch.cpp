@@ -74,6 +74,9 @@ public:
                 m_base = sorted->bytesHere;
                 m_bytes.assign(m_wanted.size(), 0);
                 m_running.resize(m_wanted.size());
+                if (m_onProgress) {
+                    m_onProgress(m_base);
+                }
                 more();
             });
     }

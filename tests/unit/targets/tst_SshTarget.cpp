@@ -112,6 +112,7 @@ private Q_SLOTS:
     void command_reachesItAfterACut();
     void look_afterPowerLoss();
     void launch_twoNodes();
+    void launch_hostileFieldsArriveAsTheyAre();
     void launch_fullDiskIsSaidBefore();
     void doctor_looksAtEveryPair();
     void outputs_hostileNamesStayOut();
@@ -396,6 +397,46 @@ void tst_SshTarget::launch_twoNodes() {
 
     const Status tooMany = launch(target, planOf({"true"}, 3));
     QCOMPARE(tooMany.ok() ? "" : tooMany.error().code, std::string("target.nodes"));
+}
+
+void tst_SshTarget::launch_hostileFieldsArriveAsTheyAre() {
+    NEED_LAB();
+    spec::TargetSpec spec = labSpec(1);
+    spec.workFolder = "~/w 'q\" $(touch canary) `touch canary` ; touch canary #";
+    spec.variables = {{"FROM_TARGET", "'; touch /home/lab/canary; '"}};
+    SshTarget target(spec);
+    const std::vector<std::string> hostile{"a b", "'; touch /home/lab/canary; '", "`touch /home/lab/canary`", "$(touch /home/lab/canary)",
+                                           "\"", "\\", "new\nline", "*", "~", "|", "&", ";", "-rf", "", "ü€😀", "#", "!"};
+    const std::string folder = "sub 'dir\" ; touch canary";
+    LaunchPlan plan = planOf({"/usr/bin/python3", "../show it.py"});
+    plan.plan.command.insert(plan.plan.command.end(), hostile.begin(), hostile.end());
+    plan.plan.variables = {{"HOSTILE", "$(touch /home/lab/canary)`touch /home/lab/canary`'\"\n;"}};
+    plan.plan.workingFolder = folder;
+    plan.plan.runName = "'; touch canary; '";
+    plan.plan.experiment = "$(touch canary)";
+    plan.hasSource = true;
+    const std::string script = "import json, os, sys\nprint(json.dumps({'argv': sys.argv[1:], 'cwd': os.path.basename(os.getcwd()),"
+                               " 'hostile': os.environ['HOSTILE'], 'target': os.environ['FROM_TARGET'],"
+                               " 'run': os.environ['TRAINYARD_RUN_NAME']}))\n";
+    plan.source.push_back({"show it.py", base::sha256Hex(script), static_cast<std::int64_t>(script.size()), false,
+                           m_scratch->write("hostile source/show it.py", script)});
+    plan.source.push_back({folder + "/-x `touch canary`", base::sha256Hex("x"), 1, true, m_scratch->write("hostile source/x", "x")});
+    const Status launched = launch(target, plan);
+    QVERIFY2(launched.ok(), launched.ok() ? "" : launched.error().message.c_str());
+    Streams streams;
+    const auto following = target.follow(
+        plan.plan.run, {}, [&](const StreamChunk& chunk) { streams.take(chunk); }, [](const base::Error&) {});
+    QVERIFY(waitFor([&] { return streams.ended(); }, 20'000));
+    QVERIFY2(!streams.records("log").empty(), base::dumpJson(streams.records("ended").front()).c_str());
+    const base::Json log = streams.records("log").front();
+    const auto shown = base::parseJson(log.at("lines").at(0).get<std::string>());
+    QVERIFY2(shown.ok(), base::dumpJson(log).c_str());
+    QCOMPARE(shown->at("argv").get<std::vector<std::string>>(), hostile);
+    QCOMPARE(shown->at("cwd").get<std::string>(), folder);
+    QCOMPARE(shown->at("hostile").get<std::string>(), plan.plan.variables[0].second);
+    QCOMPARE(shown->at("target").get<std::string>(), spec.variables[0].second);
+    QCOMPARE(shown->at("run").get<std::string>(), plan.plan.runName);
+    QCOMPARE(m_lab->run(1, {"find", "/home/lab", "/tmp", "-name", "canary"}).out, std::string());
 }
 
 void tst_SshTarget::launch_fullDiskIsSaidBefore() {
