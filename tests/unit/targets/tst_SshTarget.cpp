@@ -113,6 +113,7 @@ private Q_SLOTS:
     void look_afterPowerLoss();
     void launch_twoNodes();
     void launch_hostileFieldsArriveAsTheyAre();
+    void launch_mpirunOverTwoHosts();
     void launch_fullDiskIsSaidBefore();
     void doctor_looksAtEveryPair();
     void outputs_hostileNamesStayOut();
@@ -437,6 +438,78 @@ void tst_SshTarget::launch_hostileFieldsArriveAsTheyAre() {
     QCOMPARE(shown->at("target").get<std::string>(), spec.variables[0].second);
     QCOMPARE(shown->at("run").get<std::string>(), plan.plan.runName);
     QCOMPARE(m_lab->run(1, {"find", "/home/lab", "/tmp", "-name", "canary"}).out, std::string());
+}
+
+/// A linear model by gradient descent: each rank has its share of the data, the gradients are summed over all.
+constexpr const char* kMpiScript = R"(import random
+from mpi4py import MPI
+comm = MPI.COMM_WORLD
+rank, size = comm.Get_rank(), comm.Get_size()
+random.seed(7)
+data = []
+for _ in range(240):
+    x = [random.uniform(-1, 1) for _ in range(4)]
+    data.append((x, 3 * x[0] - 2 * x[1] + 0.5 * x[2] + x[3] + random.gauss(0, 0.1)))
+mine = data[rank::size]
+w = [0.0] * 4
+loss = 0.0
+for step in range(60):
+    g, l = [0.0] * 4, 0.0
+    for x, y in mine:
+        e = sum(a * b for a, b in zip(w, x)) - y
+        l += e * e
+        for i in range(4):
+            g[i] += 2 * e * x[i]
+    total = [comm.allreduce(v) for v in g + [l]]
+    w = [a - 0.1 * b / len(data) for a, b in zip(w, total)]
+    loss = total[4] / len(data)
+names = comm.gather(MPI.Get_processor_name())
+if rank == 0:
+    print('hosts', ' '.join(sorted(set(names))))
+    print('loss %.9f of %d' % (loss, size), flush=True)
+)";
+
+void tst_SshTarget::launch_mpirunOverTwoHosts() {
+    NEED_LAB();
+    if (test::runProgram("/usr/bin/python3", {"-c", "import mpi4py"}).exitCode != 0 || !std::filesystem::exists("/usr/bin/mpirun")) {
+        TRAINYARD_SKIP("mpirun or python3-mpi4py is missing.");
+    }
+    const auto lossOf = [&](int nodes, int processes, std::string& log) -> std::string {
+        SshTarget target(labSpec(2));
+        LaunchPlan plan = planOf({"/usr/bin/python3", "train.py"}, nodes);
+        plan.plan.processes = processes;
+        plan.plan.distribution = nodes > 1 ? "mpi" : "none";
+        plan.plan.launcher = nodes > 1 ? "mpirun" : "";
+        plan.hasSource = true;
+        const std::string script = kMpiScript;
+        plan.source.push_back({"train.py", base::sha256Hex(script), static_cast<std::int64_t>(script.size()), false,
+                               m_scratch->write("mpi/train.py", script)});
+        const Status launched = launch(target, plan);
+        if (!launched.ok()) {
+            log = launched.error().message;
+            return {};
+        }
+        Streams streams;
+        const auto following = target.follow(
+            plan.plan.run, {}, [&](const StreamChunk& chunk) { streams.take(chunk); }, [](const base::Error&) {});
+        const bool ended = waitFor([&] { return streams.ended(); }, 60'000);
+        for (int node = 0; node < nodes; ++node) {
+            for (const base::Json& record : streams.records("log", node)) {
+                log += base::dumpJson(record) + "\n";
+            }
+        }
+        log += ended ? base::dumpJson(streams.records("ended").front()) : "It did not end.";
+        const auto at = log.find("loss ");
+        return at == std::string::npos ? std::string() : log.substr(at, log.find(" of ", at) - at);
+    };
+    std::string alone;
+    std::string together;
+    const std::string one = lossOf(1, 1, alone);
+    QVERIFY2(!one.empty(), alone.c_str());
+    const std::string two = lossOf(2, 2, together);
+    QVERIFY2(two == one, (one + " alone; together: " + together).c_str());
+    QVERIFY2(together.find("hosts node1 node2") != std::string::npos, together.c_str());
+    QVERIFY2(together.find(" of 4") != std::string::npos, together.c_str());
 }
 
 void tst_SshTarget::launch_fullDiskIsSaidBefore() {
