@@ -28,7 +28,7 @@ private Q_SLOTS:
         if (const std::string missing = test::Lab::missing(); !missing.empty()) {
             TRAINYARD_SKIP(missing.c_str());
         }
-        m_lab = std::make_unique<test::Lab>(test::LabOptions{1, false, false});
+        m_lab = std::make_unique<test::Lab>(test::LabOptions{2, false, false});
         QVERIFY2(m_lab->up(), m_lab->error().c_str());
         m_workspace = initWorkspace(*m_scratch / "w", "").value();
         spec::TargetSpec lab;
@@ -37,8 +37,14 @@ private Q_SLOTS:
         lab.hosts = {{"node1", 0, "", ""}};
         lab.connectSeconds = 3;
         lab.aliveSeconds = 1;
-        const auto written = writeTarget(m_workspace.layout, lab);
-        QVERIFY2(written.ok(), written.ok() ? "" : written.error().message.c_str());
+        spec::TargetSpec pair = lab;
+        pair.name = "pair";
+        pair.hosts.push_back({"node2", 0, "", ""});
+        pair.engine = test::builtProgram("trainyard-engine").string();
+        for (const spec::TargetSpec& target : {lab, pair}) {
+            const auto written = writeTarget(m_workspace.layout, target);
+            QVERIFY2(written.ok(), written.ok() ? "" : written.error().message.c_str());
+        }
         open();
     }
     void cleanupTestCase() {
@@ -95,6 +101,42 @@ private Q_SLOTS:
         QVERIFY2(left.exitCode != 0, left.out.c_str());
     }
 
+    void training_onOneAndOnTwoHostsThatNeverHadTheData() {
+        const base::Path data = "/usr/share/datasets/fashion-mnist";
+        if (!std::filesystem::exists(data / "train-images-idx3-ubyte.gz")) {
+            TRAINYARD_SKIP("Needs the package dataset-fashion-mnist.");
+        }
+        for (const int nodes : {1, 2}) {
+            Json document = spec::defaultRunSpecDocument();
+            const std::pair<const char*, Json> values[] = {
+                {"target", "pair"},
+                {"task.dataset.train_images", (data / "train-images-idx3-ubyte.gz").string()},
+                {"task.dataset.train_labels", (data / "train-labels-idx1-ubyte.gz").string()},
+                {"task.dataset.val_images", (data / "t10k-images-idx3-ubyte.gz").string()},
+                {"task.dataset.val_labels", (data / "t10k-labels-idx1-ubyte.gz").string()},
+                {"task.dataset.train_limit", 512},
+                {"task.dataset.val_limit", 256},
+                {"task.model.family", "mlp"},
+                {"task.epochs", 1},
+                {"task.threads", 1},
+                {"task.device", "cpu"},
+                {"limits.disk_reserve_mib", 1},
+                {"distribution.kind", nodes == 1 ? "none" : "pytorch"},
+                {"distribution.nodes", nodes}};
+            for (const auto& [path, value] : values) {
+                spec::setValueAt(document, path, value);
+            }
+            document.at("task").at("model").erase("options");
+            const base::RunId run = submitDocument(document);
+            QVERIFY(!run.isEmpty());
+            QVERIFY(waitForState(run, RunState::Completed, 120'000));
+            QVERIFY(std::filesystem::exists(m_workspace.layout.outputs(run) / "model.pt"));
+            QCOMPARE(static_cast<int>(reader().attempts(run)->size()), nodes);
+            QCOMPARE(static_cast<int>(reader().ranks(run)->size()), nodes);
+            QVERIFY(!reader().run(run)->metrics.empty());
+        }
+    }
+
     void doctorAndLoad_answer() {
         std::optional<base::Result<std::vector<targets::DoctorLine>>> found;
         int told = 0;
@@ -124,12 +166,14 @@ private:
     }
     store::Reader& reader() { return *m_reader; }
     base::RunId submit(const std::string& script) {
-        const Json spec{{"format", spec::kRunSpecFormat},
+        return submitDocument(Json{{"format", spec::kRunSpecFormat},
                         {"version", spec::kRunSpecVersion},
                         {"experiment", "remote"},
                         {"target", "lab"},
                         {"task", {{"kind", "command"}, {"command", {"sh", "-c", script}}}},
-                        {"limits", {{"grace_seconds", 1}, {"disk_reserve_mib", 1}}}};
+                        {"limits", {{"grace_seconds", 1}, {"disk_reserve_mib", 1}}}});
+    }
+    base::RunId submitDocument(const Json& spec) {
         std::optional<base::Result<Submitted>> answer;
         m_service->submit(spec, [&](const auto& result) { answer = result; });
         if (!test::waitFor([&] { return answer.has_value(); }, 60'000) || !answer->ok()) {
