@@ -7,6 +7,7 @@
 #include "ui/runs/NewRunPage.h"
 #include "ui/runs/RunPage.h"
 #include "ui/runs/RunsPage.h"
+#include "ui/targets/TargetsPage.h"
 
 namespace trainyard::ui {
 
@@ -34,6 +35,7 @@ std::vector<PageEntry> allPages() {
             entry<RunsPage>("runs", QT_TRANSLATE_NOOP("Pages", "Runs"), "runs", Qt::CTRL | Qt::Key_2),
             entry<NewRunPage>("new", QT_TRANSLATE_NOOP("Pages", "New"), "new", Qt::CTRL | Qt::Key_N),
             entry<ModelsPage>("models", QT_TRANSLATE_NOOP("Pages", "Models"), "models", Qt::CTRL | Qt::Key_3),
+            entry<TargetsPage>("targets", QT_TRANSLATE_NOOP("Pages", "Targets"), "target", Qt::CTRL | Qt::Key_4),
             std::move(run)};
 }
 

@@ -123,6 +123,8 @@ void addSteps(Photographer& camera, ui::MainWindow& window, int runs) {
                    open(QStringLiteral("run/4/%1").arg(QLatin1String(tab))));
     }
     camera.add(QStringLiteral("models"), open(QStringLiteral("models")));
+    camera.add(QStringLiteral("targets"), open(QStringLiteral("targets/local")));
+    camera.add(QStringLiteral("targets-new"), open(QStringLiteral("targets?q=new")));
     camera.add(QStringLiteral("settings"), open(QStringLiteral("settings")));
     camera.add(QStringLiteral("palette"), [&window] { window.commandPalette().openOver(); });
     camera.add(QStringLiteral("palette-search"),

@@ -490,7 +490,7 @@ private:
 };
 
 spec::Field targetField() {
-    return parameter("target", "Target", spec::FieldType::Text, "", "The target's name.", true);
+    return parameter("target", "Target", spec::FieldType::Text, Json(), "The target's name.", true);
 }
 
 }  // namespace
@@ -516,7 +516,7 @@ void addTargetCommands(CommandTable& table) {
     edit.documents = {"spec"};
     table.add<EditCommand>(std::move(edit));
     table.add<CloneCommand>(info("target.clone", "Clone target", "Copies a definition under a new name.",
-                                 {targetField(), parameter("name", "New name", FieldType::Text, "", "The copy's name.", true)}, true));
+                                 {targetField(), parameter("name", "New name", FieldType::Text, Json(), "The copy's name.", true)}, true));
     table.add<EnableCommand>(info("target.enable", "Enable target", "Lets a disabled target take runs again.", {targetField()}, true));
     table.add<EnableCommand>(info("target.disable", "Disable target", "Lets a target take no more runs; those that are there go on.", {targetField()}, true));
     CommandInfo remove = info("target.delete", "Delete target", "Removes a target's definition; refused while runs use it.", {targetField()}, true);
@@ -538,7 +538,7 @@ void addTargetCommands(CommandTable& table) {
     table.add<ClearCacheCommand>(std::move(clear));
     table.add<BuildEngineCommand>(info("target.build-engine", "Build engine", "Builds the engine on a target against the libtorch found there.", {targetField()}, true));
     table.add<AnswerCommand>(info("target.answer", "Answer question", "Answers what a connection asks: whether a host's key is right, a password.",
-                                  {parameter("question", "Question", FieldType::Integer, 0, "Its number.", true),
+                                  {parameter("question", "Question", FieldType::Integer, Json(), "Its number.", true),
                                    parameter("text", "Answer", FieldType::Text, nullptr, "Empty means no.")},
                                   false));
 }

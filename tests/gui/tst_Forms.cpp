@@ -133,11 +133,18 @@ private Q_SLOTS:
     void listAndMap_areOneEntryARow() {
         Rig rig;
         rig.view.setUnfolded({QStringLiteral("Data"), QStringLiteral("Run")});
-        auto* names = rig.input<QPlainTextEdit>("task.dataset.class_names");
+        FieldRow* names = rig.view.row(QStringLiteral("task.dataset.class_names"));
         QVERIFY(names);
-        names->setPlainText(QStringLiteral("cat\n\n dog \n"));
-        QCOMPARE(*spec::valueAt(rig.document.document(), "task.dataset.class_names"), Json::array({"cat", "dog"}));
-        QCOMPARE(names->toPlainText(), QStringLiteral("cat\n\n dog \n"));
+        qobject_cast<QAbstractButton*>(names->input())->click();
+        QLineEdit* one = names->findChildren<QLineEdit*>().value(0);
+        QVERIFY(one);
+        QTest::keyClicks(one, QStringLiteral("cat"));
+        // Enter begins the next entry; blanks belong to it, and an empty row is none.
+        QTest::keyClick(one, Qt::Key_Return);
+        QCOMPARE(names->findChildren<QLineEdit*>().size(), 2);
+        QCOMPARE(*spec::valueAt(rig.document.document(), "task.dataset.class_names"), Json::array({"cat"}));
+        QTest::keyClicks(names->findChildren<QLineEdit*>().at(1), QStringLiteral(" dog "));
+        QCOMPARE(*spec::valueAt(rig.document.document(), "task.dataset.class_names"), Json::array({"cat", " dog "}));
 
         rig.document.setValue(QStringLiteral("tags"), Json{{"a", "1"}, {"b", ""}});
         FieldRow* row = rig.view.row(QStringLiteral("tags"));
@@ -146,6 +153,11 @@ private Q_SLOTS:
         first->clear();
         QTest::keyClicks(first, QStringLiteral("x"));
         QCOMPARE(*spec::valueAt(rig.document.document(), "tags"), (Json{{"a", "x"}, {"b", ""}}));
+    }
+
+    void words_areShownAsAShellWritesThem() {
+        QCOMPARE(ui::quotedWords(Json::array({"python3", "--lr=0.1", "two words", "it's", "$HOME", ""})),
+                 QStringLiteral("python3 --lr=0.1 'two words' 'it'\\''s' $HOME ''"));
     }
 
     void arrows_stepNumbers() {

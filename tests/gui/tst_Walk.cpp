@@ -87,16 +87,18 @@ private Q_SLOTS:
         };
         walk(QStringLiteral("welcome"));
         QVERIFY(m_fixture.openWorkspace(m_empty));
-        for (const char* page : {"home", "runs", "models"}) {
+        for (const char* page : {"home", "runs", "models", "targets"}) {
             QVERIFY(window.shell().open(ui::Address{QString::fromLatin1(page)}));
             walk(QStringLiteral("empty ") + QLatin1String(page));
         }
         QVERIFY(m_fixture.openWorkspace(m_full));
         application->blocks.clear();
-        for (const char* page : {"home", "runs", "new", "models", "settings"}) {
+        for (const char* page : {"home", "runs", "new", "models", "targets", "settings"}) {
             QVERIFY2(window.shell().open(ui::Address{QString::fromLatin1(page)}), page);
             walk(QLatin1String(page));
         }
+        QVERIFY(window.shell().open(ui::Address{QStringLiteral("targets"), {}, QStringLiteral("new")}));
+        walk(QStringLiteral("new target"));
         for (const int run : {4, 10, 13, 14}) {
             QVERIFY(window.shell().open(ui::Address{QStringLiteral("run"), {QString::number(run)}}));
             m_fixture.settle();

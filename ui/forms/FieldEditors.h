@@ -14,6 +14,7 @@ class QVBoxLayout;
 namespace trainyard::ui {
 
 class LinkButton;
+class TextLabel;
 class Questions;
 
 /// A line edit with its unit inside, at the end, and steps by the arrow keys.
@@ -138,7 +139,38 @@ private:
     QComboBox* m_combo = nullptr;
 };
 
-/// Several lines: prose, or a list with one entry a line.
+/// A list, one entry a row, exactly as typed; a row left empty is none. Where entries are words of a command the line that
+/// comes of them is shown as a shell would write it.
+class ListEditor : public FieldEditor {
+    Q_OBJECT
+
+public:
+    ListEditor(const spec::Field& field, QWidget* parent);
+    void display(const base::Json& value) override;
+    [[nodiscard]] QWidget* focusTarget() override;
+    [[nodiscard]] bool isWide() const override { return true; }
+
+private:
+    struct Row {
+        QWidget* widget;
+        QLineEdit* line;
+    };
+    void addRow(const QString& text, int at, bool focus);
+    void removeRow(QWidget* widget);
+    void report();
+    [[nodiscard]] base::Json typed() const;
+    void showQuoted();
+
+    QString m_label;
+    bool m_words;
+    std::vector<Row> m_rows;
+    QVBoxLayout* m_rowsLayout;
+    LinkButton* m_add;
+    TextLabel* m_quoted;
+    base::Json m_shown = base::Json::array();
+};
+
+/// Several lines of prose.
 class LinesEditor : public FieldEditor {
     Q_OBJECT
 
@@ -151,7 +183,6 @@ public:
 private:
     void fit();
 
-    bool m_list;
     QPlainTextEdit* m_edit;
 };
 
@@ -181,5 +212,8 @@ private:
     std::vector<Row> m_rows;
     base::Json m_shown = base::Json::object();
 };
+
+/// Words of a command as a shell would need them written; those that need no quotes get none.
+[[nodiscard]] QString quotedWords(const base::Json& words);
 
 }  // namespace trainyard::ui

@@ -24,8 +24,8 @@ FieldEditor* makeFieldEditor(const Field& field, Questions* questions, QWidget* 
         case FieldType::Number: editor = new NumberEditor(field, parent); break;
         case FieldType::Boolean: editor = new SwitchEditor(field, parent); break;
         case FieldType::Choice: editor = new ChoiceEditor(field, parent); break;
-        case FieldType::MultilineText:
-        case FieldType::TextList: editor = new LinesEditor(field, parent); break;
+        case FieldType::MultilineText: editor = new LinesEditor(field, parent); break;
+        case FieldType::TextList: editor = new ListEditor(field, parent); break;
         case FieldType::TextMap: editor = new MapEditor(field, parent); break;
         case FieldType::Text:
         case FieldType::File:

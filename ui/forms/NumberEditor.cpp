@@ -87,7 +87,8 @@ void NumberLine::step(int direction, bool large) {
         const double magnitude = before == 0 ? 0.01 : std::pow(10.0, std::floor(std::log10(std::abs(before))) - 1);
         const double unit = large ? magnitude * 10 : magnitude;
         const double after = std::clamp(std::round(before / unit + direction) * unit, m_minimum, m_maximum);
-        next = QLocale::c().toString(after, 'g', 6);
+        // Six digits without the dust of the arithmetic, written without an exponent where people would.
+        next = numberText(Json(QLocale::c().toDouble(QLocale::c().toString(after, 'g', 6))));
     }
     setText(next);
     Q_EMIT textEdited(next);

@@ -116,25 +116,12 @@ void ChoiceEditor::display(const Json& value) {
     }
 }
 
-LinesEditor::LinesEditor(const spec::Field& field, QWidget* parent)
-    : FieldEditor(parent), m_list(field.type == FieldType::TextList), m_edit(new QPlainTextEdit(this)) {
+LinesEditor::LinesEditor(const spec::Field&, QWidget* parent) : FieldEditor(parent), m_edit(new QPlainTextEdit(this)) {
     m_edit->setTabChangesFocus(true);
-    m_edit->setPlaceholderText(m_list ? tr("One entry a line") : QString());
-    m_edit->setLineWrapMode(m_list ? QPlainTextEdit::NoWrap : QPlainTextEdit::WidgetWidth);
     m_edit->setHorizontalScrollBarPolicy(Qt::ScrollBarAsNeeded);
     connect(m_edit, &QPlainTextEdit::textChanged, this, [this] {
         fit();
-        const QString text = m_edit->toPlainText();
-        if (!m_list) {
-            Q_EMIT edited(text.toStdString());
-            return;
-        }
-        Json lines = Json::array();
-        const QStringList parts = text.split(u'\n');
-        for (const QString& part : parts) {
-            if (!part.trimmed().isEmpty()) lines.push_back(part.trimmed().toStdString());
-        }
-        Q_EMIT edited(lines);
+        Q_EMIT edited(m_edit->toPlainText().toStdString());
     });
     fit();
 }
@@ -145,22 +132,7 @@ void LinesEditor::fit() {
 }
 
 void LinesEditor::display(const Json& value) {
-    QString text;
-    if (value.is_string()) {
-        text = QString::fromStdString(value.get<std::string>());
-    } else if (value.is_array()) {
-        QStringList lines;
-        for (const Json& entry : value) lines << numberText(entry);
-        text = lines.join(u'\n');
-        // What is shown may hold empty lines that the value does not; typing a new line must not take it away again.
-        QStringList shown;
-        const QStringList parts = m_edit->toPlainText().split(u'\n');
-        for (const QString& part : parts) {
-            if (!part.trimmed().isEmpty()) shown << part.trimmed();
-        }
-        if (shown == lines && !lines.isEmpty()) return;
-        if (lines.isEmpty() && m_edit->hasFocus() && shown.isEmpty()) return;
-    }
+    const QString text = value.is_string() ? QString::fromStdString(value.get<std::string>()) : QString();
     if (text == m_edit->toPlainText()) return;
     const QSignalBlocker quiet(m_edit);
     m_edit->setPlainText(text);

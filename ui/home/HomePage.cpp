@@ -9,12 +9,14 @@
 #include "core/base/Files.h"
 #include "core/commands/Session.h"
 #include "core/store/Reader.h"
+#include "ui/forms/JsonRead.h"
 #include "ui/home/RunLine.h"
 #include "ui/runs/NewRunPage.h"
 #include "ui/runs/RunCharts.h"
 #include "ui/runs/RunRef.h"
 #include "ui/shell/Icons.h"
 #include "ui/shell/Shell.h"
+#include "ui/targets/ReachLook.h"
 #include "ui/widgets/Basics.h"
 #include "ui/widgets/Format.h"
 
@@ -97,9 +99,49 @@ HomePage::HomePage(Shell& shell, QWidget* parent) : Page(QStringLiteral("home"),
     connect(&m_soon, &QTimer::timeout, this, &HomePage::read);
     m_clock.setInterval(kMachineMillis);
     connect(&m_clock, &QTimer::timeout, this, &HomePage::showMachine);
+    connect(shell.session(), &commands::Session::targetsChanged, this, [this] {
+        if (m_active) readTargets();
+    });
+    connect(shell.session(), &commands::Session::targetReachChanged, this, [this] {
+        if (m_active) showTargets();
+    });
     connect(shell.session(), &commands::Session::runsChanged, this, [this] {
         if (m_active && !m_soon.isActive()) m_soon.start();
     });
+}
+
+void HomePage::readTargets() {
+    m_shell.session()->start("target.list", base::Json::object(), this, [this](const Result<base::Json>& list) {
+        if (!list) return;
+        m_targets = readArray(*list, "targets");
+        showTargets();
+    });
+}
+
+void HomePage::showTargets() {
+    while (QLayoutItem* item = m_targetsLayout->takeAt(0)) {
+        item->widget()->hide();
+        item->widget()->deleteLater();
+        delete item;
+    }
+    for (const base::Json& one : m_targets) {
+        const QString name = readString(one, "target");
+        if (name == u"local") continue;
+        auto* line = new QWidget(m_targetsCard);
+        auto* layout = new QHBoxLayout(line);
+        layout->setContentsMargins(0, 0, 0, 0);
+        auto* open = new LinkButton(fontMetrics().elidedText(name, Qt::ElideRight, 150), line);
+        open->setToolTip(name);
+        open->setAccessibleName(tr("Open the target %1").arg(name));
+        connect(open, &LinkButton::clicked, this, [this, name] { m_shell.open({QStringLiteral("targets"), {name}}); });
+        const ReachLook look = lookOfReach(m_shell.session()->reach(name.toStdString()).state, readFlag(one, "disabled"));
+        const int active = static_cast<int>(readInteger(one, "runs_active"));
+        auto* state = new ElidedLabel(active > 0 ? tr("%1, %n run(s)", nullptr, active).arg(look.word) : look.word, TextStyle::Secondary, look.ink, line);
+        layout->addWidget(open);
+        layout->addWidget(state, 1);
+        m_targetsLayout->addWidget(line);
+    }
+    m_targetsCard->setVisible(m_targetsLayout->count() > 0);
 }
 
 void HomePage::buildSide() {
@@ -120,6 +162,15 @@ void HomePage::buildSide() {
     meter(tr("Memory in use"), m_memory, m_memoryText);
     meter(tr("Disk in use"), m_disk, m_diskText);
     column->addWidget(machine);
+    m_targetsCard = new Card(tr("Other targets"), m_side);
+    auto* manage = new LinkButton(tr("All targets"), m_targetsCard);
+    connect(manage, &LinkButton::clicked, this, [this] { m_shell.open({QStringLiteral("targets")}); });
+    m_targetsCard->trailing()->addWidget(manage);
+    m_targetsLayout = new QVBoxLayout;
+    m_targetsLayout->setSpacing(theme.space(0));
+    m_targetsCard->body()->addLayout(m_targetsLayout);
+    m_targetsCard->hide();
+    column->addWidget(m_targetsCard);
     auto* history = new Card(tr("History"), m_side);
     m_counts = new TextLabel({}, TextStyle::Secondary, Role::Text, history);
     m_counts->setWordWrap(true);
@@ -138,6 +189,7 @@ void HomePage::activated() {
     m_active = true;
     m_clock.start();
     showMachine();
+    readTargets();
     read();
 }
 

@@ -58,6 +58,8 @@ private:
     void showLive(const std::vector<store::RunRow>& rows);
     void showRecent(const Overview& overview);
     void showMachine();
+    void readTargets();
+    void showTargets();
     void arrange();
 
     Shell& m_shell;
@@ -79,6 +81,9 @@ private:
     QProgressBar* m_disk;
     TextLabel* m_diskText;
     TextLabel* m_counts;
+    Card* m_targetsCard;
+    QVBoxLayout* m_targetsLayout;
+    base::Json m_targets;
     QTimer m_soon;
     QTimer m_clock;
     bool m_reading = false;

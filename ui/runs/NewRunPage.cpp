@@ -23,6 +23,7 @@
 #include "ui/forms/JsonRead.h"
 #include "ui/runs/NewRunPanels.h"
 #include "ui/runs/RunRef.h"
+#include "ui/runs/WherePanels.h"
 #include "ui/shell/Icons.h"
 #include "ui/shell/Shell.h"
 #include "ui/widgets/Basics.h"
@@ -153,23 +154,30 @@ void NewRunPage::buildColumns() {
     m_grid->setContentsMargins(0, 0, 0, 0);
     m_grid->setHorizontalSpacing(theme.space(3));
     m_grid->setVerticalSpacing(theme.space(1));
-    m_what = new FormView(*m_document, questions, [](const spec::Field& f) { return isIn(f, {"Run", "Data", "Model"}); }, m_columns);
+    m_what = new FormView(*m_document, questions, [](const spec::Field& f) { return isIn(f, {"Run", "Script", "Data", "Model"}); }, m_columns);
     m_how = new FormView(*m_document, questions, [](const spec::Field& f) { return isIn(f, {"Optimizer", "Schedule", "Training"}); }, m_columns);
-    m_where = new FormView(*m_document, questions, [](const spec::Field& f) { return isIn(f, {"Where", "Limits"}); }, m_columns);
+    m_where = new FormView(*m_document, questions, [](const spec::Field& f) { return f.path != "target" && isIn(f, {"Where", "Limits"}); }, m_columns);
     const QString titles[] = {tr("What"), tr("How"), tr("Where")};
     for (int i = 0; i < 3; ++i) m_titles[i] = new SectionTitle(titles[i], m_columns);
+
+    // The column is called so already.
+    if (Card* card = m_where->groupCard(QStringLiteral("Where"))) card->setTitleVisible(false);
 
     m_data = new DatasetPanel(m_what);
     if (QVBoxLayout* header = m_what->groupHeader(QStringLiteral("Data"))) header->addWidget(m_data);
     m_model = new ModelPanel(m_what);
     if (QVBoxLayout* footer = m_what->groupFooter(QStringLiteral("Model"))) footer->addWidget(m_model);
-    m_machine = new TextLabel({}, TextStyle::Secondary, Role::Muted, m_where);
-    m_machine->setWordWrap(true);
+    m_target = new TargetPicker(m_shell, m_where);
     m_drawing = new DistributionDrawing(m_where);
+    m_upload = new UploadPanel(m_shell, m_where);
     if (QVBoxLayout* header = m_where->groupHeader(QStringLiteral("Where"))) {
+        header->addWidget(m_target);
         header->addWidget(m_drawing);
-        header->addWidget(m_machine);
     }
+    if (QVBoxLayout* footer = m_where->groupFooter(QStringLiteral("Where"))) footer->addWidget(m_upload);
+    connect(m_target, &TargetPicker::picked, this, [this](const QString& target) {
+        m_document->setValue(QStringLiteral("target"), target.toStdString());
+    });
 }
 
 void NewRunPage::buildCopies() {
@@ -296,11 +304,11 @@ void NewRunPage::refreshPanels() {
         }
         m_model->setModel(family, own, shape, classes);
     }
-    const MachineFacts facts = machineFacts();
+    const bool local = textAt(document, "target") == "local";
     m_drawing->setShape(static_cast<int>(std::clamp<std::int64_t>(integerAt(document, "distribution.nodes", 1), 1, 10'000)),
-                        static_cast<int>(std::clamp<std::int64_t>(integerAt(document, "distribution.processes", 1), 1, 10'000)), facts.cores);
-    m_machine->setText(tr("%n core(s), %1 of %2 memory free, load %3", nullptr, facts.cores)
-                           .arg(formatBytes(facts.memoryFreeBytes), formatBytes(facts.memoryBytes), formatNumber(facts.load)));
+                        static_cast<int>(std::clamp<std::int64_t>(integerAt(document, "distribution.processes", 1), 1, 10'000)),
+                        local ? machineFacts().cores : 0, local);
+    m_target->setDocument(document);
     m_estimateSoon.start();
     refreshSummary();
 }
@@ -321,7 +329,7 @@ void NewRunPage::refreshSummary() {
     const bool train = textAt(document, "task.kind") != "command";
     m_parameters->setVisible(train);
     m_steps->setVisible(train);
-    m_check->setEnabled(train && !m_checkCommand);
+    m_check->setEnabled(train && !m_checkCommand && textAt(document, "target") == "local");
     m_parameters->setText(m_model->table() ? tr("%1 parameters").arg(formatCount(m_model->table()->parameters())) : tr("– parameters"));
     const std::int64_t limit = integerAt(document, "task.dataset.train_limit", 0);
     std::int64_t samples = m_data->preview() ? m_data->preview()->training : 0;
@@ -335,7 +343,8 @@ void NewRunPage::refreshSummary() {
         m_steps->setText(tr("– steps"));
     }
     if (!train) {
-        m_estimate->setText(tr("A command: its length is not known beforehand."));
+        const bool script = !textAt(document, "task.script").empty();
+        m_estimate->setText(script ? tr("A script: its length is not known beforehand.") : tr("A command: its length is not known beforehand."));
     } else if (m_pastRate > 0 && samples > 0 && epochs > 0) {
         const double seconds = static_cast<double>(samples * epochs) / static_cast<double>(m_pastRate);
         m_estimate->setText(tr("about %1, as in %n past run(s)", nullptr, m_pastRuns).arg(formatDuration(static_cast<std::int64_t>(seconds * 1e9))));
@@ -343,6 +352,7 @@ void NewRunPage::refreshSummary() {
         m_estimate->setText(tr("No past run to go by; try Check"));
     }
     const auto& errors = m_document->errors();
+    m_upload->setDocument(document, errors.empty());
     m_launch->setToolTip(errors.empty() ? tr("Launch (Ctrl+Enter)") : fromUtf8(errors.front().message));
     m_copy->setText(m_copyKind->current() == 0 ? fromUtf8(base::dumpJsonPretty(document)) : commandLine());
 }
@@ -430,6 +440,10 @@ bool NewRunPage::openAddress(const Address& address) {
     }
     return true;
 }
+
+void NewRunPage::activated() { m_target->setActive(true); }
+
+void NewRunPage::deactivated() { m_target->setActive(false); }
 
 QWidget* NewRunPage::firstFocus() {
     FieldRow* row = m_what->row(QStringLiteral("experiment"));

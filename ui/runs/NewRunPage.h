@@ -22,7 +22,9 @@ class ModelPanel;
 class ProgressStrip;
 class QuietButton;
 class SegmentedControl;
+class TargetPicker;
 class TextLabel;
+class UploadPanel;
 
 /// The form that makes a run: what, how, where; with what it will cost before it is launched.
 class NewRunPage : public Page {
@@ -37,6 +39,8 @@ public:
     bool openAddress(const Address& address) override;
     [[nodiscard]] base::Json saveState() const override;
     void restoreState(const base::Json& state) override;
+    void activated() override;
+    void deactivated() override;
     [[nodiscard]] QWidget* firstFocus() override;
 
     [[nodiscard]] FormDocument& document() { return *m_document; }
@@ -75,7 +79,8 @@ private:
     DatasetPanel* m_data;
     ModelPanel* m_model;
     DistributionDrawing* m_drawing;
-    TextLabel* m_machine;
+    TargetPicker* m_target;
+    UploadPanel* m_upload;
     QWidget* m_columns;
     QGridLayout* m_grid;
     QWidget* m_titles[3];

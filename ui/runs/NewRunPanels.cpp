@@ -306,10 +306,11 @@ void ModelPanel::showLayers() {
 
 DistributionDrawing::DistributionDrawing(QWidget* parent) : QWidget(parent) {
     setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Fixed);
-    setShape(1, 1, 0);
+    setShape(1, 1, 0, true);
 }
 
-void DistributionDrawing::setShape(int nodes, int processes, int cores) {
+void DistributionDrawing::setShape(int nodes, int processes, int cores, bool here) {
+    m_here = here;
     m_nodes = std::max(1, nodes);
     m_processes = std::max(1, processes);
     m_cores = cores;
@@ -333,7 +334,7 @@ void DistributionDrawing::paintEvent(QPaintEvent*) {
         painter.setBrush(theme.color(Role::Sunken));
         painter.drawRoundedRect(box, theme.radius(), theme.radius());
         painter.setPen(theme.color(Role::Muted));
-        QString title = n == 2 && m_nodes > 3 ? tr("… %1 machines").arg(m_nodes) : m_nodes == 1 ? tr("this machine") : tr("machine %1").arg(n + 1);
+        QString title = n == 2 && m_nodes > 3 ? tr("… %1 machines").arg(m_nodes) : m_nodes == 1 && m_here ? tr("this machine") : tr("machine %1").arg(n + 1);
         if (m_nodes == 1 && m_cores > 0) title += tr(" · %n core(s)", nullptr, m_cores);
         painter.drawText(box.adjusted(8, 4, -4, 0), Qt::AlignTop | (isRightToLeft() ? Qt::AlignRight : Qt::AlignLeft), title);
         const int most = std::max(1, static_cast<int>((nodeWidth - 16) / 30));

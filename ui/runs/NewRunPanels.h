@@ -105,7 +105,7 @@ class DistributionDrawing : public QWidget {
 
 public:
     explicit DistributionDrawing(QWidget* parent);
-    void setShape(int nodes, int processes, int cores);
+    void setShape(int nodes, int processes, int cores, bool here);
     [[nodiscard]] QSize sizeHint() const override { return {220, 74}; }
     [[nodiscard]] QSize minimumSizeHint() const override { return {120, 74}; }
 
@@ -116,6 +116,7 @@ private:
     int m_nodes = 1;
     int m_processes = 1;
     int m_cores = 0;
+    bool m_here = true;  ///< This machine, not a target elsewhere.
 };
 
 }  // namespace trainyard::ui

@@ -233,6 +233,17 @@ void RunActions::download(const RunId& run, const QStringList& paths) {
     });
 }
 
+void RunActions::reproduce(const RunId& run) {
+    start("run.reproduce", {{"run", run.str()}}, [this](const Json& made) {
+        m_shell.open({QStringLiteral("run"), {readString(made, "run")}});
+    });
+}
+
+void RunActions::collect(const RunId& run) {
+    m_shell.notice(tr("The target is asked for what was left there."));
+    start("run.collect", {{"run", run.str()}}, [this](const Json&) { m_shell.notice(tr("All outputs are here.")); });
+}
+
 void RunActions::copyAddress(const RunId& run) {
     QGuiApplication::clipboard()->setText(Address{QStringLiteral("run"), {fromUtf8(run.str())}}.toString());
     m_shell.notice(tr("Address copied."));

@@ -36,6 +36,10 @@ public:
     void remove(const std::vector<store::RunRow>& runs);
     void registerModel(const base::RunId& run);
     void download(const base::RunId& run, const QStringList& paths);
+    /// The same code, data and seed once more, as a run of its own.
+    void reproduce(const base::RunId& run);
+    /// Brings what an ended run left on its target.
+    void collect(const base::RunId& run);
     void copyAddress(const base::RunId& run);
 
 Q_SIGNALS:

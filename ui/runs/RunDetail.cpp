@@ -52,6 +52,9 @@ base::Result<RunDetail> readRunDetail(store::Reader& reader, const std::string& 
     auto series = reader.series(id);
     if (!series) return series.error();
     detail.series = std::move(*series);
+    auto events = reader.events(id);
+    if (!events) return events.error();
+    detail.events = std::move(*events);
     // A configuration that cannot be read does not take the rest of the run away from its page.
     detail.spec = reader.spec(id).valueOr(base::Json());
     if (!detail.row.parent.empty()) {

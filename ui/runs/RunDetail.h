@@ -19,6 +19,7 @@ struct RunDetail {
     std::vector<store::OutputRow> outputs;
     std::vector<store::WarningRow> warnings;
     std::vector<store::SeriesRow> series;
+    std::vector<store::EventRow> events;    ///< Oldest first.
     base::Json spec;                        ///< Null when it cannot be read.
     base::Json parentSpec;                  ///< Null without a parent.
     std::optional<store::RunRow> parent;

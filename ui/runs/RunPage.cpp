@@ -12,6 +12,7 @@
 #include "core/base/Clock.h"
 #include "core/commands/Session.h"
 #include "ui/forms/JsonRead.h"
+#include "ui/runs/CodeTab.h"
 #include "ui/runs/ConfigurationTab.h"
 #include "ui/runs/FailurePanel.h"
 #include "ui/runs/LogTab.h"
@@ -19,6 +20,7 @@
 #include "ui/runs/MetricsTab.h"
 #include "ui/runs/RunActions.h"
 #include "ui/runs/RunCharts.h"
+#include "ui/runs/RunNotices.h"
 #include "ui/runs/RunRef.h"
 #include "ui/runs/RunTables.h"
 #include "ui/runs/StageStrip.h"
@@ -100,6 +102,8 @@ QWidget* RunPage::buildHead() {
 
     m_stages = new StageStrip(head);
     column->addWidget(m_stages);
+    m_notices = new RunNotices(m_shell, head);
+    column->addWidget(m_notices);
 
     auto* progress = new QHBoxLayout;
     progress->setSpacing(theme.space(2));
@@ -141,8 +145,9 @@ void RunPage::buildTabs() {
     systemLayout->addStretch(1);
     m_system = makeScrollPage(systemContent, 1800, m_tabs);
     m_ranks = new RanksTab(m_tabs);
-    m_outputs = new OutputsTab(m_tabs);
+    m_outputs = new OutputsTab(session, m_tabs);
     m_configuration = new ConfigurationTab(m_tabs);
+    m_code = new CodeTab(m_shell, m_tabs);
     m_notes = new NotesTab(m_tabs);
     m_failure->setObjectName(QStringLiteral("why"));
     m_metrics->setObjectName(QStringLiteral("metrics"));
@@ -151,6 +156,7 @@ void RunPage::buildTabs() {
     m_ranks->setObjectName(QStringLiteral("ranks"));
     m_outputs->setObjectName(QStringLiteral("outputs"));
     m_configuration->setObjectName(QStringLiteral("configuration"));
+    m_code->setObjectName(QStringLiteral("code"));
     m_notes->setObjectName(QStringLiteral("notes"));
     m_tabs->addTab(m_failure, tr("Why it failed"));
     m_tabs->addTab(m_metrics, tr("Metrics"));
@@ -159,6 +165,7 @@ void RunPage::buildTabs() {
     m_tabs->addTab(m_ranks, tr("Ranks"));
     m_tabs->addTab(m_outputs, tr("Outputs"));
     m_tabs->addTab(m_configuration, tr("Configuration"));
+    m_tabs->addTab(m_code, tr("Code"));
     m_tabs->addTab(m_notes, tr("Notes"));
     m_tabs->setTabVisible(0, false);
     m_tabs->setCurrentWidget(m_metrics);
@@ -178,6 +185,9 @@ void RunPage::buildTabs() {
     connect(m_failure, &FailurePanel::resumeRequested, this, [this] { m_resume->trigger(); });
     connect(m_outputs, &OutputsTab::downloadRequested, this, [this](const QStringList& paths) {
         if (m_detail) m_actions->download(m_detail->row.id, paths);
+    });
+    connect(m_outputs, &OutputsTab::collectRequested, this, [this] {
+        if (m_detail) m_actions->collect(m_detail->row.id);
     });
     connect(m_configuration, &ConfigurationTab::parentRequested, m_actions, &RunActions::open);
     connect(m_notes, &NotesTab::notesEdited, this, [this](const QString& text) {
@@ -207,6 +217,9 @@ void RunPage::buildActions() {
         m_name->setFocus(Qt::ShortcutFocusReason);
         m_name->selectAll();
     }));
+    QAction* reproduce = make("refresh", tr("Reproduce"), "reproduceAction", [this] { m_actions->reproduce(m_detail->row.id); });
+    reproduce->setToolTip(tr("Submits the same code, data and seed again, as a run of its own"));
+    menu->addAction(reproduce);
     menu->addAction(make("download", tr("Copy outputs to…"), "downloadAction", [this] { m_actions->download(m_detail->row.id, {}); }));
     menu->addAction(make("link", tr("Copy address"), "copyAddressAction", [this] { m_actions->copyAddress(m_detail->row.id); }));
     menu->addSeparator();
@@ -214,9 +227,10 @@ void RunPage::buildActions() {
     QAction* remove = make("trash", tr("Delete…"), "deleteAction", [this] { m_actions->remove({m_detail->row}); });
     menu->addAction(archive);
     menu->addAction(remove);
-    connect(menu, &QMenu::aboutToShow, this, [this, archive, remove] {
+    connect(menu, &QMenu::aboutToShow, this, [this, archive, remove, reproduce] {
         const bool over = m_detail && spec::isFinal(m_detail->row.state);
         archive->setEnabled(over);
+        reproduce->setEnabled(over);
         archive->setText(m_detail && m_detail->row.archived ? tr("Take out of the archive") : tr("Archive"));
         remove->setEnabled(over);
     });
@@ -324,6 +338,7 @@ void RunPage::take(RunDetail detail) {
     m_ranks->setDetail(*m_detail);
     m_outputs->setDetail(*m_detail);
     m_configuration->setDetail(*m_detail);
+    m_code->setDetail(*m_detail);
     m_notes->setDetail(*m_detail);
     m_tabs->setTabText(m_tabs->indexOf(m_outputs), m_detail->outputs.empty() ? tr("Outputs") : tr("Outputs (%1)").arg(m_detail->outputs.size()));
     m_body->show();
@@ -357,6 +372,7 @@ void RunPage::showHead() {
     m_reason->setVisible(tell);
     m_reason->setText(fromUtf8(row.stateReason));
     m_stages->setRun(row, m_detail->stages);
+    m_notices->setDetail(*m_detail);
     showTime();
 }
 

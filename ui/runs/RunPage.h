@@ -12,6 +12,7 @@ class QTabWidget;
 
 namespace trainyard::ui {
 
+class CodeTab;
 class ConfigurationTab;
 class ElidedLabel;
 class EmptyState;
@@ -23,6 +24,7 @@ class OutputsTab;
 class RanksTab;
 class RunActions;
 class RunCharts;
+class RunNotices;
 class StageStrip;
 class StateChip;
 class TextLabel;
@@ -82,6 +84,7 @@ private:
     StateChip* m_chip;
     ElidedLabel* m_reason;
     StageStrip* m_stages;
+    RunNotices* m_notices;
     QProgressBar* m_progress;
     ElidedLabel* m_progressText;
     TextLabel* m_timeLeft;
@@ -94,6 +97,7 @@ private:
     RanksTab* m_ranks;
     OutputsTab* m_outputs;
     ConfigurationTab* m_configuration;
+    CodeTab* m_code;
     NotesTab* m_notes;
     QAction* m_register;
     QAction* m_resume;

@@ -7,9 +7,12 @@
 #include <algorithm>
 #include <csignal>
 
+#include "core/commands/Session.h"
+#include "ui/runs/OutputPreview.h"
 #include "ui/shell/Theme.h"
 #include "ui/widgets/Basics.h"
 #include "ui/widgets/Format.h"
+#include "ui/widgets/Splitter.h"
 #include "ui/widgets/Tables.h"
 
 namespace trainyard::ui {
@@ -92,7 +95,7 @@ void RanksTab::setDetail(const RunDetail& detail) {
     }
 }
 
-OutputsTab::OutputsTab(QWidget* parent) : QWidget(parent) {
+OutputsTab::OutputsTab(commands::Session& session, QWidget* parent) : QWidget(parent), m_session(session) {
     const Theme& theme = Theme::current();
     auto* column = new QVBoxLayout(this);
     column->setContentsMargins(theme.space(4), theme.space(2), theme.space(4), theme.space(3));
@@ -101,20 +104,44 @@ OutputsTab::OutputsTab(QWidget* parent) : QWidget(parent) {
     m_sum = new TextLabel({}, TextStyle::Body, Role::Muted, this);
     m_download = new QuietButton(tr("Copy selected to…"), QStringLiteral("download"), this);
     m_all = new QuietButton(tr("Copy all to…"), QStringLiteral("download"), this);
+    m_collect = new QuietButton(tr("Collect again"), QStringLiteral("refresh"), this);
+    m_collect->setObjectName(QStringLiteral("collectButton"));
+    m_collect->setToolTip(tr("Brings here what was left on the target"));
+    m_collect->hide();
     bar->addWidget(m_sum, 1);
+    bar->addWidget(m_collect);
     bar->addWidget(m_download);
     bar->addWidget(m_all);
     column->addLayout(bar);
-    m_table = makeTable({tr("File"), tr("Size"), tr("State"), tr("SHA-256")}, tr("Output files"), {340, 110, 120, 300}, this);
+    m_table = makeTable({tr("File"), tr("Size"), tr("State"), tr("SHA-256")}, tr("Output files"), {260, 100, 100, 200}, this);
     m_table->setObjectName(QStringLiteral("outputsTable"));
     m_table->setSelectionMode(QAbstractItemView::ExtendedSelection);
     m_empty = new EmptyState(QStringLiteral("folder"), tr("No files yet"),
                              tr("What the run writes into its outputs folder is brought here, with its hash, when it ends."), this);
-    column->addWidget(m_table, 1);
+    m_splitter = new Splitter(Qt::Horizontal, this);
+    m_splitter->setFoldBelow(800);
+    m_splitter->addWidget(m_table);
+    m_preview = new OutputPreview(session, m_splitter);
+    m_splitter->addWidget(m_preview);
+    m_splitter->setStretchFactor(0, 3);
+    m_splitter->setStretchFactor(1, 2);
+    column->addWidget(m_splitter, 1);
     column->addWidget(m_empty, 1);
+    connect(m_collect, &QuietButton::clicked, this, &OutputsTab::collectRequested);
     connect(m_download, &QuietButton::clicked, this, [this] { Q_EMIT downloadRequested(chosen()); });
     connect(m_all, &QuietButton::clicked, this, [this] { Q_EMIT downloadRequested({}); });
-    connect(m_table, &QTableWidget::itemSelectionChanged, this, [this] { m_download->setEnabled(!chosen().isEmpty()); });
+    connect(m_table, &QTableWidget::itemSelectionChanged, this, [this] {
+        m_download->setEnabled(!chosen().isEmpty());
+        preview();
+    });
+}
+
+void OutputsTab::preview() {
+    const QModelIndexList rows = m_table->selectionModel()->selectedRows(0);
+    if (rows.size() != 1) return m_preview->clear(tr("Choose a file to see what it holds."));
+    const QString path = rows.first().data(Qt::UserRole).toString();
+    if (!m_table->item(rows.first().row(), 2)->data(Qt::UserRole).toBool()) return m_preview->clear(tr("This file is still on the target."));
+    m_preview->showFile(m_session.workspace().layout.outputs(m_run) / path.toStdString(), path);
 }
 
 QStringList OutputsTab::chosen() const {
@@ -132,8 +159,11 @@ void OutputsTab::setDetail(const RunDetail& detail) {
         bytes += one.size;
     }
     const bool none = detail.outputs.empty();
-    m_table->setVisible(!none);
+    m_run = detail.row.id;
+    m_splitter->setVisible(!none);
     m_empty->setVisible(none);
+    m_collect->setVisible(spec::isFinal(detail.row.state) &&
+                          std::any_of(detail.outputs.begin(), detail.outputs.end(), [](const store::OutputRow& one) { return !one.collected; }));
     m_all->setVisible(!none);
     m_download->setVisible(!none);
     m_sum->setVisible(!none);
@@ -149,6 +179,7 @@ void OutputsTab::setDetail(const RunDetail& detail) {
         m_table->item(i, 0)->setData(Qt::UserRole, fromUtf8(one.path));
         put(m_table, i, 1, formatBytes(one.size), true, tr("%1 bytes").arg(formatExact(one.size)));
         put(m_table, i, 2, one.collected ? tr("here") : tr("on the target"));
+        m_table->item(i, 2)->setData(Qt::UserRole, one.collected);
         put(m_table, i, 3, fromUtf8(one.sha256));
         m_table->item(i, 3)->setData(MutedRole, true);
     }

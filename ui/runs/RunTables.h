@@ -5,6 +5,10 @@
 
 class QTableWidget;
 
+namespace trainyard::commands {
+class Session;
+}
+
 namespace trainyard::ui {
 
 class EmptyState;
@@ -31,21 +35,29 @@ class OutputsTab : public QWidget {
     Q_OBJECT
 
 public:
-    explicit OutputsTab(QWidget* parent);
+    OutputsTab(commands::Session& session, QWidget* parent);
     void setDetail(const RunDetail& detail);
 
 Q_SIGNALS:
     /// No paths: everything.
     void downloadRequested(const QStringList& paths);
+    /// What was left on the target is wanted here.
+    void collectRequested();
 
 private:
     [[nodiscard]] QStringList chosen() const;
+    void preview();
 
     QTableWidget* m_table;
     EmptyState* m_empty;
     QuietButton* m_download;
     QuietButton* m_all;
+    QuietButton* m_collect;
     class TextLabel* m_sum;
+    class Splitter* m_splitter;
+    class OutputPreview* m_preview;
+    commands::Session& m_session;
+    base::RunId m_run;
     QString m_shown;
 };
 

@@ -16,9 +16,11 @@
 #include "ui/seams/Desktop.h"
 #include "ui/seams/Questions.h"
 #include "ui/shell/Header.h"
+#include "ui/shell/HelpPage.h"
 #include "ui/shell/Icons.h"
 #include "ui/shell/NoticeBar.h"
 #include "ui/shell/Palette.h"
+#include "ui/shell/QuestionBar.h"
 #include "ui/shell/Rail.h"
 #include "ui/shell/Settings.h"
 #include "ui/shell/SettingsPage.h"
@@ -55,6 +57,16 @@ MainWindow::MainWindow(WindowParts parts)
         {},
         [this](Shell& shell, QWidget* parent) -> Page* { return new SettingsPage(shell, m_parts.settings, parent); }});
 
+    m_parts.pages.push_back(PageEntry{
+        QStringLiteral("help"),
+        tr("Guide"),
+        QStringLiteral("help"),
+        false,
+        false,
+        {},
+        {},
+        [](Shell& shell, QWidget* parent) -> Page* { return new HelpPage(shell, parent); }});
+
     auto* line = new QHBoxLayout(this);
     line->setContentsMargins(0, 0, 0, 0);
     line->setSpacing(0);
@@ -65,6 +77,8 @@ MainWindow::MainWindow(WindowParts parts)
     column->setSpacing(0);
     m_header = new Header(this);
     column->addWidget(m_header);
+    m_question = new QuestionBar(m_parts.session, this);
+    column->addWidget(m_question);
     m_stack = new QStackedWidget(this);
     m_welcome = new WelcomePage(m_stack);
     m_stack->addWidget(m_welcome);

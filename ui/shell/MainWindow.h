@@ -25,6 +25,7 @@ class Desktop;
 class Header;
 class NoticeBar;
 class Palette;
+class QuestionBar;
 class Questions;
 class Rail;
 class Settings;
@@ -112,6 +113,7 @@ private:
     Rail* m_rail;
     Header* m_header;
     QStackedWidget* m_stack;
+    QuestionBar* m_question;
     NoticeBar* m_notices;
     StatusBar* m_status;
     Palette* m_palette;

@@ -271,15 +271,7 @@ void MainWindow::exportChart(ChartView& chart) {
         });
 }
 
-void MainWindow::openGuide() {
-    const QString folder = guideFolder();
-    const QString file = folder + QStringLiteral("/README.md");
-    if (folder.isEmpty() || !QDesktopServices::openUrl(QUrl::fromLocalFile(QFileInfo::exists(file) ? file : folder))) {
-        m_shell->warn({"guide.missing",
-                       folder.isEmpty() ? "The guide is not installed beside this program."
-                                        : "No program here opens the guide; it lies in " + folder.toStdString() + "."});
-    }
-}
+void MainWindow::openGuide() { openAddress(Address{QStringLiteral("help")}, true); }
 
 void MainWindow::runEnded(const base::RunId& run, spec::RunState state, const QString& reason) {
     const QString title = state == spec::RunState::Completed ? tr("Run completed")

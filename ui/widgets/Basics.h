@@ -107,6 +107,8 @@ public:
     explicit Card(const QString& title, QWidget* parent = nullptr);
     [[nodiscard]] QVBoxLayout* body() { return m_body; }
     [[nodiscard]] QHBoxLayout* trailing() { return m_trailing; }
+    /// Where what stands above the card says its title already.
+    void setTitleVisible(bool visible);
     /// The whole card can be pressed (Enter, click): emits clicked().
     void setClickable(bool clickable, const QString& accessibleName);
 
@@ -123,6 +125,7 @@ protected:
 private:
     QVBoxLayout* m_body = nullptr;
     QHBoxLayout* m_trailing = nullptr;
+    TextLabel* m_title = nullptr;
     bool m_clickable = false;
     bool m_hover = false;
 };

@@ -28,7 +28,8 @@ Card::Card(const QString& title, QWidget* parent) : QFrame(parent) {
     outer->setSpacing(theme.space(1));
     if (!title.isEmpty()) {
         auto* line = new QHBoxLayout;
-        line->addWidget(new TextLabel(title, TextStyle::BodyStrong, Role::Text, this));
+        m_title = new TextLabel(title, TextStyle::BodyStrong, Role::Text, this);
+        line->addWidget(m_title);
         line->addStretch();
         m_trailing = new QHBoxLayout;
         line->addLayout(m_trailing);
@@ -37,6 +38,10 @@ Card::Card(const QString& title, QWidget* parent) : QFrame(parent) {
     m_body = new QVBoxLayout;
     m_body->setSpacing(theme.space(1));
     outer->addLayout(m_body, 1);
+}
+
+void Card::setTitleVisible(bool visible) {
+    if (m_title) m_title->setVisible(visible);
 }
 
 void Card::setClickable(bool clickable, const QString& accessibleName) {

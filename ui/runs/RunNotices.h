@@ -1,0 +1,46 @@
+#pragma once
+#include <QPointer>
+#include <QTimer>
+#include <QWidget>
+
+#include "core/commands/Command.h"
+#include "ui/runs/RunDetail.h"
+
+class QProgressBar;
+
+namespace trainyard::ui {
+
+class ElidedLabel;
+class InlineError;
+class Shell;
+class TextLabel;
+
+/// What stands between a run and its target: an upload under way, the queue's own word, a target that cannot be reached, a
+/// cancel that waits for it. Nothing is shown while there is nothing to say.
+class RunNotices : public QWidget {
+    Q_OBJECT
+
+public:
+    RunNotices(Shell& shell, QWidget* parent);
+    void setDetail(const RunDetail& detail);
+
+private:
+    void showAll();
+    void showUpload();
+    void showQueue();
+    void showReach();
+    void tryNow();
+
+    Shell& m_shell;
+    RunDetail m_detail;
+    QTimer m_clock;
+    QPointer<commands::Command> m_trying;
+    QWidget* m_upload;
+    QProgressBar* m_uploadBar;
+    ElidedLabel* m_uploadText;
+    TextLabel* m_queue;
+    InlineError* m_reach;
+    InlineError* m_cancel;
+};
+
+}  // namespace trainyard::ui

@@ -1,0 +1,321 @@
+#include "ui/runs/WherePanels.h"
+
+#include <QComboBox>
+#include <QVBoxLayout>
+#include <algorithm>
+#include <cmath>
+
+#include "core/commands/Session.h"
+#include "core/spec/Field.h"
+#include "ui/forms/JsonRead.h"
+#include "ui/shell/Shell.h"
+#include "ui/widgets/Basics.h"
+#include "ui/widgets/Format.h"
+
+namespace trainyard::ui {
+
+using base::Json;
+using base::Result;
+
+namespace {
+
+constexpr int kLoadMillis = 5000;
+constexpr int kPauseMillis = 600;
+
+std::int64_t whole(const Json& document, std::string_view path, std::int64_t fallback) {
+    const Json* value = spec::valueAt(document, path);
+    return value && value->is_number_integer() ? value->get<std::int64_t>() : fallback;
+}
+
+std::string word(const Json& document, std::string_view path) {
+    const Json* value = spec::valueAt(document, path);
+    return value && value->is_string() ? value->get<std::string>() : std::string();
+}
+
+/// The smallest and largest figure of a name that the doctor found on the hosts; nothing where no probe could say.
+std::optional<std::int64_t> found(const Json& doctor, std::string_view name) {
+    std::optional<std::int64_t> least;
+    for (const Json& line : readArray(doctor, "lines")) {
+        const Json values = readObject(line, "values");
+        const Json* value = member(values, name);
+        if (!value || !value->is_number_integer() || readText(line, "finding") == "unknown") continue;
+        const std::int64_t number = value->get<std::int64_t>();
+        least = least ? std::min(*least, number) : number;
+    }
+    return least;
+}
+
+}  // namespace
+
+QStringList misfits(const Json& document, const Json& definition) {
+    QStringList wrong;
+    if (!definition.is_object()) return wrong;
+    if (readFlag(definition, "disabled")) wrong << TargetPicker::tr("This target is disabled: new runs are refused.");
+    const std::int64_t nodes = whole(document, "distribution.nodes", 1);
+    const std::int64_t processes = whole(document, "distribution.processes", 1);
+    std::int64_t gpus = whole(document, "distribution.gpus", 0);
+    if (gpus == 0 && word(document, "task.kind") == "train" && word(document, "task.device") == "cuda") gpus = processes;
+    const std::int64_t has = readInteger(definition, "nodes", 1);
+    if (nodes > has) wrong << TargetPicker::tr("This target has %n machine(s), you ask for %1.", nullptr, static_cast<int>(has)).arg(nodes);
+    const Json doctor = readObject(definition, "doctor");
+    if (const auto there = found(doctor, "gpus"); there && gpus > *there) {
+        wrong << TargetPicker::tr("This target has %n GPU(s) on a machine, you ask for %1.", nullptr, static_cast<int>(*there)).arg(gpus);
+    }
+    if (const auto there = found(doctor, "cores"); there && processes > *there) {
+        wrong << TargetPicker::tr("This target has %n core(s) on a machine, you ask for %1 processes.", nullptr, static_cast<int>(*there)).arg(processes);
+    }
+    return wrong;
+}
+
+TargetPicker::TargetPicker(Shell& shell, QWidget* parent) : QWidget(parent), m_shell(shell), m_targets(Json::array()) {
+    const Theme& theme = Theme::current();
+    auto* column = new QVBoxLayout(this);
+    column->setContentsMargins(0, 0, 0, 0);
+    column->setSpacing(theme.space(0));
+    auto* line = new QHBoxLayout;
+    auto* label = new TextLabel(tr("Target"), TextStyle::Body, Role::Text, this);
+    m_combo = new QComboBox(this);
+    m_combo->setObjectName(QStringLiteral("targetInput"));
+    m_combo->setAccessibleName(tr("Target"));
+    m_combo->setFocusPolicy(Qt::StrongFocus);
+    m_combo->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+    m_combo->setMinimumContentsLength(10);
+    label->setBuddy(m_combo);
+    line->addWidget(label, 5);
+    line->addSpacing(26);
+    line->addWidget(m_combo, 6);
+    column->addLayout(line);
+    m_load = new TextLabel({}, TextStyle::Secondary, Role::Muted, this);
+    m_load->setObjectName(QStringLiteral("targetLoadLabel"));
+    m_load->setWordWrap(true);
+    column->addWidget(m_load);
+    m_advice = new InlineError(this);
+    m_advice->setObjectName(QStringLiteral("targetAdvice"));
+    m_advice->clear();
+    column->addWidget(m_advice);
+    m_open = new LinkButton({}, this);
+    m_open->setObjectName(QStringLiteral("openTargetLink"));
+    column->addWidget(m_open, 0, Qt::AlignLeft);
+    connect(m_combo, &QComboBox::activated, this, [this](int index) { Q_EMIT picked(m_combo->itemData(index).toString()); });
+    connect(m_open, &LinkButton::clicked, this, [this] { m_shell.open({QStringLiteral("targets"), {m_target}}); });
+    m_clock.setInterval(kLoadMillis);
+    connect(&m_clock, &QTimer::timeout, this, &TargetPicker::readLoad);
+    connect(shell.session(), &commands::Session::targetsChanged, this, [this] {
+        if (!m_active) return;
+        readTargets();
+        readTarget();
+    });
+    connect(shell.session(), &commands::Session::targetReachChanged, this, [this](const QString& target) {
+        if (m_active && target == m_target) readLoad();
+    });
+}
+
+void TargetPicker::setActive(bool active) {
+    m_active = active;
+    if (!active) return m_clock.stop();
+    m_clock.start();
+    readTargets();
+    readTarget();
+    readLoad();
+}
+
+void TargetPicker::setDocument(const Json& document) {
+    m_document = document;
+    const QString target = fromUtf8(word(document, "target"));
+    if (target != m_target) {
+        m_target = target;
+        m_shown = Json();
+        m_load->clear();
+        showTargets();
+        if (m_active) {
+            readTarget();
+            readLoad();
+        }
+    }
+    showAdvice();
+}
+
+void TargetPicker::readTargets() {
+    m_shell.session()->start("target.list", Json::object(), this, [this](const Result<Json>& list) {
+        if (!list) return;
+        m_targets = readArray(*list, "targets");
+        showTargets();
+    });
+}
+
+void TargetPicker::showTargets() {
+    const QSignalBlocker quiet(m_combo);
+    m_combo->clear();
+    for (const Json& one : m_targets) {
+        const QString name = readString(one, "target");
+        QString text = name == u"local" ? tr("This machine") : name;
+        if (readFlag(one, "disabled")) text += tr(" (disabled)");
+        m_combo->addItem(text, name);
+    }
+    int index = m_combo->findData(m_target);
+    if (index < 0 && !m_target.isEmpty()) {
+        m_combo->addItem(m_target == u"local" ? tr("This machine") : m_target, m_target);
+        index = m_combo->count() - 1;
+    }
+    m_combo->setCurrentIndex(index);
+}
+
+void TargetPicker::readTarget() {
+    const QString target = m_target;
+    if (target.isEmpty()) return;
+    m_shell.session()->start("target.show", {{"target", target.toStdString()}}, this, [this, target](const Result<Json>& shown) {
+        if (target != m_target) return;
+        m_shown = shown ? *shown : Json();
+        if (!shown && shown.error().code != "canceled") {
+            m_advice->setError(shown.error());
+            return;
+        }
+        showAdvice();
+    });
+}
+
+void TargetPicker::readLoad() {
+    if (!m_active || m_loading || m_target.isEmpty()) return;
+    const targets::Reach reach = m_shell.session()->reach(m_target.toStdString());
+    // Looking opens no connection: that may ask for a password.
+    if (m_target != u"local" && reach.state != targets::Reach::State::Connected) {
+        m_load->setText(reach.state == targets::Reach::State::Unreachable ? tr("Cannot be reached: %1").arg(fromUtf8(reach.reason))
+                                                                          : tr("Not connected; the launch connects."));
+        return;
+    }
+    const QString target = m_target;
+    m_loading = m_shell.session()->start("target.load", {{"target", target.toStdString()}});
+    connect(m_loading, &commands::Command::finished, this, [this, target](const Result<Json>& load) {
+        m_loading = nullptr;
+        if (target != m_target) return readLoad();
+        if (!load) {
+            if (load.error().code != "canceled") m_load->setText(fromUtf8(load.error().message));
+            return;
+        }
+        std::int64_t cores = 0;
+        std::int64_t busy = 0;
+        std::int64_t memory = 0;
+        std::int64_t used = 0;
+        int gpus = 0;
+        int waiting = 0;
+        const Json hosts = readArray(*load, "hosts");
+        for (const Json& host : hosts) {
+            cores += readInteger(host, "cores");
+            busy += readInteger(host, "cores_busy");
+            memory += readInteger(host, "memory_bytes");
+            used += readInteger(host, "memory_used_bytes");
+            gpus += static_cast<int>(readArray(host, "gpus").size());
+            waiting += static_cast<int>(readArray(host, "waiting").size());
+        }
+        QStringList parts;
+        if (hosts.size() > 1) parts << tr("%n machine(s)", nullptr, static_cast<int>(hosts.size()));
+        parts << tr("%1 of %n core(s) free", nullptr, static_cast<int>(cores)).arg(std::max<std::int64_t>(0, cores - busy));
+        if (memory > 0) parts << tr("%1 of %2 memory free").arg(formatBytes(memory - used), formatBytes(memory));
+        if (gpus > 0) parts << tr("%n GPU(s)", nullptr, gpus);
+        if (waiting > 0) parts << tr("%n waiting", nullptr, waiting);
+        m_load->setText(parts.join(QStringLiteral(" · ")));
+    });
+}
+
+void TargetPicker::showAdvice() {
+    const QStringList wrong = misfits(m_document, m_shown);
+    if (!wrong.isEmpty()) {
+        m_advice->setMessage(InlineError::Kind::Warning, wrong.join(u' '));
+    } else {
+        m_advice->clear();
+    }
+    if (!m_shown.is_object()) return m_open->hide();
+    const Json findings = readObject(m_shown, "findings");
+    const std::int64_t at = readInteger(m_shown, "doctor_at");
+    const int failures = static_cast<int>(readInteger(findings, "failure"));
+    const int warnings = static_cast<int>(readInteger(findings, "warning"));
+    m_open->setText(at == 0        ? tr("Not examined yet")
+                    : failures > 0 ? tr("Doctor: %n failure(s), %1", nullptr, failures).arg(formatAgo(at))
+                    : warnings > 0 ? tr("Doctor: %n warning(s), %1", nullptr, warnings).arg(formatAgo(at))
+                                   : tr("Doctor: all well, %1").arg(formatAgo(at)));
+    m_open->setToolTip(tr("Opens the target's page"));
+    m_open->show();
+}
+
+UploadPanel::UploadPanel(Shell& shell, QWidget* parent) : QWidget(parent), m_shell(shell) {
+    auto* column = new QVBoxLayout(this);
+    column->setContentsMargins(0, 0, 0, 0);
+    column->setSpacing(Theme::current().space(0));
+    m_text = new TextLabel({}, TextStyle::Secondary, Role::Muted, this);
+    m_text->setObjectName(QStringLiteral("uploadLabel"));
+    m_text->setWordWrap(true);
+    column->addWidget(m_text);
+    m_warning = new InlineError(this);
+    m_warning->setObjectName(QStringLiteral("uploadWarning"));
+    m_warning->clear();
+    column->addWidget(m_warning);
+    m_pause.setSingleShot(true);
+    m_pause.setInterval(kPauseMillis);
+    connect(&m_pause, &QTimer::timeout, this, &UploadPanel::ask);
+    hide();
+}
+
+void UploadPanel::setDocument(const Json& document, bool valid) {
+    // What changes how a script is told its settings moves no file.
+    const bool script = word(document, "task.kind") == "command";
+    const bool there = word(document, "target") != "local" || !word(document, "task.source_folder").empty() ||
+                       !readObject(document, "inputs").empty();
+    if (!valid || !there) {
+        m_pause.stop();
+        if (m_command) m_command->cancel();
+        m_document = Json();
+        return hide();
+    }
+    const Json before = std::exchange(m_document, document);
+    const auto same = [&](std::string_view path) {
+        const Json* a = spec::valueAt(before, path);
+        const Json* b = spec::valueAt(document, path);
+        return a && b ? *a == *b : a == b;
+    };
+    if (before.is_object() && same("target") && same("inputs") && same(script ? "task.source_folder" : "task.dataset") && same("task.kind")) return;
+    m_pause.start();
+}
+
+void UploadPanel::ask() {
+    if (m_command) m_command->cancel();
+    m_text->setText(tr("Measuring what travels…"));
+    m_warning->clear();
+    show();
+    m_command = m_shell.session()->start("run.estimate", {{"spec", m_document}});
+    commands::Command* mine = m_command;
+    connect(mine, &commands::Command::finished, this, [this, mine](const Result<Json>& answer) {
+        if (m_command != mine) return;
+        m_command = nullptr;
+        if (!answer) {
+            if (answer.error().code == "canceled") return;
+            m_text->setText(tr("What travels is not known: %1").arg(fromUtf8(answer.error().message)));
+            return;
+        }
+        const Json source = readObject(*answer, "source");
+        const Json upload = readObject(*answer, "upload");
+        QStringList parts;
+        if (!source.empty()) {
+            parts << tr("Source: %n file(s), %1", nullptr, static_cast<int>(readInteger(source, "files"))).arg(formatBytes(readInteger(source, "bytes")));
+        }
+        if (!upload.empty()) {
+            const std::int64_t bytes = readInteger(upload, "bytes");
+            const double rate = readNumber(upload, "bytes_per_second");
+            QString text = bytes == 0 ? tr("everything is there already")
+                                      : tr("%n file(s), %1 travel", nullptr, static_cast<int>(readInteger(upload, "files"))).arg(formatBytes(bytes));
+            if (bytes > 0 && rate > 0) text += tr(", about %1").arg(formatDuration(static_cast<std::int64_t>(static_cast<double>(bytes) / rate * 1e9)));
+            parts << text;
+        } else if (const QString why = readString(*answer, "upload_error"); !why.isEmpty()) {
+            parts << tr("what the target lacks is not known: %1").arg(why);
+        }
+        m_text->setText(parts.join(QStringLiteral(" · ")));
+        m_text->setVisible(!parts.isEmpty());
+        QStringList warnings;
+        for (const Json& warning : readArray(source, "warnings")) {
+            if (warning.is_string()) warnings << fromUtf8(warning.get<std::string>());
+            if (warning.is_object()) warnings << readString(warning, "message");
+        }
+        if (!warnings.isEmpty()) m_warning->setMessage(InlineError::Kind::Warning, warnings.join(u' '));
+    });
+}
+
+}  // namespace trainyard::ui

@@ -1,0 +1,81 @@
+#pragma once
+// What stands in the New run form about the target: which one, how busy it is, whether it has what is asked for, and what
+// would travel there.
+#include <QPointer>
+#include <QTimer>
+#include <QWidget>
+
+#include "core/base/Json.h"
+#include "core/commands/Command.h"
+
+class QComboBox;
+class QVBoxLayout;
+
+namespace trainyard::ui {
+
+class InlineError;
+class LinkButton;
+class Shell;
+class TextLabel;
+
+/// Chooses the target and judges the run by the doctor's last findings there.
+class TargetPicker : public QWidget {
+    Q_OBJECT
+
+public:
+    TargetPicker(Shell& shell, QWidget* parent);
+    /// A run's document: which target, how many nodes, processes, GPUs.
+    void setDocument(const base::Json& document);
+    /// Shown: reads targets and load now and then.
+    void setActive(bool active);
+    [[nodiscard]] QString target() const { return m_target; }
+
+Q_SIGNALS:
+    void picked(const QString& target);
+
+private:
+    void readTargets();
+    void showTargets();
+    void readTarget();
+    void readLoad();
+    void showAdvice();
+
+    Shell& m_shell;
+    base::Json m_document;
+    QString m_target;
+    base::Json m_targets;
+    base::Json m_shown;  ///< The answer of target.show; null before.
+    bool m_active = false;
+    QTimer m_clock;
+    QPointer<commands::Command> m_loading;
+    QComboBox* m_combo;
+    TextLabel* m_load;
+    InlineError* m_advice;
+    LinkButton* m_open;
+};
+
+/// Why a run does not fit a target, one sentence each: by its definition and what the doctor found there. `definition` is the
+/// answer of target.show.
+[[nodiscard]] QStringList misfits(const base::Json& document, const base::Json& definition);
+
+/// Files and bytes that would travel, with warnings, before launch.
+class UploadPanel : public QWidget {
+    Q_OBJECT
+
+public:
+    UploadPanel(Shell& shell, QWidget* parent);
+    /// Asks anew after a pause in typing.
+    void setDocument(const base::Json& document, bool valid);
+
+private:
+    void ask();
+
+    Shell& m_shell;
+    base::Json m_document;
+    QTimer m_pause;
+    QPointer<commands::Command> m_command;
+    TextLabel* m_text;
+    InlineError* m_warning;
+};
+
+}  // namespace trainyard::ui
