@@ -129,6 +129,7 @@ Status Supervisor::reportIdentity() const {
     json["format"] = "trainyard.agent";
     json["version"] = 1;
     json["agent"] = TRAINYARD_VERSION;
+    json["host"] = m_machine.host;  // a login node that looks here is another one
     json["identity"] = base::toJson(*self);
     json["t"] = base::wallMicros();
     return replaceFile(m_layout.agent(), base::dumpJsonPretty(json));
