@@ -164,6 +164,22 @@ int shimCommand(const std::vector<std::string>& arguments) {
     return runShim(NodeLayout{arguments[0]}, static_cast<int>(*rank));
 }
 
+/// As a process of MPI's launcher.
+int rankCommand(const std::vector<std::string>& arguments) {
+    if (arguments.size() != 1) return usageError("rank needs the node folder");
+    const NodeLayout layout{arguments[0]};
+    const auto text = base::readFile(layout.plan());
+    const auto json = text.ok() ? base::parseJson(*text) : base::Result<base::Json>(text.error());
+    const auto plan = json.ok() ? wire::planFromJson(*json) : base::Result<wire::Plan>(json.error());
+    const auto rank = plan.ok() ? mpiLocalRank(*plan) : base::Result<int>(plan.error());
+    if (!rank.ok()) {
+        std::fprintf(stderr, "trainyard-agent rank: %s\n", rank.error().message.c_str());
+        return exitStatus::kError;
+    }
+    ::umask(077);
+    return runMpiShim(layout, *rank);
+}
+
 int infoCommand(const std::vector<std::string>& arguments) {
     if (arguments.size() > 1 || (arguments.size() == 1 && arguments[0] != "--json")) {
         return usageError("info takes --json and nothing else");
@@ -206,6 +222,7 @@ int agentMain(int argc, char** argv) {
     }
     if (all[0] == "run") return runCommand(rest);
     if (all[0] == "shim") return shimCommand(rest);
+    if (all[0] == "rank") return rankCommand(rest);
     if (all[0] == "serve") return serveCommand(rest);
     if (all[0] == "info") return infoCommand(rest);
     return usageError("unknown command " + all[0]);

@@ -17,7 +17,7 @@ namespace {
 /// Files of the agents themselves; everything else in a node's folder was put there for the run.
 bool isOurs(const std::string& name) {
     static const std::set<std::string> names{"plan.json", "agent.json", "agent.lock", "agent.log", "launch.json", "lead.json",
-                                             "rendezvous.json", "ballast", "mpirun.log"};
+                                             "rendezvous.json", "ballast", "mpirun.log", "mpirun.json"};
     return names.contains(name) || name.starts_with("slurm-") || name.starts_with("job") || name.starts_with("init-") || name.starts_with('.') ||
            name.find(".tmp") != std::string::npos;
 }

@@ -91,6 +91,7 @@ void NodeMember::service(std::int64_t wallMicros) {
     }
     for (const std::string& line : m_socket.pump()) take(line, wallMicros);
     if (m_socket.open() && !m_welcome && now > m_nextTry) m_socket.close();
+    if (!m_socket.open()) m_nextTry = now + kRetryNanos;
     const std::int64_t beat = std::min<std::int64_t>(wire::kNodeBeatMillis, m_plan.silenceSeconds * 250) * 1'000'000;
     if (m_welcome && m_socket.open() && now - m_lastBeat >= beat) {
         m_lastBeat = now;

@@ -138,7 +138,11 @@ Result<std::string> fetchInput(const wire::Plan& plan, const wire::PlanInput& in
         if (!end.ok()) return end.error();
         all = *end == 0;
         // A server that answers "nothing beyond" (416) to a complete file makes curl fail; the hash decides.
-        if (!all && before > 0 && bytes() == before && hashMatches(part, input.sha256, input.address, {}).ok()) all = true;
+        if (!all && before > 0 && bytes() == before) {
+            all = hashMatches(part, input.sha256, input.address, {}).ok();
+            // Or it cannot give a part of a file at all; then it is fetched from the beginning.
+            if (!all) ::unlink(part.c_str());
+        }
         const auto pause = base::Deadline::inMillis(all ? 0 : 500 * (attempt + 1));
         while (!pause.passed()) {
             if (!progress(stage, bytes(), 0, "bytes")) return canceled();

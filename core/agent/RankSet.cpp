@@ -19,6 +19,7 @@ namespace {
 
 /// A shim that has not said a word by then did not come up.
 constexpr std::int64_t kStartMillis = 20'000;
+constexpr std::int64_t kMpiStartMillis = 120'000;
 constexpr std::int64_t kSweepMillis = 5000;
 /// Beyond the grace time, for a shim to end its rank and say so, before the agent does it itself.
 constexpr std::int64_t kShimMillis = 10'000;
@@ -64,6 +65,10 @@ void RankSet::startMissing(int ticketFd, int most) {
     for (int index = 0; index < std::min(count(), most); ++index) {
         Rank& rank = m_ranks[static_cast<std::size_t>(index)];
         if (rank.note || rank.exit || (rank.child > 0 && !rank.childGone)) continue;
+        if (m_plan.distribution == "mpi") {  // MPI's launcher starts them.
+            rank.startBy = base::Deadline::inMillis(kMpiStartMillis);
+            continue;
+        }
         rank.child = startShim(index, ticketFd);
         rank.childGone = rank.child < 0;
         rank.startBy = base::Deadline::inMillis(kStartMillis);
@@ -181,6 +186,22 @@ void RankSet::sweep(Rank& rank) {
     exit.stopped = rank.asked;
     exit.t = base::wallMicros();
     rank.exit = exit;
+}
+
+bool RankSet::anyBegun() const {
+    return std::any_of(m_ranks.begin(), m_ranks.end(), [](const Rank& rank) { return rank.note || rank.exit; });
+}
+
+void RankSet::giveUpNotBegun(const std::string& message) {
+    for (Rank& rank : m_ranks) {
+        if (rank.note || rank.exit) continue;
+        RankExit exit;
+        exit.kind = RankExit::Kind::NotStarted;
+        exit.message = message;
+        exit.stopped = true;
+        exit.t = base::wallMicros();
+        rank.exit = exit;
+    }
 }
 
 void RankSet::stop() {

@@ -24,6 +24,9 @@ public:
     [[nodiscard]] bool firstFoundPortTaken() const { return m_ranks.front().exit && m_ranks.front().exit->portTaken; }
     /// For a rank whose code has not run: it may be started again.
     void forgetFirst();
+    [[nodiscard]] bool anyBegun() const;
+    /// MPI's launcher will not start them any more.
+    void giveUpNotBegun(const std::string& message);
     /// Ranks that run cannot be ours any more: the machine was restarted since.
     void giveUpAfterReboot();
     /// Reads what is new in ranks/, collects children, notices shims that are gone. Cheap; call it often.

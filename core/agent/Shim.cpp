@@ -141,6 +141,11 @@ public:
         return writeExit() ? 0 : 1;
     }
 
+    [[nodiscard]] int statusOfRank() const {
+        if (m_exit.kind == RankExit::Kind::Exited) return m_exit.code;
+        return m_exit.kind == RankExit::Kind::Signaled ? 128 + m_exit.code : 127;
+    }
+
 private:
     int complain(const std::string& message) const {
         std::fprintf(stderr, "trainyard-agent shim %d: %s\n", m_rank, message.c_str());
@@ -189,7 +194,7 @@ private:
         }
         command.environment = environmentStrings(variables);
         command.folder = workingFolder(*plan);
-        if (const bool meets = m_rank == 0 && plan->node == 0 && !plan->engine && launch->masterPort > 0;
+        if (const bool meets = m_rank == 0 && plan->node == 0 && !plan->engine && plan->distribution != "mpi" && launch->masterPort > 0;
             meets && isTaken(launch->masterAddress, launch->masterPort)) {
             m_exit.portTaken = true;
             return base::Error{"agent.port", "the port " + std::to_string(launch->masterPort) + " at which the ranks are to meet is taken"};
@@ -366,7 +371,9 @@ private:
 
 }  // namespace
 
-int runShim(const NodeLayout& layout, int rank) {
+namespace {
+
+void becomeShim() {
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     keepFromRank();
     ::signal(SIGHUP, SIG_IGN);
@@ -377,7 +384,20 @@ int runShim(const NodeLayout& layout, int rank) {
     ::sigaddset(&blocked, SIGCHLD);
     ::sigaddset(&blocked, SIGTERM);
     ::sigprocmask(SIG_SETMASK, &blocked, nullptr);
+}
+
+}  // namespace
+
+int runShim(const NodeLayout& layout, int rank) {
+    becomeShim();
     return Shim(layout, rank).run();
+}
+
+int runMpiShim(const NodeLayout& layout, int rank) {
+    becomeShim();
+    Shim shim(layout, rank);
+    const int status = shim.run();
+    return status != 0 ? status : shim.statusOfRank();
 }
 
 }  // namespace trainyard::agent

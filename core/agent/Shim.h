@@ -15,5 +15,7 @@ namespace trainyard::agent {
 
 /// Runs as the shim until its rank has ended; returns the process's exit status. Single-threaded.
 [[nodiscard]] int runShim(const NodeLayout& layout, int rank);
+/// The same as a process of MPI's launcher, which learns the rank's end from our exit status (128 + signal).
+[[nodiscard]] int runMpiShim(const NodeLayout& layout, int rank);
 
 }  // namespace trainyard::agent

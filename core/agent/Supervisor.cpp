@@ -171,9 +171,9 @@ std::optional<Supervisor::Verdict> Supervisor::refuse() const {
         return Verdict{"failed", "agent.token", "The plan asks for " + std::to_string(m_plan.nodes) +
                                                     " nodes, but has no token by which they know each other."};
     }
-    if (m_plan.distribution == "mpi") {
-        return Verdict{"failed", "agent.mpi", std::string("The plan asks for MPI; this agent (version ") + TRAINYARD_VERSION +
-                                                  ") starts ranks by itself only."};
+    if (m_plan.distribution == "mpi" && (m_plan.scheduler || m_plan.launcher == "srun")) {
+        return Verdict{"failed", "agent.mpi", std::string("This agent (version ") + TRAINYARD_VERSION +
+                                                  ") starts MPI's ranks by mpirun and ssh, not under a scheduler."};
     }
     if (!m_plan.scheduler && m_plan.gpus > m_machine.gpus) {
         return Verdict{"failed", "agent.gpus",
@@ -396,7 +396,7 @@ std::optional<Supervisor::Verdict> Supervisor::launch(const std::vector<int>& gp
         }
         m_launch = decided;
     }
-    if (leads() && !m_plan.engine) {
+    if (leads() && !m_plan.engine && m_plan.distribution != "mpi") {
         if (auto bad = startFirst(); bad || m_leave) return bad;
     }
     m_ranks->startMissing(m_slots ? m_slots->ticketFd() : -1);
@@ -426,6 +426,8 @@ Supervisor::Verdict Supervisor::follow() {
         if (!verdict && !failed) verdict = timeLimit();
         if (!verdict && (verdict = diskFull())) m_giveUpOnDisk = true;
         if (!verdict) verdict = linkVerdict();
+        if (!verdict && !failed) verdict = driveMpi();
+        if (m_plan.distribution == "mpi" && (verdict || orderedToStop() || othersFailed())) m_ranks->giveUpNotBegun("MPI's launcher did not start it");
         if (verdict && m_member && m_member->phase() != "finish" && m_ownVerdict.empty()) {
             m_ownVerdict = Json{{"outcome", verdict->outcome}, {"code", verdict->code}, {"reason", verdict->reason}};
         }

@@ -11,6 +11,7 @@
 
 #include "core/agent/EventLoop.h"
 #include "core/agent/Machine.h"
+#include "core/agent/MpiLauncher.h"
 #include "core/agent/NodeHub.h"
 #include "core/agent/NodeMember.h"
 #include "core/agent/RankSet.h"
@@ -87,6 +88,8 @@ private:
     void order(const char* phase, const Json& more = Json::object());
     void tellStart();
     void passRendezvous();
+    /// MPI: starts the launcher once all nodes are ready for their ranks; a verdict when it ended before they came up.
+    [[nodiscard]] std::optional<Verdict> driveMpi();
     [[nodiscard]] bool othersFailed();
     [[nodiscard]] bool othersEnded();
     [[nodiscard]] bool orderedToStop() const { return m_member && (m_member->phase() == "stop" || m_member->phase() == "finish"); }
@@ -155,6 +158,8 @@ private:
     std::int64_t m_lastClock = 0;
     std::int64_t m_toldOffset = 0;
     std::optional<NodeLayout> m_next;
+    std::optional<MpiLauncher> m_mpi;
+    std::int64_t m_mpiGoneAt = 0;  ///< Monotonic ns.
 };
 
 }  // namespace trainyard::agent

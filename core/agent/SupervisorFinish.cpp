@@ -13,6 +13,7 @@ namespace {
 constexpr const char* kFinalizing = "Finalizing";
 constexpr std::int64_t kCancelLookNanos = 100'000'000;
 constexpr std::int64_t kReportNanos = 1'000'000'000;
+constexpr std::int64_t kMpiPauseMillis = 20;
 constexpr std::int64_t kRetryMillis = 250;
 constexpr std::int64_t kLastRecordsMillis = 60'000;
 constexpr std::int64_t kErrTailBytes = 16 << 10;
@@ -26,6 +27,7 @@ Status Supervisor::finalize(Verdict verdict) {
         order("finish", Json{{"verdict", Json{{"outcome", verdict.outcome}, {"code", verdict.code}, {"reason", verdict.reason}}},
                              {"restart", m_restart}});
     }
+    if (m_mpi) m_mpi->end([this] { wait(kMpiPauseMillis); });
     Manifest manifest;
     if (m_launch || m_resume.runningT > 0) {
         if (m_resume.state != kFinalizing) {

@@ -1,5 +1,7 @@
 // What a Supervisor has to do with the other nodes of its attempt. Both sides say their whole state and act on the other's
 // latest, so it does not matter which of them was killed and started again in between.
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "core/agent/NextAttempt.h"
@@ -18,6 +20,7 @@ constexpr std::int64_t kStopMillis = 30'000;
 constexpr std::int64_t kGoodbyeMillis = 3000;
 constexpr std::int64_t kClockNanos = 30'000'000'000;
 constexpr std::int64_t kClockMicros = 2000;
+constexpr std::int64_t kMpiGoneNanos = 1'500'000'000;
 
 std::string seconds(std::int64_t count) { return base::formatDuration(count * 1'000'000'000); }
 
@@ -116,6 +119,11 @@ Json Supervisor::nodeStatus() const {
     if (m_ranks && m_launch) {
         status["ranks"] = m_ranks->describeAll();
         if (Json culprit = ownCulprit(); culprit.is_object()) status["culprit"] = std::move(culprit);
+    }
+    if (m_plan.distribution == "mpi" && m_ranks) {
+        status["program"] = (base::executableFolder() / "trainyard-agent").string();
+        status["folder"] = m_layout.root.string();
+        status["waits_for_mpi"] = !m_ranks->anyBegun();
     }
     if (m_member && m_member->offset()) status["offset_us"] = m_toldOffset;
     return status;
@@ -261,6 +269,32 @@ void Supervisor::passRendezvous() {
             m_sink->putWarning(wire::kNoRank, written.error().code, written.error().message);
         }
     }
+}
+
+std::optional<Supervisor::Verdict> Supervisor::driveMpi() {
+    if (m_plan.distribution != "mpi" || !leads()) return {};
+    if (!m_mpi) {
+        const std::string program = (base::executableFolder() / "trainyard-agent").string();
+        std::vector<MpiNode> nodes{{m_address, program, m_layout.root.string()}};
+        for (int node = 1; node < m_plan.nodes; ++node) {
+            const Json& status = m_hub->member(node).status;
+            if (m_hub->member(node).phase() != "running") return {};
+            const auto index = static_cast<std::size_t>(node);
+            nodes.push_back({index < m_plan.peers.size() ? m_plan.peers[index].address : std::string(), textOf(status, "program"), textOf(status, "folder")});
+            if (nodes.back().address.empty()) return Verdict{"failed", "mpi.address", "The plan names no address of " + m_hub->name(node) + "."};
+        }
+        m_mpi.emplace(m_layout);
+        if (const auto started = m_mpi->start(mpirunCommand(m_plan, nodes, networkOf(m_address), ::geteuid() == 0)); !started.ok()) {
+            return Verdict{"failed", started.error().code, started.error().message};
+        }
+    }
+    if (m_mpi->alive() || m_ranks->allEnded()) return {};
+    const std::int64_t now = base::monotonicNanos();
+    if (m_mpiGoneAt == 0) m_mpiGoneAt = now;
+    bool waits = !m_ranks->anyBegun();
+    for (int node = 1; m_hub && node < m_hub->count(); ++node) waits = waits || boolOf(m_hub->member(node).status, "waits_for_mpi");
+    if (!waits || now - m_mpiGoneAt < kMpiGoneNanos) return {};
+    return Verdict{"failed", "mpi.launch", "mpirun ended before it had started all ranks: " + m_mpi->lastWords()};
 }
 
 bool Supervisor::othersFailed() {

@@ -1,4 +1,6 @@
 // What a node brings into place before its ranks start, and the port at which a script's ranks meet.
+#include <QScopeGuard>
+
 #include <arpa/inet.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -129,6 +131,10 @@ private Q_SLOTS:
             ::execl("/usr/bin/python3", "python3", "-c", server.c_str(), site.c_str(), portFile.c_str(), nullptr);
             ::_exit(127);
         }
+        const auto ended = qScopeGuard([pid] {
+            ::kill(pid, SIGKILL);
+            ::waitpid(pid, nullptr, 0);
+        });
         QVERIFY(waitFor([&] { return pidIn(portFile) > 0; }, 10'000));
         const std::string address = "http://127.0.0.1:" + std::to_string(pidIn(portFile)) + "/set.bin?x=$(id);";
         auto plan = rig.shellPlan("wc -c < \"$TRAINYARD_INPUT_SET\"");
@@ -147,7 +153,6 @@ private Q_SLOTS:
         QCOMPARE(textOf(endedOf(recordsOf(layout)), "code"), std::string("input.hash"));
 
         ::kill(pid, SIGKILL);
-        ::waitpid(pid, nullptr, 0);
         plan.run = base::RunId::make();
         plan.inputs[0].sha256 = base::sha256Hex(bytes);
         layout = rig.place(plan);
