@@ -345,13 +345,13 @@ void RunWorker::dropFollower(const RunId& run) {
 
 // ---------------------------------------------------------------------------------------------------- actions
 
-void RunWorker::submit(const Json& document, std::function<void(Result<Submitted>)> done) {
+void RunWorker::submit(const Json& document, std::function<void(Result<Submitted>)> done, const RunId& snapshotFrom) {
     const Result<store::Writer*> index = writer();
     if (!index.ok()) {
         done(index.error());
         return;
     }
-    Result<spec::RunSpec> spec = checkForLaunch(document);
+    Result<spec::RunSpec> spec = checkForLaunch(document, snapshotFrom.isValid());
     if (!spec.ok()) {
         done(spec.error());
         return;
@@ -368,6 +368,7 @@ void RunWorker::submit(const Json& document, std::function<void(Result<Submitted
     NewRun run;
     run.spec = std::move(*spec);
     run.document = spec::toJson(run.spec);
+    run.snapshotFrom = snapshotFrom;
     if (!run.spec.resumeFrom.empty()) {
         const auto parent = m_reader->run(RunId(run.spec.resumeFrom));
         if (!parent.ok()) {

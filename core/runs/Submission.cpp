@@ -27,14 +27,14 @@ constexpr const char* kNewPrefix = "new-";
 constexpr std::int64_t kAbandonedMicros = 60'000'000;  // A folder without a lock that is younger is left alone.
 
 /// Files and folders that the spec names must be there, or the run would only fail later with the same words.
-Status checkInputs(const Json& document) {
+Status checkInputs(const Json& document, bool sourceIsKept) {
     for (const spec::Field& field : spec::runSpecFields()) {
         const bool file = field.type == spec::FieldType::File;
         if ((!file && field.type != spec::FieldType::Folder) || !spec::applies(field, document)) {
             continue;
         }
         const Json* value = spec::valueAt(document, field.path);
-        if (value == nullptr || !value->is_string()) {
+        if (value == nullptr || !value->is_string() || (sourceIsKept && field.path == "task.source_folder")) {
             continue;
         }
         const Path path = value->get<std::string>();
@@ -70,7 +70,7 @@ int usableCores() {
     return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-Result<spec::RunSpec> checkForLaunch(const Json& document) {
+Result<spec::RunSpec> checkForLaunch(const Json& document, bool sourceIsKept) {
     if (const std::vector<Error> errors = spec::validateRunSpec(document); !errors.empty()) {
         return errors.front();
     }
@@ -78,7 +78,7 @@ Result<spec::RunSpec> checkForLaunch(const Json& document) {
     if (!spec.ok()) {
         return spec.error();
     }
-    TRAINYARD_TRY(checkInputs(spec::toJson(*spec)));
+    TRAINYARD_TRY(checkInputs(spec::toJson(*spec), sourceIsKept));
     return spec;
 }
 

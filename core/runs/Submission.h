@@ -27,8 +27,9 @@ struct NewRun {
 };
 
 /// Validates a document for a local launch: the spec itself, and that its input files are there and can be read
-/// ("spec.file_missing", "spec.file_denied", "spec.file_kind", with the field). The first error counts.
-[[nodiscard]] base::Result<spec::RunSpec> checkForLaunch(const base::Json& document);
+/// ("spec.file_missing", "spec.file_denied", "spec.file_kind", with the field). The first error counts. `sourceIsKept`: the
+/// source is a snapshot that is here already, so its folder may be gone.
+[[nodiscard]] base::Result<spec::RunSpec> checkForLaunch(const base::Json& document, bool sourceIsKept = false);
 
 /// Whether a target takes such a run at all: "target.disabled", "spec.nodes", with the field.
 [[nodiscard]] base::Status checkTarget(const spec::RunSpec& spec, const spec::TargetSpec& target);
