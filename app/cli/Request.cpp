@@ -13,12 +13,14 @@
 #include "core/base/Files.h"
 #include "core/commands/Command.h"
 #include "core/spec/RunSpec.h"
+#include "core/spec/TargetSpec.h"
 
 namespace trainyard::cli {
 
 using base::Error;
 using base::Json;
 using base::Result;
+using base::Status;
 using spec::Field;
 using spec::FieldType;
 
@@ -125,6 +127,9 @@ Json valueOf(const Given& given) {
 void addSpecOptions(CLI::App& app, SpecSource& source) {
     app.add_option("--file,-f", source.file, "A run-spec document; - reads standard input.")->type_name("SPEC");
     app.add_option("--draft", source.draft, "A draft of the workspace to begin with (\"fashion-mnist\").")->type_name("ID");
+    app.add_option("--source", source.source, "The folder that travels to the target; the script is in it.")->type_name("FOLDER");
+    app.add_option("--script", source.script, "Runs this file of the source folder; what follows -- are its arguments.")->type_name("FILE");
+    app.add_option("--target", source.target, "Where: \"local\" or a target's name.")->type_name("NAME");
     app.add_option("--set", source.sets, "Sets one field: task.epochs=8. May be repeated.")
         ->type_name("PATH=VALUE")
         ->expected(1)
@@ -133,7 +138,78 @@ void addSpecOptions(CLI::App& app, SpecSource& source) {
                kFooter);
 }
 
+void addTargetOptions(CLI::App& app, TargetSource& source, bool isNew) {
+    if (isNew) {
+        app.add_option("name", source.name, "The target's name.")->type_name("NAME");
+        app.add_option("--kind", source.kind, "ssh, slurm or local.")->type_name("KIND");
+    }
+    app.add_option("--file,-f", source.file, "A compute-target document; - reads standard input.")->type_name("FILE");
+    app.add_option("--host", source.hosts, "A host as given to ssh, in the order of the nodes. May be repeated.")
+        ->type_name("HOST")
+        ->expected(1)
+        ->take_all();
+    app.add_option("--set", source.sets, "Sets one field: work_folder=/scratch/me. May be repeated.")
+        ->type_name("PATH=VALUE")
+        ->expected(1)
+        ->take_all();
+}
+
+Result<Json> readDocument(const std::string& file) {
+    std::string text;
+    if (file == "-") {
+        text.assign(std::istreambuf_iterator<char>(std::cin), {});
+    } else {
+        Result<std::string> read = base::readFile(file, kMostSpecBytes);
+        if (!read.ok()) {
+            return Error{"spec.file", read.error().message, "file"};
+        }
+        text = std::move(*read);
+    }
+    Result<Json> parsed = base::parseJson(text);
+    if (!parsed.ok()) {
+        return Error{parsed.error().code, file + ": " + parsed.error().message};
+    }
+    return parsed;
+}
+
+Status applySets(Json& document, const std::vector<std::string>& sets, const std::vector<Field>& fields) {
+    for (const std::string& set : sets) {
+        const std::size_t sign = set.find('=');
+        if (sign == std::string::npos || sign == 0) {
+            return Error{"spec.set", "--set needs PATH=VALUE, but got \"" + set + "\"."};
+        }
+        const std::string path = set.substr(0, sign);
+        const std::string text = set.substr(sign + 1);
+        const bool isText = std::any_of(fields.begin(), fields.end(), [&](const Field& field) {
+            return field.path == path && field.type != FieldType::Integer && field.type != FieldType::Number &&
+                   field.type != FieldType::Boolean && field.type != FieldType::TextList &&
+                   field.type != FieldType::TextMap;
+        });
+        const Result<Json> value = base::parseJson(text);
+        spec::setValueAt(document, path, isText || !value.ok() ? Json(text) : *value);
+    }
+    return {};
+}
+
+/// A folder of the command line is meant from where the command line is.
+void makeAbsolute(Json& document, std::string_view path) {
+    const Json* value = spec::valueAt(document, path);
+    if (value == nullptr || !value->is_string() || value->get_ref<const std::string&>().empty()) {
+        return;
+    }
+    std::error_code error;
+    const base::Path absolute = std::filesystem::absolute(value->get<std::string>(), error).lexically_normal();
+    if (!error) {
+        const std::string text = absolute.string();
+        spec::setValueAt(document, path, text.size() > 1 && text.back() == '/' ? text.substr(0, text.size() - 1) : text);
+    }
+}
+
 }  // namespace
+
+bool takesRunSpec(const std::string& action) {
+    return action == "run.submit" || action == "run.check" || action == "run.estimate";
+}
 
 bool asksFirst(const std::string& action) {
     const commands::CommandInfo* info = commands::allCommands().find(action);
@@ -143,8 +219,11 @@ bool asksFirst(const std::string& action) {
 namespace {
 
 void addExtras(const std::string& id, CLI::App& app, Request& request) {
-    if (id == "run.submit" || id == "run.check") {
+    if (takesRunSpec(id)) {
         addSpecOptions(app, request.spec);
+    }
+    if (id == "target.add" || id == "target.edit") {
+        addTargetOptions(app, request.targetSource, id == "target.add");
     }
     if (id == "run.submit" || id == "run.resume" || id == "run.cancel") {
         app.add_flag("--wait", request.wait, "Returns when the run has ended, with its outcome as exit code.");
@@ -158,7 +237,7 @@ void addExtras(const std::string& id, CLI::App& app, Request& request) {
     if (id == "run.logs") {
         app.add_flag("--follow", request.follow, "Goes on until the run has ended.");
     }
-    if (id == "run.delete" || id == "model.delete") {
+    if (asksFirst(id)) {
         app.add_flag("--yes,-y", request.yes, "Does not ask.");
     }
 }
@@ -192,7 +271,7 @@ std::pair<std::string, std::string> splitId(const std::string& id) {
 
 /// Actions of the window alone, or of no use when every call opens the workspace anew.
 bool isOffered(const std::string& id) {
-    return id != "workspace.close";
+    return id != "workspace.close" && id != "target.answer";
 }
 
 }  // namespace
@@ -228,6 +307,7 @@ std::variant<Request, Answer> parseCommandLine(int argc, const char* const* argv
         if (parent == nullptr) {
             parent = app.add_subcommand(group, group == "run"         ? "Runs: start, look at, change."
                                                : group == "workspace" ? "Workspaces: make, open, look at."
+                                               : group == "target"    ? "Compute targets: define, examine, prepare."
                                                                       : "Models: register, look at, export.");
             parent->require_subcommand(1);
             parent->fallthrough();
@@ -266,55 +346,65 @@ std::variant<Request, Answer> parseCommandLine(int argc, const char* const* argv
             }
         }
     }
-    if (hasCommand && (request.spec.command.empty() || (request.action != "run.submit" && request.action != "run.check"))) {
+    if (hasCommand && (request.spec.command.empty() || !takesRunSpec(request.action))) {
         return Answer{kUsage, "", request.spec.command.empty() ? "After -- a program is expected.\n"
                                                                : "Only \"run submit\" takes a program after --.\n"};
     }
     request.wait = request.wait || (request.log && request.action != "run.watch");
+    request.log = request.log || (request.action == "run.wait" && !request.quiet);
     return request;
 }
 
 Result<Json> makeDocument(const SpecSource& source, const Json& base) {
     Json document = base.is_object() ? base : spec::defaultRunSpecDocument();
     if (!source.file.empty()) {
-        std::string text;
-        if (source.file == "-") {
-            text.assign(std::istreambuf_iterator<char>(std::cin), {});
-        } else {
-            Result<std::string> read = base::readFile(source.file, kMostSpecBytes);
-            if (!read.ok()) {
-                return Error{"spec.file", read.error().message, "file"};
-            }
-            text = std::move(*read);
+        Result<Json> read = readDocument(source.file);
+        if (!read.ok()) {
+            return read;
         }
-        Result<Json> parsed = base::parseJson(text);
-        if (!parsed.ok()) {
-            return Error{parsed.error().code, source.file + ": " + parsed.error().message};
-        }
-        document = std::move(*parsed);
+        document = std::move(*read);
     }
-    if (!source.command.empty()) {
+    const bool isScript = !source.script.empty();
+    if (isScript || !source.command.empty()) {
         if (source.file.empty()) {
             document = Json{{"format", spec::kRunSpecFormat}, {"version", spec::kRunSpecVersion}};
         }
-        document["task"] = Json{{"kind", "command"}, {"command", source.command}};
+        document["task"] = isScript ? Json{{"kind", "command"}, {"script", source.script}, {"arguments", source.command}}
+                                    : Json{{"kind", "command"}, {"command", source.command}};
     }
-    for (const std::string& set : source.sets) {
-        const std::size_t sign = set.find('=');
-        if (sign == std::string::npos || sign == 0) {
-            return Error{"spec.set", "--set needs PATH=VALUE, but got \"" + set + "\"."};
+    if (!source.source.empty() || isScript) {
+        spec::setValueAt(document, "task.source_folder", source.source.empty() ? std::string(".") : source.source);
+    }
+    if (!source.target.empty()) {
+        document["target"] = source.target;
+    }
+    TRAINYARD_TRY(applySets(document, source.sets, spec::runSpecFields()));
+    makeAbsolute(document, "task.source_folder");
+    return document;
+}
+
+Result<Json> makeTargetDocument(const TargetSource& source, const Json& base) {
+    Json document = base.is_object() ? base : Json{{"format", spec::kTargetSpecFormat}, {"version", spec::kTargetSpecVersion}};
+    if (!source.file.empty()) {
+        Result<Json> read = readDocument(source.file);
+        if (!read.ok()) {
+            return read;
         }
-        const std::string path = set.substr(0, sign);
-        const std::string text = set.substr(sign + 1);
-        const auto& fields = spec::runSpecFields();
-        const bool isText = std::any_of(fields.begin(), fields.end(), [&](const Field& field) {
-            return field.path == path && field.type != FieldType::Integer && field.type != FieldType::Number &&
-                   field.type != FieldType::Boolean && field.type != FieldType::TextList &&
-                   field.type != FieldType::TextMap;
-        });
-        const Result<Json> value = base::parseJson(text);
-        spec::setValueAt(document, path, isText || !value.ok() ? Json(text) : *value);
+        document = std::move(*read);
     }
+    if (!document.is_object()) {
+        return Error{"spec.type", "The document must be an object."};
+    }
+    if (!source.name.empty()) {
+        document["name"] = source.name;
+    }
+    if (!source.kind.empty()) {
+        document["kind"] = source.kind;
+    }
+    if (!source.hosts.empty()) {
+        document["hosts"] = source.hosts;
+    }
+    TRAINYARD_TRY(applySets(document, source.sets, spec::targetSpecFields()));
     return document;
 }
 
@@ -322,7 +412,8 @@ int exitCodeOf(const Error& error) {
     const std::string& code = error.code;
     const auto begins = [&](const char* prefix) { return code.rfind(prefix, 0) == 0; };
     if (code == "store.run_unknown" || code == "store.run_ambiguous" || code == "store.model_unknown" ||
-        code == "run.unknown" || code == "model.unknown" || code == "run.output_unknown") {
+        code == "run.unknown" || code == "model.unknown" || code == "run.output_unknown" || code == "target.unknown" ||
+        code == "snapshot.none") {
         return kNotFound;
     }
     if (begins("spec.") || begins("format.") || begins("json.")) {

@@ -26,14 +26,27 @@ enum ExitCode {
 struct SpecSource {
     std::string file;               ///< Empty: defaults; "-": standard input.
     std::string draft;              ///< Id of a draft in the workspace.
+    std::string source;             ///< --source: the folder that travels.
+    std::string script;             ///< --script: then `command` is its arguments.
+    std::string target;
     std::vector<std::string> sets;  ///< "path=value"
     std::vector<std::string> command;
+};
+
+/// Where the definition of `target add` and `target edit` comes from.
+struct TargetSource {
+    std::string name;
+    std::string file;   ///< Empty: defaults, or the present definition; "-": standard input.
+    std::string kind;
+    std::vector<std::string> hosts;
+    std::vector<std::string> sets;
 };
 
 struct Request {
     std::string action;     ///< "run.submit"
     base::Json parameters = base::Json::object();
     SpecSource spec;
+    TargetSource targetSource;
     bool json = false;
     bool quiet = false;
     bool yes = false;
@@ -54,6 +67,12 @@ struct Answer {
 
 /// The document that the parts of a spec source make together. `base` is the draft's spec, or null.
 [[nodiscard]] base::Result<base::Json> makeDocument(const SpecSource& source, const base::Json& base);
+
+/// The definition that the parts of a target's source make together. `base`: what it is now, or null.
+[[nodiscard]] base::Result<base::Json> makeTargetDocument(const TargetSource& source, const base::Json& base);
+
+/// Actions whose parameter "spec" is a run's.
+[[nodiscard]] bool takesRunSpec(const std::string& action);
 
 /// Actions that remove what cannot be brought back.
 [[nodiscard]] bool asksFirst(const std::string& action);

@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "app/cli/JsonText.h"
+#include "app/cli/TargetText.h"
+#include "core/base/Text.h"
 #include "core/commands/Sample.h"
 #include "core/runs/RunService.h"
 
@@ -38,6 +40,7 @@ Runner::Runner(Request request)
     : m_request(std::move(request)), m_progress(!m_request.json && !m_request.quiet) {
     m_logTimer.setInterval(kLogMillis);
     connect(&m_logTimer, &QTimer::timeout, this, &Runner::nextLogs);
+    connect(&m_session, &commands::Session::questionAsked, this, &Runner::ask);
     connect(&m_session, &commands::Session::troubled, this, [this](const QString& code, const QString& message) {
         if (!code.isEmpty() && !m_request.json && !m_request.quiet) {
             m_progress.clear();
@@ -75,18 +78,32 @@ void Runner::openThen(std::function<void()> next) {
 }
 
 void Runner::carryOut() {
-    if (m_request.action == "run.submit" || m_request.action == "run.check") {
+    if (takesRunSpec(m_request.action)) {
         submitOrCheck();
         return;
     }
-    if ((m_request.action == "run.delete" || m_request.action == "model.delete") && !confirmed()) {
+    if (m_request.action == "target.add") {
+        defineTarget({});
+        return;
+    }
+    if (m_request.action == "target.edit") {
+        m_session.start("target.show", m_request.parameters, this, [this](const Result<Json>& shown) {
+            if (shown.ok()) {
+                defineTarget(shown->at("spec"));
+            } else {
+                fail(shown.error());
+            }
+        });
+        return;
+    }
+    if (asksFirst(m_request.action) && !confirmed()) {
         quit(kActionFailed);
         return;
     }
     if (m_request.action == "workspace.open" && !m_request.parameters.contains("folder") && !m_request.workspace.empty()) {
         m_request.parameters["folder"] = m_request.workspace;
     }
-    if (m_request.action == "run.watch") {
+    if (m_request.action == "run.watch" || m_request.action == "run.wait") {
         m_run = textOf(m_request.parameters, "run");
         m_runNumber = m_run;
         watch();
@@ -123,12 +140,37 @@ void Runner::submitOrCheck() {
     startAction(std::move(parameters));
 }
 
+void Runner::defineTarget(const Json& present) {
+    const Result<Json> document = makeTargetDocument(m_request.targetSource, present);
+    if (!document.ok()) {
+        fail(document.error());
+        return;
+    }
+    Json parameters = m_request.parameters;
+    parameters["spec"] = *document;
+    startAction(std::move(parameters));
+}
+
+void Runner::ask(std::int64_t question, const targets::Question& what) {
+    m_progress.clear();
+    const std::optional<std::string> answer = askOnTerminal(what);
+    if (!answer && !m_request.json) {
+        std::cerr << "trainyard-cli: " << base::stripControl(what.text.substr(0, 2000))
+                  << "\nThere is no terminal to ask on, so the answer is no." << std::endl;
+    }
+    m_session.answerQuestion(question, answer);
+}
+
 void Runner::startAction(Json parameters) {
     commands::Command* command = m_session.start(m_request.action, std::move(parameters));
     connect(command, &commands::Command::progressed, this, [this](const commands::CommandProgress& progress) {
         if (progress.fraction >= 0) {
             const int percent = static_cast<int>(progress.fraction * 100);
             m_progress.show(progress.text + (progress.text.empty() ? "" : " ") + std::to_string(percent) + " %");
+        } else if (m_request.action == "target.doctor" || m_request.action == "target.build-engine") {
+            if (!m_request.json && !m_request.quiet) {
+                std::cerr << (progress.detail.is_object() ? doctorText(progress.detail) : base::stripControl(progress.text)) << std::endl;
+            }
         } else if (!progress.text.empty()) {
             m_progress.show(progress.text);
         }
@@ -200,13 +242,16 @@ void Runner::takeWatched(const Result<Json>& result) {
 void Runner::finishWatch(const Json& shown) {
     m_progress.clear();
     const std::string state = textOf(shown, "state");
-    const int code = state == "Failed" ? kRunFailed : state == "Canceled" ? kRunCanceled : kOk;
+    int code = state == "Failed" ? kRunFailed : state == "Canceled" ? kRunCanceled : kOk;
+    if (m_request.action == "run.wait" && code == kRunFailed) {
+        code = exitCodeOfRun(shown).value_or(kRunFailed);
+    }
     const bool asked = m_request.action == "run.cancel";
     if (m_request.json) {
         succeed(shown, asked ? kOk : code);
         return;
     }
-    print(describe("run.watch", shown));
+    print(describe(m_request.action == "run.wait" ? "run.wait" : "run.watch", shown));
     quit(asked ? kOk : code);
 }
 
@@ -280,9 +325,15 @@ bool Runner::confirmed() const {
     if (m_request.yes || m_request.json || ::isatty(STDIN_FILENO) != 1) {
         return true;
     }
-    const bool model = m_request.action == "model.delete";
-    std::cerr << "Delete " << (model ? "model " : "run ") << textOf(m_request.parameters, model ? "model" : "run")
-              << " with all its files? [y/N] " << std::flush;
+    if (m_request.action == "run.give-up") {
+        std::cerr << "Give up run " << textOf(m_request.parameters, "run") << ", whatever becomes of it on its target? [y/N] " << std::flush;
+    } else if (m_request.action == "target.clear-cache") {
+        std::cerr << "Clear the cache of target " << textOf(m_request.parameters, "target") << "? [y/N] " << std::flush;
+    } else {
+        const std::string what = m_request.action.substr(0, m_request.action.find('.'));
+        std::cerr << "Delete " << what << " " << textOf(m_request.parameters, what.c_str())
+                  << (what == "target" ? "? [y/N] " : " with all its files? [y/N] ") << std::flush;
+    }
     std::string answer;
     std::getline(std::cin, answer);
     return answer == "y" || answer == "Y" || answer == "yes";
@@ -312,7 +363,8 @@ void Runner::fail(const Error& error, int otherwise) {
         }
         std::cerr << std::endl;
     }
-    const bool hasSpec = m_request.action == "run.submit" || m_request.action == "run.check" || m_request.action == "run.resume";
+    const bool hasSpec = takesRunSpec(m_request.action) || m_request.action == "run.resume" || m_request.action == "run.reproduce" ||
+                         m_request.action == "target.add" || m_request.action == "target.edit";
     const int known = exitCodeOf(error);
     const int code = known == kActionFailed ? otherwise : known;
     // What is wrong with a parameter of another action was wrong on the command line.

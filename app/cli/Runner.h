@@ -25,6 +25,8 @@ private:
     void openThen(std::function<void()> next);
     void carryOut();
     void submitOrCheck();
+    void defineTarget(const base::Json& present);
+    void ask(std::int64_t question, const targets::Question& what);
     void startAction(base::Json parameters);
     void take(const base::Result<base::Json>& result);
     void watch();

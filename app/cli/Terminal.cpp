@@ -11,6 +11,7 @@
 
 #include "app/cli/ModelText.h"
 #include "app/cli/JsonText.h"
+#include "app/cli/TargetText.h"
 #include "core/base/Text.h"
 
 namespace trainyard::cli {
@@ -118,6 +119,9 @@ std::string describe(const std::string& action, const Json& result) {
     if (const std::optional<std::string> said = describeModel(action, result)) {
         return *said;
     }
+    if (const std::optional<std::string> said = describeTarget(action, result)) {
+        return *said;
+    }
     const std::string run = "Run " + textOf(result, "number");
     if (action == "run.list") return describeList(result);
     if (action == "run.show") return describeRun(result);
@@ -141,7 +145,7 @@ std::string describe(const std::string& action, const Json& result) {
                (files == 1 ? ") was copied to " : ") were copied to ") + textOf(result, "folder") + ".\n";
     }
     if (action == "run.duplicate") return base::dumpJsonPretty(memberOf(result, "spec"));
-    if (action == "run.watch") {
+    if (action == "run.watch" || action == "run.wait") {
         const std::string reason = textOf(result, "reason");
         const std::string took = duration(result);
         return run + " " + textOf(result, "state") + (took.empty() ? "" : " after " + took) +

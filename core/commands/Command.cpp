@@ -116,6 +116,7 @@ const CommandTable& allCommands() {
         addWorkspaceCommands(filled);
         addRunCommands(filled);
         addRunEditCommands(filled);
+        addRunSourceCommands(filled);
         addModelCommands(filled);
         addTargetCommands(filled);
         return filled;

@@ -127,6 +127,7 @@ private:
 void addWorkspaceCommands(CommandTable& table);
 void addRunCommands(CommandTable& table);
 void addRunEditCommands(CommandTable& table);
+void addRunSourceCommands(CommandTable& table);
 void addModelCommands(CommandTable& table);
 void addTargetCommands(CommandTable& table);
 

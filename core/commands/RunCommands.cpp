@@ -355,6 +355,7 @@ void addRunCommands(CommandTable& table) {
                                  parameter("regex", "Regular expression", FieldType::Boolean, false,
                                            "The text is an ECMAScript regular expression.")}));
     table.add<WatchCommand>(info("run.watch", "Watch run", "Reports a run's progress until it has ended.", {runField()}));
+    table.add<WatchCommand>(info("run.wait", "Wait for run", "Waits until a run has ended, whether or not it goes well.", {runField()}));
     table.add<DuplicateCommand>(info("run.duplicate", "Duplicate run", "The run's spec, to be changed and submitted.",
                                      {runField()}));
 }

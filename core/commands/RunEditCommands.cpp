@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <system_error>
 #include <utility>
@@ -125,7 +126,10 @@ public:
     using RunCommand::RunCommand;
 
 private:
-    void runOn(const store::RunRow& row, const Json&) override {
+    void runOn(const store::RunRow& row, const Json& parameters) override {
+        base::ObjectReader reader(parameters, "");
+        const std::string rest = reader.string("target", "ask");
+        const runs::RemoveWay way = rest == "later" ? runs::RemoveWay::Remember : rest == "leave" ? runs::RemoveWay::Force : runs::RemoveWay::Ask;
         session().runs().remove(row.id, ifWanted([this, row](const Result<std::int64_t>& freed) {
             if (!freed.ok()) {
                 finish(freed.error());
@@ -134,7 +138,7 @@ private:
             Json answer = runJson(row);
             answer["freed_bytes"] = *freed;
             finish(std::move(answer));
-        }));
+        }), way);
     }
     void abort() override {}
 };
@@ -191,6 +195,11 @@ private:
         m_to = std::filesystem::absolute(base::Path(reader.string("to")), error);
         const std::vector<std::string> paths = reader.strings("paths");
         m_chosen.insert(paths.begin(), paths.end());
+        if (!spec::isFinal(row.state)) {
+            m_ticket = session().runs().listRemoteOutputs(
+                row.id, ifWanted([this](const Result<std::vector<targets::OutputFile>>& files) { chooseLive(files); }));
+            return;
+        }
         session().query(
             this, QStringLiteral("outputs"), [run = row.id](store::Reader& index) { return index.outputs(run); },
             ifWanted([this](const Result<std::vector<store::OutputRow>>& outputs) { copy(outputs); }));
@@ -242,6 +251,82 @@ private:
             }));
     }
 
+    /// While the run goes on its files come from the target, as they are now.
+    void chooseLive(const Result<std::vector<targets::OutputFile>>& files) {
+        m_ticket.reset();
+        if (!files.ok()) {
+            finish(files.error());
+            return;
+        }
+        for (const targets::OutputFile& file : *files) {
+            if (m_chosen.empty() || m_chosen.contains(file.path)) {
+                m_live.push_back(file);
+            }
+        }
+        for (const std::string& path : m_chosen) {
+            if (std::none_of(m_live.begin(), m_live.end(), [&](const targets::OutputFile& file) { return file.path == path; })) {
+                finish(Error{"run.output_unknown", "The run has no output " + path + " now.", "paths"});
+                return;
+            }
+        }
+        if (m_live.empty()) {
+            finish(Error{"run.no_outputs", "Run " + std::to_string(m_row.number) + " has no outputs yet.", "run"});
+            return;
+        }
+        fetchNext();
+    }
+
+    void fetchNext() {
+        if (m_fetched == m_live.size()) {
+            Json files = Json::array();
+            std::int64_t total = 0;
+            for (const targets::OutputFile& file : m_live) {
+                files.push_back(file.path);
+                total += file.size;
+            }
+            Json answer = runJson(m_row);
+            answer["folder"] = m_to.string();
+            answer["files"] = std::move(files);
+            answer["bytes"] = total;
+            finish(std::move(answer));
+            return;
+        }
+        const targets::OutputFile& file = m_live[m_fetched];
+        m_ticket = session().runs().fetchFile(
+            m_row.id, file.path,
+            ifWanted([this, size = file.size](std::int64_t done) {
+                reportProgress({size > 0 ? static_cast<double>(done) / static_cast<double>(size) : -1, {}, {}});
+            }),
+            ifWanted([this, path = file.path](const Result<base::Path>& here) {
+                m_ticket.reset();
+                if (!here.ok()) {
+                    finish(here.error());
+                    return;
+                }
+                copyLive(*here, path);
+            }));
+    }
+
+    void copyLive(const base::Path& here, const std::string& path) {
+        if (!targets::isSafeRelativePath(path)) {
+            finish(Error{"target.path", "An output is named \"" + path + "\", which leads out of the folder."});
+            return;
+        }
+        m_work = std::make_unique<targets::ThreadOperation<void>>(
+            [here, to = m_to / path](const targets::KeepGoing& report) -> Status {
+                TRAINYARD_TRY(base::makeDirs(to.parent_path()));
+                return base::copyFile(here, to, [&](std::int64_t bytes) { return report(bytes); });
+            },
+            std::function<void(std::int64_t)>{}, ifWanted([this](const Status& copied) {
+                if (!copied.ok()) {
+                    finish(copied.error());
+                    return;
+                }
+                ++m_fetched;
+                fetchNext();
+            }));
+    }
+
     /// Each copy is hashed against what was recorded when the run ended.
     static Status copyAll(const base::Path& from, const base::Path& to, const std::vector<store::OutputRow>& files,
                           const targets::KeepGoing& report) {
@@ -269,12 +354,18 @@ private:
 
     void abort() override {
         m_work.reset();
+        if (m_ticket) {
+            session().runs().stop(*m_ticket);
+        }
         Command::abort();
     }
 
     store::RunRow m_row;
     base::Path m_to;
     std::set<std::string> m_chosen;
+    std::vector<targets::OutputFile> m_live;
+    std::size_t m_fetched = 0;
+    std::optional<runs::Ticket> m_ticket;
     targets::OperationPtr m_work;
 };
 
@@ -314,7 +405,10 @@ void addRunEditCommands(CommandTable& table) {
     table.add<NotesCommand>(info("run.notes", "Edit notes", "Writes a run's notes.", {notes}));
     table.add<ArchiveCommand>(info("run.archive", "Archive run", "Takes a run out of the lists, or back into them.",
                                    {parameter("archived", "Archived", FieldType::Boolean, true, "The run is kept out of the lists.")}));
-    CommandInfo remove = info("run.delete", "Delete run", "Removes a run and all its files.", {});
+    spec::Field rest = parameter("target", "On the target", FieldType::Choice, "ask",
+                                 "What becomes of its rest on a target that cannot be reached.");
+    rest.choices = {{"ask", "Delete nothing"}, {"later", "Remove it later"}, {"leave", "Leave it there"}};
+    CommandInfo remove = info("run.delete", "Delete run", "Removes a run and all its files.", {rest});
     remove.destructive = true;
     table.add<DeleteCommand>(std::move(remove));
 

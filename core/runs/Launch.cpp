@@ -135,7 +135,9 @@ Result<Snapshot> snapshotOf(const wire::WorkspaceLayout& layout, const NewRun& r
         return known;
     }
     auto taken = takeSnapshot(layout, run.spec.command.sourceFolder, report);
-    if (taken.ok()) {
+    // While a launch is only measured there is no run to keep it with.
+    std::error_code error;
+    if (taken.ok() && std::filesystem::is_directory(layout.run(run.id), error)) {
         TRAINYARD_TRY(writeSnapshot(layout, run.id, *taken));
     }
     return taken;
