@@ -23,7 +23,9 @@ constexpr std::size_t kLongestQuestion = 65536;
 std::string randomHex(int words) {
     std::string out;
     for (int i = 0; i < words; ++i) {
-        out += QString::number(QRandomGenerator::system()->generate(), 16).rightJustified(8, QLatin1Char('0')).toStdString();
+        out += QString::number(QRandomGenerator::system()->generate(), 16)
+                   .rightJustified(8, QLatin1Char('0'))
+                   .toStdString();
     }
     return out;
 }

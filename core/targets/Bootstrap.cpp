@@ -60,8 +60,9 @@ base::Error bootError(const std::string& kind, const std::string& words, const s
     const std::string said = words.empty() ? "." : ": " + words;
     const std::string work = workFolder.empty() ? "its work folder" : "the work folder " + workFolder;
     if (kind == "machine") {
-        return {"target.program", destination + " is a machine of the kind \"" + words + "\"; this installation brings an agent for \"Linux " +
-                                      std::string(kMachine) + "\" only. Choose another host."};
+        return {"target.program", destination + " is a machine of the kind \"" + words +
+                                      "\"; this installation brings an agent for \"Linux " + std::string(kMachine) +
+                                      "\" only. Choose another host."};
     }
     if (kind == "work") {
         return {"file.denied", "On " + destination + ", " + work + " cannot be used" + said +
@@ -73,11 +74,13 @@ base::Error bootError(const std::string& kind, const std::string& words, const s
     }
     if (kind == "start") {
         const bool refused = words.starts_with("126");
-        return {"target.program",
-                "On " + destination + ", the agent does not start from " + work +
-                    (refused ? ". The file system is probably mounted with noexec, or the login may not start programs there. "
-                             : ". ") +
-                    "Choose another work folder. The shell says: " + words};
+        return {
+            "target.program",
+            "On " + destination + ", the agent does not start from " + work +
+                (refused
+                     ? ". The file system is probably mounted with noexec, or the login may not start programs there. "
+                     : ". ") +
+                "Choose another work folder. The shell says: " + words};
     }
     // "short": the channel broke while it was sent; "hash": two sent at once. Trying again helps.
     return {"target.unreachable", "The agent did not arrive whole at " + destination + " (" + kind + said + ")."};
@@ -87,20 +90,22 @@ base::Error bootError(const std::string& kind, const std::string& words, const s
 
 base::Result<AgentFile> findAgentFile(const base::Path& path) {
     static std::mutex mutex;
-    static std::map<std::string, std::pair<std::int64_t, AgentFile>> known;  // By path and inode, with the time of change.
+    static std::map<std::string, std::pair<std::int64_t, AgentFile>>
+        known;  // By path and inode, with the time of change.
     AgentFile file;
     file.path = path.empty() ? LocalTarget::findProgram("trainyard-agent") : path;
     struct stat info {};
     if (file.path.empty() || ::stat(file.path.c_str(), &info) != 0) {
-        return base::Error{"target.program",
-                           "trainyard-agent was found neither beside this program nor in ../lib/trainyard; the installation is "
-                           "incomplete."};
+        return base::Error{
+            "target.program",
+            "trainyard-agent was found neither beside this program nor in ../lib/trainyard; the installation is "
+            "incomplete."};
     }
     const std::string key = file.path.string() + ":" + std::to_string(info.st_ino);
     const std::int64_t changed = static_cast<std::int64_t>(info.st_mtim.tv_sec) * 1'000'000'000 + info.st_mtim.tv_nsec;
     const std::lock_guard lock(mutex);
-    if (const auto found = known.find(key); found != known.end() && found->second.first == changed &&
-                                            found->second.second.size == info.st_size) {
+    if (const auto found = known.find(key);
+        found != known.end() && found->second.first == changed && found->second.second.size == info.st_size) {
         return found->second.second;
     }
     const base::Result<std::string> hash = base::sha256File(file.path);
@@ -117,11 +122,12 @@ std::string bootstrapCommand() { return "exec sh -c " + base::shellQuote(kScript
 
 std::string bootstrapInput(const AgentFile& agent, const std::string& workFolder, const std::string& slotsFolder,
                            const std::string& clientId) {
-    return workFolder + "\n" + agent.sha256 + "\n" + std::to_string(agent.size) + "\n" + kMachine + "\n" + clientId + "\n" +
-           slotsFolder + "\n";
+    return workFolder + "\n" + agent.sha256 + "\n" + std::to_string(agent.size) + "\n" + kMachine + "\n" + clientId +
+           "\n" + slotsFolder + "\n";
 }
 
-std::optional<BootWord> takeBootWord(std::string& bytes, const std::string& destination, const std::string& workFolder) {
+std::optional<BootWord> takeBootWord(std::string& bytes, const std::string& destination,
+                                     const std::string& workFolder) {
     const auto at = bytes.find(kMark);
     const auto end = at == std::string::npos ? at : bytes.find('\n', at);
     if (end == std::string::npos) {

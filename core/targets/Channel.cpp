@@ -33,8 +33,8 @@ Channel::Channel(const HostOptions& options, std::string label, bool share, AskS
     : m_options(options), m_label(std::move(label)), m_share(share), m_ask(ask), m_callbacks(std::move(callbacks)) {
     m_watch.setSingleShot(true);
     connect(&m_watch, &QTimer::timeout, this, [this] {
-        fail({"target.unreachable", m_label + " did not answer within " +
-                                        std::to_string(m_watch.interval() / 1000) + " s." + lastWords()});
+        fail({"target.unreachable",
+              m_label + " did not answer within " + std::to_string(m_watch.interval() / 1000) + " s." + lastWords()});
     });
     m_gather.setSingleShot(true);
     m_gather.setTimerType(Qt::PreciseTimer);
@@ -57,8 +57,8 @@ Channel::Channel(const HostOptions& options, std::string label, bool share, AskS
     connect(&m_process, &QProcess::finished, this, &Channel::processEnded);
     connect(&m_process, &QProcess::errorOccurred, this, [this](QProcess::ProcessError error) {
         if (error == QProcess::FailedToStart) {
-            fail({"target.program", m_process.program().toStdString() + " does not start: " +
-                                        m_process.errorString().toStdString() +
+            fail({"target.program", m_process.program().toStdString() +
+                                        " does not start: " + m_process.errorString().toStdString() +
                                         (m_options.overSsh ? ". Install the OpenSSH client." : ".")});
         }
     });
@@ -130,7 +130,8 @@ void Channel::start() {
         call.connectSeconds = m_options.connectSeconds;
         call.aliveSeconds = m_options.aliveSeconds;
         call.share = m_share;
-        call.shareKey = m_options.target + "\n" + m_options.where.destination + "\n" + std::to_string(m_options.where.port);
+        call.shareKey =
+            m_options.target + "\n" + m_options.where.destination + "\n" + std::to_string(m_options.where.port);
         call.remoteCommand = bootstrapCommand();
         if (m_ask != nullptr) {
             call.askProgram = m_agent.path;
@@ -143,7 +144,8 @@ void Channel::start() {
             return;
         }
         if ((m_options.workFolder + m_options.slotsFolder).find('\n') != std::string::npos) {
-            fail({"target.refused", "The name of the work folder or of the slots' folder has a line break.", "work_folder"});
+            fail({"target.refused", "The name of the work folder or of the slots' folder has a line break.",
+                  "work_folder"});
             return;
         }
         m_process.setProgram(line->program);
@@ -202,8 +204,8 @@ void Channel::fail(base::Error error) {
 }
 
 std::string Channel::lastWords() const {
-    const std::string words = saidText(base::trim(std::string_view(m_words).substr(
-        m_words.size() - std::min<std::size_t>(m_words.size(), 500))));
+    const std::string words = saidText(
+        base::trim(std::string_view(m_words).substr(m_words.size() - std::min<std::size_t>(m_words.size(), 500))));
     return words.empty() ? std::string() : " Last words: " + words;
 }
 
@@ -265,8 +267,8 @@ void Channel::readPreface(std::string_view bytes) {
         const auto word = takeBootWord(m_preface, m_label, m_options.workFolder);
         if (!word) {
             if (m_preface.size() > wire::kServeGreetingSearch) {
-                fail({"target.protocol", m_label + " does not answer as an agent does; it says: " +
-                                             saidText(m_preface.substr(0, 200))});
+                fail({"target.protocol",
+                      m_label + " does not answer as an agent does; it says: " + saidText(m_preface.substr(0, 200))});
             }
             return;
         }
@@ -294,9 +296,9 @@ void Channel::takeBoot(const BootWord& word) {
         return;
     }
     if (word.freeBytes >= 0 && word.freeBytes < m_agent.size - word.offset) {
-        fail({"target.disk_full", "On " + m_label + " " + base::formatBytes(word.freeBytes) + " are free, and the agent needs " +
-                                      base::formatBytes(m_agent.size - word.offset) +
-                                      ". Make room there or choose another work folder."});
+        fail({"target.disk_full",
+              "On " + m_label + " " + base::formatBytes(word.freeBytes) + " are free, and the agent needs " +
+                  base::formatBytes(m_agent.size - word.offset) + ". Make room there or choose another work folder."});
         return;
     }
     m_agentFd.reset(::open(m_agent.path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -315,7 +317,8 @@ void Channel::pumpAgent() {
         block.resize(static_cast<std::size_t>(std::min(kAgentBlock, m_agent.size - m_agentSent)));
         const ssize_t got = ::read(m_agentFd.get(), block.data(), block.size());
         if (got <= 0) {
-            fail({"target.program", "The agent's program " + m_agent.path.string() + " was changed while it was sent."});
+            fail(
+                {"target.program", "The agent's program " + m_agent.path.string() + " was changed while it was sent."});
             return;
         }
         m_process.write(block.data(), got);
@@ -332,7 +335,8 @@ void Channel::readFrames() {
     while (self && !m_ended) {
         base::Result<std::optional<wire::ServeFrame>> frame = m_decoder.next();
         if (!frame.ok()) {
-            fail({"target.protocol", m_label + " answers something that is no frame: " + saidText(frame.error().message)});
+            fail({"target.protocol",
+                  m_label + " answers something that is no frame: " + saidText(frame.error().message)});
             return;
         }
         if (!*frame) {
@@ -359,7 +363,8 @@ void Channel::processEnded(int code, QProcess::ExitStatus how) {
     const int status = how == QProcess::NormalExit ? code : -1;
     if (!m_options.overSsh) {
         fail({m_greeted ? "target.unreachable" : "target.program",
-              "The agent on this machine ended" + (status < 0 ? std::string(" by a signal.") : " with status " + std::to_string(status) + ".") +
+              "The agent on this machine ended" +
+                  (status < 0 ? std::string(" by a signal.") : " with status " + std::to_string(status) + ".") +
                   lastWords()});
         return;
     }
@@ -368,8 +373,8 @@ void Channel::processEnded(int code, QProcess::ExitStatus how) {
         return;
     }
     if (status >= 0 && status != 255 && !base::trim(m_preface).empty()) {
-        fail({"target.protocol", m_label + " ended the login with status " + std::to_string(status) + " and says: " +
-                                     saidText(base::trim(m_preface).substr(0, 300))});
+        fail({"target.protocol", m_label + " ended the login with status " + std::to_string(status) +
+                                     " and says: " + saidText(base::trim(m_preface).substr(0, 300))});
         return;
     }
     fail(explainSsh(m_label, status, m_words));

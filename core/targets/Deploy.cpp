@@ -114,7 +114,8 @@ private:
                 upload.size = static_cast<std::int64_t>(size);
                 return upload;
             },
-            std::function<void(std::int64_t)>{}, [this](const Result<HostUpload>& upload) {
+            std::function<void(std::int64_t)>{},
+            [this](const Result<HostUpload>& upload) {
                 if (!upload.ok()) {
                     end(upload.error());
                     return;
@@ -241,11 +242,11 @@ private:
             // The unpacked engine takes four times its archive.
             const std::int64_t unpacked = m_needsEngine ? 4 * m_needs.back().size : 0;
             if (free >= 0 && free < m_outcome.bytes + unpacked + kSpareBytes) {
-                end(base::Error{"target.disk_full", "On " + m_host->label() + ", " + base::formatBytes(m_outcome.bytes + unpacked) +
-                                                        " are to be put into " + m_host->workFolder() + ", and " +
-                                                        base::formatBytes(free) +
-                                                        " are free there. Make room, clear the target's cache or choose another "
-                                                        "work folder."});
+                end(base::Error{"target.disk_full",
+                                "On " + m_host->label() + ", " + base::formatBytes(m_outcome.bytes + unpacked) +
+                                    " are to be put into " + m_host->workFolder() + ", and " + base::formatBytes(free) +
+                                    " are free there. Make room, clear the target's cache or choose another "
+                                    "work folder."});
                 return;
             }
             m_began = base::monotonicNanos();
@@ -315,39 +316,45 @@ private:
     void finishData() {
         const InputData* input = m_unfinished.back();
         m_unfinished.pop_back();
-        tell("upload", "Checking the data " + input->name + " on " + m_host->label(), m_outcome.bytes, m_outcome.bytes, true);
+        tell("upload", "Checking the data " + input->name + " on " + m_host->label(), m_outcome.bytes, m_outcome.bytes,
+             true);
         base::Json list = base::Json::array();
         for (const InputData::File& file : input->files) {
             list.push_back({{"path", file.path}, {"size", file.size}, {"sha256", file.sha256}});
         }
         HostRequest request;
         request.payload = base::dumpJson(list);
-        request.header = {{"verb", "finish_data"}, {"entry", input->sha256}, {"name", input->name},
+        request.header = {{"verb", "finish_data"},
+                          {"entry", input->sha256},
+                          {"name", input->name},
                           {"bytes", static_cast<std::int64_t>(request.payload.size())}};
         request.patient = true;
-        m_step = m_host->request(std::move(request), Deadline::inMillis(kFinishMillis), [this](const Result<base::Json>& answer) {
-            if (answer.ok()) {
-                afterFiles();
-            } else {
-                end(answer.error());
-            }
-        });
+        m_step = m_host->request(std::move(request), Deadline::inMillis(kFinishMillis),
+                                 [this](const Result<base::Json>& answer) {
+                                     if (answer.ok()) {
+                                         afterFiles();
+                                     } else {
+                                         end(answer.error());
+                                     }
+                                 });
     }
 
     void finishEngine() {
         m_needsEngine = false;
         tell("engine", "Unpacking the engine on " + m_host->label(), m_outcome.bytes, m_outcome.bytes, true);
         HostRequest request;
-        request.header = {{"verb", "finish_engine"}, {"key", m_outcome.deployed.engineKey},
+        request.header = {{"verb", "finish_engine"},
+                          {"key", m_outcome.deployed.engineKey},
                           {"archive", m_outcome.deployed.engineKey}};
         request.patient = true;
-        m_step = m_host->request(std::move(request), Deadline::inMillis(kFinishMillis), [this](const Result<base::Json>& answer) {
-            if (answer.ok()) {
-                afterFiles();
-            } else {
-                end(answer.error());
-            }
-        });
+        m_step = m_host->request(std::move(request), Deadline::inMillis(kFinishMillis),
+                                 [this](const Result<base::Json>& answer) {
+                                     if (answer.ok()) {
+                                         afterFiles();
+                                     } else {
+                                         end(answer.error());
+                                     }
+                                 });
     }
 
     void fillIn() {
@@ -387,7 +394,8 @@ private:
         }
         m_told = now;
         QMetaObject::invokeMethod(
-            &m_context, [call = m_onProgress, progress = LaunchProgress{step, std::move(text), bytes, total}] { call(progress); },
+            &m_context,
+            [call = m_onProgress, progress = LaunchProgress{step, std::move(text), bytes, total}] { call(progress); },
             Qt::QueuedConnection);
     }
 
@@ -436,25 +444,26 @@ private:
 std::string snapshotManifest(const std::vector<SnapshotFile>& files) {
     base::Json list = base::Json::array();
     for (const SnapshotFile& file : files) {
-        list.push_back({{"path", file.path}, {"sha256", file.sha256}, {"size", file.size}, {"executable", file.executable}});
+        list.push_back(
+            {{"path", file.path}, {"sha256", file.sha256}, {"size", file.size}, {"executable", file.executable}});
     }
     base::Json manifest{{"format", wire::kSnapshotFormat}, {"version", wire::kSnapshotVersion}};
     manifest["files"] = std::move(list);
     return base::dumpJson(manifest);
 }
 
-OperationPtr deploy(Host& host, const LaunchPlan& plan, EngineChoice engine, std::function<void(LaunchProgress)> onProgress,
-                    Done<Deployed> done) {
-    return std::make_unique<DeployOperation>(host, plan, std::move(engine), true, Deadline::inMillis(kConnectMillis),
-                                             std::move(onProgress),
-                                             [done = std::move(done)](const Result<DeployOperation::Outcome>& outcome) {
-                                                 const auto call = done;
-                                                 call(outcome.ok() ? Result<Deployed>(outcome->deployed)
-                                                                   : Result<Deployed>(outcome.error()));
-                                             });
+OperationPtr deploy(Host& host, const LaunchPlan& plan, EngineChoice engine,
+                    std::function<void(LaunchProgress)> onProgress, Done<Deployed> done) {
+    return std::make_unique<DeployOperation>(
+        host, plan, std::move(engine), true, Deadline::inMillis(kConnectMillis), std::move(onProgress),
+        [done = std::move(done)](const Result<DeployOperation::Outcome>& outcome) {
+            const auto call = done;
+            call(outcome.ok() ? Result<Deployed>(outcome->deployed) : Result<Deployed>(outcome.error()));
+        });
 }
 
-OperationPtr measureDeploy(Host& host, const LaunchPlan& plan, EngineChoice engine, Deadline deadline, Done<base::Json> done) {
+OperationPtr measureDeploy(Host& host, const LaunchPlan& plan, EngineChoice engine, Deadline deadline,
+                           Done<base::Json> done) {
     return std::make_unique<DeployOperation>(
         host, plan, std::move(engine), false, deadline, std::function<void(LaunchProgress)>{},
         [done = std::move(done), at = QPointer<Host>(&host)](const Result<DeployOperation::Outcome>& outcome) {
@@ -463,7 +472,8 @@ OperationPtr measureDeploy(Host& host, const LaunchPlan& plan, EngineChoice engi
                 call(outcome.error());
                 return;
             }
-            call(base::Json{{"files", outcome->files}, {"bytes", outcome->bytes},
+            call(base::Json{{"files", outcome->files},
+                            {"bytes", outcome->bytes},
                             {"bytes_per_second", at ? at->uploadBytesPerSecond() : 0}});
         });
 }

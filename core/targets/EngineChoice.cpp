@@ -28,8 +28,8 @@ base::Path bundlePath() {
     const base::Path agent = LocalTarget::findProgram("trainyard-agent");
     const base::Path folder = agent.parent_path();
     std::error_code error;
-    for (const base::Path& candidate :
-         {folder / kBundleName, folder / ".." / "bundles" / kBundleName, folder / ".." / "lib" / "trainyard" / kBundleName}) {
+    for (const base::Path& candidate : {folder / kBundleName, folder / ".." / "bundles" / kBundleName,
+                                        folder / ".." / "lib" / "trainyard" / kBundleName}) {
         if (std::filesystem::is_regular_file(candidate, error)) {
             return candidate.lexically_normal();
         }
@@ -71,15 +71,17 @@ private:
             return;
         }
         if (m_at == m_engines.size()) {
-            end(base::Error{"target.engine",
-                            m_seenOlder ? "The engine that was built on " + m_host->label() +
-                                              " is another version's. Build it anew: trainyard-cli target build-engine " +
-                                              m_host->options().target
-                            : m_needsCuda ? "No engine with CUDA was built on " + m_host->label() +
-                                              " yet, and a run that asks for a GPU never falls back to the processor. Build it: "
-                                              "trainyard-cli target build-engine " + m_host->options().target
-                                        : "No engine was built on " + m_host->label() +
-                                              " yet. Build it: trainyard-cli target build-engine " + m_host->options().target});
+            end(base::Error{
+                "target.engine",
+                m_seenOlder ? "The engine that was built on " + m_host->label() +
+                                  " is another version's. Build it anew: trainyard-cli target build-engine " +
+                                  m_host->options().target
+                : m_needsCuda ? "No engine with CUDA was built on " + m_host->label() +
+                                    " yet, and a run that asks for a GPU never falls back to the processor. Build it: "
+                                    "trainyard-cli target build-engine " +
+                                    m_host->options().target
+                              : "No engine was built on " + m_host->label() +
+                                    " yet. Build it: trainyard-cli target build-engine " + m_host->options().target});
             return;
         }
         const std::string folder = m_host->workFolder() + "/engines/" + m_engines[m_at].key;
@@ -122,7 +124,7 @@ private:
     Done<ChosenEngine> m_done;
     std::vector<CacheEntry> m_engines;
     std::size_t m_at = 0;
-    std::string m_sources;     ///< Hash of this version's sources; empty when they are not here.
+    std::string m_sources;  ///< Hash of this version's sources; empty when they are not here.
     bool m_seenOlder = false;
     OperationPtr m_step;
 };
@@ -135,9 +137,10 @@ Result<EngineBundle> findEngineBundle() {
     std::error_code error;
     const auto size = bundle.archive.empty() ? 0 : std::filesystem::file_size(bundle.archive, error);
     if (bundle.archive.empty() || error) {
-        return base::Error{"target.program", std::string("The engine's bundle ") + kBundleName +
-                                                 " was found neither beside this program nor in ../lib/trainyard; a train task "
-                                                 "needs it on another machine."};
+        return base::Error{"target.program",
+                           std::string("The engine's bundle ") + kBundleName +
+                               " was found neither beside this program nor in ../lib/trainyard; a train task "
+                               "needs it on another machine."};
     }
     bundle.size = static_cast<std::int64_t>(size);
     const base::Result<std::string> beside = base::readFile(base::Path(bundle.archive.string() + ".sha256"), 4096);

@@ -33,15 +33,15 @@ Result<Sorted> sortFiles(const std::vector<OutputFile>& files, const base::Path&
     Sorted sorted;
     for (const OutputFile& file : files) {
         if (!base::isPlainRelativePath(file.path)) {
-            sorted.report.lost.push_back({"target.path", "The output \"" + file.path + "\" has a name that leads out of its folder."});
+            sorted.report.lost.push_back(
+                {"target.path", "The output \"" + file.path + "\" has a name that leads out of its folder."});
             continue;
         }
         struct stat info {};
         if (!file.sha256.empty() && ::lstat((into / file.path).c_str(), &info) == 0 && S_ISREG(info.st_mode) &&
             info.st_size == file.size) {
-            const Result<std::string> hash = base::sha256File(into / file.path, [&](std::int64_t bytes) {
-                return report(sorted.bytesHere + bytes);
-            });
+            const Result<std::string> hash = base::sha256File(
+                into / file.path, [&](std::int64_t bytes) { return report(sorted.bytesHere + bytes); });
             if (!hash.ok() && hash.error().code == "canceled") {
                 return hash.error();
             }
@@ -63,8 +63,11 @@ public:
         : m_host(&host), m_run(std::move(run)), m_into(std::move(into)), m_onProgress(std::move(onProgress)),
           m_done(std::move(done)) {
         m_step = std::make_unique<ThreadOperation<Sorted>>(
-            [files = std::move(files), into = m_into](const KeepGoing& report) { return sortFiles(files, into, report); },
-            m_onProgress, [this](const Result<Sorted>& sorted) {
+            [files = std::move(files), into = m_into](const KeepGoing& report) {
+                return sortFiles(files, into, report);
+            },
+            m_onProgress,
+            [this](const Result<Sorted>& sorted) {
                 if (!sorted.ok()) {
                     end(sorted.error());
                     return;
@@ -109,7 +112,8 @@ private:
                     }
                     return {};
                 },
-                std::function<void(std::int64_t)>{}, [this](const Status& synced) {
+                std::function<void(std::int64_t)>{},
+                [this](const Status& synced) {
                     if (synced.ok()) {
                         end(std::move(m_report));
                     } else {

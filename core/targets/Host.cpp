@@ -61,8 +61,7 @@ void Host::Task::breakChannel(base::Error error) {
 }
 
 Host::Host(HostOptions options, QObject* parent)
-    : QObject(parent),
-      m_options(std::move(options)),
+    : QObject(parent), m_options(std::move(options)),
       m_label(m_options.overSsh ? m_options.where.destination : "this machine") {
     m_reach.since = base::wallMicros();
     m_retry.setSingleShot(true);
@@ -199,8 +198,8 @@ void Host::begin() {
     };
     // After a failure the shared connection may be the dead one: the next try logs in anew.
     const bool share = m_failures % 2 == 0;
-    m_channel = std::make_unique<Channel>(m_options, m_label, share, m_ask && !m_ask->socket().empty() ? m_ask.get() : nullptr,
-                                          std::move(callbacks));
+    m_channel = std::make_unique<Channel>(
+        m_options, m_label, share, m_ask && !m_ask->socket().empty() ? m_ask.get() : nullptr, std::move(callbacks));
     m_channel->onWritten = [this] {
         const std::vector<Task*> tasks(m_tasks.begin(), m_tasks.end());
         const QPointer<Host> self(this);
@@ -212,7 +211,8 @@ void Host::begin() {
     };
     setReach(Reach::State::Connecting, m_failures > 0 ? m_reach.reason : std::string());
     // From the event loop, so that a failing start is not reported inside the call that wanted it.
-    QMetaObject::invokeMethod(m_channel.get(), [channel = m_channel.get()] { channel->start(); }, Qt::QueuedConnection);
+    QMetaObject::invokeMethod(
+        m_channel.get(), [channel = m_channel.get()] { channel->start(); }, Qt::QueuedConnection);
 }
 
 void Host::channelOpened() {
@@ -269,13 +269,14 @@ void Host::helloAnswered(const wire::ServeFrame& frame) {
     }
     if (integerIn(frame.header, "protocol") != wire::kServeProtocol) {
         m_channel->fail({"target.protocol", "The agent on " + m_label + " speaks protocol " +
-                                                std::to_string(integerIn(frame.header, "protocol")) + ", this program " +
-                                                std::to_string(wire::kServeProtocol) + "."});
+                                                std::to_string(integerIn(frame.header, "protocol")) +
+                                                ", this program " + std::to_string(wire::kServeProtocol) + "."});
         return;
     }
     const std::string sha256 = textIn(frame.header, "sha256");
     if (!sha256.empty() && sha256 != m_channel->agent().sha256) {
-        m_channel->fail({"target.program", "The agent on " + m_label + " is not the one that was sent; remove the folder bin in " +
+        m_channel->fail({"target.program", "The agent on " + m_label +
+                                               " is not the one that was sent; remove the folder bin in " +
                                                textIn(frame.header, "work") + " there."});
         return;
     }
@@ -352,7 +353,8 @@ void Host::channelEnded(base::Error error) {
         return;
     }
     if (wasReady && !settled) {
-        const int pause = m_flaps == 0 ? 0 : std::min(kLongestPauseMillis, kFlapPauseMillis << std::clamp(m_flaps - 1, 0, 12));
+        const int pause =
+            m_flaps == 0 ? 0 : std::min(kLongestPauseMillis, kFlapPauseMillis << std::clamp(m_flaps - 1, 0, 12));
         m_mayTryAt = base::monotonicNanos() + std::int64_t{pause} * 1'000'000;
         setReach(Reach::State::Unreachable, error.message);
         if (someoneWaits() && pause == 0) {
@@ -362,8 +364,8 @@ void Host::channelEnded(base::Error error) {
         }
         return;
     }
-    const std::int64_t pause = std::min<std::int64_t>(
-        kLongestPauseMillis, std::int64_t{kFirstPauseMillis} << std::clamp(m_failures - 1, 0, 10));
+    const std::int64_t pause = std::min<std::int64_t>(kLongestPauseMillis, std::int64_t{kFirstPauseMillis}
+                                                                               << std::clamp(m_failures - 1, 0, 10));
     m_mayTryAt = base::monotonicNanos() + pause * 1'000'000;
     failWaiting(error, settled);
     if (!self || m_channel) {

@@ -29,7 +29,8 @@ Done<base::Json> reading(Done<T> done, Read read) {
         T value = read(reader);
         const Status right = reader.status(false);
         call(right.ok() ? Result<T>(std::move(value))
-                        : Result<T>(base::Error{"target.protocol", "The agent's answer cannot be read: " + right.error().message}));
+                        : Result<T>(base::Error{"target.protocol",
+                                                "The agent's answer cannot be read: " + right.error().message}));
     };
 }
 
@@ -70,14 +71,13 @@ DoctorLine lineFrom(const base::Json& json, const std::string& host) {
     return line;
 }
 
-std::string millis(std::int64_t nanos) {
-    return base::formatSignificant(static_cast<double>(nanos) / 1e6, 3) + " ms";
-}
+std::string millis(std::int64_t nanos) { return base::formatSignificant(static_cast<double>(nanos) / 1e6, 3) + " ms"; }
 
 /// The host's own lines first, then what its agent finds.
 class DoctorOperation final : public Operation {
 public:
-    DoctorOperation(Host& host, Deadline deadline, std::function<void(DoctorLine)> onLine, Done<std::vector<DoctorLine>> done)
+    DoctorOperation(Host& host, Deadline deadline, std::function<void(DoctorLine)> onLine,
+                    Done<std::vector<DoctorLine>> done)
         : m_host(&host), m_deadline(deadline), m_onLine(std::move(onLine)), m_done(std::move(done)) {
         m_step = host.connect(deadline, [this](const Status& status) { connected(status); });
     }
@@ -92,7 +92,8 @@ private:
         HostRequest request;
         request.header = {{"verb", "hello"}, {"protocol", wire::kServeProtocol}, {"client", TRAINYARD_VERSION}};
         m_sentAt = base::monotonicNanos();
-        m_step = m_host->request(std::move(request), m_deadline, [this](const Result<base::Json>& answer) { greeted(answer); });
+        m_step = m_host->request(std::move(request), m_deadline,
+                                 [this](const Result<base::Json>& answer) { greeted(answer); });
     }
 
     void unreachable(const base::Error& error) {
@@ -120,17 +121,20 @@ private:
         reach.title = "Connection";
         reach.host = m_host->label();
         reach.finding = Finding::Ok;
-        reach.text = "The agent answers as user " + saidText(hello.string("user")) + " on " + saidText(hello.string("host")) + ".";
+        reach.text = "The agent answers as user " + saidText(hello.string("user")) + " on " +
+                     saidText(hello.string("host")) + ".";
         reach.values = {{"user", hello.string("user")}, {"host", hello.string("host")}, {"work", hello.string("work")}};
         add(std::move(reach));
         DoctorLine latency{"latency", "Round trip", m_host->label(), Finding::Unknown, {}, {}, {}};
         DoctorLine clock{"clock", "Clock", m_host->label(), Finding::Unknown, {}, {}, {}};
         const std::int64_t now = base::monotonicNanos();
-        const std::int64_t nanos = m_host->latencyNanos() >= 0 ? std::min(now - m_sentAt, m_host->latencyNanos()) : now - m_sentAt;
+        const std::int64_t nanos =
+            m_host->latencyNanos() >= 0 ? std::min(now - m_sentAt, m_host->latencyNanos()) : now - m_sentAt;
         const bool slow = nanos > kSlowNanos;
         latency.finding = slow ? Finding::Warning : Finding::Ok;
         latency.text = millis(nanos);
-        latency.remedy = slow ? "Commands and logs arrive late; runs themselves are not slowed. Look at the network." : "";
+        latency.remedy =
+            slow ? "Commands and logs arrive late; runs themselves are not slowed. Look at the network." : "";
         latency.values = {{"nanos", nanos}};
         const std::int64_t there = hello.integer("t");
         const std::int64_t offset = there - (base::wallMicros() - nanos / 2000);
@@ -158,8 +162,13 @@ private:
         request.repeat = false;
         m_step = m_host->request(std::move(request), m_deadline, [this](const Result<base::Json>& end) {
             if (!end.ok()) {
-                add({"probe", "Probes", m_host->label(), Finding::Unknown, "Not all probes ran: " + end.error().message,
-                     "Run the doctor again.", {}});
+                add({"probe",
+                     "Probes",
+                     m_host->label(),
+                     Finding::Unknown,
+                     "Not all probes ran: " + end.error().message,
+                     "Run the doctor again.",
+                     {}});
             }
             finish();
         });
@@ -190,7 +199,8 @@ private:
 }  // namespace
 
 OperationPtr putFiles(Host& host, const RunId& run, int attempt, int node,
-                      const std::vector<std::pair<std::string, std::string>>& files, Deadline deadline, DoneStatus done) {
+                      const std::vector<std::pair<std::string, std::string>>& files, Deadline deadline,
+                      DoneStatus done) {
     HostRequest request;
     request.header = verb("put", run);
     request.header["attempt"] = attempt;
@@ -213,14 +223,15 @@ OperationPtr startAgent(Host& host, const RunId& run, int attempt, int node, int
     if (waitLeadMillis > 0) {
         request.header["wait_lead"] = waitLeadMillis;
     }
-    return host.request(std::move(request), deadline, reading<StartedAgent>(std::move(done), [](base::ObjectReader& reader) {
-        StartedAgent started;
-        started.pid = reader.integer("pid");
-        base::ObjectReader lead(reader.object("lead"), "lead");
-        started.leadAddress = lead.string("address");
-        started.leadPort = static_cast<int>(lead.integer("port"));
-        return started;
-    }));
+    return host.request(std::move(request), deadline,
+                        reading<StartedAgent>(std::move(done), [](base::ObjectReader& reader) {
+                            StartedAgent started;
+                            started.pid = reader.integer("pid");
+                            base::ObjectReader lead(reader.object("lead"), "lead");
+                            started.leadAddress = lead.string("address");
+                            started.leadPort = static_cast<int>(lead.integer("port"));
+                            return started;
+                        }));
 }
 
 OperationPtr commandRun(Host& host, const RunId& run, const std::string& command, Deadline deadline, Done<int> done) {
@@ -228,8 +239,8 @@ OperationPtr commandRun(Host& host, const RunId& run, const std::string& command
     request.header = verb("command", run);
     request.header["name"] = command;
     return host.request(std::move(request), deadline, reading<int>(std::move(done), [](base::ObjectReader& reader) {
-        return static_cast<int>(reader.integer("nodes"));
-    }));
+                            return static_cast<int>(reader.integer("nodes"));
+                        }));
 }
 
 OperationPtr lookAtRun(Host& host, const RunId& run, Deadline deadline, Done<std::vector<NodeLook>> done) {
@@ -319,24 +330,25 @@ OperationPtr loadOfHost(Host& host, Deadline deadline, Done<base::Json> done) {
 OperationPtr cacheOfHost(Host& host, Deadline deadline, Done<std::vector<CacheEntry>> done) {
     HostRequest request;
     request.header = {{"verb", "cache"}};
-    return host.request(std::move(request), deadline,
-                        reading<std::vector<CacheEntry>>(std::move(done), [label = host.label()](base::ObjectReader& reader) {
-                            std::vector<CacheEntry> entries;
-                            for (const base::Json& entry : reader.array("entries")) {
-                                base::ObjectReader one(entry, "entries");
-                                CacheEntry cached;
-                                cached.host = label;
-                                cached.kind = one.string("kind");
-                                cached.key = one.string("key");
-                                cached.name = saidText(one.string("name"));
-                                cached.bytes = one.integer("bytes");
-                                cached.lastUse = one.integer("last_use");
-                                cached.inUse = one.boolean("in_use");
-                                entries.push_back(std::move(cached));
-                                reader.merge(one);
-                            }
-                            return entries;
-                        }));
+    return host.request(
+        std::move(request), deadline,
+        reading<std::vector<CacheEntry>>(std::move(done), [label = host.label()](base::ObjectReader& reader) {
+            std::vector<CacheEntry> entries;
+            for (const base::Json& entry : reader.array("entries")) {
+                base::ObjectReader one(entry, "entries");
+                CacheEntry cached;
+                cached.host = label;
+                cached.kind = one.string("kind");
+                cached.key = one.string("key");
+                cached.name = saidText(one.string("name"));
+                cached.bytes = one.integer("bytes");
+                cached.lastUse = one.integer("last_use");
+                cached.inUse = one.boolean("in_use");
+                entries.push_back(std::move(cached));
+                reader.merge(one);
+            }
+            return entries;
+        }));
 }
 
 OperationPtr clearCacheOfHost(Host& host, std::vector<CacheEntry> entries, Deadline deadline, Done<std::int64_t> done) {
@@ -347,9 +359,9 @@ OperationPtr clearCacheOfHost(Host& host, std::vector<CacheEntry> entries, Deadl
         list.push_back({{"kind", entry.kind}, {"key", entry.key}});
     }
     request.header["entries"] = std::move(list);
-    return host.request(std::move(request), deadline, reading<std::int64_t>(std::move(done), [](base::ObjectReader& reader) {
-        return reader.integer("freed_bytes");
-    }));
+    return host.request(std::move(request), deadline,
+                        reading<std::int64_t>(
+                            std::move(done), [](base::ObjectReader& reader) { return reader.integer("freed_bytes"); }));
 }
 
 }  // namespace trainyard::targets

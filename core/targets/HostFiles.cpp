@@ -37,7 +37,8 @@ public:
 
     void open() override {
         m_going = false;
-        base::Json header{{"verb", "upload"}, {"sha256", m_file.sha256}, {"size", m_file.size}, {"executable", m_file.executable}};
+        base::Json header{
+            {"verb", "upload"}, {"sha256", m_file.sha256}, {"size", m_file.size}, {"executable", m_file.executable}};
         switch (m_file.to) {
         case HostUpload::To::Object: header["to"] = "object"; break;
         case HostUpload::To::Data:
@@ -60,7 +61,8 @@ public:
             // What an earlier, broken try left there may have been wrong; it is gone now.
             if (error->code == "upload.hash" && m_offset > 0 && !m_again) {
                 m_again = true;
-                QMetaObject::invokeMethod(&m_patience, [this] { join(); }, Qt::QueuedConnection);
+                QMetaObject::invokeMethod(
+                    &m_patience, [this] { join(); }, Qt::QueuedConnection);
                 return;
             }
             end(*error);
@@ -202,7 +204,8 @@ public:
         if (::lstat(m_part.c_str(), &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0) {
             m_hashing = std::make_unique<ThreadOperation<Begun>>(
                 [part = m_part](const KeepGoing& report) { return hashBegun(part, report); },
-                std::function<void(std::int64_t)>{}, [this](const Result<Begun>& begun) {
+                std::function<void(std::int64_t)>{},
+                [this](const Result<Begun>& begun) {
                     if (begun.ok()) {
                         m_resumed = begun->bytes > 0;
                         begin(*begun);
@@ -213,7 +216,11 @@ public:
             return;
         }
         QMetaObject::invokeMethod(
-            &m_patience, [this] { begin({0, std::make_shared<base::Sha256>()}); }, Qt::QueuedConnection);
+            &m_patience,
+            [this] {
+                begin({0, std::make_shared<base::Sha256>()});
+            },
+            Qt::QueuedConnection);
     }
 
     void open() override {
@@ -276,7 +283,11 @@ private:
         m_again = true;
         m_resumed = false;
         QMetaObject::invokeMethod(
-            &m_patience, [this] { begin({0, std::make_shared<base::Sha256>()}); }, Qt::QueuedConnection);
+            &m_patience,
+            [this] {
+                begin({0, std::make_shared<base::Sha256>()});
+            },
+            Qt::QueuedConnection);
     }
 
     void conclude(const base::Json& header) {

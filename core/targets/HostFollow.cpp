@@ -10,8 +10,8 @@ namespace {
 
 class FollowTask final : public Host::Task {
 public:
-    FollowTask(Host& host, const RunId& run, const std::vector<StreamPosition>& from, std::function<void(StreamChunk)> onChunk,
-               std::function<void(base::Error)> onError)
+    FollowTask(Host& host, const RunId& run, const std::vector<StreamPosition>& from,
+               std::function<void(StreamChunk)> onChunk, std::function<void(base::Error)> onError)
         : Task(host, true), m_run(run.str()), m_onChunk(std::move(onChunk)), m_onError(std::move(onError)) {
         for (const StreamPosition& position : from) {
             m_at[{position.attempt, position.node}] = {position.segment, position.offset};
@@ -23,7 +23,8 @@ public:
         m_received = 0;
         base::Json from = base::Json::array();
         for (const auto& [stream, at] : m_at) {
-            from.push_back({{"attempt", stream.first}, {"node", stream.second}, {"segment", at.first}, {"offset", at.second}});
+            from.push_back(
+                {{"attempt", stream.first}, {"node", stream.second}, {"segment", at.first}, {"offset", at.second}});
         }
         base::Json header{{"verb", "follow"}, {"run", m_run}};
         header["from"] = std::move(from);
@@ -87,7 +88,7 @@ private:
 
     std::string m_run;
     std::map<std::pair<int, int>, std::pair<int, std::int64_t>> m_at;  ///< By attempt and node: segment and offset.
-    std::int64_t m_received = 0;  ///< Payload on this channel.
+    std::int64_t m_received = 0;                                       ///< Payload on this channel.
     std::function<void(StreamChunk)> m_onChunk;
     std::function<void(base::Error)> m_onError;
 };

@@ -34,7 +34,8 @@ public:
 
     void open() override {
         // It may be connected already: the callback is not called inside the call that made this.
-        QMetaObject::invokeMethod(&m_deadline, [this] { end({}); }, Qt::QueuedConnection);
+        QMetaObject::invokeMethod(
+            &m_deadline, [this] { end({}); }, Qt::QueuedConnection);
     }
     void fail(const base::Error& error) override { end(error); }
 
@@ -105,7 +106,8 @@ public:
 private:
     /// The rest of a payload that is larger than one frame.
     void pump() {
-        while (m_sent < m_request.payload.size() && m_sent - std::min(m_acked, m_sent) < std::size_t{wire::kServeWindow}) {
+        while (m_sent < m_request.payload.size() &&
+               m_sent - std::min(m_acked, m_sent) < std::size_t{wire::kServeWindow}) {
             const std::size_t block = std::min(m_request.payload.size() - m_sent, wire::kServeMaxPayload);
             base::Json header{{"data", true}};
             if (m_sent + block == m_request.payload.size()) {
@@ -198,7 +200,8 @@ OperationPtr Host::exec(ExecRequest exec, Deadline deadline, Done<ExecResult> do
     return this->request(std::move(request), Deadline::inMillis(deadline.millisLeft() + 5000),
                          [done = std::move(done)](Result<base::Json> answer) {
                              const auto call = done;
-                             call(answer.ok() ? Result<ExecResult>(execResult(*answer)) : Result<ExecResult>(answer.error()));
+                             call(answer.ok() ? Result<ExecResult>(execResult(*answer))
+                                              : Result<ExecResult>(answer.error()));
                          });
 }
 

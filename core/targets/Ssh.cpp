@@ -121,7 +121,8 @@ base::Result<SshCommandLine> sshCommandLine(const SshCall& call) {
         line.environment.insert(QStringLiteral("SSH_ASKPASS"), QStringLiteral("/bin/false"));
     } else {
         line.environment.insert(QStringLiteral("SSH_ASKPASS"), QString::fromStdString(call.askProgram.string()));
-        line.environment.insert(QStringLiteral("TRAINYARD_ASKPASS_SOCKET"), QString::fromStdString(call.askSocket.string()));
+        line.environment.insert(QStringLiteral("TRAINYARD_ASKPASS_SOCKET"),
+                                QString::fromStdString(call.askSocket.string()));
         line.environment.insert(QStringLiteral("TRAINYARD_ASKPASS_TOKEN"), QString::fromStdString(call.askToken));
     }
     line.environment.insert(QStringLiteral("SSH_ASKPASS_REQUIRE"), QStringLiteral("force"));
@@ -132,21 +133,23 @@ base::Error explainSsh(const std::string& destination, int status, const std::st
     const std::string last = lastLine(words);
     const std::string said = last.empty() ? std::string() : " ssh says: " + last;
     if (says(words, "REMOTE HOST IDENTIFICATION HAS CHANGED") || says(words, "Host key for") /* "... has changed" */) {
-        return {"target.refused",
-                "The host key of " + destination +
-                    " is not the one that is known: it was installed anew, or somebody stands in between. Nothing was sent. "
-                    "Ask its administrator for the new fingerprint; if it is right, remove the old key with: ssh-keygen -R " +
-                    base::shellQuote(destination.substr(destination.rfind('@') + 1))};
+        return {"target.refused", "The host key of " + destination +
+                                      " is not the one that is known: it was installed anew, or somebody stands in "
+                                      "between. Nothing was sent. "
+                                      "Ask its administrator for the new fingerprint; if it is right, remove the old "
+                                      "key with: ssh-keygen -R " +
+                                      base::shellQuote(destination.substr(destination.rfind('@') + 1))};
     }
     if (says(words, "Host key verification failed")) {
-        return {"target.refused", "The host key of " + destination +
-                                      " is not known and was not accepted. Compare its fingerprint with the administrator's, "
-                                      "then connect again and accept it."};
+        return {"target.refused",
+                "The host key of " + destination +
+                    " is not known and was not accepted. Compare its fingerprint with the administrator's, "
+                    "then connect again and accept it."};
     }
     if (says(words, "Permission denied (") || says(words, "Too many authentication failures") ||
         says(words, "No more authentication methods")) {
-        return {"target.refused", destination +
-                                      " refuses the login: wrong user, key or password. Try ssh " + base::shellQuote(destination) +
+        return {"target.refused", destination + " refuses the login: wrong user, key or password. Try ssh " +
+                                      base::shellQuote(destination) +
                                       " in a terminal and set User and IdentityFile in ~/.ssh/config." + said};
     }
     if (says(words, "Bad configuration option") || says(words, "Bad owner or permissions") ||
@@ -157,12 +160,13 @@ base::Error explainSsh(const std::string& destination, int status, const std::st
         return {"target.refused", destination + " and this machine's ssh have no method in common." + said};
     }
     if (says(words, "Could not resolve hostname")) {
-        return {"target.unreachable", "The name of " + destination + " is not known. Check its spelling, the network and " +
-                                          "~/.ssh/config." + said};
+        return {"target.unreachable", "The name of " + destination +
+                                          " is not known. Check its spelling, the network and " + "~/.ssh/config." +
+                                          said};
     }
     if (status == 255 || status < 0) {
-        return {"target.unreachable", destination + " cannot be reached." +
-                                          (said.empty() ? " The connection ended without a word." : said)};
+        return {"target.unreachable",
+                destination + " cannot be reached." + (said.empty() ? " The connection ended without a word." : said)};
     }
     return {"target.program", "The login shell of " + destination + " ended with status " + std::to_string(status) +
                                   " instead of starting the agent." + said};

@@ -21,7 +21,8 @@ public:
         m_step = std::make_unique<Gather<std::vector<DoctorLine>>>(
             m_shared->hosts.size(),
             [this](std::size_t i, Done<std::vector<DoctorLine>> one) {
-                return doctorHost(*m_shared->hosts[i], m_deadline, [this](const DoctorLine& line) { add(line); }, std::move(one));
+                return doctorHost(
+                    *m_shared->hosts[i], m_deadline, [this](const DoctorLine& line) { add(line); }, std::move(one));
             },
             [this](const Gather<std::vector<DoctorLine>>::Answers&) { findAddresses(); });
     }
@@ -75,7 +76,8 @@ private:
         }
         m_nonce = QString::number(QRandomGenerator::system()->generate64(), 16).toStdString();
         HostRequest listen;
-        listen.header = {{"verb", "listen"}, {"address", m_addresses[m_to]}, {"nonce", m_nonce}, {"limit_ms", kPairMillis}};
+        listen.header = {
+            {"verb", "listen"}, {"address", m_addresses[m_to]}, {"nonce", m_nonce}, {"limit_ms", kPairMillis}};
         listen.repeat = false;
         listen.onEvent = [this](const base::Json& event, const std::string&) {
             base::ObjectReader reader(event, "");
@@ -89,11 +91,15 @@ private:
 
     void reachOut(std::int64_t port) {
         HostRequest reach;
-        reach.header = {{"verb", "reach"}, {"address", m_addresses[m_to]}, {"port", port}, {"nonce", m_nonce},
+        reach.header = {{"verb", "reach"},
+                        {"address", m_addresses[m_to]},
+                        {"port", port},
+                        {"nonce", m_nonce},
                         {"limit_ms", kPairMillis - 1000}};
         reach.repeat = false;
-        m_reachStep = m_shared->hosts[m_from]->request(std::move(reach), Deadline::inMillis(kPairMillis + 4000),
-                                                       [this](const Result<base::Json>& answer) { m_reached = answer; });
+        m_reachStep =
+            m_shared->hosts[m_from]->request(std::move(reach), Deadline::inMillis(kPairMillis + 4000),
+                                             [this](const Result<base::Json>& answer) { m_reached = answer; });
     }
 
     void judge(const Result<base::Json>& heard) {
@@ -104,17 +110,20 @@ private:
                 base::ObjectReader reader(**m_reached, "");
                 nanos = reader.integer("nanos");
             }
-            pairLine(Finding::Ok,
-                     arrow + ": connected" +
-                         (nanos > 0 ? " in " + base::formatSignificant(static_cast<double>(nanos) / 1e6, 3) + " ms." : "."),
-                     "", nanos);
-        } else if (heard.error().code == "target.unreachable" || (m_reached && !m_reached->ok() && unreachable(m_reached->error()))) {
+            pairLine(
+                Finding::Ok,
+                arrow + ": connected" +
+                    (nanos > 0 ? " in " + base::formatSignificant(static_cast<double>(nanos) / 1e6, 3) + " ms." : "."),
+                "", nanos);
+        } else if (heard.error().code == "target.unreachable" ||
+                   (m_reached && !m_reached->ok() && unreachable(m_reached->error()))) {
             pairLine(Finding::Unknown, arrow + ": not tried, a host cannot be reached from here.",
                      "Mend the connection first (see its line).", 0);
         } else {
             const std::string why = m_reached && !m_reached->ok() ? m_reached->error().message : heard.error().message;
             pairLine(Finding::Failure, arrow + ": no connection. " + why,
-                     "Open the firewall between the hosts for all TCP ports above 1024, or give another address of the host in "
+                     "Open the firewall between the hosts for all TCP ports above 1024, or give another address of the "
+                     "host in "
                      "the target's definition.",
                      0);
         }
@@ -166,8 +175,8 @@ private:
 
 }  // namespace
 
-OperationPtr doctorOverSsh(std::shared_ptr<SshTarget::Shared> shared, Deadline deadline, std::function<void(DoctorLine)> onLine,
-                           Done<std::vector<DoctorLine>> done) {
+OperationPtr doctorOverSsh(std::shared_ptr<SshTarget::Shared> shared, Deadline deadline,
+                           std::function<void(DoctorLine)> onLine, Done<std::vector<DoctorLine>> done) {
     return std::make_unique<SshDoctor>(std::move(shared), deadline, std::move(onLine), std::move(done));
 }
 

@@ -25,15 +25,16 @@ public:
 
 private:
     void find() {
-        m_step = findPlaces(m_shared, m_run, Deadline::inMillis(kAskMillis), [this](const Result<std::vector<std::size_t>>& places) {
-            if (places.ok()) {
-                begin(*places);
-            } else if (places.error().code == "target.unreachable" || places.error().code == "target.deadline") {
-                m_again.start(kAgainMillis);  // A run's streams are worth waiting for.
-            } else {
-                end(places.error());
-            }
-        });
+        m_step = findPlaces(
+            m_shared, m_run, Deadline::inMillis(kAskMillis), [this](const Result<std::vector<std::size_t>>& places) {
+                if (places.ok()) {
+                    begin(*places);
+                } else if (places.error().code == "target.unreachable" || places.error().code == "target.deadline") {
+                    m_again.start(kAgainMillis);  // A run's streams are worth waiting for.
+                } else {
+                    end(places.error());
+                }
+            });
     }
 
     void begin(const std::vector<std::size_t>& places) {
@@ -84,8 +85,9 @@ private:
 
 }  // namespace
 
-OperationPtr followOverSsh(std::shared_ptr<SshTarget::Shared> shared, const RunId& run, std::vector<StreamPosition> from,
-                           std::function<void(StreamChunk)> onChunk, std::function<void(base::Error)> onError) {
+OperationPtr followOverSsh(std::shared_ptr<SshTarget::Shared> shared, const RunId& run,
+                           std::vector<StreamPosition> from, std::function<void(StreamChunk)> onChunk,
+                           std::function<void(base::Error)> onError) {
     if (shared->hosts.size() == 1) {
         return shared->hosts.front()->follow(run, std::move(from), std::move(onChunk), std::move(onError));
     }

@@ -24,7 +24,9 @@ constexpr const char* kCheckpointName = "resume.ckpt";
 std::string newToken() {
     std::string token;
     for (int i = 0; i < 8; ++i) {
-        token += QString::number(QRandomGenerator::system()->generate(), 16).rightJustified(8, QLatin1Char('0')).toStdString();
+        token += QString::number(QRandomGenerator::system()->generate(), 16)
+                     .rightJustified(8, QLatin1Char('0'))
+                     .toStdString();
     }
     return token;
 }
@@ -37,22 +39,25 @@ void replaceAll(std::string& text, const std::string& from, const std::string& t
 
 /// Another node can use it: a number that is not this machine's own loop.
 bool isUsableAddress(const std::string& address) {
-    return !address.empty() && !address.starts_with("127.") && address != "::1" && address.find('%') == std::string::npos;
+    return !address.empty() && !address.starts_with("127.") && address != "::1" &&
+           address.find('%') == std::string::npos;
 }
 
 class SshLaunch final : public Operation {
 public:
     SshLaunch(std::shared_ptr<SshTarget::Shared> shared, EngineChoice engine, LaunchPlan plan,
               std::function<void(LaunchProgress)> onProgress, DoneStatus done)
-        : m_shared(std::move(shared)), m_engine(std::move(engine)), m_plan(std::move(plan)), m_onProgress(std::move(onProgress)),
-          m_done(std::move(done)), m_nodes(static_cast<std::size_t>(std::max(1, m_plan.plan.nodes))) {
+        : m_shared(std::move(shared)), m_engine(std::move(engine)), m_plan(std::move(plan)),
+          m_onProgress(std::move(onProgress)), m_done(std::move(done)),
+          m_nodes(static_cast<std::size_t>(std::max(1, m_plan.plan.nodes))) {
         if (m_nodes > m_shared->hosts.size()) {
             const std::string many = std::to_string(m_shared->hosts.size());
-            m_step = postResult<void>(
-                base::Error{"target.nodes", "The run asks for " + std::to_string(m_nodes) + " nodes, and the target " +
-                                                m_shared->spec.name + " has " + many + (many == "1" ? " host." : " hosts."),
-                            "distribution.nodes"},
-                [this](const Status& status) { end(status); });
+            m_step = postResult<void>(base::Error{"target.nodes",
+                                                  "The run asks for " + std::to_string(m_nodes) +
+                                                      " nodes, and the target " + m_shared->spec.name + " has " + many +
+                                                      (many == "1" ? " host." : " hosts."),
+                                                  "distribution.nodes"},
+                                      [this](const Status& status) { end(status); });
             return;
         }
         m_step = findPlaces(m_shared, m_plan.plan.run, Deadline::inMillis(kConnectMillis),
@@ -107,8 +112,8 @@ private:
         if (idle.size() < m_nodes) {
             end(silent ? *silent
                        : base::Error{"target.resources",
-                                     "Only " + std::to_string(idle.size()) + " hosts of " + m_shared->spec.name + " have " +
-                                         std::to_string(m_plan.plan.gpus) + " GPUs, and the run asks for " +
+                                     "Only " + std::to_string(idle.size()) + " hosts of " + m_shared->spec.name +
+                                         " have " + std::to_string(m_plan.plan.gpus) + " GPUs, and the run asks for " +
                                          std::to_string(m_nodes) + " nodes.",
                                      "distribution.gpus"});
             return;
@@ -125,7 +130,8 @@ private:
         base::ObjectReader reader(load, "");
         for (const base::Json& gpu : reader.array("gpus")) {
             const auto taken = [&gpu](const char* key) {
-                return gpu.is_object() && gpu.contains(key) && !gpu.at(key).is_null() && gpu.at(key) != "" && gpu.at(key) != false;
+                return gpu.is_object() && gpu.contains(key) && !gpu.at(key).is_null() && gpu.at(key) != "" &&
+                       gpu.at(key) != false;
             };
             free += taken("lease") || taken("stranger") ? 0 : 1;
         }
@@ -179,7 +185,8 @@ private:
         m_step = std::make_unique<Gather<std::vector<NodeLook>>>(
             once.size(),
             [this, &once](std::size_t i, Done<std::vector<NodeLook>> one) {
-                return lookAtRun(*m_shared->hosts[once[i]], m_plan.plan.run, Deadline::inMillis(kAnswerMillis), std::move(one));
+                return lookAtRun(*m_shared->hosts[once[i]], m_plan.plan.run, Deadline::inMillis(kAnswerMillis),
+                                 std::move(one));
             },
             [this](const Gather<std::vector<NodeLook>>::Answers& answers) {
                 m_started.assign(m_nodes, false);
@@ -190,8 +197,8 @@ private:
                     }
                     for (const NodeLook& look : *answer) {
                         const auto node = static_cast<std::size_t>(std::max(0, look.node));
-                        if (look.attempt >= m_plan.plan.attempt && node < m_nodes && look.status != AgentStatus::NotStarted &&
-                            look.status != AgentStatus::FolderMissing) {
+                        if (look.attempt >= m_plan.plan.attempt && node < m_nodes &&
+                            look.status != AgentStatus::NotStarted && look.status != AgentStatus::FolderMissing) {
                             m_started[node] = true;
                         }
                     }
@@ -240,19 +247,23 @@ private:
             return;
         }
         ExecRequest read;
-        read.argv = {"cat", "runs/" + m_plan.plan.run.str() + "/a" + std::to_string(m_plan.plan.attempt) + "/n0/plan.json"};
+        read.argv = {"cat",
+                     "runs/" + m_plan.plan.run.str() + "/a" + std::to_string(m_plan.plan.attempt) + "/n0/plan.json"};
         read.inWorkFolder = true;
         read.repeat = true;
-        m_step = hostOf(0).exec(std::move(read), Deadline::inMillis(kAnswerMillis), [this](const Result<ExecResult>& said) {
-            const base::Result<base::Json> json = said.ok() ? base::parseJson(said->out) : base::Result<base::Json>(said.error());
-            const base::Result<wire::Plan> plan = json.ok() ? wire::planFromJson(*json) : base::Result<wire::Plan>(json.error());
-            if (!plan.ok()) {
-                end(plan.error());
-                return;
-            }
-            m_plan.plan.token = plan->token;
-            startNode(0);
-        });
+        m_step =
+            hostOf(0).exec(std::move(read), Deadline::inMillis(kAnswerMillis), [this](const Result<ExecResult>& said) {
+                const base::Result<base::Json> json =
+                    said.ok() ? base::parseJson(said->out) : base::Result<base::Json>(said.error());
+                const base::Result<wire::Plan> plan =
+                    json.ok() ? wire::planFromJson(*json) : base::Result<wire::Plan>(json.error());
+                if (!plan.ok()) {
+                    end(plan.error());
+                    return;
+                }
+                m_plan.plan.token = plan->token;
+                startNode(0);
+            });
     }
 
     // ---- plans ----
@@ -262,7 +273,8 @@ private:
         const Host& host = hostOf(node);
         const std::string work = host.workFolder();
         const std::vector<std::size_t> once = distinct(m_places);
-        const auto position = static_cast<std::size_t>(std::find(once.begin(), once.end(), m_places[node]) - once.begin());
+        const auto position =
+            static_cast<std::size_t>(std::find(once.begin(), once.end(), m_places[node]) - once.begin());
         const Deployed& deployed = m_deployed[std::min(position, m_deployed.size() - 1)];
         wire::Plan plan = m_plan.plan;
         plan.node = static_cast<int>(node);
@@ -272,7 +284,8 @@ private:
         if (spec.cores > 0) {
             plan.cores = static_cast<int>(std::min<std::int64_t>(plan.cores, spec.cores));
         }
-        const std::string folder = work + "/runs/" + plan.run.str() + "/a" + std::to_string(plan.attempt) + "/n" + std::to_string(node);
+        const std::string folder =
+            work + "/runs/" + plan.run.str() + "/a" + std::to_string(plan.attempt) + "/n" + std::to_string(node);
         for (std::string& word : plan.command) {
             if (m_plan.needsEngine && word == kEngineWord) {
                 word = deployed.engine;
@@ -353,13 +366,14 @@ private:
     }
 
     void putPlan(std::size_t node) {
-        m_step = hostOf(node).request(putOf(node), Deadline::inMillis(kAnswerMillis), [this, node](const Result<base::Json>& put) {
-            if (put.ok()) {
-                started(node);
-            } else {
-                end(put.error());
-            }
-        });
+        m_step = hostOf(node).request(putOf(node), Deadline::inMillis(kAnswerMillis),
+                                      [this, node](const Result<base::Json>& put) {
+                                          if (put.ok()) {
+                                              started(node);
+                                          } else {
+                                              end(put.error());
+                                          }
+                                      });
     }
 
     void started(std::size_t node) {
@@ -377,7 +391,8 @@ private:
                                 }
                                 if (node == 0) {
                                     m_leadPort = agent->leadPort;
-                                    m_leadAddress = !hostOf(0).options().where.address.empty() || agent->leadAddress.empty() ||
+                                    m_leadAddress = !hostOf(0).options().where.address.empty() ||
+                                                            agent->leadAddress.empty() ||
                                                             !isUsableAddress(agent->leadAddress)
                                                         ? m_addresses[0]
                                                         : agent->leadAddress;

@@ -19,9 +19,10 @@ std::vector<std::size_t> readPlaces(const SshTarget::Shared& shared, const std::
     }
     base::ObjectReader reader(*json, "");
     for (const base::Json& name : reader.array("hosts")) {
-        const auto found = std::find_if(shared.hosts.begin(), shared.hosts.end(), [&](const std::unique_ptr<Host>& host) {
-            return name.is_string() && host->label() == name.get<std::string>();
-        });
+        const auto found =
+            std::find_if(shared.hosts.begin(), shared.hosts.end(), [&](const std::unique_ptr<Host>& host) {
+                return name.is_string() && host->label() == name.get<std::string>();
+            });
         if (found == shared.hosts.end()) {
             return {};
         }
@@ -32,7 +33,8 @@ std::vector<std::size_t> readPlaces(const SshTarget::Shared& shared, const std::
 
 }  // namespace
 
-std::pair<std::string, std::string> placesFile(const SshTarget::Shared& shared, const std::vector<std::size_t>& places) {
+std::pair<std::string, std::string> placesFile(const SshTarget::Shared& shared,
+                                               const std::vector<std::size_t>& places) {
     base::Json json{{"format", kFormat}, {"version", 1}};
     base::Json hosts = base::Json::array();
     for (const std::size_t place : places) {

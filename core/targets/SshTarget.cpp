@@ -63,19 +63,20 @@ public:
              std::function<void(std::int64_t)> onProgress, Done<FetchReport> done)
         : m_shared(std::move(shared)), m_run(std::move(run)), m_files(std::move(files)), m_into(std::move(into)),
           m_onProgress(std::move(onProgress)), m_done(std::move(done)) {
-        m_step = findPlaces(m_shared, m_run, Deadline::inMillis(60'000), [this](const Result<std::vector<std::size_t>>& places) {
-            if (!places.ok()) {
-                end(places.error());
-                return;
-            }
-            m_places = *places;
-            m_byNode.resize(m_places.size());
-            for (const OutputFile& file : m_files) {
-                NodePath at = m_shared->spec.shared ? NodePath{0, file.path} : nodePath(file.path, m_places.size());
-                m_byNode[at.node].push_back({at.path, file.size, file.sha256});
-            }
-            nextNode();
-        });
+        m_step = findPlaces(
+            m_shared, m_run, Deadline::inMillis(60'000), [this](const Result<std::vector<std::size_t>>& places) {
+                if (!places.ok()) {
+                    end(places.error());
+                    return;
+                }
+                m_places = *places;
+                m_byNode.resize(m_places.size());
+                for (const OutputFile& file : m_files) {
+                    NodePath at = m_shared->spec.shared ? NodePath{0, file.path} : nodePath(file.path, m_places.size());
+                    m_byNode[at.node].push_back({at.path, file.size, file.sha256});
+                }
+                nextNode();
+            });
     }
 
 private:
@@ -139,7 +140,9 @@ public:
         : m_run(std::move(run)), m_deadline(deadline), m_done(std::move(done)) {
         m_step = std::make_unique<OnPlaces<std::vector<NodeLook>>>(
             shared, m_run, deadline,
-            [this](Host& host, Done<std::vector<NodeLook>> one) { return lookAtRun(host, m_run, m_deadline, std::move(one)); },
+            [this](Host& host, Done<std::vector<NodeLook>> one) {
+                return lookAtRun(host, m_run, m_deadline, std::move(one));
+            },
             [this, shared](const Result<std::vector<std::size_t>>& places,
                            const std::vector<std::pair<std::size_t, Result<std::vector<NodeLook>>>>& answers) {
                 const auto error = places.ok() ? firstError(answers) : std::optional(places.error());
@@ -171,13 +174,14 @@ private:
         if (!host) {
             return;
         }
-        m_step = startAgent(*host, m_run, look.attempt, look.node, 0, m_deadline, [this](const Result<StartedAgent>& started) {
-            if (started.ok()) {
-                next();
-            } else {
-                end(started.error());
-            }
-        });
+        m_step = startAgent(*host, m_run, look.attempt, look.node, 0, m_deadline,
+                            [this](const Result<StartedAgent>& started) {
+                                if (started.ok()) {
+                                    next();
+                                } else {
+                                    end(started.error());
+                                }
+                            });
     }
     void end(const Status& status) {
         const auto done = std::exchange(m_done, {});
@@ -196,7 +200,8 @@ private:
 /// Builds on one host after another: they may have different libtorches.
 class SshEngineBuild final : public Operation {
 public:
-    SshEngineBuild(std::shared_ptr<SshTarget::Shared> shared, std::function<void(std::string)> onLine, Done<base::Json> done)
+    SshEngineBuild(std::shared_ptr<SshTarget::Shared> shared, std::function<void(std::string)> onLine,
+                   Done<base::Json> done)
         : m_shared(std::move(shared)), m_onLine(std::move(onLine)), m_done(std::move(done)) {
         next();
     }
@@ -303,11 +308,12 @@ EngineChoice SshTarget::engineChoice() const { return {m_spec.engine, false}; }
 
 OperationPtr SshTarget::launch(LaunchPlan plan, std::function<void(LaunchProgress)> onProgress, DoneStatus done) {
     if (m_spec.maxGpus >= 0 && plan.plan.gpus > m_spec.maxGpus) {
-        return postResult<void>(base::Error{"target.resources", "The target " + m_spec.name + " gives a run at most " +
-                                                                    std::to_string(m_spec.maxGpus) + " GPUs a node, and this one asks for " +
-                                                                    std::to_string(plan.plan.gpus) + ".",
-                                            "distribution.gpus"},
-                                std::move(done));
+        return postResult<void>(
+            base::Error{"target.resources",
+                        "The target " + m_spec.name + " gives a run at most " + std::to_string(m_spec.maxGpus) +
+                            " GPUs a node, and this one asks for " + std::to_string(plan.plan.gpus) + ".",
+                        "distribution.gpus"},
+            std::move(done));
     }
     return launchOverSsh(m_shared, engineChoice(), std::move(plan), std::move(onProgress), std::move(done));
 }
@@ -319,7 +325,9 @@ OperationPtr SshTarget::revive(const RunId& run, Deadline deadline, DoneStatus d
 OperationPtr SshTarget::command(const RunId& run, const std::string& command, Deadline deadline, DoneStatus done) {
     return std::make_unique<OnPlaces<int>>(
         m_shared, run, deadline,
-        [run, command, deadline](Host& host, Done<int> one) { return commandRun(host, run, command, deadline, std::move(one)); },
+        [run, command, deadline](Host& host, Done<int> one) {
+            return commandRun(host, run, command, deadline, std::move(one));
+        },
         [done = std::move(done)](const Result<std::vector<std::size_t>>& places,
                                  const std::vector<std::pair<std::size_t, Result<int>>>& answers) {
             const auto call = done;
@@ -331,10 +339,12 @@ OperationPtr SshTarget::command(const RunId& run, const std::string& command, De
 OperationPtr SshTarget::look(const RunId& run, Deadline deadline, Done<RunLook> done) {
     return std::make_unique<OnPlaces<std::vector<NodeLook>>>(
         m_shared, run, deadline,
-        [run, deadline](Host& host, Done<std::vector<NodeLook>> one) { return lookAtRun(host, run, deadline, std::move(one)); },
-        [done = std::move(done), shared = m_shared](
-            const Result<std::vector<std::size_t>>& places,
-            const std::vector<std::pair<std::size_t, Result<std::vector<NodeLook>>>>& answers) {
+        [run, deadline](Host& host, Done<std::vector<NodeLook>> one) {
+            return lookAtRun(host, run, deadline, std::move(one));
+        },
+        [done = std::move(done),
+         shared = m_shared](const Result<std::vector<std::size_t>>& places,
+                            const std::vector<std::pair<std::size_t, Result<std::vector<NodeLook>>>>& answers) {
             const auto call = done;
             if (!places.ok() && places.error().code == "target.missing") {
                 call(RunLook{{NodeLook{1, 0, AgentStatus::FolderMissing, {}}}, {}});
@@ -350,7 +360,8 @@ OperationPtr SshTarget::look(const RunId& run, Deadline deadline, Done<RunLook> 
                 for (const NodeLook& look : *looks) {
                     const auto [found, fresh] = byNode.try_emplace(look.node, look);
                     if (!fresh && (look.attempt > found->second.attempt ||
-                                   (look.attempt == found->second.attempt && knowledge(look.status) > knowledge(found->second.status)))) {
+                                   (look.attempt == found->second.attempt &&
+                                    knowledge(look.status) > knowledge(found->second.status)))) {
                         found->second = look;
                     }
                 }
@@ -362,7 +373,9 @@ OperationPtr SshTarget::look(const RunId& run, Deadline deadline, Done<RunLook> 
             }
             for (std::size_t node = 0; node < places->size(); ++node) {
                 const auto found = byNode.find(static_cast<int>(node));
-                NodeLook look = found != byNode.end() ? found->second : NodeLook{newest, static_cast<int>(node), AgentStatus::FolderMissing, {}};
+                NodeLook look = found != byNode.end()
+                                    ? found->second
+                                    : NodeLook{newest, static_cast<int>(node), AgentStatus::FolderMissing, {}};
                 look.host = shared->hosts[(*places)[node]]->label();
                 if (found != byNode.end() || node > 0 || byNode.empty()) {
                     all.nodes.push_back(std::move(look));
@@ -372,8 +385,8 @@ OperationPtr SshTarget::look(const RunId& run, Deadline deadline, Done<RunLook> 
         });
 }
 
-OperationPtr SshTarget::follow(const RunId& run, std::vector<StreamPosition> from, std::function<void(StreamChunk)> onChunk,
-                               std::function<void(base::Error)> onError) {
+OperationPtr SshTarget::follow(const RunId& run, std::vector<StreamPosition> from,
+                               std::function<void(StreamChunk)> onChunk, std::function<void(base::Error)> onError) {
     return followOverSsh(m_shared, run, std::move(from), std::move(onChunk), std::move(onError));
 }
 
@@ -383,9 +396,9 @@ OperationPtr SshTarget::listOutputs(const RunId& run, Deadline deadline, Done<st
         [run, deadline](Host& host, Done<std::vector<OutputFile>> one) {
             return targets::listOutputs(host, run, deadline, std::move(one));
         },
-        [done = std::move(done), shared = m_shared](
-            const Result<std::vector<std::size_t>>& places,
-            const std::vector<std::pair<std::size_t, Result<std::vector<OutputFile>>>>& answers) {
+        [done = std::move(done),
+         shared = m_shared](const Result<std::vector<std::size_t>>& places,
+                            const std::vector<std::pair<std::size_t, Result<std::vector<OutputFile>>>>& answers) {
             const auto call = done;
             const auto error = places.ok() ? firstError(answers) : std::optional(places.error());
             if (error) {
@@ -394,7 +407,8 @@ OperationPtr SshTarget::listOutputs(const RunId& run, Deadline deadline, Done<st
             }
             std::vector<OutputFile> all;
             for (const auto& [host, files] : answers) {
-                const auto node = static_cast<std::size_t>(std::find(places->begin(), places->end(), host) - places->begin());
+                const auto node =
+                    static_cast<std::size_t>(std::find(places->begin(), places->end(), host) - places->begin());
                 if (node > 0 && shared->spec.shared) {
                     continue;
                 }
@@ -435,9 +449,12 @@ OperationPtr SshTarget::listRuns(Deadline deadline, Done<std::vector<RunId>> don
 OperationPtr SshTarget::removeRun(const RunId& run, Deadline deadline, DoneStatus done) {
     return std::make_unique<OnPlaces<Nothing>>(
         m_shared, run, deadline,
-        [run, deadline](Host& host, Done<Nothing> one) { return targets::removeRun(host, run, deadline, asStatus(std::move(one))); },
-        [done = std::move(done), shared = m_shared, run](const Result<std::vector<std::size_t>>& places,
-                                                         const std::vector<std::pair<std::size_t, Result<Nothing>>>& answers) {
+        [run, deadline](Host& host, Done<Nothing> one) {
+            return targets::removeRun(host, run, deadline, asStatus(std::move(one)));
+        },
+        [done = std::move(done), shared = m_shared,
+         run](const Result<std::vector<std::size_t>>& places,
+              const std::vector<std::pair<std::size_t, Result<Nothing>>>& answers) {
             const auto call = done;
             if (!places.ok() && places.error().code == "target.missing") {
                 call({});
@@ -454,7 +471,9 @@ OperationPtr SshTarget::removeRun(const RunId& run, Deadline deadline, DoneStatu
 OperationPtr SshTarget::connect(Deadline deadline, DoneStatus done) {
     return std::make_unique<Gather<Nothing>>(
         m_shared->hosts.size(),
-        [&](std::size_t i, Done<Nothing> one) { return m_shared->hosts[i]->connect(deadline, asStatus(std::move(one))); },
+        [&](std::size_t i, Done<Nothing> one) {
+            return m_shared->hosts[i]->connect(deadline, asStatus(std::move(one)));
+        },
         [done = std::move(done)](const Gather<Nothing>::Answers& answers) {
             const auto call = done;
             const auto error = firstError(answers);
@@ -462,7 +481,8 @@ OperationPtr SshTarget::connect(Deadline deadline, DoneStatus done) {
         });
 }
 
-OperationPtr SshTarget::doctor(Deadline deadline, std::function<void(DoctorLine)> onLine, Done<std::vector<DoctorLine>> done) {
+OperationPtr SshTarget::doctor(Deadline deadline, std::function<void(DoctorLine)> onLine,
+                               Done<std::vector<DoctorLine>> done) {
     return doctorOverSsh(m_shared, deadline, std::move(onLine), std::move(done));
 }
 
@@ -479,8 +499,9 @@ OperationPtr SshTarget::load(Deadline deadline, Done<base::Json> done) {
                     any = true;
                     hosts.push_back(*answers[i]);
                 } else {
-                    hosts.push_back({{"host", shared->hosts[i]->label()},
-                                     {"error", {{"code", answers[i].error().code}, {"message", answers[i].error().message}}}});
+                    hosts.push_back(
+                        {{"host", shared->hosts[i]->label()},
+                         {"error", {{"code", answers[i].error().code}, {"message", answers[i].error().message}}}});
                 }
             }
             if (!any && !answers.empty()) {
@@ -494,7 +515,9 @@ OperationPtr SshTarget::load(Deadline deadline, Done<base::Json> done) {
 OperationPtr SshTarget::listCache(Deadline deadline, Done<std::vector<CacheEntry>> done) {
     return std::make_unique<Gather<std::vector<CacheEntry>>>(
         m_shared->spec.shared ? 1 : m_shared->hosts.size(),
-        [&](std::size_t i, Done<std::vector<CacheEntry>> one) { return cacheOfHost(*m_shared->hosts[i], deadline, std::move(one)); },
+        [&](std::size_t i, Done<std::vector<CacheEntry>> one) {
+            return cacheOfHost(*m_shared->hosts[i], deadline, std::move(one));
+        },
         [done = std::move(done)](const Gather<std::vector<CacheEntry>>::Answers& answers) {
             const auto call = done;
             if (const auto error = firstError(answers)) {

@@ -41,7 +41,8 @@ void turn() {
 base::Json spread(std::vector<double> values) {
     base::Json all = values;
     std::sort(values.begin(), values.end());
-    return {{"median", values[values.size() / 2]}, {"lowest", values.front()}, {"highest", values.back()}, {"all", all}};
+    return {
+        {"median", values[values.size() / 2]}, {"lowest", values.front()}, {"highest", values.back()}, {"all", all}};
 }
 
 /// An sshd on the loop with keys of its own.
@@ -52,18 +53,21 @@ public:
             run("ssh-keygen", {"-q", "-t", "ed25519", "-N", "", "-f", (folder / key).string()});
         }
         m_port = 20000 + static_cast<int>(base::monotonicNanos() / 1000 % 20000);
-        write("sshd_config", "Port " + std::to_string(m_port) + "\nListenAddress 127.0.0.1\nHostKey " + text("hostkey") +
-                                 "\nAuthorizedKeysFile " + text("id.pub") + "\nStrictModes no\nUsePAM no\nPidFile none\n" +
+        write("sshd_config", "Port " + std::to_string(m_port) + "\nListenAddress 127.0.0.1\nHostKey " +
+                                 text("hostkey") + "\nAuthorizedKeysFile " + text("id.pub") +
+                                 "\nStrictModes no\nUsePAM no\nPidFile none\n" +
                                  "PasswordAuthentication no\nSubsystem sftp internal-sftp\n");
-        write("ssh_config", "Host bench\n  HostName 127.0.0.1\n  Port " + std::to_string(m_port) + "\n  IdentityFile " + text("id") +
-                                "\n  IdentitiesOnly yes\n  UserKnownHostsFile " + text("known") +
+        write("ssh_config", "Host bench\n  HostName 127.0.0.1\n  Port " + std::to_string(m_port) + "\n  IdentityFile " +
+                                text("id") + "\n  IdentitiesOnly yes\n  UserKnownHostsFile " + text("known") +
                                 "\n  StrictHostKeyChecking accept-new\n  GlobalKnownHostsFile none\n");
         write("ssh", "#!/bin/sh\nexec ssh -F '" + text("ssh_config") + "' \"$@\"\n", 0700);
         // As root sshd wants its folder in /run, which a machine without a running sshd does not have.
-        const QString start = QStringLiteral("[ \"$(id -u)\" != 0 ] || [ -d /run/sshd ] || "
-                                             "exec unshare --mount sh -c 'mount -t tmpfs tmpfs /run && mkdir /run/sshd && "
-                                             "exec /usr/sbin/sshd -D -e -f \"$0\"' \"$0\"; exec /usr/sbin/sshd -D -e -f \"$0\"");
-        m_process.start(QStringLiteral("sh"), {QStringLiteral("-c"), start, QString::fromStdString(text("sshd_config"))});
+        const QString start =
+            QStringLiteral("[ \"$(id -u)\" != 0 ] || [ -d /run/sshd ] || "
+                           "exec unshare --mount sh -c 'mount -t tmpfs tmpfs /run && mkdir /run/sshd && "
+                           "exec /usr/sbin/sshd -D -e -f \"$0\"' \"$0\"; exec /usr/sbin/sshd -D -e -f \"$0\"");
+        m_process.start(QStringLiteral("sh"),
+                        {QStringLiteral("-c"), start, QString::fromStdString(text("sshd_config"))});
         qputenv("TRAINYARD_SSH", QByteArray::fromStdString(text("ssh")));
         if (!test::waitFor([&] { return run(text("ssh"), {"bench", "true"}, false) == 0; }, 5000)) {
             stop("sshd does not answer: " + m_process.readAllStandardError().toStdString());
@@ -211,7 +215,8 @@ int main(int argc, char** argv) {
             const base::Path into = scratch / ("ours" + std::to_string(i));
             const std::int64_t begin = base::monotonicNanos();
             std::optional<Result<FetchReport>> report;
-            const auto fetching = target.fetchOutputs(run, files, into, {}, [&](const Result<FetchReport>& result) { report = result; });
+            const auto fetching =
+                target.fetchOutputs(run, files, into, {}, [&](const Result<FetchReport>& result) { report = result; });
             while (!report && base::monotonicNanos() - begin < 300'000'000'000) {
                 turn();
             }
@@ -240,14 +245,18 @@ int main(int argc, char** argv) {
     }
     const base::Json result{{"bench", "targets_ssh"},
                             {"first_line_seconds", {{"new_connection", spread(cold)}, {"connected", spread(warm)}}},
-                            {"outputs", {{"bytes", size}, {"ours_seconds", spread(ours)}, {"scp_seconds", spread(theirs)},
-                                         {"speed_against_scp", spread(ratios)}}}};
+                            {"outputs",
+                             {{"bytes", size},
+                              {"ours_seconds", spread(ours)},
+                              {"scp_seconds", spread(theirs)},
+                              {"speed_against_scp", spread(ratios)}}}};
     if (json) {
         std::printf("%s\n", base::dumpJson(result).c_str());
         return 0;
     }
     const auto median = [](const base::Json& of) { return of.at("median").get<double>(); };
-    std::printf("submit to first line of log, new connection: %.2f s; connected: %.2f s\n", median(result["first_line_seconds"]["new_connection"]),
+    std::printf("submit to first line of log, new connection: %.2f s; connected: %.2f s\n",
+                median(result["first_line_seconds"]["new_connection"]),
                 median(result["first_line_seconds"]["connected"]));
     std::printf("%s of outputs: %.2f s, scp %.2f s: %.2f of its speed\n", base::formatBytes(size).c_str(),
                 median(result["outputs"]["ours_seconds"]), median(result["outputs"]["scp_seconds"]),

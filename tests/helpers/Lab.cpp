@@ -52,10 +52,15 @@ bool Lab::up() {
         return false;
     }
     m_folder = pattern;
-    QStringList arguments{QStringLiteral("--net"), QStringLiteral("--mount"), QStringLiteral("--pid"), QStringLiteral("--fork"),
-                          QStringLiteral("--kill-child"), QStringLiteral("/usr/bin/python3"),
+    QStringList arguments{QStringLiteral("--net"),
+                          QStringLiteral("--mount"),
+                          QStringLiteral("--pid"),
+                          QStringLiteral("--fork"),
+                          QStringLiteral("--kill-child"),
+                          QStringLiteral("/usr/bin/python3"),
                           QString::fromStdString((sourceFolder() / "tests/helpers/lab/lab.py").string()),
-                          QString::fromStdString(m_folder.string()), QString::number(m_options.hosts)};
+                          QString::fromStdString(m_folder.string()),
+                          QString::number(m_options.hosts)};
     if (m_options.shared) {
         arguments << QStringLiteral("shared");
     }

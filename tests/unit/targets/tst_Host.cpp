@@ -33,15 +33,17 @@ HostOptions sshOptions(const std::string& destination = "node1") {
 }
 
 base::Error connectError(Host& host, int timeoutMillis = 30'000) {
-    const Status status = await<void>(
-        [&](DoneStatus done) { return host.connect(Deadline::inMillis(timeoutMillis), std::move(done)); }, timeoutMillis + 2000);
+    const Status status =
+        await<void>([&](DoneStatus done) { return host.connect(Deadline::inMillis(timeoutMillis), std::move(done)); },
+                    timeoutMillis + 2000);
     return status.ok() ? base::Error{"none", "It connected."} : status.error();
 }
 
 Result<ExecResult> exec(Host& host, std::vector<std::string> argv) {
     ExecRequest request;
     request.argv = std::move(argv);
-    return await<ExecResult>([&](Done<ExecResult> done) { return host.exec(std::move(request), soon(), std::move(done)); });
+    return await<ExecResult>(
+        [&](Done<ExecResult> done) { return host.exec(std::move(request), soon(), std::move(done)); });
 }
 
 }  // namespace
@@ -105,12 +107,12 @@ bool tst_Host::labIsThere() {
     return true;
 }
 
-#define NEED_LAB()                                                     \
-    do {                                                               \
-        if (const std::string why = test::Lab::missing(); !why.empty()) { \
-            TRAINYARD_SKIP(why.c_str());                               \
-        }                                                              \
-        QVERIFY(labIsThere());                                         \
+#define NEED_LAB()                                                                                                     \
+    do {                                                                                                               \
+        if (const std::string why = test::Lab::missing(); !why.empty()) {                                              \
+            TRAINYARD_SKIP(why.c_str());                                                                               \
+        }                                                                                                              \
+        QVERIFY(labIsThere());                                                                                         \
     } while (false)
 
 void tst_Host::pipe_helloExecUpload() {
@@ -132,8 +134,10 @@ void tst_Host::pipe_helloExecUpload() {
     upload.sha256 = base::sha256Hex(bytes);
     upload.size = static_cast<std::int64_t>(bytes.size());
     std::int64_t told = 0;
-    const Status sent = await<void>(
-        [&](DoneStatus done) { return host.upload(upload, [&told](std::int64_t n) { told = n; }, std::move(done)); });
+    const Status sent = await<void>([&](DoneStatus done) {
+        return host.upload(
+            upload, [&told](std::int64_t n) { told = n; }, std::move(done));
+    });
     QVERIFY2(sent.ok(), sent.ok() ? "" : sent.error().message.c_str());
     QCOMPARE(told, upload.size);
     QCOMPARE(base::sha256File(base::Path(options.workFolder) / "objects" / upload.sha256).valueOr(""), upload.sha256);
@@ -161,7 +165,8 @@ void tst_Host::ssh_helloExecUploadDownload() {
     const RunId run = RunId::make();
     const std::string bytes = "first line\n" + std::string(5'000'000, 'y');
     const Status put = await<void>([&](DoneStatus done) {
-        return putFiles(host, run, 1, 0, {{"plan.json", "{}"}, {"spec.json", std::string(2'500'000, 'z')}}, soon(), std::move(done));
+        return putFiles(host, run, 1, 0, {{"plan.json", "{}"}, {"spec.json", std::string(2'500'000, 'z')}}, soon(),
+                        std::move(done));
     });
     QVERIFY2(put.ok(), put.ok() ? "" : put.error().message.c_str());
     const base::Path there = m_lab->home(1) / ".local/share/trainyard/work/runs" / run.str();
@@ -176,8 +181,8 @@ void tst_Host::ssh_helloExecUploadDownload() {
     // Half of it lies here already, from an earlier try.
     m_scratch->write("fetched/.model.bin.part", bytes.substr(0, 2'000'000));
     const auto fetched = await<OutputFile>([&](Done<OutputFile> done) {
-        return host.download({run, "model.bin", into, static_cast<std::int64_t>(bytes.size()), base::sha256Hex(bytes)}, {},
-                             std::move(done));
+        return host.download({run, "model.bin", into, static_cast<std::int64_t>(bytes.size()), base::sha256Hex(bytes)},
+                             {}, std::move(done));
     });
     QVERIFY2(fetched.ok(), fetched.ok() ? "" : fetched.error().message.c_str());
     QCOMPARE(base::sha256File(into).valueOr(""), base::sha256Hex(bytes));
@@ -189,7 +194,8 @@ void tst_Host::ssh_helloExecUploadDownload() {
     QVERIFY2(other.ok(), other.ok() ? "" : other.error().message.c_str());
     QCOMPARE(other->sha256, base::sha256Hex(bytes));
     const auto wrong = await<OutputFile>([&](Done<OutputFile> done) {
-        return host.download({run, "model.bin", *m_scratch / "fetched" / "wrong.bin", -1, std::string(64, '0')}, {}, std::move(done));
+        return host.download({run, "model.bin", *m_scratch / "fetched" / "wrong.bin", -1, std::string(64, '0')}, {},
+                             std::move(done));
     });
     QCOMPARE(wrong.ok() ? "" : wrong.error().code, std::string("target.hash"));
     const auto missing = await<OutputFile>([&](Done<OutputFile> done) {
@@ -250,7 +256,8 @@ void tst_Host::ssh_bannerAndSpacesInHome() {
     QVERIFY(base::writeFileAtomically(m_lab->home(1) / ".bashrc",
                                       "echo 'Welcome to node1'; printf 'no end of line, TRAINYARD'\n"
                                       "yes 'a long banner' | head -n 2000\n",
-                                      0644).ok());
+                                      0644)
+                .ok());
     HostOptions options = sshOptions();
     options.workFolder = "~/w o r k 'q\" $HOME `id` ü";
     Host host(options);
@@ -282,7 +289,8 @@ void tst_Host::ssh_unknownKeyIsAsked() {
     QCOMPARE(static_cast<int>(questions[0].kind), static_cast<int>(Question::Kind::HostKey));
     QCOMPARE(questions[0].keyType, std::string("ED25519"));
     const auto print = test::runProgram("/usr/bin/ssh-keygen", {"-lf", (m_lab->folder() / "hostkey.pub").string()});
-    QVERIFY2(print.out.find(questions[0].fingerprint) != std::string::npos && questions[0].fingerprint.starts_with("SHA256:"),
+    QVERIFY2(print.out.find(questions[0].fingerprint) != std::string::npos &&
+                 questions[0].fingerprint.starts_with("SHA256:"),
              questions[0].fingerprint.c_str());
     QVERIFY(needed);
 }
@@ -325,7 +333,8 @@ void tst_Host::ssh_passwordIsAsked() {
                 QCOMPARE(static_cast<int>(entry.status().permissions()), 0600);
                 QProcess stranger;
                 QProcessEnvironment environment = QProcessEnvironment::systemEnvironment();
-                environment.insert(QStringLiteral("TRAINYARD_ASKPASS_SOCKET"), QString::fromStdString(entry.path().string()));
+                environment.insert(QStringLiteral("TRAINYARD_ASKPASS_SOCKET"),
+                                   QString::fromStdString(entry.path().string()));
                 environment.insert(QStringLiteral("TRAINYARD_ASKPASS_TOKEN"), QStringLiteral("guess"));
                 stranger.setProcessEnvironment(environment);
                 stranger.start(QString::fromStdString(test::builtProgram("trainyard-agent").string()),
@@ -360,13 +369,17 @@ void tst_Host::ssh_deadHostAndDeadJump() {
     Host dead(sshOptions("node2"));
     QCOMPARE(connectError(dead).code, std::string("target.unreachable"));
     QVERIFY(base::writeFileAtomically(m_lab->sshConfig(),
-                                      "Host behind\n  HostName 10.77.0.11\n  ProxyJump node2\n  ProxyUseFdpass no\n" + m_config).ok());
+                                      "Host behind\n  HostName 10.77.0.11\n  ProxyJump node2\n  ProxyUseFdpass no\n" +
+                                          m_config)
+                .ok());
     HostOptions options = sshOptions("behind");
     options.ssh = (m_lab->folder() / "jump").string();
     // A jump host is another ssh; it must be given the same configuration, as the user's own is.
     QVERIFY(base::writeFileAtomically(m_lab->folder() / "jump",
                                       "#!/bin/sh\nexec ssh -F " + m_lab->sshConfig().string() +
-                                          " -o 'ProxyCommand=" + m_lab->ssh().string() + " -W %h:%p node2' \"$@\"\n", 0700).ok());
+                                          " -o 'ProxyCommand=" + m_lab->ssh().string() + " -W %h:%p node2' \"$@\"\n",
+                                      0700)
+                .ok());
     Host behind(options);
     const base::Error jump = connectError(behind);
     QCOMPARE(jump.code, std::string("target.unreachable"));
@@ -377,14 +390,16 @@ void tst_Host::ssh_deadHostAndDeadJump() {
 
 void tst_Host::ssh_garbageIsNotAnAgent() {
     NEED_LAB();
-    for (const char* bashrc : {"echo This account is currently not available.; exit 1\n", "head -c 200000 /dev/urandom; exit 0\n",
-                               "printf 'TRAINYARD-BOOT need 99999999999999999999 x\\n'; sleep 2\n",
-                               "printf 'TRAINYARD-AGENT 1\\n\\377\\377\\377\\377garbage'; sleep 5\n",
-                               "printf 'TRAINYARD-AGENT 1\\n\\000\\000\\000\\002\\000\\000\\000\\000[]'; sleep 5\n"}) {
+    for (const char* bashrc :
+         {"echo This account is currently not available.; exit 1\n", "head -c 200000 /dev/urandom; exit 0\n",
+          "printf 'TRAINYARD-BOOT need 99999999999999999999 x\\n'; sleep 2\n",
+          "printf 'TRAINYARD-AGENT 1\\n\\377\\377\\377\\377garbage'; sleep 5\n",
+          "printf 'TRAINYARD-AGENT 1\\n\\000\\000\\000\\002\\000\\000\\000\\000[]'; sleep 5\n"}) {
         QVERIFY(base::writeFileAtomically(m_lab->home(1) / ".bashrc", bashrc, 0644).ok());
         Host host(sshOptions());
         const base::Error garbage = connectError(host);
-        QVERIFY2(garbage.code == "target.protocol", (std::string(bashrc) + ": " + garbage.code + " " + garbage.message).c_str());
+        QVERIFY2(garbage.code == "target.protocol",
+                 (std::string(bashrc) + ": " + garbage.code + " " + garbage.message).c_str());
         QVERIFY(base::isValidUtf8(garbage.message));
     }
 }
@@ -405,7 +420,8 @@ void tst_Host::ssh_noexecFullAndMissingWorkFolders() {
         return connectError(host);
     };
     const base::Error noexec = errorIn("/run/w/noexec/work");
-    QVERIFY2(noexec.code == "target.program" && noexec.message.find("noexec") != std::string::npos, noexec.message.c_str());
+    QVERIFY2(noexec.code == "target.program" && noexec.message.find("noexec") != std::string::npos,
+             noexec.message.c_str());
     const base::Error full = errorIn("/run/w/full/work");
     QVERIFY2(full.code == "target.disk_full" && full.message.find("free") != std::string::npos, full.message.c_str());
     const base::Error readOnly = errorIn("/run/w/ro/work");
@@ -417,21 +433,26 @@ void tst_Host::ssh_noexecFullAndMissingWorkFolders() {
 
 void tst_Host::ssh_otherProcessor() {
     NEED_LAB();
-    QVERIFY(base::writeFileAtomically(m_lab->home(1) / ".bashrc", "uname() { echo Linux riscv64; }; export -f uname\n", 0644).ok());
+    QVERIFY(base::writeFileAtomically(m_lab->home(1) / ".bashrc", "uname() { echo Linux riscv64; }; export -f uname\n",
+                                      0644)
+                .ok());
     // dash does not take bash's functions; a program of that name in front of PATH does it.
     QVERIFY(exec(*std::make_unique<Host>(sshOptions()), {"true"}).ok());
-    m_lab->run(1, {"sh", "-c", "mkdir -p /home/lab/wbin; printf '#!/bin/sh\\necho Linux riscv64\\n' > /home/lab/wbin/uname; chmod 755 /home/lab/wbin/uname"});
+    m_lab->run(1, {"sh", "-c",
+                   "mkdir -p /home/lab/wbin; printf '#!/bin/sh\\necho Linux riscv64\\n' > /home/lab/wbin/uname; chmod "
+                   "755 /home/lab/wbin/uname"});
     QVERIFY(base::writeFileAtomically(m_lab->home(1) / ".bashrc", "export PATH=/home/lab/wbin:$PATH\n", 0644).ok());
     Host host(sshOptions());
     const base::Error other = connectError(host);
-    QVERIFY2(other.code == "target.program" && other.message.find("riscv64") != std::string::npos, other.message.c_str());
+    QVERIFY2(other.code == "target.program" && other.message.find("riscv64") != std::string::npos,
+             other.message.c_str());
 }
 
 void tst_Host::ssh_hostileDestinations_data() {
     QTest::addColumn<QString>("destination");
     int n = 0;
-    for (const char* text : {"-oProxyCommand=touch${IFS}CANARY", "--", "", "two words", "a\nb", "'; touch CANARY; '", "$(touch CANARY)",
-                             "`touch CANARY`", "ho\"st", "h\tt", "-p22"}) {
+    for (const char* text : {"-oProxyCommand=touch${IFS}CANARY", "--", "", "two words", "a\nb", "'; touch CANARY; '",
+                             "$(touch CANARY)", "`touch CANARY`", "ho\"st", "h\tt", "-p22"}) {
         QTest::addRow("%d", n++) << QString::fromUtf8(text);
     }
 }
@@ -445,7 +466,9 @@ void tst_Host::ssh_hostileDestinations() {
     // An ssh that notes its arguments: none may come for a refused name, and what comes must stand after "--".
     const base::Path log = *m_scratch / "ssh.log";
     std::filesystem::remove(log);
-    options.ssh = m_scratch->write("ssh noting", "#!/bin/sh\nprintf '%s\\n' \"$@\" > '" + log.string() + "'\nexit 255\n").string();
+    options.ssh =
+        m_scratch->write("ssh noting", "#!/bin/sh\nprintf '%s\\n' \"$@\" > '" + log.string() + "'\nexit 255\n")
+            .string();
     std::filesystem::permissions(options.ssh, std::filesystem::perms::owner_all);
     Host host(options);
     const base::Error refused = connectError(host);
@@ -462,8 +485,29 @@ void tst_Host::ssh_hostileDestinations() {
 void tst_Host::ssh_argumentsArriveAsTheyAre() {
     NEED_LAB();
     Host host(sshOptions());
-    const std::vector<std::string> hostile{"a b", "$HOME", "`id`", "$(touch /home/lab/canary)", "'", "\"", "\\", "\n", "*", "~", ";", "|",
-                                           "&", "<", ">", "ü€😀", "-rf", "", "!", "#", "%s", "\x01", "a'b\"c\\d$e`f"};
+    const std::vector<std::string> hostile{"a b",
+                                           "$HOME",
+                                           "`id`",
+                                           "$(touch /home/lab/canary)",
+                                           "'",
+                                           "\"",
+                                           "\\",
+                                           "\n",
+                                           "*",
+                                           "~",
+                                           ";",
+                                           "|",
+                                           "&",
+                                           "<",
+                                           ">",
+                                           "ü€😀",
+                                           "-rf",
+                                           "",
+                                           "!",
+                                           "#",
+                                           "%s",
+                                           "\x01",
+                                           "a'b\"c\\d$e`f"};
     std::vector<std::string> argv{"sh", "-c", "for a; do printf '%s\\0' \"$a\" | od -An -tx1 -v; done", "sh"};
     argv.insert(argv.end(), hostile.begin(), hostile.end());
     const auto said = exec(host, argv);

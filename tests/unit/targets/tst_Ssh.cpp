@@ -33,9 +33,10 @@ private Q_SLOTS:
         QCOMPARE(line->program, QStringLiteral("ssh"));
         const QStringList& arguments = line->arguments;
         QCOMPARE(arguments.mid(arguments.size() - 5),
-                 QStringList({QStringLiteral("-p"), QStringLiteral("2222"), QStringLiteral("--"), QStringLiteral("user@host"),
-                              QStringLiteral("true")}));
-        for (const char* option : {"BatchMode=no", "ConnectTimeout=7", "ServerAliveInterval=4", "ClearAllForwardings=yes"}) {
+                 QStringList({QStringLiteral("-p"), QStringLiteral("2222"), QStringLiteral("--"),
+                              QStringLiteral("user@host"), QStringLiteral("true")}));
+        for (const char* option :
+             {"BatchMode=no", "ConnectTimeout=7", "ServerAliveInterval=4", "ClearAllForwardings=yes"}) {
             QVERIFY2(arguments.contains(QString::fromUtf8(option)), option);
         }
         QCOMPARE(line->environment.value(QStringLiteral("SSH_ASKPASS_REQUIRE")), QStringLiteral("force"));
@@ -58,8 +59,9 @@ private Q_SLOTS:
             call.shareKey = key;
             call.share = share;
             const QStringList arguments = sshCommandLine(call)->arguments;
-            const auto found = std::find_if(arguments.begin(), arguments.end(),
-                                            [](const QString& one) { return one.startsWith(QStringLiteral("ControlPath=")); });
+            const auto found = std::find_if(arguments.begin(), arguments.end(), [](const QString& one) {
+                return one.startsWith(QStringLiteral("ControlPath="));
+            });
             return found == arguments.end() ? QString() : *found;
         };
         QVERIFY(path("one", true).endsWith(QStringLiteral("-%C")));
@@ -81,17 +83,24 @@ private Q_SLOTS:
         QTest::addColumn<QString>("code");
         QTest::addColumn<QString>("part");
         const auto row = [](const char* name, const char* words, int status, const char* code, const char* part) {
-            QTest::addRow("%s", name) << QString::fromUtf8(words) << status << QString::fromUtf8(code) << QString::fromUtf8(part);
+            QTest::addRow("%s", name) << QString::fromUtf8(words) << status << QString::fromUtf8(code)
+                                      << QString::fromUtf8(part);
         };
-        row("changed", "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.\r\n", 255, "target.refused",
-            "ssh-keygen -R 'host'");
+        row("changed", "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.\r\n", 255,
+            "target.refused", "ssh-keygen -R 'host'");
         row("unknown", "Host key verification failed.\r\n", 255, "target.refused", "not known");
         row("denied", "user@host: Permission denied (publickey).\r\n", 255, "target.refused", "IdentityFile");
-        row("name", "ssh: Could not resolve hostname hots: Name or service not known\r\n", 255, "target.unreachable", "spelling");
-        row("refused", "ssh: connect to host host port 22: Connection refused\r\n", 255, "target.unreachable", "Connection refused");
-        row("jump", "ssh: connect to host jump port 22: No route to host\r\nkex_exchange_identification: Connection closed by remote host\r\n"
-                    "Connection closed by UNKNOWN port 65535\r\n", 255, "target.unreachable", "connect to host jump");
-        row("config", "/home/u/.ssh/config: line 3: Bad configuration option: foo\r\n", 255, "target.refused", "line 3");
+        row("name", "ssh: Could not resolve hostname hots: Name or service not known\r\n", 255, "target.unreachable",
+            "spelling");
+        row("refused", "ssh: connect to host host port 22: Connection refused\r\n", 255, "target.unreachable",
+            "Connection refused");
+        row("jump",
+            "ssh: connect to host jump port 22: No route to host\r\nkex_exchange_identification: Connection closed by "
+            "remote host\r\n"
+            "Connection closed by UNKNOWN port 65535\r\n",
+            255, "target.unreachable", "connect to host jump");
+        row("config", "/home/u/.ssh/config: line 3: Bad configuration option: foo\r\n", 255, "target.refused",
+            "line 3");
         row("silent", "", 255, "target.unreachable", "without a word");
         row("shell", "sh: 1: Syntax error\n", 2, "target.program", "status 2");
         row("binary", "\x01\x1b[31mred\xff\n", 255, "target.unreachable", "red");
@@ -108,17 +117,20 @@ private Q_SLOTS:
     }
 
     void question_kindAndFingerprint() {
-        const Question key = readQuestion(
-            "t", "h",
-            "The authenticity of host 'h (10.0.0.1)' can't be established.\nED25519 key fingerprint is SHA256:abc/def+1.\n"
-            "This key is not known by any other names.\nAre you sure you want to continue connecting (yes/no/[fingerprint])? ");
+        const Question key = readQuestion("t", "h",
+                                          "The authenticity of host 'h (10.0.0.1)' can't be established.\nED25519 key "
+                                          "fingerprint is SHA256:abc/def+1.\n"
+                                          "This key is not known by any other names.\nAre you sure you want to "
+                                          "continue connecting (yes/no/[fingerprint])? ");
         QCOMPARE(static_cast<int>(key.kind), static_cast<int>(Question::Kind::HostKey));
         QCOMPARE(key.keyType, std::string("ED25519"));
         QCOMPARE(key.fingerprint, std::string("SHA256:abc/def+1"));
-        QCOMPARE(static_cast<int>(readQuestion("t", "h", "u@h's password: ").kind), static_cast<int>(Question::Kind::Password));
+        QCOMPARE(static_cast<int>(readQuestion("t", "h", "u@h's password: ").kind),
+                 static_cast<int>(Question::Kind::Password));
         QCOMPARE(static_cast<int>(readQuestion("t", "h", "Enter passphrase for key '/k': ").kind),
                  static_cast<int>(Question::Kind::Passphrase));
-        QCOMPARE(static_cast<int>(readQuestion("t", "h", "One-time code: ").kind), static_cast<int>(Question::Kind::Other));
+        QCOMPARE(static_cast<int>(readQuestion("t", "h", "One-time code: ").kind),
+                 static_cast<int>(Question::Kind::Other));
     }
 
     void boot_words() {
@@ -144,15 +156,16 @@ private Q_SLOTS:
         QCOMPARE(code("error hash 00"), std::string("target.unreachable"));
     }
 
-    /// The script under each shell that is here, with a home folder whose name needs quoting, and an agent that is damaged on
-    /// its way.
+    /// The script under each shell that is here, with a home folder whose name needs quoting, and an agent that is
+    /// damaged on its way.
     void boot_scriptInEveryShell() {
         const auto agent = findAgentFile();
         QVERIFY2(agent.ok(), agent.ok() ? "" : agent.error().message.c_str());
         const std::string bytes = base::readFile(agent->path).valueOr("");
         const std::string ping = wire::encodeServeFrame({{"ping", 1}}).value();
         int shells = 0;
-        for (const char* shell : {"/bin/sh", "/bin/bash", "/bin/dash", "/bin/zsh", "/usr/bin/fish", "/bin/tcsh", "/bin/busybox"}) {
+        for (const char* shell :
+             {"/bin/sh", "/bin/bash", "/bin/dash", "/bin/zsh", "/usr/bin/fish", "/bin/tcsh", "/bin/busybox"}) {
             if (!std::filesystem::exists(shell)) {
                 continue;
             }

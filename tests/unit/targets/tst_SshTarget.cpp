@@ -1,4 +1,5 @@
-// Runs on SSH hosts through the target: launched where nothing ever was, followed through cuts, fetched, canceled, removed.
+// Runs on SSH hosts through the target: launched where nothing ever was, followed through cuts, fetched, canceled,
+// removed.
 #include <QTest>
 #include <map>
 
@@ -51,7 +52,8 @@ public:
         auto& at = m_at[{chunk.attempt, chunk.node}];
         std::string& bytes = m_bytes[{chunk.attempt, chunk.node}];
         if (!chunk.bytes.empty() && at != std::pair(chunk.segment, chunk.offset)) {
-            m_wrong = "Segment " + std::to_string(chunk.segment) + " at " + std::to_string(chunk.offset) + " does not follow.";
+            m_wrong = "Segment " + std::to_string(chunk.segment) + " at " + std::to_string(chunk.offset) +
+                      " does not follow.";
         }
         bytes += chunk.bytes;
         at = chunk.closed ? std::pair(chunk.segment + 1, std::int64_t{0})
@@ -123,8 +125,9 @@ private:
     Status launch(SshTarget& target, const LaunchPlan& plan) {
         return await<void>(
             [&](DoneStatus done) {
-                return target.launch(plan, [this](const LaunchProgress& progress) { m_steps.push_back(progress.step); },
-                                     std::move(done));
+                return target.launch(
+                    plan, [this](const LaunchProgress& progress) { m_steps.push_back(progress.step); },
+                    std::move(done));
             },
             60'000);
     }
@@ -154,12 +157,12 @@ bool tst_SshTarget::labIsThere() {
     return true;
 }
 
-#define NEED_LAB()                                                     \
-    do {                                                               \
-        if (const std::string why = test::Lab::missing(); !why.empty()) { \
-            TRAINYARD_SKIP(why.c_str());                               \
-        }                                                              \
-        QVERIFY(labIsThere());                                         \
+#define NEED_LAB()                                                                                                     \
+    do {                                                                                                               \
+        if (const std::string why = test::Lab::missing(); !why.empty()) {                                              \
+            TRAINYARD_SKIP(why.c_str());                                                                               \
+        }                                                                                                              \
+        QVERIFY(labIsThere());                                                                                         \
     } while (false)
 
 void tst_SshTarget::launch_onAHostThatNeverHadAnything() {
@@ -168,7 +171,8 @@ void tst_SshTarget::launch_onAHostThatNeverHadAnything() {
     const std::string script = "import os, sys\nprint('data', open(os.environ['TRAINYARD_INPUT_TEXT']).read())\n"
                                "print('arguments', sys.argv[1:])\n"
                                "open(os.environ['TRAINYARD_OUTPUTS'] + '/result.txt', 'w').write('done')\n"
-                               "os.mkdir(os.environ['TRAINYARD_OUTPUTS'] + '/sub'); open(os.environ['TRAINYARD_OUTPUTS'] + '/sub/b', 'wb').write(b'x' * 3000000)\n";
+                               "os.mkdir(os.environ['TRAINYARD_OUTPUTS'] + '/sub'); "
+                               "open(os.environ['TRAINYARD_OUTPUTS'] + '/sub/b', 'wb').write(b'x' * 3000000)\n";
     LaunchPlan plan = planOf({"/usr/bin/python3", "train.py", "a b", "it's", "$(touch canary)"});
     plan.hasSource = true;
     plan.source.push_back({"train.py", base::sha256Hex(script), static_cast<std::int64_t>(script.size()), false,
@@ -181,8 +185,8 @@ void tst_SshTarget::launch_onAHostThatNeverHadAnything() {
     plan.inputs.push_back(data);
     plan.files.emplace_back("spec.json", "{}");
 
-    const auto measured = await<base::Json>(
-        [&](Done<base::Json> done) { return target.measureUpload(plan, soon(), std::move(done)); });
+    const auto measured =
+        await<base::Json>([&](Done<base::Json> done) { return target.measureUpload(plan, soon(), std::move(done)); });
     QVERIFY2(measured.ok(), measured.ok() ? "" : measured.error().message.c_str());
     QCOMPARE(measured->at("files").get<int>(), 2);
     QCOMPARE(measured->at("bytes").get<std::int64_t>(), static_cast<std::int64_t>(script.size()) + 5);
@@ -219,7 +223,8 @@ void tst_SshTarget::launch_onAHostThatNeverHadAnything() {
     std::int64_t told = 0;
     const auto fetch = [&] {
         return await<FetchReport>([&](Done<FetchReport> done) {
-            return target.fetchOutputs(plan.plan.run, wanted, *m_scratch / "outputs", [&](std::int64_t n) { told = n; }, std::move(done));
+            return target.fetchOutputs(
+                plan.plan.run, wanted, *m_scratch / "outputs", [&](std::int64_t n) { told = n; }, std::move(done));
         });
     };
     for (int i = 0; i < 2; ++i) {
@@ -232,10 +237,12 @@ void tst_SshTarget::launch_onAHostThatNeverHadAnything() {
     QCOMPARE(told, std::int64_t{3'000'004});
     QCOMPARE(m_scratch->read("outputs/result.txt"), std::string("done"));
 
-    const auto runs = await<std::vector<RunId>>([&](Done<std::vector<RunId>> done) { return target.listRuns(soon(), std::move(done)); });
+    const auto runs = await<std::vector<RunId>>(
+        [&](Done<std::vector<RunId>> done) { return target.listRuns(soon(), std::move(done)); });
     QVERIFY(runs.ok());
     QCOMPARE(runs->size(), std::size_t{1});
-    QVERIFY(await<void>([&](DoneStatus done) { return target.removeRun(plan.plan.run, soon(), std::move(done)); }).ok());
+    QVERIFY(
+        await<void>([&](DoneStatus done) { return target.removeRun(plan.plan.run, soon(), std::move(done)); }).ok());
     const auto after = look(target, plan.plan.run);
     QVERIFY(after.ok());
     QCOMPARE(static_cast<int>(after->nodes.at(0).status), static_cast<int>(AgentStatus::FolderMissing));
@@ -261,8 +268,9 @@ void tst_SshTarget::follow_throughManyCuts() {
     NEED_LAB();
     SshTarget target(labSpec(1));
     constexpr int kLines = 3000;
-    LaunchPlan plan = planOf({"/usr/bin/python3", "-u", "-c",
-                              "import time\nfor i in range(" + std::to_string(kLines) + "):\n  print('line', i)\n  time.sleep(0.003)\n"});
+    LaunchPlan plan = planOf(
+        {"/usr/bin/python3", "-u", "-c",
+         "import time\nfor i in range(" + std::to_string(kLines) + "):\n  print('line', i)\n  time.sleep(0.003)\n"});
     const Status launched = launch(target, plan);
     QVERIFY2(launched.ok(), launched.ok() ? "" : launched.error().message.c_str());
     Streams streams;
@@ -306,14 +314,17 @@ void tst_SshTarget::command_reachesItAfterACut() {
         plan.plan.run, {}, [&](const StreamChunk& chunk) { streams.take(chunk); }, [](const base::Error&) {});
     QVERIFY(waitFor([&] { return streams.records("state").size() >= 2; }, 10'000));
     QVERIFY(m_lab->cut(1));
-    const Status unheard = await<void>(
-        [&](DoneStatus done) { return target.command(plan.plan.run, "cancel", Deadline::inMillis(4000), std::move(done)); });
+    const Status unheard = await<void>([&](DoneStatus done) {
+        return target.command(plan.plan.run, "cancel", Deadline::inMillis(4000), std::move(done));
+    });
     QCOMPARE(unheard.ok() ? "" : unheard.error().code, std::string("target.unreachable"));
     QVERIFY(waitFor([&] { return target.reach().state == Reach::State::Unreachable; }, 20'000));
     QVERIFY(target.reach().nextTryAt > 0);
     QVERIFY(m_lab->heal(1));
     QVERIFY(waitFor([&] { return target.reach().state == Reach::State::Connected; }, 30'000));
-    QVERIFY(await<void>([&](DoneStatus done) { return target.command(plan.plan.run, "cancel", soon(), std::move(done)); }).ok());
+    QVERIFY(await<void>([&](DoneStatus done) {
+                return target.command(plan.plan.run, "cancel", soon(), std::move(done));
+            }).ok());
     QVERIFY(waitFor([&] { return streams.ended(); }, 15'000));
     QVERIFY2(streams.wrong().empty(), streams.wrong().c_str());
     QCOMPARE(m_lab->run(1, {"pgrep", "-x", "sleep"}).out, std::string());
@@ -349,19 +360,20 @@ void tst_SshTarget::look_afterPowerLoss() {
 void tst_SshTarget::launch_twoNodes() {
     NEED_LAB();
     SshTarget target(labSpec(2));
-    LaunchPlan plan = planOf({"/usr/bin/python3", "-c",
-                              "import os, socket, time\n"
-                              "r = int(os.environ['RANK']); at = (os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT']))\n"
-                              "print('rank', r, 'of', os.environ['WORLD_SIZE'], 'on', socket.gethostname())\n"
-                              "if r == 0:\n"
-                              "  s = socket.create_server(('', at[1])); c = s.accept()[0]; print('heard', c.recv(100).decode())\n"
-                              "else:\n"
-                              "  for i in range(200):\n"
-                              "    try: c = socket.create_connection(at); break\n"
-                              "    except OSError: time.sleep(0.05)\n"
-                              "  c.sendall(b'from rank 1'); c.close()\n"
-                              "open(os.environ['TRAINYARD_OUTPUTS'] + '/r%d' % r, 'w').write(str(r))\n"},
-                             2);
+    LaunchPlan plan =
+        planOf({"/usr/bin/python3", "-c",
+                "import os, socket, time\n"
+                "r = int(os.environ['RANK']); at = (os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT']))\n"
+                "print('rank', r, 'of', os.environ['WORLD_SIZE'], 'on', socket.gethostname())\n"
+                "if r == 0:\n"
+                "  s = socket.create_server(('', at[1])); c = s.accept()[0]; print('heard', c.recv(100).decode())\n"
+                "else:\n"
+                "  for i in range(200):\n"
+                "    try: c = socket.create_connection(at); break\n"
+                "    except OSError: time.sleep(0.05)\n"
+                "  c.sendall(b'from rank 1'); c.close()\n"
+                "open(os.environ['TRAINYARD_OUTPUTS'] + '/r%d' % r, 'w').write(str(r))\n"},
+               2);
     plan.plan.distribution = "pytorch";
     plan.plan.backend = "gloo";
     const Status launched = launch(target, plan);
@@ -371,7 +383,8 @@ void tst_SshTarget::launch_twoNodes() {
     const auto following = target.follow(
         plan.plan.run, {}, [&](const StreamChunk& chunk) { streams.take(chunk); },
         [&](const base::Error& error) { broken = QString::fromStdString(error.message); });
-    QVERIFY2(waitFor([&] { return (streams.ended(0) && streams.ended(1)) || !broken.isEmpty(); }, 30'000), qPrintable(broken));
+    QVERIFY2(waitFor([&] { return (streams.ended(0) && streams.ended(1)) || !broken.isEmpty(); }, 30'000),
+             qPrintable(broken));
     QVERIFY2(streams.wrong().empty(), streams.wrong().c_str());
     std::string log;
     for (const int node : {0, 1}) {
@@ -379,7 +392,8 @@ void tst_SshTarget::launch_twoNodes() {
             log += base::dumpJson(record) + "\n";
         }
     }
-    QVERIFY2(log.find("rank 0 of 2 on node1") != std::string::npos && log.find("rank 1 of 2 on node2") != std::string::npos &&
+    QVERIFY2(log.find("rank 0 of 2 on node1") != std::string::npos &&
+                 log.find("rank 1 of 2 on node2") != std::string::npos &&
                  log.find("heard from rank 1") != std::string::npos,
              (log + base::dumpJson(streams.records("ended").front())).c_str());
     // Another workbench knows from the hosts themselves where the nodes are.
@@ -389,7 +403,8 @@ void tst_SshTarget::launch_twoNodes() {
     QCOMPARE(found->nodes.size(), std::size_t{2});
     QCOMPARE(found->nodes.at(1).host, std::string("node2"));
     const auto report = await<FetchReport>([&](Done<FetchReport> done) {
-        return other.fetchOutputs(plan.plan.run, {{"r0", 1, base::sha256Hex("0")}, {"node-1/r1", 1, base::sha256Hex("1")}},
+        return other.fetchOutputs(plan.plan.run,
+                                  {{"r0", 1, base::sha256Hex("0")}, {"node-1/r1", 1, base::sha256Hex("1")}},
                                   *m_scratch / "both", {}, std::move(done));
     });
     QVERIFY2(report.ok(), report.ok() ? "" : report.error().message.c_str());
@@ -406,8 +421,23 @@ void tst_SshTarget::launch_hostileFieldsArriveAsTheyAre() {
     spec.workFolder = "~/w 'q\" $(touch canary) `touch canary` ; touch canary #";
     spec.variables = {{"FROM_TARGET", "'; touch /home/lab/canary; '"}};
     SshTarget target(spec);
-    const std::vector<std::string> hostile{"a b", "'; touch /home/lab/canary; '", "`touch /home/lab/canary`", "$(touch /home/lab/canary)",
-                                           "\"", "\\", "new\nline", "*", "~", "|", "&", ";", "-rf", "", "ü€😀", "#", "!"};
+    const std::vector<std::string> hostile{"a b",
+                                           "'; touch /home/lab/canary; '",
+                                           "`touch /home/lab/canary`",
+                                           "$(touch /home/lab/canary)",
+                                           "\"",
+                                           "\\",
+                                           "new\nline",
+                                           "*",
+                                           "~",
+                                           "|",
+                                           "&",
+                                           ";",
+                                           "-rf",
+                                           "",
+                                           "ü€😀",
+                                           "#",
+                                           "!"};
     const std::string folder = "sub 'dir\" ; touch canary";
     LaunchPlan plan = planOf({"/usr/bin/python3", "../show it.py"});
     plan.plan.command.insert(plan.plan.command.end(), hostile.begin(), hostile.end());
@@ -416,12 +446,14 @@ void tst_SshTarget::launch_hostileFieldsArriveAsTheyAre() {
     plan.plan.runName = "'; touch canary; '";
     plan.plan.experiment = "$(touch canary)";
     plan.hasSource = true;
-    const std::string script = "import json, os, sys\nprint(json.dumps({'argv': sys.argv[1:], 'cwd': os.path.basename(os.getcwd()),"
-                               " 'hostile': os.environ['HOSTILE'], 'target': os.environ['FROM_TARGET'],"
-                               " 'run': os.environ['TRAINYARD_RUN_NAME']}))\n";
+    const std::string script =
+        "import json, os, sys\nprint(json.dumps({'argv': sys.argv[1:], 'cwd': os.path.basename(os.getcwd()),"
+        " 'hostile': os.environ['HOSTILE'], 'target': os.environ['FROM_TARGET'],"
+        " 'run': os.environ['TRAINYARD_RUN_NAME']}))\n";
     plan.source.push_back({"show it.py", base::sha256Hex(script), static_cast<std::int64_t>(script.size()), false,
                            m_scratch->write("hostile source/show it.py", script)});
-    plan.source.push_back({folder + "/-x `touch canary`", base::sha256Hex("x"), 1, true, m_scratch->write("hostile source/x", "x")});
+    plan.source.push_back(
+        {folder + "/-x `touch canary`", base::sha256Hex("x"), 1, true, m_scratch->write("hostile source/x", "x")});
     const Status launched = launch(target, plan);
     QVERIFY2(launched.ok(), launched.ok() ? "" : launched.error().message.c_str());
     Streams streams;
@@ -471,7 +503,8 @@ if rank == 0:
 
 void tst_SshTarget::launch_mpirunOverTwoHosts() {
     NEED_LAB();
-    if (test::runProgram("/usr/bin/python3", {"-c", "import mpi4py"}).exitCode != 0 || !std::filesystem::exists("/usr/bin/mpirun")) {
+    if (test::runProgram("/usr/bin/python3", {"-c", "import mpi4py"}).exitCode != 0 ||
+        !std::filesystem::exists("/usr/bin/mpirun")) {
         TRAINYARD_SKIP("mpirun or python3-mpi4py is missing.");
     }
     const auto lossOf = [&](int nodes, int processes, std::string& log) -> std::string {
@@ -514,7 +547,9 @@ void tst_SshTarget::launch_mpirunOverTwoHosts() {
 
 void tst_SshTarget::launch_fullDiskIsSaidBefore() {
     NEED_LAB();
-    QCOMPARE(m_lab->run(1, {"sh", "-c", "mkdir -p /run/small && mount -t tmpfs -o size=40m,mode=777 tmpfs /run/small"}).exitCode, 0);
+    QCOMPARE(m_lab->run(1, {"sh", "-c", "mkdir -p /run/small && mount -t tmpfs -o size=40m,mode=777 tmpfs /run/small"})
+                 .exitCode,
+             0);
     spec::TargetSpec spec = labSpec(1);
     spec.workFolder = "/run/small/work";
     SshTarget target(spec);
@@ -573,14 +608,16 @@ void tst_SshTarget::doctor_looksAtEveryPair() {
 void tst_SshTarget::outputs_hostileNamesStayOut() {
     NEED_LAB();
     SshTarget target(labSpec(1));
-    const LaunchPlan plan = planOf({"sh", "-c", "cd \"$TRAINYARD_OUTPUTS\"; ln -s /etc/passwd link; mkdir d; ln -s / d/root; echo x > ok"});
+    const LaunchPlan plan =
+        planOf({"sh", "-c", "cd \"$TRAINYARD_OUTPUTS\"; ln -s /etc/passwd link; mkdir d; ln -s / d/root; echo x > ok"});
     QVERIFY(launch(target, plan).ok());
     Streams streams;
     const auto following = target.follow(
         plan.plan.run, {}, [&](const StreamChunk& chunk) { streams.take(chunk); }, [](const base::Error&) {});
     QVERIFY(waitFor([&] { return streams.ended(); }, 15'000));
     std::vector<OutputFile> hostile;
-    for (const char* path : {"../../../../etc/passwd", "/etc/passwd", "link", "d/root/etc/passwd", "a/../ok", "", ".", "a\nb", "ok/"}) {
+    for (const char* path :
+         {"../../../../etc/passwd", "/etc/passwd", "link", "d/root/etc/passwd", "a/../ok", "", ".", "a\nb", "ok/"}) {
         hostile.push_back({path, 1, ""});
     }
     const auto report = await<FetchReport>([&](Done<FetchReport> done) {
