@@ -56,7 +56,8 @@ private:
                                    end(result.error());
                                    return;
                                }
-                               // An open job counts before one that has ended; of several open ones the script lets one work.
+                               // An open job counts before one that has ended; of several open ones the script lets one
+                               // work.
                                std::optional<std::string> found;
                                bool open = false;
                                for (const SchedulerLook& look : slurmJobsFromSqueue(result->out)) {
@@ -133,15 +134,17 @@ private:
         const wire::WorkLayout work{m_host.workFolder()};
         read.argv = {"tail", "-n", "3", (work.run(m_run) / ("slurm-" + m_job + ".out")).string()};
         read.repeat = true;
-        m_step = m_host.exec(std::move(read), m_deadline, [this, look = std::move(look)](const Result<ExecResult>& result) mutable {
-            std::string words;
-            for (const std::string& line : base::split(result.ok() && result->exit == 0 ? result->out : std::string(), '\n')) {
-                const std::string shown = base::stripControl(base::toValidUtf8(base::trim(line))).substr(0, 300);
-                words += (words.empty() || shown.empty() ? "" : "; ") + shown;
-            }
-            look.reason += (look.reason.empty() || words.empty() ? "" : ": ") + words;
-            end(std::move(look));
-        });
+        m_step = m_host.exec(
+            std::move(read), m_deadline, [this, look = std::move(look)](const Result<ExecResult>& result) mutable {
+                std::string words;
+                for (const std::string& line :
+                     base::split(result.ok() && result->exit == 0 ? result->out : std::string(), '\n')) {
+                    const std::string shown = base::stripControl(base::toValidUtf8(base::trim(line))).substr(0, 300);
+                    words += (words.empty() || shown.empty() ? "" : "; ") + shown;
+                }
+                look.reason += (look.reason.empty() || words.empty() ? "" : ": ") + words;
+                end(std::move(look));
+            });
     }
     void askAccounting(bool completionLog) {
         m_step = slurmCall(m_host, {sacctOfJob(m_job, completionLog), true, {}}, m_deadline,
@@ -188,19 +191,20 @@ OperationPtr slurmCall(Host& host, SlurmCall call, Deadline deadline, Done<ExecR
     if (call.reads) {
         request.environment = slurmReadingEnvironment();
     }
-    return host.exec(std::move(request), deadline, [program, label = host.label(), done = std::move(done)](const Result<ExecResult>& result) {
-        const auto tell = done;
-        if (!result.ok()) {
-            tell(result.error());
-        } else if (result->exit == kNoSuchProgram) {
-            tell(Error{"target.program", "Slurm's command " + program + " was not found on " + label +
-                                             ": it must be in the PATH of a command given to ssh."});
-        } else if (result->exit != 0) {
-            tell(slurmComplaint(program, result->err.empty() ? result->out : result->err));
-        } else {
-            tell(*result);
-        }
-    });
+    return host.exec(std::move(request), deadline,
+                     [program, label = host.label(), done = std::move(done)](const Result<ExecResult>& result) {
+                         const auto tell = done;
+                         if (!result.ok()) {
+                             tell(result.error());
+                         } else if (result->exit == kNoSuchProgram) {
+                             tell(Error{"target.program", "Slurm's command " + program + " was not found on " + label +
+                                                              ": it must be in the PATH of a command given to ssh."});
+                         } else if (result->exit != 0) {
+                             tell(slurmComplaint(program, result->err.empty() ? result->out : result->err));
+                         } else {
+                             tell(*result);
+                         }
+                     });
 }
 
 OperationPtr findSlurmJob(Host& host, const RunId& run, Deadline deadline, Done<std::optional<std::string>> done) {

@@ -40,7 +40,9 @@ constexpr const char* kOnNode =
     "echo \"torch=$(\"$3\" -c 'import torch; print(torch.__version__)' 2> /dev/null)\"; "
     "echo \"gpu=$(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2> /dev/null | head -n 1)\"";
 
-std::string shown(std::string_view text) { return base::stripControl(base::toValidUtf8(base::trim(text))).substr(0, 300); }
+std::string shown(std::string_view text) {
+    return base::stripControl(base::toValidUtf8(base::trim(text))).substr(0, 300);
+}
 
 std::string countOf(std::int64_t count, const std::string& thing) {
     return std::to_string(count) + " " + thing + (count == 1 ? "" : "s");
@@ -90,44 +92,48 @@ public:
 
 private:
     void askVersion() {
-        m_step = slurmCall(m_host, {{"sinfo", "--version"}, true, {}}, m_deadline, [this](const Result<ExecResult>& result) {
-            DoctorLine line{"slurm", "Slurm", {}, Finding::Unknown, {}, {}, base::Json::object()};
-            if (!result.ok()) {
-                line.finding = result.error().code == "target.program" ? Finding::Failure : Finding::Unknown;
-                line.text = result.error().message;
-                line.remedy = "Log in to " + m_host.label() + " and try sinfo there; name another login node in the target if it is not there either.";
+        m_step =
+            slurmCall(m_host, {{"sinfo", "--version"}, true, {}}, m_deadline, [this](const Result<ExecResult>& result) {
+                DoctorLine line{"slurm", "Slurm", {}, Finding::Unknown, {}, {}, base::Json::object()};
+                if (!result.ok()) {
+                    line.finding = result.error().code == "target.program" ? Finding::Failure : Finding::Unknown;
+                    line.text = result.error().message;
+                    line.remedy =
+                        "Log in to " + m_host.label() +
+                        " and try sinfo there; name another login node in the target if it is not there either.";
+                    add(std::move(line));
+                    end(std::move(m_lines));
+                    return;
+                }
+                const auto version = slurmVersion(result->out);
+                line.text = shown(result->out);
+                line.values = {{"version", line.text}};
+                line.finding = !version ? Finding::Unknown : *version < kOldest ? Finding::Failure : Finding::Ok;
+                if (line.finding == Finding::Failure) {
+                    line.remedy = "Slurm 20.11 or later is needed.";
+                } else if (line.finding == Finding::Unknown) {
+                    line.remedy = "The version could not be read; 20.11 or later is needed.";
+                }
                 add(std::move(line));
-                end(std::move(m_lines));
-                return;
-            }
-            const auto version = slurmVersion(result->out);
-            line.text = shown(result->out);
-            line.values = {{"version", line.text}};
-            line.finding = !version ? Finding::Unknown : *version < kOldest ? Finding::Failure : Finding::Ok;
-            if (line.finding == Finding::Failure) {
-                line.remedy = "Slurm 20.11 or later is needed.";
-            } else if (line.finding == Finding::Unknown) {
-                line.remedy = "The version could not be read; 20.11 or later is needed.";
-            }
-            add(std::move(line));
-            askPartitions();
-        });
+                askPartitions();
+            });
     }
 
     void askPartitions() {
-        m_step = slurmCall(m_host, {{"scontrol", "--oneliner", "show", "partition"}, true, {}}, m_deadline,
-                           [this](const Result<ExecResult>& result) {
-                               DoctorLine line{"partition", "Partition", {}, Finding::Unknown, {}, {}, base::Json::object()};
-                               if (!result.ok()) {
-                                   line.text = result.error().message;
-                                   line.remedy = "Try again once the controller answers.";
-                                   add(std::move(line));
-                                   end(std::move(m_lines));
-                                   return;
-                               }
-                               judgePartition(slurmPartitions(result->out), std::move(line));
-                               askNodes();
-                           });
+        m_step =
+            slurmCall(m_host, {{"scontrol", "--oneliner", "show", "partition"}, true, {}}, m_deadline,
+                      [this](const Result<ExecResult>& result) {
+                          DoctorLine line{"partition", "Partition", {}, Finding::Unknown, {}, {}, base::Json::object()};
+                          if (!result.ok()) {
+                              line.text = result.error().message;
+                              line.remedy = "Try again once the controller answers.";
+                              add(std::move(line));
+                              end(std::move(m_lines));
+                              return;
+                          }
+                          judgePartition(slurmPartitions(result->out), std::move(line));
+                          askNodes();
+                      });
     }
 
     void judgePartition(const std::vector<SlurmPartition>& partitions, DoctorLine line) {
@@ -143,8 +149,9 @@ private:
                                                  {"max_nodes", partition.maxNodes},
                                                  {"nodes", partition.nodes}});
             if (wanted.empty() ? partition.isDefault : partition.name == wanted) {
-                line.text = partition.name + ": " + countOf(partition.nodes, "node") + ", " + limitText(partition.maxSeconds) +
-                            (partition.maxNodes > 0 ? ", " + countOf(partition.maxNodes, "node") + " a job" : std::string());
+                line.text =
+                    partition.name + ": " + countOf(partition.nodes, "node") + ", " + limitText(partition.maxSeconds) +
+                    (partition.maxNodes > 0 ? ", " + countOf(partition.maxNodes, "node") + " a job" : std::string());
                 m_partition = partition.name;
             }
         }
@@ -157,7 +164,8 @@ private:
             line.finding = Finding::Ok;
             line.text = line.text.empty() ? wanted : line.text;
         } else {
-            // A run may still ask for less than the definition allows, but a partition that is not there fails every run.
+            // A run may still ask for less than the definition allows, but a partition that is not there fails every
+            // run.
             line.finding = fits.error().code == "slurm.partition" ? Finding::Failure : Finding::Warning;
             line.remedy = fits.error().message;
             line.text = line.text.empty() ? "It has: " + names + "." : line.text;
@@ -202,26 +210,32 @@ private:
             }
         }
         const std::string& type = m_target.slurm.gpuType;
-        line.values = {{"nodes", usable}, {"nodes_all", all}, {"cores", cores}, {"gpus", type.empty() ? gpus : types[type]}, {"memory_bytes", memory}};
+        line.values = {{"nodes", usable},
+                       {"nodes_all", all},
+                       {"cores", cores},
+                       {"gpus", type.empty() ? gpus : types[type]},
+                       {"memory_bytes", memory}};
         std::string kinds;
         for (const auto& [name, count] : types) {
             if (!name.empty() && count > 0) {
                 kinds += (kinds.empty() ? "" : ", ") + name;
             }
         }
-        line.text = std::to_string(usable) + " of " + countOf(all, "node") + (cut ? " that were looked at" : "") + " can be used; up to " +
-                    countOf(cores, "core") + ", " + base::formatBytes(memory) + " of memory and " + countOf(gpus, "GPU") +
-                    (kinds.empty() ? "" : " (" + kinds + ")") + " on one";
+        line.text = std::to_string(usable) + " of " + countOf(all, "node") + (cut ? " that were looked at" : "") +
+                    " can be used; up to " + countOf(cores, "core") + ", " + base::formatBytes(memory) +
+                    " of memory and " + countOf(gpus, "GPU") + (kinds.empty() ? "" : " (" + kinds + ")") + " on one";
         line.finding = Finding::Ok;
         if (!type.empty() && types[type] == 0) {
             line.finding = Finding::Failure;
-            line.remedy = "No node has GPUs of type " + type + "; " + (kinds.empty() ? "the cluster names no types." : "there are: " + kinds + ".");
+            line.remedy = "No node has GPUs of type " + type + "; " +
+                          (kinds.empty() ? "the cluster names no types." : "there are: " + kinds + ".");
         } else if (usable == 0) {
             line.finding = Finding::Failure;
             line.remedy = "All nodes are down, drained or do not answer: runs will wait until one is back.";
         } else if (usable < m_target.slurm.maxNodes && !cut) {
             line.finding = Finding::Warning;
-            line.remedy = "The target allows runs of " + countOf(m_target.slurm.maxNodes, "node") + "; these would wait until more are back.";
+            line.remedy = "The target allows runs of " + countOf(m_target.slurm.maxNodes, "node") +
+                          "; these would wait until more are back.";
         }
     }
 
@@ -234,9 +248,14 @@ private:
         write.repeat = true;
         m_step = m_host.exec(std::move(write), m_deadline, [this](const Result<ExecResult>& result) {
             if (!result.ok() || result->exit != 0) {
-                add({"shared", "Shared work folder", {}, Finding::Failure,
-                     "The login node cannot write into the work folder: " + (result.ok() ? shown(result->err) : result.error().message),
-                     "Choose a work folder in which you may write, on a file system that all nodes see.", {}});
+                add({"shared",
+                     "Shared work folder",
+                     {},
+                     Finding::Failure,
+                     "The login node cannot write into the work folder: " +
+                         (result.ok() ? shown(result->err) : result.error().message),
+                     "Choose a work folder in which you may write, on a file system that all nodes see.",
+                     {}});
                 end(std::move(m_lines));
                 return;
             }
@@ -249,16 +268,18 @@ private:
         for (const std::string& option : slurmPlace(m_target.slurm)) {
             argv.push_back(option);
         }
-        for (const char* option : {"--nodes=1", "--ntasks=1", "--time=1", "--job-name=trainyard-doctor", "--quiet", "--mpi=none"}) {
+        for (const char* option :
+             {"--nodes=1", "--ntasks=1", "--time=1", "--job-name=trainyard-doctor", "--quiet", "--mpi=none"}) {
             argv.emplace_back(option);
         }
         argv.push_back("--immediate=" + std::to_string(kWaitForNodeSeconds));
         argv.push_back("--chdir=/");
-        for (const std::string& word : {std::string("/bin/sh"), std::string("-c"), std::string(kOnNode), std::string("sh"), m_fromLogin,
-                                        m_fromNode, m_target.python, m_word}) {
+        for (const std::string& word : {std::string("/bin/sh"), std::string("-c"), std::string(kOnNode),
+                                        std::string("sh"), m_fromLogin, m_fromNode, m_target.python, m_word}) {
             argv.push_back(word);
         }
-        const Deadline limit = m_deadline.millisLeft() < kComputeMillis ? m_deadline : Deadline::inMillis(kComputeMillis);
+        const Deadline limit =
+            m_deadline.millisLeft() < kComputeMillis ? m_deadline : Deadline::inMillis(kComputeMillis);
         m_step = slurmCall(m_host, {std::move(argv), false, {}}, limit, [this](const Result<ExecResult>& result) {
             m_node = result.ok() ? result->out : std::string();
             m_nodeError = result.ok() ? Error{} : result.error();
@@ -281,11 +302,14 @@ private:
         DoctorLine shared{"shared", "Shared work folder", {}, Finding::Unknown, {}, {}, base::Json::object()};
         DoctorLine compute{"compute", "A compute node", {}, Finding::Unknown, {}, {}, base::Json::object()};
         if (!m_nodeError.code.empty()) {
-            const bool busy = m_nodeError.message.find("busy") != std::string::npos || m_nodeError.code == "target.deadline";
+            const bool busy =
+                m_nodeError.message.find("busy") != std::string::npos || m_nodeError.code == "target.deadline";
             const bool refused = m_nodeError.code.starts_with("slurm.") && m_nodeError.code != "slurm.refused";
-            shared.text = busy ? "No node came free within " + std::to_string(kWaitForNodeSeconds) + " s, so this was not tried."
-                               : "The short job did not run: " + m_nodeError.message;
-            shared.remedy = busy ? "Run the doctor again when the queue is shorter." : "Correct what Slurm names, then run the doctor again.";
+            shared.text =
+                busy ? "No node came free within " + std::to_string(kWaitForNodeSeconds) + " s, so this was not tried."
+                     : "The short job did not run: " + m_nodeError.message;
+            shared.remedy = busy ? "Run the doctor again when the queue is shorter."
+                                 : "Correct what Slurm names, then run the doctor again.";
             shared.finding = refused && !busy ? Finding::Failure : Finding::Unknown;
             compute.text = shared.text;
             compute.remedy = shared.remedy;
@@ -312,20 +336,28 @@ private:
             shared.remedy = "Run the doctor again.";
         } else {
             shared.finding = Finding::Failure;
-            shared.text = !there ? "What the login node writes into " + m_host.workFolder() + " is not there on " + node + "."
-                                 : "What " + node + " writes into " + m_host.workFolder() + " does not come back to the login node.";
-            shared.remedy = "Choose a work folder on a file system that login and compute nodes see under the same path.";
+            shared.text =
+                !there
+                    ? "What the login node writes into " + m_host.workFolder() + " is not there on " + node + "."
+                    : "What " + node + " writes into " + m_host.workFolder() + " does not come back to the login node.";
+            shared.remedy =
+                "Choose a work folder on a file system that login and compute nodes see under the same path.";
         }
         compute.finding = said["host"].empty() ? Finding::Unknown : Finding::Ok;
         compute.host = said["host"];
-        compute.values = {{"kernel", said["kernel"]}, {"libc", said["libc"]}, {"python", said["python"]}, {"torch", said["torch"]}, {"gpu", said["gpu"]}};
+        compute.values = {{"kernel", said["kernel"]},
+                          {"libc", said["libc"]},
+                          {"python", said["python"]},
+                          {"torch", said["torch"]},
+                          {"gpu", said["gpu"]}};
         compute.text = said["kernel"] + ", " + (said["libc"].empty() ? "no glibc" : said["libc"]) + ", " +
                        (said["python"].empty() ? "no " + m_target.python : "Python " + said["python"]) + ", " +
                        (said["torch"].empty() ? std::string("no torch in it") : "torch " + said["torch"]) +
                        (said["gpu"].empty() ? std::string() : ", GPU " + said["gpu"]);
         if (compute.finding == Finding::Ok && said["python"].empty()) {
             compute.finding = Finding::Warning;
-            compute.remedy = "Runs of the engine need no Python; for scripts, name an interpreter that is on the compute nodes.";
+            compute.remedy =
+                "Runs of the engine need no Python; for scripts, name an interpreter that is on the compute nodes.";
         } else if (compute.finding == Finding::Unknown) {
             compute.remedy = "Run the doctor again.";
         }
@@ -362,10 +394,10 @@ private:
 
 const char* stateWord(State state) {
     switch (state) {
-        case State::Pending: return "pending";
-        case State::Running: return "running";
-        case State::Ending: return "ending";
-        default: return "other";
+    case State::Pending: return "pending";
+    case State::Running: return "running";
+    case State::Ending: return "ending";
+    default: return "other";
     }
 }
 
@@ -402,7 +434,10 @@ private:
                     kind = kind.empty() ? type : kind;
                 }
                 // Slurm knows how many are given out, not which.
-                gpus.push_back({{"index", i}, {"name", kind}, {"lease", i < node.gpusBusy ? base::Json("Slurm") : base::Json()}, {"stranger", base::Json()}});
+                gpus.push_back({{"index", i},
+                                {"name", kind},
+                                {"lease", i < node.gpusBusy ? base::Json("Slurm") : base::Json()},
+                                {"stranger", base::Json()}});
             }
             m_load["hosts"].push_back({{"host", node.name},
                                        {"state", base::stripControl(node.state)},
@@ -419,30 +454,31 @@ private:
         m_load["nodes"] = m_nodes;
     }
     void askQueue() {
-        m_step = slurmCall(m_host, {squeueOfPartition(m_partition), true, {}}, m_deadline, [this](const Result<ExecResult>& result) {
-            if (!result.ok()) {
-                end(result.error());
-                return;
-            }
-            base::Json jobs = base::Json::array();
-            std::int64_t running = 0;
-            std::int64_t pending = 0;
-            for (const SlurmQueued& queued : slurmQueue(wholeLines(*result))) {
-                running += queued.state == State::Running ? 1 : 0;
-                pending += queued.state == State::Pending ? 1 : 0;
-                if (jobs.size() < kMostJobs) {
-                    jobs.push_back({{"job", queued.job},
-                                    {"user", queued.user},
-                                    {"name", queued.name},
-                                    {"state", stateWord(queued.state)},
-                                    {"nodes", queued.nodes},
-                                    {"reason", queued.reason},
-                                    {"start", queued.start}});
+        m_step = slurmCall(
+            m_host, {squeueOfPartition(m_partition), true, {}}, m_deadline, [this](const Result<ExecResult>& result) {
+                if (!result.ok()) {
+                    end(result.error());
+                    return;
                 }
-            }
-            m_load["queue"] = {{"running", running}, {"pending", pending}, {"jobs", std::move(jobs)}};
-            end(std::move(m_load));
-        });
+                base::Json jobs = base::Json::array();
+                std::int64_t running = 0;
+                std::int64_t pending = 0;
+                for (const SlurmQueued& queued : slurmQueue(wholeLines(*result))) {
+                    running += queued.state == State::Running ? 1 : 0;
+                    pending += queued.state == State::Pending ? 1 : 0;
+                    if (jobs.size() < kMostJobs) {
+                        jobs.push_back({{"job", queued.job},
+                                        {"user", queued.user},
+                                        {"name", queued.name},
+                                        {"state", stateWord(queued.state)},
+                                        {"nodes", queued.nodes},
+                                        {"reason", queued.reason},
+                                        {"start", queued.start}});
+                    }
+                }
+                m_load["queue"] = {{"running", running}, {"pending", pending}, {"jobs", std::move(jobs)}};
+                end(std::move(m_load));
+            });
     }
     void end(Result<base::Json> result) {
         if (const auto done = std::exchange(m_done, {})) {
@@ -461,8 +497,8 @@ private:
 
 }  // namespace
 
-OperationPtr doctorOfSlurm(Host& host, const spec::TargetSpec& target, Deadline deadline, std::function<void(DoctorLine)> onLine,
-                           Done<std::vector<DoctorLine>> done) {
+OperationPtr doctorOfSlurm(Host& host, const spec::TargetSpec& target, Deadline deadline,
+                           std::function<void(DoctorLine)> onLine, Done<std::vector<DoctorLine>> done) {
     return std::make_unique<Doctor>(host, target, deadline, std::move(onLine), std::move(done));
 }
 

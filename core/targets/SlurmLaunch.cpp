@@ -17,12 +17,13 @@ namespace {
 
 using base::Error;
 
-constexpr std::int64_t kCallMillis = 60'000;   ///< A busy controller may take long to answer.
+constexpr std::int64_t kCallMillis = 60'000;  ///< A busy controller may take long to answer.
 constexpr const char* kScriptName = "job.sh";
 constexpr const char* kManifestName = "snapshot.json";
 constexpr const char* kEngineWord = "$TRAINYARD_ENGINE";
 
-/// A pipe's agent runs from where it is installed; compute nodes need it in the work folder. Constant text; $1 is the program, $2 its folder there.
+/// A pipe's agent runs from where it is installed; compute nodes need it in the work folder. Constant text; $1 is the
+/// program, $2 its folder there.
 constexpr const char* kCopyAgent =
     "[ -x \"$2/trainyard-agent\" ] && exit 0; umask 077; mkdir -p \"$2\" && cp \"$1\" \"$2/.agent.$$\" && "
     "chmod 700 \"$2/.agent.$$\" && mv \"$2/.agent.$$\" \"$2/trainyard-agent\"";
@@ -40,15 +41,18 @@ SlurmJob jobOf(const spec::SlurmSpec& slurm, const wire::Plan& plan) {
     job.gpus = plan.gpus;
     job.minutes = minutesOf(plan.maxSeconds);
     if (slurm.requeueAtLimit && slurm.timeLimitMinutes > 0 && slurm.timeLimitMinutes < job.minutes) {
-        job.minutes = slurm.timeLimitMinutes;  // several jobs, one after the other; the agents see to the run's own limit
+        job.minutes =
+            slurm.timeLimitMinutes;  // several jobs, one after the other; the agents see to the run's own limit
     }
     return job;
 }
 
 class Launch final : public Operation {
 public:
-    Launch(Host& host, const spec::TargetSpec& target, LaunchPlan plan, std::function<void(LaunchProgress)> onProgress, DoneStatus done)
-        : m_host(host), m_target(target), m_plan(std::move(plan)), m_onProgress(std::move(onProgress)), m_done(std::move(done)) {
+    Launch(Host& host, const spec::TargetSpec& target, LaunchPlan plan, std::function<void(LaunchProgress)> onProgress,
+           DoneStatus done)
+        : m_host(host), m_target(target), m_plan(std::move(plan)), m_onProgress(std::move(onProgress)),
+          m_done(std::move(done)) {
         m_job = jobOf(target.slurm, m_plan.plan);
         const Deadline patience = Deadline::inMillis(std::max<std::int64_t>(kCallMillis, 3000 * target.connectSeconds));
         m_step = host.connect(patience, [this](const Status& status) { connected(status); });
@@ -65,7 +69,8 @@ private:
         }
         m_job.runFolder = work().run(m_job.run).string();
         const base::Json& hello = m_host.hello();
-        const std::string hash = hello.contains("sha256") && hello["sha256"].is_string() ? hello["sha256"].get<std::string>() : "";
+        const std::string hash =
+            hello.contains("sha256") && hello["sha256"].is_string() ? hello["sha256"].get<std::string>() : "";
         m_job.agent = work().agentProgram(hash).string();
         // What is wrong with the script is told before anything travels.
         if (const auto script = slurmScript(m_target.slurm, m_job); !script.ok()) {
@@ -91,10 +96,12 @@ private:
                                    end(result.error());
                                    return;
                                }
-                               const std::int64_t minutes = m_job.minutes > 0 ? m_job.minutes : m_target.slurm.timeLimitMinutes;
-                               const Status fits = result->truncated ? Status()
-                                                                     : fitsPartition(slurmPartitions(result->out), m_target.slurm,
-                                                                                     m_job.nodes, minutes);
+                               const std::int64_t minutes =
+                                   m_job.minutes > 0 ? m_job.minutes : m_target.slurm.timeLimitMinutes;
+                               const Status fits = result->truncated
+                                                       ? Status()
+                                                       : fitsPartition(slurmPartitions(result->out), m_target.slurm,
+                                                                       m_job.nodes, minutes);
                                if (!fits.ok()) {
                                    end(fits.error());
                                    return;
@@ -114,7 +121,8 @@ private:
             return;
         }
         ExecRequest copy;
-        copy.argv = {"/bin/sh", "-c", kCopyAgent, "sh", agent->path.string(), base::Path(m_job.agent).parent_path().string()};
+        copy.argv = {
+            "/bin/sh", "-c", kCopyAgent, "sh", agent->path.string(), base::Path(m_job.agent).parent_path().string()};
         copy.repeat = true;
         m_step = m_host.exec(std::move(copy), soon(), [this](const Result<ExecResult>& result) {
             if (!result.ok()) {
@@ -129,13 +137,14 @@ private:
     }
 
     void bringRest() {
-        m_step = deploy(m_host, m_plan, {m_target.engine, m_plan.needsCuda}, m_onProgress, [this](const Result<Deployed>& deployed) {
-            if (!deployed.ok()) {
-                end(deployed.error());
-                return;
-            }
-            putPlan(*deployed);
-        });
+        m_step = deploy(m_host, m_plan, {m_target.engine, m_plan.needsCuda}, m_onProgress,
+                        [this](const Result<Deployed>& deployed) {
+                            if (!deployed.ok()) {
+                                end(deployed.error());
+                                return;
+                            }
+                            putPlan(*deployed);
+                        });
     }
 
     void putPlan(const Deployed& deployed) {
@@ -179,23 +188,25 @@ private:
     }
 
     void submit() {
-        m_step = slurmCall(m_host, {{"sbatch", "--parsable", m_job.runFolder + "/" + kScriptName}, false, m_job.runFolder}, soon(),
-                           [this](const Result<ExecResult>& result) {
-                               if (!result.ok()) {
-                                   end(result.error());
-                                   return;
-                               }
-                               const auto number = slurmJobNumber(result->out);
-                               if (!number.ok()) {
-                                   end(number.error());
-                                   return;
-                               }
-                               m_number = *number;
-                               rememberJob();
-                           });
+        m_step =
+            slurmCall(m_host, {{"sbatch", "--parsable", m_job.runFolder + "/" + kScriptName}, false, m_job.runFolder},
+                      soon(), [this](const Result<ExecResult>& result) {
+                          if (!result.ok()) {
+                              end(result.error());
+                              return;
+                          }
+                          const auto number = slurmJobNumber(result->out);
+                          if (!number.ok()) {
+                              end(number.error());
+                              return;
+                          }
+                          m_number = *number;
+                          rememberJob();
+                      });
     }
 
-    /// For a workbench that is started anew: which job it is. Not having written it is no failure, the queue knows the name.
+    /// For a workbench that is started anew: which job it is. Not having written it is no failure, the queue knows the
+    /// name.
     void rememberJob() {
         m_step = putFiles(m_host, m_job.run, 0, 0, {{"job", m_number + "\n"}}, soon(), [this](const Status&) {
             say("start", "Job " + m_number + " is in the queue");
@@ -226,16 +237,19 @@ private:
 
 class Measure final : public Operation {
 public:
-    Measure(Host& host, const spec::TargetSpec& target, const LaunchPlan& plan, Deadline deadline, Done<base::Json> done)
-        : m_host(host), m_slurm(target.slurm), m_job(jobOf(target.slurm, plan.plan)), m_deadline(deadline), m_done(std::move(done)) {
-        m_step = measureDeploy(host, plan, {target.engine, plan.needsCuda}, deadline, [this](const Result<base::Json>& measured) {
-            if (!measured.ok()) {
-                end(measured.error());
-                return;
-            }
-            m_measured = *measured;
-            askQueue();
-        });
+    Measure(Host& host, const spec::TargetSpec& target, const LaunchPlan& plan, Deadline deadline,
+            Done<base::Json> done)
+        : m_host(host), m_slurm(target.slurm), m_job(jobOf(target.slurm, plan.plan)), m_deadline(deadline),
+          m_done(std::move(done)) {
+        m_step = measureDeploy(host, plan, {target.engine, plan.needsCuda}, deadline,
+                               [this](const Result<base::Json>& measured) {
+                                   if (!measured.ok()) {
+                                       end(measured.error());
+                                       return;
+                                   }
+                                   m_measured = *measured;
+                                   askQueue();
+                               });
     }
 
 private:
@@ -280,7 +294,8 @@ OperationPtr measureForSlurm(Host& host, const spec::TargetSpec& target, const L
     return std::make_unique<Measure>(host, target, plan, deadline, std::move(done));
 }
 
-Status fitsPartition(const std::vector<SlurmPartition>& partitions, const spec::SlurmSpec& slurm, int nodes, std::int64_t minutes) {
+Status fitsPartition(const std::vector<SlurmPartition>& partitions, const spec::SlurmSpec& slurm, int nodes,
+                     std::int64_t minutes) {
     const std::string wanted = slurmPartition(slurm);
     if (wanted.find(',') != std::string::npos) {
         return {};  // the first that can take it does; sbatch says when none can
@@ -288,7 +303,8 @@ Status fitsPartition(const std::vector<SlurmPartition>& partitions, const spec::
     const auto found = std::find_if(partitions.begin(), partitions.end(), [&](const SlurmPartition& partition) {
         return wanted.empty() ? partition.isDefault : partition.name == wanted;
     });
-    const std::string field = slurm.lowPriority && !slurm.lowPriorityPartition.empty() ? "slurm.low_priority_partition" : "slurm.partition";
+    const std::string field =
+        slurm.lowPriority && !slurm.lowPriorityPartition.empty() ? "slurm.low_priority_partition" : "slurm.partition";
     if (found == partitions.end()) {
         if (partitions.empty()) {
             return {};  // hidden from this user, perhaps; sbatch knows
@@ -308,14 +324,14 @@ Status fitsPartition(const std::vector<SlurmPartition>& partitions, const spec::
     const int most = found->maxNodes > 0 ? std::min(found->maxNodes, found->nodes) : found->nodes;
     if (nodes > most) {
         return Error{"slurm.nodes",
-                     "The run asks for " + std::to_string(nodes) + " nodes; a job in the partition " + found->name + " can have " +
-                         std::to_string(most) + ".",
+                     "The run asks for " + std::to_string(nodes) + " nodes; a job in the partition " + found->name +
+                         " can have " + std::to_string(most) + ".",
                      "distribution.nodes"};
     }
     if (found->maxSeconds > 0 && minutes * 60 > found->maxSeconds) {
         return Error{"slurm.time",
-                     "The time limit of " + duration(minutes * 60) + " is more than the " + duration(found->maxSeconds) +
-                         " that the partition " + found->name + " allows.",
+                     "The time limit of " + duration(minutes * 60) + " is more than the " +
+                         duration(found->maxSeconds) + " that the partition " + found->name + " allows.",
                      "limits.max_seconds"};
     }
     return {};

@@ -40,7 +40,8 @@ std::string_view fieldOf(const std::map<std::string, std::string, std::less<>>& 
 
 std::string lower(std::string_view text) {
     std::string out(text);
-    std::transform(out.begin(), out.end(), out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    std::transform(out.begin(), out.end(), out.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
     return out;
 }
 
@@ -62,7 +63,8 @@ bool beginsField(std::string_view word) {
         return false;
     }
     return std::all_of(word.begin(), word.begin() + static_cast<std::ptrdiff_t>(equals), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '/' || c == ':' || c == '_';
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '/' || c == ':' ||
+               c == '_';
     });
 }
 
@@ -89,7 +91,8 @@ std::string cleanReason(std::string_view reason) {
     if (reason.size() >= 2 && reason.front() == '(' && reason.back() == ')') {
         reason = reason.substr(1, reason.size() - 2);
     }
-    return reason == "None" || reason == "null" || reason == "(null)" ? std::string() : base::stripControl(base::toValidUtf8(reason));
+    return reason == "None" || reason == "null" || reason == "(null)" ? std::string()
+                                                                      : base::stripControl(base::toValidUtf8(reason));
 }
 
 }  // namespace
@@ -107,15 +110,19 @@ State slurmState(std::string_view word) {
         State state;
     };
     static constexpr std::array kRows{
-        Row{"PENDING", State::Pending},           Row{"CONFIGURING", State::Pending},    Row{"REQUEUED", State::Pending},
-        Row{"REQUEUE_HOLD", State::Pending},      Row{"REQUEUE_FED", State::Pending},    Row{"SPECIAL_EXIT", State::Pending},
-        Row{"RESV_DEL_HOLD", State::Pending},     Row{"RUNNING", State::Running},        Row{"SUSPENDED", State::Running},
-        Row{"STOPPED", State::Running},           Row{"RESIZING", State::Running},       Row{"SIGNALING", State::Running},
-        Row{"COMPLETING", State::Ending},         Row{"STAGE_OUT", State::Ending},       Row{"COMPLETED", State::Completed},
-        Row{"FAILED", State::Failed},             Row{"BOOT_FAIL", State::NodeFailed},   Row{"LAUNCH_FAILED", State::Failed},
-        Row{"RECONFIG_FAIL", State::NodeFailed},  Row{"CANCELLED", State::Canceled},     Row{"REVOKED", State::Canceled},
-        Row{"TIMEOUT", State::TimeLimit},         Row{"DEADLINE", State::TimeLimit},     Row{"NODE_FAIL", State::NodeFailed},
-        Row{"PREEMPTED", State::Preempted},       Row{"OUT_OF_MEMORY", State::OutOfMemory},
+        Row{"PENDING", State::Pending},          Row{"CONFIGURING", State::Pending},
+        Row{"REQUEUED", State::Pending},         Row{"REQUEUE_HOLD", State::Pending},
+        Row{"REQUEUE_FED", State::Pending},      Row{"SPECIAL_EXIT", State::Pending},
+        Row{"RESV_DEL_HOLD", State::Pending},    Row{"RUNNING", State::Running},
+        Row{"SUSPENDED", State::Running},        Row{"STOPPED", State::Running},
+        Row{"RESIZING", State::Running},         Row{"SIGNALING", State::Running},
+        Row{"COMPLETING", State::Ending},        Row{"STAGE_OUT", State::Ending},
+        Row{"COMPLETED", State::Completed},      Row{"FAILED", State::Failed},
+        Row{"BOOT_FAIL", State::NodeFailed},     Row{"LAUNCH_FAILED", State::Failed},
+        Row{"RECONFIG_FAIL", State::NodeFailed}, Row{"CANCELLED", State::Canceled},
+        Row{"REVOKED", State::Canceled},         Row{"TIMEOUT", State::TimeLimit},
+        Row{"DEADLINE", State::TimeLimit},       Row{"NODE_FAIL", State::NodeFailed},
+        Row{"PREEMPTED", State::Preempted},      Row{"OUT_OF_MEMORY", State::OutOfMemory},
     };
     for (const Row& row : kRows) {
         // sacct cuts long words to its column.
@@ -133,7 +140,8 @@ bool slurmStateIsFinal(State state) {
 std::int64_t slurmTime(std::string_view text) {
     text = trim(text);
     std::tm parts{};
-    if (text.size() < 19 || ::strptime(std::string(text.substr(0, 19)).c_str(), "%Y-%m-%dT%H:%M:%S", &parts) == nullptr) {
+    if (text.size() < 19 ||
+        ::strptime(std::string(text.substr(0, 19)).c_str(), "%Y-%m-%dT%H:%M:%S", &parts) == nullptr) {
         return 0;
     }
     const std::time_t seconds = ::timegm(&parts);
@@ -156,7 +164,8 @@ std::optional<std::int64_t> slurmSeconds(std::string_view text) {
         text.remove_prefix(dash + 1);
     }
     const std::vector<std::string> parts = split(text, ':');
-    if (parts.empty() || parts.size() > 3 || !std::all_of(parts.begin(), parts.end(), [](const std::string& p) { return isNumber(p); })) {
+    if (parts.empty() || parts.size() > 3 ||
+        !std::all_of(parts.begin(), parts.end(), [](const std::string& p) { return isNumber(p); })) {
         return std::nullopt;
     }
     std::array<std::int64_t, 3> values{};  // hours, minutes, seconds
@@ -282,17 +291,22 @@ Error slurmComplaint(std::string_view program, std::string_view errors) {
         Row{"unable to contact slurm controller", "target.unreachable", "", "Slurm's controller does not answer."},
         Row{"socket timed out", "target.unreachable", "", "Slurm's controller does not answer in time."},
         Row{"slurm backup controller in standby", "target.unreachable", "", "Slurm's controller is changing over."},
-        Row{"unable to establish configuration source", "target.program", "", "Slurm's commands find no configuration on this machine."},
+        Row{"unable to establish configuration source", "target.program", "",
+            "Slurm's commands find no configuration on this machine."},
         Row{"invalid partition", "slurm.partition", "slurm.partition", "The cluster has no such partition."},
-        Row{"required partition not available", "slurm.partition", "slurm.partition", "The partition is closed at present."},
-        Row{"group not permitted to use this partition", "slurm.partition", "slurm.partition", "You may not use this partition."},
+        Row{"required partition not available", "slurm.partition", "slurm.partition",
+            "The partition is closed at present."},
+        Row{"group not permitted to use this partition", "slurm.partition", "slurm.partition",
+            "You may not use this partition."},
         Row{"access/permission denied", "slurm.policy", "slurm.account", "The cluster does not let you do this."},
-        Row{"invalid account", "slurm.account", "slurm.account", "The cluster does not know this account, or not with this partition."},
+        Row{"invalid account", "slurm.account", "slurm.account",
+            "The cluster does not know this account, or not with this partition."},
         Row{"invalid qos", "slurm.qos", "slurm.qos", "The cluster does not know this QOS, or you may not use it."},
         Row{"invalid feature", "slurm.constraint", "slurm.constraint", "No node has what the constraint asks for."},
         Row{"invalid constraint", "slurm.constraint", "slurm.constraint", "No node has what the constraint asks for."},
         Row{"invalid generic resource", "slurm.gpus", "distribution.gpus", "The cluster has no such GPUs."},
-        Row{"violates accounting/qos policy", "slurm.policy", "slurm.account", "The account's or QOS' limits do not allow this job."},
+        Row{"violates accounting/qos policy", "slurm.policy", "slurm.account",
+            "The account's or QOS' limits do not allow this job."},
         Row{"time limit", "slurm.time", "limits.max_seconds", "The time limit is more than the partition allows."},
         Row{"node count", "slurm.nodes", "distribution.nodes", "So many nodes cannot be had."},
         Row{"cpu count per node", "slurm.cores", "distribution.processes", "No node has so many cores."},
@@ -300,8 +314,10 @@ Error slurmComplaint(std::string_view program, std::string_view errors) {
         Row{"memory specification", "slurm.policy", "slurm.extra_lines", "So much memory cannot be had."},
         Row{"requested node configuration is not available", "slurm.nodes", "distribution.nodes",
             "No node of the partition has what one node of the run asks for (cores, GPUs, memory)."},
-        Row{"unrecognized option", "slurm.line", "slurm.extra_lines", "This Slurm does not know an option of the extra lines."},
-        Row{"invalid option", "slurm.line", "slurm.extra_lines", "This Slurm does not know an option of the extra lines."},
+        Row{"unrecognized option", "slurm.line", "slurm.extra_lines",
+            "This Slurm does not know an option of the extra lines."},
+        Row{"invalid option", "slurm.line", "slurm.extra_lines",
+            "This Slurm does not know an option of the extra lines."},
         Row{"requires an argument", "slurm.line", "slurm.extra_lines", "An option of the extra lines lacks its value."},
         Row{"reservation", "slurm.policy", "slurm.extra_lines", "The reservation cannot be used."},
         Row{"no space left on device", "target.disk_full", "", "A disk of the cluster is full."},
@@ -352,7 +368,8 @@ std::string slurmReasonText(std::string_view reason) {
         Row{"BadConstraints", "nothing has what the job asks for; it will not start"},
         Row{"Licenses", "waits for a licence"},
         Row{"Reservation", "waits for its reservation"},
-        Row{"launch failed requeued held", "its start failed on a node, and Slurm holds it back; scontrol release lets it go"},
+        Row{"launch failed requeued held",
+            "its start failed on a node, and Slurm holds it back; scontrol release lets it go"},
         Row{"Nodes required for job are DOWN", "the nodes it needs are down, drained or reserved"},
         Row{"QOSMax", "a limit of the QOS is reached"},
         Row{"AssocMax", "a limit of the account is reached"},
@@ -396,8 +413,9 @@ bool SlurmNode::usable() const {
     const std::vector<std::string> words = split(state, '+');
     const bool cloud = std::find(words.begin(), words.end(), "CLOUD") != words.end();  // started when a job wants it
     return std::none_of(words.begin(), words.end(), [cloud](const std::string& word) {
-        return word == "DOWN" || word == "DRAIN" || word == "DRAINED" || word == "DRAINING" || word == "FAIL" || word == "FAILING" ||
-               word == "MAINT" || word == "UNKNOWN" || word == "NOT_RESPONDING" || word == "FUTURE" ||
+        return word == "DOWN" || word == "DRAIN" || word == "DRAINED" || word == "DRAINING" || word == "FAIL" ||
+               word == "FAILING" || word == "MAINT" || word == "UNKNOWN" || word == "NOT_RESPONDING" ||
+               word == "FUTURE" ||
                (!cloud && (word == "POWERED_DOWN" || word == "POWERING_DOWN" || word == "POWER_DOWN"));
     });
 }
@@ -480,7 +498,8 @@ std::optional<std::pair<int, int>> slurmVersion(std::string_view text) {
 }
 
 std::vector<std::string> squeueOfPartition(const std::string& partition) {
-    std::vector<std::string> argv{"squeue", "--noheader", "--states=PENDING,RUNNING", "--sort=-t,-p,i", "--format=%i|%u|%T|%D|%S|%r|%j"};
+    std::vector<std::string> argv{"squeue", "--noheader", "--states=PENDING,RUNNING", "--sort=-t,-p,i",
+                                  "--format=%i|%u|%T|%D|%S|%r|%j"};
     if (!partition.empty()) {
         argv.push_back("--partition=" + partition);
     }

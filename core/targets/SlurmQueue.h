@@ -28,13 +28,15 @@ namespace trainyard::targets {
 /// "1-02:30:00", "45:00", "UNLIMITED" → seconds; 0 = no limit, nothing when it cannot be read.
 [[nodiscard]] std::optional<std::int64_t> slurmSeconds(std::string_view text);
 
-/// One line of `scontrol --oneliner show …`: Key=Value words; a value goes on up to the next Key=. The first of a key counts.
+/// One line of `scontrol --oneliner show …`: Key=Value words; a value goes on up to the next Key=. The first of a key
+/// counts.
 [[nodiscard]] std::map<std::string, std::string, std::less<>> slurmFields(std::string_view line);
 
 /// `scontrol --oneliner show job N`.
 [[nodiscard]] Result<SchedulerLook> slurmJobFromScontrol(std::string_view output);
 
-/// argv (without the program's hidden variables) and reader of the jobs of one name that the queue remembers, newest last.
+/// argv (without the program's hidden variables) and reader of the jobs of one name that the queue remembers, newest
+/// last.
 [[nodiscard]] std::vector<std::string> squeueByName(const std::string& name);
 [[nodiscard]] std::vector<SchedulerLook> slurmJobsFromSqueue(std::string_view output);
 
@@ -47,9 +49,10 @@ namespace trainyard::targets {
 /// "sbatch: Job 5 to start at 2026-11-23T10:00:00 using …" → microseconds UTC; 0 when it does not say.
 [[nodiscard]] std::int64_t slurmTestedStart(std::string_view sbatchErrors);
 
-/// What sbatch or srun complained of, as one sentence with the field it belongs to. Codes: "slurm.partition", "slurm.account",
-/// "slurm.qos", "slurm.constraint", "slurm.nodes", "slurm.gpus", "slurm.time", "slurm.cores", "slurm.line", "slurm.policy",
-/// "target.unreachable" (the controller does not answer), "slurm.refused" for what nobody knows.
+/// What sbatch or srun complained of, as one sentence with the field it belongs to. Codes: "slurm.partition",
+/// "slurm.account", "slurm.qos", "slurm.constraint", "slurm.nodes", "slurm.gpus", "slurm.time", "slurm.cores",
+/// "slurm.line", "slurm.policy", "target.unreachable" (the controller does not answer), "slurm.refused" for what nobody
+/// knows.
 [[nodiscard]] base::Error slurmComplaint(std::string_view program, std::string_view errors);
 
 /// What the queue's own word for why a job waits means: "Resources" → "waits until enough nodes are free".
@@ -62,7 +65,7 @@ struct SlurmPartition {
     bool up = false;
     std::int64_t maxSeconds = 0;  ///< 0: no limit.
     std::int64_t defaultSeconds = 0;
-    int maxNodes = 0;             ///< Of a job; 0: no limit.
+    int maxNodes = 0;  ///< Of a job; 0: no limit.
     int nodes = 0;
     int priorityTier = 0;
 };
@@ -71,7 +74,7 @@ struct SlurmPartition {
 
 struct SlurmNode {
     std::string name;
-    std::string state;   ///< "IDLE", "MIXED+DRAIN"
+    std::string state;  ///< "IDLE", "MIXED+DRAIN"
     int cores = 0;
     int coresBusy = 0;
     std::int64_t memoryBytes = 0;
@@ -81,7 +84,7 @@ struct SlurmNode {
     int gpusBusy = 0;
     std::map<std::string, int> gpusByType;  ///< "" where the type is not named.
     std::vector<std::string> partitions;
-    [[nodiscard]] bool usable() const;      ///< Not down, drained or failing.
+    [[nodiscard]] bool usable() const;  ///< Not down, drained or failing.
 };
 /// `scontrol --details --oneliner show node`.
 [[nodiscard]] std::vector<SlurmNode> slurmNodes(std::string_view output);

@@ -20,12 +20,11 @@ constexpr std::int64_t kLongestSignal = 65'535;  ///< sbatch's own limit, second
 /// Time between the request to be queued again and the limit itself; the request must still reach the controller.
 constexpr std::int64_t kRequeueMarginSeconds = 15;
 
-bool isWordCharacter(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
+bool isWordCharacter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
 
 bool hasControl(std::string_view text) {
-    return std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+    return std::any_of(text.begin(), text.end(),
+                       [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
 /// A name in Slurm's own tables, or an expression of such names: letters, digits and `more`.
@@ -54,25 +53,48 @@ struct Owned {
 constexpr std::string_view kForm = "has a field of its own";
 constexpr std::string_view kOurs = "is set by the run itself";
 constexpr std::array kOwned{
-    Owned{"partition", 'p', kForm},     Owned{"account", 'A', kForm},        Owned{"qos", 'q', kForm},
-    Owned{"constraint", 'C', kForm},    Owned{"time", 't', kForm},           Owned{"nodes", 'N', kForm},
-    Owned{"ntasks", 'n', kOurs},        Owned{"ntasks-per-node", 0, kOurs},  Owned{"cpus-per-task", 'c', kForm},
-    Owned{"gres", 0, kForm},            Owned{"gpus-per-node", 0, kForm},    Owned{"gpus", 'G', kForm},
-    Owned{"requeue", 0, kOurs},         Owned{"no-requeue", 0, kOurs},       Owned{"signal", 0, kForm},
-    Owned{"job-name", 'J', kOurs},      Owned{"output", 'o', kOurs},         Owned{"error", 'e', kOurs},
-    Owned{"input", 'i', kOurs},         Owned{"open-mode", 0, kOurs},        Owned{"chdir", 'D', kOurs},
-    Owned{"array", 'a', kOurs},         Owned{"wrap", 0, kOurs},             Owned{"export", 0, "belongs to the run's variables"},
-    Owned{"export-file", 0, "belongs to the run's variables"},               Owned{"parsable", 0, kOurs},
-    Owned{"test-only", 0, kOurs},       Owned{"wait", 'W', kOurs},           Owned{"uid", 0, kOurs},
-    Owned{"gid", 0, kOurs},             Owned{"clusters", 'M', kOurs},       Owned{"version", 'V', kOurs},
-    Owned{"help", 'h', kOurs},          Owned{"usage", 0, kOurs},            Owned{"quiet", 'Q', kOurs},
+    Owned{"partition", 'p', kForm},
+    Owned{"account", 'A', kForm},
+    Owned{"qos", 'q', kForm},
+    Owned{"constraint", 'C', kForm},
+    Owned{"time", 't', kForm},
+    Owned{"nodes", 'N', kForm},
+    Owned{"ntasks", 'n', kOurs},
+    Owned{"ntasks-per-node", 0, kOurs},
+    Owned{"cpus-per-task", 'c', kForm},
+    Owned{"gres", 0, kForm},
+    Owned{"gpus-per-node", 0, kForm},
+    Owned{"gpus", 'G', kForm},
+    Owned{"requeue", 0, kOurs},
+    Owned{"no-requeue", 0, kOurs},
+    Owned{"signal", 0, kForm},
+    Owned{"job-name", 'J', kOurs},
+    Owned{"output", 'o', kOurs},
+    Owned{"error", 'e', kOurs},
+    Owned{"input", 'i', kOurs},
+    Owned{"open-mode", 0, kOurs},
+    Owned{"chdir", 'D', kOurs},
+    Owned{"array", 'a', kOurs},
+    Owned{"wrap", 0, kOurs},
+    Owned{"export", 0, "belongs to the run's variables"},
+    Owned{"export-file", 0, "belongs to the run's variables"},
+    Owned{"parsable", 0, kOurs},
+    Owned{"test-only", 0, kOurs},
+    Owned{"wait", 'W', kOurs},
+    Owned{"uid", 0, kOurs},
+    Owned{"gid", 0, kOurs},
+    Owned{"clusters", 'M', kOurs},
+    Owned{"version", 'V', kOurs},
+    Owned{"help", 'h', kOurs},
+    Owned{"usage", 0, kOurs},
+    Owned{"quiet", 'Q', kOurs},
 };
 
 const Owned* ownedOption(std::string_view word) {
     const bool isLong = word.starts_with("--");
-    const std::string_view name = isLong ? word.substr(2, word.find('=') == std::string_view::npos ? std::string_view::npos
-                                                                                                  : word.find('=') - 2)
-                                         : word.substr(1);
+    const std::string_view name =
+        isLong ? word.substr(2, word.find('=') == std::string_view::npos ? std::string_view::npos : word.find('=') - 2)
+               : word.substr(1);
     for (const Owned& owned : kOwned) {
         // sbatch takes any unambiguous beginning of a long option for the option.
         const bool hit = isLong ? !name.empty() && owned.name.starts_with(name)
@@ -88,17 +110,21 @@ Status checkLine(const std::string& line) {
     const std::string field = "slurm.extra_lines";
     const std::string shown = "\"" + base::stripControl(base::toValidUtf8(line)).substr(0, 80) + "\"";
     if (!line.starts_with('-') || line.size() < 2 || line.size() > kLongestLine) {
-        return Error{"slurm.line", "The line " + shown + " is no option: it must begin with '-', as in --exclusive.", field};
+        return Error{"slurm.line", "The line " + shown + " is no option: it must begin with '-', as in --exclusive.",
+                     field};
     }
     if (hasControl(line) || !base::isValidUtf8(line)) {
-        return Error{"slurm.line", "The line " + shown + " has a line break, another control character or broken text in it.", field};
+        return Error{"slurm.line",
+                     "The line " + shown + " has a line break, another control character or broken text in it.", field};
     }
     for (const std::string& word : base::split(line, ' ')) {
         if (!word.starts_with('-') || word.size() < 2) {
             continue;
         }
         if (const Owned* owned = ownedOption(word)) {
-            return Error{"slurm.line", "The line " + shown + " cannot be: --" + std::string(owned->name) + " " + std::string(owned->why) + ".",
+            return Error{"slurm.line",
+                         "The line " + shown + " cannot be: --" + std::string(owned->name) + " " +
+                             std::string(owned->why) + ".",
                          field};
         }
     }
@@ -110,7 +136,8 @@ Status checkPath(const std::string& path) {
     if (path.empty() || path.front() != '/' || hasControl(path) || path.find_first_of("\"\\") != std::string::npos) {
         return Error{"slurm.path",
                      "The work folder \"" + base::stripControl(base::toValidUtf8(path)) +
-                         "\" cannot be used with Slurm: it must be absolute, without quotes, backslashes and control characters.",
+                         "\" cannot be used with Slurm: it must be absolute, without quotes, backslashes and control "
+                         "characters.",
                      "work_folder"};
     }
     return {};
@@ -152,13 +179,15 @@ Status checkSlurmSpec(const spec::SlurmSpec& slurm) {
     TRAINYARD_TRY(checkName(slurm.lowPriorityPartition, kLists, "slurm.low_priority_partition", "The partition"));
     TRAINYARD_TRY(checkName(slurm.lowPriorityQos, kNames, "slurm.low_priority_qos", "The QOS"));
     if (slurm.signalSeconds < 0 || slurm.signalSeconds > kLongestSignal) {
-        return Error{"slurm.value", "The warning before the time limit must be 0 to 65535 seconds.", "slurm.signal_seconds"};
+        return Error{"slurm.value", "The warning before the time limit must be 0 to 65535 seconds.",
+                     "slurm.signal_seconds"};
     }
     if (slurm.timeLimitMinutes < 0) {
         return Error{"slurm.value", "The time limit cannot be negative.", "slurm.time_limit_minutes"};
     }
     if (slurm.minNodes < 1 || slurm.maxNodes < slurm.minNodes) {
-        return Error{"slurm.value", "The most nodes must be at least the fewest, and those at least 1.", "slurm.max_nodes"};
+        return Error{"slurm.value", "The most nodes must be at least the fewest, and those at least 1.",
+                     "slurm.max_nodes"};
     }
     for (const std::string& line : slurm.extraLines) {
         TRAINYARD_TRY(checkLine(line));
@@ -189,7 +218,8 @@ Result<std::string> slurmScript(const spec::SlurmSpec& slurm, const SlurmJob& jo
                                       ? std::to_string(slurm.minNodes)
                                       : std::to_string(slurm.minNodes) + " to " + std::to_string(slurm.maxNodes);
         return Error{"slurm.nodes",
-                     "The run asks for " + std::to_string(job.nodes) + " nodes; the target allows " + range + ".", "distribution.nodes"};
+                     "The run asks for " + std::to_string(job.nodes) + " nodes; the target allows " + range + ".",
+                     "distribution.nodes"};
     }
     const std::string nodes = std::to_string(job.nodes);
     const std::string cores = std::to_string(std::max(1, job.cores));
@@ -206,7 +236,8 @@ Result<std::string> slurmScript(const spec::SlurmSpec& slurm, const SlurmJob& jo
     text += directive("--ntasks-per-node=1");
     text += directive("--cpus-per-task=" + cores);
     if (job.gpus > 0) {
-        text += directive("--gres=gpu:" + (slurm.gpuType.empty() ? "" : slurm.gpuType + ":") + std::to_string(job.gpus));
+        text +=
+            directive("--gres=gpu:" + (slurm.gpuType.empty() ? "" : slurm.gpuType + ":") + std::to_string(job.gpus));
     }
     if (minutes > 0) {
         text += directive("--time=" + std::to_string(minutes));
@@ -250,7 +281,9 @@ warned() {
         if (slurm.requeueAtLimit) {
             const std::int64_t wait = std::max<std::int64_t>(1, slurm.signalSeconds - kRequeueMarginSeconds);
             text += "    (\n"
-                    "        for ((second = 0; second < " + std::to_string(wait) + "; second++)); do\n"
+                    "        for ((second = 0; second < " +
+                    std::to_string(wait) +
+                    "; second++)); do\n"
                     "            [ \"$run/outputs/checkpoints/last.ckpt\" -nt \"$run/a$attempt/warned\" ] && break\n"
                     "            sleep 1\n"
                     "        done\n"
@@ -277,12 +310,14 @@ exit "$status"
 
 const std::vector<std::string>& slurmHiddenVariables() {
     static const std::vector<std::string> names{
-        "SBATCH_PARTITION", "SBATCH_ACCOUNT",  "SBATCH_QOS",       "SBATCH_CONSTRAINT", "SBATCH_JOB_NAME", "SBATCH_TIMELIMIT", "SBATCH_REQUEUE",  "SBATCH_NO_REQUEUE", "SBATCH_SIGNAL",
-        "SBATCH_OPEN_MODE", "SBATCH_ARRAY_INX", "SBATCH_WAIT",     "SBATCH_EXPORT",   "SBATCH_GPUS",       "SBATCH_GPUS_PER_NODE",
-        "SBATCH_GRES",      "SBATCH_CLUSTERS", "SLURM_CLUSTERS",   "SQUEUE_PARTITION", "SQUEUE_ACCOUNT",   "SQUEUE_STATES",
-        "SQUEUE_FORMAT",    "SQUEUE_FORMAT2",  "SQUEUE_USERS",     "SQUEUE_QOS",      "SQUEUE_SORT",       "SINFO_PARTITION",
-        "SINFO_FORMAT",     "SINFO_SORT",      "SACCT_FEDERATION", "SLURM_TIME_FORMAT", "SLURM_JOB_ID",    "SLURM_JOBID",
-        "SLURM_RESTART_COUNT", "SRUN_EXPORT_ENV", "SLURM_EXPORT_ENV"};
+        "SBATCH_PARTITION",  "SBATCH_ACCOUNT",  "SBATCH_QOS",        "SBATCH_CONSTRAINT",   "SBATCH_JOB_NAME",
+        "SBATCH_TIMELIMIT",  "SBATCH_REQUEUE",  "SBATCH_NO_REQUEUE", "SBATCH_SIGNAL",       "SBATCH_OPEN_MODE",
+        "SBATCH_ARRAY_INX",  "SBATCH_WAIT",     "SBATCH_EXPORT",     "SBATCH_GPUS",         "SBATCH_GPUS_PER_NODE",
+        "SBATCH_GRES",       "SBATCH_CLUSTERS", "SLURM_CLUSTERS",    "SQUEUE_PARTITION",    "SQUEUE_ACCOUNT",
+        "SQUEUE_STATES",     "SQUEUE_FORMAT",   "SQUEUE_FORMAT2",    "SQUEUE_USERS",        "SQUEUE_QOS",
+        "SQUEUE_SORT",       "SINFO_PARTITION", "SINFO_FORMAT",      "SINFO_SORT",          "SACCT_FEDERATION",
+        "SLURM_TIME_FORMAT", "SLURM_JOB_ID",    "SLURM_JOBID",       "SLURM_RESTART_COUNT", "SRUN_EXPORT_ENV",
+        "SLURM_EXPORT_ENV"};
     return names;
 }
 

@@ -35,8 +35,8 @@ struct SlurmJob {
 /// Options for sbatch and srun that say where a job may run: partition, account, QOS, constraint. Each is one argument.
 [[nodiscard]] std::vector<std::string> slurmPlace(const spec::SlurmSpec& slurm);
 
-/// The whole script. Its body starts one agent a node by srun, and lets each agent make its folder from plan.json in the
-/// run's folder. Exactly one job ever carries out a run: the first that writes the file `job` in the run's folder.
+/// The whole script. Its body starts one agent a node by srun, and lets each agent make its folder from plan.json in
+/// the run's folder. Exactly one job ever carries out a run: the first that writes the file `job` in the run's folder.
 /// Errors: those of checkSlurmSpec; "slurm.nodes" (field "distribution.nodes") outside the definition's range;
 /// "slurm.path" for a work folder whose name sbatch could not read.
 [[nodiscard]] base::Result<std::string> slurmScript(const spec::SlurmSpec& slurm, const SlurmJob& job);

@@ -74,7 +74,8 @@ public:
             if (!m_job.job.empty()) {
                 m_look.scheduler = m_job;
             }
-            m_step = lookAtRun(m_host, m_run, m_deadline, [this](const Result<std::vector<NodeLook>>& nodes) { lookedAtNodes(nodes); });
+            m_step = lookAtRun(m_host, m_run, m_deadline,
+                               [this](const Result<std::vector<NodeLook>>& nodes) { lookedAtNodes(nodes); });
         });
     }
 
@@ -120,7 +121,8 @@ public:
                 return;
             }
             if (!look->job.empty() && !slurmStateIsFinal(look->state) && look->state != State::Unknown) {
-                end(Error{"target.busy", "Job " + look->job + " of the run is still in the queue; cancel the run first."});
+                end(Error{"target.busy",
+                          "Job " + look->job + " of the run is still in the queue; cancel the run first."});
                 return;
             }
             m_step = removeRun(m_host, m_run, m_deadline, [this](const Status& status) { end(status); });
@@ -143,7 +145,8 @@ private:
 
 }  // namespace
 
-SlurmTarget::SlurmTarget(spec::TargetSpec spec) : m_spec(std::move(spec)), m_host(std::make_unique<Host>(hostOptions(m_spec))) {}
+SlurmTarget::SlurmTarget(spec::TargetSpec spec)
+    : m_spec(std::move(spec)), m_host(std::make_unique<Host>(hostOptions(m_spec))) {}
 
 SlurmTarget::~SlurmTarget() = default;
 
@@ -151,7 +154,9 @@ OperationPtr SlurmTarget::launch(LaunchPlan plan, std::function<void(LaunchProgr
     return launchOnSlurm(*m_host, m_spec, std::move(plan), std::move(onProgress), std::move(done));
 }
 
-OperationPtr SlurmTarget::revive(const RunId&, Deadline, DoneStatus done) { return postResult<void>(Status(), std::move(done)); }
+OperationPtr SlurmTarget::revive(const RunId&, Deadline, DoneStatus done) {
+    return postResult<void>(Status(), std::move(done));
+}
 
 OperationPtr SlurmTarget::command(const RunId& run, const std::string& command, Deadline deadline, DoneStatus done) {
     if (command == wire::control::kCancel) {
@@ -167,8 +172,8 @@ OperationPtr SlurmTarget::look(const RunId& run, Deadline deadline, Done<RunLook
     return std::make_unique<Look>(*m_host, run, deadline, std::move(done));
 }
 
-OperationPtr SlurmTarget::follow(const RunId& run, std::vector<StreamPosition> from, std::function<void(StreamChunk)> onChunk,
-                                 std::function<void(base::Error)> onError) {
+OperationPtr SlurmTarget::follow(const RunId& run, std::vector<StreamPosition> from,
+                                 std::function<void(StreamChunk)> onChunk, std::function<void(base::Error)> onError) {
     return m_host->follow(run, std::move(from), std::move(onChunk), std::move(onError));
 }
 
@@ -189,9 +194,12 @@ OperationPtr SlurmTarget::removeRun(const RunId& run, Deadline deadline, DoneSta
     return std::make_unique<Remove>(*m_host, run, deadline, std::move(done));
 }
 
-OperationPtr SlurmTarget::connect(Deadline deadline, DoneStatus done) { return m_host->connect(deadline, std::move(done)); }
+OperationPtr SlurmTarget::connect(Deadline deadline, DoneStatus done) {
+    return m_host->connect(deadline, std::move(done));
+}
 
-OperationPtr SlurmTarget::doctor(Deadline deadline, std::function<void(DoctorLine)> onLine, Done<std::vector<DoctorLine>> done) {
+OperationPtr SlurmTarget::doctor(Deadline deadline, std::function<void(DoctorLine)> onLine,
+                                 Done<std::vector<DoctorLine>> done) {
     return doctorOfSlurm(*m_host, m_spec, deadline, std::move(onLine), std::move(done));
 }
 

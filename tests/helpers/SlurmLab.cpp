@@ -60,13 +60,15 @@ base::Status SlurmLab::isolateNetwork() {
     ifreq flags{};
     std::string_view("lo").copy(flags.ifr_name, sizeof(flags.ifr_name) - 1);
     flags.ifr_flags = IFF_UP | IFF_RUNNING;
-    // Without an address beside 127.0.0.1, getaddrinfo(AI_ADDRCONFIG) knows no address at all, and Slurm none of its hosts.
+    // Without an address beside 127.0.0.1, getaddrinfo(AI_ADDRCONFIG) knows no address at all, and Slurm none of its
+    // hosts.
     ifreq address{};
     std::string_view("lo:1").copy(address.ifr_name, sizeof(address.ifr_name) - 1);
     auto* inet = reinterpret_cast<sockaddr_in*>(&address.ifr_addr);
     inet->sin_family = AF_INET;
     ::inet_pton(AF_INET, kAddress, &inet->sin_addr);
-    if (!socket.valid() || ::ioctl(socket.get(), SIOCSIFFLAGS, &flags) != 0 || ::ioctl(socket.get(), SIOCSIFADDR, &address) != 0) {
+    if (!socket.valid() || ::ioctl(socket.get(), SIOCSIFFLAGS, &flags) != 0 ||
+        ::ioctl(socket.get(), SIOCSIFADDR, &address) != 0) {
         return system("bring up loopback for");
     }
     return {};
@@ -99,52 +101,71 @@ std::string SlurmLab::conf() const {
     name = name.substr(0, name.find('.'));
     const std::string root = m_root.string();
     const std::string count = std::to_string(m_options.nodes);
-    std::string text =
-        "ClusterName=lab\n"
-        "SlurmctldHost=" + name + "(" + kAddress + ")\n"
-        "SlurmUser=root\n"
-        "SlurmctldPort=26817\n"
-        "AuthType=auth/munge\n"
-        "AuthInfo=socket=" + root + "/munge/socket,cred_expire=5\n"  // also how long a requeued job is held back
-        "CredType=cred/munge\n"
-        "StateSaveLocation=" + root + "/state\n"
-        "SlurmdSpoolDir=" + root + "/%n/spool\n"
-        "SlurmctldPidFile=" + root + "/slurmctld.pid\n"
-        "SlurmdPidFile=" + root + "/%n/slurmd.pid\n"
-        "SlurmctldLogFile=" + root + "/slurmctld.log\n"
-        "SlurmdLogFile=" + root + "/slurmd.%n.log\n"
-        "ProctrackType=proctrack/linuxproc\n"
-        "TaskPlugin=task/none\n"
-        "SchedulerType=sched/backfill\n"
-        "SelectType=select/cons_tres\n"
-        "SelectTypeParameters=CR_Core\n"
-        "MpiDefault=none\n"
-        "ReturnToService=2\n"
-        "SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf_interval=1\n"
-        "AccountingStorageType=accounting_storage/none\n"
-        "JobCompType=jobcomp/filetxt\n"
-        "JobCompLoc=" + root + "/jobcomp.log\n"
-        "JobAcctGatherType=jobacct_gather/none\n"
-        "PreemptType=preempt/partition_prio\n"
-        "PreemptMode=REQUEUE\n"
-        "JobRequeue=1\n"
-        "KillWait=5\n"
-        "MinJobAge=300\n"
-        "SlurmdTimeout=5\n"
-        "MessageTimeout=5\n"
-        "TCPTimeout=2\n"
-        "SlurmdParameters=config_overrides\n";
+    std::string text = "ClusterName=lab\n"
+                       "SlurmctldHost=" +
+                       name + "(" + kAddress +
+                       ")\n"
+                       "SlurmUser=root\n"
+                       "SlurmctldPort=26817\n"
+                       "AuthType=auth/munge\n"
+                       "AuthInfo=socket=" +
+                       root +
+                       "/munge/socket,cred_expire=5\n"  // also how long a requeued job is held back
+                       "CredType=cred/munge\n"
+                       "StateSaveLocation=" +
+                       root +
+                       "/state\n"
+                       "SlurmdSpoolDir=" +
+                       root +
+                       "/%n/spool\n"
+                       "SlurmctldPidFile=" +
+                       root +
+                       "/slurmctld.pid\n"
+                       "SlurmdPidFile=" +
+                       root +
+                       "/%n/slurmd.pid\n"
+                       "SlurmctldLogFile=" +
+                       root +
+                       "/slurmctld.log\n"
+                       "SlurmdLogFile=" +
+                       root +
+                       "/slurmd.%n.log\n"
+                       "ProctrackType=proctrack/linuxproc\n"
+                       "TaskPlugin=task/none\n"
+                       "SchedulerType=sched/backfill\n"
+                       "SelectType=select/cons_tres\n"
+                       "SelectTypeParameters=CR_Core\n"
+                       "MpiDefault=none\n"
+                       "ReturnToService=2\n"
+                       "SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf_interval=1\n"
+                       "AccountingStorageType=accounting_storage/none\n"
+                       "JobCompType=jobcomp/filetxt\n"
+                       "JobCompLoc=" +
+                       root +
+                       "/jobcomp.log\n"
+                       "JobAcctGatherType=jobacct_gather/none\n"
+                       "PreemptType=preempt/partition_prio\n"
+                       "PreemptMode=REQUEUE\n"
+                       "JobRequeue=1\n"
+                       "KillWait=5\n"
+                       "MinJobAge=300\n"
+                       "SlurmdTimeout=5\n"
+                       "MessageTimeout=5\n"
+                       "TCPTimeout=2\n"
+                       "SlurmdParameters=config_overrides\n";
     if (m_options.gpus > 0) {
         text += "GresTypes=gpu\n";
     }
-    text += "NodeName=n[1-" + count + "] NodeAddr=" + std::string(kAddress) + " Port=[26901-" + std::to_string(26900 + m_options.nodes) +
-            "] CPUs=" + std::to_string(m_options.cores) + " RealMemory=4000 State=UNKNOWN";
+    text += "NodeName=n[1-" + count + "] NodeAddr=" + std::string(kAddress) + " Port=[26901-" +
+            std::to_string(26900 + m_options.nodes) + "] CPUs=" + std::to_string(m_options.cores) +
+            " RealMemory=4000 State=UNKNOWN";
     text += m_options.gpus > 0 ? " Gres=gpu:fake:" + std::to_string(m_options.gpus) + "\n" : "\n";
     text += "PartitionName=p Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1\n"
             "PartitionName=hi Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10\n"
             "PartitionName=closed Nodes=ALL MaxTime=INFINITE State=UP AllowAccounts=nobody_has_this\n";
     if (m_options.maxMinutes > 0) {
-        text += "PartitionName=short Nodes=ALL MaxTime=" + std::to_string(m_options.maxMinutes) + " State=UP PriorityTier=1\n";
+        text += "PartitionName=short Nodes=ALL MaxTime=" + std::to_string(m_options.maxMinutes) +
+                " State=UP PriorityTier=1\n";
     }
     return text;
 }
@@ -237,9 +258,10 @@ base::Status SlurmLab::start(const SlurmLabOptions& options) {
     ::setenv("SLURM_CONF", (m_root / "slurm.conf").c_str(), 1);
 
     const std::string munge = (m_root / "munge").string();
-    TRAINYARD_TRY(spawn("munged", {"/usr/sbin/munged", "--foreground", "--force", "--key-file=" + key, "--socket=" + munge + "/socket",
-                                   "--pid-file=" + munge + "/pid", "--log-file=" + munge + "/log", "--seed-file=" + munge + "/seed",
-                                   "--num-threads=2"}));
+    TRAINYARD_TRY(
+        spawn("munged", {"/usr/sbin/munged", "--foreground", "--force", "--key-file=" + key,
+                         "--socket=" + munge + "/socket", "--pid-file=" + munge + "/pid",
+                         "--log-file=" + munge + "/log", "--seed-file=" + munge + "/seed", "--num-threads=2"}));
     if (!waitFor([&] { return std::filesystem::exists(munge + "/socket"); }, kStartMillis)) {
         return base::Error{"lab.munge", "munged did not start. " + logs()};
     }

@@ -1,6 +1,7 @@
 #pragma once
-// A real Slurm cluster on this machine: munged, slurmctld and one slurmd a node. Each node has its own processes (so that it
-// can be crashed as a whole), host name and /tmp; all share one network namespace, that of the test, made by isolateNetwork().
+// A real Slurm cluster on this machine: munged, slurmctld and one slurmd a node. Each node has its own processes (so
+// that it can be crashed as a whole), host name and /tmp; all share one network namespace, that of the test, made by
+// isolateNetwork().
 #include <sys/types.h>
 
 #include <memory>
@@ -15,13 +16,13 @@ namespace trainyard::test {
 
 struct SlurmLabOptions {
     int nodes = 2;
-    int cores = 4;        ///< Of each node, as Slurm is told.
-    int gpus = 2;         ///< Of each node; devices made by mknod that lead nowhere.
-    int maxMinutes = 0;   ///< Of a job in the partition "short"; 0: no such partition.
+    int cores = 4;       ///< Of each node, as Slurm is told.
+    int gpus = 2;        ///< Of each node; devices made by mknod that lead nowhere.
+    int maxMinutes = 0;  ///< Of a job in the partition "short"; 0: no such partition.
 };
 
-/// Partitions: "p" (default), "hi" (its jobs put those of "p" back into the queue), "closed" (an account may use it that
-/// nobody has) and, where asked for, "short".
+/// Partitions: "p" (default), "hi" (its jobs put those of "p" back into the queue), "closed" (an account may use it
+/// that nobody has) and, where asked for, "short".
 class SlurmLab {
 public:
     /// What is missing for it here, or empty.

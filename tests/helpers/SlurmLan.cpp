@@ -39,16 +39,23 @@ base::Status SlurmLan::up() {
     }
     const std::string last = std::to_string(m_nodes + 1);
     const std::string conf =
-        "ClusterName=lan\nSlurmctldHost=node1\nSlurmUser=root\nAuthType=auth/munge\nAuthInfo=cred_expire=5\nCredType=cred/munge\n"
+        "ClusterName=lan\nSlurmctldHost=node1\nSlurmUser=root\nAuthType=auth/"
+        "munge\nAuthInfo=cred_expire=5\nCredType=cred/munge\n"
         "StateSaveLocation=/home/lab/.slurm/state\nSlurmdSpoolDir=/run/slurmd\nSlurmctldPidFile=/run/slurmctld.pid\n"
-        "SlurmdPidFile=/run/slurmd.pid\nSlurmctldLogFile=/home/lab/.slurm/slurmctld.log\nSlurmdLogFile=/home/lab/.slurm/slurmd.%n.log\n"
-        "ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nSchedulerType=sched/backfill\nSelectType=select/cons_tres\n"
+        "SlurmdPidFile=/run/slurmd.pid\nSlurmctldLogFile=/home/lab/.slurm/slurmctld.log\nSlurmdLogFile=/home/lab/"
+        ".slurm/slurmd.%n.log\n"
+        "ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nSchedulerType=sched/backfill\nSelectType=select/"
+        "cons_tres\n"
         "SelectTypeParameters=CR_Core\nMpiDefault=none\nReturnToService=2\n"
         "SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf_interval=1\n"
-        "AccountingStorageType=accounting_storage/none\nJobCompType=jobcomp/none\nJobAcctGatherType=jobacct_gather/none\n"
-        "PreemptType=preempt/partition_prio\nPreemptMode=REQUEUE\nJobRequeue=1\nKillWait=5\nMinJobAge=300\nSlurmdTimeout=5\n"
+        "AccountingStorageType=accounting_storage/none\nJobCompType=jobcomp/none\nJobAcctGatherType=jobacct_gather/"
+        "none\n"
+        "PreemptType=preempt/"
+        "partition_prio\nPreemptMode=REQUEUE\nJobRequeue=1\nKillWait=5\nMinJobAge=300\nSlurmdTimeout=5\n"
         "MessageTimeout=5\nTCPTimeout=2\nSlurmdParameters=config_overrides\nGresTypes=gpu\n"
-        "NodeName=node[2-" + last + "] CPUs=4 RealMemory=4000 Gres=gpu:fake:2 State=UNKNOWN\n"
+        "NodeName=node[2-" +
+        last +
+        "] CPUs=4 RealMemory=4000 Gres=gpu:fake:2 State=UNKNOWN\n"
         "PartitionName=p Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1\n"
         "PartitionName=hi Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10\n";
     const base::Path folder = home() / ".slurm";
@@ -57,7 +64,8 @@ base::Status SlurmLan::up() {
     std::filesystem::permissions(folder, std::filesystem::perms(0755), error);
     TRAINYARD_TRY(base::writeFileAtomically(folder / "slurm.conf", conf, 0644));
     TRAINYARD_TRY(base::writeFileAtomically(folder / "gres.conf", "Name=gpu Type=fake File=/run/gpu[0-1]\n", 0644));
-    TRAINYARD_TRY(base::writeFileAtomically(folder / "munge.key", base::newUuid7() + base::newUuid7() + base::newUuid7(), 0400));
+    TRAINYARD_TRY(
+        base::writeFileAtomically(folder / "munge.key", base::newUuid7() + base::newUuid7() + base::newUuid7(), 0400));
     TRAINYARD_TRY(base::writeFileAtomically(
         folder / "daemons.sh",
         base::readFile(sourceFolder() / "tests/helpers/lab/slurm-daemons.sh").valueOr(std::string()), 0755));
@@ -73,7 +81,8 @@ base::Status SlurmLan::up() {
             return count == m_nodes;
         },
         kIdleMillis);
-    return idle ? base::Status{} : base::Error{"lab.nodes", "The nodes did not become idle: " + slurm({"sinfo", "-N", "-l"})};
+    return idle ? base::Status{}
+                : base::Error{"lab.nodes", "The nodes did not become idle: " + slurm({"sinfo", "-N", "-l"})};
 }
 
 base::Status SlurmLan::boot(int host) {
@@ -84,8 +93,10 @@ base::Status SlurmLan::boot(int host) {
 }
 
 base::Status SlurmLan::startDaemons(int host) {
-    const ProgramResult started = m_lab.run(host, {"/bin/bash", "/home/lab/.slurm/daemons.sh", host == 1 ? "controller" : "compute"});
-    return started.exitCode == 0 ? base::Status{} : base::Error{"lab.daemons", started.out + started.err + m_lab.error()};
+    const ProgramResult started =
+        m_lab.run(host, {"/bin/bash", "/home/lab/.slurm/daemons.sh", host == 1 ? "controller" : "compute"});
+    return started.exitCode == 0 ? base::Status{}
+                                 : base::Error{"lab.daemons", started.out + started.err + m_lab.error()};
 }
 
 std::string SlurmLan::slurm(const std::vector<std::string>& argv) {

@@ -1,6 +1,7 @@
 #pragma once
-// Slurm over the hosts of a Lab: node1 is the login node and runs the controller, the others compute. Every host has its own
-// network, /tmp and processes; all see the same home folder. Everything goes through ssh to node1, as an ordinary user.
+// Slurm over the hosts of a Lab: node1 is the login node and runs the controller, the others compute. Every host has
+// its own network, /tmp and processes; all see the same home folder. Everything goes through ssh to node1, as an
+// ordinary user.
 #include "core/base/Files.h"
 #include "core/base/Result.h"
 #include "tests/helpers/Lab.h"

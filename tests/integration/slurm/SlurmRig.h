@@ -42,9 +42,11 @@ public:
 
     /// Waits for the callback of an operation.
     template <class T>
-    [[nodiscard]] static base::Result<T> await(const std::function<targets::OperationPtr(targets::Done<T>)>& begin, int timeoutMillis = 60'000) {
+    [[nodiscard]] static base::Result<T> await(const std::function<targets::OperationPtr(targets::Done<T>)>& begin,
+                                               int timeoutMillis = 60'000) {
         std::optional<base::Result<T>> answer;
-        const targets::OperationPtr operation = begin([&answer](base::Result<T> result) { answer.emplace(std::move(result)); });
+        const targets::OperationPtr operation =
+            begin([&answer](base::Result<T> result) { answer.emplace(std::move(result)); });
         if (!waitFor([&] { return answer.has_value(); }, timeoutMillis)) {
             return base::Error{"test.timeout", "No answer came."};
         }
@@ -54,7 +56,9 @@ public:
     [[nodiscard]] base::Status launch(const targets::LaunchPlan& launch) {
         m_progress.clear();
         return await<void>([&](targets::DoneStatus done) {
-            return m_target->launch(launch, [this](const targets::LaunchProgress& progress) { m_progress.push_back(progress.text); }, std::move(done));
+            return m_target->launch(
+                launch, [this](const targets::LaunchProgress& progress) { m_progress.push_back(progress.text); },
+                std::move(done));
         });
     }
     [[nodiscard]] const std::vector<std::string>& progress() const { return m_progress; }
@@ -78,7 +82,8 @@ public:
 
     using Streams = std::map<std::pair<int, int>, std::vector<base::Json>>;  ///< Records by (attempt, node).
     /// Follows the run from the beginning until `enough` holds; what came, in order.
-    [[nodiscard]] Streams follow(const base::RunId& run, const std::function<bool(const Streams&)>& enough, int timeoutMillis = 60'000) {
+    [[nodiscard]] Streams follow(const base::RunId& run, const std::function<bool(const Streams&)>& enough,
+                                 int timeoutMillis = 60'000) {
         Streams streams;
         std::map<std::pair<int, int>, std::string> bytes;
         bool failed = false;
@@ -104,8 +109,11 @@ public:
         return streams;
     }
     /// Waits until a line of the attempt's log has the text.
-    [[nodiscard]] bool waitForLog(const base::RunId& run, const std::string& text, int attempt = 1, int timeoutMillis = 60'000) {
-        const auto has = [&](const Streams& streams) { return logOf(streams, attempt).find(text) != std::string::npos; };
+    [[nodiscard]] bool waitForLog(const base::RunId& run, const std::string& text, int attempt = 1,
+                                  int timeoutMillis = 60'000) {
+        const auto has = [&](const Streams& streams) {
+            return logOf(streams, attempt).find(text) != std::string::npos;
+        };
         return has(follow(run, has, timeoutMillis));
     }
     [[nodiscard]] static std::function<bool(const Streams&)> ended(int attempt = 1) {
@@ -144,8 +152,9 @@ public:
     [[nodiscard]] static bool gapless(const Streams& streams) {
         return std::all_of(streams.begin(), streams.end(), [](const auto& stream) {
             std::int64_t next = 1;
-            return std::all_of(stream.second.begin(), stream.second.end(),
-                               [&next](const base::Json& record) { return record.value("seq", std::int64_t{0}) == next++; });
+            return std::all_of(stream.second.begin(), stream.second.end(), [&next](const base::Json& record) {
+                return record.value("seq", std::int64_t{0}) == next++;
+            });
         });
     }
     [[nodiscard]] static std::string nameOf(const base::RunId& run) { return targets::slurmJobName(run); }
@@ -158,7 +167,8 @@ public:
             if (name.starts_with("slurm-") || name == "agent.log" || name.ends_with(".jsonl")) {
                 constexpr std::size_t kTail = 3000;
                 const std::string bytes = base::readFile(entry.path()).valueOr(std::string());
-                text += entry.path().string() + ":\n" + bytes.substr(bytes.size() > kTail ? bytes.size() - kTail : 0) + "\n";
+                text += entry.path().string() + ":\n" + bytes.substr(bytes.size() > kTail ? bytes.size() - kTail : 0) +
+                        "\n";
             }
         }
         return text;
@@ -191,7 +201,9 @@ public:
         spec.slurm.signalSeconds = 0;
         return spec;
     }
-    [[nodiscard]] base::Path runFolder(const base::RunId& run) const { return m_lab.shared() / "work" / "runs" / run.str(); }
+    [[nodiscard]] base::Path runFolder(const base::RunId& run) const {
+        return m_lab.shared() / "work" / "runs" / run.str();
+    }
 
 private:
     SlurmLab m_lab;

@@ -16,8 +16,8 @@ using State = targets::SchedulerLook::State;
 namespace {
 
 /// A line each tenth of a second, for as long as there is no file "stop".
-constexpr const char* kTicking =
-    "i=0; while [ ! -e \"$TRAINYARD_OUTPUTS/stop\" ]; do i=$((i + 1)); echo tick $i; sleep 0.1; done; echo done on $(hostname)";
+constexpr const char* kTicking = "i=0; while [ ! -e \"$TRAINYARD_OUTPUTS/stop\" ]; do i=$((i + 1)); echo tick $i; "
+                                 "sleep 0.1; done; echo done on $(hostname)";
 
 }  // namespace
 
@@ -47,7 +47,8 @@ private Q_SLOTS:
     }
     void cleanup() {
         if (m_lan && QTest::currentTestFailed()) {
-            qWarning("%s\n%s", SlurmDriver::jobOutput(runFolder(m_run)).c_str(), m_lan->slurm({"squeue", "-t", "all"}).c_str());
+            qWarning("%s\n%s", SlurmDriver::jobOutput(runFolder(m_run)).c_str(),
+                     m_lan->slurm({"squeue", "-t", "all"}).c_str());
         }
     }
 
@@ -58,9 +59,11 @@ private Q_SLOTS:
         QVERIFY2(lines.ok(), lines.ok() ? "" : lines.error().message.c_str());
         int found = 0;
         for (const targets::DoctorLine& line : *lines) {
-            if (line.id == "slurm" || line.id == "partition" || line.id == "nodes" || line.id == "shared" || line.id == "compute") {
+            if (line.id == "slurm" || line.id == "partition" || line.id == "nodes" || line.id == "shared" ||
+                line.id == "compute") {
                 ++found;
-                QVERIFY2(line.finding == targets::Finding::Ok, (line.id + ": " + line.text + " " + line.remedy).c_str());
+                QVERIFY2(line.finding == targets::Finding::Ok,
+                         (line.id + ": " + line.text + " " + line.remedy).c_str());
             }
             if (line.id == "compute") {
                 QVERIFY(line.host == "node2" || line.host == "node3");
@@ -70,7 +73,8 @@ private Q_SLOTS:
     }
 
     void twoNodes_findEachOther() {
-        auto launch = SlurmDriver::shell("echo rank $RANK of $WORLD_SIZE on $(hostname) as $(id -un); [ -n \"$MASTER_ADDR\" ] && [ \"$MASTER_ADDR\" != 127.0.0.1 ]");
+        auto launch = SlurmDriver::shell("echo rank $RANK of $WORLD_SIZE on $(hostname) as $(id -un); [ -n "
+                                         "\"$MASTER_ADDR\" ] && [ \"$MASTER_ADDR\" != 127.0.0.1 ]");
         launch.plan.nodes = 2;
         launch.plan.distribution = "pytorch";
         launch.plan.backend = "gloo";
@@ -122,7 +126,8 @@ private Q_SLOTS:
         QVERIFY(m_driver->waitForLog(m_run, "tick 5\n"));
         const auto look = m_driver->look(m_run);
         QVERIFY(look.ok() && look->nodes.size() == 1);
-        const std::string node(base::trim(m_lan->slurm({"squeue", "-h", "-n", SlurmDriver::nameOf(m_run), "-o", "%N"})));
+        const std::string node(
+            base::trim(m_lan->slurm({"squeue", "-h", "-n", SlurmDriver::nameOf(m_run), "-o", "%N"})));
         QCOMPARE(look->nodes[0].host, node);
         const int host = node == "node2" ? 2 : 3;
         QVERIFY(m_lan->lab().cut(host) && m_lan->lab().crash(host));
@@ -131,7 +136,8 @@ private Q_SLOTS:
         const auto streams = m_driver->follow(m_run, SlurmDriver::ended(2));
         QCOMPARE(SlurmDriver::endOf(streams, 2).value("outcome", std::string()), std::string("completed"));
         QVERIFY(SlurmDriver::endOf(streams, 1).is_null());
-        QVERIFY(SlurmDriver::logOf(streams, 2).find(host == 2 ? "done on node3" : "done on node2") != std::string::npos);
+        QVERIFY(SlurmDriver::logOf(streams, 2).find(host == 2 ? "done on node3" : "done on node2") !=
+                std::string::npos);
         QVERIFY(m_lan->boot(host).ok());
     }
 

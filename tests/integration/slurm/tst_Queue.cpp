@@ -17,7 +17,8 @@ namespace {
 /// Counts on from what the attempt before left, which is how a script resumes.
 constexpr const char* kCounting =
     "n=$(cat \"$TRAINYARD_OUTPUTS/n\" 2>/dev/null || echo 0); echo attempt $TRAINYARD_ATTEMPT from $n on $(hostname); "
-    "while [ $n -lt 10000 ]; do n=$((n + 1)); echo $n > \"$TRAINYARD_OUTPUTS/n\"; [ -e \"$TRAINYARD_OUTPUTS/stop\" ] && exit 0; sleep 0.1; done";
+    "while [ $n -lt 10000 ]; do n=$((n + 1)); echo $n > \"$TRAINYARD_OUTPUTS/n\"; [ -e \"$TRAINYARD_OUTPUTS/stop\" ] "
+    "&& exit 0; sleep 0.1; done";
 
 }  // namespace
 
@@ -62,15 +63,33 @@ private Q_SLOTS:
         QTest::addColumn<QString>("change");
         QTest::addColumn<QString>("code");
         QTest::addColumn<QString>("field");
-        QTest::newRow("partition") << "partition" << "slurm.partition" << "slurm.partition";
-        QTest::newRow("constraint") << "constraint" << "slurm.constraint" << "slurm.constraint";
-        QTest::newRow("gpu type") << "gpu_type" << "slurm.nodes" << "distribution.nodes";
-        QTest::newRow("nodes of the target") << "nodes" << "slurm.nodes" << "distribution.nodes";
-        QTest::newRow("nodes of the partition") << "many_nodes" << "slurm.nodes" << "distribution.nodes";
-        QTest::newRow("time") << "time" << "slurm.time" << "limits.max_seconds";
-        QTest::newRow("extra line") << "line" << "slurm.line" << "slurm.extra_lines";
-        QTest::newRow("owned line") << "owned" << "slurm.line" << "slurm.extra_lines";
-        QTest::newRow("memory") << "memory" << "slurm.policy" << "slurm.extra_lines";
+        QTest::newRow("partition") << "partition"
+                                   << "slurm.partition"
+                                   << "slurm.partition";
+        QTest::newRow("constraint") << "constraint"
+                                    << "slurm.constraint"
+                                    << "slurm.constraint";
+        QTest::newRow("gpu type") << "gpu_type"
+                                  << "slurm.nodes"
+                                  << "distribution.nodes";
+        QTest::newRow("nodes of the target") << "nodes"
+                                             << "slurm.nodes"
+                                             << "distribution.nodes";
+        QTest::newRow("nodes of the partition") << "many_nodes"
+                                                << "slurm.nodes"
+                                                << "distribution.nodes";
+        QTest::newRow("time") << "time"
+                              << "slurm.time"
+                              << "limits.max_seconds";
+        QTest::newRow("extra line") << "line"
+                                    << "slurm.line"
+                                    << "slurm.extra_lines";
+        QTest::newRow("owned line") << "owned"
+                                    << "slurm.line"
+                                    << "slurm.extra_lines";
+        QTest::newRow("memory") << "memory"
+                                << "slurm.policy"
+                                << "slurm.extra_lines";
     }
     void refusals_nameTheField() {
         QFETCH(QString, change);
@@ -135,11 +154,13 @@ private Q_SLOTS:
         QVERIFY(test::waitFor(
             [&] {
                 const auto look = m_rig->look(m_run);
-                return look.ok() && look->scheduler && look->scheduler->reason.starts_with("Resources (waits") && look->scheduler->estimatedStart > 0;
+                return look.ok() && look->scheduler && look->scheduler->reason.starts_with("Resources (waits") &&
+                       look->scheduler->estimatedStart > 0;
             },
             20'000));
         QVERIFY(m_rig->look(m_run)->nodes.empty());
-        const auto load = SlurmRig::await<Json>([&](auto done) { return m_rig->target().load(base::Deadline::inMillis(10'000), std::move(done)); });
+        const auto load = SlurmRig::await<Json>(
+            [&](auto done) { return m_rig->target().load(base::Deadline::inMillis(10'000), std::move(done)); });
         QVERIFY2(load.ok(), load.ok() ? "" : load.error().message.c_str());
         QCOMPARE(load->at("hosts").size(), std::size_t{2});
         QCOMPARE(load->at("hosts")[0].at("cores_busy").get<int>(), 4);
@@ -169,7 +190,8 @@ private Q_SLOTS:
         QVERIFY(m_rig->lab().slurm({"scancel", "--name=" + m_rig->nameOf(m_run)}).exitCode == 0);
         QVERIFY(m_rig->waitForState(m_run, State::Canceled));
         const auto look = m_rig->look(m_run);
-        QVERIFY(std::none_of(look->nodes.begin(), look->nodes.end(), [](const auto& node) { return node.status == targets::AgentStatus::Alive; }));
+        QVERIFY(std::none_of(look->nodes.begin(), look->nodes.end(),
+                             [](const auto& node) { return node.status == targets::AgentStatus::Alive; }));
     }
 
     void preempted_itGoesOnInAnotherAttempt() {
@@ -182,12 +204,14 @@ private Q_SLOTS:
         m_rig->use(spec);
         QVERIFY(begin(low));
         QVERIFY(m_rig->waitForLog(m_run, "attempt 1"));
-        const auto high = m_rig->lab().slurm({"sbatch", "--parsable", "-p", "hi", "-N2", "-n2", "-c4", "-o", "/dev/null", "--wrap=sleep 3"});
+        const auto high = m_rig->lab().slurm(
+            {"sbatch", "--parsable", "-p", "hi", "-N2", "-n2", "-c4", "-o", "/dev/null", "--wrap=sleep 3"});
         QCOMPARE(high.exitCode, 0);
         QVERIFY(test::waitFor(
             [&] {
                 const auto look = m_rig->look(m_run);
-                return look.ok() && look->scheduler && look->scheduler->state == State::Pending && look->scheduler->restarts == 1;
+                return look.ok() && look->scheduler && look->scheduler->state == State::Pending &&
+                       look->scheduler->restarts == 1;
             },
             30'000));
         finishCounting(2);
@@ -195,12 +219,18 @@ private Q_SLOTS:
 
     void killedNode_itGoesOnOnTheOther() {
         QVERIFY(begin(SlurmRig::shell(kCounting)));
-        const auto streams = m_rig->follow(m_run, [](const SlurmRig::Streams& seen) { return SlurmRig::logOf(seen).find("attempt 1") != std::string::npos; });
+        const auto streams = m_rig->follow(m_run, [](const SlurmRig::Streams& seen) {
+            return SlurmRig::logOf(seen).find("attempt 1") != std::string::npos;
+        });
         const bool first = SlurmRig::logOf(streams).find("on n1") != std::string::npos;
         m_rig->lab().crash(first ? 1 : 2);
         finishCounting(2);
         QVERIFY(m_rig->lab().boot(first ? 1 : 2).ok());
-        QVERIFY(test::waitFor([&] { return m_rig->lab().slurm({"sinfo", "-h", "-N", "-p", "p", "-t", "idle", "-o", "%N"}).out == "n1\nn2\n"; }, 30'000));
+        QVERIFY(test::waitFor(
+            [&] {
+                return m_rig->lab().slurm({"sinfo", "-h", "-N", "-p", "p", "-t", "idle", "-o", "%N"}).out == "n1\nn2\n";
+            },
+            30'000));
     }
 
     void timeLimit_aCheckpointIsWritten_andTrainingGoesOn() {
@@ -231,10 +261,14 @@ private Q_SLOTS:
         launch.needsEngine = true;
         launch.files = {{"spec.json", base::dumpJsonPretty(document)}};
         QVERIFY(begin(launch));
-        QVERIFY(test::waitFor([&] { return std::filesystem::exists(m_rig->runFolder(m_run) / "a1" / "warned"); }, 70'000));
-        QVERIFY(test::waitFor([&] { return std::filesystem::exists(m_rig->runFolder(m_run) / "outputs" / "checkpoints" / "last.ckpt"); }, 20'000));
+        QVERIFY(
+            test::waitFor([&] { return std::filesystem::exists(m_rig->runFolder(m_run) / "a1" / "warned"); }, 70'000));
+        QVERIFY(test::waitFor(
+            [&] { return std::filesystem::exists(m_rig->runFolder(m_run) / "outputs" / "checkpoints" / "last.ckpt"); },
+            20'000));
         QVERIFY(m_rig->waitForLog(m_run, "going on from step ", 2));
-        const auto streams = m_rig->follow(m_run, [](const SlurmRig::Streams& seen) { return !SlurmRig::logOf(seen, 2).empty(); });
+        const auto streams =
+            m_rig->follow(m_run, [](const SlurmRig::Streams& seen) { return !SlurmRig::logOf(seen, 2).empty(); });
         QVERIFY(SlurmRig::endOf(streams, 1).is_null());
     }
 
@@ -243,7 +277,8 @@ private Q_SLOTS:
         QVERIFY(lines.contains("slurm"));
         for (const char* id : {"reach", "slurm", "partition", "nodes", "shared", "compute"}) {
             QVERIFY2(lines.contains(id), id);
-            QVERIFY2(lines.at(id).finding == targets::Finding::Ok, (std::string(id) + ": " + lines.at(id).text + " " + lines.at(id).remedy).c_str());
+            QVERIFY2(lines.at(id).finding == targets::Finding::Ok,
+                     (std::string(id) + ": " + lines.at(id).text + " " + lines.at(id).remedy).c_str());
             QVERIFY(lines.at(id).remedy.empty());
         }
         QCOMPARE(lines.at("nodes").values.at("gpus").get<int>(), 2);
@@ -283,9 +318,11 @@ private Q_SLOTS:
     void oddFolders_andHostileNames_reachNoShell() {
         spec::TargetSpec spec = m_rig->spec();
         const base::Path canary = m_rig->lab().shared() / "canary";
-        spec.workFolder = (m_rig->lab().shared() / "it's a $(touch canary) `touch canary` %j; touch canary #x Größe").string();
+        spec.workFolder =
+            (m_rig->lab().shared() / "it's a $(touch canary) `touch canary` %j; touch canary #x Größe").string();
         m_rig->use(spec);
-        auto launch = SlurmRig::plan({"/bin/echo", "$(touch canary)", "`touch canary`", "; touch canary", "it's", "a \"b\""});
+        auto launch =
+            SlurmRig::plan({"/bin/echo", "$(touch canary)", "`touch canary`", "; touch canary", "it's", "a \"b\""});
         launch.plan.runName = "x\n#SBATCH --uid=0";
         launch.plan.experiment = "$(touch canary)";
         launch.plan.workingFolder = m_rig->lab().shared().string();
@@ -316,7 +353,11 @@ private:
     void finishCounting(int attempt) {
         const std::string mark = "attempt " + std::to_string(attempt) + " from ";
         const auto seen = m_rig->follow(
-            m_run, [&](const SlurmRig::Streams& streams) { return SlurmRig::logOf(streams, attempt).find(mark) != std::string::npos; }, 60'000);
+            m_run,
+            [&](const SlurmRig::Streams& streams) {
+                return SlurmRig::logOf(streams, attempt).find(mark) != std::string::npos;
+            },
+            60'000);
         const std::string log = SlurmRig::logOf(seen, attempt);
         QVERIFY2(log.find(mark) != std::string::npos, log.c_str());
         QVERIFY2(log.find(mark + "0 ") == std::string::npos, log.c_str());
@@ -330,9 +371,8 @@ private:
     }
     std::map<std::string, targets::DoctorLine> doctor() {
         std::map<std::string, targets::DoctorLine> lines;
-        const auto result = SlurmRig::await<std::vector<targets::DoctorLine>>([&](auto done) {
-            return m_rig->target().doctor(base::Deadline::inMillis(60'000), {}, std::move(done));
-        });
+        const auto result = SlurmRig::await<std::vector<targets::DoctorLine>>(
+            [&](auto done) { return m_rig->target().doctor(base::Deadline::inMillis(60'000), {}, std::move(done)); });
         for (const targets::DoctorLine& line : result.valueOr({})) {
             lines[line.id] = line;
         }

@@ -84,7 +84,8 @@ targets::LaunchPlan training(int nodes, int processes, int epochs = 1, int sampl
     run.distribution.kind = nodes * processes > 1 ? "pytorch" : "none";
     run.distribution.nodes = nodes;
     run.distribution.processes = processes;
-    targets::LaunchPlan launch = SlurmRig::plan({"$TRAINYARD_ENGINE", "train", "--spec", "$TRAINYARD_NODE_FOLDER/spec.json"});
+    targets::LaunchPlan launch =
+        SlurmRig::plan({"$TRAINYARD_ENGINE", "train", "--spec", "$TRAINYARD_NODE_FOLDER/spec.json"});
     Json document = spec::toJson(run);
     document["resolved"] = {{"run", launch.plan.run.str()}, {"number", 1}, {"name", "a run"}, {"threads", 1}};
     launch.plan.nodes = nodes;
@@ -139,7 +140,8 @@ private Q_SLOTS:
     }
 
     void script_onOneNode() {
-        auto launch = SlurmRig::shell("echo hello from $(hostname); echo oops >&2; echo kept > \"$TRAINYARD_OUTPUTS/kept.txt\"; exit 0");
+        auto launch = SlurmRig::shell(
+            "echo hello from $(hostname); echo oops >&2; echo kept > \"$TRAINYARD_OUTPUTS/kept.txt\"; exit 0");
         QVERIFY(begin(launch));
         const auto streams = m_rig->follow(m_run, SlurmRig::ended());
         QCOMPARE(outcome(streams), std::string("completed"));
@@ -193,13 +195,15 @@ private Q_SLOTS:
     }
 
     void source_inputsAndVariables_arrive() {
-        const base::Path script = m_scratch->write("source/main.sh", "#!/bin/sh\ncat \"$TRAINYARD_INPUT_WORDS\"; cat sub/more.txt; echo $GREETING; pwd\n");
+        const base::Path script = m_scratch->write(
+            "source/main.sh", "#!/bin/sh\ncat \"$TRAINYARD_INPUT_WORDS\"; cat sub/more.txt; echo $GREETING; pwd\n");
         const base::Path more = m_scratch->write("source/sub/more.txt", "more\n");
         const base::Path words = m_scratch->write("words.txt", "some words\n");
         auto launch = SlurmRig::plan({"./main.sh"});
         launch.plan.variables = {{"GREETING", "it's \"me\"; $HOME `x`"}};
         launch.hasSource = true;
-        for (const auto& [path, local] : {std::pair<std::string, base::Path>{"main.sh", script}, {"sub/more.txt", more}}) {
+        for (const auto& [path, local] :
+             {std::pair<std::string, base::Path>{"main.sh", script}, {"sub/more.txt", more}}) {
             launch.source.push_back(snapshotOf(path, local));
             launch.source.back().executable = path == "main.sh";
         }
@@ -262,7 +266,8 @@ private Q_SLOTS:
         QVERIFY(SlurmRig::gapless(streams));
         for (int node = 0; node < 2; ++node) {
             const auto& records = streams.at({1, node});
-            QVERIFY(std::any_of(records.begin(), records.end(), [](const Json& record) { return record.value("kind", std::string()) == "metrics"; }));
+            QVERIFY(std::any_of(records.begin(), records.end(),
+                                [](const Json& record) { return record.value("kind", std::string()) == "metrics"; }));
         }
     }
 
@@ -272,7 +277,8 @@ private Q_SLOTS:
         }
         QVERIFY(begin(training(2, 1)));
         const auto streams = m_rig->follow(m_run, SlurmRig::ended(), 90'000);
-        QVERIFY2(outcome(streams) == "completed", (SlurmRig::logOf(streams) + base::dumpJson(SlurmRig::endOf(streams))).c_str());
+        QVERIFY2(outcome(streams) == "completed",
+                 (SlurmRig::logOf(streams) + base::dumpJson(SlurmRig::endOf(streams))).c_str());
         const std::string log = SlurmRig::logOf(streams);
         QVERIFY2(log.find("2 processes") != std::string::npos, log.c_str());
         for (const char* file : {"model.pt", "model.safetensors", "checkpoints/last.ckpt"}) {
@@ -297,7 +303,9 @@ private:
         }
         return started.ok();
     }
-    static std::string outcome(const SlurmRig::Streams& streams) { return SlurmRig::endOf(streams).value("outcome", std::string("none")); }
+    static std::string outcome(const SlurmRig::Streams& streams) {
+        return SlurmRig::endOf(streams).value("outcome", std::string("none"));
+    }
 
     std::unique_ptr<test::ChildGuard> m_guard;
     std::unique_ptr<test::Scratch> m_scratch;

@@ -12,14 +12,25 @@ class TestSlurmQueue : public QObject {
 
 private Q_SLOTS:
     void states() {
-        const std::vector<std::pair<const char*, State>> rows{
-            {"PENDING", State::Pending},       {"CONFIGURING", State::Pending},      {"REQUEUED", State::Pending},
-            {"RUNNING", State::Running},       {"SUSPENDED", State::Running},        {"COMPLETING", State::Ending},
-            {"COMPLETED", State::Completed},   {"CANCELLED", State::Canceled},       {"CANCELLED by 1000", State::Canceled},
-            {"CANCELLED+", State::Canceled},   {"TIMEOUT", State::TimeLimit},        {"NODE_FAIL", State::NodeFailed},
-            {"PREEMPTED", State::Preempted},   {"OUT_OF_ME+", State::OutOfMemory},   {"OUT_OF_MEMORY", State::OutOfMemory},
-            {"FAILED", State::Failed},         {"BOOT_FAIL", State::NodeFailed},     {"SOMETHING_NEW", State::Unknown},
-            {"", State::Unknown}};
+        const std::vector<std::pair<const char*, State>> rows{{"PENDING", State::Pending},
+                                                              {"CONFIGURING", State::Pending},
+                                                              {"REQUEUED", State::Pending},
+                                                              {"RUNNING", State::Running},
+                                                              {"SUSPENDED", State::Running},
+                                                              {"COMPLETING", State::Ending},
+                                                              {"COMPLETED", State::Completed},
+                                                              {"CANCELLED", State::Canceled},
+                                                              {"CANCELLED by 1000", State::Canceled},
+                                                              {"CANCELLED+", State::Canceled},
+                                                              {"TIMEOUT", State::TimeLimit},
+                                                              {"NODE_FAIL", State::NodeFailed},
+                                                              {"PREEMPTED", State::Preempted},
+                                                              {"OUT_OF_ME+", State::OutOfMemory},
+                                                              {"OUT_OF_MEMORY", State::OutOfMemory},
+                                                              {"FAILED", State::Failed},
+                                                              {"BOOT_FAIL", State::NodeFailed},
+                                                              {"SOMETHING_NEW", State::Unknown},
+                                                              {"", State::Unknown}};
         for (const auto& [word, state] : rows) {
             QVERIFY2(slurmState(word) == state, word);
         }
@@ -48,9 +59,12 @@ private Q_SLOTS:
 
     void job_running() {
         const auto look = slurmJobFromScontrol(
-            "JobId=1 JobName=trainyard-aaa UserId=root(0) GroupId=root(0) MCS_label=N/A Priority=4294901759 Nice=0 Account=(null) QOS=(null) "
-            "JobState=RUNNING Reason=None Dependency=(null) Requeue=1 Restarts=2 BatchFlag=1 Reboot=0 ExitCode=0:0 RunTime=00:00:01 "
-            "TimeLimit=365-00:00:00 TimeMin=N/A SubmitTime=2026-11-23T10:19:22 StartTime=2026-11-23T10:19:22 Partition=p "
+            "JobId=1 JobName=trainyard-aaa UserId=root(0) GroupId=root(0) MCS_label=N/A Priority=4294901759 Nice=0 "
+            "Account=(null) QOS=(null) "
+            "JobState=RUNNING Reason=None Dependency=(null) Requeue=1 Restarts=2 BatchFlag=1 Reboot=0 ExitCode=0:0 "
+            "RunTime=00:00:01 "
+            "TimeLimit=365-00:00:00 TimeMin=N/A SubmitTime=2026-11-23T10:19:22 StartTime=2026-11-23T10:19:22 "
+            "Partition=p "
             "ReqB:S:C:T=0:0:*:* CPUs/Task=2 Command=/a path/job.sh TresPerNode=gres:gpu:fake:1 \n");
         QVERIFY(look.ok());
         QCOMPARE(look->job, std::string("1"));
@@ -61,9 +75,9 @@ private Q_SLOTS:
     }
 
     void job_waiting() {
-        const auto look = slurmJobFromScontrol(
-            "JobId=77 JobName=trainyard-x JobState=PENDING Reason=ReqNodeNotAvail, UnavailableNodes:n[1-2] Dependency=(null) Requeue=1 Restarts=0 "
-            "StartTime=2026-11-24T00:00:00 EndTime=Unknown Command=(null)");
+        const auto look = slurmJobFromScontrol("JobId=77 JobName=trainyard-x JobState=PENDING Reason=ReqNodeNotAvail, "
+                                               "UnavailableNodes:n[1-2] Dependency=(null) Requeue=1 Restarts=0 "
+                                               "StartTime=2026-11-24T00:00:00 EndTime=Unknown Command=(null)");
         QVERIFY(look.ok());
         QVERIFY(look->state == State::Pending);
         QCOMPARE(look->reason, std::string("ReqNodeNotAvail, UnavailableNodes:n[1-2]"));
@@ -71,7 +85,8 @@ private Q_SLOTS:
     }
 
     void job_noAnswer() {
-        for (const char* text : {"", "slurm_load_jobs error: Invalid job id specified", "JobId=", "<html>", "JobId=1 Foo=Bar", "JobState=RUNNING"}) {
+        for (const char* text : {"", "slurm_load_jobs error: Invalid job id specified", "JobId=", "<html>",
+                                 "JobId=1 Foo=Bar", "JobState=RUNNING"}) {
             const auto look = slurmJobFromScontrol(text);
             QVERIFY2(!look.ok(), text);
             QCOMPARE(look.error().code, std::string("slurm.answer"));
@@ -80,18 +95,19 @@ private Q_SLOTS:
 
     void job_nameCannotPretend() {
         // The first of a key counts, and a later word of a value is no key unless it looks like one.
-        const auto look = slurmJobFromScontrol("JobId=5 JobName=x JobState=PENDING Reason=None Restarts=0 Comment=JobState=RUNNING JobId=6");
+        const auto look = slurmJobFromScontrol(
+            "JobId=5 JobName=x JobState=PENDING Reason=None Restarts=0 Comment=JobState=RUNNING JobId=6");
         QVERIFY(look.ok());
         QCOMPARE(look->job, std::string("5"));
         QVERIFY(look->state == State::Pending);
     }
 
     void squeue() {
-        const auto looks = slurmJobsFromSqueue(
-            "8|FAILED|2026-11-23T10:19:23|2|BadConstraints\n"
-            "9|PENDING|2027-11-23T10:19:26|2|Job's account not known, so it can't use this partition (closed allows nobody)\n"
-            "10|RUNNING|2026-11-23T10:19:26|2|None\n"
-            "slurm_load_jobs error: nonsense\n");
+        const auto looks = slurmJobsFromSqueue("8|FAILED|2026-11-23T10:19:23|2|BadConstraints\n"
+                                               "9|PENDING|2027-11-23T10:19:26|2|Job's account not known, so it can't "
+                                               "use this partition (closed allows nobody)\n"
+                                               "10|RUNNING|2026-11-23T10:19:26|2|None\n"
+                                               "slurm_load_jobs error: nonsense\n");
         QCOMPARE(looks.size(), std::size_t{3});
         QCOMPARE(looks[1].job, std::string("9"));
         QVERIFY(looks[1].reason.starts_with("Job's account not known"));
@@ -115,9 +131,12 @@ private Q_SLOTS:
     }
 
     void testedStart() {
-        QCOMPARE(slurmTestedStart("sbatch: Job 2 to start at 2026-11-23T10:19:22 using 4 processors on nodes n[1-2] in partition p\n"),
-                 std::int64_t{1'795'429'162'000'000});
-        QCOMPARE(slurmTestedStart("allocation failure: Requested node configuration is not available"), std::int64_t{0});
+        QCOMPARE(
+            slurmTestedStart(
+                "sbatch: Job 2 to start at 2026-11-23T10:19:22 using 4 processors on nodes n[1-2] in partition p\n"),
+            std::int64_t{1'795'429'162'000'000});
+        QCOMPARE(slurmTestedStart("allocation failure: Requested node configuration is not available"),
+                 std::int64_t{0});
     }
 
     void complaints_data() {
@@ -127,22 +146,33 @@ private Q_SLOTS:
         const auto row = [](const char* said, const char* code, const char* field) {
             QTest::newRow(said) << QString::fromLatin1(said) << QString::fromLatin1(code) << QString::fromLatin1(field);
         };
-        row("sbatch: error: invalid partition specified: nope\nsbatch: error: Batch job submission failed: Invalid partition name specified\n",
+        row("sbatch: error: invalid partition specified: nope\nsbatch: error: Batch job submission failed: Invalid "
+            "partition name specified\n",
             "slurm.partition", "slurm.partition");
-        row("sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified", "slurm.account", "slurm.account");
+        row("sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified",
+            "slurm.account", "slurm.account");
         row("sbatch: error: Batch job submission failed: Invalid qos specification", "slurm.qos", "slurm.qos");
-        row("sbatch: error: Batch job submission failed: Invalid feature specification", "slurm.constraint", "slurm.constraint");
+        row("sbatch: error: Batch job submission failed: Invalid feature specification", "slurm.constraint",
+            "slurm.constraint");
         row("sbatch: error: Invalid generic resource (gres) specification", "slurm.gpus", "distribution.gpus");
-        row("sbatch: error: Batch job submission failed: Requested time limit is invalid (missing or exceeds some limit)", "slurm.time", "limits.max_seconds");
-        row("sbatch: error: Batch job submission failed: Node count specification invalid", "slurm.nodes", "distribution.nodes");
+        row("sbatch: error: Batch job submission failed: Requested time limit is invalid (missing or exceeds some "
+            "limit)",
+            "slurm.time", "limits.max_seconds");
+        row("sbatch: error: Batch job submission failed: Node count specification invalid", "slurm.nodes",
+            "distribution.nodes");
         row("sbatch: error: CPU count per node can not be satisfied", "slurm.cores", "distribution.processes");
-        row("sbatch: error: Memory specification can not be satisfied\nsbatch: error: Batch job submission failed: Requested node configuration is not available",
+        row("sbatch: error: Memory specification can not be satisfied\nsbatch: error: Batch job submission failed: "
+            "Requested node configuration is not available",
             "slurm.policy", "slurm.extra_lines");
-        row("sbatch: error: Batch job submission failed: Requested node configuration is not available", "slurm.nodes", "distribution.nodes");
-        row("sbatch: unrecognized option '--foo'\nTry \"sbatch --help\" for more information", "slurm.line", "slurm.extra_lines");
-        row("sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
+        row("sbatch: error: Batch job submission failed: Requested node configuration is not available", "slurm.nodes",
+            "distribution.nodes");
+        row("sbatch: unrecognized option '--foo'\nTry \"sbatch --help\" for more information", "slurm.line",
+            "slurm.extra_lines");
+        row("sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's "
+            "size and/or time limits)",
             "slurm.policy", "slurm.account");
-        row("sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)", "target.unreachable", "");
+        row("sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)",
+            "target.unreachable", "");
         row("something entirely new", "slurm.refused", "");
         row("", "slurm.refused", "");
     }
@@ -159,9 +189,11 @@ private Q_SLOTS:
     }
 
     void partitions() {
-        const auto list = slurmPartitions(
-            "PartitionName=p AllowGroups=ALL Default=YES DefaultTime=NONE MaxNodes=UNLIMITED MaxTime=UNLIMITED State=UP TotalCPUs=8 TotalNodes=2 PriorityTier=1\n"
-            "PartitionName=short Default=NO DefaultTime=00:10:00 MaxNodes=1 MaxTime=1-00:00:00 State=DRAIN TotalNodes=2 PriorityTier=7\n\n");
+        const auto list =
+            slurmPartitions("PartitionName=p AllowGroups=ALL Default=YES DefaultTime=NONE MaxNodes=UNLIMITED "
+                            "MaxTime=UNLIMITED State=UP TotalCPUs=8 TotalNodes=2 PriorityTier=1\n"
+                            "PartitionName=short Default=NO DefaultTime=00:10:00 MaxNodes=1 MaxTime=1-00:00:00 "
+                            "State=DRAIN TotalNodes=2 PriorityTier=7\n\n");
         QCOMPARE(list.size(), std::size_t{2});
         QVERIFY(list[0].isDefault && list[0].up);
         QCOMPARE(list[0].maxSeconds, std::int64_t{0});
@@ -173,13 +205,15 @@ private Q_SLOTS:
     }
 
     void nodes() {
-        const auto list = slurmNodes(
-            "NodeName=n1 Arch=x86_64 CoresPerSocket=1  CPUAlloc=2 CPUEfctv=4 CPUTot=4 CPULoad=0.55 Gres=gpu:fake:2(S:0-1) GresDrain=N/A "
-            "GresUsed=gpu:fake:1(IDX:0) NodeAddr=10.98.0.1 OS=Linux 6.18 #1 SMP @0  RealMemory=4000 AllocMem=1000 State=MIXED ThreadsPerCore=1 "
-            "Partitions=p,hi  AllocTRES=cpu=4\n"
-            "NodeName=n2 CPUTot=4 State=IDLE+DRAIN Gres=(null) Partitions=p\n"
-            "NodeName=n3 CPUTot=4 State=IDLE+CLOUD+POWERED_DOWN Gres=gpu:a100:4,gpu:v100:1 Partitions=p\n"
-            "NodeName=n4 State=IDLE* AllocTRES=cpu=4,mem=2G,gres/gpu=3,gres/gpu:a100=3\n");
+        const auto list =
+            slurmNodes("NodeName=n1 Arch=x86_64 CoresPerSocket=1  CPUAlloc=2 CPUEfctv=4 CPUTot=4 CPULoad=0.55 "
+                       "Gres=gpu:fake:2(S:0-1) GresDrain=N/A "
+                       "GresUsed=gpu:fake:1(IDX:0) NodeAddr=10.98.0.1 OS=Linux 6.18 #1 SMP @0  RealMemory=4000 "
+                       "AllocMem=1000 State=MIXED ThreadsPerCore=1 "
+                       "Partitions=p,hi  AllocTRES=cpu=4\n"
+                       "NodeName=n2 CPUTot=4 State=IDLE+DRAIN Gres=(null) Partitions=p\n"
+                       "NodeName=n3 CPUTot=4 State=IDLE+CLOUD+POWERED_DOWN Gres=gpu:a100:4,gpu:v100:1 Partitions=p\n"
+                       "NodeName=n4 State=IDLE* AllocTRES=cpu=4,mem=2G,gres/gpu=3,gres/gpu:a100=3\n");
         QCOMPARE(list.size(), std::size_t{4});
         QCOMPARE(list[0].cores, 4);
         QCOMPARE(list[0].coresBusy, 2);
@@ -220,7 +254,8 @@ private Q_SLOTS:
     }
 
     void queue() {
-        const auto list = slurmQueue("12|ann|PENDING|2|N/A|Priority|a|b|c\n13|bob|RUNNING|1|2026-11-23T10:19:22|None|train\nshort|line\n");
+        const auto list = slurmQueue(
+            "12|ann|PENDING|2|N/A|Priority|a|b|c\n13|bob|RUNNING|1|2026-11-23T10:19:22|None|train\nshort|line\n");
         QCOMPARE(list.size(), std::size_t{2});
         QCOMPARE(list[0].name, std::string("a|b|c"));
         QCOMPARE(list[0].reason, std::string("Priority"));

@@ -34,7 +34,9 @@ std::string scriptOf(const spec::SlurmSpec& slurm, const SlurmJob& job) {
     return script.ok() ? *script : "error: " + script.error().message;
 }
 
-bool hasLine(const std::string& script, const std::string& line) { return ("\n" + script).find("\n" + line + "\n") != std::string::npos; }
+bool hasLine(const std::string& script, const std::string& line) {
+    return ("\n" + script).find("\n" + line + "\n") != std::string::npos;
+}
 
 }  // namespace
 
@@ -57,9 +59,10 @@ private Q_SLOTS:
         const std::string script = scriptOf(slurm, job);
         for (const char* line :
              {"#SBATCH --partition=\"gpu,long\"", "#SBATCH --account=\"proj-17\"", "#SBATCH --qos=\"normal\"",
-              "#SBATCH --constraint=\"a100&(ib|eth)\"", "#SBATCH --gres=gpu:a100:2", "#SBATCH --nodes=2", "#SBATCH --ntasks=2",
-              "#SBATCH --ntasks-per-node=1", "#SBATCH --cpus-per-task=4", "#SBATCH --time=90", "#SBATCH --requeue",
-              "#SBATCH --signal=B:USR1@60", "#SBATCH --exclusive", "#SBATCH --mail-type=END", "#SBATCH --mem 4G"}) {
+              "#SBATCH --constraint=\"a100&(ib|eth)\"", "#SBATCH --gres=gpu:a100:2", "#SBATCH --nodes=2",
+              "#SBATCH --ntasks=2", "#SBATCH --ntasks-per-node=1", "#SBATCH --cpus-per-task=4", "#SBATCH --time=90",
+              "#SBATCH --requeue", "#SBATCH --signal=B:USR1@60", "#SBATCH --exclusive", "#SBATCH --mail-type=END",
+              "#SBATCH --mem 4G"}) {
             QVERIFY2(hasLine(script, line), (std::string(line) + "\n" + script).c_str());
         }
         QVERIFY(hasLine(script, "#SBATCH --job-name=" + slurmJobName(job.run)));
@@ -104,7 +107,8 @@ private Q_SLOTS:
                 const base::Path file = scratch.write("job.sh", scriptOf(slurm, job));
                 const auto checked = test::runProgram("/bin/bash", {"-n", file.string()});
                 QVERIFY2(checked.exitCode == 0, checked.err.c_str());
-                QVERIFY(hasLine(scriptOf(slurm, job), "#SBATCH --output=\"/shared/it's a $HOME `x` %%j/" + job.run.str() + "/slurm-%j.out\""));
+                QVERIFY(hasLine(scriptOf(slurm, job), "#SBATCH --output=\"/shared/it's a $HOME `x` %%j/" +
+                                                          job.run.str() + "/slurm-%j.out\""));
             }
         }
     }
@@ -124,8 +128,8 @@ private Q_SLOTS:
 
     void hostileValues_areRefused_data() {
         QTest::addColumn<QString>("value");
-        for (const char* value : {"a b", "a\nb", "a\n#SBATCH --uid=0", "$(touch x)", "`touch x`", "a;touch x", "a'b", "a\"b", "a\\b", "-o/etc/x",
-                                  "--wrap=touch", "a#b", "naïve", "a\tb", "a>b", "a%j"}) {
+        for (const char* value : {"a b", "a\nb", "a\n#SBATCH --uid=0", "$(touch x)", "`touch x`", "a;touch x", "a'b",
+                                  "a\"b", "a\\b", "-o/etc/x", "--wrap=touch", "a#b", "naïve", "a\tb", "a>b", "a%j"}) {
             QTest::newRow(value) << QString::fromUtf8(value);
         }
     }
@@ -154,12 +158,36 @@ private Q_SLOTS:
     void extraLines_data() {
         QTest::addColumn<QString>("line");
         QTest::addColumn<bool>("good");
-        for (const char* line : {"--exclusive", "--mem=4G", "--mem 4G", "--nodelist=n1", "--comment=\"two words\"", "--time-min=10", "-x n3", "--hint=nomultithread"}) {
+        for (const char* line : {"--exclusive", "--mem=4G", "--mem 4G", "--nodelist=n1", "--comment=\"two words\"",
+                                 "--time-min=10", "-x n3", "--hint=nomultithread"}) {
             QTest::newRow(line) << QString::fromUtf8(line) << true;
         }
-        for (const char* line : {"exclusive", "", "-", "--exclusive\n--uid=0", "--exclusive\r", "--exclusive --nodes=9", "-N9", "--node=9", "--wrap=touch",
-                                 "--wra x", "--export=ALL", "--job-name=x", "-Jx", "--array=1-9", "-o/etc/passwd", "--output=/etc/passwd", "--partition=x", "-t 5",
-                                 "--requ", "--no-requeue", "--signal=KILL@10", "-W", "--uid=0", "--chdir=/", "--test-only", "--parsable"}) {
+        for (const char* line : {"exclusive",
+                                 "",
+                                 "-",
+                                 "--exclusive\n--uid=0",
+                                 "--exclusive\r",
+                                 "--exclusive --nodes=9",
+                                 "-N9",
+                                 "--node=9",
+                                 "--wrap=touch",
+                                 "--wra x",
+                                 "--export=ALL",
+                                 "--job-name=x",
+                                 "-Jx",
+                                 "--array=1-9",
+                                 "-o/etc/passwd",
+                                 "--output=/etc/passwd",
+                                 "--partition=x",
+                                 "-t 5",
+                                 "--requ",
+                                 "--no-requeue",
+                                 "--signal=KILL@10",
+                                 "-W",
+                                 "--uid=0",
+                                 "--chdir=/",
+                                 "--test-only",
+                                 "--parsable"}) {
             QTest::newRow(line) << QString::fromUtf8(line) << false;
         }
     }
@@ -198,7 +226,8 @@ private Q_SLOTS:
     }
 
     void command_hidesThePersonsDefaults() {
-        const std::vector<std::string> argv = slurmCommand({"sh", "-c", "echo ${SBATCH_PARTITION:-none} ${SQUEUE_FORMAT:-none}"});
+        const std::vector<std::string> argv =
+            slurmCommand({"sh", "-c", "echo ${SBATCH_PARTITION:-none} ${SQUEUE_FORMAT:-none}"});
         test::ProgramOptions options;
         options.variables = {{"SBATCH_PARTITION", "mine"}, {"SQUEUE_FORMAT", "%i"}};
         const auto ran = test::runProgram("/usr/bin/env", {argv.begin() + 1, argv.end()}, options);
