@@ -123,6 +123,7 @@ OutputsTab::OutputsTab(commands::Session& session, QWidget* parent) : QWidget(pa
     m_splitter->addWidget(m_table);
     m_preview = new OutputPreview(session, m_splitter);
     m_splitter->addWidget(m_preview);
+    m_splitter->setSizes({640, 420});
     m_splitter->setStretchFactor(0, 3);
     m_splitter->setStretchFactor(1, 2);
     column->addWidget(m_splitter, 1);

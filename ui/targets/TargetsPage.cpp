@@ -122,11 +122,12 @@ QWidget* TargetsPage::buildList() {
     m_tree->setRootIsDecorated(false);
     styleTree(m_tree, tr("Compute targets"));
     m_tree->setItemDelegate(new CellDelegate(m_tree));
-    m_tree->setColumnWidth(0, 132);
     m_tree->setColumnWidth(1, 112);
     m_tree->headerItem()->setTextAlignment(2, Qt::AlignRight | Qt::AlignVCenter);
     m_tree->header()->setMinimumSectionSize(36);
-    m_tree->header()->setStretchLastSection(true);
+    m_tree->header()->setStretchLastSection(false);
+    m_tree->header()->setSectionResizeMode(0, QHeaderView::Stretch);
+    m_tree->setColumnWidth(2, 56);
     layout->addWidget(m_tree, 1);
     connect(m_tree, &QTreeWidget::currentItemChanged, this, [this](QTreeWidgetItem* item) {
         if (item) choose(item->data(0, kNameRole).toString());
@@ -284,7 +285,7 @@ void TargetsPage::showList() {
         item->setData(2, NumberRole, true);
         if (name == m_target) chosen = item;
     }
-    if (!chosen && m_target.isEmpty() && m_tree->topLevelItemCount() > 0) {
+    if (!chosen && m_target.isEmpty() && !m_draft.is_object() && m_tree->topLevelItemCount() > 0) {
         chosen = m_tree->topLevelItem(0);
         choose(chosen->data(0, kNameRole).toString());
     }
@@ -294,7 +295,10 @@ void TargetsPage::showList() {
 void TargetsPage::choose(const QString& target) {
     if (target == m_target && m_detail.is_object() && m_side->currentWidget() == m_detailView) return;
     m_target = target;
-    m_draft = Json();
+    const Json left = std::exchange(m_draft, Json());
+    if (readFlag(left, "new") && !readObject(left, "document").empty()) {
+        m_shell.notice(tr("The new target was discarded."), [this, left] { beginAdd(readObject(left, "document")); });
+    }
     m_detail = Json();
     readDetail();
     Q_EMIT addressChanged();
@@ -477,6 +481,7 @@ void TargetsPage::beginEdit() {
 void TargetsPage::endForm() {
     const Json before = std::exchange(m_draft, Json());
     showSide(m_detail.is_object() ? m_detailView : static_cast<QWidget*>(m_choose));
+    if (m_target.isEmpty()) showList();
     if (readFlag(before, "new")) {
         m_shell.notice(tr("The new target was discarded."), [this, before] { beginAdd(readObject(before, "document")); });
     }
