@@ -110,7 +110,7 @@ private Q_SLOTS:
         say({"run", "download", "1", (*m_scratch / "here").string(), "--paths", "none.txt"});
         say({"run", "download", "2", (*m_scratch / "here").string()});
         say({"run", "cancel", "1"});
-        say({"run", "resume", "1"});
+        say({"run", "resume", "1", "--wait"});
         say({"run", "delete", "2"});
         say({"run", "list"});
         say({"workspace", "rebuild"});
@@ -346,7 +346,7 @@ private:
             {"\\d{4}-\\d\\d-\\d\\d[T ]\\d\\d:\\d\\d:\\d\\d(\\.\\d+Z)?", "<time>"},
             {"\"(duration_ns|disk_free_bytes|freed_bytes|seconds)\":[0-9.e-]+", "\"\\1\":<number>"},
             {"(seconds|disk_free_bytes)( +)[0-9.e-]+", "\\1\\2<number>"},
-            {" *\\d+(\\.\\d+)? s\\b", " <duration>"},
+            {" *\\d+(\\.\\d+)? m?s\\b", " <duration>"},
             {"freed [0-9.]+ \\w+", "freed <size>"},
             {"records +\\d+", "records  <number>"},
             {"\"host\":\"[^\"]*\"", "\"host\":\"<host>\""},
