@@ -176,6 +176,7 @@ private:
         store::LogFilter filter;
         filter.out = reader.string("out");
         filter.attempt = static_cast<int>(reader.integer("attempt"));
+        filter.node = static_cast<int>(reader.integer("node"));
         if (const std::int64_t rank = reader.integer("rank", -1); rank >= 0) {
             filter.rank = static_cast<int>(rank);
         }
@@ -349,8 +350,10 @@ void addRunCommands(CommandTable& table) {
     after.minimum = 0;
     spec::Field attempt = parameter("attempt", "Attempt", FieldType::Integer, 0, "0 for the newest.");
     attempt.minimum = 0;
+    spec::Field node = parameter("node", "Node", FieldType::Integer, 0, "Whose lines, where no rank is named.");
+    node.minimum = 0;
     table.add<LogsCommand>(info("run.logs", "Show log", "Log lines of a run, 10,000 at most at once.",
-                                {runField(), rank, out, attempt, tail, after,
+                                {runField(), rank, node, out, attempt, tail, after,
                                  parameter("search", "Search", FieldType::Text, "", "Only lines that hold this text."),
                                  parameter("regex", "Regular expression", FieldType::Boolean, false,
                                            "The text is an ECMAScript regular expression.")}));

@@ -23,6 +23,7 @@ namespace {
 constexpr int kLookMillis = 1500;
 constexpr int kLostAfterMillis = 3000;  // Shorter cuts are not worth a state of their own.
 constexpr std::int64_t kProgressToldNanos = 2'000'000'000;
+constexpr const char* kHandedOver = "handed_over";  // Step of the last "upload" record: from here on the run is the target's.
 
 RunState stateOfOutcome(const std::string& outcome) {
     if (outcome == "completed") return RunState::Completed;
@@ -189,9 +190,10 @@ void RunFollower::launchEnded(const Status& status) {
     m_launchTries = 0;
     heard();
     // Until this is written, whoever finds the run launches it again, which does nothing to one that is there.
-    journalOrRetry({stateEntry(RunState::Preparing, m_target == kLocalTarget ? "Handed to the machine's agent."
-                                                                             : "Handed to " + m_target + ".",
-                               m_attempt)},
+    // It is no state: the agent is telling its own meanwhile, and its records must not stand behind ours.
+    journalOrRetry({{wire::kind::kUpload,
+                     Json{{"step", kHandedOver},
+                          {"text", m_target == kLocalTarget ? std::string("Handed to the machine's agent.") : "Handed to " + m_target + "."}}}},
                    [this] {
                        if (m_phase != Phase::Launching) {
                            return;
@@ -338,6 +340,9 @@ Status RunFollower::readIndex() {
     for (const store::EventRow& event : *events) {
         if (event.kind == wire::kind::kCancelAsked) {
             m_cancelAsked = true;
+        } else if (event.kind == wire::kind::kUpload) {
+            base::ObjectReader reader(event.body, "");
+            m_begun = m_begun || reader.string("step") == kHandedOver;
         } else if (event.kind == wire::kind::kUnreachable) {
             m_unreachableTold = true;
             base::ObjectReader reader(event.body, "");

@@ -80,7 +80,13 @@ struct Reader::State {
                 Query row(open, "SELECT attempts FROM runs WHERE number = ?", number);
                 attempt = row.next() ? row.small(0) : 0;
             }
-            return body(LogReader(open, layout, id, number, attempt, filter), attempt);
+            LogFilter placed = filter;
+            if (filter.rank && *filter.rank >= 0) {
+                // A rank's lines stand in the stream of its node.
+                Query row(open, "SELECT node FROM ranks WHERE run = ? AND attempt = ? AND rank = ?", number, attempt, *filter.rank);
+                placed.node = row.next() ? std::max(0, row.small(0)) : filter.node;
+            }
+            return body(LogReader(open, layout, id, number, attempt, placed), attempt);
         });
     }
 };

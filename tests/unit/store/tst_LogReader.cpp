@@ -27,6 +27,7 @@ private Q_SLOTS:
     void tail();
     void blocks_areIndependentOfBatches();
     void attempts();
+    void ranksOfOtherNodes();
     void noLog();
     void missingSegment();
     void search_findsEveryMatchInOrder_data();
@@ -182,6 +183,34 @@ void tst_LogReader::attempts() {
     filter = {};
     filter.node = 1;
     QCOMPARE(reader->logPage(run, filter, 0, 10)->lines.at(0).text, "new too");
+}
+
+void tst_LogReader::ranksOfOtherNodes() {
+    Workspace workspace;
+    const RunId run = workspace.addRun(1, "two nodes");
+    workspace.stream(run, {log({"zero"}, 1, 0)}, 1, 0);
+    workspace.stream(run, {log({"one", "more"}, 2, 1)}, 1, 1);
+    auto writer = Writer::open(workspace.location);
+    STORE_OK(writer);
+    STORE_OK(writer->followJournal(run));
+    STORE_OK(writer->followStream(run, 1, 0));
+    STORE_OK(writer->followStream(run, 1, 1));
+    const Reader reader = std::move(*Reader::open(workspace.location));
+    const auto textOf = [&](LogFilter filter) {
+        std::string text;
+        const auto page = reader.logPage(run, filter, 0, 100);
+        for (const auto& line : page.ok() ? page->lines : std::vector<LogLine>{}) text += line.text + ";";
+        return text;
+    };
+    LogFilter filter;
+    QCOMPARE(textOf(filter), "zero;");
+    filter.rank = 1;
+    QCOMPARE(textOf(filter), "one;more;");
+    filter.rank = 0;
+    QCOMPARE(textOf(filter), "zero;");
+    filter.rank.reset();
+    filter.node = 1;
+    QCOMPARE(textOf(filter), "one;more;");
 }
 
 void tst_LogReader::noLog() {
