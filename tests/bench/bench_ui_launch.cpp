@@ -67,7 +67,9 @@ bool launchOnce(double& millis) {
         return fail("no loss came");
     }
     PaintCounter counter;
-    for (QWidget* part : loss()->findChildren<QWidget*>() << loss()) {
+    QList<QWidget*> parts = loss()->findChildren<QWidget*>();
+    parts.append(loss());
+    for (QWidget* part : parts) {
         part->installEventFilter(&counter);
     }
     loss()->update();
