@@ -210,6 +210,12 @@ Status placeSource(const NodeLayout& layout, const wire::Plan& plan, const Prepa
         if (!progress("Unpacking the source", done, static_cast<std::int64_t>(files.size()), "files")) return canceled();
     }
     TRAINYARD_TRY(reader.status(false));
+    // Scripts made for Azure ML write into ./outputs. Where the source has that name itself, it is the source's.
+    const Path outputs = temp / "outputs";
+    if (!seen.contains("outputs") && !std::filesystem::exists(outputs, error)) {
+        std::filesystem::create_directory_symlink(plan.outputsFolder, outputs, error);
+        if (error) return base::errnoError(error.value(), "link", outputs);
+    }
     if (::rename(temp.c_str(), layout.code().c_str()) != 0) return base::errnoError(errno, "rename", temp);
     return {};
 }

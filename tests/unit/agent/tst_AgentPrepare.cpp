@@ -66,6 +66,20 @@ private Q_SLOTS:
         QCOMPARE(linesOf(recordsOf(layout), 0, "stdout"), std::vector<std::string>{"here"});
     }
 
+    /// What a script of Azure ML's writes into ./outputs is an output; a source with such a folder of its own keeps it.
+    void source_outputsOfAzureScripts() {
+        for (const bool own : {false, true}) {
+            Scratch scratch;
+            AgentRig rig(scratch);
+            auto plan = rig.shellPlan("mkdir -p outputs && echo model > outputs/model.pt");
+            const Json files = own ? Json::array({fileEntry("outputs/here.txt", "here\n")}) : Json::array({fileEntry("here.txt", "here\n")});
+            const NodeLayout layout = placeWithSource(scratch, rig, plan, files, {"here\n"});
+            QCOMPARE(AgentProcess(layout).wait(), 0);
+            const Json ended = endedOf(recordsOf(layout));
+            QCOMPARE(textOf(ended, "outcome"), std::string("completed"));
+            QCOMPARE(ended.at("outputs").size(), std::size_t{own ? 0U : 1U});
+        }
+    }
     void source_thatIsWrong_data() {
         QTest::addColumn<QByteArray>("path");
         QTest::addColumn<QByteArray>("object");
