@@ -1,9 +1,6 @@
 // target.*: define compute targets, look at them, prepare them.
-#include <QPointer>
-#include <QTimer>
 #include <QTimer>
 #include <algorithm>
-#include <chrono>
 #include <map>
 #include <utility>
 
@@ -20,20 +17,15 @@ namespace {
 
 constexpr int kWaitPauseMillis = 1000;
 
-/// Runs of a target that have not ended, by the filter language.
-store::RunQuery activeRuns() {
-    store::RunQuery query;
-    query.archived = store::Archived::Include;
-    query.limit = 10'000;
-    query.withMetrics = false;
-    return query;
-}
-
+/// Runs that have not ended, by their target.
 Result<std::map<std::string, std::int64_t>> countActive(const store::Reader& index) {
     std::map<std::string, std::int64_t> counts;
     for (const char* state : {"draft", "preparing", "queued", "running", "finalizing", "lost"}) {
-        store::RunQuery query = activeRuns();
+        store::RunQuery query;
         query.filter = std::string("state:") + state;
+        query.archived = store::Archived::Include;
+        query.limit = 10'000;
+        query.withMetrics = false;
         auto page = index.listRuns(query);
         if (!page.ok()) {
             return page.error();

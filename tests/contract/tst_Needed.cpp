@@ -2,6 +2,7 @@
 
 #include "tests/helpers/Program.h"
 #include "tests/helpers/Scratch.h"
+#include "tests/helpers/Skip.h"
 #include "tests/helpers/Walls.h"
 
 using namespace trainyard::test;
@@ -33,7 +34,7 @@ void tst_Needed::programs() {
     QFETCH(QByteArray, program);
     const trainyard::base::Path path = builtProgram(program.toStdString());
     if (!std::filesystem::exists(path)) {
-        QSKIP("This build does not have it.");
+        TRAINYARD_SKIP("This build does not have it.");
     }
     const auto wrong = table().checkBinary(program.toStdString(), readBinary(path));
     QVERIFY2(wrong.empty(), wrong.empty() ? "" : wrong.front().c_str());
