@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "core/base/Content.h"
+#include "core/wire/PlanEnvironment.h"
 
 namespace trainyard::wire {
 
@@ -93,6 +94,7 @@ Json toJson(const Plan& plan) {
                 {"work_folder", plan.workFolder},
                 {"source_manifest", plan.sourceManifest},
                 {"inputs", std::move(inputs)},
+                {"environment", toJson(plan.environment)},
                 {"resume_checkpoint", plan.resumeCheckpoint},
                 {"max_restarts", plan.maxRestarts}};
 }
@@ -176,6 +178,10 @@ Result<Plan> planFromJson(const Json& json) {
         }
         reader.merge(input);
         plan.inputs.push_back(std::move(known));
+    }
+    plan.environment = environmentFromJson(reader.raw("environment"), reader);
+    if (!plan.environment.hash.empty() && plan.workFolder.empty()) {
+        reader.fail("plan.environment", "work_folder", "The environment is built in the work folder, which the plan does not name.");
     }
     plan.resumeCheckpoint = absolutePath(reader, "resume_checkpoint", true);
     TRAINYARD_TRY(reader.status(false));

@@ -23,6 +23,44 @@ struct PlanInput {
     bool verify = false;  ///< A declared path: its content is hashed before the ranks start (or known by an unchanged record).
 };
 
+/// One step of an environment's build, run by the agent in the environment's folder, without a shell.
+struct PlanBuildStep {
+    std::string title;                 ///< For people: "Install the packages".
+    std::vector<std::string> command;  ///< argv; $NAME inside an argument is expanded ($TRAINYARD_ENVIRONMENT: the folder).
+    std::vector<std::pair<std::string, std::string>> variables;
+    std::int64_t maxSeconds = 3600;
+};
+
+/// A small file that is written into the environment's folder before the first step (requirements.txt, Containerfile).
+struct PlanBuildFile {
+    std::string name;  ///< Relative, without "..".
+    std::string text;
+};
+
+/// A variable whose value is read on the target when the ranks start, is in no file of ours, and is masked in the logs.
+struct PlanSecret {
+    std::string variable;
+    std::string file;      ///< Absolute, or "~/…"; its content without the last newline. Either this,
+    std::string fromVariable;  ///< or a variable of the agent's own environment.
+};
+
+/// What the ranks run in. Realised once under <work>/environments/<hash>/ (a lock beside it, `ready.json` written last;
+/// a folder without it is a broken build and is removed), then used by every run with the same hash.
+struct PlanEnvironment {
+    std::string name;     ///< With its version: "my-torch:3".
+    std::string kind;     ///< "engine", "interpreter", "venv", "conda", "container", "setup"; empty: as the plan's command says.
+    std::string hash;     ///< SHA-256 of what is built; empty: nothing to build.
+    std::vector<PlanBuildFile> files;
+    std::vector<PlanBuildStep> steps;
+    std::vector<std::string> wrap;  ///< argv put before every rank's command ("podman", "run", …); $NAME is expanded.
+    std::string interpreter;        ///< What "$TRAINYARD_PYTHON" in the command stands for; $TRAINYARD_ENVIRONMENT is expanded.
+    std::vector<std::string> pathPrefix;  ///< Folders put before PATH.
+    std::vector<std::pair<std::string, std::string>> variables;
+    std::vector<PlanSecret> secrets;
+    std::vector<std::string> facts;  ///< argv whose standard output, one JSON object, is recorded as what the run really ran with.
+    std::int64_t needBytes = 0;      ///< Free disk that a build must find.
+};
+
 /// A node as its peers reach it.
 struct PlanPeer {
     std::string host;     ///< For people.
@@ -65,6 +103,7 @@ struct Plan {
     std::string workFolder;             ///< <work>, absolute.
     std::string sourceManifest;         ///< Name of the file beside the plan that lists the snapshot; empty: no source.
     std::vector<PlanInput> inputs;
+    PlanEnvironment environment;
     std::string resumeCheckpoint;       ///< Absolute, or empty.
     std::int64_t maxRestarts = 0;       ///< New attempts that the agents make by themselves after a node or rank that died.
 };
