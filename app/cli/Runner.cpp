@@ -260,7 +260,13 @@ void Runner::nextLogs() {
         return;
     }
     Json parameters = m_request.action == "run.logs" ? m_request.parameters : Json{{"run", m_run}};
-    parameters["after"] = m_logNext;
+    const auto search = parameters.find("search");
+    if (search != parameters.end() && *search != "") {
+        parameters["after"] = m_logNext;
+    } else {
+        parameters.erase("after");
+        parameters["place"] = m_logPlace.empty() ? "start" : m_logPlace;
+    }
     parameters.erase("tail");
     m_session.start("run.logs", std::move(parameters), this, [this](const Result<Json>& result) { takeLogs(result); });
 }
@@ -275,7 +281,9 @@ void Runner::takeLogs(const Result<Json>& result) {
         return;
     }
     const Json& lines = result->at("lines");
-    m_logNext = result->at("next").get<std::int64_t>();
+    m_logNext = result->value("next", m_logNext);
+    m_logPlace = textOf(*result, "place");
+    const bool manyNodes = result->at("nodes").get<int>() > 1;
     const bool more = lines.size() >= 10'000;
     if (m_request.json && !m_request.follow) {
         succeed(*result);
@@ -286,7 +294,7 @@ void Runner::takeLogs(const Result<Json>& result) {
         const bool ofRank = !line.at("rank").is_null() && line.at("rank").get<int>() > 0;
         m_manyRanks = m_manyRanks || ofRank;
         // With --json and --follow: a line of JSON each, as they come.
-        out += (m_request.json ? base::dumpJson(line) : logText(line, m_manyRanks)) + "\n";
+        out += (m_request.json ? base::dumpJson(line) : logText(line, m_manyRanks, manyNodes)) + "\n";
     }
     if (!out.empty()) {
         m_progress.clear();

@@ -192,9 +192,10 @@ std::string progressText(const Json& run, int columns) {
     return clipText(line, static_cast<std::size_t>(std::max(columns, 20)));
 }
 
-std::string logText(const Json& line, bool withRank) {
+std::string logText(const Json& line, bool withRank, bool withNode) {
     const std::string rank = memberOf(line, "rank").is_null() ? "agent" : "rank " + textOf(line, "rank");
-    return (withRank ? "[" + rank + "] " : std::string()) + textOf(line, "text");
+    const std::string node = withNode ? "node " + textOf(line, "node") + ", " : std::string();
+    return (withRank || withNode ? "[" + node + rank + "] " : std::string()) + textOf(line, "text");
 }
 
 ProgressLine::ProgressLine(bool wanted) : m_enabled(wanted && ::isatty(STDERR_FILENO) == 1) {}

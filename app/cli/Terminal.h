@@ -15,7 +15,7 @@ namespace trainyard::cli {
 [[nodiscard]] std::string progressText(const base::Json& run, int columns);
 
 /// A log line as it is printed; with its rank in front when `withRank`.
-[[nodiscard]] std::string logText(const base::Json& line, bool withRank);
+[[nodiscard]] std::string logText(const base::Json& line, bool withRank, bool withNode);
 
 /// One line at the bottom of a terminal that is drawn over. Does nothing when standard error is none.
 class ProgressLine {

@@ -1,4 +1,6 @@
 #include <QPointer>
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "core/commands/RunCommand.h"
@@ -15,6 +17,7 @@ namespace {
 
 constexpr int kCheckMillis = 300'000;
 constexpr std::int64_t kLogPage = 10'000;
+constexpr const char* kPlaceStart = "start";
 
 template <class Row>
 Json listJson(const std::vector<Row>& rows) {
@@ -176,7 +179,9 @@ private:
         store::LogFilter filter;
         filter.out = reader.string("out");
         filter.attempt = static_cast<int>(reader.integer("attempt"));
-        filter.node = static_cast<int>(reader.integer("node"));
+        if (const std::int64_t node = reader.integer("node", -1); node >= 0) {
+            filter.node = static_cast<int>(node);
+        }
         if (const std::int64_t rank = reader.integer("rank", -1); rank >= 0) {
             filter.rank = static_cast<int>(rank);
         }
@@ -186,15 +191,30 @@ private:
         search.from = reader.integer("after");
         const std::int64_t tail = reader.integer("tail");
         const bool final = spec::isFinal(row.state);
+        std::optional<store::LogPlace> place;
+        if (const std::string text = reader.string("place"); !text.empty()) {
+            place = text == kPlaceStart ? store::LogPlace() : store::LogPlace::fromText(text);
+            if (!place) {
+                finish(Error{"command.value", "The place is no \"place\" of an answer.", "place"});
+                return;
+            }
+        }
         session().query(
             this, QStringLiteral("logs"),
-            [run = row.id, filter, search, tail, final](store::Reader& index) -> Result<Json> {
-                Result<Json> found = search.pattern.empty() ? page(index, run, filter, search.from, tail)
-                                                            : matches(index, run, filter, search);
-                if (found.ok()) {
+            [run = row.id, filter, search, tail, final, place](store::Reader& index) -> Result<Json> {
+                Result<Json> found = place                      ? news(index, run, filter, *place)
+                                     : search.pattern.empty() ? page(index, run, filter, search.from, tail)
+                                                              : matches(index, run, filter, search);
+                const auto attempts = index.attempts(run);
+                if (found.ok() && attempts.ok()) {
+                    int nodes = 1;
+                    for (const store::AttemptRow& attempt : *attempts) {
+                        nodes = std::max(nodes, attempt.nodes);
+                    }
+                    (*found)["nodes"] = nodes;
                     (*found)["ended"] = final;
                 }
-                return found;
+                return attempts.ok() ? found : attempts.error();
             },
             ifWanted([this](const Result<Json>& lines) { finish(lines); }));
     }
@@ -206,7 +226,20 @@ private:
             return lines.error();
         }
         const std::int64_t next = lines->lines.empty() ? (tail > 0 ? lines->total : after) : lines->lines.back().index + 1;
-        return Json{{"lines", listJson(lines->lines)}, {"next", next}, {"total", lines->total}};
+        return Json{{"lines", listJson(lines->lines)}, {"next", next}, {"total", lines->total}, {"place", placeText(lines->place)}};
+    }
+
+    static Result<Json> news(store::Reader& index, const base::RunId& run, const store::LogFilter& filter,
+                             const store::LogPlace& place) {
+        const auto lines = index.logAfter(run, filter, place, kLogPage);
+        if (!lines.ok()) {
+            return lines.error();
+        }
+        return Json{{"lines", listJson(lines->lines)}, {"place", placeText(lines->place)}, {"more", lines->more}};
+    }
+
+    static std::string placeText(const store::LogPlace& place) {
+        return place.taken.empty() ? kPlaceStart : place.text();
     }
 
     static Result<Json> matches(store::Reader& index, const base::RunId& run, const store::LogFilter& filter,
@@ -350,10 +383,12 @@ void addRunCommands(CommandTable& table) {
     after.minimum = 0;
     spec::Field attempt = parameter("attempt", "Attempt", FieldType::Integer, 0, "0 for the newest.");
     attempt.minimum = 0;
-    spec::Field node = parameter("node", "Node", FieldType::Integer, 0, "Whose lines, where no rank is named.");
-    node.minimum = 0;
+    spec::Field node = parameter("node", "Node", FieldType::Integer, -1, "Only this node; -1 for all, merged by time.");
+    node.minimum = -1;
     table.add<LogsCommand>(info("run.logs", "Show log", "Log lines of a run, 10,000 at most at once.",
                                 {runField(), rank, node, out, attempt, tail, after,
+                                 parameter("place", "Place", FieldType::Text, "",
+                                           "\"start\", or \"place\" of the answer before: what came since, on whichever node, nothing twice."),
                                  parameter("search", "Search", FieldType::Text, "", "Only lines that hold this text."),
                                  parameter("regex", "Regular expression", FieldType::Boolean, false,
                                            "The text is an ECMAScript regular expression.")}));

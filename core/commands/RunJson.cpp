@@ -78,6 +78,7 @@ Json toJson(const store::RunRow& row) {
                 {"task", row.taskKind},
                 {"model_family", row.modelFamily},
                 {"parent", row.parent.empty() ? Json() : Json(row.parent)},
+                {"reproduces", row.reproduces.empty() ? Json() : Json(row.reproduces)},
                 {"tags", std::move(tags)},
                 {"notes", row.notes},
                 {"archived", row.archived},
@@ -114,7 +115,9 @@ Json toJson(const store::RankRow& rank) {
                 {"log_lines", rank.logLines},
                 {"exit", rank.exitStatus ? Json(*rank.exitStatus) : Json()},
                 {"signal", rank.signal ? Json(*rank.signal) : Json()},
-                {"reason", rank.reason}};
+                {"reason", rank.reason},
+                {"pid", rank.pid ? Json(*rank.pid) : Json()},
+                {"gpus", rank.gpus}};
 }
 
 Json toJson(const store::OutputRow& output) {
@@ -136,6 +139,8 @@ Json toJson(const store::WarningRow& warning) {
 Json toJson(const store::LogLine& line) {
     return Json{{"index", line.index},
                 {"at", timeToJson(line.at)},
+                {"attempt", line.attempt},
+                {"node", line.node},
                 {"rank", rankToJson(line.rank)},
                 {"out", line.out},
                 {"text", line.text}};

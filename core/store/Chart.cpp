@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/store/LogIndex.h"
 #include "core/store/SeriesStore.h"
 
 namespace trainyard::store {
@@ -21,6 +22,7 @@ struct Source {
     std::int64_t firstStep = 0;
     std::int64_t lowStep = 0, highStep = 0, lowAt = 0, highAt = 0;
     bool ordered = true;
+    std::int64_t clock = 0;  ///< Added to its times makes them the lead's.
     std::int64_t stepEnd = kEverything;  ///< Points at this step and after it were gone over again by a newer attempt.
 };
 
@@ -45,6 +47,9 @@ std::vector<Source> sourcesOf(Connection& connection, std::int64_t run, const Ch
         sources.push_back({rows.integer(0), rows.small(1), rows.small(2), rows.small(3), rows.integer(4),
                            rows.integer(5), rows.integer(6), rows.integer(7), rows.integer(8), rows.integer(9),
                            rows.integer(10) != 0});
+    for (Source& source : sources) {
+        if (source.node > 0) source.clock = clockOf(connection, run, source.attempt, source.node, false).value_or(0);
+    }
     if (!showReplaced && !curve.attempt && curve.kind == SeriesKind::Metric) {
         for (Source& older : sources) {
             for (const Source& newer : sources) {
@@ -80,17 +85,17 @@ private:
     [[nodiscard]] double toAxis(std::int64_t ticks) const {
         switch (m_axis) {
         case ChartAxis::Step: return static_cast<double>(ticks);
-        case ChartAxis::RelativeTime: return static_cast<double>(ticks - m_zeroTime) / kMicrosASecond;
-        case ChartAxis::WallTime: return static_cast<double>(ticks) / kMicrosAMilli;
+        case ChartAxis::RelativeTime: return static_cast<double>(ticks + m_source.clock - m_zeroTime) / kMicrosASecond;
+        case ChartAxis::WallTime: return static_cast<double>(ticks + m_source.clock) / kMicrosAMilli;
         }
         return 0;
     }
     [[nodiscard]] std::int64_t toTicks(double x, bool up) const {
         double ticks = x;
         if (m_axis == ChartAxis::RelativeTime)
-            ticks = x * kMicrosASecond + static_cast<double>(m_zeroTime);
+            ticks = x * kMicrosASecond + static_cast<double>(m_zeroTime - m_source.clock);
         else if (m_axis == ChartAxis::WallTime)
-            ticks = x * kMicrosAMilli;
+            ticks = x * kMicrosAMilli - static_cast<double>(m_source.clock);
         ticks = up ? std::ceil(ticks) : std::floor(ticks);
         constexpr double kLimit = 9e18;
         return static_cast<std::int64_t>(std::isnan(ticks) ? 0.0 : std::clamp(ticks, -kLimit, kLimit));
@@ -275,9 +280,9 @@ void CurveReader::read(ChartSeries& out) {
 
 std::int64_t zeroTimeOf(std::int64_t startedAt, const std::vector<Source>& sources) {
     if (startedAt > 0 || sources.empty()) return startedAt;
-    return std::min_element(sources.begin(), sources.end(),
-                            [](const Source& a, const Source& b) { return a.lowAt < b.lowAt; })
-        ->lowAt;
+    const auto first = std::min_element(sources.begin(), sources.end(),
+                            [](const Source& a, const Source& b) { return a.lowAt + a.clock < b.lowAt + b.clock; });
+    return first->lowAt + first->clock;
 }
 
 }  // namespace

@@ -115,6 +115,7 @@ void removeRun(Connection& connection, std::int64_t run) {
     Query(connection, "DELETE FROM items WHERE run = ?", run).run();
     Query(connection, "DELETE FROM events WHERE run = ?", run).run();
     Query(connection, "DELETE FROM log_blocks WHERE run = ?", run).run();
+    Query(connection, "DELETE FROM clocks WHERE run = ?", run).run();
     Query(connection, "DELETE FROM run_metrics WHERE run = ?", run).run();
     Query(connection, "DELETE FROM runs WHERE number = ?", run).run();
 }
@@ -174,7 +175,7 @@ Status Ingest::findOrMakeRun() {
     Query(
         m_connection,
         "INSERT INTO runs VALUES (?, ?, '', '', '', 'Draft', '', ?, 0, 0, 0, '', '', 1, '', '', '', '', 0, 0, 0, NULL, "
-        "0, 0, ?, '')",
+        "0, 0, ?, '', '')",
         m_run, m_batch.run.str(), madeAt, std::numeric_limits<int>::max())
         .run();
     if (asked != 0 && !usable)
@@ -241,6 +242,10 @@ void Ingest::take(const wire::StreamEntry& entry) {
         takeState(record);
     } else if (record.kind == kind::kAttempt) {
         takeAttempt(record);
+    } else if (record.kind == kind::kStarted) {
+        takeStarted(record);
+    } else if (record.kind == kind::kClock) {
+        takeClock(record);
     } else if (record.kind == kind::kEnded) {
         takeEnded(record);
     } else if (record.kind == kind::kParams) {
@@ -252,7 +257,8 @@ void Ingest::take(const wire::StreamEntry& entry) {
     } else if (record.kind == kind::kArtifact) {
         takeOutput(record.body, m_batch.attempt, false);
     } else if (record.kind == kind::kText || record.kind == kind::kImage || record.kind == kind::kTable ||
-               record.kind == kind::kHistogram || record.kind == kind::kModel || record.kind == kind::kChild) {
+               record.kind == kind::kHistogram || record.kind == kind::kModel || record.kind == kind::kChild ||
+               record.kind == kind::kEnvironment) {
         takeItem(entry);
     }
 }
@@ -276,7 +282,8 @@ void Ingest::takeJournal(const wire::Record& record) {
     } else if (record.kind == kind::kWarning) {
         takeWarning(record);
     } else if (record.kind == kind::kUpload || record.kind == kind::kUnreachable || record.kind == kind::kReachable ||
-               record.kind == kind::kScheduler || record.kind == kind::kCancelAsked) {
+               record.kind == kind::kScheduler || record.kind == kind::kCancelAsked || record.kind == kind::kInputs ||
+               record.kind == kind::kReproduced) {
         Query(m_connection, "REPLACE INTO events VALUES (?, ?, ?, ?, ?)", m_run, record.seq, record.t, record.kind,
               base::dumpJson(body))
             .run();
@@ -297,6 +304,7 @@ void Ingest::takeSubmit(const wire::Record& record) {
         Query(m_connection, "UPDATE runs SET experiment = ? WHERE number = ?", experiment, m_run).run();
     if (const std::string name = textAt(record.body, "name"); !name.empty())
         Query(m_connection, "UPDATE runs SET name = ? WHERE number = ?", name, m_run).run();
+    Query(m_connection, "UPDATE runs SET reproduces = ? WHERE number = ?", textAt(record.body, "reproduces"), m_run).run();
     m_textChanged = true;
 }
 
@@ -325,6 +333,38 @@ void Ingest::takeAttempt(const wire::Record& record) {
     m_stateChanged = true;
 }
 
+void Ingest::takeStarted(const wire::Record& record) {
+    const auto ranks = record.body.find("ranks");
+    if (ranks == record.body.end() || !ranks->is_array()) return;
+    for (const Json& rank : *ranks) {
+        const std::int64_t number = integerAt(rank, "rank", -1);
+        if (number < 0) continue;
+        std::string gpus;
+        if (const auto given = rank.find("gpus"); given != rank.end() && given->is_array()) {
+            for (const Json& gpu : *given) {
+                if (gpu.is_number_integer()) gpus += (gpus.empty() ? "" : ",") + std::to_string(gpu.get<std::int64_t>());
+            }
+        }
+        Query(m_connection,
+              "INSERT INTO ranks VALUES (?, ?, ?, ?, 0, 0, NULL, NULL, '', ?, ?) ON CONFLICT (run, attempt, rank) DO "
+              "UPDATE SET pid = iif(node < 0 OR excluded.node <= node, excluded.pid, pid), "
+              "gpus = iif(node < 0 OR excluded.node <= node, excluded.gpus, gpus), "
+              "node = iif(node < 0, excluded.node, min(node, excluded.node))",
+              m_run, m_batch.attempt, number, m_batch.node, optionalIntegerAt(rank, "pid"), gpus)
+            .run();
+    }
+}
+
+void Ingest::takeClock(const wire::Record& record) {
+    const auto offset = optionalIntegerAt(record.body, "lead_offset_ns");
+    if (!offset || m_batch.node == 0) return;
+    const std::int64_t micros = *offset / 1000;
+    Query(m_connection, "REPLACE INTO clocks VALUES (?, ?, ?, ?, ?, ?, ?)", m_run, m_batch.attempt, m_batch.node,
+          record.seq, record.t, micros, integerAt(record.body, "round_trip_ns") / 1000)
+        .run();
+    m_log->setClock(micros);
+}
+
 void Ingest::takeEnded(const wire::Record& record) {
     const Json& body = record.body;
     Query(m_connection,
@@ -339,7 +379,7 @@ void Ingest::takeEnded(const wire::Record& record) {
         for (const Json& rank : *ranks) {
             if (!rank.is_object() || integerAt(rank, "rank", -1) < 0) continue;
             Query(m_connection,
-                  "INSERT INTO ranks VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?) ON CONFLICT (run, attempt, rank) DO UPDATE SET "
+                  "INSERT INTO ranks VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, NULL, '') ON CONFLICT (run, attempt, rank) DO UPDATE SET "
                   "exit_status = excluded.exit_status, signal = excluded.signal, reason = excluded.reason",
                   m_run, m_batch.attempt, integerAt(rank, "rank"), integerAt(rank, "node", kNodeUnknown), 0,
                   optionalIntegerAt(rank, "exit"), optionalIntegerAt(rank, "signal"), textAt(rank, "reason"))
@@ -490,7 +530,7 @@ void Ingest::flushRanks() {
     if (m_batch.attempt > kJournalAttempt) {
         for (const auto& [rank, seen] : m_ranks)
             Query(m_connection,
-                  "INSERT INTO ranks VALUES (?, ?, ?, ?, ?, ?, NULL, NULL, '') ON CONFLICT (run, attempt, rank) DO "
+                  "INSERT INTO ranks VALUES (?, ?, ?, ?, ?, ?, NULL, NULL, '', NULL, '') ON CONFLICT (run, attempt, rank) DO "
                   "UPDATE "
                   "SET node = iif(node < 0, excluded.node, min(node, excluded.node)), "
                   "last_at = max(last_at, excluded.last_at), "

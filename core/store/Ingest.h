@@ -36,6 +36,8 @@ private:
     void takeSubmit(const wire::Record& record);
     void takeState(const wire::Record& record);
     void takeAttempt(const wire::Record& record);
+    void takeStarted(const wire::Record& record);
+    void takeClock(const wire::Record& record);
     void takeEnded(const wire::Record& record);
     void takeMetrics(const wire::StreamEntry& entry);
     void takeSystem(const wire::Record& record);

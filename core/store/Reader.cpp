@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <charconv>
 #include <map>
 #include <mutex>
 #include <sqlite3.h>
@@ -11,11 +12,32 @@
 #include "core/store/LogReader.h"
 #include "core/store/Models.h"
 #include "core/store/RunList.h"
+#include "core/store/SeriesStore.h"
 #include "core/wire/Layout.h"
 
 namespace trainyard::store {
 
 using base::Error;
+
+namespace {
+
+constexpr std::int64_t kMostPoints = 100'000;
+
+/// "0,2" as numbers.
+std::vector<int> numbersOf(const std::string& text) {
+    std::vector<int> numbers;
+    int number = 0;
+    const char* const end = text.data() + text.size();
+    for (const char* at = text.data(); at < end; ++at) {
+        const auto parsed = std::from_chars(at, end, number);
+        if (parsed.ec != std::errc()) break;
+        numbers.push_back(number);
+        at = parsed.ptr;
+    }
+    return numbers;
+}
+
+}  // namespace
 
 struct Reader::State {
     IndexLocation location;
@@ -71,22 +93,22 @@ struct Reader::State {
         });
     }
 
+    static int newestAttempt(Connection& open, std::int64_t number) {
+        Query row(open, "SELECT attempts FROM runs WHERE number = ?", number);
+        return row.next() ? row.small(0) : 0;
+    }
+
     template <class Body>
     auto queryLog(const RunId& id, const LogFilter& filter, Body&& body)
         -> decltype(body(std::declval<const LogReader&>(), 0)) {
         return queryRun(id, [&](Connection& open, std::int64_t number) {
-            int attempt = filter.attempt;
-            if (attempt == 0) {
-                Query row(open, "SELECT attempts FROM runs WHERE number = ?", number);
-                attempt = row.next() ? row.small(0) : 0;
+            const int attempt = filter.attempt == 0 ? newestAttempt(open, number) : filter.attempt;
+            int nodes = 0;
+            if (!filter.node && (!filter.rank || *filter.rank < 0)) {
+                Query row(open, "SELECT coalesce(max(nodes), 0) FROM attempts WHERE run = ? AND attempt = ?", number, attempt);
+                nodes = row.next() ? row.small(0) : 0;
             }
-            LogFilter placed = filter;
-            if (filter.rank && *filter.rank >= 0) {
-                // A rank's lines stand in the stream of its node.
-                Query row(open, "SELECT node FROM ranks WHERE run = ? AND attempt = ? AND rank = ?", number, attempt, *filter.rank);
-                placed.node = row.next() ? std::max(0, row.small(0)) : filter.node;
-            }
-            return body(LogReader(open, layout, id, number, attempt, placed), attempt);
+            return body(LogReader(openLogStreams(open, layout, id, number, attempt, filter), nodes), attempt);
         });
     }
 };
@@ -209,7 +231,7 @@ Result<std::vector<RankRow>> Reader::ranks(const RunId& run) const {
         Query rows(
             open,
             "SELECT ranks.attempt, rank, ranks.node, coalesce(host, ''), last_at, log_lines, exit_status, signal, "
-            "ranks.reason FROM ranks LEFT JOIN attempts ON attempts.run = ranks.run AND "
+            "ranks.reason, pid, gpus FROM ranks LEFT JOIN attempts ON attempts.run = ranks.run AND "
             "attempts.attempt = ranks.attempt AND attempts.node = max(ranks.node, 0) WHERE ranks.run = ? "
             "ORDER BY ranks.attempt, rank",
             number);
@@ -224,6 +246,8 @@ Result<std::vector<RankRow>> Reader::ranks(const RunId& run) const {
             if (!rows.isNull(6)) rank.exitStatus = rows.small(6);
             if (!rows.isNull(7)) rank.signal = rows.small(7);
             rank.reason = rows.text(8);
+            if (!rows.isNull(9)) rank.pid = rows.integer(9);
+            rank.gpus = numbersOf(rows.text(10));
             ranks.push_back(std::move(rank));
         }
         return ranks;
@@ -351,25 +375,93 @@ Result<std::vector<SeriesRow>> Reader::series(const RunId& run, SeriesKind kind)
     });
 }
 
+Result<std::vector<PointRow>> Reader::points(const RunId& run, const SeriesRow& series, std::int64_t first,
+                                             std::int64_t count) const {
+    return m_state->queryRun(run, [&](Connection& open, std::int64_t number) -> Result<std::vector<PointRow>> {
+        std::int64_t id = 0, stored = 0;
+        {
+            Query row(open,
+                      "SELECT id, count FROM series WHERE run = ? AND kind = ? AND name = ? AND attempt = ? AND node = ? "
+                      "AND rank = ?",
+                      number, static_cast<int>(series.kind), series.name, series.attempt, series.node, series.rank);
+            if (!row.next()) return std::vector<PointRow>();
+            id = row.integer(0);
+            stored = row.integer(1);
+        }
+        const std::int64_t begin = std::clamp<std::int64_t>(first, 0, stored);
+        const std::int64_t end = begin + std::clamp<std::int64_t>(count, 0, std::min(kMostPoints, stored - begin));
+        std::vector<PointRow> points;
+        points.reserve(static_cast<std::size_t>(end - begin));
+        for (const Point& point : loadPoints(open, id, begin, end))
+            points.push_back({point.step, point.t, point.value});
+        return points;
+    });
+}
+
+Result<std::vector<DescendantRow>> Reader::descendants(const RunId& run) const {
+    return m_state->query([&](Connection& open) -> Result<std::vector<DescendantRow>> {
+        std::vector<DescendantRow> rows;
+        Query found(open,
+                    "SELECT id, number, name, state, 0 FROM runs WHERE parent = ?1 AND parent <> '' UNION ALL "
+                    "SELECT id, number, name, state, 1 FROM runs WHERE reproduces = ?1 AND reproduces <> '' ORDER BY 2, 5",
+                    run.str());
+        while (found.next())
+            rows.push_back({RunId(found.text(0)), found.integer(1), found.text(2),
+                            spec::runStateFromString(found.text(3)).value_or(spec::RunState::Draft), found.small(4) != 0});
+        return rows;
+    });
+}
+
 Result<ChartData> Reader::chart(const ChartRequest& request) const {
     return m_state->query(
         [&](Connection& open) { return readChart(open, request, [this] { return m_state->stopped(); }); });
 }
 
+namespace {
+
+Result<LogPage> pageOf(const LogReader& log, int attempt, std::int64_t first, std::int64_t count) {
+    LogPage page;
+    auto lines = log.lines(first, count, page.place);
+    if (!lines) return lines.error();
+    const auto settled = log.settled();
+    if (!settled) return settled.error();
+    page.lines = std::move(*lines);
+    page.total = log.total();
+    page.attempt = attempt;
+    page.settled = *settled;
+    if (attempt == 0) page.place = {};
+    return page;
+}
+
+}  // namespace
+
 Result<LogPage> Reader::logPage(const RunId& run, const LogFilter& filter, std::int64_t first,
                                 std::int64_t count) const {
     return m_state->queryLog(run, filter, [&](const LogReader& log, int attempt) -> Result<LogPage> {
-        auto lines = log.lines(first, count);
-        if (!lines) return lines.error();
-        return LogPage{std::move(*lines), log.total(), attempt};
+        return pageOf(log, attempt, first, count);
     });
 }
 
 Result<LogPage> Reader::logTail(const RunId& run, const LogFilter& filter, std::int64_t count) const {
     return m_state->queryLog(run, filter, [&](const LogReader& log, int attempt) -> Result<LogPage> {
-        auto lines = log.lines(log.total() - std::max<std::int64_t>(count, 0), count);
-        if (!lines) return lines.error();
-        return LogPage{std::move(*lines), log.total(), attempt};
+        return pageOf(log, attempt, log.total() - std::clamp<std::int64_t>(count, 0, log.total()), count);
+    });
+}
+
+Result<LogNews> Reader::logAfter(const RunId& run, const LogFilter& filter, const LogPlace& place,
+                                 std::int64_t count) const {
+    return m_state->queryRun(run, [&](Connection& open, std::int64_t number) -> Result<LogNews> {
+        const int newest = State::newestAttempt(open, number);
+        const int from = filter.attempt != 0     ? filter.attempt
+                         : place.taken.empty() ? newest
+                                               : place.taken.begin()->first.first;
+        const int to = filter.attempt != 0 ? filter.attempt : newest;
+        std::vector<LogStream> streams;
+        for (int attempt = std::max(1, from); attempt <= to; ++attempt) {
+            for (LogStream& stream : openLogStreams(open, m_state->layout, run, number, attempt, filter))
+                streams.push_back(std::move(stream));
+        }
+        return readLogAfter(streams, place, count);
     });
 }
 

@@ -61,11 +61,21 @@ public:
     /// give no series.
     [[nodiscard]] Result<ChartData> chart(const ChartRequest& request) const;
 
+    /// Points [first, first + count) of a series, as they were reported; 100,000 at most at once. Empty for an unknown one.
+    [[nodiscard]] Result<std::vector<PointRow>> points(const RunId& run, const SeriesRow& series, std::int64_t first,
+                                                       std::int64_t count) const;
+    /// Runs that resume or reproduce this one, oldest first.
+    [[nodiscard]] Result<std::vector<DescendantRow>> descendants(const RunId& run) const;
+
     /// Lines [first, first + count) of those that pass the filter. Text comes from the segments in the workspace.
     [[nodiscard]] Result<LogPage> logPage(const RunId& run, const LogFilter& filter, std::int64_t first,
                                           std::int64_t count) const;
     /// The last `count` lines.
     [[nodiscard]] Result<LogPage> logTail(const RunId& run, const LogFilter& filter, std::int64_t count) const;
+    /// Lines that came since a place, oldest first: of the filter's attempt, or without one of the place's and all newer
+    /// attempts (of the newest alone where the place is the beginning). At most `count`, at most 10,000.
+    [[nodiscard]] Result<LogNews> logAfter(const RunId& run, const LogFilter& filter, const LogPlace& place,
+                                           std::int64_t count) const;
     /// The next line that matches, from `search.from` on. "store.regex" for a pattern that cannot be read.
     [[nodiscard]] Result<LogSearchResult> searchLog(const RunId& run, const LogFilter& filter,
                                                     const LogSearch& search) const;

@@ -148,7 +148,7 @@ Result<RunRow> loadRun(Connection& connection, std::int64_t number, bool withMet
             connection,
             "SELECT id, experiment, name, description, state, state_reason, created_at, started_at, ended_at, "
             "attempts, target, environment, processes, task_kind, model_family, parent, notes, archived, log_lines, "
-            "warnings, progress, progress_at FROM runs WHERE number = ?",
+            "warnings, progress, progress_at, reproduces FROM runs WHERE number = ?",
             number);
         if (!row.next()) return unknownRun("#" + std::to_string(number));
         run.id = RunId(row.text(0));
@@ -173,6 +173,7 @@ Result<RunRow> loadRun(Connection& connection, std::int64_t number, bool withMet
         run.logLines = row.integer(18);
         run.warnings = row.integer(19);
         if (!row.isNull(20)) run.progress = readProgress(row.text(20), row.integer(21));
+        run.reproduces = row.text(22);
     }
     readTags(connection, run);
     if (withMetrics) readMetrics(connection, run);

@@ -147,11 +147,45 @@ CREATE TABLE events (
 ALTER TABLE attempts ADD COLUMN goes_on INTEGER NOT NULL DEFAULT 0;
 )sql";
 
-constexpr std::array kMigrations{kMigration1, kMigration2};
+// Logs of several nodes are merged by time, a run knows which one it repeats, a rank its process and GPUs. Older rows cannot
+// be filled in here, so everything but the numbers goes and is read from the files again.
+constexpr const char* kMigration3 = R"sql(
+DROP TABLE log_blocks;
+CREATE TABLE log_blocks (
+  run INTEGER NOT NULL, attempt INTEGER NOT NULL, node INTEGER NOT NULL, ordinal INTEGER NOT NULL,
+  first_line INTEGER NOT NULL, lines INTEGER NOT NULL,
+  segment INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL,
+  low_at INTEGER NOT NULL, high_at INTEGER NOT NULL, clock INTEGER, counts BLOB NOT NULL,
+  PRIMARY KEY (run, attempt, node, ordinal)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE clocks (
+  run INTEGER NOT NULL, attempt INTEGER NOT NULL, node INTEGER NOT NULL, seq INTEGER NOT NULL,
+  at INTEGER NOT NULL, offset INTEGER NOT NULL, round_trip INTEGER NOT NULL,
+  PRIMARY KEY (run, attempt, node, seq)
+) STRICT, WITHOUT ROWID;
+
+ALTER TABLE runs ADD COLUMN reproduces TEXT NOT NULL DEFAULT '';
+CREATE INDEX runs_by_parent ON runs (parent) WHERE parent <> '';
+CREATE INDEX runs_by_reproduces ON runs (reproduces) WHERE reproduces <> '';
+
+ALTER TABLE ranks ADD COLUMN pid INTEGER;
+ALTER TABLE ranks ADD COLUMN gpus TEXT NOT NULL DEFAULT '';
+
+DELETE FROM runs; DELETE FROM cursors; DELETE FROM stages; DELETE FROM attempts; DELETE FROM ranks; DELETE FROM tags;
+DELETE FROM params; DELETE FROM outputs; DELETE FROM warnings; DELETE FROM damaged; DELETE FROM items; DELETE FROM series;
+DELETE FROM blocks; DELETE FROM run_metrics; DELETE FROM models; DELETE FROM events;
+)sql";
+
+constexpr std::array kMigrations{kMigration1, kMigration2, kMigration3};
 
 int pragma(SQLite::Database& db, const char* name) { return db.execAndGet(std::string("PRAGMA ") + name).getInt(); }
 
 bool isEmpty(SQLite::Database& db) { return db.execAndGet("SELECT count(*) FROM sqlite_master").getInt() == 0; }
+
+bool hasRows(SQLite::Database& db, const std::string& table) {
+    return db.execAndGet("SELECT EXISTS (SELECT 1 FROM " + table + ")").getInt() != 0;
+}
 
 Status checkOwner(SQLite::Database& db, const Path& file) {
     if (pragma(db, "application_id") == kApplicationId) return {};
@@ -209,8 +243,9 @@ Result<bool> prepareForWriting(SQLite::Database& db, const Path& file, std::span
         db.exec(steps[static_cast<std::size_t>(step)]);
     db.exec("PRAGMA application_id=" + std::to_string(kApplicationId));
     db.exec("PRAGMA user_version=" + std::to_string(std::max(version, supported)));
+    const bool emptied = version < supported && db.tableExists("cursors") && !hasRows(db, "cursors");
     transaction.commit();
-    return created;
+    return created || emptied;
 }
 
 Status checkForReading(SQLite::Database& db, const Path& file) {

@@ -4,9 +4,11 @@
 // Times are microseconds UTC, durations nanoseconds, sizes bytes, steps int64. An optional time is 0 when not known.
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -106,6 +108,7 @@ struct RunRow {
     std::string taskKind;     ///< "train", "command"
     std::string modelFamily;  ///< Of a train task.
     std::string parent;       ///< Run id that this run resumes, or empty.
+    std::string reproduces;   ///< Run id that this run repeats, or empty.
     Strings tags;             ///< By name.
     std::string notes;
     bool archived = false;
@@ -183,6 +186,8 @@ struct RankRow {
     std::optional<int> exitStatus;
     std::optional<int> signal;
     std::string reason;
+    std::optional<std::int64_t> pid;  ///< Of the rank's own process on its host, once its agent has said it.
+    std::vector<int> gpus;            ///< The host's numbers of the GPUs it was given.
     [[nodiscard]] bool ended() const { return exitStatus || signal; }
 };
 
@@ -202,12 +207,28 @@ struct SeriesRow {
     std::int64_t minStep = 0, maxStep = 0;
 };
 
-/// What the workspace's side noted on the way: kinds "upload", "unreachable", "reachable", "scheduler", "cancel_asked", with
-/// their members as run-stream.md has them.
+/// What the workspace's side noted on the way: kinds "upload", "unreachable", "reachable", "scheduler", "cancel_asked",
+/// "inputs", "reproduced", with their members as run-stream.md has them.
 struct EventRow {
     std::string kind;
     std::int64_t at = 0;
     Json body;
+};
+
+/// A run that came out of another: it resumes or reproduces it.
+struct DescendantRow {
+    RunId id;
+    std::int64_t number = 0;
+    std::string name;
+    spec::RunState state = spec::RunState::Draft;
+    bool reproduces = false;  ///< Else it resumes.
+};
+
+/// One reported value.
+struct PointRow {
+    std::int64_t step = 0;
+    std::int64_t at = 0;
+    double value = 0;
 };
 
 struct ParamRow {
@@ -234,7 +255,7 @@ struct WarningRow {
     bool damagedLine = false;
 };
 
-/// A record of kind text, image, table, histogram, model or child, with its body as it stands in the stream.
+/// A record of kind text, image, table, histogram, model, child or environment, with its body as it stands in the stream.
 struct ItemRow {
     std::string kind;
     std::string name;
@@ -260,10 +281,11 @@ struct Counts {
 
 // ---------------------------------------------------------------------------------------------------- log
 
-/// Lines of one node in one attempt, optionally of one rank or one of "stdout", "stderr", "agent".
+/// Lines of one attempt, optionally of one node, one rank or one of "stdout", "stderr", "agent". Lines of several nodes are
+/// merged by the lead's clock.
 struct LogFilter {
     int attempt = 0;  ///< 0: the newest.
-    int node = 0;
+    std::optional<int> node{};  ///< Empty: every node.
     std::optional<int> rank{};
     std::string out{};
 };
@@ -271,16 +293,40 @@ struct LogFilter {
 struct LogLine {
     std::int64_t index = 0;   ///< Position among the lines that pass the filter, from 0.
     std::int64_t number = 0;  ///< Position among all lines of the node, from 0.
-    std::int64_t at = 0;
+    std::int64_t at = 0;      ///< By the lead's clock, as far as the node's difference from it is known.
+    int attempt = 1;
+    int node = 0;
     int rank = wire::kNoRank;
     std::string out;
     std::string text;  ///< Valid UTF-8 without the line's end; may hold ANSI sequences.
+};
+
+/// How much of each stream somebody who follows a log has had: (attempt, node) → lines that pass the filter. What
+/// arrives late comes late, but nothing comes twice or is left out.
+struct LogPlace {
+    std::map<std::pair<int, int>, std::int64_t> taken;
+
+    /// "1.0:120,1.1:95"; empty for the beginning.
+    [[nodiscard]] std::string text() const;
+    /// Nothing for a text that text() does not make.
+    [[nodiscard]] static std::optional<LogPlace> fromText(std::string_view text);
 };
 
 struct LogPage {
     std::vector<LogLine> lines;
     std::int64_t total = 0;  ///< Lines that pass the filter now.
     int attempt = 0;         ///< The attempt that was read (0: the run has no stream yet).
+    /// Lines before this one stay where they are; behind it, what a slower node still sends may come in between. With
+    /// one node it is `total`.
+    std::int64_t settled = 0;
+    LogPlace place{};  ///< Behind the last line of the page.
+};
+
+/// Lines behind a place; their indexes count within the answer.
+struct LogNews {
+    std::vector<LogLine> lines;
+    LogPlace place;     ///< Behind them.
+    bool more = false;  ///< There are further lines now.
 };
 
 struct LogSearch {

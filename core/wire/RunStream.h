@@ -45,6 +45,9 @@ inline constexpr const char* kChild = "child";
 inline constexpr const char* kWarning = "warning";      // code, message, count?
 inline constexpr const char* kEnded = "ended";          // outcome, reason, ranks: [{rank, exit?, signal?, reason?}], outputs: [{path, size, sha256}]
 inline constexpr const char* kAttempt = "attempt";      // first record of a stream: attempt, node, nodes, host, pid identity, world_size, agent version
+inline constexpr const char* kClock = "clock";          // lead_offset_ns: added to this stream's times gives the lead's; round_trip_ns
+inline constexpr const char* kStarted = "started";      // ranks: [{rank, pid, gpus: []}]: of this node
+inline constexpr const char* kEnvironment = "environment";  // what the ranks really run in
 // Journal only:
 inline constexpr const char* kSubmit = "submit";        // number, experiment, name
 inline constexpr const char* kRename = "rename";        // name
@@ -56,6 +59,8 @@ inline constexpr const char* kUnreachable = "unreachable";    // since, reason
 inline constexpr const char* kReachable = "reachable";        // since: how long it could not be reached
 inline constexpr const char* kScheduler = "scheduler";        // job, state, reason, estimated_start, restarts
 inline constexpr const char* kCancelAsked = "cancel_asked";   // carried out once the target can be told
+inline constexpr const char* kInputs = "inputs";              // data: [{name, sha256, bytes}]: what the run was given
+inline constexpr const char* kReproduced = "reproduced";      // the comparison with the run that this one repeats
 }  // namespace kind
 
 /// One record. `body` holds every member except v, seq, t, rank, kind.

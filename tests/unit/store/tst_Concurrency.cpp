@@ -202,7 +202,7 @@ void tst_Concurrency::interrupt_stopsALongQuery() {
             "BEGIN; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 15000) INSERT INTO runs "
             "SELECT i, printf('%026d', i), '', 'run', hex(zeroblob(300)), 'Completed', '', 1, 1, 2, 1, '', '', 1, '', "
             "'', '', "
-            "hex(zeroblob(300)), 0, 0, 0, NULL, 0, 1, 0, hex(zeroblob(600)) FROM n; COMMIT");
+            "hex(zeroblob(300)), 0, 0, 0, NULL, 0, 1, 0, hex(zeroblob(600)), '' FROM n; COMMIT");
     }
     auto reader = Reader::open(workspace.location);
     STORE_OK(reader);

@@ -175,6 +175,7 @@ void tst_LogReader::attempts() {
     STORE_OK(writer->catchUp());
     auto reader = Reader::open(workspace.location);
     STORE_OK(reader);
+    QCOMPARE(reader->logPage(run, {}, 0, 10)->total, 2);
     QCOMPARE(reader->logPage(run, {}, 0, 10)->lines.at(0).text, "new");
     QCOMPARE(reader->logPage(run, {}, 0, 10)->attempt, 2);
     LogFilter filter;
@@ -203,7 +204,10 @@ void tst_LogReader::ranksOfOtherNodes() {
         return text;
     };
     LogFilter filter;
+    QCOMPARE(textOf(filter), "zero;one;more;");
+    filter.node = 0;
     QCOMPARE(textOf(filter), "zero;");
+    filter.node.reset();
     filter.rank = 1;
     QCOMPARE(textOf(filter), "one;more;");
     filter.rank = 0;

@@ -440,7 +440,7 @@ void tst_RunList::hundredThousandRuns() {
                 "INSERT INTO runs SELECT i, printf('%026d', i), 'exp' || (i % 50), 'run ' || i, '', "
                 "CASE i % 3 WHEN 0 THEN 'Failed' ELSE 'Completed' END, '', i * 1000, i * 1000 + 5, i * 1000 + 5 + i % "
                 "977, 1, 'local', '', 1, "
-                "'train', 'cnn', '', '', 0, 100, 0, NULL, 0, 1, 0, 'run ' || i || ' exp' || (i % 50) FROM n;"
+                "'train', 'cnn', '', '', 0, 100, 0, NULL, 0, 1, 0, 'run ' || i || ' exp' || (i % 50), '' FROM n;"
                 "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000), m(name) AS (VALUES "
                 "('train/loss'), "
                 "('train/accuracy'), ('val/loss'), ('val/accuracy')) INSERT INTO run_metrics SELECT i, name, 0, 100, "

@@ -47,6 +47,7 @@ private Q_SLOTS:
     void reader_emptyFile();
     void tooNew_isRefusedWithBothVersions();
     void tooOld_isUpgradedWithABackup();
+    void version2_isReadAnewFromTheFiles();
     void tooOld_readerSaysSo();
     void upgradeThatFails_leavesTheOldVersion();
     void foreign_isRefused();
@@ -146,6 +147,32 @@ void tst_Schema::tooOld_isUpgradedWithABackup() {
     QCOMPARE(backup.execAndGet("PRAGMA application_id").getInt(), kApplicationId);
     QCOMPARE(backup.execAndGet("SELECT x FROM kept").getInt(), 42);
     QVERIFY(!std::filesystem::exists(file.string() + ".v1.backup.tmp"));
+}
+
+/// What version 3 keeps of log lines is in no older index: the upgrade empties it, and the files fill it again.
+void tst_Schema::version2_isReadAnewFromTheFiles() {
+    Workspace workspace;
+    const base::RunId run = workspace.addRun(7, "seven");
+    workspace.stream(run, {store::test::log({"one", "two"}, 5)});
+    {
+        SQLite::Database db(workspace.location.database.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+        STORE_OK(prepareForWriting(db, workspace.location.database, migrations().first(2)));
+        db.exec("INSERT INTO counters VALUES ('last_number', 40)");
+        db.exec("INSERT INTO cursors VALUES (7, 0, 0, 1, 100, 1)");
+        db.exec("INSERT INTO log_blocks VALUES (7, 1, 0, 0, 0, 2, 1, 0, 10, x'000102')");
+    }
+    QCOMPARE(Reader::open(workspace.location).error().code, "store.outdated");
+    auto writer = Writer::open(workspace.location);
+    STORE_OK(writer);
+    QVERIFY(writer->created());
+    STORE_OK(writer->catchUp());
+    QVERIFY(!writer->created());
+    auto reader = Reader::open(workspace.location);
+    STORE_OK(reader);
+    QCOMPARE(reader->run(run)->number, 7);
+    QCOMPARE(reader->logPage(run, {}, 0, 10)->lines.at(1).text, "two");
+    QCOMPARE(*writer->takeNumber(), 41);
+    QVERIFY(std::filesystem::exists(workspace.location.database.string() + ".v2.backup"));
 }
 
 void tst_Schema::tooOld_readerSaysSo() {
