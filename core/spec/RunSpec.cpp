@@ -3,10 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <charconv>
+#include <iterator>
+#include <optional>
 #include <set>
 
 #include "core/base/Ids.h"
+#include "core/base/MetricPattern.h"
 #include "core/base/Text.h"
+#include "core/spec/EnvironmentSpec.h"
 #include "core/spec/Reading.h"
 
 namespace trainyard::spec {
@@ -106,6 +111,13 @@ void checkCommandTask(const Json& document, std::vector<Error>& errors) {
             fail("spec.path", "Interpreter cannot begin with '-'.", "task.interpreter");
         }
     }
+    std::vector<std::string> patterns;
+    Reading(document, runSpecFields()).get("task.patterns", patterns);
+    for (const std::string& pattern : patterns) {
+        if (const auto read = base::MetricPattern::parse(pattern); !read.ok()) {
+            fail(read.error().code.c_str(), "\"" + base::stripControl(pattern) + "\": " + read.error().message, "task.patterns");
+        }
+    }
     if (!folder.empty() && folder.front() != '/') {
         if (source.empty()) {
             fail("spec.path", "Working folder must be an absolute path; a relative one lies in the source folder, and there is none.",
@@ -139,6 +151,18 @@ void checkInputList(const Json& document, bool trains, std::vector<Error>& error
             errors.push_back({location.error().code, "Input " + name + ": " + location.error().message, "inputs"});
         }
     }
+}
+
+std::optional<std::int64_t> wholeNumber(const std::string& text) {
+    std::int64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return error == std::errc() && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
+}
+
+std::vector<std::string> texts(const std::vector<std::int64_t>& numbers) {
+    std::vector<std::string> out;
+    std::ranges::transform(numbers, std::back_inserter(out), [](std::int64_t n) { return std::to_string(n); });
+    return out;
 }
 
 /// Rules between fields. `document` is complete and every single field of it is right.
@@ -193,6 +217,20 @@ std::vector<Error> crossChecks(const Json& document) {
                      std::to_string(limit) + " samples cannot be shared by " + std::to_string(ranks) + " processes.",
                      path});
             }
+        }
+        std::vector<std::string> milestones;
+        Reading(document, runSpecFields()).get("task.schedule.milestones", milestones);
+        for (const std::string& milestone : milestones) {
+            if (wholeNumber(milestone).value_or(0) < 1) {
+                errors.push_back({"spec.type", "\"" + base::stripControl(milestone) + "\" is no epoch; write whole numbers from 1, one a row.",
+                                  "task.schedule.milestones"});
+                break;
+            }
+        }
+        if (textAt(document, "task.dataset.kind") == "images" &&
+            integerAt(document, "task.dataset.resize_size") < integerAt(document, "task.dataset.image_size")) {
+            errors.push_back({"spec.size", "The image size is cut out of what was resized, so it cannot be larger than that.",
+                              "task.dataset.resize_size"});
         }
         double momentum = 0;
         bool nesterov = false;
@@ -347,6 +385,7 @@ Result<RunSpec> runSpecFromJson(const Json& document) {
         in.get("task.arguments", spec.command.arguments);
         in.get("task.command", spec.command.command);
         in.get("task.working_folder", spec.command.workingFolder);
+        in.get("task.patterns", spec.command.patterns);
     } else {
         DatasetSpec& dataset = spec.train.dataset;
         in.get("task.dataset.kind", dataset.kind);
@@ -358,6 +397,29 @@ Result<RunSpec> runSpecFromJson(const Json& document) {
         in.get("task.dataset.train_limit", dataset.trainLimit);
         in.get("task.dataset.val_limit", dataset.valLimit);
         in.get("task.dataset.class_names", dataset.classNames);
+        in.get("task.dataset.folder", dataset.folder);
+        in.get("task.dataset.val_fraction", dataset.valFraction);
+        in.get("task.dataset.split_seed", dataset.splitSeed);
+        in.get("task.dataset.image_size", dataset.imageSize);
+        in.get("task.dataset.resize_size", dataset.resizeSize);
+        in.get("task.dataset.cache_mib", dataset.cacheMiB);
+        in.get("task.dataset.max_bad_fraction", dataset.maxBadFraction);
+        AugmentSpec& augmentation = spec.train.augmentation;
+        in.get("task.augmentation.crop", augmentation.crop);
+        in.get("task.augmentation.crop_scale_min", augmentation.cropScaleMin);
+        in.get("task.augmentation.crop_ratio_max", augmentation.cropRatioMax);
+        in.get("task.augmentation.flip", augmentation.flip);
+        in.get("task.augmentation.vertical_flip", augmentation.verticalFlip);
+        in.get("task.augmentation.rotation", augmentation.rotation);
+        in.get("task.augmentation.brightness", augmentation.brightness);
+        in.get("task.augmentation.contrast", augmentation.contrast);
+        in.get("task.augmentation.saturation", augmentation.saturation);
+        in.get("task.augmentation.erase", augmentation.erase);
+        WeightsSpec& weights = spec.train.model.weights;
+        in.get("task.model.weights.source", weights.source);
+        in.get("task.model.weights.freeze", weights.freeze);
+        in.get("task.model.weights.unfreeze_epoch", weights.unfreezeEpoch);
+        in.get("task.model.weights.backbone_rate", weights.backboneRate);
         in.get("task.model.family", spec.train.model.family);
         if (const Json* options = valueAt(complete, "task.model.options"); options != nullptr && options->is_object()) {
             for (const auto& [name, value] : options->items()) {
@@ -382,6 +444,15 @@ Result<RunSpec> runSpecFromJson(const Json& document) {
         in.get("task.schedule.step_epochs", schedule.stepEpochs);
         in.get("task.schedule.gamma", schedule.gamma);
         in.get("task.schedule.minimum_factor", schedule.minimumFactor);
+        in.get("task.schedule.warmup_epochs", schedule.warmupEpochs);
+        std::vector<std::string> milestones;
+        in.get("task.schedule.milestones", milestones);
+        for (const std::string& milestone : milestones) {
+            schedule.milestones.push_back(wholeNumber(milestone).value_or(0));
+        }
+        in.get("task.clip_norm", spec.train.clipNorm);
+        in.get("task.decay_norms", spec.train.decayNorms);
+        in.get("task.patience", spec.train.patience);
         in.get("task.epochs", spec.train.epochs);
         in.get("task.batch_size", spec.train.batchSize);
         in.get("task.seed", spec.train.seed);
@@ -422,7 +493,8 @@ Json toJson(const RunSpec& spec) {
                     {"interpreter", spec.command.interpreter},
                     {"arguments", spec.command.arguments},
                     {"command", spec.command.command},
-                    {"working_folder", spec.command.workingFolder}};
+                    {"working_folder", spec.command.workingFolder},
+                    {"patterns", spec.command.patterns}};
     } else {
         const TrainTask& train = spec.train;
         task = Json{{"kind", "train"},
@@ -435,8 +507,33 @@ Json toJson(const RunSpec& spec) {
                       {"val_labels", train.dataset.valLabels},
                       {"train_limit", train.dataset.trainLimit},
                       {"val_limit", train.dataset.valLimit},
-                      {"class_names", train.dataset.classNames}}},
-                    {"model", {{"family", train.model.family}, {"options", train.model.options}}},
+                      {"class_names", train.dataset.classNames},
+                      {"folder", train.dataset.folder},
+                      {"val_fraction", train.dataset.valFraction},
+                      {"split_seed", train.dataset.splitSeed},
+                      {"image_size", train.dataset.imageSize},
+                      {"resize_size", train.dataset.resizeSize},
+                      {"cache_mib", train.dataset.cacheMiB},
+                      {"max_bad_fraction", train.dataset.maxBadFraction}}},
+                    {"augmentation",
+                     {{"crop", train.augmentation.crop},
+                      {"crop_scale_min", train.augmentation.cropScaleMin},
+                      {"crop_ratio_max", train.augmentation.cropRatioMax},
+                      {"flip", train.augmentation.flip},
+                      {"vertical_flip", train.augmentation.verticalFlip},
+                      {"rotation", train.augmentation.rotation},
+                      {"brightness", train.augmentation.brightness},
+                      {"contrast", train.augmentation.contrast},
+                      {"saturation", train.augmentation.saturation},
+                      {"erase", train.augmentation.erase}}},
+                    {"model",
+                     {{"family", train.model.family},
+                      {"options", train.model.options},
+                      {"weights",
+                       {{"source", train.model.weights.source},
+                        {"freeze", train.model.weights.freeze},
+                        {"unfreeze_epoch", train.model.weights.unfreezeEpoch},
+                        {"backbone_rate", train.model.weights.backboneRate}}}}},
                     {"optimizer",
                      {{"kind", train.optimizer.kind},
                       {"learning_rate", train.optimizer.learningRate},
@@ -451,7 +548,9 @@ Json toJson(const RunSpec& spec) {
                       {"warmup_fraction", train.schedule.warmupFraction},
                       {"step_epochs", train.schedule.stepEpochs},
                       {"gamma", train.schedule.gamma},
-                      {"minimum_factor", train.schedule.minimumFactor}}},
+                      {"minimum_factor", train.schedule.minimumFactor},
+                      {"milestones", texts(train.schedule.milestones)},
+                      {"warmup_epochs", train.schedule.warmupEpochs}}},
                     {"epochs", train.epochs},
                     {"batch_size", train.batchSize},
                     {"seed", train.seed},
@@ -461,7 +560,10 @@ Json toJson(const RunSpec& spec) {
                     {"checkpoint_every_epochs", train.checkpointEveryEpochs},
                     {"normalize", train.normalize},
                     {"augment", train.augment},
-                    {"label_smoothing", train.labelSmoothing}};
+                    {"label_smoothing", train.labelSmoothing},
+                    {"clip_norm", train.clipNorm},
+                    {"decay_norms", train.decayNorms},
+                    {"patience", train.patience}};
     }
     return Json{{"format", kRunSpecFormat},
                 {"version", kRunSpecVersion},

@@ -21,8 +21,8 @@ inline constexpr int kRunSpecVersion = 1;
 
 enum class TaskKind { Train, Command };
 
-/// Data of a train task. `kind` decides which members mean something; "idx" is MNIST's format, gzipped or not.
-/// Image folders and CSV come as further kinds with members of their own.
+/// Data of a train task. `kind` decides which members mean something; "idx" is MNIST's format, gzipped or not; "images" is
+/// a folder of JPEG and PNG files, a class a folder.
 struct DatasetSpec {
     std::string kind = "idx";
     std::string name;         ///< For people and for the model card ("Fashion-MNIST").
@@ -33,11 +33,41 @@ struct DatasetSpec {
     std::int64_t trainLimit = 0;  ///< Use only the first N samples; 0 = all.
     std::int64_t valLimit = 0;
     std::vector<std::string> classNames;  ///< Optional; index = label.
+    std::string folder;            ///< images: train/ and val/ with a folder a class, or the classes' folders themselves.
+    double valFraction = 0.2;      ///< images without val/: share of each class kept for validation.
+    std::int64_t splitSeed = 1;    ///< images without val/: which samples those are.
+    std::int64_t imageSize = 224;  ///< images: side of what the model sees, pixels.
+    std::int64_t resizeSize = 256; ///< images: validation resizes the short side to this, then crops the centre.
+    std::int64_t cacheMiB = 2048;  ///< images: decoded samples are kept in memory when all fit in this; 0 = never.
+    double maxBadFraction = 0.05;  ///< images: the run fails when more samples than this cannot be read.
+};
+
+/// Random changes of the training images, as in torchvision's reference training.
+struct AugmentSpec {
+    bool crop = true;              ///< Random resized crop; else resize and centre crop as for validation.
+    double cropScaleMin = 0.08;    ///< Share of the image's area.
+    double cropRatioMax = 4.0 / 3; ///< Width by height lies in [1/x, x].
+    double flip = 0.5;             ///< Chance of a horizontal flip.
+    double verticalFlip = 0.0;
+    double rotation = 0.0;         ///< Degrees either way.
+    double brightness = 0.0;       ///< Factor in [1-x, 1+x]; contrast and saturation likewise.
+    double contrast = 0.0;
+    double saturation = 0.0;
+    double erase = 0.0;            ///< Chance of random erasing.
+};
+
+/// What a model's parameters start from.
+struct WeightsSpec {
+    std::string source;            ///< Empty: random. A file here, "target:/path", or "run:<id>".
+    bool freeze = false;           ///< Only the head is trained,
+    std::int64_t unfreezeEpoch = 0;  ///< until this epoch begins (0 = never).
+    double backboneRate = 1.0;     ///< Learning rate of all but the head, as a share of the head's.
 };
 
 struct ModelSpec {
     std::string family = "cnn";  ///< "mlp", "cnn"; the tables in core/spec/models know the families.
     Json options = Json::object();
+    WeightsSpec weights;
 };
 
 struct OptimizerSpec {
@@ -52,11 +82,13 @@ struct OptimizerSpec {
 };
 
 struct ScheduleSpec {
-    std::string kind = "one_cycle";  ///< "constant", "step", "cosine", "one_cycle"
+    std::string kind = "one_cycle";  ///< "constant", "step", "multi_step", "cosine", "one_cycle"
     double warmupFraction = 0.3;     ///< one_cycle: share of all steps that the rate rises.
     std::int64_t stepEpochs = 10;    ///< step: multiply by `gamma` every so many epochs.
     double gamma = 0.1;
     double minimumFactor = 0.0;  ///< cosine: last rate as a share of the first.
+    std::vector<std::int64_t> milestones;  ///< multi_step: epochs at which the rate is multiplied by `gamma`.
+    std::int64_t warmupEpochs = 0;   ///< constant, step, multi_step, cosine: the rate rises linearly over so many epochs.
 };
 
 struct TrainTask {
@@ -72,8 +104,12 @@ struct TrainTask {
     std::int64_t logEverySteps = 10;
     std::int64_t checkpointEveryEpochs = 1;  ///< 0 = only at the end.
     bool normalize = true;         ///< By mean and standard deviation of the training images.
-    bool augment = false;          ///< Random shift by up to 2 pixels and horizontal flip.
+    bool augment = false;          ///< IDX files: random shift by up to 2 pixels and horizontal flip. Images: `augmentation`.
     double labelSmoothing = 0.0;
+    AugmentSpec augmentation;      ///< Image folders.
+    double clipNorm = 0.0;         ///< Largest norm of all gradients together; 0 = none.
+    bool decayNorms = true;        ///< Weight decay on norms and biases as well.
+    std::int64_t patience = 0;     ///< Early stopping after so many epochs without a better validation loss; 0 = never.
 };
 
 /// A script of the user's, or any command. Either `script` or `command` is set.
@@ -84,6 +120,7 @@ struct CommandTask {
     std::vector<std::string> arguments;  ///< Of the script; one each, $NAME inside one is expanded on the target.
     std::vector<std::string> command;  ///< argv; the first is looked up in PATH on the target. $NAME inside an argument is expanded there.
     std::string workingFolder;         ///< Relative: inside the source folder. Absolute: on the target. Empty: the source folder's copy, else the run's folder.
+    std::vector<std::string> patterns;  ///< Regular expressions that find metrics in log lines (base::MetricPattern).
 };
 
 struct DistributionSpec {

@@ -9,6 +9,8 @@ namespace {
 
 const Condition kTrain = {"task.kind", {"train"}};
 const Condition kCommand = {"task.kind", {"command"}};
+const Condition kIdx = {"task.dataset.kind", {"idx"}};
+const Condition kImages = {"task.dataset.kind", {"images"}};
 
 constexpr int kNameBytes = 200;
 
@@ -50,18 +52,54 @@ void addRun(FieldTable& table) {
                               "Relative: inside the source folder. Absolute: on the target. Empty: the source folder's copy there, "
                               "or the run's own folder.");
     folder.advanced = true;
+    Field& patterns = table.add("task.patterns", "Metrics in the output", FieldType::TextList, Json::array(),
+                                "Regular expressions, one a row, that find metrics in what the script prints: named groups become "
+                                "metrics, (?<step>…) their step; or @keras, @lightning, … for a common trainer.");
+    patterns.advanced = true;
+}
+
+void addImages(FieldTable& table) {
+    const DatasetSpec defaults;
+    table.group("Data", {kTrain, kImages});
+    table.add("task.dataset.folder", "Image folder", FieldType::Folder, "",
+              "With train/ and val/ in it, each with a folder for every class; or with the classes' folders themselves, from which "
+              "validation samples are then taken.")
+        .required = true;
+    Field& fraction = table.number("task.dataset.val_fraction", "Validation share", defaults.valFraction, 0, 0.9,
+                                   "Share of each class that is kept for validation when there is no val/.");
+    fraction.minimumExclusive = true;
+    table
+        .integer("task.dataset.split_seed", "Split seed", defaults.splitSeed, 0, 2'147'483'647, "",
+                 "Which samples are kept for validation; the same seed takes the same.")
+        .advanced = true;
+    table.integer("task.dataset.image_size", "Image size", defaults.imageSize, 16, 1024, "pixels",
+                  "Side of the square that the model sees.");
+    table
+        .integer("task.dataset.resize_size", "Resize to", defaults.resizeSize, 16, 2048, "pixels",
+                 "For validation the short side becomes this long, then the centre is cut out.")
+        .advanced = true;
+    table
+        .integer("task.dataset.cache_mib", "Keep decoded", defaults.cacheMiB, 0, 1'048'576, "MiB",
+                 "Decoded images are kept in memory when all of them fit in this; 0 decodes them anew each time.")
+        .advanced = true;
+    table
+        .number("task.dataset.max_bad_fraction", "Unreadable at most", defaults.maxBadFraction, 0, 1,
+                "Images that cannot be read are left out and named; the run fails when more than this share of them are so.")
+        .advanced = true;
 }
 
 void addData(FieldTable& table) {
     table.group("Data", {kTrain});
     table.choice("task.dataset.kind", "Kind of data", "idx",
-                 {{"idx", "IDX files", "The format of MNIST and Fashion-MNIST, gzipped or not."}},
+                 {{"idx", "IDX files", "The format of MNIST and Fashion-MNIST, gzipped or not."},
+                  {"images", "Image folder", "JPEG and PNG files, a folder for each class."}},
                  "How the samples are stored.");
-    table.group("Data", {kTrain, {"task.dataset.kind", {"idx"}}});
     table
         .add("task.dataset.name", "Dataset name", FieldType::Text, "",
              "For people, and for the card of the model that comes out.")
         .maxLength = kNameBytes;
+    addImages(table);
+    table.group("Data", {kTrain, kIdx});
     const auto file = [&](const char* path, const char* label, const char* help) {
         table.add(path, label, FieldType::File, "", help).required = true;
     };
@@ -69,6 +107,7 @@ void addData(FieldTable& table) {
     file("task.dataset.train_labels", "Training labels", "IDX file with one label for each training image.");
     file("task.dataset.val_images", "Validation images", "IDX file of the images that the model is judged by.");
     file("task.dataset.val_labels", "Validation labels", "IDX file with one label for each validation image.");
+    table.group("Data", {kTrain});
     table
         .integer("task.dataset.train_limit", "Use training samples", 0, 0, 1e9, "samples",
                  "Only the first so many; 0 takes all.")
@@ -77,6 +116,7 @@ void addData(FieldTable& table) {
         .integer("task.dataset.val_limit", "Use validation samples", 0, 0, 1e9, "samples",
                  "Only the first so many; 0 takes all.")
         .advanced = true;
+    table.group("Data", {kTrain, kIdx});
     Field& names = table.add("task.dataset.class_names", "Class names", FieldType::TextList, Json::array(),
                              "One name for each label, beginning with label 0. May be left empty.");
     names.advanced = true;
@@ -100,6 +140,22 @@ void addModel(FieldTable& table) {
             table.splice(std::move(option));
         }
     }
+    const WeightsSpec weights;
+    table.group("Model", {kTrain});
+    Field& source = table.add("task.model.weights.source", "Start from weights", FieldType::File, "",
+                              "Trained weights: a state_dict of torch.save, safetensors or TorchScript; target:/path for a file of the "
+                              "target, run:<id> for the model of another run. Empty: random.");
+    source.maxLength = 4096;
+    table.add("task.model.weights.freeze", "Freeze all but the head", FieldType::Boolean, weights.freeze,
+              "Only the last layer is trained; the rest stays as the weights have it.");
+    table
+        .integer("task.model.weights.unfreeze_epoch", "Unfreeze after", weights.unfreezeEpoch, 0, 100'000, "epochs",
+                 "With frozen layers: from then on all are trained; 0 never.")
+        .advanced = true;
+    table
+        .number("task.model.weights.backbone_rate", "Rate of the rest", weights.backboneRate, 0, 1,
+                "Learning rate of all layers but the head, as a share of the head's.")
+        .advanced = true;
 }
 
 void addOptimizer(FieldTable& table) {
@@ -147,6 +203,7 @@ void addSchedule(FieldTable& table) {
     table.choice("task.schedule.kind", "Learning rate schedule", defaults.kind,
                  {{"constant", "Constant", "The same rate from the first step to the last."},
                   {"step", "Steps", "Multiplied by a factor every so many epochs."},
+                  {"multi_step", "Milestones", "Multiplied by a factor at chosen epochs."},
                   {"cosine", "Cosine", "Falls along half a cosine."},
                   {"one_cycle", "One cycle", "Rises, then falls below where it began; good for short trainings."}},
                  "How the learning rate changes over the run.");
@@ -157,6 +214,10 @@ void addSchedule(FieldTable& table) {
     table.group("Schedule", {kTrain, {"task.schedule.kind", {"step"}}});
     table.integer("task.schedule.step_epochs", "Step every", defaults.stepEpochs, 1, 1e6, "epochs",
                   "The rate is multiplied by the factor after each so many epochs.");
+    table.group("Schedule", {kTrain, {"task.schedule.kind", {"multi_step"}}});
+    table.add("task.schedule.milestones", "At epochs", FieldType::TextList, Json::array(),
+              "Epochs, one a row, after which the rate is multiplied by the factor.");
+    table.group("Schedule", {kTrain, {"task.schedule.kind", {"step", "multi_step"}}});
     Field& gamma =
         table.number("task.schedule.gamma", "Factor", defaults.gamma, 0, 1, "What the rate is multiplied by.");
     gamma.minimumExclusive = true;
@@ -165,6 +226,35 @@ void addSchedule(FieldTable& table) {
         .number("task.schedule.minimum_factor", "Last rate", defaults.minimumFactor, 0, 1,
                 "The last rate as a share of the first.")
         .advanced = true;
+    table.group("Schedule", {kTrain, {"task.schedule.kind", {"constant", "step", "multi_step", "cosine"}}});
+    table
+        .integer("task.schedule.warmup_epochs", "Warm-up", defaults.warmupEpochs, 0, 1000, "epochs",
+                 "The rate rises evenly from near zero over so many epochs.")
+        .advanced = true;
+}
+
+void addAugmentation(FieldTable& table) {
+    const AugmentSpec defaults;
+    table.group("Augmentation", {kTrain, kImages});
+    table.add("task.augmentation.crop", "Random resized crop", FieldType::Boolean, defaults.crop,
+              "A random part of each image, scaled to the image size; off: resized and cut from the centre as for validation.");
+    Field& scale = table.number("task.augmentation.crop_scale_min", "Smallest part", defaults.cropScaleMin, 0, 1,
+                                "Of the image's area.");
+    scale.minimumExclusive = true;
+    table
+        .number("task.augmentation.crop_ratio_max", "Widest part", defaults.cropRatioMax, 1, 10,
+                "Width by height lies between this and its inverse.")
+        .advanced = true;
+    table.number("task.augmentation.flip", "Horizontal flip", defaults.flip, 0, 1, "How often; 0.5 is every other image.");
+    const auto rare = [&](const char* path, const char* label, double value, double maximum, const char* help) {
+        table.number(path, label, value, 0, maximum, help).advanced = true;
+    };
+    rare("task.augmentation.vertical_flip", "Vertical flip", defaults.verticalFlip, 1, "How often.");
+    rare("task.augmentation.rotation", "Rotation", defaults.rotation, 180, "Degrees at most, either way.");
+    rare("task.augmentation.brightness", "Brightness", defaults.brightness, 1, "Changed by at most this share.");
+    rare("task.augmentation.contrast", "Contrast", defaults.contrast, 1, "Changed by at most this share.");
+    rare("task.augmentation.saturation", "Saturation", defaults.saturation, 1, "Changed by at most this share.");
+    rare("task.augmentation.erase", "Random erasing", defaults.erase, 1, "How often a random rectangle is blanked.");
 }
 
 void addTraining(FieldTable& table) {
@@ -179,11 +269,26 @@ void addTraining(FieldTable& table) {
         .add("task.normalize", "Normalize", FieldType::Boolean, defaults.normalize,
              "Shift and scale the images by mean and standard deviation of the training images.")
         .advanced = true;
+    table.group("Training", {kTrain, kIdx});
     table.add("task.augment", "Augment", FieldType::Boolean, defaults.augment,
               "Random shifts by up to 2 pixels and horizontal flips, against overfitting.");
+    addAugmentation(table);
+    table.group("Training", {kTrain});
     table
         .number("task.label_smoothing", "Label smoothing", defaults.labelSmoothing, 0, 0.9,
                 "Share of the target that is spread over all classes.")
+        .advanced = true;
+    table
+        .number("task.clip_norm", "Clip gradients", defaults.clipNorm, 0, 1e6,
+                "Largest norm of all gradients together; 0 leaves them as they are.")
+        .advanced = true;
+    table
+        .add("task.decay_norms", "Decay norms and biases", FieldType::Boolean, defaults.decayNorms,
+             "Weight decay on batch normalisation and biases as well; most recipes leave them out.")
+        .advanced = true;
+    table
+        .integer("task.patience", "Stop early after", defaults.patience, 0, 100'000, "epochs",
+                 "So many epochs without a lower validation loss end the training; 0 never.")
         .advanced = true;
     table
         .integer("task.log_every_steps", "Report every", defaults.logEverySteps, 1, 1'000'000, "steps",
@@ -203,11 +308,10 @@ void addWhere(FieldTable& table) {
                               "What does the work: local, which is this machine, or the name of a compute target.");
     target.required = true;
     target.maxLength = 64;
-    table
-        .choice("environment", "Environment", "trainyard-engine",
-                {{"trainyard-engine", "Trainyard engine", "Trainyard's own programs and the target's libraries."}},
-                "The software that the run finds on the target.")
-        .advanced = true;
+    Field& environment = table.add("environment", "Environment", FieldType::Text, "trainyard-engine",
+                                   "The software that the run finds on the target: an environment's name, or NAME:VERSION for one that is not the newest.");
+    environment.required = true;
+    environment.maxLength = 80;
     table.group("Where", {kTrain});
     table.choice("task.device", "Device", train.device,
                  {{"auto", "Automatic", "A GPU when there is one, else the processor."},

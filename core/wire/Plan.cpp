@@ -94,6 +94,7 @@ Json toJson(const Plan& plan) {
                 {"work_folder", plan.workFolder},
                 {"source_manifest", plan.sourceManifest},
                 {"inputs", std::move(inputs)},
+                {"patterns", plan.patterns},
                 {"environment", toJson(plan.environment)},
                 {"resume_checkpoint", plan.resumeCheckpoint},
                 {"max_restarts", plan.maxRestarts}};
@@ -179,6 +180,7 @@ Result<Plan> planFromJson(const Json& json) {
         reader.merge(input);
         plan.inputs.push_back(std::move(known));
     }
+    plan.patterns = reader.strings("patterns");
     plan.environment = environmentFromJson(reader.raw("environment"), reader);
     if (!plan.environment.hash.empty() && plan.workFolder.empty()) {
         reader.fail("plan.environment", "work_folder", "The environment is built in the work folder, which the plan does not name.");

@@ -103,6 +103,7 @@ struct Plan {
     std::string workFolder;             ///< <work>, absolute.
     std::string sourceManifest;         ///< Name of the file beside the plan that lists the snapshot; empty: no source.
     std::vector<PlanInput> inputs;
+    std::vector<std::string> patterns;  ///< base::MetricPattern: what in a rank's log lines is a metric.
     PlanEnvironment environment;
     std::string resumeCheckpoint;       ///< Absolute, or empty.
     std::int64_t maxRestarts = 0;       ///< New attempts that the agents make by themselves after a node or rank that died.
