@@ -59,7 +59,7 @@ public:
     [[nodiscard]] pid_t pid() const { return m_pid; }
 
     /// Exit status; -1 when it still runs after the limit; 1000 + signal when a signal ended it.
-    int wait(int millis = 20'000) {
+    int wait(int millis = 60'000) {
         const auto deadline = base::Deadline::inMillis(millis);
         while (m_pid > 0) {
             int status = 0;

@@ -13,8 +13,8 @@ public:
         m_plan.token = std::string(32, 't');
         m_plan.distribution = "pytorch";
         m_plan.graceSeconds = 1;
-        m_plan.silenceSeconds = 3;
-        m_plan.joinSeconds = 20;
+        m_plan.silenceSeconds = 10;
+        m_plan.joinSeconds = 60;
         m_plan.cores = 0;
         m_plan.peers.assign(static_cast<std::size_t>(nodes), wire::PlanPeer{"", "127.0.0.1", ""});
         m_agents.resize(static_cast<std::size_t>(nodes));
@@ -59,7 +59,7 @@ public:
     }
     AgentProcess& agent(int node) { return *m_agents[static_cast<std::size_t>(node)]; }
     /// All agents ended with 0 in time.
-    bool waitAll(int millis = 20'000) {
+    bool waitAll(int millis = 60'000) {
         bool good = true;
         for (auto& agent : m_agents) good = agent->wait(millis) == 0 && good;
         return good;

@@ -124,7 +124,7 @@ public:
     }
 
     /// The next frame of whatever request; nothing at the end of the channel or after the limit.
-    std::optional<ServeFrame> next(int millis = 5000) {
+    std::optional<ServeFrame> next(int millis = 30'000) {
         const auto deadline = base::Deadline::inMillis(millis);
         while (true) {
             auto frame = m_decoder.next();
@@ -160,7 +160,7 @@ public:
     }
 
     /// Frames of one request up to its end; those of others are kept for them.
-    ServeAnswer finish(std::int64_t id, int millis = 10'000) {
+    ServeAnswer finish(std::int64_t id, int millis = 30'000) {
         ServeAnswer answer;
         const auto deadline = base::Deadline::inMillis(millis);
         while (auto frame = nextOf(id, static_cast<int>(deadline.millisLeft()))) {
@@ -173,7 +173,7 @@ public:
         return answer;
     }
 
-    std::optional<ServeFrame> nextOf(std::int64_t id, int millis = 5000) {
+    std::optional<ServeFrame> nextOf(std::int64_t id, int millis = 30'000) {
         auto& kept = m_kept[id];
         if (!kept.empty()) {
             ServeFrame frame = std::move(kept.front());
@@ -190,7 +190,7 @@ public:
     }
 
     ServeAnswer call(const char* verb, Json members = Json::object(), std::string_view payload = {},
-                     int millis = 10'000) {
+                     int millis = 30'000) {
         return finish(begin(verb, std::move(members), payload), millis);
     }
 

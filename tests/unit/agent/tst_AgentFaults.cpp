@@ -1,4 +1,5 @@
 // Everything is killed at every moment: no record is lost or told twice, no process is left, the end tells the truth.
+#include <functional>
 #include <random>
 
 #include "core/base/Process.h"
@@ -24,7 +25,7 @@ private:
 
 private Q_SLOTS:
     void init() { m_guard = std::make_unique<ChildGuard>(); }
-    void cleanup() { QVERIFY2(m_guard->noneLeft(3000), m_guard->report().c_str()); }
+    void cleanup() { QVERIFY2(m_guard->noneLeft(20'000), m_guard->report().c_str()); }
 
     void agent_killedAgainAndAgain_losesNothing() {
         Scratch scratch;
@@ -36,7 +37,8 @@ private Q_SLOTS:
         int kills = 0;
         while (true) {
             AgentProcess agent(layout);
-            const int status = agent.wait(static_cast<int>(random() % 120));
+            // Longer and longer, so that the run ends on any machine.
+            const int status = agent.wait(static_cast<int>(random() % 120) + kills * 5);
             if (status == 0) break;
             QCOMPARE(status, -1);
             agent.kill(SIGKILL);
@@ -53,36 +55,75 @@ private Q_SLOTS:
     }
 
     void agent_killedAtEachMomentOfAShortRun() {
-        // The moments around start and end matter most, so many short runs, each with one kill a little later.
+        // The moments around start and end matter most: each is waited for by what it leaves behind, then the agent is killed.
+        // Up to `held` the ranks wait for the test, so such a kill is early on any machine.
+        struct Moment {
+            const char* name;
+            bool held;
+            std::function<bool(const NodeLayout&)> reached;
+        };
+        const auto exists = [](const Path& path) {
+            std::error_code error;
+            return std::filesystem::exists(path, error);
+        };
+        const auto state = [](const NodeLayout& layout, const char* name) { return statesOf(recordsOf(layout)).ends_with(name); };
+        const std::vector<Moment> moments = {
+            {"at once", true, [](const NodeLayout&) { return true; }},
+            {"lock", true, [&](const NodeLayout& layout) { return exists(layout.agentLock()); }},
+            {"identity", true, [&](const NodeLayout& layout) { return exists(layout.agent()); }},
+            {"stream", true, [&](const NodeLayout& layout) { return exists(layout.stream() / wire::segmentName(1)); }},
+            {"attempt", true, [&](const NodeLayout& layout) { return !recordsOf(layout).empty(); }},
+            {"preparing", true, [&](const NodeLayout& layout) { return !statesOf(recordsOf(layout)).empty(); }},
+            {"queued", true, [&](const NodeLayout& layout) { return statesOf(recordsOf(layout)).find("Queued") != std::string::npos; }},
+            {"launch", true, [&](const NodeLayout& layout) { return exists(layout.root / "launch.json"); }},
+            {"first shim", true, [&](const NodeLayout& layout) { return exists(layout.rankShim(0)); }},
+            {"second shim", true, [&](const NodeLayout& layout) { return exists(layout.rankShim(1)); }},
+            {"running", true, [&](const NodeLayout& layout) { return state(layout, "Running"); }},
+            {"first line", true, [&](const NodeLayout& layout) { return !linesOf(recordsOf(layout), 0, "stdout").empty(); }},
+            {"half", true, [&](const NodeLayout& layout) { return linesOf(recordsOf(layout), 1, "stdout").size() >= 10; }},
+            {"first exit", false, [&](const NodeLayout& layout) { return exists(layout.rankExit(0)); }},
+            {"second exit", false, [&](const NodeLayout& layout) { return exists(layout.rankExit(1)); }},
+            {"finalizing", false, [&](const NodeLayout& layout) { return state(layout, "Finalizing"); }},
+            {"ended", false, [&](const NodeLayout& layout) { return !endedOf(recordsOf(layout)).empty(); }}};
         Scratch scratch;
         AgentRig rig(scratch);
-        int early = 0;
-        for (int micros = 0; micros < 60'000; micros += 1500) {
-            auto plan = rig.shellPlan(countingScript(20, 10, "0.005") + "; echo x > \"$TRAINYARD_OUTPUTS/o\"; echo run >> \"" +
-                                          (scratch / "starts").string() + "\"",
-                                      2);
-            const NodeLayout layout = rig.place(plan);
-            {
-                AgentProcess agent(layout);
-                ::usleep(static_cast<useconds_t>(micros));
-                agent.kill(SIGKILL);
+        const std::string go = (scratch / "go").string();
+        for (const Moment& moment : moments) {
+            for (const int micros : {0, 400, 1500, 5000}) {
+                const std::string first = countingScript(10, 10, "0.005");
+                const auto plan = rig.shellPlan(first + "; while [ ! -e '" + go + "' ]; do sleep 0.01; done; j=10; while [ $j -lt 20 ]; do "
+                                                "j=$((j+1)); echo \"line $j\"; echo '{\"kind\":\"metric\",\"name\":\"n\",\"value\":'$j'}' >> "
+                                                "\"$TRAINYARD_STREAM\"; done; echo x > \"$TRAINYARD_OUTPUTS/o\"; echo run >> \"" +
+                                                (scratch / "starts").string() + "\"",
+                                                2);
+                const NodeLayout layout = rig.place(plan);
+                if (!moment.held) scratch.write("go", "");
+                {
+                    AgentProcess agent(layout);
+                    const auto deadline = base::Deadline::inMillis(60'000);
+                    while (!moment.reached(layout) && !deadline.passed()) ::usleep(100);
+                    QVERIFY2(!deadline.passed(), moment.name);
+                    ::usleep(static_cast<useconds_t>(micros));
+                    agent.kill(SIGKILL);
+                }
+                if (moment.held) QVERIFY2(endedOf(recordsOf(layout)).empty(), moment.name);
+                scratch.write("go", "");
+                QCOMPARE(AgentProcess(layout).wait(), 0);
+                const auto records = recordsOf(layout);
+                checkCounts(records, 2, 20);
+                QCOMPARE(textOf(endedOf(records), "outcome"), std::string("completed"));
+                QCOMPARE(endedOf(records)["outputs"].size(), std::size_t(1));
+                QVERIFY2(statesOf(records) == "Preparing Queued Running Finalizing" ||
+                             statesOf(records) == "Preparing Queued Queued Running Finalizing",
+                         (moment.name + (": " + statesOf(records))).c_str());
+                QVERIFY(processesWith(plan.run.str()).empty());
+                // No rank was ever started twice.
+                const std::string starts = scratch.read("starts");
+                QCOMPARE(std::count(starts.begin(), starts.end(), '\n'), std::ptrdiff_t(2));
+                std::filesystem::remove(scratch / "starts");
+                std::filesystem::remove(go);
             }
-            early += endedOf(recordsOf(layout)).empty() ? 1 : 0;
-            QCOMPARE(AgentProcess(layout).wait(), 0);
-            const auto records = recordsOf(layout);
-            checkCounts(records, 2, 20);
-            QCOMPARE(textOf(endedOf(records), "outcome"), std::string("completed"));
-            QCOMPARE(endedOf(records)["outputs"].size(), std::size_t(1));
-            QVERIFY2(statesOf(records) == "Preparing Queued Running Finalizing" ||
-                         statesOf(records) == "Preparing Queued Queued Running Finalizing",
-                     statesOf(records).c_str());
-            QVERIFY(processesWith(plan.run.str()).empty());
-            // No rank was ever started twice.
-            const std::string starts = scratch.read("starts");
-            QCOMPARE(std::count(starts.begin(), starts.end(), '\n'), std::ptrdiff_t(2));
-            std::filesystem::remove(scratch / "starts");
         }
-        QVERIFY2(early > 20, std::to_string(early).c_str());
     }
 
     void rank_killed_isAnEventInTheStream() {
@@ -93,7 +134,7 @@ private Q_SLOTS:
         AgentProcess agent(layout);
         QVERIFY(waitFor([&] { return linesOf(recordsOf(layout), 2, "stdout").size() == 1; }));
         ::kill(pidOfRank(layout, 2, "process"), SIGKILL);
-        QCOMPARE(agent.wait(5000), 0);
+        QCOMPARE(agent.wait(), 0);
         const Json ended = endedOf(recordsOf(layout));
         QCOMPARE(textOf(ended, "outcome"), std::string("failed"));
         QCOMPARE(textOf(ended, "reason"),
@@ -109,7 +150,7 @@ private Q_SLOTS:
         AgentProcess agent(layout);
         QVERIFY(waitFor([&] { return linesOf(recordsOf(layout), 3, "stdout").size() == 1; }));
         for (int rank = 0; rank < 4; ++rank) ::kill(pidOfRank(layout, rank, "process"), SIGKILL);
-        QCOMPARE(agent.wait(5000), 0);
+        QCOMPARE(agent.wait(), 0);
         const Json ended = endedOf(recordsOf(layout));
         QCOMPARE(textOf(ended, "outcome"), std::string("failed"));
         QCOMPARE(textOf(ended, "code"), std::string("rank.signal"));
@@ -126,8 +167,8 @@ private Q_SLOTS:
         QVERIFY(waitFor([&] { return linesOf(recordsOf(layout), 1, "stdout").size() == 1; }));
         const pid_t rank = pidOfRank(layout, 1, "process");
         ::kill(pidOfRank(layout, 1, "shim"), SIGKILL);
-        QVERIFY(waitFor([&] { return isGone(rank); }, 2000));
-        QCOMPARE(agent.wait(8000), 0);
+        QVERIFY(waitFor([&] { return isGone(rank); }));
+        QCOMPARE(agent.wait(), 0);
         const Json ended = endedOf(recordsOf(layout));
         QCOMPARE(textOf(ended, "outcome"), std::string("failed"));
         QCOMPARE(textOf(ended, "code"), std::string("rank.lost"));
@@ -149,7 +190,7 @@ private Q_SLOTS:
         }
         for (int rank = 0; rank < 2; ++rank) ::kill(pidOfRank(layout, rank, "shim"), SIGKILL);
         QVERIFY(waitFor([&] { return processesWith(plan.run.str()).empty(); }));
-        QCOMPARE(AgentProcess(layout).wait(8000), 0);
+        QCOMPARE(AgentProcess(layout).wait(), 0);
         const auto records = recordsOf(layout);
         QCOMPARE(textOf(endedOf(records), "outcome"), std::string("failed"));
         QCOMPARE(textOf(endedOf(records), "code"), std::string("rank.lost"));
@@ -189,7 +230,7 @@ private Q_SLOTS:
             agent.kill(SIGKILL);
         }
         std::ofstream(layout.control() / wire::control::kCancel) << "";
-        QCOMPARE(AgentProcess(layout).wait(5000), 0);
+        QCOMPARE(AgentProcess(layout).wait(), 0);
         QCOMPARE(textOf(endedOf(recordsOf(layout)), "outcome"), std::string("canceled"));
         QVERIFY(processesWith(plan.run.str()).empty());
     }
@@ -214,7 +255,7 @@ private Q_SLOTS:
             }
             std::ofstream(file) << text;
         }
-        QCOMPARE(AgentProcess(layout).wait(5000), 0);
+        QCOMPARE(AgentProcess(layout).wait(), 0);
         QCOMPARE(textOf(endedOf(recordsOf(layout)), "reason"),
                  std::string("Rank 0 is lost: the machine was restarted while it ran."));
     }

@@ -20,7 +20,7 @@ private:
 
 private Q_SLOTS:
     void init() { m_guard = std::make_unique<ChildGuard>(); }
-    void cleanup() { QVERIFY2(m_guard->noneLeft(5000), m_guard->report().c_str()); }
+    void cleanup() { QVERIFY2(m_guard->noneLeft(20'000), m_guard->report().c_str()); }
     void initTestCase() {
         if (runProgram("/bin/sh", {"-c", "command -v mpirun && /usr/bin/python3 -c 'import mpi4py'"}).exitCode != 0) {
             TRAINYARD_SKIP("mpirun or mpi4py is missing");
@@ -67,7 +67,7 @@ private Q_SLOTS:
         NodesRig rig(scratch, pythonPlan(scratch, "c.barrier()\nif c.rank==3:\n  print('dying',file=sys.stderr,flush=True); os.kill(os.getpid(),9)\ntime.sleep(60)"), 2);
         rig.plan().distribution = "mpi";
         QVERIFY(rig.startAll());
-        QVERIFY(rig.waitAll(15'000));
+        QVERIFY(rig.waitAll());
         const Json ended = rig.ended(0);
         QCOMPARE(textOf(ended, "code"), std::string("rank.signal"));
         QVERIFY2(textOf(ended, "reason").starts_with("Rank 3 on node 1 ("), textOf(ended, "reason").c_str());
@@ -83,7 +83,7 @@ private Q_SLOTS:
         QVERIFY(rig.startAll());
         QVERIFY(waitFor([&] { return linesOf(rig.records(0), 1, "stdout").size() == 1; }, 10'000));
         std::ofstream(rig.layout(0).control() / wire::control::kCancel) << "{}";
-        QVERIFY(rig.waitAll(15'000));
+        QVERIFY(rig.waitAll());
         QCOMPARE(textOf(rig.ended(0), "outcome"), std::string("canceled"));
     }
 
@@ -97,7 +97,7 @@ private Q_SLOTS:
         rig.agent(0).kill(SIGKILL);
         rig.start(0);
         scratch.write("go", "");
-        QVERIFY(rig.waitAll(15'000));
+        QVERIFY(rig.waitAll());
         QCOMPARE(textOf(rig.ended(0), "outcome"), std::string("completed"));
         QCOMPARE(linesOf(rig.records(0), 1, "stdout"), (std::vector<std::string>{"up", "2"}));
     }

@@ -35,7 +35,7 @@ private:
 
 private Q_SLOTS:
     void init() { m_guard = std::make_unique<ChildGuard>(); }
-    void cleanup() { QVERIFY2(m_guard->noneLeft(5000), m_guard->report().c_str()); }
+    void cleanup() { QVERIFY2(m_guard->noneLeft(20'000), m_guard->report().c_str()); }
 
     void nodes_startAndEndTogether() {
         Scratch scratch;
@@ -82,9 +82,7 @@ private Q_SLOTS:
         NodesRig rig(scratch, shell.shellPlan("echo up; [ $RANK = 3 ] && { sleep 0.5; echo the last words >&2; kill -9 $$; }; exec sleep 60", 2), 2);
         QVERIFY(rig.startAll());
         QVERIFY(waitFor([&] { return isUp(rig, 0, 0) && isUp(rig, 1, 3); }, 10'000));
-        const auto from = base::monotonicNanos();
-        QVERIFY(rig.waitAll(10'000));
-        QVERIFY2(base::monotonicNanos() - from < 6'000'000'000, "too slow");
+        QVERIFY(rig.waitAll());
         const Json ended = rig.ended(0);
         QCOMPARE(textOf(ended, "code"), std::string("rank.signal"));
         const std::string reason = textOf(ended, "reason");
@@ -150,19 +148,18 @@ private Q_SLOTS:
     void aSilentNode_endsTheOthers() {
         Scratch scratch;
         AgentRig shell(scratch);
-        NodesRig rig(scratch, shell.shellPlan("echo up; exec sleep 60"), 3);
+        NodesRig rig(scratch, shell.shellPlan("echo up; exec sleep 200"), 3);
+        rig.plan().silenceSeconds = 5;
         QVERIFY(rig.startAll());
         QVERIFY(waitFor([&] { return isUp(rig, 0, 0) && isUp(rig, 1, 1) && isUp(rig, 2, 2); }, 10'000));
         rig.agent(2).kill(SIGSTOP);
-        const auto from = base::monotonicNanos();
-        QCOMPARE(rig.agent(0).wait(15'000), 0);
-        QCOMPARE(rig.agent(1).wait(5000), 0);
-        QVERIFY(base::monotonicNanos() - from < 10'000'000'000);
+        QCOMPARE(rig.agent(0).wait(), 0);
+        QCOMPARE(rig.agent(1).wait(), 0);
         QCOMPARE(textOf(rig.ended(0), "code"), std::string("node.silent"));
         QVERIFY2(textOf(rig.ended(0), "reason").starts_with("Node 2 ("), textOf(rig.ended(0), "reason").c_str());
         // When it comes to itself it hears what was said meanwhile and ends its rank too.
         rig.agent(2).kill(SIGCONT);
-        QCOMPARE(rig.agent(2).wait(10'000), 0);
+        QCOMPARE(rig.agent(2).wait(), 0);
         QCOMPARE(textOf(rig.ended(2), "code"), std::string("node.silent"));
         QVERIFY(processesWith(rig.plan().run.str()).empty());
     }
@@ -203,7 +200,7 @@ private Q_SLOTS:
         QVERIFY(rig.startAll());
         QVERIFY(waitFor([&] { return isUp(rig, 0, 0) && isUp(rig, 1, 1); }, 10'000));
         std::ofstream(rig.layout(node).control() / wire::control::kCancel) << "{}";
-        QVERIFY(rig.waitAll(10'000));
+        QVERIFY(rig.waitAll());
         QCOMPARE(textOf(rig.ended(0), "outcome"), std::string("canceled"));
         QCOMPARE(textOf(rig.ended(1), "outcome"), std::string("canceled"));
         QVERIFY(processesWith(rig.plan().run.str()).empty());
@@ -215,7 +212,7 @@ private Q_SLOTS:
         NodesRig rig(scratch, shell.shellPlan("echo up; exec sleep 60"), 2);
         rig.plan().maxSeconds = 2;
         QVERIFY(rig.startAll());
-        QVERIFY(rig.waitAll(15'000));
+        QVERIFY(rig.waitAll());
         QCOMPARE(textOf(rig.ended(0), "code"), std::string("run.time_limit"));
         QCOMPARE(textOf(rig.ended(1), "code"), std::string("run.time_limit"));
         QVERIFY(processesWith(rig.plan().run.str()).empty());
@@ -331,7 +328,7 @@ private Q_SLOTS:
         const NodeLayout node{run / "a1/n0"};
         QVERIFY(waitFor([&] { return linesOf(recordsOf(node), 0, "stdout").size() == 1; }));
         agent.kill(SIGTERM);
-        QCOMPARE(agent.wait(8000), 0);
+        QCOMPARE(agent.wait(), 0);
         const auto records = recordsOf(node);
         QCOMPARE(linesOf(records, 0, "stdout"), (std::vector<std::string>{"up", "saved"}));
         QVERIFY(ofKind(records, wire::kind::kEnded).empty());

@@ -40,7 +40,7 @@ class TestAgentPrepare : public QObject {
 
 private Q_SLOTS:
     void init() { m_guard = std::make_unique<ChildGuard>(); }
-    void cleanup() { QVERIFY2(m_guard->noneLeft(5000), m_guard->report().c_str()); }
+    void cleanup() { QVERIFY2(m_guard->noneLeft(20'000), m_guard->report().c_str()); }
 
     void source_isTheWorkingFolder() {
         Scratch scratch;

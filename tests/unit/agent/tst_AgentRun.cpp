@@ -26,7 +26,7 @@ private:
 
 private Q_SLOTS:
     void init() { m_guard = std::make_unique<ChildGuard>(); }
-    void cleanup() { QVERIFY2(m_guard->noneLeft(3000), m_guard->report().c_str()); }
+    void cleanup() { QVERIFY2(m_guard->noneLeft(20'000), m_guard->report().c_str()); }
 
     void completed_inOrder() {
         Scratch scratch;
@@ -74,9 +74,7 @@ private Q_SLOTS:
         AgentRig rig(scratch);
         const auto plan =
             rig.shellPlan("if [ $RANK = 1 ]; then echo first >&2; echo 'bad thing' >&2; exit 3; fi; exec sleep 60", 2);
-        const auto started = base::monotonicNanos();
         const Json ended = endedOf(carryOut(rig, plan));
-        QVERIFY(base::monotonicNanos() - started < 15'000'000'000);
         QCOMPARE(textOf(ended, "outcome"), std::string("failed"));
         QCOMPARE(textOf(ended, "code"), std::string("rank.exit"));
         QCOMPARE(textOf(ended, "reason"), std::string("Rank 1 ended with exit status 3."));
@@ -283,29 +281,29 @@ private Q_SLOTS:
     void secondAgent_isTurnedAway() {
         Scratch scratch;
         AgentRig rig(scratch);
-        const NodeLayout layout = rig.place(rig.shellPlan("sleep 1"));
+        const NodeLayout layout = rig.place(rig.shellPlan("while [ ! -e '" + (scratch / "go").string() + "' ]; do sleep 0.02; done"));
         AgentProcess first(layout);
         QVERIFY(waitFor([&] { return !recordsOf(layout).empty(); }));
         const auto second = runProgram(builtProgram("trainyard-agent"), {"run", layout.root.string()});
         QCOMPARE(second.exitCode, 3);
         QVERIFY2(second.err.find("Another agent is at work") != std::string::npos, second.err.c_str());
+        scratch.write("go", "");
         QCOMPARE(first.wait(), 0);
     }
 
     void detach_answersAndGoesOn() {
         Scratch scratch;
         AgentRig rig(scratch);
-        const NodeLayout layout = rig.place(rig.shellPlan("sleep 1.5"));
+        const NodeLayout layout = rig.place(rig.shellPlan("while [ ! -e '" + (scratch / "go").string() + "' ]; do sleep 0.02; done"));
         // Descriptors above 2 and the pipes on 1 and 2 must not stay open in the agent: reading ends at once.
-        const auto started = base::monotonicNanos();
         const auto result = runProgram(builtProgram("trainyard-agent"), {"run", layout.root.string(), "--detach"});
-        const auto took = base::monotonicNanos() - started;
         QCOMPARE(result.exitCode, 0);
-        QVERIFY2(took < 1'200'000'000, std::to_string(took).c_str());
         QCOMPARE(recordsOf(layout).front().kind, std::string(wire::kind::kAttempt));
         const auto again = runProgram(builtProgram("trainyard-agent"), {"run", layout.root.string(), "--detach"});
         QCOMPARE(again.exitCode, 3);
         QVERIFY(again.err.find("Another agent is at work") != std::string::npos);
+        QVERIFY(endedOf(recordsOf(layout)).empty());
+        scratch.write("go", "");
         QVERIFY(waitFor([&] { return !endedOf(recordsOf(layout)).empty(); }, 10'000));
         QCOMPARE(textOf(endedOf(recordsOf(layout)), "outcome"), std::string("completed"));
     }

@@ -36,16 +36,16 @@ private Q_SLOTS:
         loop->watchControl(scratch / "control");
         loop->watchSlots(scratch / "slots");
         std::ofstream(scratch / "ranks/r0.out") << "x";
-        auto events = loop->wait(1000);
+        auto events = loop->wait(20'000);
         QVERIFY(events.ranks && !events.notes && !events.control && !events.slots);
         std::filesystem::rename(scratch / "ranks/r0.out", scratch / "ranks/r0.exit.json");
-        QVERIFY(loop->wait(1000).notes);
+        QVERIFY(loop->wait(20'000).notes);
         std::ofstream(scratch / "control/cancel") << "";
-        QVERIFY(loop->wait(1000).control);
+        QVERIFY(loop->wait(20'000).control);
         std::ofstream(scratch / "slots/slots.lock") << "";
         QVERIFY(!loop->wait(20).slots);
         std::ofstream(scratch / "slots/a.ticket") << "";
-        QVERIFY(loop->wait(1000).slots);
+        QVERIFY(loop->wait(20'000).slots);
         loop->unwatchSlots();
         (void)loop->wait(0);
         std::ofstream(scratch / "slots/b.ticket") << "";
@@ -68,7 +68,7 @@ private Q_SLOTS:
         loop->watchRanks(scratch.path());
         const auto started = base::monotonicNanos();
         const auto events = loop->wait(10'000);
-        QVERIFY(base::monotonicNanos() - started < 1'000'000'000);
+        QVERIFY(base::monotonicNanos() - started < 9'000'000'000);
         QVERIFY(events.ranks && events.notes && events.control && events.slots && !events.terminate);
     }
 
@@ -76,7 +76,7 @@ private Q_SLOTS:
         auto loop = EventLoop::create();
         QVERIFY(loop.ok());
         ::raise(SIGTERM);  // To this thread: the test library has one that does not block it.
-        QVERIFY(loop->wait(1000).terminate);
+        QVERIFY(loop->wait(20'000).terminate);
         ::raise(SIGHUP);  // Ignored.
         QVERIFY(!loop->wait(20).terminate);
     }

