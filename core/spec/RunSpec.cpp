@@ -174,6 +174,9 @@ std::vector<Error> crossChecks(const Json& document) {
     const bool trains = textAt(document, "task.kind") == "train";
     const std::string kind = textAt(document, "distribution.kind");
     const std::int64_t gpus = integerAt(document, "distribution.gpus");
+    if (const auto environment = parseEnvironmentName(textAt(document, "environment")); !environment.ok()) {
+        errors.push_back(environment.error());
+    }
     if (kind == "none" && ranks > 1) {
         errors.push_back({"spec.distribution",
                           std::to_string(ranks) + " processes need the distribution " + (trains ? "PyTorch" : "PyTorch or MPI") +

@@ -33,6 +33,9 @@ const char* opName(spec::LayerOp op) {
         case spec::LayerOp::Conv2d: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Convolution");
         case spec::LayerOp::BatchNorm2d: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Batch norm");
         case spec::LayerOp::ReLU: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "ReLU");
+        case spec::LayerOp::Hardswish: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Hardswish");
+        case spec::LayerOp::Hardsigmoid: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Hardsigmoid");
+        case spec::LayerOp::Multiply: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Multiply");
         case spec::LayerOp::MaxPool2d: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Max pool");
         case spec::LayerOp::GlobalAvgPool2d: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Average pool");
         case spec::LayerOp::Flatten: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Flatten");

@@ -11,9 +11,6 @@ namespace trainyard::engine {
 
 namespace {
 
-constexpr double kBatchNormMomentum = 0.1;
-constexpr double kBatchNormEpsilon = 1e-5;
-
 at::Tensor trainable(at::Tensor tensor, at::Device device) {
     tensor = tensor.to(device);
     tensor.set_requires_grad(true);
@@ -38,42 +35,75 @@ void drawWeights(at::Tensor& weight, at::Tensor& bias, at::IntArrayRef shape, bo
 
 Network::Network(spec::LayerTable table, at::Device device) : m_table(std::move(table)), m_device(device) {
     m_slots.resize(m_table.layers.size());
-    const auto addParameter = [this](const spec::Layer& layer, const char* what, const at::Tensor& tensor) {
-        m_parameters.push_back(tensor);
-        m_parameterNames.push_back(layer.name + "." + what);
-    };
+    if (m_table.drawOrder.empty()) {
+        for (std::size_t i = 0; i < m_table.layers.size(); ++i) {
+            draw(i);
+        }
+    } else {
+        for (const std::size_t i : m_table.drawOrder) {
+            draw(i);
+        }
+    }
+    if (m_table.initialization != spec::Initialization::Uniform) {
+        for (std::size_t i = 0; i < m_table.layers.size(); ++i) {
+            redraw(i);
+        }
+    }
+    place();
+    findReaders();
+}
+
+void Network::draw(std::size_t index) {
+    const spec::Layer& layer = m_table.layers[index];
+    Slot& slot = m_slots[index];
+    if (layer.op == spec::LayerOp::Conv2d) {
+        const std::int64_t inputs = layer.inFeatures / layer.groups;
+        drawWeights(slot.weight, slot.bias, {layer.outFeatures, inputs, layer.kernel, layer.kernel}, layer.bias,
+                    inputs * layer.kernel * layer.kernel);
+    } else if (layer.op == spec::LayerOp::Linear) {
+        drawWeights(slot.weight, slot.bias, {layer.outFeatures, layer.inFeatures}, layer.bias, layer.inFeatures);
+    }
+}
+
+void Network::redraw(std::size_t index) {
+    const spec::Layer& layer = m_table.layers[index];
+    Slot& slot = m_slots[index];
+    const bool mobile = m_table.initialization == spec::Initialization::MobileNetV3;
+    if (layer.op == spec::LayerOp::Conv2d) {
+        const auto fanOut = static_cast<double>(layer.outFeatures * layer.kernel * layer.kernel);
+        slot.weight.normal_(0, std::sqrt(2.0) / std::sqrt(fanOut));
+        if (slot.bias.defined() && mobile) {
+            slot.bias.zero_();
+        }
+    } else if (layer.op == spec::LayerOp::Linear && mobile) {
+        slot.weight.normal_(0, 0.01);
+        slot.bias.zero_();
+    }
+}
+
+void Network::place() {
     for (std::size_t i = 0; i < m_table.layers.size(); ++i) {
         const spec::Layer& layer = m_table.layers[i];
         Slot& slot = m_slots[i];
-        switch (layer.op) {
-            case spec::LayerOp::Conv2d:
-                drawWeights(slot.weight, slot.bias, {layer.outFeatures, layer.inFeatures, layer.kernel, layer.kernel},
-                            layer.bias, layer.inFeatures * layer.kernel * layer.kernel);
-                break;
-            case spec::LayerOp::Linear:
-                drawWeights(slot.weight, slot.bias, {layer.outFeatures, layer.inFeatures}, layer.bias, layer.inFeatures);
-                break;
-            case spec::LayerOp::BatchNorm2d:
-                slot.weight = at::ones({layer.outFeatures}, at::kFloat);
-                slot.bias = at::zeros({layer.outFeatures}, at::kFloat);
-                slot.runningMean = at::zeros({layer.outFeatures}, at::kFloat).to(device);
-                slot.runningVar = at::ones({layer.outFeatures}, at::kFloat).to(device);
-                slot.batches = at::zeros({}, at::kLong).to(device);
-                m_buffers.insert(m_buffers.end(), {slot.runningMean, slot.runningVar, slot.batches});
-                break;
-            default:
-                break;
+        if (layer.op == spec::LayerOp::BatchNorm2d) {
+            slot.weight = at::ones({layer.outFeatures}, at::kFloat);
+            slot.bias = at::zeros({layer.outFeatures}, at::kFloat);
+            slot.runningMean = at::zeros({layer.outFeatures}, at::kFloat).to(m_device);
+            slot.runningVar = at::ones({layer.outFeatures}, at::kFloat).to(m_device);
+            slot.batches = at::zeros({}, at::kLong).to(m_device);
+            m_buffers.insert(m_buffers.end(), {slot.runningMean, slot.runningVar, slot.batches});
         }
-        if (slot.weight.defined()) {
-            slot.weight = trainable(slot.weight, device);
-            addParameter(layer, "weight", slot.weight);
-        }
-        if (slot.bias.defined()) {
-            slot.bias = trainable(slot.bias, device);
-            addParameter(layer, "bias", slot.bias);
+        for (const auto& [tensor, what] : {std::pair{&slot.weight, ".weight"}, std::pair{&slot.bias, ".bias"}}) {
+            if (tensor->defined()) {
+                *tensor = trainable(*tensor, m_device);
+                m_parameters.push_back(*tensor);
+                m_parameterNames.push_back(layer.name + what);
+            }
         }
     }
+}
 
+void Network::findReaders() {
     m_lastReader.resize(m_table.layers.size());
     std::vector<int> uses(m_table.layers.size(), 0);
     for (std::size_t i = 0; i < m_table.layers.size(); ++i) {
@@ -98,15 +128,20 @@ at::Tensor Network::run(const spec::Layer& layer, const Slot& slot, std::vector<
         case spec::LayerOp::Input:
             break;
         case spec::LayerOp::Conv2d:
-            return at::conv2d(x, slot.weight, slot.bias, {layer.stride, layer.stride}, {layer.padding, layer.padding});
+            return at::conv2d(x, slot.weight, slot.bias, {layer.stride, layer.stride}, {layer.padding, layer.padding},
+                              {1, 1}, layer.groups);
         case spec::LayerOp::BatchNorm2d:
             if (m_training) {
                 slot.batches.add_(1);
             }
             return at::batch_norm(x, slot.weight, slot.bias, slot.runningMean, slot.runningVar, m_training,
-                                  kBatchNormMomentum, kBatchNormEpsilon, at::globalContext().userEnabledCuDNN());
+                                  layer.momentum, layer.epsilon, at::globalContext().userEnabledCuDNN());
         case spec::LayerOp::ReLU:
             return m_mayOverwrite[first] ? at::relu_(x) : at::relu(x);
+        case spec::LayerOp::Hardswish:
+            return at::hardswish(x);
+        case spec::LayerOp::Hardsigmoid:
+            return at::hardsigmoid(x);
         case spec::LayerOp::MaxPool2d:
             if (layer.kernel == 2 && layer.stride == 2 && layer.padding == 0) {
                 return maxPool2x2(x);
@@ -123,6 +158,8 @@ at::Tensor Network::run(const spec::Layer& layer, const Slot& slot, std::vector<
             return at::dropout(x, layer.probability, m_training);
         case spec::LayerOp::Add:
             return x + outputs[static_cast<std::size_t>(layer.inputs[1])];
+        case spec::LayerOp::Multiply:
+            return x * outputs[static_cast<std::size_t>(layer.inputs[1])];
     }
     return x;
 }

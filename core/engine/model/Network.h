@@ -21,7 +21,8 @@ class Network {
 public:
     /// Draws the initial weights from libtorch's default CPU generator, layer by layer in table order with the bounds
     /// of torch.nn.Conv2d and torch.nn.Linear (He et al. 2015, a = √5), so that at::manual_seed(s) gives the weights that
-    /// torch.manual_seed(s) gives in Python. Weights are drawn on the CPU, then moved.
+    /// torch.manual_seed(s) gives in Python. Families with torchvision's names draw in torchvision's order and manner
+    /// (LayerTable::initialization). Weights are drawn on the CPU, then moved.
     explicit Network(spec::LayerTable table, at::Device device = at::kCPU);
 
     /// Images {N, C, H, W}, normalised → logits {N, classes}. Throws what libtorch throws.
@@ -52,6 +53,10 @@ private:
         at::Tensor batches;
     };
 
+    void draw(std::size_t index);
+    void redraw(std::size_t index);
+    void place();
+    void findReaders();
     [[nodiscard]] at::Tensor run(const spec::Layer& layer, const Slot& slot, std::vector<at::Tensor>& outputs) const;
 
     spec::LayerTable m_table;

@@ -34,7 +34,7 @@ std::string leafBody(const spec::Layer& layer) {
     switch (layer.op) {
         case spec::LayerOp::Conv2d:
             out << "    return torch.conv2d(x, self.weight, " << bias << ", [" << layer.stride << ", " << layer.stride
-                << "], [" << layer.padding << ", " << layer.padding << "], [1, 1], 1)\n";
+                << "], [" << layer.padding << ", " << layer.padding << "], [1, 1], " << layer.groups << ")\n";
             break;
         case spec::LayerOp::Linear:
             out << "    return torch.linear(x, self.weight, " << bias << ")\n";
@@ -42,7 +42,8 @@ std::string leafBody(const spec::Layer& layer) {
         case spec::LayerOp::BatchNorm2d:
             out << "    if self.training:\n        self.num_batches_tracked.add_(1)\n"
                 << "    return torch.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, "
-                   "self.training, 0.1, 1e-05, True)\n";
+                   "self.training, "
+                << number(layer.momentum) << ", " << number(layer.epsilon) << ", True)\n";
             break;
         default:
             break;
@@ -73,6 +74,12 @@ std::string topBody(const spec::LayerTable& table) {
             case spec::LayerOp::ReLU:
                 out << "torch.relu(" << in << ")";
                 break;
+            case spec::LayerOp::Hardswish:
+                out << "torch.hardswish(" << in << ")";
+                break;
+            case spec::LayerOp::Hardsigmoid:
+                out << "torch.hardsigmoid(" << in << ")";
+                break;
             case spec::LayerOp::MaxPool2d:
                 out << "torch.max_pool2d(" << in << ", [" << pair << "], [" << layer.stride << ", " << layer.stride
                     << "], [" << layer.padding << ", " << layer.padding << "])";
@@ -88,6 +95,9 @@ std::string topBody(const spec::LayerTable& table) {
                 break;
             case spec::LayerOp::Add:
                 out << in << " + " << value(layer.inputs[1]);
+                break;
+            case spec::LayerOp::Multiply:
+                out << in << " * " << value(layer.inputs[1]);
                 break;
             default:
                 out << access(layer.name) << ".forward(" << in << ")";
@@ -131,7 +141,10 @@ Part partsOf(const spec::LayerTable& table) {
 
 std::string className(const spec::LayerTable& table, const Part& part, const std::string& path) {
     if (path.empty()) {
-        return table.family == "cnn" ? "SmallCnn" : table.family == "mlp" ? "Mlp" : "Model";
+        return table.family == "cnn"               ? "SmallCnn"
+               : table.family == "mlp"             ? "Mlp"
+               : table.family.starts_with("resnet") ? "ResNet"
+                                                    : "MobileNetV3";
     }
     if (part.layer == nullptr) {
         return "Group";

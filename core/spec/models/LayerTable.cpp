@@ -1,15 +1,14 @@
 #include "core/spec/models/LayerTable.h"
 
 #include <algorithm>
-#include <functional>
 #include <numeric>
-#include <optional>
 #include <string>
 #include <utility>
 
-namespace trainyard::spec {
+#include "core/spec/models/Families.h"
+#include "core/spec/models/TableBuilder.h"
 
-namespace {
+namespace trainyard::spec {
 
 using base::Result;
 
@@ -28,6 +27,17 @@ Field integerOption(std::string path, std::string label, std::int64_t value, dou
     return field;
 }
 
+Field booleanOption(std::string path, std::string label, bool value, std::string help) {
+    Field field;
+    field.path = std::move(path);
+    field.label = std::move(label);
+    field.type = FieldType::Boolean;
+    field.defaultValue = value;
+    field.help = std::move(help);
+    field.group = "Model";
+    return field;
+}
+
 Field dropoutOption(double value) {
     Field field;
     field.path = "dropout";
@@ -42,122 +52,7 @@ Field dropoutOption(double value) {
     return field;
 }
 
-std::int64_t product(const std::vector<std::int64_t>& shape) {
-    return std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>());
-}
-
-/// Appends layers one after another and fills in shapes and costs. After the first error nothing is appended.
-class TableBuilder {
-public:
-    TableBuilder(std::string family, std::vector<std::int64_t> inputShape, std::int64_t classes) {
-        m_table.family = std::move(family);
-        m_table.inputShape = inputShape;
-        m_table.classes = classes;
-        Layer input;
-        input.outShape = std::move(inputShape);
-        m_table.layers.push_back(std::move(input));
-    }
-
-    void conv(std::string name, std::int64_t out, std::int64_t kernel, std::int64_t padding, bool bias) {
-        Layer layer = next(std::move(name), LayerOp::Conv2d);
-        const auto& in = shape();
-        layer.inFeatures = in[0];
-        layer.outFeatures = out;
-        layer.kernel = kernel;
-        layer.padding = padding;
-        layer.bias = bias;
-        layer.outShape = {out, in[1] + 2 * padding - kernel + 1, in[2] + 2 * padding - kernel + 1};
-        const std::int64_t weights = out * in[0] * kernel * kernel;
-        layer.parameters = weights + (bias ? out : 0);
-        layer.multiplyAdds = weights * layer.outShape[1] * layer.outShape[2];
-        push(std::move(layer));
-    }
-
-    void batchNorm(std::string name) {
-        Layer layer = next(std::move(name), LayerOp::BatchNorm2d);
-        layer.inFeatures = layer.outFeatures = shape()[0];
-        layer.parameters = 2 * layer.inFeatures;
-        layer.multiplyAdds = product(shape());
-        layer.outShape = shape();
-        push(std::move(layer));
-    }
-
-    void relu(std::string name) {
-        Layer layer = next(std::move(name), LayerOp::ReLU);
-        layer.outShape = shape();
-        push(std::move(layer));
-    }
-
-    void maxPool(std::string name) {
-        Layer layer = next(std::move(name), LayerOp::MaxPool2d);
-        layer.kernel = 2;
-        layer.stride = 2;
-        layer.outShape = {shape()[0], shape()[1] / 2, shape()[2] / 2};
-        push(std::move(layer));
-    }
-
-    void flatten(std::string name) {
-        Layer layer = next(std::move(name), LayerOp::Flatten);
-        layer.outShape = {product(shape())};
-        push(std::move(layer));
-    }
-
-    void dropout(std::string name, double probability) {
-        Layer layer = next(std::move(name), LayerOp::Dropout);
-        layer.probability = probability;
-        layer.outShape = shape();
-        push(std::move(layer));
-    }
-
-    void linear(std::string name, std::int64_t out) {
-        Layer layer = next(std::move(name), LayerOp::Linear);
-        layer.inFeatures = shape()[0];
-        layer.outFeatures = out;
-        layer.parameters = layer.inFeatures * out + out;
-        layer.multiplyAdds = layer.inFeatures * out;
-        layer.outShape = {out};
-        push(std::move(layer));
-    }
-
-    [[nodiscard]] Result<LayerTable> finish(Json options) {
-        if (m_error) {
-            return *m_error;
-        }
-        m_table.options = std::move(options);
-        return std::move(m_table);
-    }
-
-private:
-    [[nodiscard]] const std::vector<std::int64_t>& shape() const { return m_table.layers.back().outShape; }
-
-    [[nodiscard]] Layer next(std::string name, LayerOp op) const {
-        Layer layer;
-        layer.name = std::move(name);
-        layer.op = op;
-        layer.inputs = {static_cast<int>(m_table.layers.size()) - 1};
-        return layer;
-    }
-
-    void push(Layer layer) {
-        const bool empty = std::ranges::any_of(layer.outShape, [](std::int64_t n) { return n < 1; });
-        if (empty && !m_error) {
-            std::string dims;
-            for (const std::int64_t n : m_table.inputShape) {
-                dims += (dims.empty() ? "" : "×") + std::to_string(n);
-            }
-            m_error = Error{"model.empty",
-                            "The input of " + dims + " is too small for this model: layer \"" + layer.name +
-                                "\" would have no output. Take fewer blocks or larger images.",
-                            "options.blocks"};
-        }
-        if (!m_error) {
-            m_table.layers.push_back(std::move(layer));
-        }
-    }
-
-    LayerTable m_table;
-    std::optional<Error> m_error;
-};
+namespace {
 
 std::vector<ModelFamily> makeFamilies() {
     ModelFamily cnn;
@@ -171,14 +66,9 @@ std::vector<ModelFamily> makeFamilies() {
                                         "Each block ends in a 2×2 max pooling, so the image is halved as often."));
     cnn.options.push_back(integerOption("convolutions", "Convolutions a block", 2, 1, 4, "layers",
                                         "3×3 convolutions before each pooling."));
-    Field norm;
-    norm.path = "batch_norm";
-    norm.label = "Batch normalisation";
-    norm.type = FieldType::Boolean;
-    norm.defaultValue = true;
-    norm.help = "Normalises each channel over the batch after every convolution: allows higher learning rates.";
-    norm.group = "Model";
-    cnn.options.push_back(std::move(norm));
+    cnn.options.push_back(
+        booleanOption("batch_norm", "Batch normalisation", true,
+                      "Normalises each channel over the batch after every convolution: allows higher learning rates."));
     cnn.options.push_back(integerOption("hidden", "Hidden features", 0, 0, 8192, "features",
                                         "Width of a hidden linear layer before the classifier; 0 leaves it out."));
     cnn.options.push_back(dropoutOption(0.0));
@@ -196,6 +86,12 @@ std::vector<ModelFamily> makeFamilies() {
     std::vector<ModelFamily> families;
     families.push_back(std::move(cnn));
     families.push_back(std::move(mlp));
+    for (ModelFamily& family : resNetFamilies()) {
+        families.push_back(std::move(family));
+    }
+    for (ModelFamily& family : mobileNetFamilies()) {
+        families.push_back(std::move(family));
+    }
     return families;
 }
 
@@ -213,19 +109,19 @@ Result<LayerTable> buildCnn(const Json& options, const std::vector<std::int64_t>
     const auto dropout = options.at("dropout").get<double>();
     const bool batchNorm = options.at("batch_norm").get<bool>();
 
-    TableBuilder builder("cnn", inputShape, classes);
+    TableBuilder builder("cnn", inputShape, classes, "Take fewer blocks or larger images.");
     int feature = 0;
     const auto featureName = [&feature] { return "features." + std::to_string(feature++); };
     std::int64_t channels = width;
     for (int block = 0; block < blocks; ++block, channels *= 2) {
         for (int conv = 0; conv < convolutions; ++conv) {
-            builder.conv(featureName(), channels, 3, 1, !batchNorm);
+            builder.conv(featureName(), {.out = channels, .kernel = 3, .padding = 1, .bias = !batchNorm});
             if (batchNorm) {
                 builder.batchNorm(featureName());
             }
             builder.relu(featureName());
         }
-        builder.maxPool(featureName());
+        builder.maxPool(featureName(), 2, 2, 0);
     }
     int position = 0;
     const auto headName = [&position] { return "classifier." + std::to_string(position++); };
@@ -243,7 +139,7 @@ Result<LayerTable> buildCnn(const Json& options, const std::vector<std::int64_t>
 
 Result<LayerTable> buildMlp(const Json& options, const std::vector<std::int64_t>& inputShape, std::int64_t classes) {
     const auto dropout = options.at("dropout").get<double>();
-    TableBuilder builder("mlp", inputShape, classes);
+    TableBuilder builder("mlp", inputShape, classes, "Take larger images.");
     int position = 0;
     const auto name = [&position] { return "layers." + std::to_string(position++); };
     builder.flatten("flatten");
@@ -276,7 +172,7 @@ std::int64_t LayerTable::multiplyAdds() const {
 
 std::int64_t LayerTable::activations() const {
     return std::accumulate(layers.begin(), layers.end(), std::int64_t{0}, [](std::int64_t sum, const Layer& layer) {
-        return layer.op == LayerOp::Flatten ? sum : sum + product(layer.outShape);
+        return layer.op == LayerOp::Flatten ? sum : sum + elementsOf(layer.outShape);
     });
 }
 
@@ -330,7 +226,14 @@ base::Result<LayerTable> buildLayerTable(const std::string& family, const Json& 
             filled[field.path] = static_cast<std::int64_t>(filled[field.path].get<double>());
         }
     }
-    return family == "cnn" ? buildCnn(filled, inputShape, classes) : buildMlp(filled, inputShape, classes);
+    if (family == "cnn") {
+        return buildCnn(filled, inputShape, classes);
+    }
+    if (family == "mlp") {
+        return buildMlp(filled, inputShape, classes);
+    }
+    return family.starts_with("resnet") ? buildResNet(family, filled, inputShape, classes)
+                                        : buildMobileNetV3(family, filled, inputShape, classes);
 }
 
 }  // namespace trainyard::spec

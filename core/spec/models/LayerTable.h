@@ -12,7 +12,21 @@
 
 namespace trainyard::spec {
 
-enum class LayerOp { Input, Conv2d, BatchNorm2d, ReLU, MaxPool2d, GlobalAvgPool2d, Flatten, Linear, Dropout, Add };
+enum class LayerOp {
+    Input,
+    Conv2d,
+    BatchNorm2d,
+    ReLU,
+    Hardswish,
+    Hardsigmoid,
+    MaxPool2d,
+    GlobalAvgPool2d,
+    Flatten,
+    Linear,
+    Dropout,
+    Add,
+    Multiply  ///< The second input is broadcast over height and width.
+};
 
 /// One layer. Shapes are without the batch dimension: {C, H, W} or {F}.
 struct Layer {
@@ -24,15 +38,28 @@ struct Layer {
     std::int64_t kernel = 0;
     std::int64_t stride = 1;
     std::int64_t padding = 0;
+    std::int64_t groups = 1;  ///< Convolution; inFeatures and outFeatures are those of all groups together.
     bool bias = true;
     double probability = 0;  ///< Dropout.
+    double epsilon = 1e-5;   ///< Batch normalisation.
+    double momentum = 0.1;   ///< Batch normalisation: share of the newest batch in the running statistics.
     std::vector<std::int64_t> outShape;
     std::int64_t parameters = 0;  ///< Trainable elements.
     std::int64_t multiplyAdds = 0;  ///< For one sample, forward.
 };
 
+/// How the first weights are drawn. The order matters: it is what makes them torchvision's for the same seed.
+enum class Initialization {
+    Uniform,     ///< What torch.nn's layers do by themselves (He et al. 2015 with a = √5).
+    Residual,    ///< The same, then convolutions anew: normal, fan out (torchvision's ResNet).
+    MobileNetV3  ///< The same, then convolutions as above, linear layers normal with deviation 0.01, biases zero.
+};
+
 struct LayerTable {
     std::string family;
+    Initialization initialization = Initialization::Uniform;
+    /// Indices of the layers with weights in the order in which the reference makes them; empty: the table's order.
+    std::vector<std::size_t> drawOrder;
     Json options;                         ///< Every option, defaults filled in.
     std::vector<std::int64_t> inputShape; ///< {C, H, W}
     std::int64_t classes = 0;
@@ -45,7 +72,7 @@ struct LayerTable {
 };
 
 struct ModelFamily {
-    std::string id;     ///< "cnn"
+    std::string id;     ///< "cnn", "resnet18"
     std::string label;  ///< "Small CNN"
     std::string help;
     /// The family's options; paths are relative ("width", "dropout").

@@ -47,7 +47,19 @@ RunSpec otherThanDefault() {
     data.classNames = {"hen", "duck"};
     spec.train.model.family = "mlp";
     spec.train.optimizer = {"adamw", 0.25, 0.5, false, 0.125, 0.75, 0.875, 1e-6};
-    spec.train.schedule = {"step", 0.5, 7, 0.25, 0.125};
+    spec.train.schedule = {"multi_step", 0.5, 7, 0.25, 0.125, {3, 5}, 2};
+    data.folder = "/e";
+    data.valFraction = 0.375;
+    data.splitSeed = 4;
+    data.imageSize = 96;
+    data.resizeSize = 112;
+    data.cacheMiB = 64;
+    data.maxBadFraction = 0.25;
+    spec.train.augmentation = {false, 0.5, 1.5, 0.25, 0.125, 15, 0.25, 0.5, 0.75, 0.375};
+    spec.train.model.weights = {"/w.pth", true, 3, 0.125};
+    spec.train.clipNorm = 2.5;
+    spec.train.decayNorms = false;
+    spec.train.patience = 6;
     spec.train.epochs = 9;
     spec.train.batchSize = 32;
     spec.train.seed = 77;
@@ -109,7 +121,7 @@ private Q_SLOTS:
 };
 
 void tst_RunSpec::fields_areDescribed() {
-    const std::set<std::string> groups = {"Run",      "Data",     "Model", "Optimizer",
+    const std::set<std::string> groups = {"Run",      "Data",     "Model", "Optimizer", "Augmentation",
                                           "Schedule", "Training", "Where", "Limits", "Script"};
     for (const Field& field : runSpecFields()) {
         QVERIFY2(!field.label.empty(), field.path.c_str());
@@ -219,7 +231,7 @@ void tst_RunSpec::roundTrip_command() {
 
     RunSpec script;
     script.taskKind = TaskKind::Command;
-    script.command = {"/my/source", "sub/train.py", "none", {"--name", "a b", "$RANK", "", "-oProxyCommand=x"}, {}, "sub"};
+    script.command = {"/my/source", "sub/train.py", "none", {"--name", "a b", "$RANK", "", "-oProxyCommand=x"}, {}, "sub", {"@keras"}};
     const auto again = runSpecFromJson(toJson(script));
     QVERIFY2(again.ok(), again.ok() ? "" : again.error().message.c_str());
     QCOMPARE(again->command.sourceFolder, script.command.sourceFolder);
