@@ -19,6 +19,15 @@ spec::Field parameter(std::string path, std::string label, spec::FieldType type,
     return field;
 }
 
+CommandInfo commandInfo(std::string id, std::string title, std::string help, std::vector<spec::Field> parameters) {
+    CommandInfo made;
+    made.id = std::move(id);
+    made.title = std::move(title);
+    made.help = std::move(help);
+    made.parameters = std::move(parameters);
+    return made;
+}
+
 spec::Field runField() {
     return parameter("run", "Run", spec::FieldType::Text, Json(),
                      "A run's number, its id or the unique beginning of it, or its name.", true);

@@ -17,6 +17,8 @@ protected:
     virtual void runOn(const store::RunRow& row, const Json& parameters) = 0;
 };
 
+/// What an action is, with the members that most set.
+[[nodiscard]] CommandInfo commandInfo(std::string id, std::string title, std::string help, std::vector<spec::Field> parameters = {});
 /// The parameter that names the run.
 [[nodiscard]] spec::Field runField();
 /// A parameter with the usual members set.

@@ -38,6 +38,18 @@ def machine():
     return {"processor": model, "cores": os.cpu_count(), "commit": commit.stdout.strip(), "load": os.getloadavg()}
 
 
+def run_alone(command, environment):
+    """Runs a program that must succeed; gives the peak of its resident memory in bytes. RUSAGE_CHILDREN would give the highest of
+    all programs so far, and of those only the largest process. The engine starts itself anew by exec, so it is one process."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        child = subprocess.Popen(command, env=environment, stdout=nowhere)  # pylint: disable=consider-using-with
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode != 0:
+        raise SystemExit(f"{command[0]} failed with {child.returncode}")
+    return usage.ru_maxrss * 1024
+
+
 def last_json(command, environment, timeout=900):
     """Runs a program whose last line of output is a JSON object."""
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)

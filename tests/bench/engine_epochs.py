@@ -7,11 +7,9 @@ better one counts), the same model, optimizer, schedule, batch size and validati
 import argparse
 import json
 import os
-import resource
-import subprocess
 import tempfile
 
-from common import BUILD, DATA, PYTHON, ROOT, last_json, machine, spread
+from common import BUILD, DATA, PYTHON, ROOT, last_json, machine, run_alone, spread
 
 
 def specification(family, epochs):
@@ -35,8 +33,7 @@ def run_engine(family, epochs):
         with open(spec, "w", encoding="utf-8") as file:
             json.dump(specification(family, epochs), file)
         environment = dict(os.environ, TRAINYARD_STREAM=stream, TRAINYARD_OUTPUTS=os.path.join(folder, "out"))
-        subprocess.run([str(BUILD / "bin" / "trainyard-engine"), "train", "--spec", spec], env=environment, check=True,
-                       stdout=subprocess.DEVNULL)
+        peak_bytes = run_alone([str(BUILD / "bin" / "trainyard-engine"), "train", "--spec", spec], environment)
         begin = end = accuracy = None
         with open(stream, encoding="utf-8") as lines:
             for line in lines:
@@ -48,7 +45,7 @@ def run_engine(family, epochs):
                         if series["name"] == "val/accuracy":
                             end, accuracy = record["t"], series["value"][-1]
         return {"epoch_seconds": (end - begin) / 1e6 / epochs, "val_accuracy": accuracy,
-                "peak_bytes": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024}
+                "peak_bytes": peak_bytes}
 
 
 def main():
