@@ -117,8 +117,10 @@ const CommandTable& allCommands() {
         addRunCommands(filled);
         addRunEditCommands(filled);
         addRunSourceCommands(filled);
+        addRunRecordCommands(filled);
         addModelCommands(filled);
         addTargetCommands(filled);
+        addEnvironmentCommands(filled);
         return filled;
     }();
     return table;

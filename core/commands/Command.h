@@ -128,7 +128,9 @@ void addWorkspaceCommands(CommandTable& table);
 void addRunCommands(CommandTable& table);
 void addRunEditCommands(CommandTable& table);
 void addRunSourceCommands(CommandTable& table);
+void addRunRecordCommands(CommandTable& table);
 void addModelCommands(CommandTable& table);
 void addTargetCommands(CommandTable& table);
+void addEnvironmentCommands(CommandTable& table);
 
 }  // namespace trainyard::commands

@@ -138,6 +138,10 @@ void Session::noteTargetsChanged() {
     Q_EMIT targetsChanged();
 }
 
+void Session::noteEnvironmentsChanged() {
+    Q_EMIT environmentsChanged();
+}
+
 targets::Reach Session::reach(const std::string& target) const {
     return m_runs ? m_runs->reach(target) : targets::Reach();
 }

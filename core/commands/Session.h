@@ -97,6 +97,7 @@ public:
     void noteDatasetsChanged();
     void noteDraftsChanged();
     void noteTargetsChanged();
+    void noteEnvironmentsChanged();
 
     /// Whether a target that was used since the workspace was opened answers; Unknown otherwise, and while none is open.
     [[nodiscard]] targets::Reach reach(const std::string& target) const;
@@ -118,6 +119,8 @@ Q_SIGNALS:
     void draftsChanged();
     /// Targets were defined, changed, removed or examined.
     void targetsChanged();
+    /// Environments were defined, changed or removed.
+    void environmentsChanged();
     void targetReachChanged(const QString& target, const trainyard::targets::Reach& reach);
     /// A host key, a password: somebody must answerQuestion(); unanswered, it times out and means no.
     void questionAsked(std::int64_t question, const trainyard::targets::Question& what);

@@ -2,13 +2,10 @@
 
 #include <algorithm>
 #include <iterator>
-#include <map>
-#include <set>
 #include <system_error>
 #include <utility>
 
-#include "core/base/Content.h"
-#include "core/runs/HashCache.h"
+#include "core/runs/EnvironmentBook.h"
 #include "core/runs/Inputs.h"
 #include "core/runs/Snapshot.h"
 
@@ -21,10 +18,7 @@ using base::Result;
 namespace {
 
 constexpr const char* kSpecFile = "spec.json";
-
-// Names of inputs that a launch adds by itself.
-constexpr const char* kDatasetInput = "dataset";
-constexpr const char* kResumeInput = "resume";
+constexpr const char* kEnvironmentPython = "$TRAINYARD_PYTHON";
 
 std::int64_t threadsPerRank(const spec::RunSpec& spec, const spec::TargetSpec& target) {
     if (spec.train.threads > 0) {
@@ -36,7 +30,7 @@ std::int64_t threadsPerRank(const spec::RunSpec& spec, const spec::TargetSpec& t
 }
 
 /// argv of a command task. The script stands in the source's copy, whatever the working folder is.
-std::vector<std::string> commandOf(const spec::CommandTask& task, const spec::TargetSpec& target) {
+std::vector<std::string> commandOf(const spec::CommandTask& task, const std::string& python) {
     if (task.script.empty()) {
         return task.command;
     }
@@ -44,7 +38,7 @@ std::vector<std::string> commandOf(const spec::CommandTask& task, const spec::Ta
     const std::string script = inSource ? "$TRAINYARD_NODE_FOLDER/code/" + task.script : task.script;
     std::vector<std::string> command;
     if (task.interpreter != "none") {
-        command.push_back(task.interpreter.empty() ? target.python : task.interpreter);
+        command.push_back(task.interpreter.empty() ? python : task.interpreter);
     }
     command.push_back(script);
     command.insert(command.end(), task.arguments.begin(), task.arguments.end());
@@ -79,8 +73,9 @@ wire::Plan planOf(const NewRun& run, const spec::TargetSpec& target) {
             plan.gpus = plan.processes;
         }
     } else {
-        plan.command = commandOf(spec.command, target);
+        plan.command = commandOf(spec.command, target.python);
         plan.workingFolder = spec.command.workingFolder;
+        plan.patterns = spec.command.patterns;
     }
     if (plan.distribution == "pytorch") {
         plan.backend = spec.distribution.backend == "auto" ? (plan.gpus > 0 ? "nccl" : "gloo") : spec.distribution.backend;
@@ -92,40 +87,43 @@ wire::Plan planOf(const NewRun& run, const spec::TargetSpec& target) {
     return plan;
 }
 
-/// The files of a train task's dataset as one input; in the document their paths become paths inside it.
-Result<targets::InputData> datasetOf(const spec::DatasetSpec& dataset, Json& document, const LaunchReport& report) {
-    targets::InputData data;
-    data.name = kDatasetInput;
-    std::vector<base::ContentFile> files;
-    std::set<std::string> names;
-    std::map<std::string, std::string> placed;  // By path here: one file may serve twice.
-    std::int64_t done = 0;
-    for (const auto& [key, path] : {std::pair<const char*, const std::string&>{"train_images", dataset.trainImages},
-                                    {"train_labels", dataset.trainLabels},
-                                    {"val_images", dataset.valImages},
-                                    {"val_labels", dataset.valLabels}}) {
-        if (path.empty()) {
-            continue;
-        }
-        if (!placed.contains(path)) {
-            std::string name = base::Path(path).filename().string();
-            name = names.contains(name) ? std::string(key) + "-" + name : name;
-            auto hash = HashCache::shared().sha256(path, [&](std::int64_t bytes) { return report(done + bytes); });
-            if (!hash.ok()) {
-                return Error{hash.error().code, hash.error().message, std::string("task.dataset.") + key};
-            }
-            std::error_code error;
-            const auto size = static_cast<std::int64_t>(std::filesystem::file_size(path, error));
-            done += size;
-            names.insert(name);
-            files.push_back({name, *hash, size});
-            data.files.push_back({name, *hash, size, path});
-            placed[path] = std::move(name);
-        }
-        document["task"]["dataset"][key] = std::string("$TRAINYARD_INPUT_DATASET/") + placed[path];
+/// Names of variables and paths there that a container must be told of.
+environments::RunNeeds needsOf(const wire::Plan& plan, const spec::CommandTask& script, const std::vector<targets::InputData>& inputs) {
+    environments::RunNeeds needs;
+    for (const auto& [name, value] : plan.variables) {
+        needs.variables.push_back(name);
     }
-    data.sha256 = base::contentHash(files);
-    return data;
+    for (const targets::InputData& input : inputs) {
+        std::string variable = wire::variable::kInputPrefix + input.name;
+        std::ranges::transform(variable, variable.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
+        needs.variables.push_back(std::move(variable));
+        if (input.origin == targets::InputData::Origin::OnTarget) {
+            needs.paths.push_back(input.location);
+        }
+    }
+    needs.mpi = plan.distribution == "mpi";
+    needs.script = !plan.engine && !script.script.empty() && script.interpreter.empty();
+    return needs;
+}
+
+/// The run's environment, planned for its target; a script without an interpreter of its own gets the environment's.
+base::Status addEnvironment(const wire::WorkspaceLayout& layout, const spec::RunSpec& spec, const spec::TargetSpec& target,
+                            targets::LaunchPlan& launch) {
+    const auto definition = environmentOf(layout, spec);
+    if (!definition.ok()) {
+        return definition.error();
+    }
+    auto planned = environments::planEnvironment(definition->spec, definition->version, targetFacts(layout, target.name),
+                                                 needsOf(launch.plan, spec.command, launch.inputs));
+    if (!planned.ok()) {
+        return planned.error();
+    }
+    launch.needsCuda = launch.needsCuda || (launch.needsEngine && definition->spec.engine.cuda);
+    if (!launch.needsEngine && !planned->interpreter.empty()) {
+        launch.plan.command = commandOf(spec.command, kEnvironmentPython);
+    }
+    launch.plan.environment = std::move(*planned);
+    return {};
 }
 
 /// What was taken when the run was submitted; taken now where that was not done or was cut off.
@@ -164,7 +162,7 @@ Result<targets::LaunchPlan> makeLaunch(const wire::WorkspaceLayout& layout, cons
         resolved["resume_checkpoint"] = here ? run.resumeCheckpoint.string() : std::string();
     }
     if (train && !here) {
-        auto dataset = datasetOf(spec.train.dataset, document, report);
+        auto dataset = datasetHere(spec.train.dataset, report, &document);
         if (!dataset.ok()) {
             return dataset.error();
         }
@@ -193,6 +191,7 @@ Result<targets::LaunchPlan> makeLaunch(const wire::WorkspaceLayout& layout, cons
         return inputs.error();
     }
     launch.inputs.insert(launch.inputs.end(), std::make_move_iterator(inputs->begin()), std::make_move_iterator(inputs->end()));
+    TRAINYARD_TRY(addEnvironment(layout, spec, target, launch));
     document["resolved"] = std::move(resolved);
     launch.files.emplace_back(kSpecFile, base::dumpJsonPretty(document));
     return launch;

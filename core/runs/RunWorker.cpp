@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/base/Clock.h"
+#include "core/runs/EnvironmentBook.h"
 #include "core/runs/TargetBook.h"
 #include "core/targets/Operations.h"
 
@@ -77,6 +78,16 @@ RunWorker::RunWorker(Workspace workspace, ServiceOptions options, WorkerSink sin
     m_flush.setSingleShot(true);
     connect(&m_flush, &QTimer::timeout, this, &RunWorker::flushChanges);
     connect(&m_watch, &QTimer::timeout, this, &RunWorker::watchOthers);
+    connect(&m_retention, &QTimer::timeout, this, [this] {
+        for (const std::string& name : m_pool.connected()) {
+            if (name != kLocalTarget && !m_targetSweeps.contains(name)) {
+                sweepTarget(name);
+            }
+        }
+        if (!m_targetSweeps.contains(kLocalTarget)) {
+            sweepTarget(kLocalTarget);
+        }
+    });
     m_settleTimer.setInterval(20);
     connect(&m_settleTimer, &QTimer::timeout, this, &RunWorker::checkSettled);
     connect(&m_pool, &TargetPool::reachChanged, this, &RunWorker::reachChanged);
@@ -219,6 +230,7 @@ Result<store::CatchUpReport> RunWorker::rebuild(const std::function<void(double,
         // Without an index nothing can be followed; the next opening of the workspace tries again.
         m_followers.clear();
         m_watch.stop();
+        m_retention.stop();
         m_context.reset();
         return opened.error();
     }
@@ -263,6 +275,7 @@ void RunWorker::begin() {
     if (m_writer && m_options.followRuns) {
         sweep();
         sweepTarget(kLocalTarget);
+        m_retention.start(m_options.retentionMillis);
         QThreadPool::globalInstance()->start([layout = m_workspace.layout] { sweepTrash(layout); });
     }
 }
@@ -345,7 +358,8 @@ void RunWorker::dropFollower(const RunId& run) {
 
 // ---------------------------------------------------------------------------------------------------- actions
 
-void RunWorker::submit(const Json& document, std::function<void(Result<Submitted>)> done, const RunId& snapshotFrom) {
+void RunWorker::submit(const Json& document, std::function<void(Result<Submitted>)> done, const RunId& snapshotFrom,
+                       const RunId& reproduces) {
     const Result<store::Writer*> index = writer();
     if (!index.ok()) {
         done(index.error());
@@ -367,8 +381,16 @@ void RunWorker::submit(const Json& document, std::function<void(Result<Submitted
     }
     NewRun run;
     run.spec = std::move(*spec);
+    const auto environment = environmentOf(m_workspace.layout, run.spec);
+    if (!environment.ok()) {
+        done(environment.error());
+        return;
+    }
+    // A later version of the definition does not change what this run used.
+    run.spec.environment = environment->spec.kind == spec::EnvironmentKind::Engine ? environment->spec.name : environment->pinned();
     run.document = spec::toJson(run.spec);
     run.snapshotFrom = snapshotFrom;
+    run.reproduces = reproduces;
     if (!run.spec.resumeFrom.empty()) {
         const auto parent = m_reader->run(RunId(run.spec.resumeFrom));
         if (!parent.ok()) {
@@ -479,7 +501,13 @@ Status RunWorker::giveUp(const RunId& run) {
     if (spec::isFinal(row->state)) {
         return Error{"run.ended", "Run " + std::to_string(row->number) + " has ended already."};
     }
-    return Error{"lock.held", "Another window follows this run; give it up there."};
+    auto lock = base::FileLock::tryExclusive(m_workspace.layout.lock(run), "pid " + std::to_string(::getpid()));
+    if (!m_writer || !lock.ok()) {
+        return m_writer ? Error{"lock.held", "Another window follows this run; give it up there."} : writer().error();
+    }
+    RunFollower& follower = addFollower(run, row->target, std::move(*lock));
+    follower.adopt();
+    return follower.giveUp();
 }
 
 void RunWorker::edit(const RunId& run, std::vector<JournalEntry> entries, std::function<void(Status)> done) {

@@ -44,6 +44,10 @@ struct WorkspaceLayout {
     }
     /// What the doctor found last, with its time. Not part of the definition.
     [[nodiscard]] Path targetDoctor(const std::string& name) const { return targets() / name / "doctor.json"; }
+    [[nodiscard]] Path environments() const { return root / "environments"; }
+    [[nodiscard]] Path environmentVersion(const std::string& name, int version) const {
+        return environments() / name / (std::to_string(version) + ".json");
+    }
     [[nodiscard]] Path drafts() const { return root / "views" / "drafts"; }
     [[nodiscard]] Path trash() const { return root / "trash"; }
 };
@@ -61,6 +65,8 @@ struct WorkLayout {
     /// An unpacked CPU bundle or one built here: bin/trainyard-engine inside.
     [[nodiscard]] Path engines() const { return root / "engines"; }
     [[nodiscard]] Path engine(const std::string& key) const { return engines() / key; }
+    [[nodiscard]] Path environments() const { return root / "environments"; }
+    [[nodiscard]] Path environment(const std::string& hash) const { return environments() / hash; }
     [[nodiscard]] Path data() const { return root / "data"; }
     /// A folder `files` with the data, read-only, and `info.json` once it is complete.
     [[nodiscard]] Path dataEntry(const std::string& sha256) const { return data() / sha256; }

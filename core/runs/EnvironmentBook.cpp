@@ -1,0 +1,199 @@
+#include "core/runs/EnvironmentBook.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <system_error>
+#include <utility>
+
+#include "core/base/Files.h"
+#include "core/base/Json.h"
+#include "core/environments/Curated.h"
+#include "core/runs/TargetBook.h"
+
+namespace trainyard::runs {
+
+using base::Error;
+using base::Json;
+using base::Path;
+using base::Result;
+using base::Status;
+
+namespace {
+
+constexpr int kMostTries = 100;
+
+std::vector<int> versionsOf(const wire::WorkspaceLayout& layout, const std::string& name) {
+    std::vector<int> versions;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(layout.environments() / name, error)) {
+        const std::string file = entry.path().filename().string();
+        int version = 0;
+        const auto parsed = std::from_chars(file.data(), file.data() + file.size(), version);
+        if (parsed.ec == std::errc{} && version > 0 && std::string(parsed.ptr, file.data() + file.size()) == ".json") {
+            versions.push_back(version);
+        }
+    }
+    std::sort(versions.begin(), versions.end());
+    return versions;
+}
+
+EnvironmentDefinition definitionOf(const environments::Curated& curated) {
+    EnvironmentDefinition definition;
+    definition.spec = curated.spec;
+    definition.version = curated.version;
+    definition.curated = true;
+    for (const environments::Curated& one : environments::curatedEnvironments()) {
+        if (one.spec.name == curated.spec.name) {
+            definition.versions.push_back(one.version);
+        }
+    }
+    return definition;
+}
+
+Error unknown(const std::string& name) {
+    return {"environment.unknown", "There is no environment \"" + name + "\" in this workspace.", "environment"};
+}
+
+Result<EnvironmentDefinition> readVersion(const wire::WorkspaceLayout& layout, const std::string& name, int version, std::vector<int> versions) {
+    const Path file = layout.environmentVersion(name, version);
+    const auto text = base::readFile(file);
+    const auto json = text.ok() ? base::parseJson(*text) : Result<Json>(text.error());
+    auto spec = json.ok() ? spec::environmentSpecFromJson(*json) : Result<spec::EnvironmentSpec>(json.error());
+    if (spec.ok() && spec->name != name) {
+        spec = Error{"environment.damaged", "it names another environment, \"" + spec->name + "\""};
+    }
+    if (!spec.ok()) {
+        return Error{"environment.damaged", "The definition " + file.string() + " cannot be read: " + spec.error().message, "environment"};
+    }
+    EnvironmentDefinition found;
+    found.spec = std::move(*spec);
+    found.version = version;
+    found.versions = std::move(versions);
+    struct stat info {};
+    if (::stat(file.c_str(), &info) == 0) {
+        found.writtenAt = std::int64_t{info.st_mtim.tv_sec} * 1'000'000 + info.st_mtim.tv_nsec / 1000;
+    }
+    return found;
+}
+
+}  // namespace
+
+std::vector<EnvironmentDefinition> readEnvironments(const wire::WorkspaceLayout& layout, std::vector<Error>* problems) {
+    std::vector<EnvironmentDefinition> all;
+    for (const environments::Curated& one : environments::curatedEnvironments()) {
+        if (environments::findCurated(one.spec.name, 0) == &one) {
+            all.push_back(definitionOf(one));
+        }
+    }
+    // The default comes first: it is what most runs use.
+    std::stable_sort(all.begin(), all.end(), [](const EnvironmentDefinition& a, const EnvironmentDefinition& b) {
+        return (a.spec.name == environments::kDefaultEnvironment) > (b.spec.name == environments::kDefaultEnvironment);
+    });
+    std::vector<std::string> names;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(layout.environments(), error)) {
+        const std::string name = entry.path().filename().string();
+        if (!environments::hasCuratedName(name) && spec::parseEnvironmentName(name).ok()) {
+            names.push_back(name);
+        }
+    }
+    std::sort(names.begin(), names.end());
+    for (const std::string& name : names) {
+        std::vector<int> versions = versionsOf(layout, name);
+        if (versions.empty()) {
+            continue;
+        }
+        const int newest = versions.back();
+        auto one = readVersion(layout, name, newest, std::move(versions));
+        if (one.ok()) {
+            all.push_back(std::move(*one));
+        } else if (problems != nullptr) {
+            problems->push_back(one.error());
+        }
+    }
+    return all;
+}
+
+Result<EnvironmentDefinition> readEnvironment(const wire::WorkspaceLayout& layout, const std::string& text) {
+    const auto name = spec::parseEnvironmentName(text);
+    if (!name.ok()) {
+        return name.error();
+    }
+    if (environments::hasCuratedName(name->name)) {
+        const environments::Curated* curated = environments::findCurated(name->name, name->version);
+        return curated == nullptr ? Result<EnvironmentDefinition>(unknown(text)) : definitionOf(*curated);
+    }
+    std::vector<int> versions = versionsOf(layout, name->name);
+    const int version = name->version > 0 ? name->version : versions.empty() ? 0 : versions.back();
+    if (std::ranges::find(versions, version) == versions.end()) {
+        return unknown(text);
+    }
+    return readVersion(layout, name->name, version, std::move(versions));
+}
+
+Result<int> writeEnvironment(const wire::WorkspaceLayout& layout, const spec::EnvironmentSpec& spec) {
+    if (environments::hasCuratedName(spec.name)) {
+        return Error{"environment.reserved", "Names that begin with " + std::string(spec::kCuratedPrefix) +
+                                                 " are those of the environments that come with Trainyard; clone one under another name to change it.", "name"};
+    }
+    const Json document = spec::toJson(spec);
+    if (const std::vector<Error> errors = spec::validateEnvironmentSpec(document); !errors.empty()) {
+        return errors.front();
+    }
+    const Path folder = layout.environments() / spec.name;
+    TRAINYARD_TRY(base::makeDirs(folder));
+    // Written aside and linked: a number that another process has taken meanwhile is not overwritten.
+    const Path aside = folder / (".new-" + std::to_string(::getpid()));
+    TRAINYARD_TRY(base::writeFileAtomically(aside, base::dumpJsonPretty(document)));
+    const std::vector<int> versions = versionsOf(layout, spec.name);
+    int version = versions.empty() ? 1 : versions.back() + 1;
+    Status linked;
+    for (int tries = 0; tries < kMostTries; ++tries, ++version) {
+        const Path file = layout.environmentVersion(spec.name, version);
+        if (::link(aside.c_str(), file.c_str()) == 0) {
+            linked = {};
+            break;
+        }
+        linked = base::errnoError(errno, "write", file);
+        if (errno != EEXIST) {
+            break;
+        }
+    }
+    ::unlink(aside.c_str());
+    if (!linked.ok()) {
+        return linked.error();
+    }
+    return version;
+}
+
+Status removeEnvironment(const wire::WorkspaceLayout& layout, const std::string& name) {
+    if (environments::hasCuratedName(name)) {
+        return Error{"environment.reserved", "The environments that come with Trainyard cannot be deleted.", "environment"};
+    }
+    if (!spec::parseEnvironmentName(name).ok() || name.find(':') != std::string::npos || versionsOf(layout, name).empty()) {
+        return unknown(name);
+    }
+    return base::removeTree(layout.environments() / name);
+}
+
+Result<EnvironmentDefinition> environmentOf(const wire::WorkspaceLayout& layout, const spec::RunSpec& spec) {
+    auto found = readEnvironment(layout, spec.environment);
+    if (found.ok() && spec.taskKind == spec::TaskKind::Train && found->spec.kind != spec::EnvironmentKind::Engine) {
+        return Error{"environment.not_engine",
+                     "Training with Trainyard's engine uses its own environments, trainyard-engine or trainyard-engine-cuda; " + spec.environment +
+                         " is for scripts and commands.", "environment"};
+    }
+    return found;
+}
+
+environments::TargetFacts targetFacts(const wire::WorkspaceLayout& layout, const std::string& target) {
+    const auto found = readTarget(layout, target);
+    return found.ok() ? environments::factsOf(target, found->spec.python, found->doctor) : environments::factsOf(target, {}, {});
+}
+
+}  // namespace trainyard::runs
