@@ -47,6 +47,23 @@ Result<Json> showRun(store::Reader& index, const base::RunId& run) {
     TRAINYARD_TRY(add("ranks", index.ranks(run)));
     TRAINYARD_TRY(add("outputs", index.outputs(run)));
     TRAINYARD_TRY(add("warning_list", index.warnings(run)));
+    const auto descendants = index.descendants(run);
+    const auto reproduced = index.events(run, wire::kind::kReproduced, 1);
+    const auto inputs = index.events(run, wire::kind::kInputs, 1);
+    if (!descendants.ok() || !reproduced.ok() || !inputs.ok()) {
+        return !descendants.ok() ? descendants.error() : !reproduced.ok() ? reproduced.error() : inputs.error();
+    }
+    Json children = Json::array();
+    for (const store::DescendantRow& child : *descendants) {
+        children.push_back({{"run", child.id.str()},
+                            {"number", child.number},
+                            {"name", child.name},
+                            {"state", std::string(spec::toString(child.state))},
+                            {"reproduces", child.reproduces}});
+    }
+    shown["descendants"] = std::move(children);
+    shown["reproduced"] = reproduced->empty() ? Json() : reproduced->back().body;
+    shown["data"] = inputs->empty() ? Json::array() : inputs->back().body.value("data", Json::array());
     const auto params = index.params(run);
     if (!params.ok()) {
         return params.error();
@@ -335,25 +352,16 @@ private:
     }
 };
 
-CommandInfo info(const char* id, const char* title, const char* help, std::vector<spec::Field> parameters) {
-    CommandInfo made;
-    made.id = id;
-    made.title = title;
-    made.help = help;
-    made.parameters = std::move(parameters);
-    return made;
-}
-
 }  // namespace
 
 void addRunCommands(CommandTable& table) {
     using spec::FieldType;
-    CommandInfo submit = info("run.submit", "Submit run", "Starts a run from a spec.", {});
+    CommandInfo submit = commandInfo("run.submit", "Submit run", "Starts a run from a spec.", {});
     submit.documents = {"spec"};
     submit.writes = true;
     table.add<SubmitCommand>(std::move(submit));
 
-    CommandInfo check = info("run.check", "Check run", "Tries three real steps of a spec: memory, time, disk.", {});
+    CommandInfo check = commandInfo("run.check", "Check run", "Tries three real steps of a spec: memory, time, disk.", {});
     check.documents = {"spec"};
     check.needsWorkspace = false;
     table.add<CheckCommand>(std::move(check));
@@ -363,14 +371,14 @@ void addRunCommands(CommandTable& table) {
     spec::Field limit = parameter("limit", "Limit", FieldType::Integer, 200, "Most runs that are listed.");
     limit.minimum = 1;
     limit.maximum = 10'000;
-    table.add<ListCommand>(info(
+    table.add<ListCommand>(commandInfo(
         "run.list", "List runs", "Runs of the workspace, newest first.",
         {parameter("filter", "Filter", FieldType::Text, "", "Words, state:failed, tag:NAME, val/accuracy>0.9, …"), archived,
          parameter("sort", "Sort by", FieldType::Text, "number",
                    "number, name, experiment, state, created, started, ended, duration, target, or a metric's name."),
          parameter("descending", "Descending", FieldType::Boolean, true, "Highest or newest first."), limit,
          parameter("after", "After", FieldType::Text, "", "\"next\" of the page before.")}));
-    table.add<ShowRunCommand>(info("run.show", "Show run", "All that is known of a run.", {runField()}));
+    table.add<ShowRunCommand>(commandInfo("run.show", "Show run", "All that is known of a run.", {runField()}));
 
     spec::Field rank = parameter("rank", "Rank", FieldType::Integer, -1, "Only this rank; -1 for all.");
     rank.minimum = -1;
@@ -385,16 +393,16 @@ void addRunCommands(CommandTable& table) {
     attempt.minimum = 0;
     spec::Field node = parameter("node", "Node", FieldType::Integer, -1, "Only this node; -1 for all, merged by time.");
     node.minimum = -1;
-    table.add<LogsCommand>(info("run.logs", "Show log", "Log lines of a run, 10,000 at most at once.",
+    table.add<LogsCommand>(commandInfo("run.logs", "Show log", "Log lines of a run, 10,000 at most at once.",
                                 {runField(), rank, node, out, attempt, tail, after,
                                  parameter("place", "Place", FieldType::Text, "",
                                            "\"start\", or \"place\" of the answer before: what came since, on whichever node, nothing twice."),
                                  parameter("search", "Search", FieldType::Text, "", "Only lines that hold this text."),
                                  parameter("regex", "Regular expression", FieldType::Boolean, false,
                                            "The text is an ECMAScript regular expression.")}));
-    table.add<WatchCommand>(info("run.watch", "Watch run", "Reports a run's progress until it has ended.", {runField()}));
-    table.add<WatchCommand>(info("run.wait", "Wait for run", "Waits until a run has ended, whether or not it goes well.", {runField()}));
-    table.add<DuplicateCommand>(info("run.duplicate", "Duplicate run", "The run's spec, to be changed and submitted.",
+    table.add<WatchCommand>(commandInfo("run.watch", "Watch run", "Reports a run's progress until it has ended.", {runField()}));
+    table.add<WatchCommand>(commandInfo("run.wait", "Wait for run", "Waits until a run has ended, whether or not it goes well.", {runField()}));
+    table.add<DuplicateCommand>(commandInfo("run.duplicate", "Duplicate run", "The run's spec, to be changed and submitted.",
                                      {runField()}));
 }
 

@@ -4,9 +4,11 @@
 #include <utility>
 
 #include "core/base/Text.h"
+#include "core/commands/EnvironmentJson.h"
 #include "core/commands/RunCommand.h"
 #include "core/commands/RunJson.h"
 #include "core/commands/Session.h"
+#include "core/runs/Comparison.h"
 #include "core/runs/RunService.h"
 #include "core/runs/Snapshot.h"
 #include "core/runs/Submission.h"
@@ -21,38 +23,6 @@ constexpr std::int64_t kMostShownBytes = 1 << 20;
 
 Json runJson(const store::RunRow& row) {
     return Json{{"run", row.id.str()}, {"number", row.number}};
-}
-
-/// Two processes of one run report the same names, so a metric is told apart by its rank too.
-Json compareMetrics(const store::RunRow& left, const store::RunRow& right, bool& same) {
-    std::map<std::pair<std::string, int>, std::pair<const store::MetricSummary*, const store::MetricSummary*>> both;
-    for (const store::MetricSummary& metric : left.metrics) {
-        both[{metric.name, metric.rank}].first = &metric;
-    }
-    for (const store::MetricSummary& metric : right.metrics) {
-        both[{metric.name, metric.rank}].second = &metric;
-    }
-    Json out = Json::array();
-    for (const auto& [key, pair] : both) {
-        const auto value = [](const store::MetricSummary* metric) { return metric == nullptr ? Json() : base::numberToJson(metric->last); };
-        const auto equalMembers = [](const store::MetricSummary& a, const store::MetricSummary& b) {
-            // As JSON, so that NaN equals NaN.
-            const auto shown = [](const store::MetricSummary& m) {
-                return Json::array({m.count, m.lastStep, base::numberToJson(m.last), base::numberToJson(m.min), base::numberToJson(m.max)});
-            };
-            return shown(a) == shown(b);
-        };
-        const bool equal = pair.first != nullptr && pair.second != nullptr && equalMembers(*pair.first, *pair.second);
-        // Times and rates differ from one run to the next whatever they compute.
-        const bool measured = key.first.find("seconds") != std::string::npos || key.first.find("per_second") != std::string::npos;
-        same = same && (equal || measured);
-        out.push_back({{"name", key.first},
-                       {"rank", key.second == wire::kNoRank ? Json() : Json(key.second)},
-                       {"left", value(pair.first)},
-                       {"right", value(pair.second)},
-                       {"equal", equal}});
-    }
-    return out;
 }
 
 Json changesJson(const std::vector<runs::SnapshotChange>& changes) {
@@ -85,6 +55,12 @@ private:
                         {"source", nullptr},
                         {"upload", nullptr},
                         {"upload_error", nullptr}};
+        const auto environment = runs::environmentOf(session().workspace().layout, *spec);
+        if (!environment.ok()) {
+            finish(environment.error());
+            return;
+        }
+        m_answer["environment"] = environmentEstimate(*environment, runs::targetFacts(session().workspace().layout, spec->target));
         const base::Path folder = spec->taskKind == spec::TaskKind::Command ? base::Path(spec->command.sourceFolder) : base::Path();
         if (folder.empty()) {
             measure();
@@ -243,7 +219,6 @@ private:
         }
         Json document = *spec;
         document["name"] = name.empty() ? row.name + " (again)" : name;
-        spec::setValueAt(document, "tags.reproduces", std::to_string(row.number));
         const Json* source = spec::valueAt(document, "task.source_folder");
         const bool hasSource = source != nullptr && source->is_string() && !source->get_ref<const std::string&>().empty();
         std::error_code error;
@@ -257,7 +232,7 @@ private:
                 return;
             }
             finish(Json{{"run", submitted->run.str()}, {"number", submitted->number}, {"name", submitted->name}, {"reproduces", row.number}});
-        }), hasSource ? row.id : base::RunId());
+        }), hasSource ? row.id : base::RunId(), row.id);
     }
     void abort() override {}
 };
@@ -269,53 +244,33 @@ public:
 private:
     void runOn(const store::RunRow& row, const Json& parameters) override {
         base::ObjectReader reader(parameters, "");
-        session().query(
-            this, QStringLiteral("compare"),
-            [left = row, with = reader.string("with"), layout = session().workspace().layout](store::Reader& index) -> Result<Json> {
-                const auto right = index.findRun(with);
-                if (!right.ok()) {
-                    return Error{right.error().code, right.error().message, "with"};
-                }
-                return compared(index, layout, left, *right);
-            },
+        m_work = std::make_unique<targets::ThreadOperation<Json>>(
+            [left = row.id, with = reader.string("with"), points = reader.boolean("points"),
+             workspace = session().workspace()](const targets::KeepGoing& report) { return compared(workspace, left, with, points, report); },
+            [this](std::int64_t points) { reportProgress({-1, "Compared " + std::to_string(points) + " points", {}}); },
             ifWanted([this](const Result<Json>& answer) { finish(answer); }));
     }
 
-    static Result<Json> compared(store::Reader& index, const wire::WorkspaceLayout& layout, const store::RunRow& left,
-                                 const store::RunRow& right) {
-        auto leftSpec = index.spec(left.id);
-        auto rightSpec = index.spec(right.id);
-        if (!leftSpec.ok() || !rightSpec.ok()) {
-            return leftSpec.ok() ? rightSpec.error() : leftSpec.error();
+    static Result<Json> compared(const runs::Workspace& workspace, const base::RunId& run, const std::string& with, bool points,
+                                 const targets::KeepGoing& report) {
+        const auto index = store::Reader::open(workspace.index);
+        if (!index.ok()) {
+            return index.error();
         }
-        for (const char* own : {"name", "description", "tags"}) {
-            leftSpec->erase(own);
-            rightSpec->erase(own);
+        const auto left = index->run(run);
+        const auto right = index->findRun(with);
+        if (!left.ok() || !right.ok()) {
+            return left.ok() ? Error{right.error().code, right.error().message, "with"} : left.error();
         }
-        Json specs = Json::array();
-        for (const spec::Difference& one : spec::differences(*leftSpec, *rightSpec)) {
-            specs.push_back({{"path", one.path}, {"left", one.left}, {"right", one.right}});
-        }
-        const auto leftSource = runs::readSnapshot(layout, left.id);
-        const auto rightSource = runs::readSnapshot(layout, right.id);
-        for (const auto* source : {&leftSource, &rightSource}) {
-            if (!source->ok() && source->error().code != "snapshot.none") {
-                return source->error();
-            }
-        }
-        const Json files = changesJson(runs::compareSnapshots(leftSource.valueOr({}), rightSource.valueOr({})));
-        bool metricsSame = !left.metrics.empty() || !right.metrics.empty();
-        const Json metrics = compareMetrics(left, right, metricsSame);
-        Json answer{{"left", runJson(left)}, {"right", runJson(right)}};
-        answer["same"] = Json{{"spec", specs.empty()},
-                              {"snapshot", files.empty()},
-                              {"metrics", metrics.empty() ? Json() : Json(metricsSame)},
-                              {"state", left.state == right.state}};
-        answer["spec"] = std::move(specs);
-        answer["files"] = files;
-        answer["metrics"] = metrics;
-        return answer;
+        return runs::compareRuns(workspace.layout, *index, *left, *right, points, report);
     }
+
+    void abort() override {
+        m_work.reset();
+        Command::abort();
+    }
+
+    targets::OperationPtr m_work;
 };
 
 class FilesCommand final : public RunCommand {
@@ -394,37 +349,30 @@ private:
     }
 };
 
-CommandInfo info(const char* id, const char* title, const char* help, std::vector<spec::Field> parameters) {
-    CommandInfo made;
-    made.id = id;
-    made.title = title;
-    made.help = help;
-    made.parameters = std::move(parameters);
-    return made;
-}
-
 }  // namespace
 
 void addRunSourceCommands(CommandTable& table) {
     using spec::FieldType;
-    CommandInfo estimate = info("run.estimate", "Estimate run", "What would travel to the target, before anything does.", {});
+    CommandInfo estimate = commandInfo("run.estimate", "Estimate run", "What would travel to the target, before anything does.", {});
     estimate.documents = {"spec"};
     table.add<EstimateCommand>(std::move(estimate));
-    table.add<SnapshotCommand>(info(
+    table.add<SnapshotCommand>(commandInfo(
         "run.snapshot", "Show source", "The source folder as the run took it with it.",
         {runField(), parameter("path", "File", FieldType::Text, "", "Shows this file of it."),
          parameter("with", "Other run", FieldType::Text, "", "Also what is different in the source of this run.")}));
-    CommandInfo again = info("run.reproduce", "Reproduce run", "Submits a run again: the same source, data, target and seed.",
+    CommandInfo again = commandInfo("run.reproduce", "Reproduce run", "Submits a run again: the same source, data, environment, target and seed; says at its end what was different.",
                              {runField(), parameter("name", "Name", FieldType::Text, "", "Empty: made from the run's name.")});
     again.writes = true;
     table.add<ReproduceCommand>(std::move(again));
-    table.add<CompareCommand>(info("run.compare", "Compare runs", "What differs between two runs, and whether their metrics are equal.",
-                                   {runField(), parameter("with", "Other run", FieldType::Text, Json(), "The run to compare with.", true)}));
-    table.add<FilesCommand>(info("run.files", "List outputs", "A run's outputs, also while it goes on.", {runField()}));
-    CommandInfo collect = info("run.collect", "Collect outputs", "Brings here what an ended run left on its target.", {runField()});
+    table.add<CompareCommand>(commandInfo("run.compare", "Compare runs", "What differs between two runs, and whether their metrics are equal.",
+                                   {runField(), parameter("with", "Other run", FieldType::Text, Json(), "The run to compare with.", true),
+                                    parameter("points", "All points", FieldType::Boolean, false,
+                                              "Compares every reported value, not the last and best alone.")}));
+    table.add<FilesCommand>(commandInfo("run.files", "List outputs", "A run's outputs, also while it goes on.", {runField()}));
+    CommandInfo collect = commandInfo("run.collect", "Collect outputs", "Brings here what an ended run left on its target.", {runField()});
     collect.writes = true;
     table.add<CollectCommand>(std::move(collect));
-    CommandInfo giveUp = info("run.give-up", "Give run up", "Ends a run that cannot be reached, whatever becomes of it there.", {runField()});
+    CommandInfo giveUp = commandInfo("run.give-up", "Give run up", "Ends a run that cannot be reached, whatever becomes of it there.", {runField()});
     giveUp.writes = true;
     giveUp.destructive = true;
     table.add<CollectCommand>(std::move(giveUp));

@@ -17,26 +17,6 @@ namespace {
 
 constexpr int kWaitPauseMillis = 1000;
 
-/// Runs that have not ended, by their target.
-Result<std::map<std::string, std::int64_t>> countActive(const store::Reader& index) {
-    std::map<std::string, std::int64_t> counts;
-    for (const char* state : {"draft", "preparing", "queued", "running", "finalizing", "lost"}) {
-        store::RunQuery query;
-        query.filter = std::string("state:") + state;
-        query.archived = store::Archived::Include;
-        query.limit = 10'000;
-        query.withMetrics = false;
-        auto page = index.listRuns(query);
-        if (!page.ok()) {
-            return page.error();
-        }
-        for (const store::RunRow& row : page->rows) {
-            ++counts[row.target];
-        }
-    }
-    return counts;
-}
-
 /// An action on one target, by its name.
 class TargetCommand : public Command {
 public:
@@ -45,12 +25,16 @@ public:
 protected:
     void run(const Json& parameters) final {
         base::ObjectReader reader(parameters, "");
-        auto found = runs::readTarget(session().workspace().layout, reader.string("target"));
-        if (!found.ok()) {
-            finish(found.error());
-            return;
-        }
-        runOn(*found, parameters);
+        session().query(
+            this, QStringLiteral("definition"),
+            [layout = session().workspace().layout, name = reader.string("target")](store::Reader&) { return runs::readTarget(layout, name); },
+            ifWanted([this, parameters](const Result<runs::TargetDefinition>& found) {
+                if (found.ok()) {
+                    runOn(*found, parameters);
+                } else {
+                    finish(found.error());
+                }
+            }));
     }
     virtual void runOn(const runs::TargetDefinition& target, const Json& parameters) = 0;
 
@@ -83,26 +67,41 @@ public:
     using Command::Command;
 
 private:
+    struct Found {
+        std::vector<runs::TargetDefinition> targets;
+        std::vector<Error> problems;
+        std::map<std::string, std::int64_t> active;
+    };
+
     void run(const Json&) override {
         session().query(
-            this, QStringLiteral("targets"), [](store::Reader& index) { return countActive(index); },
-            ifWanted([this](const Result<std::map<std::string, std::int64_t>>& active) {
+            this, QStringLiteral("targets"),
+            [layout = session().workspace().layout](store::Reader& index) -> Result<Found> {
+                auto active = index.activeByTarget();
                 if (!active.ok()) {
-                    finish(active.error());
+                    return active.error();
+                }
+                Found found;
+                found.active = std::move(*active);
+                found.targets = runs::readTargets(layout, &found.problems);
+                return found;
+            },
+            ifWanted([this](const Result<Found>& found) {
+                if (!found.ok()) {
+                    finish(found.error());
                     return;
                 }
-                std::vector<Error> problems;
                 Json targets = Json::array();
-                for (const runs::TargetDefinition& target : runs::readTargets(session().workspace().layout, &problems)) {
+                for (const runs::TargetDefinition& target : found->targets) {
                     Json row = targetJson(target, session().runs().reach(target.spec.name));
-                    const auto count = active->find(target.spec.name);
-                    row["runs_active"] = count == active->end() ? 0 : count->second;
+                    const auto count = found->active.find(target.spec.name);
+                    row["runs_active"] = count == found->active.end() ? 0 : count->second;
                     row.erase("spec");
                     row.erase("doctor");
                     targets.push_back(std::move(row));
                 }
                 Json wrong = Json::array();
-                for (const Error& problem : problems) {
+                for (const Error& problem : found->problems) {
                     wrong.push_back({{"code", problem.code}, {"message", problem.message}});
                 }
                 finish(Json{{"targets", std::move(targets)}, {"problems", std::move(wrong)}});
@@ -117,7 +116,7 @@ public:
 private:
     void runOn(const runs::TargetDefinition& target, const Json&) override {
         session().query(
-            this, QStringLiteral("active"), [](store::Reader& index) { return countActive(index); },
+            this, QStringLiteral("active"), [](store::Reader& index) { return index.activeByTarget(); },
             ifWanted([this, target](const Result<std::map<std::string, std::int64_t>>& active) {
                 if (!active.ok()) {
                     finish(active.error());
@@ -270,7 +269,7 @@ private:
             return;
         }
         session().query(
-            this, QStringLiteral("active"), [](store::Reader& index) { return countActive(index); },
+            this, QStringLiteral("active"), [](store::Reader& index) { return index.activeByTarget(); },
             ifWanted([this, name](const Result<std::map<std::string, std::int64_t>>& active) {
                 if (!active.ok()) {
                     finish(active.error());

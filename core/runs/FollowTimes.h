@@ -1,5 +1,5 @@
 #pragma once
-// Room-internal: how long a follower waits for what.
+// Room-internal: how long a follower waits for what; words that several files use.
 #include <algorithm>
 #include <cstdint>
 
@@ -20,6 +20,9 @@ inline constexpr std::int64_t kSchedulerGoneNanos = 60'000'000'000;   ///< A job
 inline constexpr int kLostCancelMillis = 5000;                        ///< For the end of a lost run that was told to cancel.
 inline constexpr int kMostRestarts = 3;
 inline constexpr int kStepMillis = 20'000;
+
+/// Warning of a run that was given up: something of it may still be on its target.
+inline constexpr const char* kLeftThere = "run.left";
 
 [[nodiscard]] inline base::Deadline stepDeadline() {
     return base::Deadline::inMillis(kStepMillis);

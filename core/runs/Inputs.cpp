@@ -1,5 +1,8 @@
 #include "core/runs/Inputs.h"
 
+#include <algorithm>
+#include <map>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -40,6 +43,43 @@ Result<targets::InputData> dataHere(const std::string& name, const base::Path& p
     return data;
 }
 
+Result<targets::InputData> datasetHere(const spec::DatasetSpec& dataset, const InputReport& report, base::Json* document) {
+    targets::InputData data;
+    data.name = kDatasetInput;
+    std::vector<base::ContentFile> files;
+    std::set<std::string> names;
+    std::map<std::string, std::string> placed;  // By path here: one file may serve twice.
+    std::int64_t done = 0;
+    for (const auto& [key, path] : {std::pair<const char*, const std::string&>{"train_images", dataset.trainImages},
+                                    {"train_labels", dataset.trainLabels},
+                                    {"val_images", dataset.valImages},
+                                    {"val_labels", dataset.valLabels}}) {
+        if (path.empty()) {
+            continue;
+        }
+        if (!placed.contains(path)) {
+            std::string name = base::Path(path).filename().string();
+            name = names.contains(name) ? std::string(key) + "-" + name : name;
+            auto hash = HashCache::shared().sha256(path, [&](std::int64_t bytes) { return report(done + bytes); });
+            if (!hash.ok()) {
+                return Error{hash.error().code, hash.error().message, std::string("task.dataset.") + key};
+            }
+            std::error_code error;
+            const auto size = static_cast<std::int64_t>(std::filesystem::file_size(path, error));
+            done += size;
+            names.insert(name);
+            files.push_back({name, *hash, size});
+            data.files.push_back({name, *hash, size, path});
+            placed[path] = std::move(name);
+        }
+        if (document != nullptr) {
+            (*document)["task"]["dataset"][key] = std::string("$TRAINYARD_INPUT_DATASET/") + placed[path];
+        }
+    }
+    data.sha256 = base::contentHash(files);
+    return data;
+}
+
 Result<std::vector<targets::InputData>> resolveInputs(const spec::RunSpec& spec, bool thisMachine, const InputReport& report) {
     std::vector<targets::InputData> inputs;
     for (const auto& [name, text] : spec.inputs) {
@@ -76,6 +116,51 @@ Result<std::vector<targets::InputData>> resolveInputs(const spec::RunSpec& spec,
         inputs.push_back(std::move(*here));
     }
     return inputs;
+}
+
+Result<base::Json> inputFacts(const spec::RunSpec& spec, std::vector<targets::InputData> inputs, const InputReport& report) {
+    const auto named = [&](const char* name) {
+        return std::find_if(inputs.begin(), inputs.end(), [name](const targets::InputData& data) { return data.name == name; });
+    };
+    if (spec.taskKind == spec::TaskKind::Train && named(kDatasetInput) == inputs.end()) {
+        auto dataset = datasetHere(spec.train.dataset, report);
+        if (!dataset.ok()) {
+            return dataset.error();
+        }
+        inputs.insert(inputs.begin(), std::move(*dataset));
+    }
+    for (const auto& [name, text] : spec.inputs) {
+        const auto location = spec::parseInputLocation(text, "inputs." + name);
+        if (named(name.c_str()) == inputs.end() && location.ok()) {
+            targets::InputData data;
+            data.name = name;
+            data.sha256 = location->sha256;
+            inputs.push_back(std::move(data));
+        }
+    }
+    base::Json facts = base::Json::array();
+    for (targets::InputData& data : inputs) {
+        // A path of this machine was given without being read; a path elsewhere stays what it was said to be.
+        const auto declared = std::find_if(spec.inputs.begin(), spec.inputs.end(), [&](const auto& input) { return input.first == data.name; });
+        if (data.sha256.empty() && declared != spec.inputs.end()) {
+            const auto location = spec::parseInputLocation(declared->second, "inputs." + data.name);
+            if (location.ok() && location->kind == spec::InputLocation::Kind::Here) {
+                auto here = dataHere(data.name, location->location, report);
+                if (!here.ok()) {
+                    return here.error();
+                }
+                data = std::move(*here);
+            }
+        }
+        std::int64_t bytes = 0;
+        for (const targets::InputData::File& file : data.files) {
+            bytes += file.size;
+        }
+        facts.push_back({{"name", data.name},
+                         {"sha256", data.sha256.empty() ? base::Json() : base::Json(data.sha256)},
+                         {"bytes", data.files.empty() ? base::Json() : base::Json(bytes)}});
+    }
+    return facts;
 }
 
 }  // namespace trainyard::runs

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/base/Files.h"
+#include "core/base/Json.h"
 #include "core/base/Result.h"
 #include "core/spec/RunSpec.h"
 #include "core/targets/Target.h"
@@ -17,6 +18,19 @@ using InputReport = std::function<bool(std::int64_t)>;
 
 /// A file or folder here, with the hashes of its files. Errors: content.*, file.*, "canceled".
 [[nodiscard]] base::Result<targets::InputData> dataHere(const std::string& name, const base::Path& path, const InputReport& report);
+
+// Names of inputs that a launch adds by itself.
+inline constexpr const char* kDatasetInput = "dataset";
+inline constexpr const char* kResumeInput = "resume";
+
+/// The files of a train task's dataset as one input; in the document, when given, their paths become paths inside it.
+[[nodiscard]] base::Result<targets::InputData> datasetHere(const spec::DatasetSpec& dataset, const InputReport& report,
+                                                           base::Json* document = nullptr);
+
+/// The content of all that a run was given, as the journal's "inputs" record has it: of what `inputs` (a launch's) do not
+/// say, the files here are read. A list of {name, sha256, bytes}; null where it is not known.
+[[nodiscard]] base::Result<base::Json> inputFacts(const spec::RunSpec& spec, std::vector<targets::InputData> inputs,
+                                                  const InputReport& report);
 
 /// RunSpec::inputs. `thisMachine`: what lies here is used where it lies; nothing is hashed.
 /// Errors: those of dataHere with the input's field, "input.missing".

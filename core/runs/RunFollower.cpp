@@ -25,12 +25,6 @@ constexpr int kLostAfterMillis = 3000;  // Shorter cuts are not worth a state of
 constexpr std::int64_t kProgressToldNanos = 2'000'000'000;
 constexpr const char* kHandedOver = "handed_over";  // Step of the last "upload" record: from here on the run is the target's.
 
-RunState stateOfOutcome(const std::string& outcome) {
-    if (outcome == "completed") return RunState::Completed;
-    if (outcome == "canceled") return RunState::Canceled;
-    return RunState::Failed;
-}
-
 }  // namespace
 
 RunFollower::RunFollower(FollowContext& context, base::RunId run, std::string target, base::FileLock lock)
@@ -199,6 +193,7 @@ void RunFollower::launchEnded(const Status& status) {
                            return;
                        }
                        m_begun = true;
+                       tellInputs(m_new.spec, std::move(m_plan->inputs));
                        m_plan.reset();
                        m_agentStartedAt = base::monotonicNanos();
                        m_lastBytesAt = m_agentStartedAt;
@@ -317,6 +312,12 @@ void RunFollower::adopt() {
     m_phase = m_phase == Phase::Lost ? Phase::Lost : Phase::Following;
     m_lookTimer.start();
     follow();
+    const auto told = m_context.reader.events(m_run, wire::kind::kInputs);
+    const auto document = m_context.reader.spec(m_run);
+    const auto spec = document.ok() ? spec::runSpecFromJson(*document) : Result<spec::RunSpec>(document.error());
+    if (told.ok() && told->empty() && spec.ok()) {
+        tellInputs(*spec, {});  // Whoever launched it went before it was known.
+    }
 }
 
 Status RunFollower::readIndex() {
@@ -386,7 +387,7 @@ Status RunFollower::readIndex() {
 // ---------------------------------------------------------------------------------------------------- cancel
 
 void RunFollower::cancel(std::function<void(Status)> told) {
-    if (m_phase == Phase::Done || (m_phase == Phase::Finalizing && (!m_ended || !m_work))) {
+    if (m_phase == Phase::Done || (m_phase == Phase::Finalizing && (!m_ended || !m_work || m_comparing))) {
         // Its last state is being written this moment.
         told(Error{"run.ended", "The run has ended already."});
         return;
@@ -491,7 +492,7 @@ Status RunFollower::giveUp() {
     m_command.reset();
     close(RunState::Canceled, "Given up while " + m_target + " could not be reached.",
           {{wire::kind::kWarning,
-            Json{{"code", "run.left"}, {"message", "What is left of the run on " + m_target + " may still be running."}}}});
+            Json{{"code", kLeftThere}, {"message", "What is left of the run on " + m_target + " may still be running."}}}});
     answerLaunch(Error{"canceled", "Given up."});
     return {};
 }
@@ -502,102 +503,7 @@ void RunFollower::tellCancel(Status status) {
     }
 }
 
-// ---------------------------------------------------------------------------------------------------- the end
-
-void RunFollower::finalize() {
-    m_phase = Phase::Finalizing;
-    m_stream.reset();
-    m_look.reset();
-    m_command.reset();
-    m_lookTimer.stop();
-    if (const Status synced = m_copies.sync(); !synced.ok()) {
-        trouble(synced.error());
-        retryIn(2000, [this] { finalize(); });
-        return;
-    }
-    if (!m_ended->listFirst) {
-        fetchOutputs();
-        return;
-    }
-    targets::Target* target = place();
-    if (target == nullptr) {
-        retryIn(pauseMillis(m_fetchTries++), [this] { finalize(); });
-        return;
-    }
-    m_work = target->listOutputs(m_run, stepDeadline(), [this](const Result<std::vector<targets::OutputFile>>& files) {
-        if (!files.ok()) {
-            takeOutputs(files.error());
-            return;
-        }
-        m_ended->outputs = *files;
-        m_ended->listFirst = false;
-        fetchOutputs();
-    });
-}
-
-void RunFollower::fetchOutputs() {
-    if (m_ended->outputs.empty()) {
-        takeOutputs(targets::FetchReport{});
-        return;
-    }
-    targets::Target* target = place();
-    if (target == nullptr) {
-        retryIn(pauseMillis(m_fetchTries++), [this] { finalize(); });
-        return;
-    }
-    std::int64_t total = 0;
-    for (const targets::OutputFile& file : m_ended->outputs) {
-        total += file.size;
-    }
-    const auto progress = [this, total](std::int64_t bytes) { noteProgress({"collect", "Bringing the outputs.", bytes, total}); };
-    m_work = target->fetchOutputs(m_run, m_ended->outputs, m_context.workspace.layout.outputs(m_run), progress,
-                                  [this](const Result<targets::FetchReport>& report) { takeOutputs(report); });
-}
-
-void RunFollower::takeOutputs(const Result<targets::FetchReport>& report) {
-    if (!report.ok()) {
-        if (isUnreachable(report.error())) {
-            noteUnreachable(report.error().message);
-        } else {
-            trouble(report.error());
-        }
-        retryIn(pauseMillis(m_fetchTries++), [this] { finalize(); });
-        return;
-    }
-    heard();
-    std::vector<JournalEntry> before;
-    for (const Error& lost : report->lost) {
-        before.push_back({wire::kind::kWarning, Json{{"code", lost.code}, {"message", lost.message}}});
-    }
-    Json files = Json::array();
-    for (const targets::OutputFile& file : report->brought) {
-        files.push_back(Json{{"path", file.path}, {"size", file.size}, {"sha256", file.sha256}});
-    }
-    before.push_back({wire::kind::kCollected, Json{{"attempt", m_ended->attempt}, {"outputs", std::move(files)}}});
-    close(stateOfOutcome(m_ended->outcome), m_ended->reason, std::move(before));
-}
-
-void RunFollower::close(RunState state, const std::string& reason, std::vector<JournalEntry> before) {
-    m_phase = Phase::Finalizing;
-    m_unreachableSince = 0;
-    m_stream.reset();
-    m_look.reset();
-    m_lookTimer.stop();
-    m_lostTimer.stop();
-    before.push_back(stateEntry(state, reason));
-    const bool live = m_ended ? m_endedLive : !m_adopted || m_cancelAsked;
-    journalOrRetry(std::move(before), [this, state, reason, live] {
-        m_phase = Phase::Done;
-        m_lock.release();
-        m_context.changed(m_run, RunPart::State | RunPart::Outputs | RunPart::Warning);
-        if (live) {
-            m_context.ended(m_run, state, reason);
-        }
-        tellCancel({});
-        Q_EMIT settled();
-        Q_EMIT done();
-    });
-}
+// ---------------------------------------------------------------------------------------------------- writing it down
 
 void RunFollower::journalOrRetry(std::vector<JournalEntry> entries, std::function<void()> then) {
     if (const Status written = appendJournal(m_context.workspace.layout, m_run, entries); !written.ok()) {

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/Clock.h"
 #include "core/base/Files.h"
 #include "core/runs/Journal.h"
 #include "core/runs/RunChange.h"
@@ -95,6 +96,9 @@ private:
     void undoLaunch();
     void afterUndo(const base::Result<targets::RunLook>& look, bool again);
     void answerLaunch(base::Status status);
+    /// Reads the content of what the run was given and notes it in the journal; `inputs`: as far as the launch knows it.
+    void tellInputs(const spec::RunSpec& spec, std::vector<targets::InputData> inputs);
+    void takeInputs(const base::Result<base::Json>& facts);
     void noteProgress(const targets::LaunchProgress& progress);
 
     void follow();
@@ -130,6 +134,8 @@ private:
     void finalize();
     void fetchOutputs();
     void takeOutputs(const base::Result<targets::FetchReport>& report);
+    /// Compares with the run that this one repeats, if there is one, and ends.
+    void compareAndClose(std::vector<JournalEntry> before);
     /// Writes the last entries into the journal, frees the lock. Tries again while the journal cannot be written.
     void close(spec::RunState state, const std::string& reason, std::vector<JournalEntry> before = {});
     void journalOrRetry(std::vector<JournalEntry> entries, std::function<void()> then);
@@ -162,6 +168,7 @@ private:
     targets::OperationPtr m_stream;
     targets::OperationPtr m_look;
     targets::OperationPtr m_command;
+    targets::OperationPtr m_facts;   ///< Reading the content of the run's data.
     RunCopies m_copies;
     std::map<std::pair<int, int>, std::unique_ptr<wire::StreamFolderReader>> m_readers;  ///< By attempt and node.
     QTimer m_lookTimer;
@@ -201,6 +208,8 @@ private:
 
     std::optional<Ended> m_ended;
     bool m_endedLive = false;
+    bool m_comparing = false;     ///< Outputs are here; only the comparison with the original is missing.
+    std::optional<base::Deadline> m_factsUntil;  ///< For how long the end waits for them.
     bool m_endWaits = false;  ///< finalizeIfEnded() is on its way.
 };
 

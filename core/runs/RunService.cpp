@@ -99,9 +99,10 @@ void RunService::open(std::function<void(Status)> done, Progress progress) {
     });
 }
 
-void RunService::submit(base::Json document, std::function<void(Result<Submitted>)> done, RunId snapshotFrom) {
-    post([document = std::move(document), snapshotFrom, answer = answerHere<Result<Submitted>>(std::move(done))](RunWorker& worker) {
-        worker.submit(document, answer, snapshotFrom);
+void RunService::submit(base::Json document, std::function<void(Result<Submitted>)> done, RunId snapshotFrom, RunId reproduces) {
+    post([document = std::move(document), snapshotFrom, reproduces,
+          answer = answerHere<Result<Submitted>>(std::move(done))](RunWorker& worker) {
+        worker.submit(document, answer, snapshotFrom, reproduces);
     });
 }
 

@@ -25,6 +25,8 @@ namespace trainyard::runs {
 struct ServiceOptions {
     /// Take over the following of runs that nobody follows.
     bool followRuns = true;
+    /// How often runs' folders on the targets are looked at for whether their time is over.
+    int retentionMillis = 600'000;
     targets::LocalTargetOptions local;
     TargetPool::Make makeTarget;          ///< Empty: by the kind of the definition.
     TargetPool::Definitions definitions;  ///< Empty: the workspace's target book.
@@ -71,7 +73,8 @@ public:
     void begin();
     [[nodiscard]] const Workspace& workspace() const { return m_workspace; }
 
-    void submit(const base::Json& document, std::function<void(base::Result<Submitted>)> done, const base::RunId& snapshotFrom = {});
+    void submit(const base::Json& document, std::function<void(base::Result<Submitted>)> done, const base::RunId& snapshotFrom = {},
+                const base::RunId& reproduces = {});
     void cancel(const base::RunId& run, std::function<void(base::Status)> done);
     void edit(const base::RunId& run, std::vector<JournalEntry> entries, std::function<void(base::Status)> done);
     [[nodiscard]] base::Status giveUp(const base::RunId& run);
@@ -113,10 +116,14 @@ private:
     RunFollower& addFollower(const base::RunId& run, const std::string& target, base::FileLock lock);
     void dropFollower(const base::RunId& run);
     void retire(const base::RunId& run, int triesLeft);
+    /// All that an ended run left on its target was brought here, or it never had anything there.
+    [[nodiscard]] bool allIsHere(const store::RunRow& row) const;
     void sweepTarget(const std::string& target);
     void removeThere(const std::string& target, const base::RunId& run);
     [[nodiscard]] std::string targetOf(const base::RunId& run) const;
     void reachChanged(const std::string& target, const targets::Reach& reach);
+    void copyStreams(const base::RunId& run, std::shared_ptr<base::FileLock> lock, std::function<void(base::Status)> done);
+    void collectOutputs(const base::RunId& run, std::shared_ptr<base::FileLock> lock, std::function<void(base::Status)> done);
     void fetchLeft(const base::RunId& run, std::shared_ptr<base::FileLock> lock, std::vector<targets::OutputFile> files,
                    std::function<void(base::Status)> done);
     void cancelElsewhere(const base::RunId& run, base::Deadline deadline, std::function<void(base::Status)> done);
@@ -154,6 +161,7 @@ private:
     QTimer m_flush;
     std::int64_t m_lastFlush = 0;
 
+    QTimer m_retention;
     QTimer m_watch;
     std::int64_t m_dataVersion = 0;
     std::uint64_t m_ownChanges = 0;

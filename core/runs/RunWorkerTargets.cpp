@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -10,6 +11,7 @@
 #include "core/runs/FollowTimes.h"
 #include "core/runs/Launch.h"
 #include "core/runs/RunWorker.h"
+#include "core/runs/StreamCopy.h"
 #include "core/wire/RunStream.h"
 
 namespace trainyard::runs {
@@ -23,6 +25,7 @@ using base::Status;
 namespace {
 
 constexpr int kRemoveMillis = 60'000;
+constexpr int kStreamsMillis = 600'000;  // For the records of a run that was given up.
 constexpr std::int64_t kDayMicros = 86'400'000'000;
 
 /// Runs that were deleted here while their target could not be reached: an empty file each.
@@ -68,16 +71,14 @@ void RunWorker::reachChanged(const std::string& target, const targets::Reach& re
 
 void RunWorker::retire(const RunId& run, int triesLeft) {
     const auto row = m_reader ? m_reader->run(run) : Result<store::RunRow>(Error{});
-    const auto outputs = m_reader ? m_reader->outputs(run) : Result<std::vector<store::OutputRow>>(Error{});
     m_retiring.erase(run);
-    if (triesLeft == 0 || !row.ok() || !outputs.ok() || !spec::isFinal(row->state)) {
+    if (triesLeft == 0 || !row.ok() || !spec::isFinal(row->state) || !allIsHere(*row)) {
         return;
     }
-    const bool allHere = std::all_of(outputs->begin(), outputs->end(), [](const store::OutputRow& o) { return o.collected; });
     const std::string name = targetOf(run);
     const auto definition = m_pool.definition(name);
     const auto target = m_pool.get(name);
-    if (!allHere || !definition.ok() || !target.ok() || definition->retention == "keep") {
+    if (!definition.ok() || !target.ok() || definition->retention == "keep") {
         return;
     }
     if (definition->retention == "days" && base::wallMicros() - row->endedAt < definition->retentionDays * kDayMicros) {
@@ -93,6 +94,19 @@ void RunWorker::retire(const RunId& run, int triesLeft) {
             removeThere(name, run);
         }
     });
+}
+
+bool RunWorker::allIsHere(const store::RunRow& row) const {
+    const auto outputs = m_reader->outputs(row.id);
+    const auto collected = m_reader->events(row.id, wire::kind::kCollected, 1);
+    const auto warnings = m_reader->warnings(row.id);
+    if (!outputs.ok() || !collected.ok() || !warnings.ok() ||
+        !std::all_of(outputs->begin(), outputs->end(), [](const store::OutputRow& output) { return output.collected; })) {
+        return false;
+    }
+    // Without a collection there may still be records and outputs there: of a run that was given up, or canceled out of sight.
+    const bool left = std::any_of(warnings->begin(), warnings->end(), [](const store::WarningRow& one) { return one.code == kLeftThere; });
+    return !collected->empty() || (row.attempts == 0 && !left);
 }
 
 void RunWorker::removeThere(const std::string& name, const RunId& run) {
@@ -237,9 +251,8 @@ void RunWorker::collectAgain(const RunId& run, std::function<void(Status)> done)
         return;
     }
     const auto row = m_reader->run(run);
-    const auto outputs = m_reader->outputs(run);
-    if (!row.ok() || !outputs.ok()) {
-        done(row.ok() ? outputs.error() : row.error());
+    if (!row.ok()) {
+        done(row.error());
         return;
     }
     if (!spec::isFinal(row->state)) {
@@ -252,6 +265,87 @@ void RunWorker::collectAgain(const RunId& run, std::function<void(Status)> done)
         return;
     }
     const auto held = std::make_shared<base::FileLock>(std::move(*lock));
+    const auto collected = m_reader->events(run, wire::kind::kCollected, 1);
+    if (!collected.ok() || !collected->empty()) {
+        collectOutputs(run, held, std::move(done));
+        return;
+    }
+    // It was given up, or canceled out of sight: its records come first, once it has ended there.
+    onTarget<targets::RunLook>(
+        --m_lastOwnTicket, targetOf(run),
+        [run](targets::Target& target, targets::Done<targets::RunLook> looked) { return target.look(run, stepDeadline(), std::move(looked)); },
+        [this, run, held, done = std::move(done)](const Result<targets::RunLook>& look) {
+            if (!look.ok()) {
+                done(look.error());
+            } else if (lives(look)) {
+                done(Error{"run.running", "It is still at work on " + targetOf(run) + "; collect what it leaves when it has ended there."});
+            } else {
+                copyStreams(run, held, done);
+            }
+        });
+}
+
+void RunWorker::copyStreams(const RunId& run, std::shared_ptr<base::FileLock> lock, std::function<void(Status)> done) {
+    const auto copies = std::make_shared<RunCopies>(m_workspace.layout, run);
+    auto positions = copies->positions();
+    const auto target = m_pool.get(targetOf(run));
+    if (!positions.ok() || !target.ok()) {
+        done(positions.ok() ? target.error() : positions.error());
+        return;
+    }
+    const Ticket ticket = --m_lastOwnTicket;
+    const auto failed = [this, ticket, done](const Error& error) {
+        // Not inside the operation that says so.
+        QTimer::singleShot(0, this, [this, ticket, done, error] {
+            if (!m_operations.extract(ticket).empty()) {
+                done(error);
+            }
+        });
+    };
+    QTimer::singleShot(kStreamsMillis, this, [failed] { failed(Error{"target.deadline", "Its records did not come in time."}); });
+    OnTarget& one = m_operations[ticket];
+    one.target = targetOf(run);
+    one.fail = done;
+    const auto touched = std::make_shared<std::set<std::pair<int, int>>>();
+    one.operation = (*target)->follow(
+        run, std::move(*positions),
+        [this, run, ticket, lock, copies, touched, done, failed](const targets::StreamChunk& chunk) {
+            if (!chunk.bytes.empty() || chunk.closed) {
+                if (const Status copied = copies->append(chunk); !copied.ok()) {
+                    failed(copied.error());
+                    return;
+                }
+                touched->insert({chunk.attempt, chunk.node});
+            }
+            if (!chunk.caughtUp) {
+                return;
+            }
+            QTimer::singleShot(0, this, [this, run, ticket, lock, copies, touched, done] {
+                if (m_operations.extract(ticket).empty()) {
+                    return;
+                }
+                Status taken = copies->sync();
+                for (const auto& [attempt, node] : *touched) {
+                    const auto records = m_writer ? m_writer->followStream(run, attempt, node) : Result<std::int64_t>(writer().error());
+                    taken = records.ok() ? taken : records.error();
+                }
+                noteChange(run, anyPart());
+                if (taken.ok()) {
+                    collectOutputs(run, lock, done);
+                } else {
+                    done(taken);
+                }
+            });
+        },
+        failed);
+}
+
+void RunWorker::collectOutputs(const RunId& run, std::shared_ptr<base::FileLock> held, std::function<void(Status)> done) {
+    const auto outputs = m_reader->outputs(run);
+    if (!outputs.ok()) {
+        done(outputs.error());
+        return;
+    }
     std::vector<targets::OutputFile> left;
     for (const store::OutputRow& output : *outputs) {
         if (!output.collected) {

@@ -141,7 +141,10 @@ Result<base::FileLock> makeRunFolder(const wire::WorkspaceLayout& layout, const 
     if (!lock.ok()) {
         return undo(lock.error());
     }
-    const Json submit{{"number", run.number}, {"experiment", run.spec.experiment}, {"name", run.name}};
+    Json submit{{"number", run.number}, {"experiment", run.spec.experiment}, {"name", run.name}};
+    if (run.reproduces.isValid()) {
+        submit["reproduces"] = run.reproduces.str();
+    }
     Status status = base::writeFileAtomically(temp / layout.spec(run.id).filename(), base::dumpJsonPretty(run.document));
     if (status.ok() && run.snapshotFrom.isValid()) {
         for (const Path& file : {layout.snapshot(run.snapshotFrom), layout.patch(run.snapshotFrom)}) {

@@ -23,6 +23,7 @@ struct NewRun {
     base::Json document; ///< What becomes spec.json: every field that applies, defaults filled in.
     spec::RunSpec spec;  ///< The same, typed.
     base::RunId snapshotFrom;     ///< Set: the run's source is the snapshot of that run, whatever the folder holds now.
+    base::RunId reproduces;       ///< Set: the run that this one repeats.
     base::Path resumeCheckpoint;  ///< Empty, or the parent's checkpoint; of a command task the folder of its outputs.
 };
 

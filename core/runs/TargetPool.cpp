@@ -74,6 +74,16 @@ targets::Reach TargetPool::reach(const std::string& name) const {
     return found == m_targets.end() ? targets::Reach{} : found->second->reach();
 }
 
+std::vector<std::string> TargetPool::connected() const {
+    std::vector<std::string> names;
+    for (const auto& [name, target] : m_targets) {
+        if (target->reach().state == targets::Reach::State::Connected) {
+            names.push_back(name);
+        }
+    }
+    return names;
+}
+
 void TargetPool::changed(const std::string& name) {
     if (!m_targets.contains(name)) {
         return;

@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "core/base/Result.h"
 #include "core/spec/TargetSpec.h"
@@ -37,6 +38,8 @@ public:
     [[nodiscard]] base::Result<targets::Target*> get(const std::string& name);
     /// Of a target that was made; Unknown otherwise.
     [[nodiscard]] targets::Reach reach(const std::string& name) const;
+    /// Names of those that are connected now.
+    [[nodiscard]] std::vector<std::string> connected() const;
     /// Was connected at some time since this pool was made.
     [[nodiscard]] bool wasReached(const std::string& name) const { return m_reached.contains(name); }
     /// The definition was written or removed: the object goes (leaving() first) and the next get() makes it anew.

@@ -284,18 +284,24 @@ void Ingest::takeJournal(const wire::Record& record) {
     } else if (record.kind == kind::kUpload || record.kind == kind::kUnreachable || record.kind == kind::kReachable ||
                record.kind == kind::kScheduler || record.kind == kind::kCancelAsked || record.kind == kind::kInputs ||
                record.kind == kind::kReproduced) {
-        Query(m_connection, "REPLACE INTO events VALUES (?, ?, ?, ?, ?)", m_run, record.seq, record.t, record.kind,
-              base::dumpJson(body))
-            .run();
+        addEvent(record, body);
     } else if (record.kind == kind::kCollected) {
         const int attempt = static_cast<int>(std::max<std::int64_t>(1, integerAt(body, "attempt")));
-        if (const auto outputs = body.find("outputs"); outputs != body.end() && outputs->is_array()) {
+        const auto outputs = body.find("outputs");
+        addEvent(record, Json{{"attempt", attempt}, {"files", outputs != body.end() ? outputs->size() : 0}});
+        if (outputs != body.end() && outputs->is_array()) {
             for (const Json& output : *outputs)
                 takeOutput(output, attempt, true);
         } else {
             takeOutput(Json{{"path", ""}}, attempt, true);  // Stands for all of the attempt.
         }
     }
+}
+
+void Ingest::addEvent(const wire::Record& record, const Json& body) {
+    Query(m_connection, "REPLACE INTO events VALUES (?, ?, ?, ?, ?)", m_run, record.seq, record.t, record.kind,
+          base::dumpJson(body))
+        .run();
 }
 
 void Ingest::takeSubmit(const wire::Record& record) {

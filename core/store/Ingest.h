@@ -33,6 +33,7 @@ private:
     void readSpec();
     void take(const wire::StreamEntry& entry);
     void takeJournal(const wire::Record& record);
+    void addEvent(const wire::Record& record, const Json& body);
     void takeSubmit(const wire::Record& record);
     void takeState(const wire::Record& record);
     void takeAttempt(const wire::Record& record);

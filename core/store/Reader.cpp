@@ -173,6 +173,17 @@ Result<Counts> Reader::counts() const {
     });
 }
 
+Result<std::map<std::string, std::int64_t>> Reader::activeByTarget() const {
+    return m_state->query([](Connection& open) -> Result<std::map<std::string, std::int64_t>> {
+        std::map<std::string, std::int64_t> counts;
+        Query rows(open, "SELECT target, count(*) FROM runs WHERE state IN ('Draft', 'Preparing', 'Queued', 'Running', "
+                         "'Finalizing', 'Lost') GROUP BY target");
+        while (rows.next())
+            counts[rows.text(0)] = rows.integer(1);
+        return counts;
+    });
+}
+
 Result<std::vector<std::string>> Reader::metricNames() const {
     return m_state->query([](Connection& open) -> Result<std::vector<std::string>> {
         std::vector<std::string> names;

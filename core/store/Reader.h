@@ -35,6 +35,8 @@ public:
     /// "store.run_ambiguous" with a message that lists the candidates.
     [[nodiscard]] Result<RunRow> findRun(std::string_view text) const;
     [[nodiscard]] Result<Counts> counts() const;
+    /// Runs that have not ended, by their target; a target without any is left out.
+    [[nodiscard]] Result<std::map<std::string, std::int64_t>> activeByTarget() const;
     /// Names of all metrics in the workspace, for the columns a person may choose.
     [[nodiscard]] Result<std::vector<std::string>> metricNames() const;
     [[nodiscard]] Result<std::vector<std::string>> experiments() const;

@@ -208,7 +208,7 @@ struct SeriesRow {
 };
 
 /// What the workspace's side noted on the way: kinds "upload", "unreachable", "reachable", "scheduler", "cancel_asked",
-/// "inputs", "reproduced", with their members as run-stream.md has them.
+/// "inputs", "reproduced", with their members as run-stream.md has them; and "collected" {attempt, files: how many}.
 struct EventRow {
     std::string kind;
     std::int64_t at = 0;

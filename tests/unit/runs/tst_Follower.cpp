@@ -37,6 +37,8 @@ private Q_SLOTS:
         m_workspace = initWorkspace(*m_scratch / "w", "").value();
         m_cable = std::make_shared<test::Cable>();
         m_local = {*m_scratch / "far", {}, 10, *m_scratch / "slots"};
+        m_days = 7;
+        m_follow = true;
         open();
     }
     void cleanup() {
@@ -249,10 +251,64 @@ private Q_SLOTS:
         QVERIFY(giveUp(run).ok());
         QVERIFY(waitForState(run, RunState::Canceled));
         QCOMPARE(collectAgain(run).error().code, "target.unreachable");
+        QVERIFY(reader().attempts(run)->at(0).outcome.empty());
         setCut(false);
+        QCOMPARE(collectAgain(run).error().code, "run.running");
+        agentIsGone(run);
         QVERIFY(collectAgain(run).ok());
         QCOMPARE(base::readFile(m_workspace.layout.outputs(run) / "big").valueOr(""), "bytes");
         QVERIFY(reader().outputs(run)->at(0).collected);
+        // Its records came too.
+        QCOMPARE(reader().attempts(run)->at(0).outcome, "completed");
+    }
+
+    /// What is left there of a run that was given up stays until it has been brought; only then it goes, by the clock.
+    void retention_whatIsNotHereStays() {
+        const base::RunId run = submitQuiet({});
+        const base::Path there = wire::WorkLayout{*m_scratch / "far"}.run(run);
+        output(run, "big", "bytes");
+        stream(run, 1, 0, {attempt(1, 1), state("Running")});
+        QVERIFY(waitForState(run, RunState::Running));
+        setCut(true);
+        stream(run, 1, 0, {ended("completed", {{"big", "bytes"}})});
+        QVERIFY(waitForState(run, RunState::Lost, 10'000));
+        QVERIFY(giveUp(run).ok());
+        QVERIFY(waitForState(run, RunState::Canceled));
+        setCut(false);
+        agentIsGone(run);
+        QTest::qWait(700);  // Two sweeps; the folder must outlive every one of them.
+        QVERIFY(std::filesystem::exists(there / "a1"));
+        QVERIFY(collectAgain(run).ok());
+        QVERIFY(test::waitFor([&] { return !std::filesystem::exists(there); }, 20'000));
+        QCOMPARE(base::readFile(m_workspace.layout.outputs(run) / "big").valueOr(""), "bytes");
+    }
+
+    /// A definition that keeps folders for days: their time comes while the target stays connected.
+    void retention_daysAreCountedWhileConnected() {
+        m_days = 1;
+        const base::RunId run = submit("echo x > \"$TRAINYARD_OUTPUTS/x\"", {{"target", "days"}});
+        QVERIFY(waitForState(run, RunState::Completed, 20'000));
+        const base::Path there = wire::WorkLayout{*m_scratch / "far"}.run(run);
+        QVERIFY(std::filesystem::exists(there));
+        m_days = 0;
+        QVERIFY(test::waitFor([&] { return !std::filesystem::exists(there); }, 20'000));
+        QVERIFY(std::filesystem::exists(m_workspace.layout.outputs(run) / "x"));
+    }
+
+    /// Lost by an earlier program, and nobody follows it: it can be given up all the same.
+    void giveUp_ofARunThatNobodyFollows() {
+        const base::RunId run = submitQuiet({});
+        stream(run, 1, 0, {attempt(1, 1), state("Running")});
+        QVERIFY(waitForState(run, RunState::Running));
+        setCut(true);
+        QVERIFY(waitForState(run, RunState::Lost, 10'000));
+        close();
+        m_follow = false;
+        open();
+        QVERIFY(reader().run(run)->state == RunState::Lost);
+        QVERIFY(giveUp(run).ok());
+        QVERIFY(waitForState(run, RunState::Canceled));
+        QCOMPARE(reader().warnings(run)->at(0).code, "run.left");
     }
 
     void fetchFile_whileTheRunGoesOn() {
@@ -284,8 +340,10 @@ private:
     void open() {
         ServiceOptions options;
         options.local = m_local;
-        options.definitions = [](const std::string& name) -> base::Result<spec::TargetSpec> {
-            if (name != "far" && name != "kept" && name != "closed") {
+        options.followRuns = m_follow;
+        options.retentionMillis = 300;
+        options.definitions = [this](const std::string& name) -> base::Result<spec::TargetSpec> {
+            if (name != "far" && name != "kept" && name != "closed" && name != "days") {
                 return base::Error{"target.unknown", "There is no target \"" + name + "\"."};
             }
             spec::TargetSpec far;
@@ -293,7 +351,8 @@ private:
             far.kind = spec::TargetKind::Ssh;
             far.hosts.resize(2);
             far.disabled = name == "closed";
-            far.retention = name == "kept" ? "keep" : "collected";
+            far.retention = name == "kept" ? "keep" : name == "days" ? "days" : "collected";
+            far.retentionDays = m_days;
             return far;
         };
         options.makeTarget = [this](const spec::TargetSpec& spec,
@@ -351,6 +410,13 @@ private:
         return (*answer)->run;
     }
     /// A run whose agent does nothing but to look alive: the test writes its streams.
+    /// As submitQuiet() has made it, but of a process that is not there.
+    void agentIsGone(const base::RunId& run) {
+        auto identity = *base::identify(::getpid());
+        ++identity.startTicks;
+        const Json gone{{"format", "trainyard.agent"}, {"version", 1}, {"identity", base::toJson(identity)}};
+        QVERIFY(base::writeFileAtomically(wire::WorkLayout{*m_scratch / "far"}.attemptNode(run, 1, 0) / "agent.json", base::dumpJson(gone)).ok());
+    }
     base::RunId submitQuiet(Json more, const std::string& target = "far") {
         const base::Path agent = m_scratch->write(
             "quiet/trainyard-agent", "#!/bin/sh\n[ \"$1\" = run ] || exit 0\ncp \"" + (*m_scratch / "alive.json").string() + "\" \"$2/agent.json\"\n");
@@ -491,6 +557,8 @@ private:
     }
 
     test::ChildGuard m_guard;
+    std::atomic<int> m_days = 7;
+    bool m_follow = true;
     std::unique_ptr<test::Scratch> m_scratch;
     Workspace m_workspace;
     std::shared_ptr<test::Cable> m_cable;
