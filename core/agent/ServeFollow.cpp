@@ -235,8 +235,11 @@ private:
 
 class DownloadRequest final : public ServeRequest {
 public:
-    DownloadRequest(ServeContext& context, std::int64_t id, base::UniqueFd file, Path path, std::int64_t offset)
-        : ServeRequest(context, id), m_file(std::move(file)), m_path(std::move(path)), m_from(offset) {}
+    /// `hash`: false where the client knows it already; the bytes before `offset` are then not looked at.
+    DownloadRequest(ServeContext& context, std::int64_t id, base::UniqueFd file, Path path, std::int64_t offset,
+                    bool hash)
+        : ServeRequest(context, id), m_file(std::move(file)), m_path(std::move(path)), m_from(offset), m_hashed(hash),
+          m_at(hash ? 0 : offset) {}
 
     void frame(const Json& header, std::string) override { m_credit.acknowledged(header); }
 
@@ -245,7 +248,7 @@ public:
     }
 
     void turn() override {
-        std::string bytes;
+        std::string& bytes = m_block;
         // What the client has already is hashed, a piece a turn; the rest is sent while there is room.
         bool again = true;
         while (again && !finished()) {
@@ -260,31 +263,41 @@ public:
                 fail(base::errnoError(errno, "read", m_path));
                 return;
             }
-            bytes.resize(static_cast<std::size_t>(got));
-            m_hash.add(bytes);
+            const std::string_view piece(bytes.data(), static_cast<std::size_t>(got));
+            if (m_hashed) m_hash.add(piece);
             m_at += got;
             if (got == 0) {
-                if (skipping) {
-                    fail({"target.range", m_path.string() + " is shorter than the " + std::to_string(m_from) +
-                                              " bytes that are there already."});
-                    return;
-                }
-                done({{"size", m_at}, {"sha256", m_hash.hex()}});
+                conclude(skipping);
                 return;
             }
             if (!skipping) {
-                m_credit.sent(bytes.size());
-                event({{"event", "data"}}, bytes);
+                m_credit.sent(piece.size());
+                event({{"event", "data"}}, piece);
             }
             again = !skipping;
         }
     }
 
 private:
+    void conclude(bool tooShort) {
+        struct stat info {};
+        if (!tooShort && !m_hashed) tooShort = ::fstat(m_file.get(), &info) == 0 && info.st_size < m_from;
+        if (tooShort) {
+            fail({"target.range", m_path.string() + " is shorter than the " + std::to_string(m_from) +
+                                      " bytes that are there already."});
+            return;
+        }
+        Json answer{{"size", m_at}};
+        if (m_hashed) answer["sha256"] = m_hash.hex();
+        done(std::move(answer));
+    }
+
     base::UniqueFd m_file;
     Path m_path;
     std::int64_t m_from;
-    std::int64_t m_at = 0;
+    bool m_hashed;
+    std::int64_t m_at;
+    std::string m_block;
     base::Sha256 m_hash;
     ServeCredit m_credit;
 };
@@ -315,6 +328,7 @@ MadeRequest serveDownload(ServeContext& context, std::int64_t id, const Json& he
     const std::string path = arguments.relativePath("path");
     const std::int64_t offset = arguments.reader().integer("offset", 0);
     if (offset < 0) arguments.reader().fail("serve.range", "offset", "\"offset\" must not be negative.");
+    const bool hash = arguments.reader().boolean("hash", true);
     TRAINYARD_TRY(arguments.status());
     const Path outputs = context.work.outputs(run);
     auto file = openInside(outputs, path);
@@ -324,7 +338,7 @@ MadeRequest serveDownload(ServeContext& context, std::int64_t id, const Json& he
         return error;
     }
     return ServeRequestPtr(
-        std::make_unique<DownloadRequest>(context, id, std::move(file).value(), outputs / path, offset));
+        std::make_unique<DownloadRequest>(context, id, std::move(file).value(), outputs / path, offset, hash));
 }
 
 }  // namespace trainyard::agent

@@ -21,9 +21,12 @@ constexpr int kKeptWords = 8192;
 constexpr int kLocalMillis = 15'000;
 /// Beside ConnectTimeout: authentication, the login shell's start files, the agent's start.
 constexpr int kLoginMillis = 20'000;
-constexpr std::size_t kOutputBytes = 1 << 20;
-constexpr std::size_t kMuchBytes = 32 << 10;
-constexpr int kGatherMillis = 2;
+constexpr std::size_t kPipeBytes = 1 << 20;
+/// Read at once; small enough to be in the processor's cache still when it is written on.
+constexpr std::size_t kReadBytes = 256 << 10;
+constexpr std::size_t kPrefaceBytes = 64 << 10;
+constexpr ssize_t kMuchBytes = 32 << 10;
+constexpr int kGatherMillis = 1;
 constexpr std::int64_t kAgentBlock = 256 << 10;
 constexpr std::int64_t kAgentAhead = 1 << 20;
 
@@ -218,10 +221,10 @@ bool Channel::openOutput() {
     m_outOfChild.reset(ends[1]);
     ::fcntl(m_out.get(), F_SETFL, O_NONBLOCK);
     // More than the default is a favour that a user's limit may refuse.
-    ::fcntl(m_out.get(), F_SETPIPE_SZ, static_cast<int>(kOutputBytes));
+    ::fcntl(m_out.get(), F_SETPIPE_SZ, static_cast<int>(kPipeBytes));
     m_outNotifier = std::make_unique<QSocketNotifier>(m_out.get(), QSocketNotifier::Read);
     connect(m_outNotifier.get(), &QSocketNotifier::activated, this, &Channel::readOutput);
-    m_block.resize(kOutputBytes);
+    m_block.resize(kPrefaceBytes);
     return true;
 }
 
@@ -229,31 +232,39 @@ void Channel::readOutput() {
     if (!m_out.valid()) {
         return;
     }
-    const ssize_t got = ::read(m_out.get(), m_block.data(), m_block.size());
+    // The other end's process runs on while we wait a moment; where much is there already, waiting would only stop it.
+    m_outNotifier->setEnabled(false);
+    const QPointer<Channel> self(this);
+    const ssize_t got = readOnce();
+    if (!self || !m_out.valid()) {
+        return;
+    }
     if (got <= 0) {
         // At its end the child's end, or the watch, says the rest.
         m_outNotifier->setEnabled(got < 0 && (errno == EAGAIN || errno == EINTR));
-        return;
-    }
-    const bool much = static_cast<std::size_t>(got) >= kMuchBytes;
-    m_outNotifier->setEnabled(!much);
-    if (much) {
+    } else if (got >= kMuchBytes && got < static_cast<ssize_t>(kReadBytes)) {
         m_gather.start(kGatherMillis);
+    } else {
+        m_outNotifier->setEnabled(true);
     }
-    takeOutput(std::string_view(m_block).substr(0, static_cast<std::size_t>(got)));
 }
 
-void Channel::takeOutput(std::string_view bytes) {
-    if (m_ended) {
-        return;
-    }
+ssize_t Channel::readOnce() {
     if (m_greeted) {
-        m_decoder.feed(bytes);
-        readFrames();
-        return;
+        const std::span<char> room = m_decoder.room(kReadBytes);
+        const ssize_t got = ::read(m_out.get(), room.data(), std::min(room.size(), kReadBytes));
+        if (got > 0 && !m_ended) {
+            m_decoder.took(static_cast<std::size_t>(got));
+            readFrames();
+        }
+        return got;
     }
-    restartWatch();
-    readPreface(bytes);
+    const ssize_t got = ::read(m_out.get(), m_block.data(), m_block.size());
+    if (got > 0 && !m_ended) {
+        restartWatch();
+        readPreface(std::string_view(m_block).substr(0, static_cast<std::size_t>(got)));
+    }
+    return got;
 }
 
 void Channel::readPreface(std::string_view bytes) {
@@ -333,7 +344,7 @@ void Channel::pumpAgent() {
 void Channel::readFrames() {
     const QPointer<Channel> self(this);
     while (self && !m_ended) {
-        base::Result<std::optional<wire::ServeFrame>> frame = m_decoder.next();
+        const base::Result<std::optional<wire::ServeFrameView>> frame = m_decoder.nextView();
         if (!frame.ok()) {
             fail({"target.protocol",
                   m_label + " answers something that is no frame: " + saidText(frame.error().message)});
@@ -350,13 +361,9 @@ void Channel::readFrames() {
 void Channel::processEnded(int code, QProcess::ExitStatus how) {
     // What it said last is in the pipe still; a child of its own may hold the other end.
     const QPointer<Channel> self(this);
-    for (ssize_t got = 1; got > 0 && m_out.valid();) {
-        got = ::read(m_out.get(), m_block.data(), m_block.size());
-        if (got > 0) {
-            takeOutput(std::string_view(m_block).substr(0, static_cast<std::size_t>(got)));
-            if (!self) {
-                return;
-            }
+    while (m_out.valid() && readOnce() > 0) {
+        if (!self) {
+            return;
         }
     }
     m_words += m_process.readAllStandardError().toStdString();

@@ -1,6 +1,8 @@
 #pragma once
 // One life of the byte channel to `trainyard-agent serve`: a child process, ssh or the agent itself, from its start to its
 // end. Host makes a new one after each end.
+#include <sys/types.h>
+
 #include <QProcess>
 #include <QSocketNotifier>
 #include <QTimer>
@@ -26,7 +28,7 @@ class Channel : public QObject {
 public:
     struct Callbacks {
         std::function<void()> opened;                             ///< The greeting was read.
-        std::function<void(const wire::ServeFrame&)> frame;
+        std::function<void(const wire::ServeFrameView&)> frame;
         std::function<void(base::Error)> ended;
         std::function<void(std::int64_t, std::int64_t)> deploying;  ///< Bytes of the agent done, bytes in all.
     };
@@ -51,7 +53,8 @@ public:
 private:
     [[nodiscard]] bool openOutput();
     void readOutput();
-    void takeOutput(std::string_view bytes);
+    /// One read; what came was taken. 0 or less: nothing did.
+    [[nodiscard]] ssize_t readOnce();
     void readPreface(std::string_view bytes);
     void takeBoot(const BootWord& word);
     void pumpAgent();
@@ -71,8 +74,8 @@ private:
     base::UniqueFd m_out;
     base::UniqueFd m_outOfChild;
     std::unique_ptr<QSocketNotifier> m_outNotifier;
-    std::string m_block;
-    QTimer m_gather;  ///< While much comes: lets it come together.
+    std::string m_block;  ///< Until the greeting; frames are read into the decoder.
+    QTimer m_gather;      ///< While much comes: lets it come together.
     QTimer m_watch;  ///< Until the greeting: something must move.
     AgentFile m_agent;
     wire::ServeDecoder m_decoder{true};

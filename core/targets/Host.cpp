@@ -49,6 +49,9 @@ std::optional<base::Error> answeredError(const base::Json& header) {
     if (read.code.empty()) {
         read.code = "target.protocol";
     }
+    if (read.message.empty()) {
+        read.message = "The agent answered with an error and did not say which.";
+    }
     return read;
 }
 
@@ -188,7 +191,7 @@ void Host::begin() {
     }
     Channel::Callbacks callbacks;
     callbacks.opened = [this] { channelOpened(); };
-    callbacks.frame = [this](const wire::ServeFrame& frame) { channelSaid(frame); };
+    callbacks.frame = [this](const wire::ServeFrameView& frame) { channelSaid(frame); };
     callbacks.ended = [this](base::Error error) { channelEnded(std::move(error)); };
     callbacks.deploying = [this](std::int64_t done, std::int64_t total) {
         if (m_onDeploy) {
@@ -228,7 +231,7 @@ void Host::channelOpened() {
     send(hello);
 }
 
-void Host::channelSaid(const wire::ServeFrame& frame) {
+void Host::channelSaid(const wire::ServeFrameView& frame) {
     m_lastHeard = base::monotonicNanos();
     const base::Json& header = frame.header;
     if (!header.is_object()) {
@@ -262,7 +265,7 @@ void Host::channelSaid(const wire::ServeFrame& frame) {
     task->frame(frame);
 }
 
-void Host::helloAnswered(const wire::ServeFrame& frame) {
+void Host::helloAnswered(const wire::ServeFrameView& frame) {
     if (const auto error = answeredError(frame.header)) {
         m_channel->fail(*error);
         return;

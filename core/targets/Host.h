@@ -151,9 +151,9 @@ private:
     void begin();
     void dropChannel();
     void channelOpened();
-    void channelSaid(const wire::ServeFrame& frame);
+    void channelSaid(const wire::ServeFrameView& frame);
     void channelEnded(base::Error error);
-    void helloAnswered(const wire::ServeFrame& frame);
+    void helloAnswered(const wire::ServeFrameView& frame);
     void failWaiting(const base::Error& error, bool alsoPatient);
     void setReach(Reach::State state, std::string reason, std::int64_t nextTryAt = 0);
     void ping();

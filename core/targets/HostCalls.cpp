@@ -76,9 +76,9 @@ std::string millis(std::int64_t nanos) { return base::formatSignificant(static_c
 /// The host's own lines first, then what its agent finds.
 class DoctorOperation final : public Operation {
 public:
-    DoctorOperation(Host& host, Deadline deadline, std::function<void(DoctorLine)> onLine,
+    DoctorOperation(Host& host, DoctorNeeds needs, Deadline deadline, std::function<void(DoctorLine)> onLine,
                     Done<std::vector<DoctorLine>> done)
-        : m_host(&host), m_deadline(deadline), m_onLine(std::move(onLine)), m_done(std::move(done)) {
+        : m_host(&host), m_needs(std::move(needs)), m_deadline(deadline), m_onLine(std::move(onLine)), m_done(std::move(done)) {
         m_step = host.connect(deadline, [this](const Status& status) { connected(status); });
     }
 
@@ -153,7 +153,10 @@ private:
         add(std::move(latency));
         add(std::move(clock));
         HostRequest request;
-        request.header = {{"verb", "probe"}, {"names", base::Json::array()}};
+        request.header = {{"verb", "probe"}, {"names", base::Json::array()}, {"need", m_needs.need}};
+        if (!m_needs.python.empty()) {
+            request.header["python"] = m_needs.python;
+        }
         request.onEvent = [this](const base::Json& event, const std::string&) {
             if (event.contains("line")) {
                 add(lineFrom(event.at("line"), m_host->label()));
@@ -188,6 +191,7 @@ private:
     }
 
     QPointer<Host> m_host;
+    DoctorNeeds m_needs;
     Deadline m_deadline;
     std::function<void(DoctorLine)> m_onLine;
     Done<std::vector<DoctorLine>> m_done;
@@ -302,9 +306,23 @@ OperationPtr removeRun(Host& host, const RunId& run, Deadline deadline, DoneStat
     return host.request(std::move(request), deadline, ignoring(std::move(done)));
 }
 
-OperationPtr doctorHost(Host& host, Deadline deadline, std::function<void(DoctorLine)> onLine,
+DoctorNeeds doctorNeeds(const spec::TargetSpec& spec) {
+    DoctorNeeds needs{spec.python, {}};
+    // One that was named is wanted. Of a cluster only the login host is asked, and runs go elsewhere.
+    if (spec.kind != spec::TargetKind::Slurm) {
+        if (spec.python != spec::TargetSpec().python) {
+            needs.need.emplace_back("python");
+        }
+        if (spec.maxGpus > 0) {
+            needs.need.emplace_back("gpus");
+        }
+    }
+    return needs;
+}
+
+OperationPtr doctorHost(Host& host, DoctorNeeds needs, Deadline deadline, std::function<void(DoctorLine)> onLine,
                         Done<std::vector<DoctorLine>> done) {
-    return std::make_unique<DoctorOperation>(host, deadline, std::move(onLine), std::move(done));
+    return std::make_unique<DoctorOperation>(host, std::move(needs), deadline, std::move(onLine), std::move(done));
 }
 
 OperationPtr loadOfHost(Host& host, Deadline deadline, Done<base::Json> done) {

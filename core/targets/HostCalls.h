@@ -24,9 +24,14 @@ struct StartedAgent {
 [[nodiscard]] OperationPtr listOutputs(Host& host, const RunId& run, Deadline deadline, Done<std::vector<OutputFile>> done);
 [[nodiscard]] OperationPtr listRuns(Host& host, Deadline deadline, Done<std::vector<RunId>> done);
 [[nodiscard]] OperationPtr removeRun(Host& host, const RunId& run, Deadline deadline, DoneStatus done);
-/// `peers`: the other nodes' addresses. Each line as it is found; the host's own lines (reach, latency, version, clock,
-/// free space) come first.
-[[nodiscard]] OperationPtr doctorHost(Host& host, Deadline deadline, std::function<void(DoctorLine)> onLine,
+/// What a target's definition means to the doctor of its hosts.
+struct DoctorNeeds {
+    std::string python;             ///< Interpreter of its scripts.
+    std::vector<std::string> need;  ///< Ids of lines where absence is a failure, for the definition counts on it.
+};
+[[nodiscard]] DoctorNeeds doctorNeeds(const spec::TargetSpec& spec);
+/// Each line as it is found; the host's own lines (reach, latency, clock) come first.
+[[nodiscard]] OperationPtr doctorHost(Host& host, DoctorNeeds needs, Deadline deadline, std::function<void(DoctorLine)> onLine,
                                       Done<std::vector<DoctorLine>> done);
 /// One element of Target::load's "hosts".
 [[nodiscard]] OperationPtr loadOfHost(Host& host, Deadline deadline, Done<base::Json> done);

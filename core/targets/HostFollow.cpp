@@ -31,7 +31,7 @@ public:
         send(std::move(header));
     }
 
-    void frame(const wire::ServeFrame& frame) override {
+    void frame(const wire::ServeFrameView& frame) override {
         const base::Json& header = frame.header;
         if (const auto error = answeredError(header)) {
             end(*error);
@@ -49,7 +49,7 @@ public:
         chunk.offset = reader.integer("offset", 0);
         chunk.closed = reader.boolean("closed", false);
         chunk.caughtUp = reader.boolean("caught_up", false);
-        chunk.bytes = frame.payload;
+        chunk.bytes = std::string(frame.payload);
         if (!reader.status(false).ok() || chunk.attempt < 1 || chunk.node < 0) {
             end({"target.protocol", "The agent sent a piece of a stream that cannot be read."});
             return;

@@ -74,7 +74,7 @@ public:
         pump();
     }
 
-    void frame(const wire::ServeFrame& frame) override {
+    void frame(const wire::ServeFrameView& frame) override {
         const base::Json& header = frame.header;
         if (const auto error = answeredError(header)) {
             end(*error);
@@ -93,7 +93,7 @@ public:
                 send({{"ack", m_received}});
             }
             const auto tell = m_request.onEvent;
-            tell(header, frame.payload);
+            tell(header, std::string(frame.payload));
         }
     }
 

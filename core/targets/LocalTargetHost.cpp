@@ -22,7 +22,7 @@ Host& LocalTarget::host() {
 
 OperationPtr LocalTarget::doctor(Deadline deadline, std::function<void(DoctorLine)> onLine,
                                  Done<std::vector<DoctorLine>> done) {
-    return doctorHost(host(), deadline, std::move(onLine), std::move(done));
+    return doctorHost(host(), doctorNeeds(m_settings), deadline, std::move(onLine), std::move(done));
 }
 
 OperationPtr LocalTarget::load(Deadline deadline, Done<base::Json> done) {

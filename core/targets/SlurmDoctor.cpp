@@ -73,7 +73,7 @@ public:
            Done<std::vector<DoctorLine>> done)
         : m_host(host), m_target(target), m_deadline(deadline), m_onLine(std::move(onLine)), m_done(std::move(done)) {
         m_step = doctorHost(
-            host, deadline,
+            host, doctorNeeds(target), deadline,
             [this](DoctorLine line) {
                 if (std::find(kOfNoInterest.begin(), kOfNoInterest.end(), line.id) == kOfNoInterest.end()) {
                     add(std::move(line));

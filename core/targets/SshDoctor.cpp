@@ -22,7 +22,8 @@ public:
             m_shared->hosts.size(),
             [this](std::size_t i, Done<std::vector<DoctorLine>> one) {
                 return doctorHost(
-                    *m_shared->hosts[i], m_deadline, [this](const DoctorLine& line) { add(line); }, std::move(one));
+                    *m_shared->hosts[i], doctorNeeds(m_shared->spec), m_deadline,
+                    [this](const DoctorLine& line) { add(line); }, std::move(one));
             },
             [this](const Gather<std::vector<DoctorLine>>::Answers&) { findAddresses(); });
     }

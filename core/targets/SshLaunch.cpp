@@ -345,10 +345,11 @@ private:
 
     void startNode(std::size_t node) {
         if (node == m_nodes) {
-            m_shared->places[m_plan.plan.run.str()] = m_places;
             end({});
             return;
         }
+        // From here on the run may be there: repeated after a cut, the launch must not choose other hosts.
+        m_shared->places[m_plan.plan.run.str()] = m_places;
         progress(node == 0 ? "submit" : "start", "Starting on " + hostOf(node).label());
         if (m_started[node]) {
             started(node);

@@ -1,6 +1,8 @@
 #include "core/targets/SshPlaces.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "core/targets/HostCalls.h"
 
@@ -30,6 +32,54 @@ std::vector<std::size_t> readPlaces(const SshTarget::Shared& shared, const std::
     }
     return places;
 }
+
+/// Asks all hosts; the first that knows ends it, since one that cannot be reached would answer late.
+class FindPlaces final : public Operation {
+public:
+    FindPlaces(std::shared_ptr<SshTarget::Shared> shared, const RunId& run, Deadline deadline,
+               Done<std::vector<std::size_t>> done)
+        : m_shared(std::move(shared)), m_run(run.str()), m_done(std::move(done)), m_left(m_shared->hosts.size()) {
+        for (const std::unique_ptr<Host>& host : m_shared->hosts) {
+            // The work folder's absolute name is known only once the host has answered.
+            ExecRequest read;
+            read.argv = {"cat", "runs/" + m_run + "/" + kFile};
+            read.inWorkFolder = true;
+            read.repeat = true;
+            m_parts.push_back(host->exec(std::move(read), deadline,
+                                         [this](const Result<ExecResult>& answer) { take(answer); }));
+        }
+    }
+
+private:
+    void take(const Result<ExecResult>& answer) {
+        --m_left;
+        if (!answer.ok()) {
+            m_silent = m_silent ? m_silent : answer.error();
+        } else if (const auto places = readPlaces(*m_shared, answer->out); !places.empty()) {
+            m_shared->places[m_run] = places;
+            end(places);
+            return;
+        }
+        if (m_left == 0) {
+            end(m_silent ? *m_silent
+                         : base::Error{"target.missing", "No host of " + m_shared->spec.name + " has the run."});
+        }
+    }
+
+    void end(const Result<std::vector<std::size_t>>& result) {
+        const auto done = std::exchange(m_done, {});
+        if (done) {
+            done(result);
+        }
+    }
+
+    std::shared_ptr<SshTarget::Shared> m_shared;
+    std::string m_run;
+    Done<std::vector<std::size_t>> m_done;
+    std::size_t m_left;
+    std::optional<base::Error> m_silent;
+    std::vector<OperationPtr> m_parts;
+};
 
 }  // namespace
 
@@ -62,34 +112,7 @@ OperationPtr findPlaces(std::shared_ptr<SshTarget::Shared> shared, const RunId& 
     if (const auto known = shared->places.find(run.str()); known != shared->places.end()) {
         return postResult<std::vector<std::size_t>>(known->second, std::move(done));
     }
-    return std::make_unique<Gather<ExecResult>>(
-        shared->hosts.size(),
-        [&](std::size_t i, Done<ExecResult> one) -> OperationPtr {
-            // The work folder's absolute name is known only once the host has answered.
-            ExecRequest read;
-            read.argv = {"cat", "runs/" + run.str() + "/" + kFile};
-            read.inWorkFolder = true;
-            read.repeat = true;
-            return shared->hosts[i]->exec(std::move(read), deadline, std::move(one));
-        },
-        [shared, run, done = std::move(done)](const Gather<ExecResult>::Answers& answers) {
-            const auto call = done;
-            std::optional<base::Error> silent;
-            for (const Result<ExecResult>& answer : answers) {
-                if (!answer.ok()) {
-                    silent = silent ? silent : answer.error();
-                } else if (const auto places = readPlaces(*shared, answer->out); !places.empty()) {
-                    shared->places[run.str()] = places;
-                    call(places);
-                    return;
-                }
-            }
-            if (silent) {
-                call(*silent);
-                return;
-            }
-            call(base::Error{"target.missing", "No host of " + shared->spec.name + " has the run."});
-        });
+    return std::make_unique<FindPlaces>(std::move(shared), run, deadline, std::move(done));
 }
 
 }  // namespace trainyard::targets

@@ -56,6 +56,13 @@ std::optional<base::Error> firstError(const std::vector<Result<T>>& answers) {
     return std::nullopt;
 }
 
+/// The first error where no host gave anything else: of what some have, those tell that can be reached.
+template <class T>
+std::optional<base::Error> errorOfAll(const std::vector<Result<T>>& answers) {
+    const bool any = std::any_of(answers.begin(), answers.end(), [](const Result<T>& answer) { return answer.ok(); });
+    return any ? std::nullopt : firstError(answers);
+}
+
 /// Finds the run's hosts, then fetches from one after another.
 class SshFetch final : public Operation {
 public:
@@ -331,8 +338,12 @@ OperationPtr SshTarget::command(const RunId& run, const std::string& command, De
         [done = std::move(done)](const Result<std::vector<std::size_t>>& places,
                                  const std::vector<std::pair<std::size_t, Result<int>>>& answers) {
             const auto call = done;
+            // One node that took it tells the others, which may well be reached from there.
+            const bool taken = std::any_of(answers.begin(), answers.end(), [](const auto& answer) {
+                return answer.second.ok() && *answer.second > 0;
+            });
             const auto error = places.ok() ? firstError(answers) : std::optional(places.error());
-            call(error ? Status(*error) : Status());
+            call(error && !taken ? Status(*error) : Status());
         });
 }
 
@@ -434,13 +445,15 @@ OperationPtr SshTarget::listRuns(Deadline deadline, Done<std::vector<RunId>> don
         },
         [done = std::move(done)](const Gather<std::vector<RunId>>::Answers& answers) {
             const auto call = done;
-            if (const auto error = firstError(answers)) {
+            if (const auto error = errorOfAll(answers)) {
                 call(*error);
                 return;
             }
             std::set<RunId> all;
             for (const auto& runs : answers) {
-                all.insert(runs->begin(), runs->end());
+                if (runs.ok()) {
+                    all.insert(runs->begin(), runs->end());
+                }
             }
             call(std::vector<RunId>(all.begin(), all.end()));
         });
@@ -520,13 +533,15 @@ OperationPtr SshTarget::listCache(Deadline deadline, Done<std::vector<CacheEntry
         },
         [done = std::move(done)](const Gather<std::vector<CacheEntry>>::Answers& answers) {
             const auto call = done;
-            if (const auto error = firstError(answers)) {
+            if (const auto error = errorOfAll(answers)) {
                 call(*error);
                 return;
             }
             std::vector<CacheEntry> all;
             for (const auto& entries : answers) {
-                all.insert(all.end(), entries->begin(), entries->end());
+                if (entries.ok()) {
+                    all.insert(all.end(), entries->begin(), entries->end());
+                }
             }
             call(std::move(all));
         });
@@ -563,17 +578,22 @@ OperationPtr SshTarget::clearCache(std::vector<CacheEntry> entries, Deadline dea
 
 OperationPtr SshTarget::measureUpload(const LaunchPlan& plan, Deadline deadline, Done<base::Json> done) {
     const auto nodes = static_cast<std::size_t>(std::max(1, plan.plan.nodes));
+    const std::size_t wanted = m_shared->spec.shared ? 1 : std::min(nodes, m_shared->hosts.size());
     return std::make_unique<Gather<base::Json>>(
-        m_shared->spec.shared ? 1 : std::min(nodes, m_shared->hosts.size()),
+        m_shared->hosts.size(),
         [&](std::size_t i, Done<base::Json> one) {
             return measureDeploy(*m_shared->hosts[i], plan, engineChoice(), deadline, std::move(one));
         },
-        [done = std::move(done)](const Gather<base::Json>::Answers& answers) {
+        [done = std::move(done), wanted](Gather<base::Json>::Answers answers) {
             const auto call = done;
-            if (const auto error = firstError(answers)) {
+            // The first hosts that answer are where it would go.
+            const std::optional<base::Error> error = firstError(answers);
+            std::erase_if(answers, [](const Result<base::Json>& answer) { return !answer.ok(); });
+            if (answers.size() < wanted) {
                 call(*error);
                 return;
             }
+            answers.erase(answers.begin() + static_cast<std::ptrdiff_t>(wanted), answers.end());
             std::int64_t files = 0;
             std::int64_t bytes = 0;
             std::int64_t rate = 0;

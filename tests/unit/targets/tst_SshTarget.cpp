@@ -1,7 +1,6 @@
 // Runs on SSH hosts through the target: launched where nothing ever was, followed through cuts, fetched, canceled,
 // removed.
 #include <QTest>
-#include <map>
 
 #include "core/base/Hash.h"
 #include "core/targets/HostCalls.h"
@@ -12,97 +11,13 @@
 #include "tests/helpers/Scratch.h"
 #include "tests/helpers/Skip.h"
 #include "tests/helpers/Wait.h"
+#include "tests/unit/targets/SshRig.h"
 
 using namespace trainyard;
 using namespace trainyard::targets;
+using namespace trainyard::test::ssh;
 using test::await;
 using test::waitFor;
-
-namespace {
-
-Deadline soon() { return Deadline::inMillis(20'000); }
-
-spec::TargetSpec labSpec(int hosts) {
-    spec::TargetSpec spec;
-    spec.name = "lab";
-    spec.kind = spec::TargetKind::Ssh;
-    for (int i = 1; i <= hosts; ++i) {
-        spec.hosts.push_back({"node" + std::to_string(i), 0, "", ""});
-    }
-    spec.connectSeconds = 3;
-    spec.aliveSeconds = 1;
-    return spec;
-}
-
-LaunchPlan planOf(std::vector<std::string> command, int nodes = 1) {
-    LaunchPlan plan;
-    plan.plan.run = RunId::make();
-    plan.plan.nodes = nodes;
-    plan.plan.command = std::move(command);
-    plan.plan.graceSeconds = 1;
-    plan.plan.diskReserveBytes = 1 << 20;
-    plan.plan.cores = 1;
-    return plan;
-}
-
-/// Takes the chunks of a run and checks that each stream is without gaps and doubles.
-class Streams {
-public:
-    void take(const StreamChunk& chunk) {
-        auto& at = m_at[{chunk.attempt, chunk.node}];
-        std::string& bytes = m_bytes[{chunk.attempt, chunk.node}];
-        if (!chunk.bytes.empty() && at != std::pair(chunk.segment, chunk.offset)) {
-            m_wrong = "Segment " + std::to_string(chunk.segment) + " at " + std::to_string(chunk.offset) +
-                      " does not follow.";
-        }
-        bytes += chunk.bytes;
-        at = chunk.closed ? std::pair(chunk.segment + 1, std::int64_t{0})
-                          : std::pair(chunk.segment, chunk.offset + static_cast<std::int64_t>(chunk.bytes.size()));
-        m_caughtUp = chunk.caughtUp;
-    }
-    /// Records of a kind, in order; checks seq from 1 without gaps.
-    std::vector<base::Json> records(const std::string& kind, int node = 0) {
-        std::vector<base::Json> found;
-        std::int64_t seq = 0;
-        const std::string& bytes = m_bytes[{1, node}];
-        for (std::size_t begin = 0, end; (end = bytes.find('\n', begin)) != std::string::npos; begin = end + 1) {
-            const auto json = base::parseJson(std::string_view(bytes).substr(begin, end - begin));
-            if (!json.ok() || json->at("seq").get<std::int64_t>() != ++seq) {
-                m_wrong = "A record is torn or out of order after " + std::to_string(seq) + ".";
-                return found;
-            }
-            if (json->at("kind") == kind) {
-                found.push_back(*json);
-            }
-        }
-        return found;
-    }
-    std::size_t lines(int node = 0) {
-        std::size_t n = 0;
-        for (const base::Json& log : records("log", node)) {
-            n += log.contains("lines") ? log.at("lines").size() : 1;
-        }
-        return n;
-    }
-    bool ended(int node = 0) { return !records("ended", node).empty(); }
-    [[nodiscard]] const std::string& wrong() const { return m_wrong; }
-    std::vector<StreamPosition> positions() const {
-        std::vector<StreamPosition> all;
-        for (const auto& [stream, at] : m_at) {
-            all.push_back({stream.first, stream.second, at.first, at.second});
-        }
-        return all;
-    }
-    [[nodiscard]] bool caughtUp() const { return m_caughtUp; }
-
-private:
-    std::map<std::pair<int, int>, std::pair<int, std::int64_t>> m_at = {{{1, 0}, {1, 0}}, {{1, 1}, {1, 0}}};
-    std::map<std::pair<int, int>, std::string> m_bytes;
-    std::string m_wrong;
-    bool m_caughtUp = false;
-};
-
-}  // namespace
 
 class tst_SshTarget : public QObject {
     Q_OBJECT
