@@ -97,4 +97,19 @@ public:
     IndexLocation location;
 };
 
+/// Everything of a stream folder in one batch.
+inline StreamBatch batchOf(const Workspace& workspace, const RunId& run, int attempt, wire::StreamCursor from = {},
+                    std::size_t most = 4096) {
+    StreamBatch batch;
+    batch.run = run;
+    batch.attempt = attempt;
+    batch.from = from;
+    wire::StreamFolderReader reader(
+        attempt == kJournalAttempt ? workspace.layout.journal(run) : workspace.layout.stream(run, attempt, 0), from);
+    if (!reader.read(batch.entries, most)) qFatal("the stream could not be read");
+    batch.damaged = reader.decoder().takeDamaged();
+    batch.to = reader.decoder().cursor();
+    return batch;
+}
+
 }  // namespace trainyard::store::test
