@@ -386,7 +386,7 @@ void addRunCommands(CommandTable& table) {
     tail.minimum = 0;
     tail.maximum = static_cast<double>(kLogPage);
     spec::Field out = parameter("out", "Output", FieldType::Choice, "", "Which of the outputs.");
-    out.choices = {{"", "All"}, {"stdout", "stdout"}, {"stderr", "stderr"}, {"agent", "Agent"}};
+    out.choices = {{"", "All"}, {"stdout", "stdout"}, {"stderr", "stderr"}, {"agent", "Agent"}, {"environment", "Environment"}, {"logs", "Files under logs/"}};
     spec::Field after = parameter("after", "After", FieldType::Integer, 0, "\"next\" of the answer before.");
     after.minimum = 0;
     spec::Field attempt = parameter("attempt", "Attempt", FieldType::Integer, 0, "0 for the newest.");

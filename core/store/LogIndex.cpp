@@ -27,7 +27,13 @@ LogBlock readBlock(const Query& row) {
 
 }  // namespace
 
-int logOutClass(std::string_view out) { return out == "stdout" ? 0 : out == "stderr" ? 1 : out == "agent" ? 2 : 3; }
+int logOutClass(std::string_view out) {
+    if (out == "stdout") return 0;
+    if (out == "stderr") return 1;
+    if (out == "agent") return 2;
+    if (out == "environment") return 4;
+    return out == "logs" || out.starts_with("logs/") ? 5 : 3;
+}
 
 Bytes encodeCounts(const LogCounts& counts) {
     Bytes out;

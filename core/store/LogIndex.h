@@ -16,7 +16,7 @@ namespace trainyard::store {
 using LogSource = std::pair<int, int>;
 using LogCounts = std::map<LogSource, std::int64_t>;
 
-/// 0 stdout, 1 stderr, 2 agent, 3 anything else.
+/// 0 stdout, 1 stderr, 2 agent, 3 anything else, 4 environment, 5 "logs" or a file under it ("logs/train.txt").
 [[nodiscard]] int logOutClass(std::string_view out);
 
 struct LogBlock {

@@ -281,8 +281,8 @@ struct Counts {
 
 // ---------------------------------------------------------------------------------------------------- log
 
-/// Lines of one attempt, optionally of one node, one rank or one of "stdout", "stderr", "agent". Lines of several nodes are
-/// merged by the lead's clock.
+/// Lines of one attempt, optionally of one node, one rank or one of "stdout", "stderr", "agent", "environment" (its build)
+/// and "logs" (the files that the script writes under logs/). Lines of several nodes are merged by the lead's clock.
 struct LogFilter {
     int attempt = 0;  ///< 0: the newest.
     std::optional<int> node{};  ///< Empty: every node.

@@ -29,6 +29,7 @@ private Q_SLOTS:
     void attempts();
     void ranksOfOtherNodes();
     void noLog();
+    void otherOutputs();
     void missingSegment();
     void search_findsEveryMatchInOrder_data();
     void search_findsEveryMatchInOrder();
@@ -234,6 +235,31 @@ void tst_LogReader::noLog() {
     const auto result = reader->searchLog(run, {}, search);
     STORE_OK(result);
     QVERIFY(!result->match && !result->continueAt);
+}
+
+/// The build of an environment and the files under logs/ are sources of their own.
+void tst_LogReader::otherOutputs() {
+    Workspace workspace;
+    const RunId run = workspace.addRun(1, "one");
+    workspace.stream(run, {log({"built"}, 1, wire::kNoRank, "environment"), log({"a", "b"}, 2, 0, "logs/train.txt"),
+                           log({"c"}, 3, 1, "logs/deep/x"), log({"d"}, 4, 0, "stdout"), log({"e"}, 5, 0, "odd")});
+    auto writer = Writer::open(workspace.location);
+    STORE_OK(writer);
+    STORE_OK(writer->catchUp());
+    auto reader = Reader::open(workspace.location);
+    STORE_OK(reader);
+    for (const auto& [out, text] : {std::pair<std::string, std::string>{"environment", "built"}, {"logs", "abc"}, {"stdout", "d"}, {"", "builtabcde"}}) {
+        LogFilter filter;
+        filter.out = out;
+        const auto page = reader->logPage(run, filter, 0, 10);
+        STORE_OK(page);
+        std::string found;
+        for (const LogLine& line : page->lines)
+            found += line.text;
+        QCOMPARE(found, text);
+        QCOMPARE(page->total, std::ssize(page->lines));
+    }
+    QCOMPARE(reader->logPage(run, {}, 1, 1)->lines.at(0).out, "logs/train.txt");
 }
 
 void tst_LogReader::missingSegment() {
