@@ -412,7 +412,7 @@ base::Json toJson(const DoctorLine& line) {
 
 void runDoctor(const DoctorQuestion& question, const std::function<bool(const DoctorLine&)>& tell) {
     using Probe = DoctorLine (*)(const DoctorQuestion&);
-    const std::array<std::pair<const char*, Probe>, 19> kProbes{{{"os", &probeOs},
+    const std::array<std::pair<const char*, Probe>, 20> kProbes{{{"os", &probeOs},
                                                                  {"libc", &probeLibc},
                                                                  {"processor", &probeProcessor},
                                                                  {"cores", &probeCores},
@@ -427,6 +427,7 @@ void runDoctor(const DoctorQuestion& question, const std::function<bool(const Do
                                                                  {"nccl", &probes::nccl},
                                                                  {"mpi", &probes::mpi},
                                                                  {"containers", &probes::containers},
+                                                                 {"conda", &probes::conda},
                                                                  {"python", &probes::python},
                                                                  {"torch", &probes::torch},
                                                                  {"slurm", &probes::slurm},

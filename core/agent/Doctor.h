@@ -47,6 +47,7 @@ namespace probes {
 [[nodiscard]] DoctorLine nccl(const DoctorQuestion& question);
 [[nodiscard]] DoctorLine mpi(const DoctorQuestion& question);
 [[nodiscard]] DoctorLine containers(const DoctorQuestion& question);
+[[nodiscard]] DoctorLine conda(const DoctorQuestion& question);
 [[nodiscard]] DoctorLine python(const DoctorQuestion& question);
 [[nodiscard]] DoctorLine torch(const DoctorQuestion& question);
 [[nodiscard]] DoctorLine slurm(const DoctorQuestion& question);

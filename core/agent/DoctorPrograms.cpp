@@ -355,6 +355,36 @@ DoctorLine containers(const DoctorQuestion& question) {
     return conclude(line, Finding::Ok, text);
 }
 
+DoctorLine conda(const DoctorQuestion& question) {
+    DoctorLine line = lineOf("conda", "Conda");
+    line.values["tools"] = base::Json::array();
+    std::string text;
+    std::string trouble;
+    for (const char* name : {"micromamba", "mamba", "conda"}) {
+        const ProgramResult version = runArgs({name, "--version"});
+        if (isMissing(version)) continue;
+        if (!version.succeeded()) {
+            trouble += (trouble.empty() ? "" : "; ") + version.trouble(name);
+            continue;
+        }
+        // micromamba says its number alone; the others their name before it, and mamba conda's too.
+        const std::string said = firstLine(version.out);
+        const std::string shown = said.starts_with(name) ? said : std::string(name) + " " + said;
+        text += (text.empty() ? "" : ", ") + shown;
+        line.values["tools"].push_back({{"name", name}, {"version", shown}});
+    }
+    if (!trouble.empty()) {
+        const bool needed = question.need.contains(line.id) && text.empty();
+        return conclude(line, needed ? Finding::Failure : Finding::Warning, (text.empty() ? "" : text + "; ") + trouble,
+                        "Repair it on this host, or take it out of PATH.");
+    }
+    if (text.empty()) {
+        return absent(question, line, Finding::Ok, "None of micromamba, mamba and conda is there",
+                      "Install micromamba (one file) into PATH on this host.");
+    }
+    return conclude(line, Finding::Ok, text);
+}
+
 DoctorLine python(const DoctorQuestion& question) {
     DoctorLine line = lineOf("python", "Python");
     const std::string& name = question.python;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <system_error>
@@ -148,7 +149,8 @@ Result<int> writeEnvironment(const wire::WorkspaceLayout& layout, const spec::En
     const Path folder = layout.environments() / spec.name;
     TRAINYARD_TRY(base::makeDirs(folder));
     // Written aside and linked: a number that another process has taken meanwhile is not overwritten.
-    const Path aside = folder / (".new-" + std::to_string(::getpid()));
+    static std::atomic<int> writers{0};
+    const Path aside = folder / (".new-" + std::to_string(::getpid()) + "-" + std::to_string(++writers));
     TRAINYARD_TRY(base::writeFileAtomically(aside, base::dumpJsonPretty(document)));
     const std::vector<int> versions = versionsOf(layout, spec.name);
     int version = versions.empty() ? 1 : versions.back() + 1;

@@ -84,7 +84,7 @@ private Q_SLOTS:
             QCOMPARE(line["finding"] == "ok", line["remedy"].get<std::string>().empty());
         }
         QCOMPARE(ids, std::string(
-                          "os libc processor cores memory disk write slots clock network gpus cuda nccl mpi containers "
+                          "os libc processor cores memory disk write slots clock network gpus cuda nccl mpi containers conda "
                           "python torch slurm "));
     }
 
@@ -95,6 +95,8 @@ private Q_SLOTS:
         COMPARE_LINE(ask(client, "mpi"), "warning", "Neither");
         COMPARE_LINE(ask(client, "mpi", {{"need", {"mpi"}}}), "failure", "Neither");
         COMPARE_LINE(ask(client, "containers"), "warning", "None of");
+        COMPARE_LINE(ask(client, "conda"), "ok", "None of");
+        COMPARE_LINE(ask(client, "conda", {{"need", {"conda"}}}), "failure", "None of");
         COMPARE_LINE(ask(client, "python"), "warning", "not there");
         COMPARE_LINE(ask(client, "python", {{"need", {"python"}}}), "failure", "not there");
         COMPARE_LINE(ask(client, "torch"), "warning", "no python3");
@@ -205,6 +207,19 @@ private Q_SLOTS:
         COMPARE_LINE(ask(client, "containers"), "warning", "podman version 4.3.1; docker");
         fakes.add("docker", "echo 'Docker version 24.0.5'");
         COMPARE_LINE(ask(client, "containers"), "ok", "podman version 4.3.1, Docker version");
+    }
+
+    void conda_whatIsThere() {
+        test::Scratch scratch;
+        const FakePath fakes(scratch);
+        fakes.addTools();
+        ServeClient client(scratch / "work", withPath(fakes.alone()));
+        fakes.add("conda", "echo 'conda 24.1.2'");
+        COMPARE_LINE(ask(client, "conda"), "ok", "conda 24.1.2");
+        fakes.add("micromamba", "echo 1.5.8");
+        COMPARE_LINE(ask(client, "conda"), "ok", "micromamba 1.5.8, conda 24.1.2");
+        fakes.add("mamba", "echo 'no module named conda' >&2; exit 1");
+        COMPARE_LINE(ask(client, "conda"), "warning", "no module named conda");
     }
 
     void slurm_partitionsDownOrUnreachable() {
