@@ -7,7 +7,9 @@
 #include <QTreeWidget>
 #include <QVBoxLayout>
 
+#include "core/base/Files.h"
 #include "core/commands/Session.h"
+#include "core/store/Reader.h"
 #include "ui/forms/JsonRead.h"
 #include "ui/shell/Icons.h"
 #include "ui/shell/Shell.h"
@@ -23,7 +25,9 @@ using base::Result;
 
 namespace {
 constexpr int kPathRole = Qt::UserRole + 1;
-}
+constexpr int kPatchRole = Qt::UserRole + 2;  ///< True of the line that stands for git's patch.
+constexpr std::int64_t kMostPatch = 1 << 20;
+}  // namespace
 
 CodeTab::CodeTab(Shell& shell, QWidget* parent) : QWidget(parent), m_shell(shell) {
     const Theme& theme = Theme::current();
@@ -81,13 +85,20 @@ CodeTab::CodeTab(Shell& shell, QWidget* parent) : QWidget(parent), m_shell(shell
     m_empty = new EmptyState(QStringLiteral("file"), tr("No source folder"), tr("This run was submitted without one, so there is no code to keep."), this);
     column->addWidget(m_empty, 1);
     connect(m_tree, &QTreeWidget::currentItemChanged, this, [this](QTreeWidgetItem* item) {
-        if (item && !item->data(0, kPathRole).toString().isEmpty()) readFile(item->data(0, kPathRole).toString());
+        if (item && item->data(0, kPatchRole).toBool()) {
+            readPatch();
+        } else if (item && !item->data(0, kPathRole).toString().isEmpty()) {
+            readFile(item->data(0, kPathRole).toString());
+        }
     });
     connect(m_with, &QLineEdit::returnPressed, this, &CodeTab::compare);
 }
 
 void CodeTab::setDetail(const RunDetail& detail) {
-    if (detail.row.id == m_run) return;
+    if (detail.row.id == m_run) {
+        if (isVisible()) read();
+        return;
+    }
     m_run = detail.row.id;
     m_read = false;
     const Json task = readObject(detail.spec, "task");
@@ -117,7 +128,12 @@ void CodeTab::read() {
     const base::RunId run = m_run;
     m_shell.session()->start("run.snapshot", {{"run", run.str()}}, this, [this, run](const Result<Json>& snapshot) {
         if (run != m_run) return;
-        if (!snapshot) return m_error->setError(snapshot.error());
+        if (!snapshot) {
+            // A run that has just been submitted gets its snapshot yet: looked for again with the next change.
+            m_read = false;
+            return m_error->setError(snapshot.error());
+        }
+        m_error->clear();
         take(*snapshot);
     });
 }
@@ -131,10 +147,18 @@ void CodeTab::take(const Json& snapshot) {
     if (const QString commit = readString(git, "commit"); !commit.isEmpty()) facts << tr("commit %1").arg(commit.left(12));
     if (const QString branch = readString(git, "branch"); !branch.isEmpty()) facts << tr("branch %1").arg(branch);
     if (const QString remote = readString(git, "remote"); !remote.isEmpty()) facts << remote;
-    if (readFlag(git, "dirty")) facts << tr("with changes that were not committed; their patch is kept with the run");
+    const bool dirty = readFlag(git, "dirty");
+    if (dirty) facts << (readFlag(git, "patch_cut") ? tr("with changes that were not committed, too large to be kept as a patch") : tr("with changes that were not committed"));
+    if (const QString warning = readString(git, "warning"); !warning.isEmpty()) facts << warning;
     m_facts->setText(facts.join(QStringLiteral(" · ")));
     m_facts->setToolTip(readString(git, "commit"));
     m_tree->clear();
+    if (dirty && !readFlag(git, "patch_cut")) {
+        auto* patch = new QTreeWidgetItem(m_tree);
+        patch->setText(0, tr("Changes that were not committed"));
+        patch->setIcon(0, icon(QStringLiteral("edit"), Role::Muted));
+        patch->setData(0, kPatchRole, true);
+    }
     QHash<QString, QTreeWidgetItem*> folders;
     const auto folderOf = [&](auto&& self, const QString& path) -> QTreeWidgetItem* {
         if (path.isEmpty()) return m_tree->invisibleRootItem();
@@ -165,8 +189,27 @@ void CodeTab::readFile(const QString& path) {
         if (run != m_run || m_title->text() != path) return;
         if (!file) return m_text->setPlainText(fromUtf8(file.error().message));
         if (readFlag(*file, "binary")) return m_text->setPlainText(tr("This file holds no text."));
-        m_text->setPlainText(readString(*file, "text") + (readFlag(*file, "cut") ? u'\n' + tr("… only the beginning is shown") : QString()));
+        m_text->setPlainText(shortLines(readString(*file, "text")) + (readFlag(*file, "cut") ? u'\n' + tr("… only the beginning is shown") : QString()));
     });
+}
+
+void CodeTab::readPatch() {
+    const QString title = tr("Changes that were not committed");
+    m_title->setText(title);
+    const base::RunId run = m_run;
+    m_shell.session()->query(
+        this, QStringLiteral("code.patch"),
+        [file = m_shell.session()->workspace().layout.patch(run)](store::Reader&) -> Result<QString> {
+            auto bytes = base::readFileRange(file, 0, kMostPatch);
+            if (!bytes) return bytes.error();
+            QString text = shortLines(fromUtf8(*bytes));
+            if (static_cast<std::int64_t>(bytes->size()) == kMostPatch) text += u'\n' + tr("… only the beginning is shown");
+            return text;
+        },
+        [this, run, title](const Result<QString>& text) {
+            if (run != m_run || m_title->text() != title) return;
+            m_text->setPlainText(text ? *text : fromUtf8(text.error().message));
+        });
 }
 
 void CodeTab::compare() {

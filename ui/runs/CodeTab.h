@@ -15,7 +15,7 @@ class Shell;
 class Splitter;
 class TextLabel;
 
-/// The source folder as it was when the run was submitted: its files, what git said of it, what differs from another run's.
+/// The source folder as it was when the run was submitted: its files, git's word and patch, what differs from another run's.
 class CodeTab : public QWidget {
     Q_OBJECT
 
@@ -30,6 +30,7 @@ private:
     void read();
     void take(const base::Json& snapshot);
     void readFile(const QString& path);
+    void readPatch();
     void compare();
 
     Shell& m_shell;

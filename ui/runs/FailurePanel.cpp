@@ -159,7 +159,7 @@ void FailurePanel::setDetail(const RunDetail& detail) {
     m_facts->setText(facts.join(QStringLiteral(" · ")));
     m_linesTitle->setText(detail.failedRank >= 0 ? tr("Last lines of rank %1").arg(detail.failedRank) : tr("Last lines of the log"));
     QStringList lines;
-    for (const store::LogLine& one : detail.lastLines) lines << plainLogText(one.text);
+    for (const store::LogLine& one : detail.lastLines) lines << shortLines(plainLogText(one.text));
     const QString text = lines.isEmpty() ? tr("It wrote nothing.") : lines.join(u'\n');
     if (text != m_lines->toPlainText()) {
         m_lines->setPlainText(text);

@@ -6,6 +6,7 @@
 #include <QKeyEvent>
 #include <QLineEdit>
 #include <QVBoxLayout>
+#include <map>
 #include <set>
 
 #include "core/commands/Session.h"
@@ -15,6 +16,11 @@
 #include "ui/widgets/Format.h"
 
 namespace trainyard::ui {
+
+namespace {
+/// All, standard output, standard error, agent.
+constexpr int kFixedSources = 4;
+}  // namespace
 
 LogTab::LogTab(commands::Session& session, QWidget* parent) : QWidget(parent), m_view(new LogView(session, this)) {
     const Theme& theme = Theme::current();
@@ -33,9 +39,9 @@ LogTab::LogTab(commands::Session& session, QWidget* parent) : QWidget(parent), m
         flow->addWidget(made);
         return made;
     };
+    m_node = combo(tr("Node"), QStringLiteral("logNodeCombo"));
     m_rank = combo(tr("Rank"), QStringLiteral("logRankCombo"));
     m_source = combo(tr("Source"), QStringLiteral("logSourceCombo"));
-    m_attempt = combo(tr("Attempt"), QStringLiteral("logAttemptCombo"));
     m_source->addItem(tr("All sources"), QString());
     m_source->addItem(tr("Standard output"), QStringLiteral("stdout"));
     m_source->addItem(tr("Standard error"), QStringLiteral("stderr"));
@@ -72,7 +78,13 @@ LogTab::LogTab(commands::Session& session, QWidget* parent) : QWidget(parent), m
 
     connect(m_rank, &QComboBox::activated, this, &LogTab::applyFilter);
     connect(m_source, &QComboBox::activated, this, &LogTab::applyFilter);
-    connect(m_attempt, &QComboBox::activated, this, &LogTab::applyFilter);
+    // Offered only where there are any.
+    connect(m_view, &LogView::sourceSeen, this, [this](const QString& source) {
+        const bool build = source == u"environment";
+        const QString data = build ? source : QStringLiteral("logs");
+        if ((build || source.startsWith(u"logs/")) && m_source->findData(data) < 0) m_source->addItem(build ? tr("Environment's build") : tr("Files under logs/"), data);
+    });
+    connect(m_node, &QComboBox::activated, this, &LogTab::applyFilter);
     connect(m_follow, &QCheckBox::clicked, m_view, &LogView::setFollow);
     connect(m_times, &QCheckBox::clicked, m_view, &LogView::setShowTime);
     connect(m_view, &LogView::followChanged, m_follow, &QCheckBox::setChecked);
@@ -93,45 +105,61 @@ LogTab::LogTab(commands::Session& session, QWidget* parent) : QWidget(parent), m
     });
 }
 
-void LogTab::setDetail(const RunDetail& detail) {
+void LogTab::setDetail(const RunDetail& detail, int attempt) {
     const bool other = detail.row.id != m_run;
+    const bool otherAttempt = attempt != m_attempt;
     m_run = detail.row.id;
+    m_attempt = attempt;
+    const int wanted = attempt > 0 ? attempt : detail.row.attempts;
     std::set<int> ranks;
-    for (const store::RankRow& rank : detail.ranks) ranks.insert(rank.rank);
-    QString offered = QString::number(detail.row.attempts);
+    for (const store::RankRow& rank : detail.ranks) {
+        if (rank.attempt == wanted) ranks.insert(rank.rank);
+    }
+    std::map<int, QString> nodes;
+    for (const store::AttemptRow& one : detail.attempts) {
+        if (one.attempt == wanted) nodes[one.node] = one.host.empty() ? tr("Node %1").arg(one.node) : tr("Node %1 · %2").arg(one.node).arg(fromUtf8(one.host));
+    }
+    QString offered = QString::number(wanted);
     for (const int rank : ranks) offered += u'/' + QString::number(rank);
+    for (const auto& [node, title] : nodes) offered += u'/' + title;
     if (other || offered != m_offered) {
         m_offered = offered;
-        const QVariant before = other ? QVariant() : m_rank->currentData();
+        const QVariant rankBefore = other ? QVariant() : m_rank->currentData();
         m_rank->clear();
         m_rank->addItem(tr("All ranks"));
         for (const int rank : ranks) m_rank->addItem(tr("Rank %1").arg(rank), rank);
-        m_rank->setCurrentIndex(std::max(0, m_rank->findData(before)));
+        m_rank->setCurrentIndex(std::max(0, m_rank->findData(rankBefore)));
         m_rank->setVisible(ranks.size() > 1);
-        m_attempt->clear();
-        m_attempt->addItem(tr("Newest attempt"), 0);
-        for (int i = detail.row.attempts; i >= 1; --i) m_attempt->addItem(tr("Attempt %1").arg(i), i);
-        m_attempt->setVisible(detail.row.attempts > 1);
+        const QVariant nodeBefore = other ? QVariant() : m_node->currentData();
+        m_node->clear();
+        m_node->addItem(tr("All nodes"));
+        for (const auto& [node, title] : nodes) m_node->addItem(title, node);
+        m_node->setCurrentIndex(std::max(0, m_node->findData(nodeBefore)));
+        m_node->setVisible(nodes.size() > 1);
+        m_view->setSeveralNodes(nodes.size() > 1);
     }
     if (other) {
+        while (m_source->count() > kFixedSources) m_source->removeItem(kFixedSources);
         m_view->setRun(m_run);
         const bool live = !spec::isFinal(detail.row.state);
         m_view->setFollow(live);
         m_follow->setChecked(live);
-        applyFilter();
     }
+    if (other || otherAttempt) applyFilter();
 }
 
 void LogTab::refresh() { m_view->refresh(); }
 
 void LogTab::showRank(int rank) {
     m_rank->setCurrentIndex(std::max(0, rank < 0 ? 0 : m_rank->findData(rank)));
+    m_node->setCurrentIndex(0);
     applyFilter();
 }
 
 void LogTab::applyFilter() {
     store::LogFilter filter;
-    filter.attempt = m_attempt->currentData().toInt();
+    filter.attempt = m_attempt;
+    if (m_node->currentIndex() > 0) filter.node = m_node->currentData().toInt();
     if (m_rank->currentIndex() > 0) filter.rank = m_rank->currentData().toInt();
     filter.out = m_source->currentData().toString().toStdString();
     m_view->setFilter(filter);

@@ -17,14 +17,15 @@ class LogView;
 class SearchField;
 class TextLabel;
 
-/// The log with what narrows it down: rank, source, search, follow.
+/// The log with what narrows it down: node, rank, source, search, follow.
 class LogTab : public QWidget {
     Q_OBJECT
 
 public:
     LogTab(commands::Session& session, QWidget* parent);
 
-    void setDetail(const RunDetail& detail);
+    /// `attempt`: 0 is the newest.
+    void setDetail(const RunDetail& detail, int attempt);
     void refresh();
     /// Shows only one rank's lines; -1: everyone's.
     void showRank(int rank);
@@ -38,12 +39,12 @@ private:
     void find(bool backward);
 
     base::RunId m_run;
-    int m_attempts = 0;
+    int m_attempt = 0;
     QString m_offered;
     LogView* m_view;
     QComboBox* m_rank;
     QComboBox* m_source;
-    QComboBox* m_attempt;
+    QComboBox* m_node;
     SearchField* m_search;
     QCheckBox* m_regex;
     QCheckBox* m_follow;

@@ -67,6 +67,8 @@ LogView::LogView(commands::Session& session, QWidget* parent) : QAbstractScrollA
 void LogView::setRun(const base::RunId& run) {
     if (run == m_run) return;
     m_run = run;
+    m_sources.clear();
+    m_severalRanks = false;
     reset();
 }
 
@@ -83,6 +85,7 @@ void LogView::reset() {
     m_anchor = m_caret = m_matchLine = -1;
     m_widest = 0;
     m_total = -1;
+    m_settled = 0;
     m_countAsked = false;
     layoutBars();
     viewport()->update();
@@ -107,10 +110,8 @@ void LogView::refresh() {
                 if (page.error().code != "canceled") Q_EMIT failed(fromUtf8(page.error().message));
                 return;
             }
-            const std::int64_t before = m_total;
-            if (page->total != before) {
-                // The last page known so far was not full then.
-                if (before >= 0) m_pages.erase(before / kPageLines);
+            if (page->total != m_total) {
+                takeTotal(*page);
                 const std::int64_t first = page->lines.empty() ? 0 : page->lines.front().index;
                 if (first == 0 || first % kPageLines == 0) takePage(first / kPageLines, *page);
                 setTotal(page->total);
@@ -122,6 +123,12 @@ void LogView::refresh() {
 void LogView::showEvent(QShowEvent* event) {
     QAbstractScrollArea::showEvent(event);
     refresh();
+}
+
+void LogView::takeTotal(const store::LogPage& page) {
+    // The last page known so far was not full then, and a slower node's lines may come in between.
+    if (m_total >= 0) m_pages.erase(m_pages.lower_bound(std::min(m_settled, m_total) / kPageLines), m_pages.end());
+    m_settled = page.settled;
 }
 
 void LogView::setTotal(std::int64_t total) {
@@ -148,8 +155,12 @@ void LogView::readPage(std::int64_t page) {
             if (generation != m_generation) return;
             m_reading.erase(page);
             if (!lines) return;
+            // Asked before lines came in between: what is needed of it is asked for anew.
+            if (lines->total < m_total && (page + 1) * kPageLines > lines->settled) return viewport()->update();
+            const bool more = lines->total > m_total;
+            if (more) takeTotal(*lines);
             takePage(page, *lines);
-            if (lines->total > m_total) setTotal(lines->total);
+            if (more) setTotal(lines->total);
             viewport()->update();
         });
     // A newer page under the same key drops the older query, whose answer then never comes.
@@ -163,9 +174,10 @@ void LogView::takePage(std::int64_t page, const store::LogPage& lines) {
     const int character = std::max(1, metrics.horizontalAdvance(u'0'));
     const int widestBefore = m_widest;
     for (const store::LogLine& one : lines.lines) {
-        Line made{one.at, one.rank, fromUtf8(one.out), plainLogText(one.text)};
+        Line made{one.at, one.node, one.rank, fromUtf8(one.out), plainLogText(one.text)};
         m_widest = std::max(m_widest, static_cast<int>(std::min<qsizetype>(made.text.size(), 20'000)) * character);
         if (one.rank > 0) m_severalRanks = true;
+        if (m_sources.insert(made.out).second) Q_EMIT sourceSeen(made.out);
         kept.push_back(std::move(made));
     }
     m_pages[page] = std::move(kept);
@@ -207,7 +219,8 @@ int LogView::visibleLines() const { return std::max(1, (viewport()->height() - 8
 int LogView::gutterWidth() const {
     const QFontMetrics metrics(Theme::current().font(TextStyle::MonoSmall));
     int width = metrics.horizontalAdvance(QString::number(std::max<std::int64_t>(m_total, 100))) + 2 * kMargin;
-    if (m_severalRanks) width += metrics.horizontalAdvance(QStringLiteral("r00")) + kMargin;
+    if (m_severalRanks || m_severalNodes) width += metrics.horizontalAdvance(QStringLiteral("r00")) + kMargin;
+    if (m_severalNodes) width += metrics.horizontalAdvance(QStringLiteral("n00")) + kMargin;
     if (m_showTime) width += metrics.horizontalAdvance(QStringLiteral("00:00:00.000")) + kMargin;
     return width;
 }
@@ -296,7 +309,8 @@ void LogView::paintEvent(QPaintEvent*) {
             painter.drawText(right - width, area.top() + metrics.ascent() + 1, text);
             right -= width + kMargin;
         };
-        if (one && m_severalRanks) put(one->rank == wire::kNoRank ? QStringLiteral("–") : QStringLiteral("r%1").arg(one->rank), Role::Accent);
+        if (one && (m_severalRanks || m_severalNodes)) put(one->rank == wire::kNoRank ? QStringLiteral("–") : QStringLiteral("r%1").arg(one->rank), Role::Accent);
+        if (one && m_severalNodes) put(QStringLiteral("n%1").arg(one->node), Role::Muted);
         if (one && m_showTime) put(QDateTime::fromMSecsSinceEpoch(one->at / 1000).toString(QStringLiteral("HH:mm:ss.zzz")), Role::Muted);
         put(QString::number(index + 1), Role::Muted);
     }
@@ -394,6 +408,13 @@ void LogView::setFollow(bool follow) {
     if (follow == m_follow) return;
     m_follow = follow;
     Q_EMIT followChanged(follow);
+}
+
+void LogView::setSeveralNodes(bool several) {
+    if (several == m_severalNodes) return;
+    m_severalNodes = several;
+    layoutBars();
+    viewport()->update();
 }
 
 void LogView::setShowTime(bool show) {

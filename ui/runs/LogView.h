@@ -36,12 +36,16 @@ public:
     [[nodiscard]] std::int64_t total() const { return m_total; }
     /// The text of a line that was read; null otherwise. For tests.
     [[nodiscard]] QString lineText(std::int64_t index) const;
+    /// Which nodes and ranks the lines come from is told beside them.
+    void setSeveralNodes(bool several);
 
 Q_SIGNALS:
     void totalChanged(qlonglong total);
     void followChanged(bool follow);
     /// What the search came to, for people: "Line 12 of 1,300", "Not found".
     void searched(const QString& text, bool found);
+    /// A line of "stdout", "stderr", "agent" or of a file ("logs/train.txt") was read for the first time.
+    void sourceSeen(const QString& source);
     void copied(int lines);
     void failed(const QString& text);
 
@@ -60,6 +64,7 @@ protected:
 private:
     struct Line {
         std::int64_t at = 0;
+        int node = 0;
         int rank = 0;
         QString out;
         QString text;
@@ -68,6 +73,8 @@ private:
     void need(std::int64_t first, std::int64_t last);
     void readPage(std::int64_t page);
     void takePage(std::int64_t page, const store::LogPage& lines);
+    /// Takes over how many lines there are, and forgets those that may stand elsewhere now.
+    void takeTotal(const store::LogPage& page);
     void setTotal(std::int64_t total);
     void layoutBars();
     void select(std::int64_t line, bool extend);
@@ -85,7 +92,9 @@ private:
     std::map<std::int64_t, std::vector<Line>> m_pages;
     std::set<std::int64_t> m_reading;
     std::vector<std::int64_t> m_recent;
+    std::set<QString> m_sources;
     std::int64_t m_total = -1;
+    std::int64_t m_settled = 0;  ///< As of the last total.
     std::int64_t m_anchor = -1;
     std::int64_t m_caret = -1;
     std::int64_t m_matchLine = -1;
@@ -95,6 +104,7 @@ private:
     bool m_follow = true;
     bool m_showTime = false;
     bool m_severalRanks = false;
+    bool m_severalNodes = false;
     bool m_countAsked = false;
     bool m_countAgain = false;
     bool m_scrolling = false;

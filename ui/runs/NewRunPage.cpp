@@ -21,6 +21,7 @@
 #include "ui/forms/FormDocument.h"
 #include "ui/forms/FormView.h"
 #include "ui/forms/JsonRead.h"
+#include "ui/runs/EnvironmentPicker.h"
 #include "ui/runs/NewRunPanels.h"
 #include "ui/runs/RunRef.h"
 #include "ui/runs/WherePanels.h"
@@ -156,7 +157,7 @@ void NewRunPage::buildColumns() {
     m_grid->setVerticalSpacing(theme.space(1));
     m_what = new FormView(*m_document, questions, [](const spec::Field& f) { return isIn(f, {"Run", "Script", "Data", "Model"}); }, m_columns);
     m_how = new FormView(*m_document, questions, [](const spec::Field& f) { return isIn(f, {"Optimizer", "Schedule", "Training"}); }, m_columns);
-    m_where = new FormView(*m_document, questions, [](const spec::Field& f) { return f.path != "target" && isIn(f, {"Where", "Limits"}); }, m_columns);
+    m_where = new FormView(*m_document, questions, [](const spec::Field& f) { return f.path != "target" && f.path != "environment" && isIn(f, {"Where", "Limits"}); }, m_columns);
     const QString titles[] = {tr("What"), tr("How"), tr("Where")};
     for (int i = 0; i < 3; ++i) m_titles[i] = new SectionTitle(titles[i], m_columns);
 
@@ -168,15 +169,20 @@ void NewRunPage::buildColumns() {
     m_model = new ModelPanel(m_what);
     if (QVBoxLayout* footer = m_what->groupFooter(QStringLiteral("Model"))) footer->addWidget(m_model);
     m_target = new TargetPicker(m_shell, m_where);
+    m_environment = new EnvironmentPicker(m_shell, m_where);
     m_drawing = new DistributionDrawing(m_where);
     m_upload = new UploadPanel(m_shell, m_where);
     if (QVBoxLayout* header = m_where->groupHeader(QStringLiteral("Where"))) {
         header->addWidget(m_target);
+        header->addWidget(m_environment);
         header->addWidget(m_drawing);
     }
     if (QVBoxLayout* footer = m_where->groupFooter(QStringLiteral("Where"))) footer->addWidget(m_upload);
     connect(m_target, &TargetPicker::picked, this, [this](const QString& target) {
         m_document->setValue(QStringLiteral("target"), target.toStdString());
+    });
+    connect(m_environment, &EnvironmentPicker::picked, this, [this](const QString& environment) {
+        m_document->setValue(QStringLiteral("environment"), environment.toStdString());
     });
 }
 
@@ -309,6 +315,7 @@ void NewRunPage::refreshPanels() {
                         static_cast<int>(std::clamp<std::int64_t>(integerAt(document, "distribution.processes", 1), 1, 10'000)),
                         local ? machineFacts().cores : 0, local);
     m_target->setDocument(document);
+    m_environment->setDocument(document);
     m_estimateSoon.start();
     refreshSummary();
 }
@@ -353,6 +360,7 @@ void NewRunPage::refreshSummary() {
     }
     const auto& errors = m_document->errors();
     m_upload->setDocument(document, errors.empty());
+    m_environment->setError(m_document->errorText(QStringLiteral("environment")));
     m_launch->setToolTip(errors.empty() ? tr("Launch (Ctrl+Enter)") : fromUtf8(errors.front().message));
     m_copy->setText(m_copyKind->current() == 0 ? fromUtf8(base::dumpJsonPretty(document)) : commandLine());
 }
@@ -441,9 +449,15 @@ bool NewRunPage::openAddress(const Address& address) {
     return true;
 }
 
-void NewRunPage::activated() { m_target->setActive(true); }
+void NewRunPage::activated() {
+    m_target->setActive(true);
+    m_environment->setActive(true);
+}
 
-void NewRunPage::deactivated() { m_target->setActive(false); }
+void NewRunPage::deactivated() {
+    m_target->setActive(false);
+    m_environment->setActive(false);
+}
 
 QWidget* NewRunPage::firstFocus() {
     FieldRow* row = m_what->row(QStringLiteral("experiment"));

@@ -15,6 +15,7 @@ class Card;
 class CopyField;
 class DatasetPanel;
 class DistributionDrawing;
+class EnvironmentPicker;
 class FormDocument;
 class FormView;
 class InlineError;
@@ -80,6 +81,7 @@ private:
     ModelPanel* m_model;
     DistributionDrawing* m_drawing;
     TargetPicker* m_target;
+    EnvironmentPicker* m_environment;
     UploadPanel* m_upload;
     QWidget* m_columns;
     QGridLayout* m_grid;

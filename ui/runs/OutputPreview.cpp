@@ -27,6 +27,7 @@ constexpr std::int64_t kMostPicture = 32 << 20;
 constexpr int kMostPixels = 4096;
 constexpr int kMostRows = 500;
 constexpr int kMostColumns = 50;
+constexpr int kMostCell = 500;
 
 /// The file's beginning.
 std::string head(const base::Path& file, std::int64_t most) {
@@ -104,10 +105,13 @@ OutputPreview::Content OutputPreview::read(const base::Path& file, const QString
                 content.cut = true;
                 break;
             }
-            content.rows << fieldsOf(line.endsWith(u'\r') ? line.chopped(1) : line).mid(0, kMostColumns);
+            QStringList fields = fieldsOf(line.endsWith(u'\r') ? line.chopped(1) : line).mid(0, kMostColumns);
+            for (QString& field : fields) field = shortLines(field, kMostCell);
+            content.rows << fields;
         }
         if (!content.rows.isEmpty()) content.kind = Content::Kind::Table;
     }
+    content.text = shortLines(content.text);
     return content;
 }
 
@@ -120,6 +124,7 @@ OutputPreview::OutputPreview(commands::Session& session, QWidget* parent) : QWid
     m_note = new TextLabel({}, TextStyle::Secondary, Role::Muted, this);
     m_note->setObjectName(QStringLiteral("previewNoteLabel"));
     m_note->setWordWrap(true);
+    m_note->setAlignment(Qt::AlignTop | Qt::AlignLeading);
     m_text = new QPlainTextEdit(this);
     m_text->setObjectName(QStringLiteral("previewText"));
     m_text->setReadOnly(true);
@@ -149,7 +154,7 @@ void OutputPreview::clear(const QString& why) {
     m_title->clear();
     Content none;
     none.text = why;
-    show(none);
+    display(none);
 }
 
 void OutputPreview::showFile(const base::Path& file, const QString& name) {
@@ -157,11 +162,11 @@ void OutputPreview::showFile(const base::Path& file, const QString& name) {
     m_session.query(
         this, QStringLiteral("preview"), [file, name](store::Reader&) -> Result<Content> { return read(file, name); },
         [this, name](const Result<Content>& content) {
-            if (content && m_title->text() == name) show(*content);
+            if (content && m_title->text() == name) display(*content);
         });
 }
 
-void OutputPreview::show(const Content& content) {
+void OutputPreview::display(const Content& content) {
     using Kind = Content::Kind;
     m_text->setVisible(content.kind == Kind::Text);
     m_table->setVisible(content.kind == Kind::Table);

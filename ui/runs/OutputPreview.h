@@ -42,7 +42,7 @@ protected:
     void resizeEvent(QResizeEvent* event) override;
 
 private:
-    void show(const Content& content);
+    void display(const Content& content);
     void showPicture();
 
     commands::Session& m_session;

@@ -3,6 +3,7 @@
 #include <QClipboard>
 #include <QGuiApplication>
 #include <QPointer>
+#include <QRegularExpression>
 #include <QWidget>
 #include <algorithm>
 #include <memory>
@@ -177,32 +178,86 @@ void RunActions::remove(const std::vector<RunRow>& runs) {
             question.text = what + u' ' + tr("Registered models keep their own files.");
             question.buttons = {{QStringLiteral("delete"), count == 1 ? tr("Delete run") : tr("Delete runs"), true}};
             m_shell.questions().ask(m_page, question, [this, ids](const QString& answer) {
-                if (answer == u"delete") removeAgreed(ids);
+                if (answer == u"delete") removeAgreed(ids, QStringLiteral("ask"));
             });
         });
 }
 
-void RunActions::removeAgreed(const std::vector<RunId>& runs) {
+void RunActions::removeAgreed(const std::vector<RunId>& runs, const QString& way) {
     struct Sum {
         std::int64_t bytes = 0;
         int left = 0;
-        int count = 0;
+        int gone = 0;
+        std::vector<RunId> kept;  ///< For their rest on a target that cannot be reached.
+        QString why;
     };
     auto sum = std::make_shared<Sum>();
-    sum->left = sum->count = static_cast<int>(runs.size());
+    sum->left = static_cast<int>(runs.size());
     for (const RunId& id : runs) {
-        start("run.delete", {{"run", id.str()}}, [this, id, sum](const Json& result) {
-            sum->bytes += readInteger(result, "freed_bytes");
-            Q_EMIT removed(id);
-            if (--sum->left == 0) {
-                m_shell.notice(tr("%n run(s) deleted, %1 freed.", nullptr, sum->count).arg(formatBytes(sum->bytes)));
+        m_shell.session()->start("run.delete", {{"run", id.str()}, {"target", way.toStdString()}}, this, [this, id, sum](const Result<Json>& result) {
+            if (result) {
+                sum->bytes += readInteger(*result, "freed_bytes");
+                ++sum->gone;
+                Q_EMIT removed(id);
+            } else if (result.error().code == "run.target_unreachable") {
+                sum->kept.push_back(id);
+                sum->why = fromUtf8(result.error().message);
+            } else if (result.error().code != "canceled") {
+                m_shell.warn(result.error());
             }
+            if (--sum->left > 0) return;
+            if (sum->gone > 0) m_shell.notice(tr("%n run(s) deleted, %1 freed.", nullptr, sum->gone).arg(formatBytes(sum->bytes)));
+            if (!sum->kept.empty()) askAboutRest(sum->kept, sum->why);
         });
     }
 }
 
+void RunActions::askAboutRest(const std::vector<RunId>& runs, const QString& why) {
+    Question question;
+    question.id = QStringLiteral("run.delete-rest");
+    question.title = tr("What lies on the target cannot be removed now");
+    question.text = why + u' ' + tr("The run can go here at once, and its rest there as soon as the target can be reached; or its rest stays there.");
+    question.buttons = {{QStringLiteral("later"), tr("Delete, the rest later"), true}, {QStringLiteral("leave"), tr("Delete, leave the rest"), true}};
+    m_shell.questions().ask(m_page, question, [this, runs](const QString& answer) {
+        if (answer == u"later" || answer == u"leave") removeAgreed(runs, answer);
+    });
+}
+
 void RunActions::registerModel(const RunId& run) {
     m_shell.open({QStringLiteral("models"), {}, QStringLiteral("register=") + fromUtf8(run.str())});
+}
+
+void RunActions::registerFiles(const RunRow& run, const QStringList& paths) {
+    if (paths.isEmpty()) return;
+    const QString what = paths.size() == 1 ? tr("Register %1").arg(paths.first()) : tr("Register %n things", nullptr, static_cast<int>(paths.size()));
+    // A model's name has what a run's experiment may not have.
+    QString suggested = fromUtf8(run.experiment).toLower();
+    suggested.replace(QRegularExpression(QStringLiteral("[^a-z0-9._-]+")), QStringLiteral("-"));
+    m_shell.questions().askText(
+        m_page, what, tr("Name of the model; its versions count up"), suggested,
+        [](const QString& text) { return text.trimmed().isEmpty() ? tr("A model needs a name.") : QString(); },
+        [this, id = run.id, paths](const QString& name) {
+            if (name.trimmed().isEmpty()) return;
+            Json files = Json::array();
+            for (const QString& path : paths) files.push_back(path.toStdString());
+            start("model.register", {{"run", id.str()}, {"name", name.trimmed().toStdString()}, {"files", files}}, [this](const Json& made) {
+                const QString model = readString(made, "model");
+                m_shell.notice(tr("Registered as %1.").arg(model));
+                m_shell.open({QStringLiteral("models"), {readString(made, "name"), QString::number(readInteger(made, "version"))}});
+            });
+        });
+}
+
+void RunActions::giveUp(const RunRow& run) {
+    Question question;
+    question.id = QStringLiteral("run.give-up");
+    question.title = tr("Give run #%1 up?").arg(run.number);
+    question.text = tr("“%1” ends here as failed, and nobody looks for it on %2 any more. Whatever it still does there goes on unseen; what was "
+                       "reported so far is kept.").arg(fromUtf8(run.name), fromUtf8(run.target));
+    question.buttons = {{QStringLiteral("give-up"), tr("Give the run up"), true}};
+    m_shell.questions().ask(m_page, question, [this, id = run.id](const QString& answer) {
+        if (answer == u"give-up") start("run.give-up", {{"run", id.str()}});
+    });
 }
 
 void RunActions::download(const RunId& run, const QStringList& paths) {

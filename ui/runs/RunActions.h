@@ -32,9 +32,14 @@ public:
     void setNotes(const base::RunId& run, const QString& text);
     /// With undo.
     void archive(const std::vector<store::RunRow>& runs, bool archived);
-    /// Asks once, naming what goes and how much is freed.
+    /// Asks once, naming what goes and how much is freed; and again what becomes of what lies on a target that cannot be
+    /// reached.
     void remove(const std::vector<store::RunRow>& runs);
     void registerModel(const base::RunId& run);
+    /// Outputs of whatever kind as the next version of a model; asks for its name.
+    void registerFiles(const store::RunRow& run, const QStringList& paths);
+    /// Ends a Lost run here, whatever becomes of it there. Asks once.
+    void giveUp(const store::RunRow& run);
     void download(const base::RunId& run, const QStringList& paths);
     /// The same code, data and seed once more, as a run of its own.
     void reproduce(const base::RunId& run);
@@ -47,7 +52,8 @@ Q_SIGNALS:
 
 private:
     void start(const char* command, base::Json parameters, std::function<void(const base::Json&)> done = {});
-    void removeAgreed(const std::vector<base::RunId>& runs);
+    void removeAgreed(const std::vector<base::RunId>& runs, const QString& way);
+    void askAboutRest(const std::vector<base::RunId>& runs, const QString& why);
 
     Shell& m_shell;
     QWidget* m_page;

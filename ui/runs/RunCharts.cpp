@@ -8,6 +8,7 @@
 
 #include "core/commands/Session.h"
 #include "core/store/Reader.h"
+#include "ui/runs/SystemPlots.h"
 #include "ui/shell/Theme.h"
 #include "ui/widgets/Format.h"
 
@@ -42,25 +43,6 @@ QString keyOf(const store::ChartSeries& series) {
         .arg(series.attempt)
         .arg(series.node)
         .arg(series.rank);
-}
-
-constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
-
-/// What the machine and the run were seen to use, as people call it.
-QString systemTitle(const std::string& name) {
-    const std::pair<const char*, QString> known[] = {{"cpu_percent", RunCharts::tr("Processor, the machine")},
-                                                     {"memory_bytes", RunCharts::tr("Memory, the machine")},
-                                                     {"run_cpu_percent", RunCharts::tr("Processor, this run")},
-                                                     {"run_memory_bytes", RunCharts::tr("Memory, this run")}};
-    for (const auto& [key, title] : known) {
-        if (name == key) return title;
-    }
-    return fromUtf8(name).replace(u'_', u' ');
-}
-
-QString systemUnit(const std::string& name) {
-    if (name.ends_with("_bytes")) return QStringLiteral("GiB");
-    return name.ends_with("_percent") ? QStringLiteral("%") : QString();
 }
 
 Slice sliceOf(const store::ChartSeries& series, double scale) {
@@ -154,12 +136,14 @@ void RunCharts::findMetrics() {
     const store::SeriesKind kind = m_extent == Extent::System ? store::SeriesKind::System : store::SeriesKind::Metric;
     m_session.query(
         this, QStringLiteral("charts.names"),
-        [ids, kind](store::Reader& reader) -> Result<std::vector<std::string>> {
+        [ids, kind, node = m_node](store::Reader& reader) -> Result<std::vector<std::string>> {
             std::set<std::string> names;
             for (const base::RunId& id : ids) {
                 auto rows = reader.series(id, kind);
                 if (!rows) return rows.error();
-                for (const store::SeriesRow& row : *rows) names.insert(row.name);
+                for (const store::SeriesRow& row : *rows) {
+                    if (!node || row.node == *node) names.insert(row.name);
+                }
             }
             return std::vector<std::string>(names.begin(), names.end());
         },
@@ -180,9 +164,10 @@ void RunCharts::plan(const std::vector<std::string>& names) {
             used.insert({headline.training, headline.validation});
         }
     }
+    if (m_extent == Extent::System) plans = systemPlans(names);
     for (const std::string& name : names) {
-        if (used.contains(name) || plans.size() >= kMostPlots) continue;
-        ChartPlan one{m_extent == Extent::System ? systemTitle(name) : metricTitle(name), {name}, name.find("accuracy") != std::string::npos};
+        if (m_extent == Extent::System || used.contains(name) || plans.size() >= kMostPlots) continue;
+        ChartPlan one{metricTitle(name), {name}, name.find("accuracy") != std::string::npos};
         used.insert(name);
         // train/x and val/x share a plot.
         if (name.starts_with("train/")) {
@@ -197,10 +182,13 @@ void RunCharts::plan(const std::vector<std::string>& names) {
     }
 
     for (ChartPlan& wanted : plans) {
-        const auto known = std::find_if(m_plots.begin(), m_plots.end(),
-                                        [&](const auto& plot) { return plot->plan.metrics.front() == wanted.metrics.front(); });
+        // A plot keeps its place when another metric joins it.
+        const auto known = std::find_if(m_plots.begin(), m_plots.end(), [&](const auto& plot) {
+            return std::find(wanted.metrics.begin(), wanted.metrics.end(), plot->plan.metrics.front()) != wanted.metrics.end();
+        });
         if (known != m_plots.end()) {
             (*known)->plan = std::move(wanted);
+            (*known)->view->setTitle((*known)->plan.title);
             continue;
         }
         auto plot = std::make_unique<Plot>();
@@ -210,7 +198,7 @@ void RunCharts::plan(const std::vector<std::string>& names) {
         plot->view = view;
         view->setObjectName(fromUtf8(plot->plan.metrics.front()) + QStringLiteral("Chart"));
         view->setAccessibleName(tr("Chart of %1").arg(plot->plan.title));
-        view->setUnit(m_extent == Extent::System ? systemUnit(plot->plan.metrics.front()) : QString(), plot->plan.percent);
+        view->setUnit(plot->plan.unit, plot->plan.percent);
         view->setXAxis(m_axis);
         view->setCompact(m_compact);
         view->setSmoothing(m_smoothing);
@@ -283,6 +271,8 @@ void RunCharts::fetch(Plot& plot) {
             curve.run = run.id;
             curve.name = metric;
             curve.kind = m_extent == Extent::System ? store::SeriesKind::System : store::SeriesKind::Metric;
+            curve.node = m_node;
+            curve.attempt = m_attempt;
             request.curves.push_back(std::move(curve));
         }
     }
@@ -317,11 +307,12 @@ void RunCharts::take(Plot& plot, const store::ChartData& answer) {
             plot.view->removeSeries(keyOf(series));
             continue;
         }
+        // An answer to what was asked before setPart().
+        if ((m_node && series.node != *m_node) || (m_attempt && series.attempt != *m_attempt)) continue;
         points += series.points;
         const QString key = keyOf(series);
-        plot.view->setSeries(key, lookOf(series, ranks[{series.run.str(), series.name}].size() > 1));
-        const bool bytes = m_extent == Extent::System && series.name.ends_with("_bytes");
-        plot.view->setSlice(key, sliceOf(series, bytes ? 1 / kGiB : 1));
+        plot.view->setSeries(key, lookOf(plot, series, ranks[{series.run.str(), series.name}].size() > 1));
+        plot.view->setSlice(key, sliceOf(series, plot.plan.scale));
     }
     m_points = std::max(m_points, points);
     if (points > 0 && !m_filled) {
@@ -330,7 +321,7 @@ void RunCharts::take(Plot& plot, const store::ChartData& answer) {
     }
 }
 
-SeriesLook RunCharts::lookOf(const store::ChartSeries& series, bool severalRanks) const {
+SeriesLook RunCharts::lookOf(const Plot& plot, const store::ChartSeries& series, bool severalRanks) const {
     const auto run = std::find_if(m_runs.begin(), m_runs.end(), [&](const RunRef& one) { return one.id == series.run; });
     const bool validation = series.name.starts_with("val/");
     const bool training = series.name.starts_with("train/");
@@ -339,17 +330,35 @@ SeriesLook RunCharts::lookOf(const store::ChartSeries& series, bool severalRanks
     if (m_runs.size() > 1 && run != m_runs.end()) label << QStringLiteral("#%1").arg(run->number);
     if (validation) label << tr("validation");
     if (training) label << tr("training");
-    if (!validation && !training) label << (m_extent == Extent::System ? systemTitle(series.name) : metricTitle(series.name));
+    const auto place = std::find(plot.plan.metrics.begin(), plot.plan.metrics.end(), series.name) - plot.plan.metrics.begin();
+    if (place < plot.plan.labels.size()) {
+        label << plot.plan.labels[place];
+    } else if (!validation && !training) {
+        label << metricTitle(series.name);
+    }
     if (severalRanks) label << (series.rank == wire::kNoRank ? tr("node %1").arg(series.node) : tr("rank %1").arg(series.rank));
-    if (series.attempt > 1) label << tr("attempt %1").arg(series.attempt);
+    if (series.attempt > 1 && !m_attempt) label << tr("attempt %1").arg(series.attempt);
     look.label = label.join(QStringLiteral(" · "));
     // The run's colour is its own everywhere. One run alone has a second colour to spare for its validation (or ranks);
     // over several runs the line's kind tells training from validation.
-    const int spare = m_runs.size() > 1 ? 0 : validation ? 1 : severalRanks ? std::max(0, series.rank) : 0;
+    const int spare = m_runs.size() > 1 ? 0 : m_extent == Extent::System ? static_cast<int>(place) : validation ? 1 : severalRanks ? std::max(0, series.rank) : 0;
     look.runColor = runColorOf(series.number) + spare;
     look.line = m_runs.size() > 1 && training ? LineKind::Dash : LineKind::Solid;
     look.markers = validation;
     return look;
+}
+
+void RunCharts::setPart(std::optional<int> node, std::optional<int> attempt) {
+    if (node == m_node && attempt == m_attempt) return;
+    m_node = node;
+    m_attempt = attempt;
+    for (const auto& plot : m_plots) {
+        plot->view->clearSeries();
+        plot->askAgain = plot->asked;
+    }
+    m_points = 0;
+    m_searchAgain = m_searching;
+    m_soon.start(0);
 }
 
 void RunCharts::setXAxis(XAxis axis) {

@@ -5,6 +5,7 @@
 #include <QWidget>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "core/base/Json.h"
@@ -26,7 +27,10 @@ namespace trainyard::ui {
 struct ChartPlan {
     QString title;
     std::vector<std::string> metrics;
-    bool percent = false;
+    bool percent = false;  ///< Fractions, shown as percent.
+    QString unit{};
+    double scale = 1;      ///< From what was reported to `unit`.
+    QStringList labels{};  ///< Of the curves, one a metric; empty: by their names.
 };
 
 class RunCharts : public QWidget {
@@ -46,6 +50,8 @@ public:
     void setSmoothing(double factor);
     void setLogScale(bool on);
     void setCompact(bool compact);
+    /// Only what one node, or one attempt, reported; nothing: all of them.
+    void setPart(std::optional<int> node, std::optional<int> attempt);
     /// Shown in every plot without points.
     void setWaiting(const QString& text);
     /// Large plots side by side or one over the other; -1: by the width.
@@ -76,7 +82,7 @@ private:
     void arrange();
     void fetch(Plot& plot);
     void take(Plot& plot, const store::ChartData& answer);
-    [[nodiscard]] SeriesLook lookOf(const store::ChartSeries& series, bool severalRanks) const;
+    [[nodiscard]] SeriesLook lookOf(const Plot& plot, const store::ChartSeries& series, bool severalRanks) const;
 
     commands::Session& m_session;
     Extent m_extent;
@@ -85,6 +91,8 @@ private:
     std::vector<std::string> m_names;
     QGridLayout* m_grid;
     QTimer m_soon;
+    std::optional<int> m_node;
+    std::optional<int> m_attempt;
     XAxis m_axis = XAxis::Step;
     double m_smoothing = 0;
     bool m_log = false;

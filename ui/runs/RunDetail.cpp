@@ -55,6 +55,12 @@ base::Result<RunDetail> readRunDetail(store::Reader& reader, const std::string& 
     auto events = reader.events(id);
     if (!events) return events.error();
     detail.events = std::move(*events);
+    auto environments = reader.items(id, "environment");
+    if (!environments) return environments.error();
+    detail.environments = std::move(*environments);
+    auto descendants = reader.descendants(id);
+    if (!descendants) return descendants.error();
+    detail.descendants = std::move(*descendants);
     // A configuration that cannot be read does not take the rest of the run away from its page.
     detail.spec = reader.spec(id).valueOr(base::Json());
     if (!detail.row.parent.empty()) {
@@ -62,6 +68,9 @@ base::Result<RunDetail> readRunDetail(store::Reader& reader, const std::string& 
             detail.parentSpec = reader.spec(parent->id).valueOr(base::Json());
             detail.parent = std::move(*parent);
         }
+    }
+    if (!detail.row.reproduces.empty()) {
+        if (auto original = reader.run(base::RunId(detail.row.reproduces)); original) detail.original = std::move(*original);
     }
     if (detail.row.state == spec::RunState::Failed) {
         detail.failedRank = failedRankOf(detail);

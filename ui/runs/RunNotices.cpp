@@ -73,7 +73,8 @@ RunNotices::RunNotices(Shell& shell, QWidget* parent) : QWidget(parent), m_shell
 }
 
 void RunNotices::setDetail(const RunDetail& detail) {
-    m_detail = detail;
+    m_detail.row = detail.row;
+    m_detail.events = detail.events;
     showAll();
 }
 
@@ -135,12 +136,14 @@ void RunNotices::showReach() {
     const QString reason = !reach.reason.empty() ? fromUtf8(reach.reason) : told ? readString(cut->body, "reason") : QString();
     if (!reason.isEmpty()) text += u' ' + reason;
     if (reach.nextTryAt > 0) text += u' ' + tr("Next try %1.").arg(inTime(reach.nextTryAt));
+    const bool resting = reach.state == targets::Reach::State::Unreachable && reach.nextTryAt == 0 && !m_trying;
+    if (resting) text += u' ' + tr("It is not tried again by itself.");
     if (m_trying || reach.state == targets::Reach::State::Connecting) text += u' ' + tr("Trying…");
     m_reach->setMessage(InlineError::Kind::Warning, text);
     if (m_trying) {
         m_reach->setRemedy({}, {});
     } else {
-        m_reach->setRemedy(tr("Try now"), [this] { tryNow(); });
+        m_reach->setRemedy(resting ? tr("Connect again") : tr("Try now"), [this] { tryNow(); });
     }
     if (newest(m_detail, "cancel_asked")) {
         m_cancel->setMessage(InlineError::Kind::Info, tr("You canceled this run. That is remembered and carried out as soon as the target can be reached."));

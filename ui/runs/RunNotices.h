@@ -32,7 +32,7 @@ private:
     void tryNow();
 
     Shell& m_shell;
-    RunDetail m_detail;
+    RunDetail m_detail;  ///< Only its row and events.
     QTimer m_clock;
     QPointer<commands::Command> m_trying;
     QWidget* m_upload;

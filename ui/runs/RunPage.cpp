@@ -1,11 +1,11 @@
 #include "ui/runs/RunPage.h"
 
+#include <QComboBox>
 #include <QHBoxLayout>
 #include <QKeyEvent>
 #include <QLineEdit>
 #include <QMenu>
 #include <QProgressBar>
-#include <QScrollArea>
 #include <QTabWidget>
 #include <QVBoxLayout>
 
@@ -14,16 +14,19 @@
 #include "ui/forms/JsonRead.h"
 #include "ui/runs/CodeTab.h"
 #include "ui/runs/ConfigurationTab.h"
+#include "ui/runs/EnvironmentTab.h"
 #include "ui/runs/FailurePanel.h"
 #include "ui/runs/LogTab.h"
 #include "ui/runs/LogView.h"
 #include "ui/runs/MetricsTab.h"
+#include "ui/runs/OutputsTab.h"
+#include "ui/runs/ReproductionNotice.h"
 #include "ui/runs/RunActions.h"
-#include "ui/runs/RunCharts.h"
 #include "ui/runs/RunNotices.h"
 #include "ui/runs/RunRef.h"
 #include "ui/runs/RunTables.h"
 #include "ui/runs/StageStrip.h"
+#include "ui/runs/SystemTab.h"
 #include "ui/shell/Icons.h"
 #include "ui/shell/Shell.h"
 #include "ui/widgets/Basics.h"
@@ -92,7 +95,14 @@ QWidget* RunPage::buildHead() {
     m_name->installEventFilter(this);
     m_chip = new StateChip(RunState::Draft, head);
     m_chip->setObjectName(QStringLiteral("runStateChip"));
+    m_attempts = new QComboBox(head);
+    m_attempts->setObjectName(QStringLiteral("runAttemptCombo"));
+    m_attempts->setAccessibleName(tr("Attempt"));
+    m_attempts->setToolTip(tr("Which attempt log, ranks and measurements are shown of"));
+    m_attempts->setSizeAdjustPolicy(QComboBox::AdjustToContents);
+    m_attempts->hide();
     line->addWidget(m_name, 1);
+    line->addWidget(m_attempts);
     line->addWidget(m_chip);
     column->addLayout(line);
 
@@ -100,10 +110,17 @@ QWidget* RunPage::buildHead() {
     m_reason->setObjectName(QStringLiteral("runReasonLabel"));
     column->addWidget(m_reason);
 
+    m_attemptText = new ElidedLabel({}, TextStyle::Secondary, Role::Muted, head);
+    m_attemptText->setObjectName(QStringLiteral("runAttemptLabel"));
+    m_attemptText->hide();
+    column->addWidget(m_attemptText);
+
     m_stages = new StageStrip(head);
     column->addWidget(m_stages);
     m_notices = new RunNotices(m_shell, head);
     column->addWidget(m_notices);
+    m_reproduction = new ReproductionNotice(m_shell, head);
+    column->addWidget(m_reproduction);
 
     auto* progress = new QHBoxLayout;
     progress->setSpacing(theme.space(2));
@@ -123,6 +140,11 @@ QWidget* RunPage::buildHead() {
     column->addLayout(progress);
 
     connect(m_name, &QLineEdit::editingFinished, this, &RunPage::rename);
+    connect(m_attempts, &QComboBox::activated, this, [this] {
+        m_attempt = m_attempts->currentData().toInt();
+        showAttempts();
+        showParts();
+    });
     return head;
 }
 
@@ -135,17 +157,10 @@ void RunPage::buildTabs() {
     m_failure = new FailurePanel(m_tabs);
     m_metrics = new MetricsTab(session, m_tabs);
     m_log = new LogTab(session, m_tabs);
-    auto* systemContent = new QWidget(m_tabs);
-    auto* systemLayout = new QVBoxLayout(systemContent);
-    const Theme& theme = Theme::current();
-    systemLayout->setContentsMargins(theme.space(4), theme.space(2), theme.space(4), theme.space(4));
-    m_systemCharts = new RunCharts(session, RunCharts::Extent::System, systemContent);
-    m_systemCharts->setXAxis(XAxis::RelativeTime);
-    systemLayout->addWidget(m_systemCharts);
-    systemLayout->addStretch(1);
-    m_system = makeScrollPage(systemContent, 1800, m_tabs);
+    m_system = new SystemTab(session, m_tabs);
     m_ranks = new RanksTab(m_tabs);
     m_outputs = new OutputsTab(session, m_tabs);
+    m_environment = new EnvironmentTab(m_tabs);
     m_configuration = new ConfigurationTab(m_tabs);
     m_code = new CodeTab(m_shell, m_tabs);
     m_notes = new NotesTab(m_tabs);
@@ -155,6 +170,7 @@ void RunPage::buildTabs() {
     m_system->setObjectName(QStringLiteral("system"));
     m_ranks->setObjectName(QStringLiteral("ranks"));
     m_outputs->setObjectName(QStringLiteral("outputs"));
+    m_environment->setObjectName(QStringLiteral("environment"));
     m_configuration->setObjectName(QStringLiteral("configuration"));
     m_code->setObjectName(QStringLiteral("code"));
     m_notes->setObjectName(QStringLiteral("notes"));
@@ -164,10 +180,12 @@ void RunPage::buildTabs() {
     m_tabs->addTab(m_system, tr("System"));
     m_tabs->addTab(m_ranks, tr("Ranks"));
     m_tabs->addTab(m_outputs, tr("Outputs"));
+    m_tabs->addTab(m_environment, tr("Environment"));
     m_tabs->addTab(m_configuration, tr("Configuration"));
     m_tabs->addTab(m_code, tr("Code"));
     m_tabs->addTab(m_notes, tr("Notes"));
     m_tabs->setTabVisible(0, false);
+    m_tabs->setTabVisible(m_tabs->indexOf(m_environment), false);
     m_tabs->setCurrentWidget(m_metrics);
 
     connect(m_tabs, &QTabWidget::currentChanged, this, [this] {
@@ -185,6 +203,9 @@ void RunPage::buildTabs() {
     connect(m_failure, &FailurePanel::resumeRequested, this, [this] { m_resume->trigger(); });
     connect(m_outputs, &OutputsTab::downloadRequested, this, [this](const QStringList& paths) {
         if (m_detail) m_actions->download(m_detail->row.id, paths);
+    });
+    connect(m_outputs, &OutputsTab::registerRequested, this, [this](const QStringList& paths) {
+        if (m_detail) m_actions->registerFiles(m_detail->row, paths);
     });
     connect(m_outputs, &OutputsTab::collectRequested, this, [this] {
         if (m_detail) m_actions->collect(m_detail->row.id);
@@ -210,6 +231,8 @@ void RunPage::buildActions() {
     m_register = make("models", tr("Register model"), "registerAction", [this] { m_actions->registerModel(m_detail->row.id); });
     m_resume = make("play", tr("Resume"), "resumeAction", [this] { m_actions->resume(m_detail->row); });
     m_cancel = make("stop", tr("Cancel"), "cancelRunAction", [this] { m_actions->cancel(m_detail->row); });
+    m_giveUp = make("lost", tr("Give up"), "giveUpAction", [this] { m_actions->giveUp(m_detail->row); });
+    m_giveUp->setToolTip(tr("Ends the run here without knowing what becomes of it on its target"));
     m_duplicate = make("duplicate", tr("Duplicate"), "duplicateAction", [this] { m_actions->duplicate(m_detail->row.id); });
     m_more = new QAction(icon(QStringLiteral("more")), tr("More"), this);
     auto* menu = new QMenu(this);
@@ -332,10 +355,10 @@ void RunPage::take(RunDetail detail) {
     showHead();
     if (failed) m_failure->setDetail(*m_detail);
     m_metrics->setDetail(*m_detail);
-    m_log->setDetail(*m_detail);
-    m_systemCharts->setRuns({refOf(m_detail->row)});
-    m_systemCharts->setWaiting(spec::isFinal(m_detail->row.state) ? tr("Nothing was measured.") : tr("Measured once the run is there."));
-    m_ranks->setDetail(*m_detail);
+    if (other) m_attempt = 0;
+    showAttempts();
+    showParts();
+    m_reproduction->setDetail(*m_detail);
     m_outputs->setDetail(*m_detail);
     m_configuration->setDetail(*m_detail);
     m_code->setDetail(*m_detail);
@@ -351,6 +374,41 @@ void RunPage::take(RunDetail detail) {
     showActions();
     Q_EMIT titleChanged();
     if (other) Q_EMIT addressChanged();
+}
+
+void RunPage::showAttempts() {
+    const int newest = m_detail->row.attempts;
+    if (m_attempt > newest) m_attempt = 0;
+    m_attempts->setVisible(newest > 1);
+    if (newest > 1 && m_attempts->count() != newest) {
+        m_attempts->clear();
+        m_attempts->addItem(tr("Newest attempt (%1)").arg(newest), 0);
+        for (int i = newest - 1; i >= 1; --i) m_attempts->addItem(tr("Attempt %1").arg(i), i);
+    }
+    m_attempts->setCurrentIndex(std::max(0, m_attempts->findData(m_attempt)));
+    QStringList parts;
+    QStringList hosts;
+    if (m_attempt > 0) {
+        for (const store::AttemptRow& one : m_detail->attempts) {
+            if (one.attempt != m_attempt) continue;
+            if (!one.host.empty() && !hosts.contains(fromUtf8(one.host))) hosts << fromUtf8(one.host);
+            if (one.node != 0) continue;
+            if (one.startedAt != 0) parts << tr("began %1").arg(formatTime(one.startedAt));
+            if (one.startedAt != 0 && one.endedAt != 0) parts << tr("ran %1").arg(formatDuration((one.endedAt - one.startedAt) * 1000));
+            parts << (one.reason.empty() ? (one.outcome.empty() ? tr("was cut off without a word") : fromUtf8(one.outcome)) : fromUtf8(one.reason));
+        }
+        if (!hosts.isEmpty()) parts.prepend(tr("on %1").arg(hosts.join(QStringLiteral(", "))));
+        parts.prepend(tr("Attempt %1").arg(m_attempt));
+    }
+    m_attemptText->setText(parts.join(QStringLiteral(" · ")));
+    m_attemptText->setVisible(!parts.isEmpty());
+}
+
+void RunPage::showParts() {
+    m_log->setDetail(*m_detail, m_attempt);
+    m_system->setDetail(*m_detail, m_attempt);
+    m_ranks->setDetail(*m_detail, m_attempt);
+    m_tabs->setTabVisible(m_tabs->indexOf(m_environment), m_environment->setDetail(*m_detail, m_attempt));
 }
 
 void RunPage::showTab(const QString& name) {
@@ -386,18 +444,22 @@ void RunPage::showTime() {
     QStringList parts;
     if (row.progress && row.state != RunState::Completed) {
         store::Progress progress = *row.progress;
-        if (over) progress.rate = 0;
+        if (over || row.state == RunState::Lost) progress.rate = 0;
         parts << progressText(progress);
     }
     if (over) {
         if (row.startedAt != 0) parts << tr("ran %1").arg(formatDuration(durationOf(row, base::wallMicros())));
         if (row.endedAt != 0) parts << tr("ended %1").arg(formatAgo(row.endedAt));
+    } else if (row.state == RunState::Lost) {
+        if (row.progress) parts << tr("last heard of %1").arg(formatAgo(row.progress->at));
     } else if (row.startedAt != 0) {
         parts << tr("running for %1").arg(formatDuration(durationOf(row, base::wallMicros())));
     }
     m_progressText->setText(parts.join(QStringLiteral(" · ")));
     QString left;
-    if (!over && row.progress && row.progress->etaNanos > 0) {
+    // Nobody knows how far a Lost run has come.
+    const bool lost = row.state == RunState::Lost;
+    if (!over && !lost && row.progress && row.progress->etaNanos > 0) {
         // The estimate ages between two reports.
         const std::int64_t since = (base::wallMicros() - row.progress->at) * 1000;
         left = tr("%1 left").arg(formatDuration(std::max<std::int64_t>(0, row.progress->etaNanos - std::max<std::int64_t>(0, since))));
@@ -418,6 +480,7 @@ void RunPage::showActions() {
         if (resumable && !model) primary = m_resume;
         if (over && !primary) primary = m_duplicate;
         if (!over) actions << m_cancel;
+        if (row.state == RunState::Lost) actions << m_giveUp;
         if (primary != m_duplicate) actions << m_duplicate;
         if (resumable && primary != m_resume) actions << m_resume;
         actions << m_more;
@@ -471,7 +534,7 @@ Json RunPage::saveState() const {
     return {{"run", m_wanted.toStdString()},
             {"tab", m_tabs->currentWidget() ? m_tabs->currentWidget()->objectName().toStdString() : std::string()},
             {"metrics", m_metrics->saveState()},
-            {"system", m_systemCharts->saveState()}};
+            {"system", m_system->saveState()}};
 }
 
 void RunPage::restoreState(const Json& state) {

@@ -6,6 +6,7 @@
 #include "ui/runs/RunDetail.h"
 #include "ui/shell/Page.h"
 
+class QComboBox;
 class QLineEdit;
 class QProgressBar;
 class QTabWidget;
@@ -15,6 +16,7 @@ namespace trainyard::ui {
 class CodeTab;
 class ConfigurationTab;
 class ElidedLabel;
+class EnvironmentTab;
 class EmptyState;
 class FailurePanel;
 class LogTab;
@@ -22,11 +24,12 @@ class MetricsTab;
 class NotesTab;
 class OutputsTab;
 class RanksTab;
+class ReproductionNotice;
 class RunActions;
-class RunCharts;
 class RunNotices;
 class StageStrip;
 class StateChip;
+class SystemTab;
 class TextLabel;
 
 /// One run, live: what it is doing, its curves, log, processes, files and configuration.
@@ -62,6 +65,8 @@ private:
     void read();
     void take(RunDetail detail);
     void showHead();
+    void showAttempts();
+    void showParts();
     void showActions();
     void showTime();
     void showTab(const QString& name);
@@ -75,6 +80,7 @@ private:
     bool m_readAgain = false;
     bool m_active = false;
     QString m_tabWanted;
+    int m_attempt = 0;  ///< That is looked at; 0: the newest.
     QTimer m_soon;
     QTimer m_clock;
 
@@ -82,9 +88,12 @@ private:
     EmptyState* m_missing;
     QLineEdit* m_name;
     StateChip* m_chip;
+    QComboBox* m_attempts;
+    ElidedLabel* m_attemptText;
     ElidedLabel* m_reason;
     StageStrip* m_stages;
     RunNotices* m_notices;
+    ReproductionNotice* m_reproduction;
     QProgressBar* m_progress;
     ElidedLabel* m_progressText;
     TextLabel* m_timeLeft;
@@ -92,16 +101,17 @@ private:
     FailurePanel* m_failure;
     MetricsTab* m_metrics;
     LogTab* m_log;
-    QWidget* m_system;
-    RunCharts* m_systemCharts;
+    SystemTab* m_system;
     RanksTab* m_ranks;
     OutputsTab* m_outputs;
+    EnvironmentTab* m_environment;
     ConfigurationTab* m_configuration;
     CodeTab* m_code;
     NotesTab* m_notes;
     QAction* m_register;
     QAction* m_resume;
     QAction* m_cancel;
+    QAction* m_giveUp;
     QAction* m_duplicate;
     QAction* m_more;
 };

@@ -45,7 +45,30 @@ std::optional<std::int64_t> found(const Json& doctor, std::string_view name) {
     return least;
 }
 
+/// Whether the doctor looked for something on a host and found none of its versions.
+bool lacks(const Json& doctor, std::string_view id, std::initializer_list<std::string_view> versions) {
+    for (const Json& line : readArray(doctor, "lines")) {
+        const std::string finding = readText(line, "finding");
+        if (readText(line, "id") != id || (finding != "warning" && finding != "failure")) continue;
+        const Json values = readObject(line, "values");
+        if (std::all_of(versions.begin(), versions.end(), [&](std::string_view name) { return readText(values, name).empty(); })) return true;
+    }
+    return false;
+}
+
 }  // namespace
+
+QStringList unverified(const Json& document) {
+    const std::string kind = word(document, "distribution.kind");
+    const bool several = whole(document, "distribution.nodes", 1) * whole(document, "distribution.processes", 1) > 1;
+    const bool gpus = whole(document, "distribution.gpus", 0) > 0 || (word(document, "task.kind") == "train" && word(document, "task.device") == "cuda");
+    const std::string backend = word(document, "distribution.backend");
+    QStringList names;
+    if (gpus) names << QStringLiteral("CUDA");
+    if (kind == "pytorch" && (backend == "nccl" || (gpus && several && backend != "gloo"))) names << QStringLiteral("NCCL");
+    if (kind == "mpi") names << QStringLiteral("Horovod");
+    return names;
+}
 
 QStringList misfits(const Json& document, const Json& definition) {
     QStringList wrong;
@@ -55,7 +78,11 @@ QStringList misfits(const Json& document, const Json& definition) {
     const std::int64_t processes = whole(document, "distribution.processes", 1);
     std::int64_t gpus = whole(document, "distribution.gpus", 0);
     if (gpus == 0 && word(document, "task.kind") == "train" && word(document, "task.device") == "cuda") gpus = processes;
+    const bool slurm = readText(definition, "kind") == "slurm";
     const std::int64_t has = readInteger(definition, "nodes", 1);
+    if (const std::int64_t least = slurm ? readInteger(readObject(readObject(definition, "spec"), "slurm"), "min_nodes", 1) : 1; nodes < least) {
+        wrong << TargetPicker::tr("This target takes runs of at least %n machine(s), you ask for %1.", nullptr, static_cast<int>(least)).arg(nodes);
+    }
     if (nodes > has) wrong << TargetPicker::tr("This target has %n machine(s), you ask for %1.", nullptr, static_cast<int>(has)).arg(nodes);
     const Json doctor = readObject(definition, "doctor");
     if (const auto there = found(doctor, "gpus"); there && gpus > *there) {
@@ -63,6 +90,16 @@ QStringList misfits(const Json& document, const Json& definition) {
     }
     if (const auto there = found(doctor, "cores"); there && processes > *there) {
         wrong << TargetPicker::tr("This target has %n core(s) on a machine, you ask for %1 processes.", nullptr, static_cast<int>(*there)).arg(processes);
+    }
+    const bool mpi = word(document, "distribution.kind") == "mpi";
+    if (mpi && word(document, "distribution.launcher") == "srun" && !slurm) {
+        wrong << TargetPicker::tr("srun is a part of Slurm, which this target is not; choose mpirun.");
+    }
+    if (mpi && lacks(doctor, "mpi", {"mpirun", "srun"})) wrong << TargetPicker::tr("The doctor found no MPI that works there.");
+    const std::string interpreter = word(document, "task.interpreter");
+    if (word(document, "task.kind") == "command" && !word(document, "task.script").empty() && interpreter.empty() &&
+        lacks(doctor, "python", {"version"})) {
+        wrong << TargetPicker::tr("The doctor found no Python there that could run the script.");
     }
     return wrong;
 }
@@ -93,6 +130,10 @@ TargetPicker::TargetPicker(Shell& shell, QWidget* parent) : QWidget(parent), m_s
     m_advice->setObjectName(QStringLiteral("targetAdvice"));
     m_advice->clear();
     column->addWidget(m_advice);
+    m_unverified = new InlineError(this);
+    m_unverified->setObjectName(QStringLiteral("unverifiedNote"));
+    m_unverified->clear();
+    column->addWidget(m_unverified);
     m_open = new LinkButton({}, this);
     m_open->setObjectName(QStringLiteral("openTargetLink"));
     column->addWidget(m_open, 0, Qt::AlignLeft);
@@ -223,6 +264,14 @@ void TargetPicker::showAdvice() {
         m_advice->setMessage(InlineError::Kind::Warning, wrong.join(u' '));
     } else {
         m_advice->clear();
+    }
+    const QStringList unseen = unverified(m_document);
+    if (!unseen.isEmpty()) {
+        m_unverified->setMessage(InlineError::Kind::Info, tr("Not verified on real hardware: %1.").arg(unseen.join(QStringLiteral(", "))));
+        m_unverified->setToolTip(tr("Built against the documented interfaces and tested up to the command line. On a machine with GPUs, "
+                                    "trainyard-engine selftest --gpu tells whether it works there."));
+    } else {
+        m_unverified->clear();
     }
     if (!m_shown.is_object()) return m_open->hide();
     const Json findings = readObject(m_shown, "findings");

@@ -51,12 +51,16 @@ private:
     QComboBox* m_combo;
     TextLabel* m_load;
     InlineError* m_advice;
+    InlineError* m_unverified;
     LinkButton* m_open;
 };
 
 /// Why a run does not fit a target, one sentence each: by its definition and what the doctor found there. `definition` is the
 /// answer of target.show.
 [[nodiscard]] QStringList misfits(const base::Json& document, const base::Json& definition);
+
+/// What of a run was built against documented interfaces and never seen on real hardware: "CUDA", "NCCL", "Horovod".
+[[nodiscard]] QStringList unverified(const base::Json& document);
 
 /// Files and bytes that would travel, with warnings, before launch.
 class UploadPanel : public QWidget {

@@ -7,6 +7,7 @@
 #include <QTableWidget>
 #include <QVBoxLayout>
 #include <algorithm>
+#include <tuple>
 
 #include "core/commands/Session.h"
 #include "ui/forms/JsonRead.h"
@@ -48,6 +49,43 @@ QProgressBar* meter(const QString& name, double fraction, QWidget* parent) {
 
 int weightOf(const QString& finding) {
     return finding == u"failure" ? 0 : finding == u"warning" ? 1 : finding == u"unknown" ? 2 : 3;
+}
+
+/// A panel's column, whose first line tells what is known and has what can be done.
+QVBoxLayout* makeColumn(QWidget* panel, TextLabel* known, std::initializer_list<QWidget*> buttons) {
+    auto* column = new QVBoxLayout(panel);
+    column->setContentsMargins(0, 0, 0, 0);
+    column->setSpacing(Theme::current().space(1));
+    known->setWordWrap(true);
+    auto* head = new QHBoxLayout;
+    head->addWidget(known, 1);
+    for (QWidget* button : buttons) head->addWidget(button, 0, Qt::AlignTop);
+    column->addLayout(head);
+    return column;
+}
+
+QuietButton* makeButton(const QString& text, const char* iconName, const char* object, const QString& hint, QWidget* panel) {
+    auto* button = new QuietButton(text, QString::fromLatin1(iconName), panel);
+    button->setObjectName(QString::fromLatin1(object));
+    button->setToolTip(hint);
+    return button;
+}
+
+ProgressStrip* addProgress(QVBoxLayout* column, const QString& title, QWidget* panel) {
+    auto* progress = new ProgressStrip(panel);
+    progress->setTitle(title);
+    progress->setCancelable(true);
+    progress->hide();
+    column->addWidget(progress);
+    return progress;
+}
+
+InlineError* addMessage(QVBoxLayout* column, const char* object, QWidget* panel) {
+    auto* message = new InlineError(panel);
+    message->setObjectName(QString::fromLatin1(object));
+    message->clear();
+    column->addWidget(message);
+    return message;
 }
 
 /// Cancels what a panel had started for another target.
@@ -145,31 +183,14 @@ void LoadPanel::setLoad(const Json& load, const QString& why) {
 }
 
 DoctorPanel::DoctorPanel(Shell& shell, QWidget* parent) : QWidget(parent), m_shell(shell) {
-    const Theme& theme = Theme::current();
-    auto* column = new QVBoxLayout(this);
-    column->setContentsMargins(0, 0, 0, 0);
-    column->setSpacing(theme.space(1));
-    auto* head = new QHBoxLayout;
     m_when = new TextLabel({}, TextStyle::Secondary, Role::Muted, this);
     m_when->setObjectName(QStringLiteral("doctorWhenLabel"));
-    m_when->setWordWrap(true);
-    m_start = new QuietButton(tr("Examine"), QStringLiteral("check"), this);
-    m_start->setObjectName(QStringLiteral("doctorButton"));
-    m_start->setToolTip(tr("Looks at everything that a run may need there"));
-    head->addWidget(m_when, 1);
-    head->addWidget(m_start);
-    column->addLayout(head);
-    m_progress = new ProgressStrip(this);
-    m_progress->setTitle(tr("Examining"));
-    m_progress->setCancelable(true);
-    m_progress->hide();
-    column->addWidget(m_progress);
-    m_error = new InlineError(this);
-    m_error->setObjectName(QStringLiteral("doctorError"));
-    m_error->clear();
-    column->addWidget(m_error);
+    m_start = makeButton(tr("Examine"), "check", "doctorButton", tr("Looks at everything that a run may need there"), this);
+    auto* column = makeColumn(this, m_when, {m_start});
+    m_progress = addProgress(column, tr("Examining"), this);
+    m_error = addMessage(column, "doctorError", this);
     m_lines = new QVBoxLayout;
-    m_lines->setSpacing(theme.space(1));
+    m_lines->setSpacing(Theme::current().space(1));
     column->addLayout(m_lines);
     connect(m_start, &QuietButton::clicked, this, &DoctorPanel::examine);
     connect(m_progress, &ProgressStrip::cancelRequested, this, [this] {
@@ -201,9 +222,15 @@ void DoctorPanel::showLines(const Json& lines) {
     m_shown = lines;
     std::vector<const Json*> sorted;
     for (const Json& line : lines) sorted.push_back(&line);
-    std::stable_sort(sorted.begin(), sorted.end(), [](const Json* a, const Json* b) {
-        return weightOf(readString(*a, "finding")) < weightOf(readString(*b, "finding"));
-    });
+    // The same thing of several hosts stands together, in the order in which things were looked at.
+    std::vector<std::string> ids;
+    for (const Json* line : sorted) {
+        if (const std::string id = readText(*line, "id"); std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
+    }
+    const auto rank = [&](const Json* line) {
+        return std::tuple(weightOf(readString(*line, "finding")), std::find(ids.begin(), ids.end(), readText(*line, "id")), readText(*line, "host"));
+    };
+    std::stable_sort(sorted.begin(), sorted.end(), [&](const Json* a, const Json* b) { return rank(a) < rank(b); });
     for (const Json* line : sorted) addLine(*line);
 }
 
@@ -272,28 +299,12 @@ void DoctorPanel::examine() {
 }
 
 CachePanel::CachePanel(Shell& shell, QWidget* parent) : QWidget(parent), m_shell(shell), m_entries(Json::array()) {
-    const Theme& theme = Theme::current();
-    auto* column = new QVBoxLayout(this);
-    column->setContentsMargins(0, 0, 0, 0);
-    column->setSpacing(theme.space(1));
-    auto* head = new QHBoxLayout;
     m_sum = new TextLabel({}, TextStyle::Secondary, Role::Muted, this);
     m_sum->setObjectName(QStringLiteral("cacheSumLabel"));
-    m_sum->setWordWrap(true);
-    m_list = new QuietButton(tr("List"), QStringLiteral("refresh"), this);
-    m_list->setObjectName(QStringLiteral("cacheListButton"));
-    m_list->setToolTip(tr("Lists agents, engines, data and sources that are kept there"));
-    m_clear = new QuietButton(tr("Clear…"), QStringLiteral("trash"), this);
-    m_clear->setObjectName(QStringLiteral("cacheClearButton"));
-    m_clear->setToolTip(tr("Removes what is selected, or everything that no run uses"));
-    head->addWidget(m_sum, 1);
-    head->addWidget(m_list);
-    head->addWidget(m_clear);
-    column->addLayout(head);
-    m_error = new InlineError(this);
-    m_error->setObjectName(QStringLiteral("cacheError"));
-    m_error->clear();
-    column->addWidget(m_error);
+    m_list = makeButton(tr("List"), "refresh", "cacheListButton", tr("Lists agents, engines, environments, data and sources that are kept there"), this);
+    m_clear = makeButton(tr("Clear…"), "trash", "cacheClearButton", tr("Removes what is selected, or everything that no run uses"), this);
+    auto* column = makeColumn(this, m_sum, {m_list, m_clear});
+    m_error = addMessage(column, "cacheError", this);
     m_table = new QTableWidget(0, 5, this);
     m_table->setObjectName(QStringLiteral("cacheTable"));
     m_table->setHorizontalHeaderLabels({tr("What"), tr("Name"), tr("Size"), tr("Last used"), tr("Host")});
@@ -352,7 +363,7 @@ void CachePanel::show(const Json& entries) {
         const bool inUse = readFlag(entry, "in_use");
         if (!inUse) unused += size;
         const std::string kind = readText(entry, "kind");
-        const QString what = kind == "agent" ? tr("Agent") : kind == "engine" ? tr("Engine") : kind == "data" ? tr("Data") : kind == "objects" ? tr("Sources") : fromUtf8(kind);
+        const QString what = kind == "agent" ? tr("Agent") : kind == "engine" ? tr("Engine") : kind == "data" ? tr("Data") : kind == "objects" ? tr("Sources") : kind == "environment" ? tr("Environment") : fromUtf8(kind);
         QString name = readString(entry, "name");
         if (name.isEmpty()) name = readString(entry, "key").left(16);
         if (inUse) name += tr(" (in use)");
@@ -371,7 +382,7 @@ void CachePanel::show(const Json& entries) {
     m_table->setVisible(row > 0);
     m_clear->setVisible(unused > 0 || std::any_of(m_entries.begin(), m_entries.end(), [](const Json& e) { return !readFlag(e, "in_use"); }));
     m_table->setFixedHeight(m_table->horizontalHeader()->sizeHint().height() + std::min(8, std::max(1, row)) * Theme::current().rowHeight() + 6);
-    m_sum->setText(!known     ? tr("Agents, engines, data and sources are sent once and kept there by their hash.")
+    m_sum->setText(!known     ? tr("Agents, engines, environments, data and sources are sent or built once and kept there by their hash.")
                    : row == 0 ? tr("Nothing is kept there.")
                               : tr("%n thing(s), %1; %2 that no run uses", nullptr, row).arg(formatBytes(bytes), formatBytes(unused)));
 }
@@ -412,33 +423,17 @@ void CachePanel::clear() {
 }
 
 EnginePanel::EnginePanel(Shell& shell, QWidget* parent) : QWidget(parent), m_shell(shell) {
-    const Theme& theme = Theme::current();
-    auto* column = new QVBoxLayout(this);
-    column->setContentsMargins(0, 0, 0, 0);
-    column->setSpacing(theme.space(1));
-    auto* head = new QHBoxLayout;
     auto* hint = new TextLabel(tr("Runs on processors use the engine that is sent there. For GPUs it is built on the target once, against the libtorch "
                                   "with CUDA that is found there; with several GPUs this is not verified on real hardware."),
                                TextStyle::Secondary, Role::Muted, this);
-    hint->setWordWrap(true);
-    m_start = new QuietButton(tr("Build engine"), QStringLiteral("cpu"), this);
-    m_start->setObjectName(QStringLiteral("buildEngineButton"));
-    head->addWidget(hint, 1);
-    head->addWidget(m_start, 0, Qt::AlignTop);
-    column->addLayout(head);
-    m_progress = new ProgressStrip(this);
-    m_progress->setTitle(tr("Building the engine there"));
-    m_progress->setCancelable(true);
-    m_progress->hide();
-    column->addWidget(m_progress);
-    m_result = new InlineError(this);
-    m_result->setObjectName(QStringLiteral("buildEngineResult"));
-    m_result->clear();
-    column->addWidget(m_result);
+    m_start = makeButton(tr("Build engine"), "cpu", "buildEngineButton", tr("Compiles the engine there, once for each libtorch"), this);
+    auto* column = makeColumn(this, hint, {m_start});
+    m_progress = addProgress(column, tr("Building the engine there"), this);
+    m_result = addMessage(column, "buildEngineResult", this);
     m_log = new QPlainTextEdit(this);
     m_log->setObjectName(QStringLiteral("buildEngineLog"));
     m_log->setReadOnly(true);
-    m_log->setFont(theme.font(TextStyle::MonoSmall));
+    m_log->setFont(Theme::current().font(TextStyle::MonoSmall));
     m_log->setLineWrapMode(QPlainTextEdit::NoWrap);
     m_log->setTabChangesFocus(true);
     m_log->setMaximumBlockCount(kMostLogLines);

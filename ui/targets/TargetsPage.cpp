@@ -2,6 +2,7 @@
 
 #include <QHeaderView>
 #include <QScrollArea>
+#include <QScrollBar>
 #include <QStackedWidget>
 #include <QTreeWidget>
 #include <QVBoxLayout>
@@ -47,7 +48,7 @@ ReachLook lookOfReach(State state, bool disabled) {
         case State::Connected: return {QStringLiteral("success"), TargetsPage::tr("Connected"), Role::Success};
         case State::Connecting: return {QStringLiteral("refresh"), TargetsPage::tr("Connecting"), Role::Info};
         case State::Unreachable: return {QStringLiteral("lost"), TargetsPage::tr("Unreachable"), Role::Danger};
-        case State::NeedsAnswer: return {QStringLiteral("key"), TargetsPage::tr("Asks you"), Role::Warning};
+        case State::NeedsAnswer: return {QStringLiteral("help"), TargetsPage::tr("Asks you"), Role::Warning};
         case State::Unknown: break;
     }
     return {QStringLiteral("clock"), TargetsPage::tr("Not tried"), Role::Muted};
@@ -68,9 +69,9 @@ TargetsPage::TargetsPage(Shell& shell, QWidget* parent) : Page(QStringLiteral("t
     m_formView = makeScrollPage(m_form, 760, m_side);
     m_side->addWidget(m_formView);
     m_splitter->addWidget(m_side);
-    m_splitter->setStretchFactor(0, 1);
-    m_splitter->setStretchFactor(1, 3);
-    m_splitter->setSizes({340, 900});
+    m_splitter->setStretchFactor(0, 2);
+    m_splitter->setStretchFactor(1, 5);
+    m_splitter->setSizes({400, 860});
     column->addWidget(m_splitter, 1);
     buildActions();
 
@@ -122,7 +123,7 @@ QWidget* TargetsPage::buildList() {
     m_tree->setRootIsDecorated(false);
     styleTree(m_tree, tr("Compute targets"));
     m_tree->setItemDelegate(new CellDelegate(m_tree));
-    m_tree->setColumnWidth(1, 112);
+    m_tree->setColumnWidth(1, 132);
     m_tree->headerItem()->setTextAlignment(2, Qt::AlignRight | Qt::AlignVCenter);
     m_tree->header()->setMinimumSectionSize(36);
     m_tree->header()->setStretchLastSection(false);
@@ -300,6 +301,8 @@ void TargetsPage::choose(const QString& target) {
         m_shell.notice(tr("The new target was discarded."), [this, left] { beginAdd(readObject(left, "document")); });
     }
     m_detail = Json();
+    m_editWanted = false;
+    m_ableAction->setEnabled(false);
     readDetail();
     Q_EMIT addressChanged();
     Q_EMIT stateChanged();
@@ -318,6 +321,7 @@ void TargetsPage::readDetail() {
                 m_load->setLoad(Json(), tr("Not known yet."));
                 readLoad();
             }
+            if (std::exchange(m_editWanted, false)) beginEdit();
             return;
         }
         if (found.error().code == "canceled") return;
@@ -382,6 +386,7 @@ void TargetsPage::showDetail() {
         ++differing;
     }
     m_settings->parentWidget()->setVisible(differing > 0);
+    m_ableAction->setEnabled(true);
     m_ableAction->setText(readFlag(m_detail, "disabled") ? tr("Enable") : tr("Disable"));
     m_ableAction->setIcon(icon(readFlag(m_detail, "disabled") ? QStringLiteral("check") : QStringLiteral("minus")));
     if (!m_draft.is_object()) showSide(m_detailView);
@@ -450,28 +455,32 @@ void TargetsPage::readLoad() {
 
 void TargetsPage::showSide(QWidget* side) {
     m_side->setCurrentWidget(side);
+    QAction* primary = side == m_formView ? m_saveAction : m_addAction;
+    QList<QAction*> actions;
     if (side == m_formView) {
-        setPrimaryAction(m_saveAction);
-        setContextActions({m_dropAction});
+        actions = {m_dropAction};
     } else if (side == m_detailView) {
-        setPrimaryAction(m_addAction);
         const bool local = m_target == QLatin1String(kLocal);
-        setContextActions(local ? QList<QAction*>{m_editAction, m_ableAction} : QList<QAction*>{m_editAction, m_cloneAction, m_ableAction, m_deleteAction});
-    } else {
-        setPrimaryAction(m_addAction);
-        setContextActions({});
+        actions = local ? QList<QAction*>{m_editAction, m_ableAction} : QList<QAction*>{m_editAction, m_cloneAction, m_ableAction, m_deleteAction};
     }
+    // Set anew they would be drawn anew, under the finger that presses one.
+    if (primary != primaryAction()) setPrimaryAction(primary);
+    if (actions != contextActions()) setContextActions(actions);
 }
 
 void TargetsPage::beginAdd(const Json& draft) {
     m_draft = Json{{"new", true}, {"document", draft}};
     showSide(m_formView);
     m_form->begin(draft, tr("Add a target"), true);
+    // The focus on the first field had pushed the title out of sight.
+    QMetaObject::invokeMethod(m_form, [this] { qobject_cast<QScrollArea*>(m_formView)->verticalScrollBar()->setValue(0); }, Qt::QueuedConnection);
     Q_EMIT stateChanged();
 }
 
 void TargetsPage::beginEdit() {
-    if (!m_detail.is_object()) return;
+    // Asked for before the definition was read: the form opens with it.
+    m_editWanted = !m_detail.is_object();
+    if (m_editWanted) return;
     const Json spec = readObject(m_detail, "spec");
     m_draft = Json{{"new", false}, {"document", spec}};
     showSide(m_formView);

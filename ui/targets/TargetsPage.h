@@ -68,6 +68,7 @@ private:
     bool m_active = false;
     QString m_target;
     base::Json m_detail;
+    bool m_editWanted = false;
     base::Json m_draft;  ///< What was typed and not saved; null while no form is open.
     QTimer m_loadTimer;
     QPointer<commands::Command> m_loading;

@@ -92,4 +92,26 @@ QString metricTitle(std::string_view name) {
     return fromUtf8(name);
 }
 
+QString shortLines(const QString& text, int most) {
+    QString out;
+    qsizetype from = 0;
+    bool cut = false;
+    while (from < text.size()) {
+        qsizetype end = text.indexOf(u'\n', from);
+        if (end < 0) end = text.size();
+        if (end - from > most) {
+            if (!cut) out = text.left(from);
+            cut = true;
+            // Not in the middle of a letter of two halves.
+            const qsizetype kept = most - (text[from + most - 1].isHighSurrogate() ? 1 : 0);
+            out += text.mid(from, kept) + QStringLiteral(" … ") + tr("(%1 characters more)").arg(formatExact(end - from - kept));
+            if (end < text.size()) out += u'\n';
+        } else if (cut) {
+            out += text.mid(from, end - from + 1);
+        }
+        from = end + 1;
+    }
+    return cut ? out : text;
+}
+
 }  // namespace trainyard::ui

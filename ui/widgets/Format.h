@@ -22,5 +22,8 @@ namespace trainyard::ui {
 [[nodiscard]] QString formatTime(std::int64_t micros);  ///< 23 Nov 2026 14:05:09, local time
 /// A metric's name for people: "val/accuracy" → "Validation accuracy"; unknown names stay as they are.
 [[nodiscard]] QString metricTitle(std::string_view name);
+/// The text with each line cut at `most` characters, told at its end. A text editor lays out a line as a whole: one of a
+/// megabyte stops the window for seconds.
+[[nodiscard]] QString shortLines(const QString& text, int most = 2000);
 
 }  // namespace trainyard::ui
