@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/base/Clock.h"
+#include "core/base/Text.h"
 #include "core/wire/Plan.h"
 
 namespace trainyard::wire {
@@ -22,7 +23,7 @@ Error clientError(const std::string& why) { return Error{"client.line", "A line 
 bool isForbidden(std::string_view kind) {
     static constexpr std::array kForbidden = {kind::kState,   kind::kLog,      kind::kSystem, kind::kEnded,
                                               kind::kAttempt, kind::kSubmit,   kind::kRename, kind::kNotes,
-                                              kind::kArchive, kind::kCollected};
+                                              kind::kArchive, kind::kCollected, kind::kClock, kind::kStarted, kind::kEnvironment};
     return std::find(kForbidden.begin(), kForbidden.end(), kind) != kForbidden.end();
 }
 
@@ -121,6 +122,15 @@ void ClientLineTranslator::noteStep(int rank, const std::string& name, std::int6
     if (step < std::numeric_limits<std::int64_t>::max()) {
         next = std::max(next, step + 1);
     }
+}
+
+std::int64_t ClientLineTranslator::nextStep(int rank, const std::string& name) const {
+    const auto found = m_nextStep.find({rank, name});
+    return found == m_nextStep.end() ? 0 : found->second;
+}
+
+bool ClientLineTranslator::admits(int rank, const std::string& name) const {
+    return name.size() <= kMaxNameBytes && (m_nextStep.size() < kMaxNames || m_nextStep.contains({rank, name}));
 }
 
 Result<Record> ClientLineTranslator::translate(int rank, std::string_view line, std::int64_t now) {
@@ -228,6 +238,16 @@ Result<Record> ClientLineTranslator::translate(int rank, std::string_view line, 
         return clientError("of kind \"metrics\" has neither \"values\" nor \"series\"");
     }
 
+    for (const auto& [points, given] : found) {
+        if (points.name.size() > kMaxNameBytes) {
+            return clientError("names a metric with " + std::to_string(points.name.size()) + " bytes, beginning with \"" +
+                               base::toValidUtf8(points.name.substr(0, 40)) + "\"; " + std::to_string(kMaxNameBytes) + " are the most");
+        }
+        if (!admits(rank, points.name)) {
+            return clientError("names the metric \"" + points.name + "\", and there are " + std::to_string(kMaxNames) +
+                               " other names already; a value that changes belongs into the step or the value, not into the name");
+        }
+    }
     std::vector<SeriesPoints> series;
     for (auto& [points, given] : found) {
         for (std::size_t i = 0; i < points.step.size(); ++i) {

@@ -59,8 +59,15 @@ class ClientLineTranslator {
 public:
     /// `now` is the agent's stream clock; used where the line has no t. Errors: "client.line" (kept as a warning by the caller).
     [[nodiscard]] Result<Record> translate(int rank, std::string_view line, std::int64_t now);
-    /// For a restarted agent: what had been numbered before.
+    /// For a restarted agent, and for points from elsewhere: what had been numbered before.
     void noteStep(int rank, const std::string& name, std::int64_t step);
+    /// The step that a point without one would get.
+    [[nodiscard]] std::int64_t nextStep(int rank, const std::string& name) const;
+    /// False for a name that is too long, or a new one when there are kMaxNames already.
+    [[nodiscard]] bool admits(int rank, const std::string& name) const;
+
+    static constexpr std::size_t kMaxNameBytes = 1000;
+    static constexpr std::size_t kMaxNames = 100'000;  ///< Over all ranks of the node.
 
 private:
     std::map<std::pair<int, std::string>, std::int64_t> m_nextStep;

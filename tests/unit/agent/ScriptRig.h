@@ -1,0 +1,27 @@
+#pragma once
+// Runs Python scripts as ranks, with the Python that tests find.
+#include "tests/helpers/Skip.h"
+#include "tests/unit/agent/AgentRig.h"
+
+namespace trainyard::test {
+
+inline std::string testPython() {
+    for (const char* program : {"/usr/bin/python3", "/usr/local/bin/python3"}) {
+        if (::access(program, X_OK) == 0) return program;
+    }
+    return {};
+}
+
+inline std::string scriptFile(const std::string& name) {
+    return std::string(qgetenv("TRAINYARD_SOURCE").constData()) + "/tests/data/scripts/" + name;
+}
+
+/// The last lines that ranks wrote to stderr; for messages of failing tests.
+inline std::string errorsOf(const std::vector<Record>& records) {
+    std::string text = textOf(endedOf(records), "reason");
+    for (const std::string& line : linesOf(records, 0, "stderr")) text += "\n" + line;
+    for (const Record& warning : ofKind(records, wire::kind::kWarning)) text += "\n" + textOf(warning.body, "message");
+    return text;
+}
+
+}  // namespace trainyard::test
