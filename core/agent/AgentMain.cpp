@@ -166,8 +166,14 @@ int shimCommand(const std::vector<std::string>& arguments) {
 
 /// As a process of MPI's launcher.
 int rankCommand(const std::vector<std::string>& arguments) {
-    if (arguments.size() != 1) return usageError("rank needs the node folder");
-    const NodeLayout layout{arguments[0]};
+    const bool scheduled = arguments.size() == 2 && arguments[0] == "--scheduler";
+    if (arguments.size() != 1 && !scheduled) return usageError("rank needs the node folder");
+    const auto folder = scheduled ? scheduledNode(arguments[1]) : Result<NodeLayout>(NodeLayout{arguments[0]});
+    if (!folder.ok()) {
+        std::fprintf(stderr, "trainyard-agent rank: %s\n", folder.error().message.c_str());
+        return exitStatus::kError;
+    }
+    const NodeLayout layout = *folder;
     const auto text = base::readFile(layout.plan());
     const auto json = text.ok() ? base::parseJson(*text) : base::Result<base::Json>(text.error());
     const auto plan = json.ok() ? wire::planFromJson(*json) : base::Result<wire::Plan>(json.error());

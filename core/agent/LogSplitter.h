@@ -31,6 +31,8 @@ public:
 
     /// Bytes that follow the last ones fed.
     void feed(std::string_view bytes);
+    /// Counts `bytes` of the file (or counts some back) that are shown as something else, which was fed in their place.
+    void skip(std::int64_t bytes) { m_fed += bytes; }
     /// Gives out the unfinished line. At the end of the file (`final`) also a UTF-8 sequence that never became whole.
     void flush(bool final);
     /// Forgets lines and unfinished text; returns how many lines those were. For logs that are dropped.

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cctype>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
@@ -17,6 +18,7 @@
 #include <cstring>
 #include <set>
 
+#include "core/agent/Child.h"
 #include "core/agent/ProcessTree.h"
 #include "core/base/Clock.h"
 #include "core/base/Text.h"
@@ -29,6 +31,7 @@ namespace {
 constexpr std::int64_t kEndMillis = 1000;
 constexpr std::int64_t kLogBytes = 4096;
 constexpr std::size_t kLogLines = 12;
+constexpr std::int64_t kListMillis = 10'000;
 
 }  // namespace
 
@@ -61,6 +64,29 @@ std::vector<std::string> mpirunCommand(const wire::Plan& plan, const std::vector
         argv.insert(argv.end(), {"--host", node.address + ":" + std::to_string(plan.processes * same), "-np", count, node.program, "rank", node.folder});
     }
     return argv;
+}
+
+Result<std::string> srunMpi() {
+    ChildSpec spec;
+    spec.argv = {"srun", "--mpi=list"};
+    spec.mergeErr = true;
+    const ProgramResult result = runProgram(spec, kListMillis);
+    if (!result.succeeded()) return base::Error{"mpi.srun", "Slurm cannot be asked how it starts MPI's ranks: " + result.trouble("srun --mpi=list") + "."};
+    std::string text = result.out;
+    std::replace_if(text.begin(), text.end(), [](char c) { return std::isspace(static_cast<unsigned char>(c)) != 0 || c == ','; }, ' ');
+    const std::vector<std::string> words = base::split(text, ' ');
+    for (const char* kind : {"pmix", "pmi2"}) {
+        if (std::find(words.begin(), words.end(), kind) != words.end()) return std::string(kind);
+    }
+    return base::Error{"mpi.srun", "This Slurm has neither pmix nor pmi2 (srun --mpi=list), so it cannot start MPI's ranks. Use PyTorch's distribution."};
+}
+
+std::vector<std::string> srunCommand(const wire::Plan& plan, const std::string& program, const Path& runFolder) {
+    const auto number = [](int value) { return std::to_string(value); };
+    return {"srun", "--mpi=" + srunMpi().valueOr("pmix"), "--overlap", "--overcommit", "--nodes=" + number(plan.nodes),
+            "--ntasks=" + number(plan.nodes * plan.processes), "--ntasks-per-node=" + number(plan.processes),
+            "--cpus-per-task=" + number(std::max(1, plan.cores / plan.processes)), "--distribution=block", "--cpu-bind=none",
+            "--kill-on-bad-exit=0", "--wait=0", "--input=none", program, "rank", "--scheduler", runFolder.string()};
 }
 
 std::string networkOf(const std::string& address) {
@@ -136,8 +162,8 @@ Status MpiLauncher::start(const std::vector<std::string>& command) {
     failedWrite.reset();
     int error = 0;
     if (::read(failedRead.get(), &error, sizeof error) == sizeof error) {
-        return base::Error{"mpi.start", error == ENOENT ? "mpirun is not installed on this machine (Debian: openmpi-bin)."
-                                                        : std::string("mpirun cannot be started: ") + std::strerror(error)};
+        return base::Error{"mpi.start", error == ENOENT ? command.front() + " is not installed on this machine (Debian: openmpi-bin, slurm-client)."
+                                                        : command.front() + " cannot be started: " + std::strerror(error)};
     }
     m_process = base::identify(pid);
     if (!m_process) return {};  // It has ended already; alive() says so, its log says why.

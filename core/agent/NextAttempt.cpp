@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <cstdio>
 #include <cstdlib>
 #include <set>
 #include <string>
@@ -18,7 +19,7 @@ namespace {
 bool isOurs(const std::string& name) {
     static const std::set<std::string> names{"plan.json", "agent.json", "agent.lock", "agent.log", "launch.json", "lead.json",
                                              "rendezvous.json", "ballast", "mpirun.log", "mpirun.json"};
-    return names.contains(name) || name.starts_with("slurm-") || name.starts_with("job") || name.starts_with("init-") || name.starts_with('.') ||
+    return names.contains(name) || name == "restarts.json" || name.starts_with("slurm-") || name.starts_with("job") || name.starts_with("init-") || name.starts_with('.') ||
            name.find(".tmp") != std::string::npos;
 }
 
@@ -55,6 +56,8 @@ Result<int> numberOf(std::initializer_list<const char*> names, int fallback) {
     return fallback;
 }
 
+Path restartsFile(const NodeLayout& layout) { return layout.root.parent_path().parent_path() / "restarts.json"; }
+
 /// A folder of our own on this machine's disk, remembered by the link that leads there.
 Status linkLocalRanks(const NodeLayout& layout) {
     std::error_code error;
@@ -89,6 +92,36 @@ Result<NodeLayout> makeNextAttempt(const NodeLayout& layout, const wire::Plan& p
     TRAINYARD_TRY(bringFiles(layout.root, made.root));
     TRAINYARD_TRY(writePlan(made, next));
     return made;
+}
+
+Result<NodeLayout> scheduledNode(const Path& runFolder) {
+    const auto restarts = numberOf({"SLURM_RESTART_COUNT"}, 0);
+    const auto node = numberOf({"SLURM_NODEID", "SLURM_PROCID"}, 0);
+    if (!restarts.ok()) return restarts.error();
+    if (!node.ok()) return node.error();
+    return NodeLayout{runFolder / ("a" + std::to_string(*restarts + 1)) / ("n" + std::to_string(*node))};
+}
+
+std::int64_t restartsAsked(const NodeLayout& layout) {
+    const auto note = readJsonFile(restartsFile(layout));
+    return note.ok() && note->is_object() && note->value("asked", Json()).is_number_integer() ? (*note)["asked"].get<std::int64_t>() : 0;
+}
+
+Status noteRestartAsked(const NodeLayout& layout) {
+    return base::writeFileAtomically(restartsFile(layout), base::dumpJson(Json{{"asked", restartsAsked(layout) + 1}}));
+}
+
+void removeLocalRanks(const NodeLayout& layout) {
+    std::error_code error;
+    if (!std::filesystem::is_symlink(layout.ranks(), error)) return;
+    const Path folder = std::filesystem::read_symlink(layout.ranks(), error);
+    // Made by us and nobody else: mkdtemp's name, our own folder.
+    if (error || !folder.filename().string().starts_with("trainyard-") || !base::checkOwnedByUs(folder).ok()) return;
+    if (const auto removed = base::removeTree(folder); !removed.ok()) {
+        std::fprintf(stderr, "trainyard-agent: %s\n", removed.error().message.c_str());
+        return;
+    }
+    std::filesystem::remove(layout.ranks(), error);
 }
 
 Result<NodeLayout> makeScheduledNode(const Path& runFolder) {

@@ -14,4 +14,14 @@ namespace trainyard::agent {
 /// behind a link. May be repeated. Errors: "scheduler.variables", "scheduler.nodes", file.*, those of the plan.
 [[nodiscard]] Result<NodeLayout> makeScheduledNode(const Path& runFolder);
 
+/// The folder of this node in the attempt that the scheduler's job is at; not made here.
+[[nodiscard]] Result<NodeLayout> scheduledNode(const Path& runFolder);
+
+/// How many times the agents themselves had the job queued again; requeues by the scheduler do not count.
+[[nodiscard]] std::int64_t restartsAsked(const NodeLayout& layout);
+[[nodiscard]] Status noteRestartAsked(const NodeLayout& layout);
+
+/// What the scheduler's script left on this machine's own disk for the node's ranks.
+void removeLocalRanks(const NodeLayout& layout);
+
 }  // namespace trainyard::agent

@@ -115,6 +115,7 @@ void NodeMember::take(const std::string& line, std::int64_t wallMicros) {
         if (!m_status.empty()) m_socket.send(m_status);
     } else if (kind == "refused") {
         m_refused = base::Error{textOf(*message, "code"), textOf(*message, "reason")};
+        m_leadsAttempt = static_cast<int>(std::clamp<std::int64_t>(integerOf(*message, "attempt"), 0, 1'000'000));
         m_socket.close();
     } else if (kind == "order") {
         m_order = std::move(message).value();

@@ -30,6 +30,8 @@ public:
     [[nodiscard]] std::int64_t silentNanos() const { return base::monotonicNanos() - m_heardAt; }
     /// The lead does not want this node: {"code","reason"}.
     [[nodiscard]] const std::optional<base::Error>& refused() const { return m_refused; }
+    /// The attempt that the lead is at, as it said when it refused this node; 0: it did not.
+    [[nodiscard]] int leadsAttempt() const { return m_leadsAttempt; }
     /// Everything was written.
     [[nodiscard]] bool flushed() const { return m_socket.open() && m_welcome && !m_socket.wantsToWrite(); }
     /// Microseconds to add to this machine's time to have the lead's, by the quickest answer so far; with the time it took.
@@ -56,6 +58,7 @@ private:
     Json m_status = Json::object();
     Json m_order = Json::object();
     std::optional<base::Error> m_refused;
+    int m_leadsAttempt = 0;
     std::optional<Offset> m_offset;
 };
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "core/agent/Environment.h"
+
 namespace trainyard::agent {
 
 namespace {
@@ -26,6 +28,28 @@ std::size_t referenceAt(std::string_view text, std::size_t at, std::string& name
     name = std::string(text.substr(from, i - from));
     if (!braces) return i - at;
     return i < text.size() && text[i] == '}' ? i + 1 - at : 0;
+}
+
+/// Where Python finds our modules, and MLflow's client the agent. A tracking address that the run names itself stays.
+void addClients(Variables& all, const wire::Plan& plan, const Launch& launch, int rank) {
+    if (!launch.clients.empty()) {
+        all["TRAINYARD_CLIENTS"] = launch.clients;
+        std::string& path = all["PYTHONPATH"];
+        path = launch.clients + "/python" + (path.empty() ? "" : ":" + path);
+    }
+    const auto isTracking = [](const auto& entry) { return entry.first == "MLFLOW_TRACKING_URI"; };
+    const bool named = std::any_of(plan.variables.begin(), plan.variables.end(), isTracking) ||
+                       std::any_of(plan.environment.variables.begin(), plan.environment.variables.end(), isTracking);
+    if (launch.trackingPort == 0 || named) return;
+    all["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:" + std::to_string(launch.trackingPort);
+    all["MLFLOW_TRACKING_TOKEN"] = launch.trackingToken + "-" + std::to_string(rank);
+    all["MLFLOW_RUN_ID"] = plan.run.str();
+    for (const char* name : {"MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"}) all.erase(name);
+    // A proxy of the site must not be asked for our own address.
+    for (const char* name : {"no_proxy", "NO_PROXY"}) {
+        std::string& hosts = all[name];
+        hosts = "127.0.0.1" + (hosts.empty() ? "" : "," + hosts);
+    }
 }
 
 }  // namespace
@@ -53,7 +77,16 @@ Variables rankEnvironment(const Variables& inherited, const wire::Plan& plan, co
         // would set it itself, at the price of starting twice.
         all.emplace("GOMP_SPINCOUNT", "1000");
     }
+    const Variables names = environmentNames(layout, plan);
+    for (const auto& [name, value] : plan.environment.variables) all[name] = expandVariables(value, names);
     for (const auto& [name, value] : plan.variables) all[name] = value;
+    std::string before;
+    for (const std::string& folder : plan.environment.pathPrefix) before += expandVariables(folder, names) + ":";
+    if (!before.empty()) all["PATH"] = before + (all["PATH"].empty() ? "/usr/local/bin:/usr/bin:/bin" : all["PATH"]);
+    all.insert(names.begin(), names.end());
+    if (!plan.environment.interpreter.empty()) all["TRAINYARD_PYTHON"] = expandVariables(plan.environment.interpreter, names);
+
+    addClients(all, plan, launch, rank);
 
     const int global = plan.node * plan.processes + rank;
     all[variable::kStream] = layout.rankStream(rank).string();
@@ -93,6 +126,13 @@ Variables rankEnvironment(const Variables& inherited, const wire::Plan& plan, co
         all.erase("AZ_BATCHAI_PYTORCH_INIT_METHOD");
     }
     return all;
+}
+
+Path workingFolderOf(const NodeLayout& layout, const wire::Plan& plan) {
+    if (plan.workingFolder.starts_with('/')) return plan.workingFolder;
+    if (!plan.sourceManifest.empty()) return plan.workingFolder.empty() ? layout.code() : layout.code() / plan.workingFolder;
+    const Path run = Path(plan.outputsFolder).parent_path();
+    return plan.workingFolder.empty() ? run : run / plan.workingFolder;
 }
 
 std::string expandVariables(std::string_view argument, const Variables& variables) {

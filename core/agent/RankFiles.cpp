@@ -56,6 +56,10 @@ Json toJson(const Launch& launch) {
     Json inputs = Json::object();
     for (const auto& [name, path] : launch.inputs) inputs[name] = path;
     json["inputs"] = std::move(inputs);
+    json["logs"] = launch.logs;
+    json["clients"] = launch.clients;
+    json["tracking_port"] = launch.trackingPort;
+    json["tracking_token"] = launch.trackingToken;
     json["cores"] = launch.cores;
     json["gpus"] = launch.gpus;
     json["boot_id"] = launch.bootId;
@@ -72,6 +76,13 @@ Result<Launch> launchFromJson(const Json& json) {
     launch.initMethod = reader.string("init_method");
     launch.interface = reader.string("interface");
     for (auto& [name, path] : reader.stringMap("inputs")) launch.inputs[name] = path;
+    const Json logs = reader.object("logs");
+    for (const auto& [inode, size] : logs.items()) {
+        if (size.is_number_integer()) launch.logs[inode] = size.get<std::int64_t>();
+    }
+    launch.clients = reader.string("clients");
+    launch.trackingPort = static_cast<int>(reader.integer("tracking_port"));
+    launch.trackingToken = reader.string("tracking_token");
     launch.cores = static_cast<int>(reader.integer("cores", 1));
     for (const Json& index : reader.array("gpus")) {
         if (index.is_number_integer()) launch.gpus.push_back(index.get<int>());

@@ -27,6 +27,10 @@ struct Launch {
     std::string initMethod;  ///< AZ_BATCHAI_PYTORCH_INIT_METHOD; empty: by address and port.
     std::string interface;   ///< GLOO_SOCKET_IFNAME, NCCL_SOCKET_IFNAME; empty: not set.
     std::map<std::string, std::string> inputs;  ///< Path of each input on this node.
+    std::map<std::string, std::int64_t> logs;   ///< What lay in the logs folders before, by inode, and how long it was.
+    std::string clients;        ///< Where the client modules were unpacked; empty: nowhere.
+    int trackingPort = 0;       ///< Of the MLflow server on the loopback address; 0: there is none.
+    std::string trackingToken;  ///< With "-<rank>" behind it, a rank's.
     int cores = 1;          ///< Granted, after cutting to the machine.
     std::vector<int> gpus;  ///< Granted indices.
     std::string bootId;

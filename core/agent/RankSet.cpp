@@ -11,6 +11,7 @@
 #include <set>
 #include <tuple>
 
+#include "core/agent/Container.h"
 #include "core/agent/ProcessTree.h"
 
 namespace trainyard::agent {
@@ -21,8 +22,9 @@ namespace {
 constexpr std::int64_t kStartMillis = 20'000;
 constexpr std::int64_t kMpiStartMillis = 120'000;
 constexpr std::int64_t kSweepMillis = 5000;
+constexpr std::int64_t kContainerMillis = 15'000;
 /// Beyond the grace time, for a shim to end its rank and say so, before the agent does it itself.
-constexpr std::int64_t kShimMillis = 10'000;
+constexpr std::int64_t kShimMillis = 25'000;
 
 }  // namespace
 
@@ -153,6 +155,18 @@ void RankSet::lookAt(int index) {
 void RankSet::vanish(Rank& rank, std::string message) {
     rank.vanished = std::move(message);
     rank.sweepUntil = base::Deadline::inMillis(kSweepMillis);
+    std::vector<std::string> wrap = m_plan.environment.wrap;
+    const int index = static_cast<int>(&rank - m_ranks.data());
+    if (const auto container = containerIn(wrap, containerName(m_plan, index))) {
+        ChildSpec spec;
+        spec.argv = removalOf(*container);
+        spec.pipeErr = false;
+        spec.pipeOut = true;  // Its end tells the program's end.
+        if (auto child = Child::start(spec); child.ok()) {
+            rank.removal.emplace(std::move(child).value());
+            rank.sweepUntil = base::Deadline::inMillis(kContainerMillis);
+        }
+    }
     sweep(rank);
 }
 
@@ -172,6 +186,7 @@ void RankSet::sweep(Rank& rank) {
         for (const pid_t shim : shimPids()) spare(shim);
         for (const Rank& other : m_ranks) {
             if (other.child > 0 && !other.childGone) spare(other.child);
+            if (other.removal) spare(other.removal->pid());
         }
     }
     for (const pid_t pid : candidates) {
@@ -179,7 +194,12 @@ void RankSet::sweep(Rank& rank) {
         ::kill(pid, SIGKILL);
         left = true;
     }
+    if (rank.removal) {
+        std::string said;
+        left = readAvailable(rank.removal->out.get(), said) || left;
+    }
     if (left && !rank.sweepUntil->passed()) return;
+    rank.removal.reset();
     RankExit exit;
     exit.kind = RankExit::Kind::Vanished;
     exit.message = *rank.vanished;
@@ -259,6 +279,16 @@ std::vector<pid_t> RankSet::shimPids() const {
         if (rank.note && !rank.exit && !rank.vanished) pids.push_back(static_cast<pid_t>(rank.note->shim.pid));
     }
     return pids;
+}
+
+Json RankSet::started() const {
+    Json list = Json::array();
+    for (int index = 0; index < count(); ++index) {
+        const Rank& rank = m_ranks[static_cast<std::size_t>(index)];
+        if (!rank.note && !rank.exit) return {};
+        if (rank.note) list.push_back({{"rank", m_plan.node * m_plan.processes + index}, {"pid", rank.note->process.pid}});
+    }
+    return list;
 }
 
 Json RankSet::describeAll() const {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "core/agent/Child.h"
 #include "core/agent/RankFiles.h"
 #include "core/base/Clock.h"
 #include "core/wire/Plan.h"
@@ -48,6 +49,8 @@ public:
     /// Shims that an earlier agent started and that still live.
     [[nodiscard]] int adopted() const;
     [[nodiscard]] std::vector<pid_t> shimPids() const;
+    /// {"rank","pid"} of each; null until all have begun or ended.
+    [[nodiscard]] Json started() const;
     /// The `ranks` member of the ended record.
     [[nodiscard]] Json describeAll() const;
 
@@ -61,6 +64,7 @@ private:
         std::optional<std::string> vanished;      ///< The shim is gone; sweeping up what it left.
         std::optional<base::Deadline> sweepUntil;
         bool asked = false;                       ///< SIGTERM was sent to the shim.
+        std::optional<Child> removal;             ///< Of the container that a vanished shim left.
     };
 
     void reapChildren();

@@ -23,6 +23,7 @@ constexpr std::int64_t kReportNanos = 10'000'000'000;
 constexpr std::size_t kMaxClientLine = 8 << 20;
 constexpr std::size_t kMaxPoints = 4096;
 constexpr std::int64_t kSuspectNanos = 10'000'000;
+constexpr std::int64_t kMatchNanos = 50'000'000;  ///< After which a look leaves the rest to the next one.
 
 /// One buffer for all files: the agent has one thread, and a buffer a file would cost memory a rank.
 std::string_view readAt(int fd, std::int64_t offset, std::int64_t maxBytes) {
@@ -77,6 +78,11 @@ bool RewriteGuard::wasRewritten(int fd, std::int64_t offset) {
     return info.st_size < offset || changed;
 }
 
+bool RewriteGuard::wasEmptied(int fd, std::int64_t offset) const {
+    struct stat info {};
+    return ::fstat(fd, &info) == 0 && info.st_size < offset;
+}
+
 void RewriteGuard::report(StreamSink& sink, int rank, const std::string& what) {
     if (std::exchange(m_reported, true)) return;
     sink.putWarning(rank, "rank.truncated",
@@ -86,7 +92,7 @@ void RewriteGuard::report(StreamSink& sink, int rank, const std::string& what) {
 
 bool LogTail::open() {
     if (!m_fd.valid()) {
-        m_fd = openFile(m_path);
+        m_fd = m_inode.empty() ? openFile(m_path) : base::UniqueFd(::open(m_path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
         if (!m_fd.valid()) return false;
     }
     if (!m_splitter) {
@@ -99,15 +105,15 @@ bool LogTail::open() {
 
 std::int64_t LogTail::drain(StreamSink& sink, std::int64_t maxBytes, bool dropping) {
     if (!open()) return 0;
+    const std::int64_t began = base::monotonicNanos();
     std::int64_t total = 0;
     while (total < maxBytes && (dropping || sink.mayTakeMore())) {
         const bool hadPartial = m_splitter->hasPartial();
         const std::string_view bytes = readAt(m_fd.get(), m_offset, maxBytes - total);
         if (bytes.empty()) {
-            if (!m_guard.wasRewritten(m_fd.get(), m_offset)) break;
-            m_guard.report(sink, m_rank, m_out);
-            m_splitter->flush(true);
-            emit(sink, dropping);
+            if (m_inode.empty() ? !m_guard.wasRewritten(m_fd.get(), m_offset) : !m_guard.wasEmptied(m_fd.get(), m_offset)) break;
+            if (m_inode.empty()) m_guard.report(sink, m_rank, m_out);
+            flushPartial(sink, true, dropping);
             m_offset = m_droppedFrom = m_droppedTo = 0;
             m_splitter.emplace();
             continue;
@@ -116,10 +122,35 @@ std::int64_t LogTail::drain(StreamSink& sink, std::int64_t maxBytes, bool droppi
         total += static_cast<std::int64_t>(bytes.size());
         m_lastBytes = base::monotonicNanos();
         if (!hadPartial) m_lastPart = m_lastBytes;
-        m_splitter->feed(bytes);
+        feed(bytes);
         emit(sink, dropping);
+        if (!m_finder.empty() && base::monotonicNanos() - began > kMatchNanos) return maxBytes;
     }
     return total;
+}
+
+void LogTail::feed(std::string_view bytes) {
+    if (!m_masker || m_masker->isEmpty()) {
+        m_splitter->feed(bytes);
+        return;
+    }
+    m_undecided += bytes;
+    const std::string text = std::exchange(m_undecided, {});
+    const std::size_t decided = text.size() - m_masker->undecided(text);
+    std::size_t at = 0;
+    while (const auto found = m_masker->find(text, at)) {
+        if (found->first >= decided) break;  // A longer one may begin here.
+        m_splitter->feed(std::string_view(text).substr(at, found->first - at));
+        feedMasked(std::string_view(text).substr(found->first, found->second));
+        at = found->first + found->second;
+    }
+    if (at < decided) m_splitter->feed(std::string_view(text).substr(at, decided - at));
+    m_undecided = text.substr(std::max(at, decided));
+}
+
+void LogTail::feedMasked(std::string_view text) {
+    m_splitter->skip(static_cast<std::int64_t>(text.size()) - static_cast<std::int64_t>(Masker::kMask.size()));
+    m_splitter->feed(Masker::kMask);
 }
 
 void LogTail::emit(StreamSink& sink, bool dropping) {
@@ -129,18 +160,50 @@ void LogTail::emit(StreamSink& sink, bool dropping) {
         return;
     }
     for (LogPiece& piece : m_splitter->take()) {
+        if (!m_finder.empty()) putMetrics(sink, piece);
         base::Json body = base::Json::object();
         body["out"] = m_out;
         body["lines"] = std::move(piece.lines);
         if (piece.continues) body["continues"] = true;
         if (piece.replaced) body["replaced"] = true;
         body[kSource] = sourceOf(m_path, piece.from, piece.to);
+        if (!m_inode.empty()) body[kSource]["inode"] = m_inode;
         sink.put(m_rank, wire::kind::kLog, std::move(body));
         m_lastPart = base::monotonicNanos();
     }
 }
 
+void LogTail::putMetrics(StreamSink& sink, const LogPiece& piece) {
+    std::vector<wire::SeriesPoints> series;
+    for (std::size_t i = piece.continues ? 1 : 0; i < piece.lines.size(); ++i) {
+        for (const base::FoundMetric& found : m_finder.find(piece.lines[i])) {
+            if (!m_translator->admits(m_rank, found.name)) continue;
+            auto known = std::find_if(series.begin(), series.end(), [&](const auto& one) { return one.name == found.name; });
+            if (known == series.end()) known = series.insert(series.end(), wire::SeriesPoints{found.name, {}, {}, {}});
+            known->step.push_back(found.step ? *found.step : m_translator->nextStep(m_rank, found.name));
+            known->value.push_back(found.value);
+            m_translator->noteStep(m_rank, found.name, known->step.back());
+        }
+    }
+    if (series.empty()) return;
+    wire::Record record;
+    record.rank = m_rank;
+    record.t = sink.now();
+    record.kind = wire::kind::kMetrics;
+    record.body = wire::metricsBody(series, record.t);
+    // Behind these lines only once the lines themselves are told, in the record that follows.
+    record.body[kSource] = sourceOf(m_path, piece.from, piece.from);
+    sink.put(std::move(record));
+}
+
 void LogTail::flushPartial(StreamSink& sink, bool final, bool dropping) {
+    if (final && m_splitter && !m_undecided.empty()) {
+        const std::string rest = std::exchange(m_undecided, {});
+        const std::string shown = m_masker->mask(rest);
+        m_splitter->skip(static_cast<std::int64_t>(rest.size()) - static_cast<std::int64_t>(shown.size()));
+        m_splitter->feed(shown);
+        emit(sink, dropping);
+    }
     if (!m_splitter || !m_splitter->hasPartial() || (!final && !sink.mayTakeMore())) return;
     const std::int64_t now = base::monotonicNanos();
     const bool quiet = now - m_lastBytes >= kQuietNanos;
@@ -227,6 +290,8 @@ void ClientTail::takeLine(std::string_view line, std::int64_t end, StreamSink& s
         return;
     }
     if (base::trim(line).empty()) return;
+    std::string masked;
+    if (m_masker && !m_masker->isEmpty()) line = masked = m_masker->mask(line);
     auto record = translator.translate(m_rank, line, sink.now());
     if (!record.ok()) {
         bad(record.error().message);
@@ -308,6 +373,18 @@ void RankTail::resumeAt(const std::string& fileName, std::int64_t offset) {
         if (log.fileName() == fileName) log.resumeAt(offset);
     }
     if (m_client.fileName() == fileName) m_client.resumeAt(offset);
+}
+
+void RankTail::maskWith(const Masker* masker) {
+    for (LogTail& log : m_logs) log.maskWith(masker);
+    m_client.maskWith(masker);
+}
+
+std::optional<base::Error> RankTail::findWith(const std::vector<std::string>& patterns, wire::ClientLineTranslator& translator) {
+    std::optional<base::Error> error;
+    // Each output has its own: a line that says only the step speaks of the lines behind it.
+    for (LogTail& log : m_logs) log.findWith(base::MetricFinder::ofTexts(patterns, error), translator);
+    return error;
 }
 
 bool RankTail::drain(StreamSink& sink, wire::ClientLineTranslator& translator, bool dropLogs) {

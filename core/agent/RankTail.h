@@ -10,7 +10,9 @@
 
 #include "core/agent/LastWords.h"
 #include "core/agent/LogSplitter.h"
+#include "core/agent/Masker.h"
 #include "core/agent/StreamSink.h"
+#include "core/base/MetricPattern.h"
 #include "core/wire/ClientLine.h"
 #include "core/wire/Layout.h"
 
@@ -27,6 +29,8 @@ public:
     [[nodiscard]] bool wasRewritten(int fd, std::int64_t offset);
     /// A change without growth was seen, and whether it was an append on its way shows at the next look.
     [[nodiscard]] bool isUndecided() const { return m_suspectedAt != 0; }
+    /// A shorter file alone is an emptied one: those who write in the middle of a file of their own may.
+    [[nodiscard]] bool wasEmptied(int fd, std::int64_t offset) const;
     /// Reports it, the first time.
     void report(StreamSink& sink, int rank, const std::string& what);
 
@@ -44,6 +48,17 @@ public:
 
     [[nodiscard]] std::string fileName() const { return m_path.filename().string(); }
     void resumeAt(std::int64_t offset) { m_offset = offset; }
+    /// Secrets are taken out, also where a look at the file cuts them in two. Must outlive this.
+    void maskWith(const Masker* masker) { m_masker = masker; }
+    /// What the patterns find in the lines becomes metrics. `translator` must outlive this.
+    void findWith(base::MetricFinder finder, wire::ClientLineTranslator& translator) {
+        m_finder = std::move(finder);
+        m_translator = &translator;
+    }
+    /// A script's own file, known by `inode`: it may be emptied and renamed, which nobody is told.
+    void followsAFile(std::string inode) { m_inode = std::move(inode); }
+    /// False when it cannot be read.
+    bool open();
     /// Reads up to `maxBytes`; `dropping`: counts lines instead of giving them out. Returns the bytes read.
     std::int64_t drain(StreamSink& sink, std::int64_t maxBytes, bool dropping);
     /// Gives out the unfinished line when it has been quiet, or being rewritten, for long enough; at the end, in any case.
@@ -54,15 +69,22 @@ public:
     [[nodiscard]] bool atEnd() const;
 
 private:
-    bool open();
     void emit(StreamSink& sink, bool dropping);
+    void feed(std::string_view bytes);
+    void feedMasked(std::string_view text);
+    void putMetrics(StreamSink& sink, const LogPiece& piece);
 
     base::Path m_path;
     int m_rank = 0;
     std::string m_out;
+    std::string m_inode;           ///< Of a script's own file; empty: a rank's stdout or stderr.
     base::UniqueFd m_fd;
     std::int64_t m_offset = 0;
     std::optional<LogSplitter> m_splitter;
+    base::MetricFinder m_finder;
+    wire::ClientLineTranslator* m_translator = nullptr;
+    const Masker* m_masker = nullptr;
+    std::string m_undecided;       ///< Read, and perhaps the beginning of a secret.
     std::int64_t m_lastBytes = 0;  ///< Monotonic ns of the last bytes read.
     std::int64_t m_lastPart = 0;   ///< Monotonic ns at which an unfinished line was given out or began.
     std::int64_t m_droppedLines = 0;
@@ -85,6 +107,7 @@ public:
     [[nodiscard]] bool atEnd() const;
     [[nodiscard]] const LastWords& lastWords() const { return m_lastWords; }
     void resumeWith(LastWords words) { m_lastWords = std::move(words); }
+    void maskWith(const Masker* masker) { m_masker = masker; }
 
 private:
     void takeLine(std::string_view line, std::int64_t end, StreamSink& sink, wire::ClientLineTranslator& translator);
@@ -99,6 +122,7 @@ private:
     std::int64_t m_taken = 0;
     std::int64_t m_read = 0;
     bool m_skipping = false;       ///< Inside a line that is too long.
+    const Masker* m_masker = nullptr;
     RewriteGuard m_guard;
     LastWords m_lastWords;
 
@@ -124,6 +148,10 @@ public:
     /// What an earlier agent had heard from it.
     void resumeWith(LastWords words) { m_client.resumeWith(std::move(words)); }
     [[nodiscard]] const LastWords& lastWords() const { return m_client.lastWords(); }
+    /// Must outlive this.
+    void maskWith(const Masker* masker);
+    /// Must outlive this. What cannot be read of the patterns comes back.
+    [[nodiscard]] std::optional<base::Error> findWith(const std::vector<std::string>& patterns, wire::ClientLineTranslator& translator);
     /// Reads what is new, a bounded amount a file so that no rank starves another. True when more is waiting.
     bool drain(StreamSink& sink, wire::ClientLineTranslator& translator, bool dropLogs);
     /// The rank has ended and all bytes are read: gives out what is unfinished. Once.

@@ -28,6 +28,10 @@ void take(const wire::Record& record, Resume& resume, wire::ClientLineTranslator
         if (resume.state == "Running" && resume.runningT == 0) resume.runningT = record.t;
     } else if (record.kind == wire::kind::kEnded) {
         resume.ended = true;
+    } else if (record.kind == wire::kind::kEnvironment) {
+        resume.environmentTold = true;
+    } else if (record.kind == wire::kind::kStarted) {
+        resume.startedTold = true;
     } else if (record.kind == wire::kind::kMetrics && record.rank != wire::kNoRank) {
         const auto series = wire::metricsFromBody(record.body, record.t);
         if (series.ok()) {
@@ -38,7 +42,10 @@ void take(const wire::Record& record, Resume& resume, wire::ClientLineTranslator
     }
     if (record.rank != wire::kNoRank) resume.lastWords[record.rank].take(record);
     const auto source = record.body.find(kSource);
-    if (source != record.body.end() && source->is_object() && record.rank != wire::kNoRank) {
+    if (source != record.body.end() && source->is_object() && source->contains("inode")) {
+        resume.logOffsets[textOf(*source, "inode")] = integerOf(*source, "to");
+        resume.logNames[textOf(*source, "inode")] = textOf(record.body, "out");
+    } else if (source != record.body.end() && source->is_object() && record.rank != wire::kNoRank) {
         // The last one counts, not the highest: a rank may have emptied its file.
         resume.offsets[textOf(*source, "file")] = integerOf(*source, "to");
     }

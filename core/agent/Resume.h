@@ -20,7 +20,11 @@ struct Resume {
     std::string state;               ///< Of the last state record; empty when there is none.
     std::int64_t runningT = 0;       ///< Of the first Running record; the time limit counts from it.
     bool ended = false;
+    bool environmentTold = false;
+    bool startedTold = false;
     std::map<std::string, std::int64_t> offsets;  ///< Rank file name → where the last record of it ends.
+    std::map<std::string, std::int64_t> logOffsets;  ///< The same for files of the script's own, by inode.
+    std::map<std::string, std::string> logNames;      ///< What it was called when it was found.
     std::map<int, LastWords> lastWords;           ///< By rank.
 };
 

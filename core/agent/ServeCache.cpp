@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <set>
 
+#include "core/agent/Environment.h"
 #include "core/agent/RankFiles.h"
 #include "core/agent/ServeStore.h"
 #include "core/agent/ServeVerbs.h"
@@ -132,8 +134,16 @@ std::vector<Entry> listCache(const wire::WorkLayout& work) {
         add("data", path, key, info.ok() ? info->value("name", std::string()) : "not complete",
             plans.find(key) != std::string::npos);
     }
-    for (const Path& path : childrenOf(work.root / "environments")) {
-        add("environment", path, path.filename().string(), {}, plans.find(path.string()) != std::string::npos);
+    for (const Path& path : childrenOf(work.environments())) {
+        if (!fs::is_directory(fs::symlink_status(path))) continue;  // The locks beside them.
+        const std::string key = path.filename().string();
+        const auto ready = readJsonFile(environmentReady(path));
+        const bool whole = isReadyEnvironment(path, key);
+        // Whoever builds or uses it holds its lock, also when no agent is there any more.
+        const auto lock = base::FileLock::tryExclusive(environmentLock(work, key));
+        add("environment", path, key, whole ? ready->value("name", std::string()) : "not complete", !lock.ok());
+        struct stat used {};
+        if (::lstat((path / "used").c_str(), &used) == 0) entries.back().lastUse = std::int64_t{used.st_mtim.tv_sec} * 1'000'000;
     }
     Size objects = sizeOf(work.objects());
     Entry all{"objects",     "", "sources and other files of runs", objects.bytes, objects.newest, !plans.empty(),
@@ -179,7 +189,17 @@ Result<Json> clearEntries(const wire::WorkLayout& work,
             continue;
         }
         if (entry.kind == "objects") clearUploads(work);
-        TRAINYARD_TRY(removeReadOnlyTree(entry.path));
+        std::optional<base::FileLock> alone;
+        if (entry.kind == "environment") {
+            auto lock = base::FileLock::tryExclusive(environmentLock(work, entry.key), "the cache's clearing");
+            if (!lock.ok()) {
+                kept.push_back({{"kind", entry.kind}, {"key", entry.key}});
+                continue;
+            }
+            alone = std::move(lock).value();
+        }
+        TRAINYARD_TRY(alone ? removeEnvironment(entry.path) : removeReadOnlyTree(entry.path));
+        if (alone) ::unlink(environmentLock(work, entry.key).c_str());
         freed += std::max<std::int64_t>(0, entry.bytes - sizeOf(entry.path).bytes);
     }
     Json answer = Json::object();

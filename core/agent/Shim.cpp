@@ -17,8 +17,11 @@
 #include <ctime>
 #include <optional>
 
+#include "core/agent/Container.h"
+#include "core/agent/Environment.h"
 #include "core/agent/ProcessTree.h"
 #include "core/agent/RankEnvironment.h"
+#include "core/agent/Secrets.h"
 #include "core/base/Clock.h"
 #include "core/wire/NodeLink.h"
 #include "core/wire/Plan.h"
@@ -48,7 +51,7 @@ std::string spawnMessage(const SpawnFailure& failure, const std::string& program
     if (failure.error == ENOENT) {
         struct stat info {};
         if (program.find('/') == std::string::npos) return "the command \"" + program + "\" was not found in PATH";
-        if (::stat(program.c_str(), &info) == 0) {
+        if (::stat((base::Path(folder) / program).c_str(), &info) == 0) {
             return "the command " + program + " exists, but the interpreter or loader that it names does not";
         }
         return "the command " + program + " does not exist";
@@ -138,6 +141,8 @@ public:
         if (auto started = start(command); !started.ok()) return notStarted(started.error().message);
         waitForRank();
         endDescendants();
+        // One that ended by itself has taken its container along.
+        if (m_container && (m_stopAsked || m_exit.kind == RankExit::Kind::Signaled)) removeContainer(*m_container);
         return writeExit() ? 0 : 1;
     }
 
@@ -186,14 +191,25 @@ private:
         if (!launch.ok()) return launch.error();
         m_graceSeconds = plan->graceSeconds;
         const Variables variables = rankEnvironment(currentEnvironment(), *plan, m_layout, *launch, m_rank);
+        if (!plan->environment.hash.empty()) {
+            auto used = base::FileLock::tryShared(environmentLock(wire::WorkLayout{plan->workFolder}, plan->environment.hash));
+            if (!used.ok()) return base::Error{"environment.gone", "its environment is being built anew or removed: " + used.error().message};
+            m_environment = std::move(used).value();
+        }
+        for (const std::string& argument : plan->environment.wrap) command.arguments.push_back(expandVariables(argument, variables));
+        m_container = containerIn(command.arguments, containerName(*plan, m_rank));
         for (const std::string& argument : plan->command) {
             command.arguments.push_back(expandVariables(argument, variables));
         }
         if (command.arguments.empty() || command.arguments[0].empty()) {
             return base::Error{"agent.command", "the plan names no command"};
         }
-        command.environment = environmentStrings(variables);
-        command.folder = workingFolder(*plan);
+        auto secrets = readSecrets(plan->environment);
+        if (!secrets.ok()) return secrets.error();
+        Variables withSecrets = variables;  // Never part of an argument: those are everybody's to read.
+        for (auto& [name, value] : *secrets) withSecrets[name] = std::move(value);
+        command.environment = environmentStrings(withSecrets);
+        command.folder = workingFolderOf(m_layout, *plan).string();
         if (const bool meets = m_rank == 0 && plan->node == 0 && !plan->engine && plan->distribution != "mpi" && launch->masterPort > 0;
             meets && isTaken(launch->masterAddress, launch->masterPort)) {
             m_exit.portTaken = true;
@@ -203,14 +219,6 @@ private:
         command.err = m_layout.rankErr(m_rank).string();
         command.stream = m_layout.rankStream(m_rank).string();
         return {};
-    }
-
-    [[nodiscard]] std::string workingFolder(const wire::Plan& plan) const {
-        const bool hasSource = !plan.sourceManifest.empty();
-        if (plan.workingFolder.starts_with('/')) return plan.workingFolder;
-        if (hasSource) return (m_layout.code() / plan.workingFolder).string();
-        const Path run = Path(plan.outputsFolder).parent_path();
-        return plan.workingFolder.empty() ? run.string() : (run / plan.workingFolder).string();
     }
 
     /// Whether another process has the port. What else may be wrong is left to the rank, which will say it better.
@@ -366,6 +374,8 @@ private:
     bool m_ended = false;
     bool m_forced = false;
     std::optional<base::Deadline> m_stopAsked;
+    std::optional<Container> m_container;
+    std::optional<base::FileLock> m_environment;  ///< Shared: nobody clears what a rank runs in.
     RankExit m_exit;
 };
 

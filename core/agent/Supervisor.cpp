@@ -11,6 +11,7 @@
 #include <charconv>
 #include <ctime>
 
+#include "core/agent/NextAttempt.h"
 #include "core/agent/Prepare.h"
 #include "core/base/Text.h"
 #include "core/wire/EngineStatus.h"
@@ -101,6 +102,7 @@ Result<SupervisorEnd> Supervisor::run() {
         if (m_hub) order("stop");
         m_sink->flush();
         TRAINYARD_TRY(m_sink->sync());
+        removeLocalRanks(m_layout);
         return SupervisorEnd::Left;
     }
     decideRestart(*verdict);
@@ -171,9 +173,13 @@ std::optional<Supervisor::Verdict> Supervisor::refuse() const {
         return Verdict{"failed", "agent.token", "The plan asks for " + std::to_string(m_plan.nodes) +
                                                     " nodes, but has no token by which they know each other."};
     }
-    if (m_plan.distribution == "mpi" && (m_plan.scheduler || m_plan.launcher == "srun")) {
-        return Verdict{"failed", "agent.mpi", std::string("This agent (version ") + TRAINYARD_VERSION +
-                                                  ") starts MPI's ranks by mpirun and ssh, not under a scheduler."};
+    if (m_plan.distribution == "mpi" && m_plan.scheduler != (m_plan.launcher == "srun")) {
+        return Verdict{"failed", "agent.mpi",
+                       m_plan.scheduler ? "In a scheduler's job MPI's ranks are started by srun; choose srun or Automatic as the MPI launcher."
+                                        : "srun starts MPI's ranks in a Slurm job alone; choose mpirun or Automatic as the MPI launcher."};
+    }
+    if (m_plan.distribution == "mpi" && m_plan.scheduler) {
+        if (const auto kind = srunMpi(); !kind.ok()) return Verdict{"failed", kind.error().code, kind.error().message};
     }
     if (!m_plan.scheduler && m_plan.gpus > m_machine.gpus) {
         return Verdict{"failed", "agent.gpus",
@@ -194,11 +200,16 @@ std::optional<Supervisor::Verdict> Supervisor::prepare() {
         touch(m_layout.rankStream(rank));
         const int global = m_plan.node * m_plan.processes + rank;
         m_tails.emplace_back(m_layout, rank, global);
+        m_tails.back().maskWith(&m_masker);
+        if (const auto wrong = m_tails.back().findWith(m_plan.patterns, m_translator); wrong && rank == 0) {
+            m_sink->putWarning(wire::kNoRank, wrong->code, "A pattern for metrics is left out. " + wrong->message);
+        }
         for (const auto& [file, offset] : m_resume.offsets) m_tails.back().resumeAt(file, offset);
         if (const auto said = m_resume.lastWords.find(global); said != m_resume.lastWords.end()) {
             m_tails.back().resumeWith(said->second);
         }
     }
+    if (m_plan.cores == 0) m_plan.cores = std::min(m_plan.processes, m_machine.cores);
     const bool wantedMore = m_plan.cores > m_machine.cores;
     const int wanted = m_plan.cores;
     m_plan.cores = std::min(m_plan.cores, m_machine.cores);
@@ -222,12 +233,17 @@ std::optional<Supervisor::Verdict> Supervisor::prepare() {
         if (auto launched = launchFromJson(*json); launched.ok()) m_launch = std::move(launched).value();
     }
     const bool wasRunning = m_resume.runningT > 0;
+    if (auto bad = takeSecrets()) {
+        if (!m_launch && !wasRunning) return bad;
+        m_sink->putWarning(wire::kNoRank, bad->code, bad->reason + " It is not taken out of the logs any more.");
+    }
     if (m_launch || wasRunning) {
         if (!m_launch || m_launch->bootId != base::bootId()) {
             m_ranks->giveUpAfterReboot();
             return {};
         }
         m_adopted = true;
+        holdEnvironment();
         if (m_slots && !m_ranks->allEnded()) m_slots->adopt(slotRequest(), m_launch->gpus);
         // Killed between its decision and the record of it.
         if (m_resume.state.empty() || m_resume.state == kPreparing) putState(kQueued, "Its slots are free");
@@ -237,6 +253,7 @@ std::optional<Supervisor::Verdict> Supervisor::prepare() {
     }
     if (auto bad = placeFiles()) return bad;
     if (m_leave) return {};
+    if (auto bad = realise(); bad || m_leave) return bad;
     if (auto bad = gather(); bad || m_leave) return bad;
     return waitForSlots();
 }
@@ -365,8 +382,11 @@ std::optional<Supervisor::Verdict> Supervisor::startFirst() {
 }
 
 std::optional<Supervisor::Verdict> Supervisor::launch(const std::vector<int>& gpus) {
+    followLogs();
+    m_intake.emplace(m_layout, m_plan);
     if (!m_launch) {
         Launch decided;
+        m_intake->prepare(decided, *m_sink);
         if (leads()) {
             decided.masterAddress = m_address;
             decided.masterPort = m_plan.engine ? 0 : freePort(m_address);
@@ -386,6 +406,7 @@ std::optional<Supervisor::Verdict> Supervisor::launch(const std::vector<int>& gp
             decided.interface = self.interface.empty() ? interfaceOf(self.address.empty() ? ownAddress() : self.address) : self.interface;
         }
         decided.inputs = m_inputs;
+        decided.logs = m_logsBefore;
         decided.cores = m_plan.cores;
         decided.gpus = gpus;
         decided.bootId = base::bootId();
@@ -396,11 +417,13 @@ std::optional<Supervisor::Verdict> Supervisor::launch(const std::vector<int>& gp
         }
         m_launch = decided;
     }
+    m_intake->begin(*m_launch, m_resume.offsets, *m_sink);
     if (leads() && !m_plan.engine && m_plan.distribution != "mpi") {
         if (auto bad = startFirst(); bad || m_leave) return bad;
     }
     m_ranks->startMissing(m_slots ? m_slots->ticketFd() : -1);
     m_phase = "running";
+    askFacts();
     tellStart();
     if (m_resume.runningT == 0) putState(kRunning);
     m_runningT = m_resume.runningT != 0 ? m_resume.runningT : m_launch->t;
@@ -436,6 +459,8 @@ Supervisor::Verdict Supervisor::follow() {
             if (m_hub) order("stop");
         }
         passRendezvous();
+        tellStarted();
+        if (m_facts) m_facts->service(*m_sink);
         lastDrain = base::monotonicNanos();
         watchDisk();
         drainTails();
@@ -443,7 +468,8 @@ Supervisor::Verdict Supervisor::follow() {
         if (m_giveUpOnDisk && m_ranks->allEnded()) m_sink->dropBallast();
         m_sink->flush();
         m_sink->syncIfDue();
-        if (m_ranks->allEnded() && (tailsFinished() || (m_giveUpOnDisk && m_sink->blockedNanos() > 0))) {
+        const bool told = verdict || !m_facts || m_facts->isTold();
+        if (m_ranks->allEnded() && told && (tailsFinished() || (m_giveUpOnDisk && m_sink->blockedNanos() > 0))) {
             if (m_plan.nodes == 1 || (m_hub && othersEnded()) || (m_member && verdict)) break;
             m_phase = "ended";
         }
@@ -453,8 +479,7 @@ Supervisor::Verdict Supervisor::follow() {
         Events events = wait(again ? 0 : meeting ? kFirstMillis : kTickMillis);
         const std::int64_t since = base::monotonicNanos() - lastDrain;
         if (!again && !m_leave && since < kSpacingNanos) {
-            const timespec pause{0, static_cast<long>(kSpacingNanos - since)};
-            ::nanosleep(&pause, nullptr);
+            pause(kSpacingNanos - since);
             const Events late = wait(0);
             events.notes = events.notes || late.notes;
             events.child = events.child || late.child;
@@ -482,6 +507,10 @@ Supervisor::Verdict Supervisor::judgeRanks() {
     const Json culprit = firstCulprit();
     if (culprit.is_object()) {
         return {"failed", culprit.value("code", std::string("rank.exit")), culprit.value("reason", std::string())};
+    }
+    for (const RankTail& tail : m_tails) {
+        // It said that it fails, and then ended well.
+        if (const LastWords& said = tail.lastWords(); !said.failure.empty()) return {"failed", said.code.empty() ? "rank.said" : said.code, said.failure};
     }
     if (const std::string& said = m_tails.front().lastWords().conclusion; !said.empty()) return {"completed", {}, said};
     const int count = m_plan.nodes * m_plan.processes;
@@ -513,6 +542,8 @@ Supervisor::Verdict Supervisor::judgeOwn(int rank) const {
 void Supervisor::drainTails() {
     m_moreToRead = false;
     const bool dropLogs = m_dropLogs || m_giveUpOnDisk;
+    if (m_logs && m_logs->drain(*m_sink, dropLogs)) m_moreToRead = true;
+    if (m_intake && m_intake->drain(*m_sink, m_translator)) m_moreToRead = true;
     for (int rank = 0; rank < m_ranks->count(); ++rank) {
         RankTail& tail = m_tails[static_cast<std::size_t>(rank)];
         if (tail.finished()) continue;
@@ -527,8 +558,24 @@ void Supervisor::drainTails() {
     }
 }
 
-bool Supervisor::tailsFinished() const {
-    return std::all_of(m_tails.begin(), m_tails.end(), [](const RankTail& tail) { return tail.finished(); });
+bool Supervisor::tailsFinished() {
+    if (!std::all_of(m_tails.begin(), m_tails.end(), [](const RankTail& tail) { return tail.finished(); })) return false;
+    const bool logs = !m_logs || m_logs->finish(*m_sink, m_dropLogs || m_giveUpOnDisk);
+    const bool intake = !m_intake || m_intake->finish(*m_sink, m_translator);
+    if (!logs || !intake) m_moreToRead = true;
+    return logs && intake;
+}
+
+void Supervisor::followLogs() {
+    std::vector<Path> folders{workingFolderOf(m_layout, m_plan) / "logs"};
+    if (!m_plan.sourceManifest.empty()) folders.push_back(m_layout.code() / "logs");
+    // Where all nodes see the same outputs, one of them is enough.
+    if (leads() || !m_plan.sharedFolder) folders.push_back(Path(m_plan.outputsFolder) / "logs");
+    m_logs.emplace(std::move(folders), m_plan.nodes * m_plan.processes);
+    m_logs->maskWith(&m_masker);
+    FolderOffsets offsets = m_logsBefore = m_launch ? m_launch->logs : m_logs->measure();
+    for (const auto& [inode, offset] : m_resume.logOffsets) offsets[inode] = offset;
+    m_logs->resumeAt(std::move(offsets), m_resume.logNames);
 }
 
 void Supervisor::watchDisk() {
@@ -555,6 +602,7 @@ std::optional<Supervisor::Verdict> Supervisor::canceled() {
     if (!m_controlTouched && !m_schedulerEnds && now - m_lastCancelLook < kLookNanos) return {};
     m_controlTouched = false;
     m_lastCancelLook = now;
+    passCheckpoint();
     std::error_code ignored;
     if (!std::filesystem::exists(m_layout.control() / wire::control::kCancel, ignored)) {
         if (!m_schedulerEnds) return {};

@@ -7,9 +7,14 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "core/agent/Environment.h"
+#include "core/agent/EnvironmentFacts.h"
 #include "core/agent/EventLoop.h"
+#include "core/agent/Intake.h"
+#include "core/agent/FolderTail.h"
 #include "core/agent/Machine.h"
 #include "core/agent/MpiLauncher.h"
 #include "core/agent/NodeHub.h"
@@ -62,6 +67,12 @@ private:
     [[nodiscard]] Status reportIdentity() const;
     [[nodiscard]] std::optional<Verdict> prepare();
     [[nodiscard]] std::optional<Verdict> placeFiles();
+    /// SupervisorEnvironment.cpp
+    [[nodiscard]] std::optional<Verdict> takeSecrets();
+    [[nodiscard]] std::optional<Verdict> realise();
+    void holdEnvironment();
+    void askFacts();
+    void tellStarted();
     [[nodiscard]] std::optional<Verdict> startTogether();
     [[nodiscard]] std::optional<Verdict> startFirst();
     [[nodiscard]] std::optional<Verdict> refuse() const;
@@ -71,8 +82,10 @@ private:
     [[nodiscard]] Verdict judgeRanks();
     [[nodiscard]] Verdict judgeOwn(int rank) const;
     void putState(std::string_view state, std::string_view reason = {});
-    /// The loop's wait; speaks with the other nodes meanwhile.
+    /// The loop's wait; speaks with the other nodes and with scripts meanwhile.
     Events wait(std::int64_t millis);
+    /// Lets rank files fill before they are looked at again; scripts' requests are answered meanwhile.
+    void pause(std::int64_t nanos);
 
     /// Several nodes (SupervisorNodes.cpp).
     [[nodiscard]] bool leads() const { return m_plan.node == 0; }
@@ -99,6 +112,8 @@ private:
     void finishOthers();
     void leaveTogether(const Verdict& verdict);
     void decideRestart(const Verdict& verdict);
+    /// Under a scheduler another attempt is the job queued again; without that there is none.
+    void askScheduler();
     /// What an exit status of Trainyard's engine means; nothing where it says no more than "failed".
     [[nodiscard]] static std::optional<Verdict> engineVerdict(int rank, int status);
     [[nodiscard]] Status finalize(Verdict verdict);
@@ -106,6 +121,7 @@ private:
     [[nodiscard]] SlotRequest slotRequest() const;
 
     /// Things of every pass through the loop.
+    void followLogs();
     void drainTails();
     void watchDisk();
     void sampleSystem();
@@ -113,7 +129,9 @@ private:
     [[nodiscard]] std::optional<Verdict> timeLimit() const;
     void noteClock();
     [[nodiscard]] std::optional<Verdict> diskFull() const;
-    [[nodiscard]] bool tailsFinished() const;
+    [[nodiscard]] bool tailsFinished();
+    /// Scripts that heed SIGUSR1 are told that a checkpoint is wanted; the engine looks for itself.
+    void passCheckpoint();
     [[nodiscard]] Json lastLines(int rank) const;
 
     NodeLayout m_layout;
@@ -127,7 +145,11 @@ private:
     std::optional<Slots> m_slots;
     std::optional<Launch> m_launch;
     std::optional<RankSet> m_ranks;
+    std::optional<Intake> m_intake;
     std::vector<RankTail> m_tails;
+    std::optional<FolderTail> m_logs;
+    FolderOffsets m_logsBefore;
+    std::pair<ino_t, std::int64_t> m_checkpointSeen{};  ///< Inode and time of the request that was passed on last.
     std::optional<SystemMetrics> m_system;
     std::int64_t m_runningT = 0;      ///< Microseconds UTC.
     std::int64_t m_lastDiskLook = 0;  ///< Monotonic ns, as the next ones.
@@ -154,12 +176,19 @@ private:
     std::string m_ordered;
     bool m_adopted = false;              ///< Taken over from an agent before this one, with its launch.
     bool m_restart = false;
+    int m_joins = 0;                     ///< The attempt that the others are at; 0: the next one.
     std::int64_t m_lastRefusal = 0;
     std::int64_t m_lastClock = 0;
     std::int64_t m_toldOffset = 0;
     std::optional<NodeLayout> m_next;
     std::optional<MpiLauncher> m_mpi;
     std::int64_t m_mpiGoneAt = 0;  ///< Monotonic ns.
+
+    Masker m_masker;
+    EnvironmentBuild::Values m_secrets;
+    std::optional<EnvironmentBuild> m_environment;  ///< Held for the run's life.
+    std::optional<EnvironmentFacts> m_facts;
+    std::int64_t m_prepareNanos = 0;
 };
 
 }  // namespace trainyard::agent

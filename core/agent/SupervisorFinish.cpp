@@ -1,8 +1,12 @@
 // The last part of a Supervisor's work: the outputs and the `ended` record.
 #include <algorithm>
+#include <cstdlib>
 
+#include "core/agent/Child.h"
 #include "core/agent/Manifest.h"
+#include "core/agent/NextAttempt.h"
 #include "core/agent/Supervisor.h"
+#include "core/base/Text.h"
 
 namespace trainyard::agent {
 
@@ -15,6 +19,7 @@ constexpr std::int64_t kCancelLookNanos = 100'000'000;
 constexpr std::int64_t kReportNanos = 1'000'000'000;
 constexpr std::int64_t kMpiPauseMillis = 20;
 constexpr std::int64_t kRetryMillis = 250;
+constexpr std::int64_t kRequeueMillis = 20'000;
 constexpr std::int64_t kLastRecordsMillis = 60'000;
 constexpr std::int64_t kErrTailBytes = 16 << 10;
 constexpr std::size_t kErrTailLines = 20;
@@ -69,9 +74,39 @@ Status Supervisor::finalize(Verdict verdict) {
         finishOthers();
         if (m_leave) return m_sink->sync();
     }
+    if (m_restart && m_plan.scheduler && leads()) askScheduler();
     TRAINYARD_TRY(writeEnded(verdict, toJson(manifest.files)));
     leaveTogether(verdict);
+    if (m_plan.scheduler) removeLocalRanks(m_layout);
     return {};
+}
+
+void Supervisor::askScheduler() {
+    const char* job = std::getenv("SLURM_JOB_ID");
+    const std::string number = job ? job : "";
+    std::string why;
+    if (number.empty() || number.find_first_not_of("0123456789_") != std::string::npos) {
+        why = "the job's number is not known";
+    } else if (const auto noted = noteRestartAsked(m_layout); !noted.ok()) {
+        why = noted.error().message;
+    } else {
+        ChildSpec spec;
+        spec.argv = {"scontrol", "requeue", number};
+        spec.mergeErr = true;
+        auto child = Child::start(spec);
+        if (!child.ok()) {
+            why = child.error().message;
+        } else {
+            const auto deadline = base::Deadline::inMillis(kRequeueMillis);
+            while (readAvailable(child->out.get(), why) && !deadline.passed()) wait(kMpiPauseMillis);
+            // It says nothing when it worked, and what is wrong otherwise.
+            if (deadline.passed() && why.empty()) why = "scontrol did not answer";
+        }
+    }
+    why = base::stripControl(base::toValidUtf8(base::trim(why)));
+    if (why.empty()) return;
+    m_restart = false;
+    m_sink->putWarning(wire::kNoRank, "scheduler.requeue", "The job could not be queued for another attempt: " + why);
 }
 
 Status Supervisor::writeEnded(const Verdict& verdict, const Json& outputs) {
@@ -114,7 +149,7 @@ Json Supervisor::lastLines(int rank) const {
     if (!error) {
         const std::int64_t from = std::max<std::int64_t>(0, size - kErrTailBytes);
         LogSplitter splitter(from);
-        splitter.feed(base::readFileRange(path, from, kErrTailBytes).valueOr({}));
+        splitter.feed(m_masker.mask(base::readFileRange(path, from, kErrTailBytes).valueOr({})));
         splitter.flush(true);
         std::vector<std::string> all;
         for (LogPiece& piece : splitter.take()) {

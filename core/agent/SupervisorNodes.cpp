@@ -49,6 +49,8 @@ Events Supervisor::wait(std::int64_t millis) {
     std::vector<pollfd> sockets;
     if (m_hub) m_hub->addDescriptors(sockets);
     if (m_member) m_member->addDescriptors(sockets);
+    if (m_facts && m_facts->descriptor() >= 0) sockets.push_back({m_facts->descriptor(), POLLIN, 0});
+    if (m_intake) m_intake->addDescriptors(sockets);
     m_loop.watchSockets(std::move(sockets));
     const Events events = m_loop.wait(m_hub || m_member ? std::min(millis, kTickMillis) : millis);
     m_controlTouched = m_controlTouched || events.control;
@@ -59,7 +61,25 @@ Events Supervisor::wait(std::int64_t millis) {
         m_leave = true;
     }
     serviceLinks();
+    if (m_intake && events.sockets) m_intake->service();
     return events;
+}
+
+void Supervisor::pause(std::int64_t nanos) {
+    const std::int64_t end = base::monotonicNanos() + nanos;
+    std::vector<pollfd> sockets;
+    while (m_intake && m_intake->hasConnections()) {
+        const std::int64_t left = end - base::monotonicNanos();
+        if (left <= 0) return;
+        sockets.clear();
+        m_intake->addDescriptors(sockets);
+        const timespec rest{0, static_cast<long>(left)};
+        if (::ppoll(sockets.data(), sockets.size(), &rest, nullptr) > 0) m_intake->service();
+    }
+    if (const std::int64_t left = end - base::monotonicNanos(); left > 0) {
+        const timespec rest{0, static_cast<long>(left)};
+        ::nanosleep(&rest, nullptr);
+    }
 }
 
 std::optional<Supervisor::Verdict> Supervisor::openLinks() {
@@ -136,6 +156,12 @@ std::optional<Supervisor::Verdict> Supervisor::linkVerdict() {
             m_restart = boolOf(m_member->order(), "restart");
             return Verdict{textOf(told, "outcome"), textOf(told, "code"), textOf(told, "reason")};
         }
+        if (m_member->refused() && m_member->refused()->code == "node.attempt" && m_member->leadsAttempt() > m_plan.attempt && !m_plan.scheduler) {
+            // This machine was away while the others began again.
+            m_restart = true;
+            m_joins = m_member->leadsAttempt();
+            return Verdict{"failed", "node.attempt", "The run went on without this node, which joins it at attempt " + std::to_string(m_joins) + "."};
+        }
         if (m_member->refused() && m_member->refused()->code != "node.silent") {
             return Verdict{"failed", m_member->refused()->code, "Node 0 refused this node: " + m_member->refused()->message};
         }
@@ -173,6 +199,7 @@ std::optional<Supervisor::Verdict> Supervisor::gather() {
     if (m_plan.nodes == 1) return {};
     m_phase = "ready";
     int shown = -1;
+    std::string shownReason;
     while (true) {
         if (auto stop = canceled()) return stop;
         if (auto full = diskFull()) return full;
@@ -184,6 +211,13 @@ std::optional<Supervisor::Verdict> Supervisor::gather() {
             for (int node = 1; node < m_hub->count(); ++node) {
                 const std::string phase = m_hub->member(node).phase();
                 ready += phase == "ready" || phase == "holding" || phase == "running" ? 1 : 0;
+                const std::string why = phase == "preparing" ? textOf(m_hub->member(node).status, "reason") : std::string();
+                if (!why.empty() && why != shownReason) {
+                    shownReason = why;
+                    std::string who = m_hub->name(node);
+                    who[0] = 'N';
+                    putState("Preparing", who + ": " + why);
+                }
             }
             if (ready == m_hub->count()) return {};
             if (ready != shown) {
@@ -281,10 +315,10 @@ std::optional<Supervisor::Verdict> Supervisor::driveMpi() {
             if (m_hub->member(node).phase() != "running") return {};
             const auto index = static_cast<std::size_t>(node);
             nodes.push_back({index < m_plan.peers.size() ? m_plan.peers[index].address : std::string(), textOf(status, "program"), textOf(status, "folder")});
-            if (nodes.back().address.empty()) return Verdict{"failed", "mpi.address", "The plan names no address of " + m_hub->name(node) + "."};
+            if (nodes.back().address.empty() && !m_plan.scheduler) return Verdict{"failed", "mpi.address", "The plan names no address of " + m_hub->name(node) + "."};
         }
         m_mpi.emplace(m_layout);
-        if (const auto started = m_mpi->start(mpirunCommand(m_plan, nodes, networkOf(m_address), ::geteuid() == 0)); !started.ok()) {
+        if (const auto started = m_mpi->start(m_plan.scheduler ? srunCommand(m_plan, program, m_layout.root.parent_path().parent_path()) : mpirunCommand(m_plan, nodes, networkOf(m_address), ::geteuid() == 0)); !started.ok()) {
             return Verdict{"failed", started.error().code, started.error().message};
         }
     }
@@ -294,7 +328,7 @@ std::optional<Supervisor::Verdict> Supervisor::driveMpi() {
     bool waits = !m_ranks->anyBegun();
     for (int node = 1; m_hub && node < m_hub->count(); ++node) waits = waits || boolOf(m_hub->member(node).status, "waits_for_mpi");
     if (!waits || now - m_mpiGoneAt < kMpiGoneNanos) return {};
-    return Verdict{"failed", "mpi.launch", "mpirun ended before it had started all ranks: " + m_mpi->lastWords()};
+    return Verdict{"failed", "mpi.launch", std::string(m_plan.scheduler ? "srun" : "mpirun") + " ended before it had started all ranks: " + m_mpi->lastWords()};
 }
 
 bool Supervisor::othersFailed() {
@@ -377,8 +411,13 @@ void Supervisor::finishOthers() {
 
 /// The other nodes' last word.
 void Supervisor::leaveTogether(const Verdict& verdict) {
-    if (m_restart) {
-        auto made = makeNextAttempt(m_layout, m_plan, m_runningT > 0 ? (m_sink->now() - m_runningT) / 1'000'000 : 0,
+    if (m_restart && !m_plan.scheduler) {
+        wire::Plan plan = m_plan;
+        if (m_joins > 0) {
+            plan.maxRestarts = std::max<std::int64_t>(1, plan.maxRestarts - (m_joins - 1 - plan.attempt));
+            plan.attempt = m_joins - 1;
+        }
+        auto made = makeNextAttempt(m_layout, plan, m_runningT > 0 ? (m_sink->now() - m_runningT) / 1'000'000 : 0,
                                     m_hub ? m_hub->port() : m_plan.leadPort);
         if (made.ok()) {
             m_next = std::move(made).value();
@@ -395,7 +434,8 @@ void Supervisor::leaveTogether(const Verdict& verdict) {
 }
 
 void Supervisor::decideRestart(const Verdict& verdict) {
-    if (!leads() || m_plan.maxRestarts < 1 || m_plan.scheduler || verdict.outcome != "failed") return;
+    if (!leads() || m_plan.maxRestarts < 1 || verdict.outcome != "failed") return;
+    if (m_plan.scheduler && restartsAsked(m_layout) >= m_plan.maxRestarts) return;
     const std::string& code = verdict.code;
     m_restart = code == "rank.exit" || code == "rank.signal" || code == "rank.lost" || code == "train.peer" || code == "node.silent";
 }

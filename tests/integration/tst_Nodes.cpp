@@ -12,7 +12,7 @@ class TestNodes : public QObject {
 private:
     static constexpr const char* kData = "/usr/share/datasets/fashion-mnist/";
 
-    static std::string spec(int nodes, int processes) {
+    static std::string spec(int nodes, int processes, int epochs = 2, int samples = 2000) {
         const std::string data = kData;
         return base::dumpJson(Json{
             {"format", "trainyard.run-spec"},
@@ -22,7 +22,7 @@ private:
             {"distribution", {{"kind", "pytorch"}, {"backend", "gloo"}, {"processes", processes}, {"nodes", nodes}}},
             {"task",
              {{"kind", "train"},
-              {"epochs", 2},
+              {"epochs", epochs},
               {"seed", 7},
               {"batch_size", 64},
               {"model", {{"family", "mlp"}}},
@@ -31,7 +31,7 @@ private:
                 {"train_labels", data + "train-labels-idx1-ubyte.gz"},
                 {"val_images", data + "t10k-images-idx3-ubyte.gz"},
                 {"val_labels", data + "t10k-labels-idx1-ubyte.gz"},
-                {"train_limit", 2000},
+                {"train_limit", samples},
                 {"val_limit", 500}}}}},
             {"resolved", {{"threads", 1}}}});
     }
@@ -47,7 +47,7 @@ private:
             std::ofstream(rig.layout(node).root / "spec.json") << spec(nodes, processes);
             rig.start(node);
         }
-        if (!rig.waitAll(60'000)) return {};
+        if (!rig.waitAll()) return {};
         if (textOf(rig.ended(0), "outcome") != "completed") QTest::qFail(textOf(rig.ended(0), "reason").c_str(), __FILE__, __LINE__);
         auto all = pointsOf(rig.records(0), 0, "train/loss");
         const auto validation = pointsOf(rig.records(0), 0, "val/loss");
@@ -57,7 +57,7 @@ private:
 
 private Q_SLOTS:
     void init() { m_guard = std::make_unique<ChildGuard>(); }
-    void cleanup() { QVERIFY2(m_guard->noneLeft(5000), m_guard->report().c_str()); }
+    void cleanup() { QVERIFY2(m_guard->noneLeft(20'000), m_guard->report().c_str()); }
 
     void engine_onTwoNodes_equalsTwoRanksOnOne() {
         if (!std::filesystem::exists(std::string(kData) + "train-images-idx3-ubyte.gz")) TRAINYARD_SKIP("dataset-fashion-mnist is missing");
@@ -68,6 +68,45 @@ private Q_SLOTS:
         QVERIFY(one.size() >= 4);
         QCOMPARE(two, one);
         QVERIFY(one.back().second < 1.5);
+    }
+
+    void aKilledRank_goesOnFromTheCheckpoint_inTheNextAttempt() {
+        if (!std::filesystem::exists(std::string(kData) + "train-images-idx3-ubyte.gz")) TRAINYARD_SKIP("dataset-fashion-mnist is missing");
+        // Long enough that a look every few milliseconds finds it well before its end.
+        constexpr int kEpochs = 8;
+        constexpr int kSamples = 30'000;
+        std::vector<std::vector<std::pair<std::int64_t, double>>> curves;
+        for (const bool killed : {false, true}) {
+            Scratch scratch;
+            AgentRig rig(scratch);
+            auto plan = rig.commandPlan({builtProgram("trainyard-engine").string(), "train", "--spec", "$TRAINYARD_NODE_FOLDER/spec.json"});
+            plan.engine = true;
+            plan.maxRestarts = 1;
+            const NodeLayout first = rig.place(plan);
+            const NodeLayout second{first.root.parent_path().parent_path() / "a2" / "n0"};
+            std::ofstream(first.root / "spec.json") << spec(1, 1, kEpochs, kSamples);
+            AgentProcess agent(first);
+            if (killed) {
+                const Path checkpoint = Path(plan.outputsFolder) / "checkpoints/last.ckpt";
+                QVERIFY(waitFor([&] { return std::filesystem::exists(checkpoint) || !endedOf(recordsOf(first)).empty(); }, 30'000));
+                ::kill(pidOfRank(first, 0, "process"), SIGKILL);
+            }
+            QCOMPARE(agent.wait(120'000), 0);
+            auto curve = pointsOf(recordsOf(first), 0, "val/loss");
+            if (killed) {
+                const auto records = recordsOf(second);
+                QVERIFY2(textOf(endedOf(records), "outcome") == "completed", (textOf(endedOf(recordsOf(first)), "reason") + textOf(endedOf(records), "reason")).c_str());
+                QCOMPARE(textOf(endedOf(recordsOf(first)), "code"), std::string("rank.signal"));
+                const auto rest = pointsOf(records, 0, "val/loss");
+                QVERIFY(!rest.empty() && rest.size() < static_cast<std::size_t>(kEpochs));
+                // What was told by both attempts is the later one's.
+                std::erase_if(curve, [&](const auto& point) { return point.first >= rest.front().first; });
+                curve.insert(curve.end(), rest.begin(), rest.end());
+            }
+            curves.push_back(std::move(curve));
+        }
+        QCOMPARE(curves[0].size(), static_cast<std::size_t>(kEpochs));
+        QCOMPARE(curves[1], curves[0]);
     }
 
     void python_ddpOverTwoNodes() {
@@ -83,7 +122,7 @@ private Q_SLOTS:
         AgentRig shell(scratch);
         NodesRig rig(scratch, shell.commandPlan({"/usr/bin/python3", "-c", code}), 2);
         QVERIFY(rig.startAll());
-        QVERIFY(rig.waitAll(60'000));
+        QVERIFY(rig.waitAll());
         QCOMPARE(textOf(rig.ended(0), "reason"), std::string("All 2 ranks ended with exit status 0."));
         for (const int node : {0, 1}) QCOMPARE(linesOf(rig.records(node), node, "stdout"), std::vector<std::string>{"[[1.0, 0.5]]"});
     }

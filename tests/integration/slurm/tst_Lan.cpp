@@ -88,6 +88,28 @@ private Q_SLOTS:
         QVERIFY(SlurmDriver::gapless(streams));
     }
 
+    void mpi_bySrun_overTwoNodes() {
+        if (test::runProgram("/usr/bin/python3", {"-c", "import mpi4py"}).exitCode != 0) {
+            TRAINYARD_SKIP("Needs python3-mpi4py.");
+        }
+        auto launch = SlurmDriver::plan(
+            {"/usr/bin/python3", "-c",
+             "from mpi4py import MPI\nimport os\nc = MPI.COMM_WORLD\n"
+             "print('rank %d of %d on %s: %d' % (c.rank, c.size, os.uname().nodename, c.allreduce(c.rank + 1)), flush=True)\n"});
+        launch.plan.nodes = 2;
+        launch.plan.processes = 2;
+        launch.plan.distribution = "mpi";
+        QVERIFY(begin(launch));
+        const auto streams = m_driver->follow(m_run, SlurmDriver::ended());
+        const std::string log = SlurmDriver::logOf(streams);
+        QVERIFY2(SlurmDriver::endOf(streams).value("outcome", std::string()) == "completed",
+                 (log + base::dumpJson(SlurmDriver::endOf(streams))).c_str());
+        for (const char* line : {"rank 0 of 4 on node2: 10", "rank 1 of 4 on node2: 10", "rank 2 of 4 on node3: 10",
+                                 "rank 3 of 4 on node3: 10"}) {
+            QVERIFY2(log.find(line) != std::string::npos, log.c_str());
+        }
+    }
+
     void loginNode_cutAndBootedAnew_theRunGoesOn() {
         QVERIFY(begin(SlurmDriver::shell(kTicking)));
         QVERIFY(m_driver->waitForLog(m_run, "tick 5\n"));

@@ -271,6 +271,64 @@ private Q_SLOTS:
         }
     }
 
+    void mpi_bySrun() {  // On two nodes: tst_Lan, where each has an address of its own.
+        if (test::runProgram("/usr/bin/python3", {"-c", "import mpi4py"}).exitCode != 0) {
+            TRAINYARD_SKIP("Needs python3-mpi4py.");
+        }
+        const base::Path script = m_scratch->write(
+            "mpi.py", "from mpi4py import MPI\nimport os, sys, time\nc = MPI.COMM_WORLD\n"
+                      "print('rank %d of %d, sum %d, %s %s' % (c.rank, c.size, c.allreduce(c.rank + 1), os.environ['RANK'], os.environ['LOCAL_RANK']), flush=True)\n"
+                      "c.barrier()\n"
+                      "if sys.argv[1] == 'die':\n  if c.rank == 3: print('dying', file=sys.stderr, flush=True); os.kill(os.getpid(), 9)\n  time.sleep(200)\n");
+        for (const char* what : {"live", "die"}) {
+            auto launch = SlurmRig::plan({"/usr/bin/python3", "mpi.py", what});
+            launch.hasSource = true;
+            launch.source = {snapshotOf("mpi.py", script)};
+            launch.plan.processes = 4;
+            launch.plan.cores = 2;
+            launch.plan.distribution = "mpi";
+            QVERIFY(begin(launch));
+            const auto streams = m_rig->follow(m_run, SlurmRig::ended(), 90'000);
+            const std::string log = SlurmRig::logOf(streams);
+            for (int rank = 0; rank < 4; ++rank) {
+                const std::string number = std::to_string(rank);
+                const std::string line = "rank " + number + " of 4, sum 10, " + number + " " + number + "\n";
+                QVERIFY2(log.find(line) != std::string::npos, (log + base::dumpJson(SlurmRig::endOf(streams))).c_str());
+            }
+            if (std::string(what) == "live") {
+                QVERIFY2(outcome(streams) == "completed", base::dumpJson(SlurmRig::endOf(streams)).c_str());
+            } else {
+                const Json end = SlurmRig::endOf(streams);
+                QCOMPARE(end.value("code", std::string()), std::string("rank.signal"));
+                QVERIFY2(end.value("reason", std::string()).starts_with("Rank 3 was killed by signal 9"), base::dumpJson(end).c_str());
+            }
+            QVERIFY(test::waitFor([&] { return m_rig->lab().slurm({"squeue", "-h"}).out.empty(); }, 30'000));
+        }
+    }
+
+    void mpirun_underSlurm_isRefused() {
+        auto launch = SlurmRig::shell("true");
+        launch.plan.distribution = "mpi";
+        launch.plan.launcher = "mpirun";
+        launch.plan.processes = 2;
+        QVERIFY(begin(launch));
+        const Json end = SlurmRig::endOf(m_rig->follow(m_run, SlurmRig::ended()));
+        QCOMPARE(end.value("code", std::string()), std::string("agent.mpi"));
+    }
+
+    void deadRank_theJobIsQueuedAgain() {
+        auto launch = SlurmRig::shell("echo attempt $TRAINYARD_ATTEMPT; [ $TRAINYARD_ATTEMPT = 2 ] || kill -9 $$");
+        launch.plan.maxRestarts = 1;
+        QVERIFY(begin(launch));
+        const auto streams = m_rig->follow(m_run, SlurmRig::ended(2), 90'000);
+        const Json first = SlurmRig::endOf(streams);
+        QVERIFY2(first.value("restart", false), base::dumpJson(first).c_str());
+        QCOMPARE(SlurmRig::endOf(streams, 2).value("outcome", std::string()), std::string("completed"));
+        QVERIFY(SlurmRig::logOf(streams, 2).find("attempt 2\n") != std::string::npos);
+        QVERIFY(m_rig->waitForState(m_run, State::Completed));
+        QCOMPARE(m_rig->look(m_run)->scheduler->restarts, 1);
+    }
+
     void engine_onTwoNodes_withDataThatWasNeverThere() {
         if (!std::filesystem::exists(kImages) || !std::filesystem::exists(test::builtProgram("trainyard-engine"))) {
             TRAINYARD_SKIP("Needs trainyard-engine and the package dataset-fashion-mnist.");

@@ -311,8 +311,9 @@ private Q_SLOTS:
         QCOMPARE(lines[1], std::string("2 1 5"));
         QCOMPARE(lines[2], "file://" + (run / "init-a2").string());
         QVERIFY(!std::filesystem::exists(node(0).root / "job.sh"));
-        QVERIFY(std::filesystem::is_symlink(node(0).ranks()));
-        QVERIFY(std::filesystem::read_symlink(node(0).ranks()).string().starts_with((scratch / "disk").string()));
+        // The ranks' files lay on the nodes' own disk, and are gone from there.
+        QVERIFY(!std::filesystem::exists(std::filesystem::symlink_status(node(0).ranks())));
+        QVERIFY(std::filesystem::is_empty(scratch / "disk"));
     }
 
     void scheduler_thatEndsTheJob_hasTheLastWord() {
@@ -333,8 +334,53 @@ private Q_SLOTS:
         QCOMPARE(linesOf(records, 0, "stdout"), (std::vector<std::string>{"up", "saved"}));
         QVERIFY(ofKind(records, wire::kind::kEnded).empty());
         QCOMPARE(textOf(ofKind(records, wire::kind::kWarning).at(0).body, "code"), std::string("scheduler.signal"));
-        std::error_code error;
-        std::filesystem::remove_all(std::filesystem::read_symlink(node.ranks()), error);
+        QVERIFY(!std::filesystem::exists(std::filesystem::symlink_status(node.ranks())));
+    }
+
+    void aNodeThatWasAway_joinsTheNextAttempt() {
+        Scratch scratch;
+        AgentRig shell(scratch);
+        NodesRig rig(scratch, shell.shellPlan("echo attempt $TRAINYARD_ATTEMPT; [ $TRAINYARD_ATTEMPT = 2 ] || sleep 200"), 2);
+        rig.plan().maxRestarts = 1;
+        rig.plan().silenceSeconds = 5;
+        QVERIFY(rig.startAll());
+        QVERIFY(waitFor([&] { return isUp(rig, 0, 0) && isUp(rig, 1, 1); }, 10'000));
+        // Its power goes.
+        rig.agent(1).kill(SIGKILL);
+        for (const char* which : {"shim", "process"}) ::kill(pidOfRank(rig.layout(1), 0, which), SIGKILL);
+        QVERIFY(waitFor([&] { return statesOf(rig.records(0, 2)) == "Preparing"; }, 20'000));
+        QCOMPARE(textOf(rig.ended(0), "code"), std::string("node.silent"));
+        // It comes back, and its agent is started on what it knows.
+        rig.start(1);
+        QVERIFY(rig.waitAll());
+        QCOMPARE(textOf(rig.ended(1), "code"), std::string("node.attempt"));
+        QVERIFY(rig.ended(1)["restart"].get<bool>());
+        QCOMPARE(textOf(rig.ended(0, 2), "outcome"), std::string("completed"));
+        QCOMPARE(linesOf(rig.records(1, 2), 1, "stdout"), std::vector<std::string>{"attempt 2"});
+        QVERIFY(processesWith(rig.plan().run.str()).empty());
+    }
+
+    void coresNotSaid_areOneForEachRank() {
+        Scratch scratch;
+        AgentRig rig(scratch);
+        auto plan = rig.shellPlan("cat \"$TRAINYARD_NODE_FOLDER/launch.json\"");
+        plan.cores = 0;
+        const NodeLayout layout = rig.place(plan);
+        QCOMPARE(AgentProcess(layout).wait(), 0);
+        const auto launch = base::parseJson(base::readFile(layout.root / "launch.json").valueOr({}));
+        QCOMPARE((*launch)["cores"].get<int>(), 1);
+    }
+
+    void mpiLauncher_thatDoesNotFitThePlace_isRefused() {
+        Scratch scratch;
+        AgentRig rig(scratch);
+        auto plan = rig.shellPlan("true");
+        plan.distribution = "mpi";
+        plan.launcher = "srun";
+        const NodeLayout layout = rig.place(plan);
+        QCOMPARE(AgentProcess(layout).wait(), 0);
+        QCOMPARE(textOf(endedOf(recordsOf(layout)), "code"), std::string("agent.mpi"));
+        QVERIFY(textOf(endedOf(recordsOf(layout)), "reason").find("in a Slurm job alone") != std::string::npos);
     }
 
 private:

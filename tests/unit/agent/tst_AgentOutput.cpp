@@ -1,6 +1,8 @@
 // What ranks write, in every shape, and a disk that is full.
 #include <sys/mount.h>
 
+#include <set>
+
 #include "tests/helpers/Children.h"
 #include "tests/helpers/Skip.h"
 #include "tests/unit/agent/AgentRig.h"
@@ -182,6 +184,57 @@ private Q_SLOTS:
         QCOMPARE(seen, std::size_t(10));
         std::sort(latencies.begin(), latencies.end());
         qInfo("client line to stream: median %.1f ms, worst %.1f ms", latencies[5] / 1000, latencies[9] / 1000);
+    }
+
+    void logsFolders_streamWhileTheyGrow() {
+        Scratch scratch;
+        AgentRig rig(scratch);
+        scratch.write("work/logs/old.txt", "from before\n");
+        auto plan = rig.shellPlan("mkdir -p logs/sub \"$TRAINYARD_OUTPUTS/logs\"; echo more >> logs/old.txt; echo one > logs/train.txt; printf 'a\\0b' > logs/binary; "
+                                  "echo x > logs/events.out.tfevents.1; echo of rank 0 > logs/sub/rank_0.txt; echo kept > \"$TRAINYARD_OUTPUTS/logs/kept.txt\"; "
+                                  "ln -s /etc/passwd logs/link; while [ ! -e go1 ]; do sleep 0.02; done; "
+                                  // Rotated by name, then another emptied.
+                                  "echo two >> logs/train.txt; mv logs/train.txt logs/train.1; echo three > logs/train.txt; "
+                                  "while [ ! -e go2 ]; do sleep 0.02; done; : > logs/old.txt; echo anew >> logs/old.txt; "
+                                  "while [ ! -e go3 ]; do sleep 0.02; done; printf 'the end' >> logs/train.txt");
+        plan.workingFolder = (scratch / "work").string();
+        const NodeLayout layout = rig.place(plan);
+        {
+            AgentProcess agent(layout);
+            QVERIFY(waitFor([&] { return linesOf(recordsOf(layout), -1, "logs/train.txt").size() == 1 && linesOf(recordsOf(layout), -1, "logs/kept.txt").size() == 1; }));
+            agent.kill(SIGKILL);  // Another goes on where it was.
+        }
+        AgentProcess agent(layout);
+        scratch.write("work/go1", "");
+        const bool rotated = waitFor([&] { return linesOf(recordsOf(layout), -1, "logs/train.txt").size() == 3 && !linesOf(recordsOf(layout), -1, "logs/old.txt").empty(); });
+        scratch.write("work/go2", "");
+        const bool emptied = waitFor([&] { return linesOf(recordsOf(layout), -1, "logs/old.txt").size() == 2; });
+        scratch.write("work/go3", "");
+        QVERIFY2(rotated && emptied, base::readFile(layout.stream() / wire::segmentName(1)).valueOr({}).c_str());
+        QCOMPARE(agent.wait(), 0);
+        const auto records = recordsOf(layout);
+        QCOMPARE(linesOf(records, -1, "logs/train.txt"), (std::vector<std::string>{"one", "two", "three", "the end"}));
+        QCOMPARE(linesOf(records, -1, "logs/old.txt"), (std::vector<std::string>{"more", "anew"}));
+        QCOMPARE(linesOf(records, 0, "logs/sub/rank_0.txt"), (std::vector<std::string>{"of rank 0"}));
+        QCOMPARE(linesOf(records, -1, "logs/kept.txt"), (std::vector<std::string>{"kept"}));
+        for (const Record& record : ofKind(records, wire::kind::kLog)) {
+            const std::string out = textOf(record.body, "out");
+            QVERIFY2(out.find("binary") == std::string::npos && out.find("tfevents") == std::string::npos && out.find("link") == std::string::npos, out.c_str());
+        }
+    }
+
+    void logsFolders_haveTheirLimits() {
+        Scratch scratch;
+        AgentRig rig(scratch);
+        auto plan = rig.shellPlan("mkdir logs; i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo x > logs/f$i; done; "
+                                  "mkdir -p logs/1/2/3/4/5/6/7/8/9/10; echo deep > logs/1/2/3/4/5/6/7/8/9/10/f");
+        plan.workingFolder = scratch.path().string();
+        const auto records = carryOut(rig, plan);
+        std::set<std::string> files;
+        for (const Record& record : ofKind(records, wire::kind::kLog)) files.insert(textOf(record.body, "out"));
+        QCOMPARE(files.size(), std::size_t(256));
+        const auto warnings = ofKind(records, wire::kind::kWarning);
+        QCOMPARE(std::count_if(warnings.begin(), warnings.end(), [](const Record& record) { return textOf(record.body, "code") == "logs.files"; }), std::ptrdiff_t(1));
     }
 
     void eightRanks_manyLines() {

@@ -106,8 +106,7 @@ private Q_SLOTS:
             << QByteArray("Rank 1: I am 1.");
         QTest::newRow("only a warning") << harmless + "exit 3" << 1 << exitCode
                                         << QByteArray("Rank 0 ended with exit status 3.");
-        QTest::newRow("fatal, but it ended well") << nan << 1 << QByteArray()
-                                                  << QByteArray("The command ended with exit status 0.");
+        QTest::newRow("fatal, but it ended well") << nan << 1 << QByteArray("train.nan") << QByteArray("The loss became NaN.");
         QTest::newRow("conclusion") << conclusion("Trained 4 epochs.") << 1 << QByteArray()
                                     << QByteArray("Trained 4 epochs.");
         QTest::newRow("rank 0 concludes") << conclusion("I am '$RANK'.") << 2 << QByteArray() << QByteArray("I am 0.");

@@ -146,6 +146,33 @@ private Q_SLOTS:
         QVERIFY2(textOf(ended, "reason").starts_with("The time limit of 1"), textOf(ended, "reason").c_str());
     }
 
+    void checkpoint_isASignalForThoseWhoHeedIt() {
+        Scratch scratch;
+        AgentRig rig(scratch);
+        // Rank 0 heeds SIGUSR1; rank 1 would die of it. Below rank 0's shell there is a program that would, too.
+        const auto plan = rig.shellPlan("if [ $RANK = 0 ]; then trap 'echo saved' USR1; sleep 300 & echo up; while [ ! -e '" + (scratch / "go").string() +
+                                            "' ]; do sleep 0.05; done; kill $!; else echo up; while [ ! -e '" + (scratch / "go").string() +
+                                            "' ]; do sleep 0.05; done; fi; echo end",
+                                        2);
+        const NodeLayout layout = rig.place(plan);
+        AgentProcess agent(layout);
+        QVERIFY(waitFor([&] { return linesOf(recordsOf(layout), 0, "stdout").size() == 1 && linesOf(recordsOf(layout), 1, "stdout").size() == 1; }));
+        for (std::size_t times = 1; times <= 2; ++times) {
+            std::ofstream(layout.control() / ".checkpoint") << "";
+            std::filesystem::rename(layout.control() / ".checkpoint", layout.control() / wire::control::kCheckpoint);
+            const bool saved = waitFor([&] { return linesOf(recordsOf(layout), 0, "stdout").size() == 1 + times; });
+            if (!saved) scratch.write("go", "");
+            QVERIFY2(saved, base::readFile(layout.stream() / wire::segmentName(1)).valueOr({}).c_str());
+        }
+        scratch.write("go", "");
+        QCOMPARE(agent.wait(), 0);
+        const auto records = recordsOf(layout);
+        QCOMPARE(textOf(endedOf(records), "outcome"), std::string("completed"));
+        QCOMPARE(linesOf(records, 0, "stdout"), (std::vector<std::string>{"up", "saved", "saved", "end"}));
+        QCOMPARE(linesOf(records, 1, "stdout"), (std::vector<std::string>{"up", "end"}));
+        QVERIFY(linesOf(records, -1, "agent").at(0).find("SIGUSR1 was sent to 1 process") != std::string::npos);
+    }
+
     void timeLimit_countsAcrossAgents() {
         Scratch scratch;
         AgentRig rig(scratch);
