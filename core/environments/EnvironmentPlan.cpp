@@ -187,6 +187,10 @@ void buildImage(const EnvironmentSpec& spec, const std::string& engine, PlanEnvi
     if (spec.container.source == "image" && !spec.container.requirements.empty()) {
         build.title = "Put the packages on the image";
     }
+    if (engine == "podman") {
+        // Without layers of its own: a build that fails leaves no image behind.
+        build.command.emplace_back("--layers=false");
+    }
     for (const auto& [name, value] : spec.buildVariables) {
         // Without a value: taken from the variables of the step, so that no '$' in it is taken for a name.
         build.command.insert(build.command.end(), {"--build-arg", name});
