@@ -25,7 +25,7 @@ constexpr int kFiles = 40;
 
 /// Forty files of half a megabyte each, told apart by their first line, and a metric.
 const std::string kScript = "i=0; while [ $i -lt 40 ]; do (echo \"file $i\"; head -c 500000 /dev/zero) > \"$TRAINYARD_OUTPUTS/f$i.bin\"; "
-                            "i=$((i+1)); done; echo '{\"metrics\":{\"loss\":0.5},\"step\":1}' >> \"$TRAINYARD_STREAM\"";
+                            "i=$((i+1)); done; echo '{\"kind\":\"metric\",\"name\":\"loss\",\"value\":0.5,\"step\":1}' >> \"$TRAINYARD_STREAM\"";
 
 std::string contentOf(int file) {
     return "file " + std::to_string(file) + "\n" + std::string(500'000, '\0');

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "core/runs/TargetBook.h"
+#include "core/store/Reader.h"
 #include "tests/helpers/Children.h"
 #include "tests/helpers/Scratch.h"
 #include "tests/helpers/Skip.h"
@@ -20,7 +21,7 @@ namespace {
 /// Counts on from where the attempt before was, until it is told to stop.
 constexpr const char* kCounting =
     "n=$(cat \"$TRAINYARD_OUTPUTS/n\" 2>/dev/null || echo 0); echo \"attempt $TRAINYARD_ATTEMPT from $n on $(hostname)\"; "
-    "echo '{\"metrics\":{\"loss\":0.5},\"step\":'$TRAINYARD_ATTEMPT'}' >> \"$TRAINYARD_STREAM\"; "
+    "echo '{\"kind\":\"metric\",\"name\":\"loss\",\"value\":0.5,\"step\":'$TRAINYARD_ATTEMPT'}' >> \"$TRAINYARD_STREAM\"; "
     "while [ $n -lt 10000 ]; do n=$((n + 1)); echo $n > \"$TRAINYARD_OUTPUTS/n\"; [ -e \"$TRAINYARD_OUTPUTS/stop\" ] "
     "&& exit 0; sleep 0.1; done";
 

@@ -25,7 +25,7 @@ private Q_SLOTS:
         m_scratch->write("source/value.txt", "0.25\n");
         m_scratch->write("source/train.sh",
                          "for step in 1 2 3 4 5; do\n"
-                         "  echo \"{\\\"metrics\\\":{\\\"loss\\\":$(cat value.txt)},\\\"step\\\":$step}\" >> \"$TRAINYARD_STREAM\"\n"
+                         "  echo \"{\\\"kind\\\":\\\"metric\\\",\\\"name\\\":\\\"loss\\\",\\\"value\\\":$(cat value.txt),\\\"step\\\":$step}\" >> \"$TRAINYARD_STREAM\"\n"
                          "done\n"
                          "cat \"$TRAINYARD_INPUT_WORDS/a.txt\"\n");
     }
@@ -82,7 +82,7 @@ private Q_SLOTS:
         m_scratch->write("source/train.sh",
                          "for value in 0.25 0.25 0.20 0.25 0.25; do\n"
                          "  step=$((step + 1))\n"
-                         "  echo \"{\\\"metrics\\\":{\\\"loss\\\":$value},\\\"step\\\":$step}\" >> \"$TRAINYARD_STREAM\"\n"
+                         "  echo \"{\\\"kind\\\":\\\"metric\\\",\\\"name\\\":\\\"loss\\\",\\\"value\\\":$value,\\\"step\\\":$step}\" >> \"$TRAINYARD_STREAM\"\n"
                          "done\n");
         const Json second = submit();
         QCOMPARE(second.value("state", "?"), "Completed");
@@ -153,7 +153,7 @@ private Q_SLOTS:
         const Json made = m_driver->get("run.submit", {{"spec", spec}});
         QVERIFY2(made.is_object(), m_driver->lastError().c_str());
         const Json first = m_driver->watch(made.at("run").get<std::string>(), 90'000);
-        QCOMPARE(first.value("state", "?"), "Completed");
+        QVERIFY2(first.is_object() && first.at("state") == "Completed", base::dumpJson(first).c_str());
         QCOMPARE(first.at("data").at(0).at("name").get<std::string>(), "dataset");
         QCOMPARE(first.at("data").at(0).at("sha256").get<std::string>().size(), std::size_t{64});
         const Json told = reproduce(first).at("reproduced");
