@@ -13,100 +13,18 @@
 #include "core/base/Hash.h"
 #include "core/base/Text.h"
 #include "core/targets/SshTarget.h"
+#include "tests/bench/BenchSshd.h"
 #include "tests/helpers/Await.h"
 #include "tests/helpers/Program.h"
 #include "tests/helpers/Wait.h"
 
 using namespace trainyard;
 using namespace trainyard::targets;
+using namespace trainyard::bench;
 
 namespace {
 
 Deadline soon() { return Deadline::inMillis(60'000); }
-
-[[noreturn]] void stop(const std::string& why) {
-    std::fprintf(stderr, "bench_targets_ssh: %s\n", why.c_str());
-    std::exit(1);
-}
-
-double seconds(std::int64_t nanos) { return static_cast<double>(nanos) / 1e9; }
-
-/// Waits for the next event, as a window does; a time limit for the call would make Qt spin.
-void turn() {
-    QTimer wake;
-    wake.start(100);
-    QCoreApplication::processEvents(QEventLoop::WaitForMoreEvents | QEventLoop::AllEvents);
-}
-
-base::Json spread(std::vector<double> values) {
-    base::Json all = values;
-    std::sort(values.begin(), values.end());
-    return {
-        {"median", values[values.size() / 2]}, {"lowest", values.front()}, {"highest", values.back()}, {"all", all}};
-}
-
-/// An sshd on the loop with keys of its own.
-class Sshd {
-public:
-    explicit Sshd(const base::Path& folder) : m_folder(folder) {
-        for (const char* key : {"hostkey", "id"}) {
-            run("ssh-keygen", {"-q", "-t", "ed25519", "-N", "", "-f", (folder / key).string()});
-        }
-        m_port = 20000 + static_cast<int>(base::monotonicNanos() / 1000 % 20000);
-        write("sshd_config", "Port " + std::to_string(m_port) + "\nListenAddress 127.0.0.1\nHostKey " +
-                                 text("hostkey") + "\nAuthorizedKeysFile " + text("id.pub") +
-                                 "\nStrictModes no\nUsePAM no\nPidFile none\n" +
-                                 "PasswordAuthentication no\nSubsystem sftp internal-sftp\n");
-        write("ssh_config", "Host bench\n  HostName 127.0.0.1\n  Port " + std::to_string(m_port) + "\n  IdentityFile " +
-                                text("id") + "\n  IdentitiesOnly yes\n  UserKnownHostsFile " + text("known") +
-                                "\n  StrictHostKeyChecking accept-new\n  GlobalKnownHostsFile none\n");
-        write("ssh", "#!/bin/sh\nexec ssh -F '" + text("ssh_config") + "' \"$@\"\n", 0700);
-        // As root sshd wants its folder in /run, which a machine without a running sshd does not have.
-        const QString start =
-            QStringLiteral("[ \"$(id -u)\" != 0 ] || [ -d /run/sshd ] || "
-                           "exec unshare --mount sh -c 'mount -t tmpfs tmpfs /run && mkdir /run/sshd && "
-                           "exec /usr/sbin/sshd -D -e -f \"$0\"' \"$0\"; exec /usr/sbin/sshd -D -e -f \"$0\"");
-        m_process.start(QStringLiteral("sh"),
-                        {QStringLiteral("-c"), start, QString::fromStdString(text("sshd_config"))});
-        qputenv("TRAINYARD_SSH", QByteArray::fromStdString(text("ssh")));
-        if (!test::waitFor([&] { return run(text("ssh"), {"bench", "true"}, false) == 0; }, 5000)) {
-            stop("sshd does not answer: " + m_process.readAllStandardError().toStdString());
-        }
-    }
-    ~Sshd() {
-        m_process.terminate();
-        m_process.waitForFinished(3000);
-    }
-    [[nodiscard]] std::string text(const char* name) const { return (m_folder / name).string(); }
-    int run(const std::string& program, const std::vector<std::string>& arguments, bool must = true) const {
-        test::ProgramOptions options;
-        options.timeoutMillis = 300'000;
-        const auto ended = test::runProgram(program, arguments, options);
-        if (must && ended.exitCode != 0) {
-            stop(program + ": " + ended.err);
-        }
-        return ended.exitCode;
-    }
-
-private:
-    void write(const char* name, const std::string& bytes, int mode = 0600) const {
-        if (!base::writeFileAtomically(m_folder / name, bytes, mode).ok()) {
-            stop("cannot write " + text(name));
-        }
-    }
-    base::Path m_folder;
-    int m_port = 0;
-    QProcess m_process;
-};
-
-spec::TargetSpec benchSpec(const base::Path& work) {
-    spec::TargetSpec spec;
-    spec.name = "bench";
-    spec.workFolder = work.string();
-    spec.slotsFolder = (work.parent_path() / "slots").string();
-    spec.hosts.push_back({"bench", 0, "", ""});
-    return spec;
-}
 
 /// Launches, follows, and waits for a line of log; the run ends by itself.
 double firstLine(SshTarget& target, const base::Path& source) {
