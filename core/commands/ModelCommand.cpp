@@ -2,6 +2,7 @@
 
 #include "core/commands/RunCommand.h"
 #include "core/commands/Session.h"
+#include "core/registry/VersionKind.h"
 #include "core/store/Writer.h"
 
 namespace trainyard::commands {
@@ -17,6 +18,32 @@ std::string modelText(const registry::ModelVersionId& id) {
 
 Json modelJson(const registry::ModelVersionId& id) {
     return Json{{"model", modelText(id)}, {"name", id.name}, {"version", id.number}};
+}
+
+void addKind(Json& answer, const Json& card) {
+    const auto text = [](const Json& object, const char* key) {
+        const auto found = object.find(key);
+        return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+    };
+    const registry::Exportability exportable = registry::exportabilityOf(card);
+    // Cards of early versions tell no kind; they hold what the engine left.
+    const std::string kind = card.contains("kind") ? text(card, "kind") : exportable.possible ? "torchscript" : "other";
+    const std::string main = card.contains("main") ? text(card, "main") : exportable.file;
+    std::string told;
+    if (const auto files = card.find("files"); files != card.end() && files->is_array()) {
+        for (const Json& file : *files) {
+            told = file.is_object() && text(file, "path") == main ? text(file, "told") : told;
+        }
+    }
+    answer["kind"] = kind;
+    answer["kind_title"] = registry::kindTitle(kind);
+    answer["told"] = told;
+    answer["main"] = main;
+    answer["sha256"] = card.contains("sha256") ? card.at("sha256") : Json();
+    answer["export"] = Json{{"possible", exportable.possible},
+                            {"file", exportable.file},
+                            {"reason", exportable.reason},
+                            {"instead", exportable.instead}};
 }
 
 void ModelCommand::run(const Json& parameters) {

@@ -18,6 +18,8 @@ namespace trainyard::commands {
 [[nodiscard]] std::string modelText(const registry::ModelVersionId& id);
 /// {"model", "name", "version"}: how every answer begins.
 [[nodiscard]] Json modelJson(const registry::ModelVersionId& id);
+/// Adds what a card says of the model's kind: kind, kind_title, told, main, sha256, export {possible, file, reason, instead}.
+void addKind(Json& answer, const Json& card);
 
 /// Does registry work in a pool thread on behalf of one command, one piece after the other. Lives in the command.
 class RegistryWork {

@@ -1,7 +1,7 @@
 #include <map>
-#include <set>
 #include <system_error>
 
+#include "core/base/Text.h"
 #include "core/commands/ModelCommand.h"
 #include "core/commands/RunCommand.h"
 #include "core/commands/RunJson.h"
@@ -26,6 +26,10 @@ private:
     struct Found {
         std::vector<store::OutputRow> outputs;
         Json spec;
+    };
+    struct Registered {
+        ModelVersionId id;
+        Json card;
     };
 
     void runOn(const store::RunRow& row, const Json& parameters) override {
@@ -79,8 +83,8 @@ private:
         std::vector<std::string> wanted = m_files;
         if (wanted.empty()) {
             if (!there.contains("model.pt")) {
-                finish(Error{"model.files", "Run " + std::to_string(m_row.number) + " left no model.pt. Name the outputs that make "
-                                            "up the model.", "files"});
+                finish(Error{"model.files", "Run " + std::to_string(m_row.number) + " left no model.pt. Name the files or folders of "
+                                            "its outputs that make up the model." + exampleOf(there), "files"});
                 return;
             }
             for (const char* name : kModelFiles) {
@@ -89,15 +93,17 @@ private:
                 }
             }
         }
-        const base::Path folder = session().workspace().layout.outputs(m_row.id);
-        for (const std::string& path : std::set<std::string>(wanted.begin(), wanted.end())) {
-            const auto output = there.find(path);
-            if (output == there.end()) {
-                finish(Error{"run.output_unknown", "Run " + std::to_string(m_row.number) + " has no collected output " + path + ".",
-                             "files"});
+        std::map<std::string, std::string> chosen;
+        for (const std::string& name : wanted) {
+            if (!choose(there, name, chosen)) {
+                finish(Error{"run.output_unknown", "Run " + std::to_string(m_row.number) + " has no collected output \"" +
+                                                       base::stripControl(name) + "\"." + exampleOf(there), "files"});
                 return;
             }
-            m_version.files.push_back({folder / path, path, output->second.sha256});
+        }
+        m_version.root = session().workspace().layout.outputs(m_row.id);
+        for (const auto& [path, hash] : chosen) {
+            m_version.files.push_back({m_version.root / path, path, hash});
         }
         m_version.run = m_row.id.str();
         m_version.runNumber = m_row.number;
@@ -107,19 +113,59 @@ private:
         for (const store::MetricSummary& metric : m_row.metrics) {
             m_version.metrics.push_back(toJson(metric));
         }
-        m_work.start<ModelVersionId>(
+        m_work.start<Registered>(
             session().workspace().layout,
-            [version = m_version](const Registry& models, const RegistryWork::Report& report) { return models.add(version, report); },
+            [version = m_version](const Registry& models, const RegistryWork::Report& report) -> Result<Registered> {
+                const auto id = models.add(version, report);
+                if (!id.ok()) {
+                    return id.error();
+                }
+                const auto card = models.card(*id);
+                return Registered{*id, card.ok() ? *card : Json::object()};
+            },
             [this](double share) { reportProgress({share, "Copying the model's files", {}}); },
-            ifWanted([this](const Result<ModelVersionId>& id) { registered(id); }));
+            ifWanted([this](const Result<Registered>& made) { tell(made); }));
     }
 
-    void registered(const Result<ModelVersionId>& id) {
-        if (!id.ok()) {
-            finish(id.error());
+    /// The output of that name, or all that lie in the folder of that name; "." is all there is. False: there is none.
+    static bool choose(const std::map<std::string, store::OutputRow>& there, const std::string& name,
+                       std::map<std::string, std::string>& chosen) {
+        std::string folder = name;
+        while (!folder.empty() && folder.back() == '/') {
+            folder.pop_back();
+        }
+        const bool all = folder == ".";
+        bool found = false;
+        for (const auto& [path, output] : there) {
+            if (all || path == name || path.compare(0, folder.size() + 1, folder + "/") == 0) {
+                chosen[path] = output.sha256;
+                found = true;
+            }
+        }
+        return found;
+    }
+
+    static std::string exampleOf(const std::map<std::string, store::OutputRow>& there) {
+        constexpr std::size_t kMostNamed = 5;
+        std::string text;
+        std::size_t named = 0;
+        for (const auto& [path, output] : there) {
+            if (named++ == kMostNamed) {
+                return " There are " + text + " and others.";
+            }
+            text += (text.empty() ? "" : ", ") + base::stripControl(path);
+        }
+        return text.empty() ? " No output of it is here; run.collect brings them from the target." : " There are " + text + ".";
+    }
+
+    void tell(const Result<Registered>& made) {
+        if (!made.ok()) {
+            finish(made.error());
             return;
         }
-        Json answer = modelJson(*id);
+        Json answer = modelJson(made->id);
+        answer["size"] = made->card.value("size", std::int64_t{0});
+        addKind(answer, made->card);
         answer["run"] = m_row.id.str();
         answer["number"] = m_row.number;
         Json files = Json::array();
@@ -127,7 +173,7 @@ private:
             files.push_back(file.path);
         }
         answer["files"] = std::move(files);
-        finishWithIndex(session(), this, {*id}, std::move(answer), ifWanted([this](Json told) { finish(std::move(told)); }));
+        finishWithIndex(session(), this, {made->id}, std::move(answer), ifWanted([this](Json told) { finish(std::move(told)); }));
     }
 
     void abort() override {
@@ -159,6 +205,7 @@ Json rowJson(const store::ModelVersionRow& row) {
     for (const char* key : {"run_number", "run_name", "experiment", "metrics", "exports"}) {
         out[key] = row.card.contains(key) ? row.card.at(key) : Json();
     }
+    addKind(out, row.card);
     return out;
 }
 
@@ -232,6 +279,7 @@ private:
                         answer[key == "model" ? "card" : key] = value;
                     }
                 }
+                addKind(answer, *card);
                 answer["created_at"] = timeToJson(card->value("created_at", std::int64_t{0}));
                 Json records = Json::array();
                 for (Json& record : *exports) {
@@ -335,11 +383,7 @@ private:
 };
 
 CommandInfo info(std::string id, std::string title, std::string help, std::vector<spec::Field> parameters, bool writes) {
-    CommandInfo out;
-    out.id = std::move(id);
-    out.title = std::move(title);
-    out.help = std::move(help);
-    out.parameters = std::move(parameters);
+    CommandInfo out = commandInfo(std::move(id), std::move(title), std::move(help), std::move(parameters));
     out.writes = writes;
     return out;
 }
@@ -361,11 +405,11 @@ void addModelCommands(CommandTable& table) {
         return parameter(path, label, FieldType::Boolean, false, help);
     };
     table.add<RegisterCommand>(
-        info("model.register", "Register model", "Keeps a finished run's model under a name, as its next version.",
+        info("model.register", "Register model", "Keeps outputs of a finished run as a model's next version, whatever kind of model they are.",
              {runField(), text("name", "Name", "Empty: made from the run's experiment."),
               text("description", "Description", "What the model is for.", FieldType::MultilineText),
               map("tags", "Tags", "Tags and their values."),
-              list("files", "Files", "Outputs of the run that make up the model; empty: what the engine left.")},
+              list("files", "Files", "Files or folders of the run's outputs; \".\" is all of them, none is what the engine left.")},
              true));
     table.add<ListCommand>(info("model.list", "List models", "Lists the models, or one model's versions.",
                                 {text("name", "Name", "Only the versions of this model."),
@@ -385,7 +429,7 @@ void addModelCommands(CommandTable& table) {
     table.add<DownloadCommand>(
         info("model.download", "Copy model", "Copies a version's files to a folder and checks them.",
              {modelField(), text("to", "Folder", "Where they go.", FieldType::Folder),
-              list("paths", "Files", "Empty: all of them."), flag("onnx", "ONNX", "Also the newest export, as model.onnx."),
+              list("paths", "Files", "Files or folders of the version; empty: all of them."), flag("onnx", "ONNX", "Also the newest export, as model.onnx."),
               flag("overwrite", "Overwrite", "Replaces files that are there with other content.")},
              false));
     addModelExportCommand(table);

@@ -6,6 +6,7 @@
 #include "core/commands/ModelCommand.h"
 #include "core/commands/RunCommand.h"
 #include "core/commands/Session.h"
+#include "core/registry/VersionKind.h"
 #include "core/runs/EngineCall.h"
 
 namespace trainyard::commands {
@@ -101,7 +102,17 @@ private:
         work<Sources>(
             [id](const Registry& models, const RegistryWork::Report& report) -> Result<Sources> {
                 Sources sources;
-                auto model = models.verifiedFile(id, "model.pt", report);
+                auto card = models.card(id);
+                if (!card.ok()) {
+                    return card.error();
+                }
+                const registry::Exportability exportable = registry::exportabilityOf(*card);
+                if (!exportable.possible) {
+                    return Error{"model.kind", modelText(id) + " cannot be exported to ONNX. " + exportable.reason +
+                                                   (exportable.instead.empty() ? "" : " " + exportable.instead), "model"};
+                }
+                sources.card = card->contains("model") ? card->at("model") : Json();
+                auto model = models.verifiedFile(id, exportable.file, report);
                 if (!model.ok()) {
                     return model.error();
                 }
@@ -112,11 +123,6 @@ private:
                 } else if (samples.error().code != "model.file_unknown") {
                     return samples.error();
                 }
-                auto card = models.card(id);
-                if (!card.ok()) {
-                    return card.error();
-                }
-                sources.card = card->contains("model") ? card->at("model") : Json();
                 return sources;
             },
             [this](Sources sources) {

@@ -14,6 +14,8 @@
 #include "core/base/Hash.h"
 #include "core/base/Ids.h"
 #include "core/base/Text.h"
+#include "core/registry/FileKind.h"
+#include "core/registry/VersionKind.h"
 
 namespace trainyard::registry {
 
@@ -54,6 +56,45 @@ bool isInside(const std::string& path) {
         }
     }
     return path.find('\0') == std::string::npos;
+}
+
+bool isInFolder(const std::string& path, const std::string& folder) {
+    return path.size() > folder.size() + 1 && path.compare(0, folder.size(), folder) == 0 && path[folder.size()] == '/';
+}
+
+/// A plain file, and from `root` on no link on the way to it.
+Status checkNoLink(const Path& root, const Path& from) {
+    std::error_code error;
+    const auto kind = std::filesystem::symlink_status(from, error);
+    if (!std::filesystem::exists(kind)) {
+        return base::errnoError(error ? error.value() : ENOENT, "reading", from);
+    }
+    bool plain = std::filesystem::is_regular_file(kind);
+    for (Path folder = from.parent_path(); plain && !root.empty() && folder != root; folder = folder.parent_path()) {
+        plain = folder.has_relative_path() && std::filesystem::is_directory(std::filesystem::symlink_status(folder, error));
+    }
+    if (!plain) {
+        return Error{"model.link", from.string() + " is a link, lies behind one, or is no plain file; only plain files are registered.",
+                     "files"};
+    }
+    return {};
+}
+
+/// One hash for all files: SHA-256 of what sha256sum prints for them in the order of their paths; of one file its own.
+std::string hashOf(const std::vector<Json>& files) {
+    if (files.size() == 1) {
+        return files.front()["sha256"].get<std::string>();
+    }
+    std::vector<std::pair<std::string, std::string>> lines;
+    for (const Json& file : files) {
+        lines.emplace_back(file["path"].get<std::string>(), file["sha256"].get<std::string>());
+    }
+    std::sort(lines.begin(), lines.end());
+    std::string text;
+    for (const auto& [path, hash] : lines) {
+        text += hash + "  " + path + "\n";
+    }
+    return base::sha256Hex(text);
 }
 
 Error unknown(const ModelVersionId& id) {
@@ -267,6 +308,7 @@ Result<ModelVersionId> Registry::add(const NewVersion& version, const Progress& 
     }
     std::int64_t total = 0;
     for (const NewVersion::File& file : version.files) {
+        TRAINYARD_TRY(checkNoLink(version.root, file.from));
         std::error_code error;
         const auto size = std::filesystem::file_size(file.from, error);
         if (error) {
@@ -282,7 +324,7 @@ Result<ModelVersionId> Registry::add(const NewVersion& version, const Progress& 
     if (!held.ok()) {
         return held.error();
     }
-    Json files = Json::array();
+    std::vector<Json> files;
     std::int64_t done = 0;
     Json own;
     for (const NewVersion::File& file : version.files) {
@@ -295,13 +337,25 @@ Result<ModelVersionId> Registry::add(const NewVersion& version, const Progress& 
                                                  "another. It was not registered.", "run"};
         }
         done += 2 * object->size;
-        files.push_back({{"path", file.path}, {"size", object->size}, {"sha256", object->sha256}});
+        const auto facts = examineFile(m_layout.object(object->sha256));
+        if (!facts.ok()) {
+            return facts.error();
+        }
+        files.push_back(Json{{"path", file.path},
+                             {"size", object->size},
+                             {"sha256", object->sha256},
+                             {"kind", toString(facts->kind)},
+                             {"told", facts->told},
+                             {"details", facts->details}});
         if (file.path == "model.json") {
             const auto text = base::readFile(m_layout.object(object->sha256));
             const auto json = text.ok() ? base::parseJson(*text) : Result<Json>(text.error());
             own = json.ok() ? *json : Json();
         }
     }
+    const bool hasEngineCard = own.is_object() && textOf(own, "format") == "trainyard.model-card";
+    const VersionKind whole = kindOfVersion(files, hasEngineCard);
+    const std::string hash = hashOf(files);
     ModelVersionId id{version.name, 0};
     Json tags = Json::object();
     for (const auto& [key, value] : version.tags) {
@@ -316,7 +370,10 @@ Result<ModelVersionId> Registry::add(const NewVersion& version, const Progress& 
               {"tags", std::move(tags)},
               {"aliases", Json::array()},
               {"archived", false},
+              {"kind", whole.kind},
+              {"main", whole.main},
               {"size", total},
+              {"sha256", hash},
               {"run", version.run},
               {"run_number", version.runNumber},
               {"run_name", version.runName},
@@ -444,13 +501,16 @@ Result<Registry::Download> Registry::download(const ModelVersionId& id, const Pa
     }
     std::vector<Json> wanted;
     const std::vector<Json> all = filesOf(*own);
+    const auto isNamed = [](const Json& file, const std::string& path) {
+        return textOf(file, "path") == path || isInFolder(textOf(file, "path"), path);
+    };
     for (const Json& file : all) {
-        if (paths.empty() || std::find(paths.begin(), paths.end(), textOf(file, "path")) != paths.end()) {
+        if (paths.empty() || std::any_of(paths.begin(), paths.end(), [&](const std::string& path) { return isNamed(file, path); })) {
             wanted.push_back(file);
         }
     }
     for (const std::string& path : paths) {
-        if (std::none_of(all.begin(), all.end(), [&](const Json& file) { return textOf(file, "path") == path; })) {
+        if (std::none_of(all.begin(), all.end(), [&](const Json& file) { return isNamed(file, path); })) {
             return Error{"model.file_unknown", id.name + ":" + std::to_string(id.number) + " has no file \"" + path + "\".", "paths"};
         }
     }

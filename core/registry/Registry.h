@@ -65,6 +65,8 @@ struct NewVersion {
         std::string sha256;  ///< What the run said it is; empty when nobody said.
     };
     std::vector<File> files;               ///< Of them model.json, the model's own card, is also taken into the card.
+    /// No file may be reached through a link below this folder; empty: `from` itself may be none.
+    Path root;
 };
 
 /// What may change later. Members that are not set stay.
@@ -84,8 +86,9 @@ public:
     explicit Registry(wire::WorkspaceLayout layout);
 
     /// Registers the next version of a name: numbers go up by one from 1, and one that was deleted is not given again.
-    /// The version appears whole or not at all. Errors: "model.name", "model.files", "model.output_damaged" (a file is not
-    /// what the run said), "canceled", file.*.
+    /// The version appears whole or not at all. What kind of model it is is told by its files' content, never by opening them
+    /// as models (FileKind.h). Errors: "model.name", "model.files", "model.link" (a file is reached through a link, or is no
+    /// plain file), "model.output_damaged" (a file is not what the run said), "canceled", file.*.
     [[nodiscard]] Result<ModelVersionId> add(const NewVersion& version, const Progress& progress = {}) const;
 
     /// "model.unknown" when the name, the number or the alias is not there.
@@ -103,7 +106,8 @@ public:
         std::vector<std::string> files;    ///< Written or found equal, relative to the folder.
         std::int64_t bytes = 0;
     };
-    /// Copies files (all, or those named by `paths`) into `folder`, each checked against its SHA-256. A file that is there
+    /// Copies files (all, or those that `paths` names, or that lie in a folder it names) into `folder`, each checked against
+    /// its SHA-256. A file that is there
     /// with other content is "model.exists" unless `overwrite`; nothing is written then. Errors: "model.file_unknown",
     /// "model.object_missing", "model.object_damaged".
     [[nodiscard]] Result<Download> download(const ModelVersionId& id, const Path& folder, const std::vector<std::string>& paths,
