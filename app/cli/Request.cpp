@@ -12,6 +12,7 @@
 
 #include "core/base/Files.h"
 #include "core/commands/Command.h"
+#include "core/spec/EnvironmentSpec.h"
 #include "core/spec/RunSpec.h"
 #include "core/spec/TargetSpec.h"
 
@@ -30,7 +31,7 @@ constexpr std::int64_t kMostSpecBytes = 16 << 20;
 
 constexpr const char* kFooter =
     "Exit codes: 0 done, 1 the action failed, 2 wrong command line, 3 not found, 4 invalid spec, 5 the run failed,\n"
-    "6 the run was canceled, 7 trouble with the workspace, 130 interrupted.\n"
+    "6 the run was canceled, 7 trouble with the workspace, 130 interrupted; \"run wait\" ends with the run's own exit code.\n"
     "A run is named by its number, its id or the unique beginning of it, or its name.";
 
 /// Values of one field as the command line gives them, until they are put into the parameters.
@@ -154,6 +155,18 @@ void addTargetOptions(CLI::App& app, TargetSource& source, bool isNew) {
         ->take_all();
 }
 
+void addEnvironmentOptions(CLI::App& app, TargetSource& source, bool isNew) {
+    if (isNew) {
+        app.add_option("name", source.name, "The environment's name.")->type_name("NAME");
+    }
+    app.add_option("--kind", source.kind, "venv, conda, container, interpreter, setup or engine.")->type_name("KIND");
+    app.add_option("--file,-f", source.file, "An environment document; - reads standard input.")->type_name("FILE");
+    app.add_option("--set", source.sets, "Sets one field: venv.requirements='[\"numpy\"]'. May be repeated.")
+        ->type_name("PATH=VALUE")
+        ->expected(1)
+        ->take_all();
+}
+
 Result<Json> readDocument(const std::string& file) {
     std::string text;
     if (file == "-") {
@@ -211,6 +224,10 @@ bool takesRunSpec(const std::string& action) {
     return action == "run.submit" || action == "run.check" || action == "run.estimate";
 }
 
+bool definesEnvironment(const std::string& action) {
+    return action == "environment.create" || action == "environment.edit" || action == "environment.validate";
+}
+
 bool asksFirst(const std::string& action) {
     const commands::CommandInfo* info = commands::allCommands().find(action);
     return info != nullptr && info->destructive && action != "run.cancel";
@@ -225,10 +242,13 @@ void addExtras(const std::string& id, CLI::App& app, Request& request) {
     if (id == "target.add" || id == "target.edit") {
         addTargetOptions(app, request.targetSource, id == "target.add");
     }
-    if (id == "run.submit" || id == "run.resume" || id == "run.cancel") {
+    if (definesEnvironment(id)) {
+        addEnvironmentOptions(app, request.targetSource, id != "environment.edit");
+    }
+    if (id == "run.submit" || id == "run.resume" || id == "run.reproduce" || id == "run.cancel") {
         app.add_flag("--wait", request.wait, "Returns when the run has ended, with its outcome as exit code.");
     }
-    if (id == "run.submit" || id == "run.resume") {
+    if (id == "run.submit" || id == "run.resume" || id == "run.reproduce") {
         app.add_flag("--watch", request.log, "Like --wait, and prints the run's log as it is written.");
     }
     if (id == "run.watch") {
@@ -308,7 +328,8 @@ std::variant<Request, Answer> parseCommandLine(int argc, const char* const* argv
             parent = app.add_subcommand(group, group == "run"         ? "Runs: start, look at, change."
                                                : group == "workspace" ? "Workspaces: make, open, look at."
                                                : group == "target"    ? "Compute targets: define, examine, prepare."
-                                                                      : "Models: register, look at, export.");
+                                               : group == "environment" ? "Environments: define, look at, take over."
+                                                                        : "Models: register, look at, export.");
             parent->require_subcommand(1);
             parent->fallthrough();
         }
@@ -345,6 +366,10 @@ std::variant<Request, Answer> parseCommandLine(int argc, const char* const* argv
                 spec::setValueAt(request.parameters, given->field->path, valueOf(*given));
             }
         }
+    }
+    if (request.action == "environment.save" || request.action == "environment.import") {
+        makeAbsolute(request.parameters, "folder");
+        makeAbsolute(request.parameters, "file");
     }
     if (hasCommand && (request.spec.command.empty() || !takesRunSpec(request.action))) {
         return Answer{kUsage, "", request.spec.command.empty() ? "After -- a program is expected.\n"
@@ -383,8 +408,11 @@ Result<Json> makeDocument(const SpecSource& source, const Json& base) {
     return document;
 }
 
-Result<Json> makeTargetDocument(const TargetSource& source, const Json& base) {
-    Json document = base.is_object() ? base : Json{{"format", spec::kTargetSpecFormat}, {"version", spec::kTargetSpecVersion}};
+namespace {
+
+/// What the parts of a definition's source make together; `format` and `version` of an empty one.
+Result<Json> defined(const TargetSource& source, const Json& base, const char* format, int version, const std::vector<Field>& fields) {
+    Json document = base.is_object() ? base : Json{{"format", format}, {"version", version}};
     if (!source.file.empty()) {
         Result<Json> read = readDocument(source.file);
         if (!read.ok()) {
@@ -404,19 +432,32 @@ Result<Json> makeTargetDocument(const TargetSource& source, const Json& base) {
     if (!source.hosts.empty()) {
         document["hosts"] = source.hosts;
     }
-    TRAINYARD_TRY(applySets(document, source.sets, spec::targetSpecFields()));
+    TRAINYARD_TRY(applySets(document, source.sets, fields));
     return document;
+}
+
+}  // namespace
+
+Result<Json> makeTargetDocument(const TargetSource& source, const Json& base) {
+    return defined(source, base, spec::kTargetSpecFormat, spec::kTargetSpecVersion, spec::targetSpecFields());
+}
+
+Result<Json> makeEnvironmentDocument(const TargetSource& source, const Json& base) {
+    return defined(source, base, spec::kEnvironmentSpecFormat, spec::kEnvironmentSpecVersion, spec::environmentSpecFields());
 }
 
 int exitCodeOf(const Error& error) {
     const std::string& code = error.code;
     const auto begins = [&](const char* prefix) { return code.rfind(prefix, 0) == 0; };
     if (code == "store.run_unknown" || code == "store.run_ambiguous" || code == "store.model_unknown" ||
-        code == "run.unknown" || code == "model.unknown" || code == "run.output_unknown" || code == "target.unknown" ||
+        code == "run.unknown" || code == "model.unknown" || code == "run.output_unknown" || code == "target.unknown" || code == "environment.unknown" ||
         code == "snapshot.none") {
         return kNotFound;
     }
-    if (begins("spec.") || begins("format.") || begins("json.")) {
+    // What is wrong with a definition names its field; the rest of environment.* is an action that failed.
+    const bool definition = begins("environment.") && !error.field.empty() && code != "environment.exists" && code != "environment.in_use" &&
+                            code != "environment.reserved";
+    if (begins("spec.") || begins("format.") || begins("json.") || definition) {
         return kInvalidSpec;
     }
     if (begins("workspace.") || begins("store.")) {

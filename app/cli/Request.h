@@ -33,7 +33,7 @@ struct SpecSource {
     std::vector<std::string> command;
 };
 
-/// Where the definition of `target add` and `target edit` comes from.
+/// Where the definition of `target add`, `target edit` and of `environment create`, `edit` and `validate` comes from.
 struct TargetSource {
     std::string name;
     std::string file;   ///< Empty: defaults, or the present definition; "-": standard input.
@@ -70,6 +70,12 @@ struct Answer {
 
 /// The definition that the parts of a target's source make together. `base`: what it is now, or null.
 [[nodiscard]] base::Result<base::Json> makeTargetDocument(const TargetSource& source, const base::Json& base);
+
+/// The same for an environment.
+[[nodiscard]] base::Result<base::Json> makeEnvironmentDocument(const TargetSource& source, const base::Json& base);
+
+/// Actions whose parameter "spec" is an environment's.
+[[nodiscard]] bool definesEnvironment(const std::string& action);
 
 /// Actions whose parameter "spec" is a run's.
 [[nodiscard]] bool takesRunSpec(const std::string& action);

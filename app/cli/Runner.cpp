@@ -7,6 +7,7 @@
 #include <iostream>
 #include <utility>
 
+#include "app/cli/Ask.h"
 #include "app/cli/JsonText.h"
 #include "app/cli/TargetText.h"
 #include "core/base/Text.h"
@@ -96,6 +97,20 @@ void Runner::carryOut() {
         });
         return;
     }
+    if (m_request.action == "environment.edit") {
+        m_session.start("environment.show", m_request.parameters, this, [this](const Result<Json>& shown) {
+            if (shown.ok()) {
+                startWith(makeEnvironmentDocument(m_request.targetSource, shown->at("spec")));
+            } else {
+                fail(shown.error());
+            }
+        });
+        return;
+    }
+    if (definesEnvironment(m_request.action)) {
+        startWith(makeEnvironmentDocument(m_request.targetSource, {}));
+        return;
+    }
     if (asksFirst(m_request.action) && !confirmed()) {
         quit(kActionFailed);
         return;
@@ -130,18 +145,14 @@ void Runner::submitOrCheck() {
             return;
         }
     }
-    const Result<Json> document = makeDocument(m_request.spec, draft);
-    if (!document.ok()) {
-        fail(document.error());
-        return;
-    }
-    Json parameters = m_request.parameters;
-    parameters["spec"] = *document;
-    startAction(std::move(parameters));
+    startWith(makeDocument(m_request.spec, draft));
 }
 
 void Runner::defineTarget(const Json& present) {
-    const Result<Json> document = makeTargetDocument(m_request.targetSource, present);
+    startWith(makeTargetDocument(m_request.targetSource, present));
+}
+
+void Runner::startWith(const Result<Json>& document) {
     if (!document.ok()) {
         fail(document.error());
         return;
@@ -154,7 +165,7 @@ void Runner::defineTarget(const Json& present) {
 void Runner::ask(std::int64_t question, const targets::Question& what) {
     m_progress.clear();
     const std::optional<std::string> answer = askOnTerminal(what);
-    if (!answer && !m_request.json) {
+    if (!answer && !m_request.json && !hasTerminal()) {
         std::cerr << "trainyard-cli: " << base::stripControl(what.text.substr(0, 2000))
                   << "\nThere is no terminal to ask on, so the answer is no." << std::endl;
     }
@@ -186,6 +197,10 @@ void Runner::take(const Result<Json>& result) {
     }
     if (m_request.action == "run.logs") {
         takeLogs(result);
+        return;
+    }
+    if (m_request.action == "environment.validate") {
+        succeed(*result, memberOf(*result, "errors").empty() ? kOk : kInvalidSpec);
         return;
     }
     if (!m_request.wait) {
@@ -252,6 +267,9 @@ void Runner::finishWatch(const Json& shown) {
         return;
     }
     print(describe(m_request.action == "run.wait" ? "run.wait" : "run.watch", shown));
+    if (const auto compared = shown.find("reproduced"); compared != shown.end() && compared->is_object() && !m_request.quiet) {
+        print(describe("run.compare", *compared));
+    }
     quit(asked ? kOk : code);
 }
 
@@ -335,12 +353,12 @@ bool Runner::confirmed() const {
     }
     if (m_request.action == "run.give-up") {
         std::cerr << "Give up run " << textOf(m_request.parameters, "run") << ", whatever becomes of it on its target? [y/N] " << std::flush;
-    } else if (m_request.action == "target.clear-cache") {
+    } else if (m_request.action == "target.clear-cache" || m_request.action == "environment.clear") {
         std::cerr << "Clear the cache of target " << textOf(m_request.parameters, "target") << "? [y/N] " << std::flush;
     } else {
         const std::string what = m_request.action.substr(0, m_request.action.find('.'));
         std::cerr << "Delete " << what << " " << textOf(m_request.parameters, what.c_str())
-                  << (what == "target" ? "? [y/N] " : " with all its files? [y/N] ") << std::flush;
+                  << (what == "target" || what == "environment" ? "? [y/N] " : " with all its files? [y/N] ") << std::flush;
     }
     std::string answer;
     std::getline(std::cin, answer);
@@ -372,7 +390,8 @@ void Runner::fail(const Error& error, int otherwise) {
         std::cerr << std::endl;
     }
     const bool hasSpec = takesRunSpec(m_request.action) || m_request.action == "run.resume" || m_request.action == "run.reproduce" ||
-                         m_request.action == "target.add" || m_request.action == "target.edit";
+                         m_request.action == "target.add" || m_request.action == "target.edit" || definesEnvironment(m_request.action) ||
+                         m_request.action == "environment.import";
     const int known = exitCodeOf(error);
     const int code = known == kActionFailed ? otherwise : known;
     // What is wrong with a parameter of another action was wrong on the command line.

@@ -25,6 +25,7 @@ private:
     void openThen(std::function<void()> next);
     void carryOut();
     void submitOrCheck();
+    void startWith(const base::Result<base::Json>& document);
     void defineTarget(const base::Json& present);
     void ask(std::int64_t question, const targets::Question& what);
     void startAction(base::Json parameters);

@@ -1,13 +1,10 @@
 #include "app/cli/TargetText.h"
 
-#include <fcntl.h>
-#include <termios.h>
-#include <unistd.h>
+#include <utility>
 
-#include <cerrno>
-
+#include "app/cli/EnvironmentText.h"
 #include "app/cli/JsonText.h"
-#include "core/base/Files.h"
+#include "core/base/Clock.h"
 #include "core/base/Text.h"
 
 namespace trainyard::cli {
@@ -39,6 +36,34 @@ std::string listText(const Json& result) {
     return out;
 }
 
+std::string loadText(const Json& result) {
+    std::vector<std::vector<std::string>> rows{{"HOST", "CORES BUSY", "MEMORY USED", "LOAD", "GPUS", "RUNS", "WAITING", "DISK FREE"}};
+    for (const Json& host : memberOf(result, "hosts")) {
+        const std::optional<double> load = numberOf(host, "load");
+        rows.push_back({textOf(host, "host"), textOf(host, "cores_busy") + " of " + textOf(host, "cores"),
+                        base::formatBytes(integerOf(host, "memory_used_bytes")) + " of " + base::formatBytes(integerOf(host, "memory_bytes")),
+                        load ? base::formatSignificant(*load, 3) : "", std::to_string(memberOf(host, "gpus").size()),
+                        std::to_string(memberOf(host, "leases").size()), std::to_string(memberOf(host, "waiting").size()),
+                        base::formatBytes(integerOf(host, "disk_free_bytes"))});
+    }
+    return tableText(rows, {false, true, true, true, true, true, true, true});
+}
+
+std::string cacheText(const Json& result) {
+    const Json& entries = memberOf(result, "entries");
+    if (entries.empty()) {
+        return "Nothing is kept there.\n";
+    }
+    std::vector<std::vector<std::string>> rows{{"HOST", "KIND", "NAME", "SIZE", "LAST USE", "IN USE", "KEY"}};
+    for (const Json& entry : entries) {
+        const std::string used = integerOf(entry, "last_use") > 0 ? base::isoTime(integerOf(entry, "last_use")) : "";
+        rows.push_back({textOf(entry, "host"), textOf(entry, "kind"), clipText(textOf(entry, "name"), 40),
+                        base::formatBytes(integerOf(entry, "bytes")), used.empty() ? "unknown" : shortTime(used),
+                        memberOf(entry, "in_use") == Json(true) ? "yes" : "no", clipText(textOf(entry, "key"), 12)});
+    }
+    return tableText(rows, {false, false, false, true, false, false, false}) + base::formatBytes(integerOf(result, "bytes")) + " in all.\n";
+}
+
 std::string estimateText(const Json& result) {
     std::string out;
     if (const Json& source = memberOf(result, "source"); source.is_object()) {
@@ -53,6 +78,7 @@ std::string estimateText(const Json& result) {
         out += "To be sent: " + textOf(upload, "files") + " files, " + base::formatBytes(bytes) +
                (speed > 0 && bytes > 0 ? ", about " + base::formatDuration(bytes * 1'000'000'000 / speed) : "") + ".\n";
     }
+    out += findingsText(memberOf(memberOf(result, "environment"), "findings"));
     const std::string why = textOf(result, "upload_error");
     return why.empty() ? out : out + "What the target lacks is not known: " + why + "\n";
 }
@@ -73,24 +99,66 @@ std::string snapshotText(const Json& result) {
     return compares && memberOf(result, "changes").empty() ? out + "The same source.\n" : out;
 }
 
+/// "Source: differs", and below it what.
+std::string comparedPart(const std::string& title, const Json& same, const std::vector<std::string>& lines) {
+    std::string out = title + ": " + (same == Json(true) ? "the same" : same == Json(false) ? "differs" : "not known") + "\n";
+    for (const std::string& line : lines) {
+        out += "  " + line + "\n";
+    }
+    return out;
+}
+
+std::vector<std::string> changesOf(const Json& list, const char* name) {
+    std::vector<std::string> lines;
+    for (const Json& one : list) {
+        const auto side = [&](const char* which) { return memberOf(one, which).is_null() ? std::string("none") : textOf(one, which); };
+        lines.push_back(textOf(one, name) + ": " + side("left") + " -> " + side("right"));
+    }
+    return lines;
+}
+
+std::string metricLine(const Json& metric) {
+    std::string line = textOf(metric, "name");
+    if (!memberOf(metric, "rank").is_null()) {
+        line += " (rank " + textOf(metric, "rank") + ")";
+    }
+    line += ": " + textOf(metric, "left") + " -> " + textOf(metric, "right");
+    const Json& points = memberOf(metric, "points");
+    if (points.is_object() && integerOf(points, "different") > 0) {
+        line += "; " + textOf(points, "different") + " of " + textOf(points, "compared") + " points differ, the first at step " +
+                textOf(points, "first_step");
+        const std::optional<double> largest = numberOf(points, "largest");
+        line += largest ? ", by " + base::formatSignificant(*largest) + " at most" : "";
+    }
+    return line;
+}
+
 std::string compareText(const Json& result) {
-    std::string out;
-    for (const Json& one : memberOf(result, "spec")) {
-        out += textOf(one, "path") + ": " + textOf(one, "left") + " -> " + textOf(one, "right") + "\n";
-    }
+    const Json& same = memberOf(result, "same");
+    std::string out = "Run " + textOf(memberOf(result, "left"), "number") + " and run " + textOf(memberOf(result, "right"), "number") + "\n";
+    out += comparedPart("Specification", memberOf(same, "spec"), changesOf(memberOf(result, "spec"), "path"));
+    std::vector<std::string> files;
     for (const Json& one : memberOf(result, "files")) {
-        out += "Source " + textOf(one, "change") + ": " + textOf(one, "path") + "\n";
+        files.push_back(textOf(one, "change") + " " + textOf(one, "path"));
     }
-    for (const Json& one : memberOf(result, "metrics")) {
-        if (memberOf(one, "equal") != Json(true)) {
-            out += textOf(one, "name") + ": " + textOf(one, "left") + " -> " + textOf(one, "right") + "\n";
+    out += comparedPart("Source", memberOf(same, "snapshot"), files);
+    for (const auto& [title, key] : {std::pair{"Data", "data"}, {"Environment", "environment"}, {"Target", "target"}}) {
+        if (same.contains(key)) {
+            out += comparedPart(title, memberOf(same, key), changesOf(memberOf(result, key), "name"));
         }
     }
-    const Json& same = memberOf(result, "same");
-    const Json& metrics = memberOf(same, "metrics");
-    return out + "Specification " + (memberOf(same, "spec") == Json(true) ? "the same" : "differs") + ", source " +
-           (memberOf(same, "snapshot") == Json(true) ? "the same" : "differs") +
-           (metrics.is_null() ? "." : metrics == Json(true) ? ", metrics equal." : ", metrics differ.") + "\n";
+    std::vector<std::string> metrics;
+    for (const Json& one : memberOf(result, "metrics")) {
+        const Json& points = memberOf(one, "points");
+        if (memberOf(one, "equal") != Json(true) || (points.is_object() && integerOf(points, "different") > 0)) {
+            metrics.push_back(metricLine(one));
+        }
+    }
+    out += comparedPart("Metrics", memberOf(same, "metrics"), metrics);
+    if (!memberOf(same, "points").is_null()) {
+        out += comparedPart("All points", memberOf(same, "points"), {});
+    }
+    return out + comparedPart("Outcome", memberOf(same, "state"), {});
 }
 
 }  // namespace
@@ -109,6 +177,8 @@ std::optional<std::string> describeTarget(const std::string& action, const Json&
     if (action == "target.delete") return target + " was deleted.\n";
     if (action == "target.wait") return target + " is ready.\n";
     if (action == "target.doctor") return "Worst finding: " + textOf(result, "worst") + ".\n";
+    if (action == "target.load") return loadText(result);
+    if (action == "target.cache") return cacheText(result);
     if (action == "target.clear-cache") return base::formatBytes(integerOf(result, "freed_bytes")) + " were freed.\n";
     if (action == "target.build-engine") {
         return "The engine was built in " + textOf(result, "seconds") + " s against " + textOf(result, "libtorch") + ".\n";
@@ -145,45 +215,6 @@ std::optional<int> exitCodeOfRun(const Json& run) {
         }
     }
     return code;
-}
-
-std::optional<std::string> askOnTerminal(const targets::Question& question) {
-    const base::UniqueFd tty(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));
-    if (!tty.valid()) {
-        return std::nullopt;
-    }
-    const bool secret = question.kind == targets::Question::Kind::Password || question.kind == targets::Question::Kind::Passphrase;
-    const std::string text = base::stripControl(question.target) + ": " + base::toValidUtf8(question.text) + " ";
-    if (!base::writeAll(tty.get(), text, "/dev/tty").ok()) {
-        return std::nullopt;
-    }
-    termios before{};
-    const bool hidden = secret && ::tcgetattr(tty.get(), &before) == 0;
-    if (hidden) {
-        termios quiet = before;
-        quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-        ::tcsetattr(tty.get(), TCSAFLUSH, &quiet);
-    }
-    std::string answer;
-    bool whole = false;
-    for (char c = 0; !whole;) {
-        const ssize_t got = ::read(tty.get(), &c, 1);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got <= 0) {
-            break;
-        }
-        whole = c == '\n';
-        if (!whole) {
-            answer += c;
-        }
-    }
-    if (hidden) {
-        ::tcsetattr(tty.get(), TCSAFLUSH, &before);
-        [[maybe_unused]] const auto ended = base::writeAll(tty.get(), "\n", "/dev/tty");
-    }
-    return whole ? std::optional(answer) : std::nullopt;
 }
 
 }  // namespace trainyard::cli

@@ -1,10 +1,9 @@
 #pragma once
-// Targets, their questions and a run's source as people see them.
+// Targets and a run's source as people see them.
 #include <optional>
 #include <string>
 
 #include "core/base/Json.h"
-#include "core/targets/Target.h"
 
 namespace trainyard::cli {
 
@@ -14,7 +13,5 @@ namespace trainyard::cli {
 [[nodiscard]] std::string doctorText(const base::Json& line);
 /// What the run ended with, as a shell would say it: a rank's exit code, 128 + its signal; nothing when no rank says.
 [[nodiscard]] std::optional<int> exitCodeOfRun(const base::Json& run);
-/// Asks on /dev/tty and waits for a line there; passwords are not shown. Nothing without a terminal, or at its end.
-[[nodiscard]] std::optional<std::string> askOnTerminal(const targets::Question& question);
 
 }  // namespace trainyard::cli

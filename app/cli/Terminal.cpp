@@ -9,8 +9,9 @@
 #include <cstdlib>
 #include <optional>
 
-#include "app/cli/ModelText.h"
+#include "app/cli/EnvironmentText.h"
 #include "app/cli/JsonText.h"
+#include "app/cli/ModelText.h"
 #include "app/cli/TargetText.h"
 #include "core/base/Text.h"
 
@@ -29,14 +30,14 @@ std::string describeList(const Json& result) {
     if (runs.empty()) {
         return "No runs.\n";
     }
-    std::vector<std::vector<std::string>> rows{{"RUN", "NAME", "STATE", "DURATION", "LOSS", "ACCURACY", "CREATED"}};
+    std::vector<std::vector<std::string>> rows{{"RUN", "NAME", "STATE", "DURATION", "LOSS", "ACCURACY", "CREATED", "REASON"}};
     for (const Json& run : runs) {
         const std::string loss = metricOf(run, "train/loss");
         const std::string created = textOf(run, "created_at");
         rows.push_back({textOf(run, "number"), clipText(textOf(run, "name"), 40), textOf(run, "state"), duration(run), loss,
-                        metricOf(run, "val/accuracy"), shortTime(created)});
+                        metricOf(run, "val/accuracy"), shortTime(created), clipText(textOf(run, "reason"), 60)});
     }
-    std::string out = tableText(rows, {true, false, false, true, true, true, false});
+    std::string out = tableText(rows, {true, false, false, true, true, true, false, false});
     if (!memberOf(result, "next").is_null()) {
         out += "More: --after " + base::shellQuote(textOf(result, "next")) + "\n";
     }
@@ -106,6 +107,12 @@ std::string describeAny(const Json& result) {
                 lines.push_back(line);
             }
             lists += lines.empty() ? "No " + key + ".\n" : tableText(lines, std::vector<bool>(lines.front().size(), false));
+        } else if (value.is_object()) {
+            for (const auto& [name, one] : value.items()) {
+                if (!textOf(value, name.c_str()).empty()) {
+                    rows.push_back({key + " " + name, textOf(value, name.c_str())});
+                }
+            }
         } else if (!value.is_null() && textOf(result, key.c_str()) != "") {
             rows.push_back({key, textOf(result, key.c_str())});
         }
@@ -120,6 +127,9 @@ std::string describe(const std::string& action, const Json& result) {
         return *said;
     }
     if (const std::optional<std::string> said = describeTarget(action, result)) {
+        return *said;
+    }
+    if (const std::optional<std::string> said = describeEnvironment(action, result)) {
         return *said;
     }
     const std::string run = "Run " + textOf(result, "number");

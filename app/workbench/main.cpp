@@ -37,7 +37,8 @@ constexpr const char* kHelp =
     "  --render RUN         draw the charts of a run (its number, id or name) and exit; needs no display\n"
     "  --out FILE           where to: .png, .svg or .pdf\n"
     "  --theme light|dark   colours of the drawing, or of the window for this time\n"
-    "  --size WxH           size of the drawing in pixels (1280x900)\n"
+    "  --size WxH           size of the drawing, 320x240 to 8000x8000; a .png has twice as many pixels each way. Without it:\n"
+    "                       1280 wide, and 110 and 380 for each two charts high (1280x490 for one or two, 1280x870 for three)\n"
     "  --sample             open the sample workspace, made when it is not there yet\n"
     "  --screenshots FOLDER picture every page and state of the window there; needs no display\n"
     "  --make-showcase FOLDER [--runs N]\n"
@@ -115,7 +116,7 @@ Options parse(int argc, char** argv) {
     return options;
 }
 
-/// Root in a container has no runtime folder, and a picture on the command line needs none: not worth a line there.
+/// Root in a container has no runtime folder, and nothing here needs one: not worth a line.
 void quietMessages(QtMsgType type, const QMessageLogContext& context, const QString& text) {
     if (text.startsWith(QLatin1String("QStandardPaths: XDG_RUNTIME_DIR not set"))) return;
     std::fprintf(stderr, "%s\n", qPrintable(qFormatLogMessage(type, context, text)));
@@ -125,11 +126,11 @@ void quietMessages(QtMsgType type, const QMessageLogContext& context, const QStr
 
 int main(int argc, char** argv) {
     const Options options = parse(argc, argv);
+    qInstallMessageHandler(quietMessages);
     if (!options.showcase.empty()) return workbench::makeShowcaseWorkspace(options.showcase, options.runs);
     if (!options.screenshots.empty()) return workbench::takeScreenshots(argc, argv, options.screenshots);
     if (!options.render.empty()) {
         qputenv("QT_QPA_PLATFORM", "offscreen");
-        qInstallMessageHandler(quietMessages);
     }
 
     QApplication::setAttribute(Qt::AA_DontShowIconsInMenus, false);

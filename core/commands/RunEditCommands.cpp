@@ -370,12 +370,8 @@ private:
 };
 
 CommandInfo info(const char* id, const char* title, const char* help, std::vector<spec::Field> parameters) {
-    CommandInfo made;
-    made.id = id;
-    made.title = title;
-    made.help = help;
-    made.parameters = {runField()};
-    made.parameters.insert(made.parameters.end(), parameters.begin(), parameters.end());
+    parameters.insert(parameters.begin(), runField());
+    CommandInfo made = commandInfo(id, title, help, std::move(parameters));
     made.writes = true;
     return made;
 }

@@ -252,15 +252,6 @@ private:
     std::int64_t m_startedAt = 0;
 };
 
-CommandInfo info(const char* id, const char* title, const char* help, std::vector<spec::Field> parameters = {}) {
-    CommandInfo made;
-    made.id = id;
-    made.title = title;
-    made.help = help;
-    made.parameters = std::move(parameters);
-    return made;
-}
-
 CommandInfo outside(CommandInfo made) {
     made.needsWorkspace = false;
     return made;
@@ -278,23 +269,23 @@ void addWorkspaceCommands(CommandTable& table) {
     const spec::Field folder = parameter("folder", "Folder", FieldType::Folder, Json(), "The workspace's folder.", true);
     spec::Field anyFolder = parameter("folder", "Folder", FieldType::Folder, "",
                                       "The workspace's folder; empty for the one that was opened last.");
-    table.add<InitCommand>(outside(info(
+    table.add<InitCommand>(outside(commandInfo(
         "workspace.init", "New workspace", "Makes a workspace in an empty or a new folder and opens it. With the sample, an existing workspace is "
             "opened and gets what it lacks of it.",
         {folder, parameter("name", "Name", FieldType::Text, "", "For people; empty for the folder's name."),
          parameter("sample", "Sample", FieldType::Boolean, false,
                    "Puts an experiment on Fashion-MNIST into it that is ready to be started.")})));
-    table.add<OpenCommand>(outside(info("workspace.open", "Open workspace", "Opens a workspace.", {anyFolder})));
+    table.add<OpenCommand>(outside(commandInfo("workspace.open", "Open workspace", "Opens a workspace.", {anyFolder})));
     table.add<CloseCommand>(outside(
-        info("workspace.close", "Close workspace", "Closes the workspace; its runs go on.")));
-    table.add<ShowCommand>(info("workspace.show", "Show workspace", "Where it is, how much is in it."));
-    table.add<RecentCommand>(outside(info("workspace.recent", "Recent workspaces", "Workspaces opened before.")));
-    table.add<ForgetCommand>(outside(info("workspace.forget", "Forget workspace",
+        commandInfo("workspace.close", "Close workspace", "Closes the workspace; its runs go on.")));
+    table.add<ShowCommand>(commandInfo("workspace.show", "Show workspace", "Where it is, how much is in it."));
+    table.add<RecentCommand>(outside(commandInfo("workspace.recent", "Recent workspaces", "Workspaces opened before.")));
+    table.add<ForgetCommand>(outside(commandInfo("workspace.forget", "Forget workspace",
                                           "Takes a workspace off the list of recent ones; its files stay.", {folder})));
-    table.add<SampleCommand>(writing(info("workspace.sample", "Add the sample",
+    table.add<SampleCommand>(writing(commandInfo("workspace.sample", "Add the sample",
                                           "Puts an experiment on Fashion-MNIST into the workspace.")));
-    table.add<DraftsCommand>(info("workspace.drafts", "Drafts", "Experiments that are ready to be started."));
-    table.add<RebuildCommand>(writing(info("workspace.rebuild", "Rebuild the index",
+    table.add<DraftsCommand>(commandInfo("workspace.drafts", "Drafts", "Experiments that are ready to be started."));
+    table.add<RebuildCommand>(writing(commandInfo("workspace.rebuild", "Rebuild the index",
                                            "Makes the index anew from the workspace's files.")));
 }
 
