@@ -20,6 +20,7 @@ namespace {
 
 constexpr std::size_t kReadBytes = 64 << 10;
 constexpr std::int64_t kLingerMillis = 2'000;
+constexpr std::int64_t kLingerBytes = 64 << 20;
 constexpr std::int64_t kMillion = 1'000'000;
 
 const char* phraseOf(int status) {
@@ -128,6 +129,7 @@ struct HttpServer::Connection {
     std::size_t sent = 0;
     base::UniqueFd outFile;
     std::int64_t outFileLeft = 0;
+    std::int64_t forgotten = 0;  ///< Read after the last answer.
 
     static Connection& of(http_parser* parser) { return *static_cast<Connection*>(parser->data); }
 
@@ -370,7 +372,11 @@ struct HttpServer::Connection {
             phase = Phase::Gone;
             return false;
         }
-        if (phase == Phase::Linger) return true;
+        if (phase == Phase::Linger) {
+            forgotten += got;
+            if (forgotten > kLingerBytes) phase = Phase::Gone;
+            return true;
+        }
         // The time for the headers counts from their first byte, whatever trickles in behind it.
         if (phase != Phase::Head || !begun) since = base::monotonicNanos();
         feed(std::string_view(buffer).substr(0, static_cast<std::size_t>(got)));

@@ -15,7 +15,7 @@ using test::cliJson;
 namespace {
 
 std::string source(const std::string& name) {
-    return base::readFile(base::Path(qgetenv("TRAINYARD_SOURCE").toStdString()) / "tests/data/scripts" / name).valueOr({});
+    return base::readFile(test::sourceFolder() / "tests/data/scripts" / name).valueOr({});
 }
 
 /// "1 0.5 0.25": the values of a series, ranks one after the other.

@@ -13,7 +13,7 @@ inline std::string testPython() {
 }
 
 inline std::string scriptFile(const std::string& name) {
-    return std::string(qgetenv("TRAINYARD_SOURCE").constData()) + "/tests/data/scripts/" + name;
+    return (sourceFolder() / "tests/data/scripts" / name).string();
 }
 
 /// The last lines that ranks wrote to stderr; for messages of failing tests.
@@ -22,6 +22,21 @@ inline std::string errorsOf(const std::vector<Record>& records) {
     for (const std::string& line : linesOf(records, 0, "stderr")) text += "\n" + line;
     for (const Record& warning : ofKind(records, wire::kind::kWarning)) text += "\n" + textOf(warning.body, "message");
     return text;
+}
+
+/// The first record of a kind and name; null when there is none.
+inline const Record* named(const std::vector<Record>& records, const char* kind, const std::string& name) {
+    for (const Record& record : records) {
+        if (record.kind == kind && textOf(record.body, "name") == name) return &record;
+    }
+    return nullptr;
+}
+
+/// Codes of all warnings.
+inline std::string warningsOf(const std::vector<Record>& records) {
+    std::string codes;
+    for (const Record& record : ofKind(records, wire::kind::kWarning)) codes += (codes.empty() ? "" : " ") + textOf(record.body, "code");
+    return codes;
 }
 
 }  // namespace trainyard::test

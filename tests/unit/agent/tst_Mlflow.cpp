@@ -1,6 +1,8 @@
 // MLflow's REST interface of the real agent, called as its clients call it.
 #include <QtTest>
 
+#include <set>
+
 #include "tests/helpers/Children.h"
 #include "tests/unit/agent/ScriptRig.h"
 

@@ -1,30 +1,15 @@
-// Scripts of people under the real agent: the client modules, event files, patterns, and what they do wrong.
+// Scripts of people under the real agent: the client modules, patterns on their output, and what they do wrong.
 #include <QtTest>
 
+#include <set>
+
 #include "core/agent/Clients.h"
+#include "core/base/Text.h"
 #include "tests/helpers/Children.h"
-#include "tests/unit/agent/EventWriter.h"
 #include "tests/unit/agent/ScriptRig.h"
 
 using namespace trainyard;
 using namespace trainyard::test;
-
-namespace {
-
-const Record* named(const std::vector<Record>& records, const char* kind, const std::string& name) {
-    for (const Record& record : records) {
-        if (record.kind == kind && textOf(record.body, "name") == name) return &record;
-    }
-    return nullptr;
-}
-
-std::string warningsOf(const std::vector<Record>& records) {
-    std::string codes;
-    for (const Record& record : ofKind(records, wire::kind::kWarning)) codes += (codes.empty() ? "" : " ") + textOf(record.body, "code");
-    return codes;
-}
-
-}  // namespace
 
 class TestScripts : public QObject {
     Q_OBJECT
@@ -96,7 +81,7 @@ private Q_SLOTS:
 
     void azureShim_offline() {
         ProgramOptions options;
-        options.variables = {{"PYTHONPATH", std::string(qgetenv("TRAINYARD_SOURCE").constData()) + "/resources/clients/python"}, {"PYTHONDONTWRITEBYTECODE", "1"}, {"TRAINYARD_STREAM", ""}};
+        options.variables = {{"PYTHONPATH", (sourceFolder() / "resources/clients/python").string()}, {"PYTHONDONTWRITEBYTECODE", "1"}, {"TRAINYARD_STREAM", ""}};
         const auto ran = runProgram(testPython(), {"-c", "from azureml.core import Run\nr = Run.get_context()\nr.log('loss', 0.5)\nassert r.id.startswith('OfflineRun_')\n"
                                                          "try:\n    Run.get_context(allow_offline=False)\nexcept Exception as error:\n    print(type(error).__name__)"}, options);
         QCOMPARE(ran.out, std::string("Attempted to log scalar metric loss:\n0.5\nRunEnvironmentException\n"));
@@ -104,7 +89,7 @@ private Q_SLOTS:
 
     /// The guide's list is the shim's own.
     void azureShim_guideListsWhatItCovers() {
-        const std::string source = qgetenv("TRAINYARD_SOURCE").constData();
+        const std::string source = sourceFolder().string();
         ProgramOptions options;
         options.variables = {{"PYTHONPATH", source + "/resources/clients/python"}, {"PYTHONDONTWRITEBYTECODE", "1"}};
         const auto ran = runProgram(testPython(), {"-m", "azureml._covered"}, options);
@@ -115,20 +100,9 @@ private Q_SLOTS:
     }
 
     void cppClient_everyCall() {
-        const Path program = *m_scratch / "client";
-        const Path source = m_scratch->write("client.cpp", R"(
-            #include <cmath>
-            #include "trainyard.h"
-            int main() {
-                trainyard::Client run;
-                run.metric("loss", 0.1, 3); run.metric("loss", NAN); run.metrics({{"a", 1}, {"b\"", 2}}, 4);
-                run.param("lr", 0.5); run.param("name", "x\\y"); run.tag("t", "v"); run.text("n", "two\nlines");
-                run.progress("train", 1, 2, "epochs"); run.image("i", "\x89PNGx"); run.table("t", {"c"}, std::vector<std::vector<double>>{{1}});
-                run.confusionMatrix("m", {"a", "b"}, {{1, 2}, {3, 4}}); run.histogram("h", {1}, {0, 1});
-                run.artifact("a.txt"); run.model("net", "a.txt"); run.conclusion("done");
-                return run.active() && run.dropped() == 0 ? 0 : 1;
-            })");
-        const std::string script = "c++ -std=c++11 -Wall -Wextra -Werror -I \"$TRAINYARD_CLIENTS/cpp\" -o " + program.string() + " " + source.string() + " && " + program.string();
+        const std::string program = base::shellQuote((*m_scratch / "client").string());
+        const Path source = scriptFile("every_client_call.cpp");
+        const std::string script = "c++ -std=c++11 -Wall -Wextra -Werror -I \"$TRAINYARD_CLIENTS/cpp\" -o " + program + " " + base::shellQuote(source.string()) + " && " + program;
         const auto records = carryOut(m_rig->shellPlan(script), 120'000);
         QVERIFY2(textOf(endedOf(records), "reason") == "done", errorsOf(records).c_str());
         QCOMPARE(pointsOf(records, 0, "loss").front(), (std::pair<std::int64_t, double>(3, 0.1)));
@@ -139,53 +113,19 @@ private Q_SLOTS:
 
     /// Four processes beside forks and threads; one of them is killed in the middle. What was written is there, once and whole.
     void manyWriters_loseNothing() {
-        const auto records = python(R"(
-import os, signal, subprocess, sys, threading
-import trainyard
-code = '''
-import sys, trainyard
-which = sys.argv[1]
-for i in range(int(sys.argv[2])):
-    trainyard.log(which, i + 1)
-    if which == "killed" and i == 5000:
-        print("ready", flush=True)
-'''
-children = [subprocess.Popen([sys.executable, "-c", code, name, "20000"]) for name in ("one", "two", "three")]
-killed = subprocess.Popen([sys.executable, "-c", code, "killed", "100000000"], stdout=subprocess.PIPE)
-killed.stdout.readline()
-killed.kill()
-threads = [threading.Thread(target=lambda n=n: [trainyard.log("thread%d" % n, i + 1) for i in range(100)]) for n in range(64)]
-for thread in threads: thread.start()
-for thread in threads: thread.join()
-forked = os.fork()
-for i in range(1000): trainyard.log("parent" if forked else "child", i + 1)
-if not forked: os._exit(0)
-os.waitpid(forked, 0)
-for child in children: assert child.wait() == 0
-killed.wait()
-)");
+        const auto records = carryOut(m_rig->commandPlan({testPython(), scriptFile("many_writers.py")}), 180'000);
         QVERIFY2(textOf(endedOf(records), "outcome") == "completed", errorsOf(records).c_str());
-        for (const char* name : {"one", "two", "three"}) QCOMPARE(wrongWithPoints(pointsOf(records, 0, name), 20000), std::string());
+        for (const char* name : {"one", "two", "three"}) QCOMPARE(wrongWithPoints(pointsOf(records, 0, name), 5000), std::string());
         for (int i = 0; i < 64; ++i) QCOMPARE(wrongWithPoints(pointsOf(records, 0, "thread" + std::to_string(i)), 100), std::string());
         for (const char* name : {"parent", "child"}) QCOMPARE(wrongWithPoints(pointsOf(records, 0, name), 1000), std::string());
         const auto killed = pointsOf(records, 0, "killed");
-        QVERIFY(killed.size() > 5000);
+        QVERIFY(killed.size() > 2000);
         QCOMPARE(wrongWithPoints(killed, static_cast<int>(killed.size())), std::string());
         QCOMPARE(warningsOf(records), std::string());
     }
 
     void hostileNames_areRefusedInWords() {
-        const auto records = python(R"(
-import os, trainyard
-trainyard.log("x" * 1000000, 1)
-trainyard.log("ok", 1)
-with open(os.environ["TRAINYARD_STREAM"], "ab") as stream:
-    for block in range(30):
-        stream.write(b"".join(b'{"kind":"metrics","values":{"n%d":1}}\n' % (block * 5000 + i) for i in range(5000)))
-trainyard.log("ok", 2)
-trainyard.write("text", {"name": "long", "text": "y" * (9 << 20)})
-trainyard.log("ok", 3)
-)");
+        const auto records = carryOut(m_rig->commandPlan({testPython(), scriptFile("hostile_names.py")}), 180'000);
         QCOMPARE(textOf(endedOf(records), "outcome"), std::string("completed"));
         QCOMPARE(pointsOf(records, 0, "ok").size(), std::size_t(3));
         QCOMPARE(pointsOf(records, 0, "n99000").size(), std::size_t(1));
@@ -200,7 +140,7 @@ trainyard.log("ok", 3)
             long2 = long2 || textOf(record.body, "code") == "client.long";
         }
         QVERIFY2(long1 && many && long2, errorsOf(records).substr(0, 2000).c_str());
-        QVERIFY(refused >= 50'000);
+        QVERIFY(refused >= 5000);
     }
 
     void patterns_findMetricsInTheOutput() {
@@ -228,71 +168,6 @@ trainyard.log("ok", 3)
         std::set<std::int64_t> steps;
         for (const auto& [step, value] : pointsOf(recordsOf(layout), 0, "n")) steps.insert(step);
         QCOMPARE(steps.size(), std::size_t(300));
-    }
-
-    void eventFiles_areReadAsTheyGrow() {
-        using W = EventWriter;
-        std::string first = W::version() + W::framed(W::event(1, W::scalar("loss", 0.5F))) + W::framed(W::event(2, W::scalar("loss", 0.25F)));
-        first += W::framed(W::event(2, W::text(1, "w") + W::text(5, W::real(1, 0) + W::real(2, 1) + W::real(3, 3) + W::reals(6, {0.5, 1}) + W::reals(7, {1, 2}))));
-        first += W::framed(W::event(3, W::text(1, "pic") + W::text(4, W::whole(1, 4) + W::whole(2, 5) + W::text(4, "\x89PNG\r\n\x1a\n..."))));
-        first += W::framed(W::event(3, W::text(1, "note/text_summary") + W::text(8, W::whole(1, 7) + W::text(8, "hi")) + W::plugin("text")));
-        const std::string last = W::framed(W::event(4, W::scalar("loss", 0.125F)));
-        const std::string half = last.substr(0, last.size() / 2), rest = last.substr(last.size() / 2);
-        m_scratch->write("first", first);
-        m_scratch->write("half", half);
-        m_scratch->write("rest", rest);
-        m_scratch->write("other", W::version() + W::framed(W::event(9, W::scalar("loss", 3))));
-        const std::string here = m_scratch->path().string();
-        // An earlier run's file lies there already.
-        const wire::Plan plan = m_rig->shellPlan("mkdir -p logs/val \"$TRAINYARD_OUTPUTS/tb\" runs/Nov23_host; cp " + here + "/first logs/events.out.tfevents.1.host; sleep 1.5; cat " + here +
-                                                 "/half >> logs/events.out.tfevents.1.host; sleep 0.5; cat " + here + "/rest >> logs/events.out.tfevents.1.host; cp " + here +
-                                                 "/other logs/val/events.out.tfevents.2; cp " + here + "/other \"$TRAINYARD_OUTPUTS/tb/events.out.tfevents.3\"; cp " + here +
-                                                 "/other runs/Nov23_host/events.out.tfevents.4; cp " + here + "/other logs/events.out.tfevents.9; touch -d '1 day ago' logs/events.out.tfevents.9");
-        const auto records = carryOut(plan);
-        const auto loss = pointsOf(records, 0, "loss");
-        QCOMPARE(loss.size(), std::size_t(5));  // logs/, outputs/tb/ and runs/DATE_HOST/ name none themselves.
-        QCOMPARE(pointsOf(records, 0, "val/loss"), (std::vector<std::pair<std::int64_t, double>>{{9, 3.0}}));
-        QVERIFY(std::count(loss.begin(), loss.end(), std::pair<std::int64_t, double>(4, 0.125)) == 1);
-        QCOMPARE(named(records, "histogram", "w")->body["counts"].size(), std::size_t(2));
-        QCOMPARE(named(records, "image", "pic")->body["height"].get<int>(), 4);
-        QCOMPARE(textOf(named(records, "text", "note/text_summary")->body, "text"), std::string("hi"));
-        QCOMPARE(warningsOf(records), std::string());
-    }
-
-    void eventFiles_damagedTruncatedAndTorn() {
-        using W = EventWriter;
-        std::string damaged = W::version() + W::framed(W::event(1, W::scalar("d", 1))) + W::framed(W::event(2, W::scalar("d", 2))) + W::framed(W::event(3, W::scalar("d", 3)));
-        damaged[damaged.size() - W::framed(W::event(3, W::scalar("d", 3))).size() - 8] ^= 1;
-        m_scratch->write("damaged", damaged);
-        m_scratch->write("long", W::version() + W::framed(W::event(1, W::scalar("t", 1))) + W::framed(W::event(2, W::scalar("t", 2))));
-        m_scratch->write("short", W::version() + W::framed(W::event(5, W::scalar("t", 5))));
-        m_scratch->write("torn", W::version() + W::framed(W::event(1, W::scalar("e", 1))) + W::framed(W::event(2, W::scalar("e", 2))).substr(0, 20));
-        const std::string here = m_scratch->path().string();
-        const auto records = carryOut(m_rig->shellPlan("mkdir logs; cp " + here + "/damaged logs/a.tfevents.1; cp " + here + "/torn logs/c.tfevents.1; cp " + here +
-                                                       "/long logs/b.tfevents.1; sleep 2.5; cat " + here + "/short > logs/b.tfevents.1; sleep 0.6"));
-        QCOMPARE(textOf(endedOf(records), "outcome"), std::string("completed"));
-        QCOMPARE(pointsOf(records, 0, "d"), (std::vector<std::pair<std::int64_t, double>>{{1, 1.0}, {3, 3.0}}));
-        QCOMPARE(pointsOf(records, 0, "e").size(), std::size_t(1));
-        QVERIFY(pointsOf(records, 0, "t").back() == (std::pair<std::int64_t, double>(5, 5.0)));
-        const std::string warnings = warningsOf(records);
-        for (const char* code : {"events.damaged", "events.truncated", "events.torn"}) QVERIFY2(warnings.find(code) != std::string::npos, warnings.c_str());
-    }
-
-    void eventFiles_onceAfterAKilledAgent() {
-        using W = EventWriter;
-        std::string all = W::version();
-        m_scratch->write("version", all);
-        const std::string here = m_scratch->path().string();
-        for (int i = 0; i < 40; ++i) m_scratch->write("r" + std::to_string(i), W::framed(W::event(i, W::scalar("n", static_cast<float>(i + 1)))));
-        const NodeLayout layout = m_rig->place(m_rig->shellPlan("mkdir logs; cp " + here + "/version logs/x.tfevents.1; i=0; while [ $i -lt 40 ]; do cat " + here +
-                                                                "/r$i >> logs/x.tfevents.1; i=$((i+1)); sleep 0.1; done"));
-        {
-            AgentProcess agent(layout);
-            QVERIFY(waitFor([&] { return pointsOf(recordsOf(layout), 0, "n").size() >= 5; }, 30'000));
-            agent.kill(SIGKILL);
-        }
-        QCOMPARE(AgentProcess(layout).wait(60'000), 0);
-        QCOMPARE(wrongWithPoints(pointsOf(recordsOf(layout), 0, "n"), 40), std::string());
     }
 
     void clients_areUnpackedOnceAndMended() {
