@@ -98,6 +98,7 @@ private:
             {" *\\d+(\\.\\d+)? m?s\\b", " <duration>"},
             {"freed [0-9.]+ \\w+", "freed <size>"},
             {"records +\\d+", "records  <number>"},
+            {"\"pid\":\\d+", "\"pid\":<number>"},
             {"\"host\":\"[^\"]*\"", "\"host\":\"<host>\""},
             {"0\\.1\\.0", "<version>"},
         };

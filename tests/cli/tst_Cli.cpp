@@ -1,36 +1,21 @@
 // The command line as people and scripts see it: transcripts compared with tests/cli/golden, exit codes, signals.
 // TRAINYARD_UPDATE_GOLDEN=1 writes the transcripts anew.
-#include <pty.h>
 #include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <QProcess>
-#include <QRegularExpression>
 #include <QTest>
 #include <algorithm>
+#include <memory>
 
-#include "core/base/Json.h"
+#include "tests/cli/CliRig.h"
 #include "tests/helpers/Children.h"
-#include "tests/helpers/Program.h"
-#include "tests/helpers/Scratch.h"
-#include "tests/helpers/Wait.h"
 #include "tests/helpers/Skip.h"
+#include "tests/helpers/Wait.h"
 
 using namespace trainyard;
 using base::Json;
-
-namespace {
-
-using Arguments = std::vector<std::string>;
-
-test::ProgramResult cli(const Arguments& arguments, const std::string& input = {}) {
-    test::ProgramOptions options;
-    options.input = input;
-    return test::runProgram(test::builtProgram("trainyard-cli"), arguments, options);
-}
-
-}  // namespace
+using test::Arguments;
+using test::cli;
 
 class TestCli : public QObject {
     Q_OBJECT
@@ -41,7 +26,7 @@ private Q_SLOTS:
         m_scratch->isolate();
         m_workspace = (*m_scratch / "w").string();
         qunsetenv("TRAINYARD_WORKSPACE");
-        m_transcript.clear();
+        m_transcript = std::make_unique<test::Transcript>(*m_scratch);
     }
     void cleanup() { QVERIFY2(m_guard.noneLeft(10'000), m_guard.report().c_str()); }
 
@@ -168,18 +153,18 @@ private Q_SLOTS:
             !std::filesystem::exists(test::builtProgram("trainyard-engine"))) {
             TRAINYARD_SKIP("Needs trainyard-engine and the package dataset-fashion-mnist.");
         }
-        const Json made = json({"workspace", "init", m_workspace, "--sample"});
+        const Json made = test::cliJson({"workspace", "init", m_workspace, "--sample"});
         QVERIFY(made.contains("sample"));
-        const Json checked = json({"run", "check", "--draft", "fashion-mnist"});
+        const Json checked = test::cliJson({"run", "check", "--draft", "fashion-mnist"});
         QVERIFY2(checked.contains("peak_memory_bytes"), checked.dump().c_str());
-        const Json run = json({"run", "submit", "--wait", "--draft", "fashion-mnist", "--set", "task.epochs=1", "--set",
+        const Json run = test::cliJson({"run", "submit", "--wait", "--draft", "fashion-mnist", "--set", "task.epochs=1", "--set",
                                "task.dataset.train_limit=1000", "--set", "task.dataset.val_limit=200"});
         QCOMPARE(run.value("state", std::string()), "Completed");
-        QCOMPARE(json({"model", "register", "1", "--name", "clothes"}).value("model", std::string()), "clothes:1");
-        QCOMPARE(json({"model", "list"}).at("models").size(), std::size_t{1});
+        QCOMPARE(test::cliJson({"model", "register", "1", "--name", "clothes"}).value("model", std::string()), "clothes:1");
+        QCOMPARE(test::cliJson({"model", "list"}).at("models").size(), std::size_t{1});
         const auto text = cli({"model", "show", "clothes"});
         QVERIFY2(text.out.find("model.safetensors") != std::string::npos, text.out.c_str());
-        const Json copied = json({"model", "download", "clothes", "--to", (*m_scratch / "copy").string()});
+        const Json copied = test::cliJson({"model", "download", "clothes", "--to", (*m_scratch / "copy").string()});
         QVERIFY(std::filesystem::exists(*m_scratch / "copy/model.pt"));
         QVERIFY(copied.at("files").size() >= 3);
         const auto exported = cli({"model", "export", "clothes", "--out", (*m_scratch / "clothes.onnx").string()});
@@ -191,7 +176,7 @@ private Q_SLOTS:
         QVERIFY(std::filesystem::file_size(*m_scratch / "clothes.onnx") > 1000);
         QCOMPARE(cli({"model", "show", "nothing"}).exitCode, 3);
         QCOMPARE(cli({"model", "delete", "clothes:1"}).exitCode, 0);
-        QVERIFY(json({"model", "list"}).at("models").empty());
+        QVERIFY(test::cliJson({"model", "list"}).at("models").empty());
     }
 
     void specFromStandardInput() {
@@ -203,6 +188,60 @@ private Q_SLOTS:
         QCOMPARE(answer.at("format").get<std::string>(), "trainyard.cli");
         QCOMPARE(answer.at("version").get<int>(), 1);
         QCOMPARE(answer.at("result").at("state").get<std::string>(), "Completed");
+    }
+
+    void exitCodes_areAsDocumented() {
+        QCOMPARE(cli({"run", "list"}).exitCode, 7);
+        QCOMPARE(cli({"workspace", "init", m_workspace}).exitCode, 0);
+        QCOMPARE(cli({"run", "fly"}).exitCode, 2);
+        QCOMPARE(cli({"run", "list", "--limit", "0"}).exitCode, 2);
+        QCOMPARE(cli({"run", "show", "7"}).exitCode, 3);
+        QCOMPARE(cli({"model", "show", "none"}).exitCode, 3);
+        QCOMPARE(cli({"target", "show", "none"}).exitCode, 3);
+        QCOMPARE(cli({"run", "submit", "--draft", "none"}).exitCode, 3);
+        QCOMPARE(cli({"run", "submit", "--set", "task.epochs=0"}).exitCode, 4);
+        QCOMPARE(cli({"target", "add", "x", "--kind", "ssh"}).exitCode, 4);
+        QCOMPARE(cli({"run", "submit", "--wait", "--", "true"}).exitCode, 0);
+        QCOMPARE(cli({"run", "submit", "--wait", "--", "false"}).exitCode, 5);
+        QCOMPARE(cli({"run", "watch", "2"}).exitCode, 5);
+        QCOMPARE(cli({"model", "register", "1"}).exitCode, 1);
+    }
+
+    /// `run wait` can stand where the training itself would stand in a script.
+    void wait_endsAsTheRunDid() {
+        QCOMPARE(cli({"workspace", "init", m_workspace}).exitCode, 0);
+        QCOMPARE(cli({"run", "submit", "--", "sh", "-c", "echo first; echo second; exit 42"}).exitCode, 0);
+        const auto failed = cli({"run", "wait", "1"});
+        QCOMPARE(failed.exitCode, 42);
+        QVERIFY2(failed.out.find("first\nsecond\n") != std::string::npos, failed.out.c_str());
+        QCOMPARE(cli({"run", "wait", "1", "--json"}).exitCode, 42);
+        QCOMPARE(cli({"run", "submit", "--", "sh", "-c", "kill -9 $$"}).exitCode, 0);
+        QCOMPARE(cli({"run", "wait", "2"}).exitCode, 128 + SIGKILL);
+        QCOMPARE(cli({"run", "submit", "--", "true"}).exitCode, 0);
+        QCOMPARE(cli({"run", "wait", "3"}).exitCode, 0);
+        QCOMPARE(cli({"run", "submit", "--", "sleep", "600"}).exitCode, 0);
+        QCOMPARE(cli({"run", "cancel", "4", "--wait"}).exitCode, 0);
+        QCOMPARE(cli({"run", "wait", "4"}).exitCode, 6);
+    }
+
+    void runs_areFoundByTheBeginningOfTheirIds() {
+        QCOMPARE(cli({"workspace", "init", m_workspace}).exitCode, 0);
+        const std::string first = test::cliJson({"run", "submit", "--wait", "--", "true"}).at("run").get<std::string>();
+        const std::string second = test::cliJson({"run", "submit", "--wait", "--", "true"}).at("run").get<std::string>();
+        std::size_t common = 0;
+        while (common < first.size() && first[common] == second[common]) {
+            ++common;
+        }
+        const std::string prefix = first.substr(0, std::max<std::size_t>(common + 1, 6));
+        for (const Arguments& arguments :
+             {Arguments{"run", "show", prefix}, Arguments{"run", "logs", prefix}, Arguments{"run", "watch", prefix}, Arguments{"run", "wait", prefix},
+              Arguments{"run", "files", prefix}, Arguments{"run", "duplicate", prefix}, Arguments{"run", "rename", prefix, "renamed"},
+              Arguments{"run", "compare", prefix, second}}) {
+            const auto ran = cli(arguments);
+            QVERIFY2(ran.exitCode == 0, (arguments[1] + ": " + ran.err).c_str());
+        }
+        const auto both = cli({"run", "show", first.substr(0, common)});
+        QCOMPARE(both.exitCode, 3);
     }
 
     void exitCode_ofACanceledRun() {
@@ -264,7 +303,9 @@ private Q_SLOTS:
         const auto plain = cli(arguments);
         QCOMPARE(plain.exitCode, 0);
         QVERIFY(plain.err.find('\r') == std::string::npos && plain.err.find("epoch") == std::string::npos);
-        const std::string drawn = onTerminal(arguments);
+        test::TerminalCall call(arguments);
+        QCOMPARE(call.exitCode(), 0);
+        const std::string& drawn = call.shown();
         for (const char* part : {"epoch 1/2", "step 4/8", "[##########----------]", "5.5 steps/s", "1 min 01 s left", "loss 0.5"}) {
             QVERIFY2(drawn.find(part) != std::string::npos, (std::string(part) + " in " + drawn).c_str());
         }
@@ -285,106 +326,16 @@ private:
         return answer.ok() && answer->contains("result") ? answer->at("result").at("state").get<std::string>() : "";
     }
 
-    /// What the program writes to a pseudo-terminal of 200 columns.
-    static std::string onTerminal(const Arguments& arguments) {
-        winsize size{};
-        size.ws_col = 200;
-        size.ws_row = 50;
-        int master = -1;
-        const std::string program = test::builtProgram("trainyard-cli").string();
-        std::vector<char*> argv{const_cast<char*>(program.c_str())};
-        for (const std::string& argument : arguments) {
-            argv.push_back(const_cast<char*>(argument.c_str()));
-        }
-        argv.push_back(nullptr);
-        const pid_t child = ::forkpty(&master, nullptr, nullptr, &size);
-        if (child == 0) {
-            ::execv(program.c_str(), argv.data());
-            ::_exit(127);
-        }
-        std::string out;
-        char buffer[4096];
-        // Reading ends with EIO once the program has.
-        for (ssize_t got = 0; (got = ::read(master, buffer, sizeof buffer)) > 0;) {
-            out.append(buffer, static_cast<std::size_t>(got));
-        }
-        ::close(master);
-        ::waitpid(child, nullptr, 0);
-        return out;
-    }
-
-    static Json json(Arguments arguments) {
-        arguments.emplace_back("--json");
-        const auto answer = base::parseJson(cli(arguments).out);
-        return !answer.ok() ? Json() : answer->contains("result") ? answer->at("result") : *answer;
-    }
-
-    void say(const Arguments& arguments) {
-        const auto ran = cli(arguments);
-        QString shown = QStringLiteral("$ trainyard-cli");
-        for (const std::string& argument : arguments) {
-            const QString text = QString::fromStdString(argument);
-            const bool plain = !text.isEmpty() && !text.contains(QRegularExpression(QStringLiteral("[\\s\"'$;<>{}#]")));
-            shown += plain ? QStringLiteral(" ") + text : QStringLiteral(" '%1'").arg(text);
-        }
-        shown += QLatin1Char('\n') + QString::fromStdString(ran.out);
-        for (const QString& line : QString::fromStdString(ran.err).split(QLatin1Char('\n'), Qt::SkipEmptyParts)) {
-            shown += QStringLiteral("! ") + line + QLatin1Char('\n');
-        }
-        if (ran.exitCode != 0) {
-            shown += QStringLiteral("[exit %1]\n").arg(ran.exitCode);
-        }
-        m_transcript += shown + QLatin1Char('\n');
-    }
-
-    QString normalised() const {
-        QString text = m_transcript;
-        text.replace(QString::fromStdString(m_scratch->path().string()), QStringLiteral("<scratch>"));
-        const std::pair<const char*, const char*> rules[] = {
-            {"\\b[0-9a-f]{64}\\b", "<sha256>"},
-            {"\\b[a-z2-7]{26}\\b", "<id>"},
-            {"\\d{4}-\\d\\d-\\d\\d[T ]\\d\\d:\\d\\d:\\d\\d(\\.\\d+Z)?", "<time>"},
-            {"\"(duration_ns|disk_free_bytes|freed_bytes|seconds)\":[0-9.e-]+", "\"\\1\":<number>"},
-            {"(seconds|disk_free_bytes)( +)[0-9.e-]+", "\\1\\2<number>"},
-            {" *\\d+(\\.\\d+)? m?s\\b", " <duration>"},
-            {"freed [0-9.]+ \\w+", "freed <size>"},
-            {"records +\\d+", "records  <number>"},
-            {"\"host\":\"[^\"]*\"", "\"host\":\"<host>\""},
-            {"0\\.1\\.0", "<version>"},
-        };
-        for (const auto& [pattern, replacement] : rules) {
-            text.replace(QRegularExpression(QString::fromLatin1(pattern)), QString::fromLatin1(replacement));
-        }
-        // Which states a short run is seen in is a matter of luck.
-        text.replace(QRegularExpression(QStringLiteral("! Run \\d+ (Preparing|Queued|Running|Finalizing)\\n")), QString());
-        text.replace(QRegularExpression(QStringLiteral("<time> +")), QStringLiteral("<time> "));
-        return text;
-    }
-
+    void say(const Arguments& arguments) { m_transcript->say(arguments); }
     void compare(const char* name) {
-        const base::Path file = test::sourceFolder() / "tests/cli/golden" / (std::string(name) + ".txt");
-        const std::string now = normalised().toStdString();
-        if (qEnvironmentVariableIsSet("TRAINYARD_UPDATE_GOLDEN")) {
-            QVERIFY(base::writeFileAtomically(file, now, 0644).ok());
-        }
-        const std::string golden = base::readFile(file).valueOr("");
-        const QStringList left = QString::fromStdString(golden).split(QLatin1Char('\n'));
-        const QStringList right = QString::fromStdString(now).split(QLatin1Char('\n'));
-        for (qsizetype i = 0; i < std::max(left.size(), right.size()); ++i) {
-            const QString expected = left.value(i);
-            const QString actual = right.value(i);
-            QVERIFY2(expected == actual, qPrintable(QStringLiteral("%1.txt line %2\n expected: %3\n actual:   %4\n"
-                                                                   "TRAINYARD_UPDATE_GOLDEN=1 writes it anew.")
-                                                        .arg(QString::fromLatin1(name))
-                                                        .arg(i + 1)
-                                                        .arg(expected, actual)));
-        }
+        const QByteArray difference = m_transcript->difference(name);
+        QVERIFY2(difference.isEmpty(), difference.constData());
     }
 
     test::ChildGuard m_guard;
     std::unique_ptr<test::Scratch> m_scratch;
     std::string m_workspace;
-    QString m_transcript;
+    std::unique_ptr<test::Transcript> m_transcript;
 };
 
 QTEST_GUILESS_MAIN(TestCli)
