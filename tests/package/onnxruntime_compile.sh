@@ -17,7 +17,7 @@ fi
 rm -rf "$root/root/helper"
 mkdir -p "$root/root/helper/app" "$root/root/helper/core"
 cp -r "$here/core/base" "$root/root/helper/core/"
-cp -r "$here/app/onnx-helper" "$here/app/onnx-runtime" "$root/root/helper/app/"
+cp -r "$here/app/onnx-helper" "$root/root/helper/app/"
 cat >"$root/root/helper/CMakeLists.txt" <<'CMAKE'
 cmake_minimum_required(VERSION 3.25)
 project(helper CXX)
@@ -32,7 +32,6 @@ target_compile_definitions(trainyard_base PUBLIC JSON_USE_IMPLICIT_CONVERSIONS=0
 target_link_libraries(trainyard_base PUBLIC nlohmann_json::nlohmann_json OpenSSL::Crypto Threads::Threads)
 add_compile_options(-Wall -Wextra -Wpedantic -Werror)
 add_subdirectory(app/onnx-helper)
-add_subdirectory(app/onnx-runtime)
 CMAKE
 in_root "$root" cmake -S /root/helper -B /root/helper/build -G Ninja -DCMAKE_BUILD_TYPE=Release >"$work/configure.log" ||
     { cat "$work/configure.log"; fail "it cannot be configured"; }
