@@ -101,7 +101,7 @@ std::string snapshotText(const Json& result) {
 
 /// "Source: differs", and below it what.
 std::string comparedPart(const std::string& title, const Json& same, const std::vector<std::string>& lines) {
-    std::string out = title + ": " + (same == Json(true) ? "the same" : same == Json(false) ? "differs" : "not known") + "\n";
+    std::string out = title + ": " + (same == Json(true) ? "the same" : same == Json(false) ? (title.ends_with("s") ? "differ" : "differs") : "not known") + "\n";
     for (const std::string& line : lines) {
         out += "  " + line + "\n";
     }

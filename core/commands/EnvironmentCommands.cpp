@@ -82,28 +82,31 @@ public:
 private:
     void run(const Json&) override {
         session().query(
-            this, QStringLiteral("uses"), [](store::Reader& index) { return environmentUses(index); },
-            ifWanted([this](const Result<Uses>& uses) {
-                if (!uses.ok()) {
-                    finish(uses.error());
-                    return;
-                }
-                std::vector<Error> problems;
-                Json environments = Json::array();
-                for (const runs::EnvironmentDefinition& definition : runs::readEnvironments(session().workspace().layout, &problems)) {
-                    Json row = environmentJson(definition);
-                    EnvironmentUse use = useOf(*uses, definition.spec.name);
-                    row["runs_active"] = use.active;
-                    row["runs"] = use.runs;
-                    row["last_used"] = std::move(use.last);
-                    environments.push_back(std::move(row));
-                }
-                Json wrong = Json::array();
-                for (const Error& problem : problems) {
-                    wrong.push_back({{"code", problem.code}, {"message", problem.message}});
-                }
-                finish(Json{{"environments", std::move(environments)}, {"problems", std::move(wrong)}});
-            }));
+            this, QStringLiteral("list"), [layout = session().workspace().layout](store::Reader& index) { return listed(index, layout); },
+            ifWanted([this](const Result<Json>& list) { finish(list); }));
+    }
+
+    /// In a reader's thread: a small file for each of them is read.
+    static Result<Json> listed(store::Reader& index, const wire::WorkspaceLayout& layout) {
+        const auto uses = environmentUses(index);
+        if (!uses.ok()) {
+            return uses.error();
+        }
+        std::vector<Error> problems;
+        Json environments = Json::array();
+        for (const runs::EnvironmentDefinition& definition : runs::readEnvironments(layout, &problems)) {
+            Json row = environmentJson(definition);
+            EnvironmentUse use = useOf(*uses, definition.spec.name);
+            row["runs_active"] = use.active;
+            row["runs"] = use.runs;
+            row["last_used"] = std::move(use.last);
+            environments.push_back(std::move(row));
+        }
+        Json wrong = Json::array();
+        for (const Error& problem : problems) {
+            wrong.push_back({{"code", problem.code}, {"message", problem.message}});
+        }
+        return Json{{"environments", std::move(environments)}, {"problems", std::move(wrong)}};
     }
 };
 
@@ -475,28 +478,44 @@ private:
     }
 
     void list(const std::vector<targets::CacheEntry>& entries) {
-        std::map<std::string, std::string> names;  // By hash: what the definitions here would build there.
-        const environments::TargetFacts facts = runs::targetFacts(session().workspace().layout, m_target);
-        for (const runs::EnvironmentDefinition& definition : runs::readEnvironments(session().workspace().layout)) {
+        session().query(
+            this, QStringLiteral("names"),
+            [layout = session().workspace().layout, target = m_target](store::Reader&) -> Result<std::map<std::string, std::string>> {
+                return namesOfBuilds(layout, target);
+            },
+            ifWanted([this, entries](const Result<std::map<std::string, std::string>>& names) {
+                if (!names.ok()) {
+                    finish(names.error());
+                    return;
+                }
+                Json list = Json::array();
+                std::int64_t bytes = 0;
+                for (const targets::CacheEntry& entry : entries) {
+                    Json one = cacheEntryJson(entry);
+                    const auto name = names->find(entry.key);
+                    one["environment"] = name == names->end() ? Json() : Json(name->second);
+                    list.push_back(std::move(one));
+                    bytes += entry.bytes;
+                }
+                finish(Json{{"target", m_target}, {"entries", std::move(list)}, {"bytes", bytes}});
+            }));
+    }
+
+    /// By hash: what the definitions here would build there. In a reader's thread.
+    static std::map<std::string, std::string> namesOfBuilds(const wire::WorkspaceLayout& layout, const std::string& target) {
+        std::map<std::string, std::string> names;
+        const environments::TargetFacts facts = runs::targetFacts(layout, target);
+        for (const runs::EnvironmentDefinition& definition : runs::readEnvironments(layout)) {
             for (const int version : definition.versions) {
                 const std::string pinned = definition.spec.name + ":" + std::to_string(version);
-                const auto one = runs::readEnvironment(session().workspace().layout, pinned);
+                const auto one = runs::readEnvironment(layout, pinned);
                 const auto plan = one.ok() ? environments::planEnvironment(one->spec, version, facts) : Result<wire::PlanEnvironment>(one.error());
                 if (plan.ok() && !plan->hash.empty()) {
                     names[plan->hash] = pinned;
                 }
             }
         }
-        Json list = Json::array();
-        std::int64_t bytes = 0;
-        for (const targets::CacheEntry& entry : entries) {
-            Json one = cacheEntryJson(entry);
-            const auto name = names.find(entry.key);
-            one["environment"] = name == names.end() ? Json() : Json(name->second);
-            list.push_back(std::move(one));
-            bytes += entry.bytes;
-        }
-        finish(Json{{"target", m_target}, {"entries", std::move(list)}, {"bytes", bytes}});
+        return names;
     }
 
     void clear(std::vector<targets::CacheEntry> entries) {
