@@ -10,6 +10,7 @@ namespace trainyard::runs {
 inline constexpr std::int64_t kSilenceNanos = 2'000'000'000;          ///< Without a byte for so long, this machine is looked at.
 inline constexpr std::int64_t kRemoteSilenceNanos = 5'000'000'000;    ///< The same elsewhere.
 inline constexpr std::int64_t kRemoteLookNanos = 8'000'000'000;       ///< And not more often than this.
+inline constexpr std::int64_t kSchedulerLookNanos = 30'000'000'000;   ///< How often the scheduler is asked while the run speaks for itself.
 inline constexpr std::int64_t kLostLookNanos = 5'000'000'000;         ///< How often a lost run is looked for.
 inline constexpr std::int64_t kUnreachableLookNanos = 15'000'000'000;  ///< The same while its target cannot be reached.
 inline constexpr std::int64_t kLaunchPatienceNanos = 5'000'000'000;   ///< For an agent that we started to say who it is.

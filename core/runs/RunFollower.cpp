@@ -43,7 +43,8 @@ RunFollower::RunFollower(FollowContext& context, base::RunId run, std::string ta
                             (local || now - m_lastLookAt > kRemoteLookNanos);
         const bool lost = m_phase == Phase::Lost &&
                           now - m_lastLookAt > (m_unreachableSince == 0 ? kLostLookNanos : kUnreachableLookNanos);
-        if (silent || lost) {
+        const bool scheduled = m_phase == Phase::Following && m_scheduler && now - m_lastLookAt > kSchedulerLookNanos;
+        if (silent || lost || (scheduled && !m_look)) {
             lookNow();
         }
     });

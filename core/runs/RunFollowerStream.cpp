@@ -191,6 +191,14 @@ void RunFollower::takeRecord(int attempt, int node, const wire::Record& record) 
     base::ObjectReader reader(record.body, "");
     if (record.kind == wire::kind::kAttempt && attempt == m_attempt) {
         m_nodes = std::max(m_nodes, static_cast<int>(reader.integer("nodes", 1)));
+        if (node == 0 && m_scheduler) {
+            // The job has left the queue, perhaps not for the first time.
+            retryIn(0, [this] {
+                if ((m_phase == Phase::Following || m_phase == Phase::Lost) && !m_look) {
+                    lookNow();
+                }
+            });
+        }
     } else if (record.kind == wire::kind::kState && node == 0 && attempt == m_attempt) {
         m_streamState = spec::runStateFromString(reader.string("state")).value_or(m_streamState);
     } else if (record.kind == wire::kind::kEnded && attempt == m_attempt) {
