@@ -162,7 +162,7 @@ private Q_SLOTS:
         const std::string number = std::to_string(runs.at("runs").at(0).at("number").get<std::int64_t>());
         QCOMPARE(runs.at("runs").at(0).at("state").get<std::string>(), "Failed");
         QCOMPARE(test::cli(m_workspace, {"run", "wait", number, "--quiet"}, 60'000).exitCode, 3);
-        QCOMPARE(test::cli(m_workspace, {"run", "download", number, "--to", (*m_scratch / "here").string()}).exitCode, 0);
+        QCOMPARE(test::cli(m_workspace, {"run", "download", number, (*m_scratch / "here").string()}).exitCode, 0);
         QCOMPARE(m_scratch->read("here/seven"), std::string("7\n"));
 
         const base::Path waits = m_scratch->write("waits.json", base::dumpJson(document("echo up; sleep 300.0777", "cluster", 1)));
@@ -171,7 +171,7 @@ private Q_SLOTS:
         const std::string run = second.at("run").get<std::string>();
         // Nobody follows it now; the job runs all the same, and the next program finds it.
         QVERIFY(test::waitFor([&] { return m_rig->lab().jobState(test::SlurmRig::nameOf(base::RunId(run))) == "RUNNING"; }, 60'000));
-        const auto canceled = test::cli(m_workspace, {"run", "cancel", run, "--wait", "--yes"}, 120'000);
+        const auto canceled = test::cli(m_workspace, {"run", "cancel", run, "--wait"}, 120'000);
         QVERIFY2(canceled.exitCode == 0, (canceled.out + canceled.err).c_str());
         QCOMPARE(test::cliJson(m_workspace, {"run", "show", run}).at("state").get<std::string>(), "Canceled");
         QVERIFY(test::waitFor([&] { return m_rig->lab().slurm({"squeue", "-h"}).out.empty(); }, 60'000));
