@@ -55,12 +55,12 @@ base::Result<base::Path> unpackClients(const base::Path& folder) {
     TRAINYARD_TRY(base::makeDirs(folder));
     const base::Path temporary = place.string() + "." + std::to_string(::getpid()) + ".part";
     if (const auto written = writeAt(temporary); !written.ok()) {
-        (void)base::removeTree(temporary);
+        (void) base::removeTree(temporary);
         return written.error();
     }
     if (::rename(temporary.c_str(), place.c_str()) != 0) {
         const int why = errno;
-        (void)base::removeTree(temporary);
+        (void) base::removeTree(temporary);
         // Another agent was faster.
         if (!isWhole(place)) return base::errnoError(why, "The clients cannot be unpacked", place);
     }

@@ -31,7 +31,9 @@ std::int64_t modifiedMicros(const struct stat& about) {
     return std::int64_t{about.st_mtim.tv_sec} * 1'000'000 + about.st_mtim.tv_nsec / 1000;
 }
 
-bool isEventFile(const std::string& name) { return name.find("tfevents") != std::string::npos && !name.ends_with(".profile-empty"); }
+bool isEventFile(const std::string& name) {
+    return name.find("tfevents") != std::string::npos && !name.ends_with(".profile-empty");
+}
 
 /// What stands before the tags of a file: the folders it lies in, without those that only say that logs are in them.
 std::string prefixOf(const std::string& label, const std::string& folder) {
@@ -39,7 +41,9 @@ std::string prefixOf(const std::string& label, const std::string& folder) {
     for (const std::string& part : base::split(folder, '/')) {
         if (!part.empty()) parts.push_back(part);
     }
-    const auto isPlain = [](const std::string& part) { return part == "logs" || part == "tensorboard" || part == "tb" || part == "events"; };
+    const auto isPlain = [](const std::string& part) {
+        return part == "logs" || part == "tensorboard" || part == "tb" || part == "events";
+    };
     bool runs = label == "runs";
     if (!parts.empty() && (isPlain(parts.front()) || parts.front() == "runs")) {
         runs = runs || parts.front() == "runs";
@@ -48,7 +52,8 @@ std::string prefixOf(const std::string& label, const std::string& folder) {
     // PyTorch's SummaryWriter() makes runs/DATE_HOST/, which names no series.
     if (runs && !parts.empty()) parts.erase(parts.begin());
     std::string prefix;
-    for (const std::string& part : parts) prefix += part + "/";
+    for (const std::string& part : parts)
+        prefix += part + "/";
     return prefix;
 }
 
@@ -74,10 +79,13 @@ struct EventFiles::File {
     std::int64_t seriesFrom = 0;
     std::int64_t seriesTo = 0;
 
-    [[nodiscard]] Json src(std::int64_t from, std::int64_t to) const { return Json{{"file", source}, {"from", from}, {"to", to}}; }
+    [[nodiscard]] Json src(std::int64_t from, std::int64_t to) const {
+        return Json{{"file", source}, {"from", from}, {"to", to}};
+    }
 };
 
-EventFiles::EventFiles(std::vector<EventFolder> folders, int rank, std::int64_t since, std::map<std::string, std::int64_t> offsets)
+EventFiles::EventFiles(std::vector<EventFolder> folders, int rank, std::int64_t since,
+                       std::map<std::string, std::int64_t> offsets)
     : m_folders(std::move(folders)), m_rank(rank), m_since(since), m_offsets(std::move(offsets)) {}
 EventFiles::EventFiles(EventFiles&&) noexcept = default;
 EventFiles& EventFiles::operator=(EventFiles&&) noexcept = default;
@@ -89,7 +97,8 @@ void EventFiles::look(StreamSink& sink) {
     bool tooMany = false;
     for (const EventFolder& folder : m_folders) {
         std::error_code error;
-        std::filesystem::recursive_directory_iterator at(folder.path, std::filesystem::directory_options::skip_permission_denied, error);
+        std::filesystem::recursive_directory_iterator at(
+            folder.path, std::filesystem::directory_options::skip_permission_denied, error);
         for (const std::filesystem::recursive_directory_iterator end; !error && at != end; at.increment(error)) {
             if (++entries > kMaxEntries) {
                 tooMany = true;
@@ -100,12 +109,14 @@ void EventFiles::look(StreamSink& sink) {
             if (!isEventFile(at->path().filename().string()) || !at->is_regular_file(ignored)) continue;
             const std::string relative = at->path().lexically_relative(folder.path).string();
             const std::size_t slash = relative.rfind('/');
-            take(at->path(), folder.label + "/" + relative, prefixOf(folder.label, slash == std::string::npos ? std::string() : relative.substr(0, slash)), sink);
+            take(at->path(), folder.label + "/" + relative,
+                 prefixOf(folder.label, slash == std::string::npos ? std::string() : relative.substr(0, slash)), sink);
         }
     }
     if ((tooMany || m_files.size() >= kMaxFiles) && !std::exchange(m_toldTooMany, true)) {
         sink.putWarning(wire::kNoRank, "events.many",
-                        "There are more than " + std::to_string(tooMany ? kMaxEntries : kMaxFiles) + (tooMany ? " files" : " event files of TensorBoard") +
+                        "There are more than " + std::to_string(tooMany ? kMaxEntries : kMaxFiles) +
+                            (tooMany ? " files" : " event files of TensorBoard") +
                             " in the run's folders; not all event files are read.");
     }
     const std::int64_t now = base::monotonicNanos();
@@ -115,7 +126,9 @@ void EventFiles::look(StreamSink& sink) {
 void EventFiles::take(const base::Path& path, const std::string& source, const std::string& prefix, StreamSink&) {
     struct stat about {};
     if (::lstat(path.c_str(), &about) != 0 || !S_ISREG(about.st_mode) || m_files.size() >= kMaxFiles) return;
-    const auto known = std::find_if(m_files.begin(), m_files.end(), [&](const auto& file) { return file->inode == about.st_ino && file->device == about.st_dev; });
+    const auto known = std::find_if(m_files.begin(), m_files.end(), [&](const auto& file) {
+        return file->inode == about.st_ino && file->device == about.st_dev;
+    });
     if (known != m_files.end()) return;
     const auto told = m_offsets.find(source);
     if (told == m_offsets.end() && modifiedMicros(about) < m_since - kToleranceMicros) return;
@@ -146,7 +159,9 @@ bool EventFiles::read(File& file, StreamSink& sink, wire::ClientLineTranslator& 
             file.skipTo = 0;
             file.damageSeen = file.damageTold = 0;
             if (!std::exchange(file.truncatedTold, true)) {
-                sink.putWarning(m_rank, "events.truncated", "The event file " + file.source + " became shorter; it is read from its beginning again.");
+                sink.putWarning(m_rank, "events.truncated",
+                                "The event file " + file.source +
+                                    " became shorter; it is read from its beginning again.");
             }
         }
         ssize_t got = 0;
@@ -175,7 +190,8 @@ bool EventFiles::read(File& file, StreamSink& sink, wire::ClientLineTranslator& 
     return total >= kDrainBytes || !sink.mayTakeMore();
 }
 
-void EventFiles::put(File& file, const TfEvent& event, std::int64_t from, StreamSink& sink, wire::ClientLineTranslator& translator) {
+void EventFiles::put(File& file, const TfEvent& event, std::int64_t from, StreamSink& sink,
+                     wire::ClientLineTranslator& translator) {
     const double micros = event.wallTime * 1e6;
     const std::int64_t t = micros > 0 && micros < 4e18 ? static_cast<std::int64_t>(micros) : sink.now();
     const std::int64_t to = file.cutter.at();
@@ -195,7 +211,9 @@ void EventFiles::put(File& file, const TfEvent& event, std::int64_t from, Stream
         const std::string name = file.prefix + base::toValidUtf8(value.tag);
         if (!translator.admits(m_rank, name)) {
             if (!std::exchange(m_toldNames, true)) {
-                sink.putWarning(m_rank, "events.names", "Event files name more series, or longer names, than are kept; the rest of them is left out.");
+                sink.putWarning(
+                    m_rank, "events.names",
+                    "Event files name more series, or longer names, than are kept; the rest of them is left out.");
             }
             continue;
         }
@@ -211,9 +229,11 @@ void EventFiles::put(File& file, const TfEvent& event, std::int64_t from, Stream
         }
         if (value.histogram) {
             Json edges = Json::array();
-            for (const double edge : value.histogram->edges) edges.push_back(base::numberToJson(edge));
+            for (const double edge : value.histogram->edges)
+                edges.push_back(base::numberToJson(edge));
             Json counts = Json::array();
-            for (const double count : value.histogram->counts) counts.push_back(base::numberToJson(count));
+            for (const double count : value.histogram->counts)
+                counts.push_back(base::numberToJson(count));
             send(wire::kind::kHistogram, Json{{"name", name},
                                               {"edges", std::move(edges)},
                                               {"counts", std::move(counts)},
@@ -225,7 +245,11 @@ void EventFiles::put(File& file, const TfEvent& event, std::int64_t from, Stream
         if (value.text) send(wire::kind::kText, Json{{"name", name}, {"text", base::toValidUtf8(*value.text)}});
         for (const TfImage& image : value.images) {
             const bool png = image.bytes.starts_with("\x89PNG");
-            Json body{{"name", name}, {"mime", png ? "image/png" : image.bytes.starts_with("GIF8") ? "image/gif" : "image/jpeg"}, {"size", image.bytes.size()}};
+            Json body{{"name", name},
+                      {"mime", png                               ? "image/png"
+                               : image.bytes.starts_with("GIF8") ? "image/gif"
+                                                                 : "image/jpeg"},
+                      {"size", image.bytes.size()}};
             if (image.width > 0 && image.height > 0) {
                 body["width"] = image.width;
                 body["height"] = image.height;
@@ -242,7 +266,8 @@ void EventFiles::flush(File& file, StreamSink& sink) {
     if (file.series.empty()) return;
     std::vector<wire::SeriesPoints> all;
     all.reserve(file.series.size());
-    for (auto& [name, points] : file.series) all.push_back(std::move(points));
+    for (auto& [name, points] : file.series)
+        all.push_back(std::move(points));
     wire::Record record;
     record.rank = m_rank;
     record.t = sink.now();
@@ -260,7 +285,8 @@ void EventFiles::reportDamage(File& file, StreamSink& sink, bool final) {
         file.lastReport = now;
         sink.put(m_rank, wire::kind::kWarning,
                  Json{{"code", "events.damaged"},
-                      {"message", "The event file " + file.source + " is damaged in places; what can be read of it is kept."},
+                      {"message",
+                       "The event file " + file.source + " is damaged in places; what can be read of it is kept."},
                       {"count", file.damageSeen - file.damageTold}});
         file.damageTold = file.damageSeen;
     }
@@ -272,14 +298,16 @@ void EventFiles::reportDamage(File& file, StreamSink& sink, bool final) {
 bool EventFiles::drain(StreamSink& sink, wire::ClientLineTranslator& translator) {
     if (base::monotonicNanos() >= m_nextLook) look(sink);
     bool more = false;
-    for (const auto& file : m_files) more = read(*file, sink, translator) || more;
+    for (const auto& file : m_files)
+        more = read(*file, sink, translator) || more;
     return more;
 }
 
 bool EventFiles::finish(StreamSink& sink, wire::ClientLineTranslator& translator) {
     if (!std::exchange(m_lastLookDone, true)) look(sink);
     if (drain(sink, translator)) return false;
-    for (const auto& file : m_files) reportDamage(*file, sink, true);
+    for (const auto& file : m_files)
+        reportDamage(*file, sink, true);
     m_files.clear();
     m_folders.clear();
     m_nextLook = INT64_MAX;

@@ -1,6 +1,7 @@
 #pragma once
 // Follows TensorBoard's event files below the folders in which training scripts put them, and turns what they say into
-// records. Each record names file and range in `src`, as those of rank files do, so a restarted agent goes on where it was.
+// records. Each record names file and range in `src`, as those of rank files do, so a restarted agent goes on where it
+// was.
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -15,15 +16,16 @@
 namespace trainyard::agent {
 
 struct EventFolder {
-    std::string label;   ///< "outputs", "logs", "runs": part of the source's name, and says how series are named.
-    base::Path path;     ///< May not be there yet.
+    std::string label;  ///< "outputs", "logs", "runs": part of the source's name, and says how series are named.
+    base::Path path;    ///< May not be there yet.
 };
 
 class EventFiles {
 public:
     /// `rank`: whose records they become. Files that were last changed before `since` (microseconds UTC) are an earlier
     /// run's and are left alone, unless `offsets` (source name → bytes taken) knows them.
-    EventFiles(std::vector<EventFolder> folders, int rank, std::int64_t since, std::map<std::string, std::int64_t> offsets);
+    EventFiles(std::vector<EventFolder> folders, int rank, std::int64_t since,
+               std::map<std::string, std::int64_t> offsets);
     EventFiles(EventFiles&&) noexcept;
     EventFiles& operator=(EventFiles&&) noexcept;
     ~EventFiles();
@@ -42,7 +44,8 @@ private:
     void look(StreamSink& sink);
     void take(const base::Path& path, const std::string& source, const std::string& prefix, StreamSink& sink);
     bool read(File& file, StreamSink& sink, wire::ClientLineTranslator& translator);
-    void put(File& file, const TfEvent& event, std::int64_t from, StreamSink& sink, wire::ClientLineTranslator& translator);
+    void put(File& file, const TfEvent& event, std::int64_t from, StreamSink& sink,
+             wire::ClientLineTranslator& translator);
     void flush(File& file, StreamSink& sink);
     void reportDamage(File& file, StreamSink& sink, bool final);
 

@@ -52,7 +52,8 @@ HttpAnswer refusal(int status, const char* code, const std::string& message) {
 bool sameText(std::string_view left, std::string_view right) {
     if (left.size() != right.size()) return false;
     unsigned different = 0;
-    for (std::size_t i = 0; i < left.size(); ++i) different |= static_cast<unsigned char>(left[i] ^ right[i]);
+    for (std::size_t i = 0; i < left.size(); ++i)
+        different |= static_cast<unsigned char>(left[i] ^ right[i]);
     return different == 0;
 }
 
@@ -107,11 +108,11 @@ struct HttpServer::Connection {
     HttpServer* server;
     http_parser parser{};
     Phase phase = Phase::Head;
-    std::int64_t since = 0;      ///< Monotonic ns of the last step forward.
-    bool begun = false;          ///< A byte of the next request came.
+    std::int64_t since = 0;  ///< Monotonic ns of the last step forward.
+    bool begun = false;      ///< A byte of the next request came.
     bool wholeRequest = false;
     bool keepAlive = true;
-    std::string pending;         ///< Bytes read that belong to the next request.
+    std::string pending;  ///< Bytes read that belong to the next request.
 
     std::string url;
     std::string field;
@@ -123,7 +124,7 @@ struct HttpServer::Connection {
     HttpRequest request;
     std::optional<HttpAnswer> refused;
     base::UniqueFd bodyFile;
-    std::size_t held = 0;        ///< Of the server's m_bodyBytes.
+    std::size_t held = 0;  ///< Of the server's m_bodyBytes.
 
     std::string out;
     std::size_t sent = 0;
@@ -149,7 +150,8 @@ struct HttpServer::Connection {
     }
 
     void endHeader() {
-        std::transform(field.begin(), field.end(), field.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+        std::transform(field.begin(), field.end(), field.begin(),
+                       [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
         if (field == "authorization") authorization = value;
         if (field == "expect") expectsContinue = value.starts_with("100-");
         field.clear();
@@ -159,9 +161,11 @@ struct HttpServer::Connection {
     [[nodiscard]] std::optional<HttpAnswer> readHead() {
         const std::size_t question = url.find('?');
         const auto path = decodeUrl(std::string_view(url).substr(0, question), false);
-        if (!path || !path->starts_with('/')) return refusal(400, "BAD_REQUEST", "The address of the request cannot be read.");
+        if (!path || !path->starts_with('/'))
+            return refusal(400, "BAD_REQUEST", "The address of the request cannot be read.");
         request.path = *path;
-        std::string_view rest = question == std::string::npos ? std::string_view() : std::string_view(url).substr(question + 1);
+        std::string_view rest =
+            question == std::string::npos ? std::string_view() : std::string_view(url).substr(question + 1);
         while (!rest.empty()) {
             const std::string_view pair = rest.substr(0, rest.find('&'));
             rest.remove_prefix(std::min(rest.size(), pair.size() + 1));
@@ -174,28 +178,34 @@ struct HttpServer::Connection {
         request.method = http_method_str(static_cast<http_method>(parser.method));
         constexpr std::string_view kBearer = "Bearer ";
         for (std::size_t i = 0; i < server->m_tokens.size(); ++i) {
-            if (authorization.starts_with(kBearer) && sameText(std::string_view(authorization).substr(kBearer.size()), server->m_tokens[i])) {
+            if (authorization.starts_with(kBearer) &&
+                sameText(std::string_view(authorization).substr(kBearer.size()), server->m_tokens[i])) {
                 request.client = static_cast<int>(i);
             }
         }
         if (request.client < 0) {
-            return refusal(401, "UNAUTHENTICATED", "This server answers the processes of one run alone; they send MLFLOW_TRACKING_TOKEN as bearer token.");
+            return refusal(
+                401, "UNAUTHENTICATED",
+                "This server answers the processes of one run alone; they send MLFLOW_TRACKING_TOKEN as bearer token.");
         }
         if (auto no = server->m_handler->accept(request)) return no;
         const bool known = (parser.flags & F_CONTENTLENGTH) != 0;
-        const std::uint64_t most = request.file.empty() ? server->m_limits.bodyBytes : static_cast<std::uint64_t>(server->m_limits.fileBytes);
+        const std::uint64_t most =
+            request.file.empty() ? server->m_limits.bodyBytes : static_cast<std::uint64_t>(server->m_limits.fileBytes);
         if (known && parser.content_length > most) return tooLarge(most);
         if (!request.file.empty()) {
             bodyFile.reset(::open(request.file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
             if (!bodyFile.valid()) {
-                return refusal(507, "INTERNAL_ERROR", base::errnoError(errno, "The file cannot be written", request.file).message);
+                return refusal(507, "INTERNAL_ERROR",
+                               base::errnoError(errno, "The file cannot be written", request.file).message);
             }
         }
         return {};
     }
 
     static HttpAnswer tooLarge(std::uint64_t most) {
-        return refusal(413, "INVALID_PARAMETER_VALUE", "The body of a request may have " + std::to_string(most) + " bytes here.");
+        return refusal(413, "INVALID_PARAMETER_VALUE",
+                       "The body of a request may have " + std::to_string(most) + " bytes here.");
     }
 
     int onHead() {
@@ -217,7 +227,8 @@ struct HttpServer::Connection {
             request.fileBytes += static_cast<std::int64_t>(size);
             if (request.fileBytes > server->m_limits.fileBytes) {
                 refused = tooLarge(static_cast<std::uint64_t>(server->m_limits.fileBytes));
-            } else if (const auto written = base::writeAll(bodyFile.get(), {bytes, size}, request.file); !written.ok()) {
+            } else if (const auto written = base::writeAll(bodyFile.get(), {bytes, size}, request.file);
+                       !written.ok()) {
                 refused = refusal(507, "INTERNAL_ERROR", written.error().message);
             }
         } else if (request.body.size() + size > server->m_limits.bodyBytes) {
@@ -238,7 +249,10 @@ struct HttpServer::Connection {
         static const http_parser_settings kSettings = [] {
             http_parser_settings made;
             http_parser_settings_init(&made);
-            made.on_url = [](http_parser* p, const char* at, size_t n) { of(p).url.append(at, n); return of(p).count(n); };
+            made.on_url = [](http_parser* p, const char* at, size_t n) {
+                of(p).url.append(at, n);
+                return of(p).count(n);
+            };
             made.on_header_field = [](http_parser* p, const char* at, size_t n) {
                 Connection& self = of(p);
                 if (self.inValue) self.endHeader();
@@ -279,7 +293,8 @@ struct HttpServer::Connection {
             reply(refusal(431, "BAD_REQUEST", "The headers of the request are too long."));
         } else if (error != HPE_OK) {
             keepAlive = false;
-            reply(refusal(400, "BAD_REQUEST", std::string("This is no HTTP request: ") + http_errno_description(error) + "."));
+            reply(refusal(400, "BAD_REQUEST",
+                          std::string("This is no HTTP request: ") + http_errno_description(error) + "."));
         } else if (parser.upgrade != 0) {
             keepAlive = false;
             reply(refusal(501, "BAD_REQUEST", "Other protocols are not spoken here."));
@@ -292,12 +307,14 @@ struct HttpServer::Connection {
     }
 
     void reply(HttpAnswer answer) {
-        const std::int64_t size = answer.file.valid() ? answer.fileBytes : static_cast<std::int64_t>(answer.body.size());
+        const std::int64_t size =
+            answer.file.valid() ? answer.fileBytes : static_cast<std::int64_t>(answer.body.size());
         const bool head = request.method == "HEAD";
         out.erase(0, sent);
         sent = 0;
-        out += "HTTP/1.1 " + std::to_string(answer.status) + " " + phraseOf(answer.status) + "\r\nContent-Type: " + answer.type +
-               "\r\nContent-Length: " + std::to_string(size) + (keepAlive ? "\r\n\r\n" : "\r\nConnection: close\r\n\r\n");
+        out += "HTTP/1.1 " + std::to_string(answer.status) + " " + phraseOf(answer.status) +
+               "\r\nContent-Type: " + answer.type + "\r\nContent-Length: " + std::to_string(size) +
+               (keepAlive ? "\r\n\r\n" : "\r\nConnection: close\r\n\r\n");
         if (!head && !answer.file.valid()) out += answer.body;
         if (!head && answer.file.valid()) {
             outFile = std::move(answer.file);
@@ -315,7 +332,8 @@ struct HttpServer::Connection {
             if (sent == out.size() && outFileLeft > 0) {
                 out.resize(kReadBytes);
                 sent = 0;
-                const ssize_t got = ::read(outFile.get(), out.data(), std::min<std::size_t>(out.size(), static_cast<std::size_t>(outFileLeft)));
+                const ssize_t got = ::read(outFile.get(), out.data(),
+                                           std::min<std::size_t>(out.size(), static_cast<std::size_t>(outFileLeft)));
                 out.resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
                 if (got <= 0) {  // Shorter than it was: the client must not take it for whole.
                     phase = Phase::Gone;
@@ -398,8 +416,8 @@ struct HttpServer::Connection {
     }
 };
 
-base::Result<HttpServer> HttpServer::listen(const std::string& address, int port, std::vector<std::string> tokens, HttpHandler& handler,
-                                            const HttpLimits& limits) {
+base::Result<HttpServer> HttpServer::listen(const std::string& address, int port, std::vector<std::string> tokens,
+                                            HttpHandler& handler, const HttpLimits& limits) {
     const auto place = wire::numericAddress(address, port);
     if (!place.ok()) return place.error();
     HttpServer server;
@@ -409,8 +427,10 @@ base::Result<HttpServer> HttpServer::listen(const std::string& address, int port
     server.m_listener.reset(::socket(place->family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     const int yes = 1;
     ::setsockopt(server.m_listener.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-    if (::bind(server.m_listener.get(), place->generic(), place->length) != 0 || ::listen(server.m_listener.get(), 128) != 0) {
-        return base::Error{"http.listen", "The agent cannot listen on " + address + " port " + std::to_string(port) + ": " + std::strerror(errno)};
+    if (::bind(server.m_listener.get(), place->generic(), place->length) != 0 ||
+        ::listen(server.m_listener.get(), 128) != 0) {
+        return base::Error{"http.listen", "The agent cannot listen on " + address + " port " + std::to_string(port) +
+                                              ": " + std::strerror(errno)};
     }
     wire::NumericAddress bound;
     bound.length = sizeof bound.storage;
@@ -433,7 +453,8 @@ HttpServer& HttpServer::operator=(HttpServer&& other) noexcept {
     m_limits = other.m_limits;
     m_bodyBytes = other.m_bodyBytes;
     m_connections = std::move(other.m_connections);
-    for (auto& connection : m_connections) connection->server = this;
+    for (auto& connection : m_connections)
+        connection->server = this;
     return *this;
 }
 
@@ -464,9 +485,12 @@ bool HttpServer::service(std::int64_t nanos) {
     while (again) {
         again = false;
         acceptNew();
-        for (const auto& connection : m_connections) again = connection->step() || again;
-        for (const auto& connection : m_connections) connection->watchTime();
-        std::erase_if(m_connections, [](const auto& connection) { return connection->phase == Connection::Phase::Gone; });
+        for (const auto& connection : m_connections)
+            again = connection->step() || again;
+        for (const auto& connection : m_connections)
+            connection->watchTime();
+        std::erase_if(m_connections,
+                      [](const auto& connection) { return connection->phase == Connection::Phase::Gone; });
         moved = moved || again;
         if (base::monotonicNanos() >= end) break;
     }

@@ -1,6 +1,7 @@
 #pragma once
-// HTTP/1.1 on a numeric loopback address in the agent's own loop, for the few requests that a training script makes. Limits
-// stand before everything else: connections, headers, bodies, memory, time. Every request must bring a bearer token.
+// HTTP/1.1 on a numeric loopback address in the agent's own loop, for the few requests that a training script makes.
+// Limits stand before everything else: connections, headers, bodies, memory, time. Every request must bring a bearer
+// token.
 #include <http_parser.h>
 #include <poll.h>
 
@@ -20,22 +21,22 @@ namespace trainyard::agent {
 struct HttpLimits {
     std::size_t connections = 64;
     std::size_t headerBytes = 32 << 10;
-    std::size_t bodyBytes = 8 << 20;         ///< Of a body that is held in memory.
-    std::size_t allBodyBytes = 64 << 20;     ///< Of all of them together.
+    std::size_t bodyBytes = 8 << 20;                  ///< Of a body that is held in memory.
+    std::size_t allBodyBytes = 64 << 20;              ///< Of all of them together.
     std::int64_t fileBytes = std::int64_t{64} << 30;  ///< Of a body that goes into a file.
-    std::int64_t headMillis = 10'000;        ///< From a request's first byte to the end of its headers.
-    std::int64_t stallMillis = 30'000;       ///< Without a byte in the middle of a body or an answer.
-    std::int64_t idleMillis = 300'000;       ///< Between requests.
+    std::int64_t headMillis = 10'000;                 ///< From a request's first byte to the end of its headers.
+    std::int64_t stallMillis = 30'000;                ///< Without a byte in the middle of a body or an answer.
+    std::int64_t idleMillis = 300'000;                ///< Between requests.
 };
 
 struct HttpRequest {
     std::string method;
-    std::string path;   ///< Decoded, without the query.
+    std::string path;                                        ///< Decoded, without the query.
     std::vector<std::pair<std::string, std::string>> query;  ///< Decoded.
     std::string body;
-    base::Path file;    ///< Where the body was put instead.
+    base::Path file;  ///< Where the body was put instead.
     std::int64_t fileBytes = 0;
-    int client = -1;    ///< Whose token it was.
+    int client = -1;  ///< Whose token it was.
 
     [[nodiscard]] std::string argument(std::string_view name) const;
 };
@@ -63,8 +64,9 @@ public:
 class HttpServer {
 public:
     /// `tokens`: one for each client. Port 0: any.
-    [[nodiscard]] static base::Result<HttpServer> listen(const std::string& address, int port, std::vector<std::string> tokens,
-                                                         HttpHandler& handler, const HttpLimits& limits = {});
+    [[nodiscard]] static base::Result<HttpServer> listen(const std::string& address, int port,
+                                                         std::vector<std::string> tokens, HttpHandler& handler,
+                                                         const HttpLimits& limits = {});
     HttpServer(HttpServer&&) noexcept;
     HttpServer& operator=(HttpServer&&) noexcept;
     ~HttpServer();

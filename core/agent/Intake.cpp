@@ -34,23 +34,28 @@ Intake::Intake(const NodeLayout& layout, const wire::Plan& plan) : m_layout(layo
 
 std::vector<std::string> Intake::tokens(const std::string& secret) const {
     std::vector<std::string> all;
-    for (int rank = 0; rank < m_plan.processes; ++rank) all.push_back(secret + "-" + std::to_string(rank));
+    for (int rank = 0; rank < m_plan.processes; ++rank)
+        all.push_back(secret + "-" + std::to_string(rank));
     return all;
 }
 
 void Intake::prepare(Launch& launch, StreamSink& sink) {
     if (m_plan.engine) return;
-    const auto unpacked = unpackClients(m_plan.workFolder.empty() ? m_layout.root / "clients" : Path(m_plan.workFolder) / "clients");
+    const auto unpacked =
+        unpackClients(m_plan.workFolder.empty() ? m_layout.root / "clients" : Path(m_plan.workFolder) / "clients");
     if (unpacked.ok()) {
         launch.clients = unpacked->string();
     } else {
-        sink.putWarning(wire::kNoRank, "clients.unpack", "Scripts do not find Trainyard's modules: " + unpacked.error().message);
+        sink.putWarning(wire::kNoRank, "clients.unpack",
+                        "Scripts do not find Trainyard's modules: " + unpacked.error().message);
     }
     const std::string secret = newSecret();
     m_mlflow = std::make_unique<Mlflow>(m_layout, m_plan);
     auto server = HttpServer::listen(kLoopback, 0, tokens(secret), *m_mlflow);
     if (!server.ok() || secret.empty()) {
-        sink.putWarning(wire::kNoRank, "mlflow.listen", "MLflow calls of scripts are not taken: " + (server.ok() ? std::string("no random numbers.") : server.error().message));
+        sink.putWarning(wire::kNoRank, "mlflow.listen",
+                        "MLflow calls of scripts are not taken: " +
+                            (server.ok() ? std::string("no random numbers.") : server.error().message));
         return;
     }
     m_server.emplace(std::move(server).value());
@@ -66,7 +71,8 @@ void Intake::begin(const Launch& launch, const std::map<std::string, std::int64_
         if (server.ok()) {
             m_server.emplace(std::move(server).value());
         } else {
-            sink.putWarning(wire::kNoRank, "mlflow.listen", "MLflow calls of scripts are not taken any more: " + server.error().message);
+            sink.putWarning(wire::kNoRank, "mlflow.listen",
+                            "MLflow calls of scripts are not taken any more: " + server.error().message);
         }
     }
     const Path working = workingFolderOf(m_layout, m_plan);
@@ -82,7 +88,9 @@ void Intake::addDescriptors(std::vector<pollfd>& into) const {
 
 bool Intake::service() { return m_server && m_server->service(kServiceNanos); }
 
-bool Intake::drain(StreamSink& sink, wire::ClientLineTranslator& translator) { return m_events && m_events->drain(sink, translator); }
+bool Intake::drain(StreamSink& sink, wire::ClientLineTranslator& translator) {
+    return m_events && m_events->drain(sink, translator);
+}
 
 bool Intake::finish(StreamSink& sink, wire::ClientLineTranslator& translator) {
     m_server.reset();

@@ -1,6 +1,6 @@
 #pragma once
-// What reaches the stream besides the ranks' own lines and outputs: the MLflow server that their scripts talk to, and the
-// event files that they write for TensorBoard. Also unpacks the client modules that they import.
+// What reaches the stream besides the ranks' own lines and outputs: the MLflow server that their scripts talk to, and
+// the event files that they write for TensorBoard. Also unpacks the client modules that they import.
 #include <poll.h>
 
 #include <map>
@@ -22,9 +22,11 @@ class Intake {
 public:
     Intake(const NodeLayout& layout, const wire::Plan& plan);
 
-    /// Before the ranks start: fills in what they find in their environment. What fails is a warning, not the run's end.
+    /// Before the ranks start: fills in what they find in their environment. What fails is a warning, not the run's
+    /// end.
     void prepare(Launch& launch, StreamSink& sink);
-    /// With the ranks' launch decided, now or by an agent before this one, whose `offsets` tell what of the event files is known.
+    /// With the ranks' launch decided, now or by an agent before this one, whose `offsets` tell what of the event files
+    /// is known.
     void begin(const Launch& launch, const std::map<std::string, std::int64_t>& offsets, StreamSink& sink);
 
     void addDescriptors(std::vector<pollfd>& into) const;

@@ -56,7 +56,8 @@ Json listOf(const Json& object, const char* name) {
 
 Json pairs(const std::map<std::string, std::string>& map) {
     Json list = Json::array();
-    for (const auto& [key, value] : map) list.push_back(Json{{"key", key}, {"value", value}});
+    for (const auto& [key, value] : map)
+        list.push_back(Json{{"key", key}, {"value", value}});
     return list;
 }
 
@@ -91,7 +92,12 @@ void Mlflow::save() const {
     Json children = Json::array();
     for (const auto& [id, run] : m_runs) {
         if (run.rank >= 0) {
-            children.push_back(Json{{"id", id}, {"name", run.name}, {"prefix", run.prefix}, {"parent", run.parent}, {"rank", run.rank}, {"start", run.startMillis}});
+            children.push_back(Json{{"id", id},
+                                    {"name", run.name},
+                                    {"prefix", run.prefix},
+                                    {"parent", run.parent},
+                                    {"rank", run.rank},
+                                    {"start", run.startMillis}});
         }
     }
     Json taken = Json::array();
@@ -99,7 +105,8 @@ void Mlflow::save() const {
         if (m_ownTaken[rank]) taken.push_back(rank);
     }
     // Lost with a full disk: a restarted agent then does not know the children any more, and says so to whoever asks.
-    (void)replaceFile(m_layout.root / "tracking.json", base::dumpJson(Json{{"children", std::move(children)}, {"own_taken", std::move(taken)}}));
+    (void) replaceFile(m_layout.root / "tracking.json",
+                       base::dumpJson(Json{{"children", std::move(children)}, {"own_taken", std::move(taken)}}));
 }
 
 std::optional<HttpAnswer> Mlflow::put(int rank, Json line) {
@@ -147,7 +154,8 @@ Json Mlflow::describe(const TrackedRun& run) const {
         metrics.push_back(Json{{"key", name}, {"value", last.value}, {"timestamp", last.millis}, {"step", last.step}});
     }
     Json params = Json::array();
-    for (const auto& [name, value] : run.params) params.push_back(Json{{"key", name}, {"value", value}});
+    for (const auto& [name, value] : run.params)
+        params.push_back(Json{{"key", name}, {"value", value}});
     std::map<std::string, std::string> tags = run.tags;
     tags.emplace("mlflow.runName", run.name);
     if (!run.parent.empty()) tags.emplace("mlflow.parentRunId", run.parent);
@@ -168,11 +176,13 @@ std::optional<HttpAnswer> Mlflow::accept(HttpRequest& request) {
     if (request.method != "PUT" || !request.path.starts_with(std::string(kArtifacts) + "/")) return {};
     const auto place = placeOf(request.client, request.path.substr(kArtifacts.size() + 1));
     if (!place || place->empty()) return invalid("This is no name of a file of this run's artifacts.");
-    if (const auto space = base::diskSpace(m_plan.outputsFolder); space.ok() && space->freeBytes < m_plan.diskReserveBytes) {
+    if (const auto space = base::diskSpace(m_plan.outputsFolder);
+        space.ok() && space->freeBytes < m_plan.diskReserveBytes) {
         return bad(507, "INTERNAL_ERROR", "The disk of the target is nearly full; no file is taken.");
     }
     const Path target = Path(m_plan.outputsFolder) / *place;
-    if (const auto made = base::makeDirs(target.parent_path()); !made.ok()) return bad(507, "INTERNAL_ERROR", made.error().message);
+    if (const auto made = base::makeDirs(target.parent_path()); !made.ok())
+        return bad(507, "INTERNAL_ERROR", made.error().message);
     request.file = target.string() + "." + std::to_string(++m_parts) + ".part";
     return {};
 }
@@ -183,41 +193,52 @@ HttpAnswer Mlflow::answer(HttpRequest& request) {
     if (request.path.starts_with(kArtifacts)) return artifacts(request);
     if (request.path == "/health") return good(Json("OK"));
     if (request.path == "/version") return good(Json("2.0.0"));
-    if (!request.path.starts_with(kApi)) return bad(404, "ENDPOINT_NOT_FOUND", "Trainyard's tracking server does not know " + request.path + ".");
+    if (!request.path.starts_with(kApi))
+        return bad(404, "ENDPOINT_NOT_FOUND", "Trainyard's tracking server does not know " + request.path + ".");
     Json body = Json::object();
     if (!request.body.empty()) {
         auto parsed = base::parseJson(request.body);
-        if (!parsed.ok() || !parsed->is_object()) return bad(400, "BAD_REQUEST", "The body of the request is no JSON object.");
+        if (!parsed.ok() || !parsed->is_object())
+            return bad(400, "BAD_REQUEST", "The body of the request is no JSON object.");
         body = std::move(parsed).value();
     }
-    for (const auto& [key, value] : request.query) body.emplace(key, value);
+    for (const auto& [key, value] : request.query)
+        body.emplace(key, value);
     return call(request.path.substr(kApi.size()), request, body);
 }
 
 HttpAnswer Mlflow::call(const std::string& name, const HttpRequest& request, const Body& body) {
     const int rank = request.client;
-    const auto unknownRun = [&] { return bad(404, "RESOURCE_DOES_NOT_EXIST", "There is no run \"" + textOf(body, "run_id") + "\" here."); };
+    const auto unknownRun = [&] {
+        return bad(404, "RESOURCE_DOES_NOT_EXIST", "There is no run \"" + textOf(body, "run_id") + "\" here.");
+    };
     if (name == "experiments/create") return good(Json{{"experiment_id", kExperimentId}});
-    if (name == "experiments/get-by-name") return good(Json{{"experiment", experiment(textOf(body, "experiment_name"))}});
+    if (name == "experiments/get-by-name")
+        return good(Json{{"experiment", experiment(textOf(body, "experiment_name"))}});
     if (name == "experiments/get") {
-        if (textOf(body, "experiment_id") != kExperimentId) return bad(404, "RESOURCE_DOES_NOT_EXIST", "There is one experiment here, the run's, with the id 0.");
+        if (textOf(body, "experiment_id") != kExperimentId)
+            return bad(404, "RESOURCE_DOES_NOT_EXIST", "There is one experiment here, the run's, with the id 0.");
         return good(Json{{"experiment", experiment({})}});
     }
-    if (name == "experiments/search" || name == "experiments/list") return good(Json{{"experiments", Json::array({experiment({})})}});
+    if (name == "experiments/search" || name == "experiments/list")
+        return good(Json{{"experiments", Json::array({experiment({})})}});
     if (name == "experiments/set-experiment-tag") {
-        if (auto failed = put(rank, Json{{"kind", "tags"}, {"values", Json{{textOf(body, "key"), textOf(body, "value")}}}})) return std::move(*failed);
+        if (auto failed =
+                put(rank, Json{{"kind", "tags"}, {"values", Json{{textOf(body, "key"), textOf(body, "value")}}}}))
+            return std::move(*failed);
         return good();
     }
     if (name == "runs/create") return createRun(rank, body);
     if (name == "runs/search") return searchRuns(rank);
     if (name == "runs/update") return updateRun(rank, body);
 
-    static const std::vector<std::string> kOfRun = {"runs/get",      "runs/log-metric", "runs/log-batch",  "runs/log-parameter",
-                                                    "runs/set-tag",  "runs/delete-tag", "runs/log-inputs", "runs/log-model",
-                                                    "artifacts/list"};
+    static const std::vector<std::string> kOfRun = {"runs/get",           "runs/log-metric", "runs/log-batch",
+                                                    "runs/log-parameter", "runs/set-tag",    "runs/delete-tag",
+                                                    "runs/log-inputs",    "runs/log-model",  "artifacts/list"};
     if (std::find(kOfRun.begin(), kOfRun.end(), name) == kOfRun.end()) {
-        return bad(404, "ENDPOINT_NOT_FOUND", "Trainyard's tracking server does not cover " + name +
-                                                  "; the guide's page \"Run your own script\" lists the calls it answers.");
+        return bad(404, "ENDPOINT_NOT_FOUND",
+                   "Trainyard's tracking server does not cover " + name +
+                       "; the guide's page \"Run your own script\" lists the calls it answers.");
     }
     const std::string id = textOf(body, "run_id").empty() ? textOf(body, "run_uuid") : textOf(body, "run_id");
     TrackedRun* run = find(rank, id);
@@ -228,7 +249,9 @@ HttpAnswer Mlflow::call(const std::string& name, const HttpRequest& request, con
     if (name == "runs/set-tag") return setTags(rank, *run, Json::array({body}));
     if (name == "runs/delete-tag") {
         run->tags.erase(textOf(body, "key"));
-        if (auto failed = put(rank, Json{{"kind", "tags"}, {"values", Json{{run->prefix + textOf(body, "key"), nullptr}}}})) return std::move(*failed);
+        if (auto failed =
+                put(rank, Json{{"kind", "tags"}, {"values", Json{{run->prefix + textOf(body, "key"), nullptr}}}}))
+            return std::move(*failed);
         return good();
     }
     if (name == "runs/log-batch") {
@@ -242,7 +265,8 @@ HttpAnswer Mlflow::call(const std::string& name, const HttpRequest& request, con
     Json said = body;
     said.erase("run_id");
     const std::string title = run->prefix + (name == "runs/log-model" ? "mlflow.model" : "mlflow.inputs");
-    if (auto failed = put(rank, Json{{"kind", "text"}, {"name", title}, {"text", base::dumpJson(said)}})) return std::move(*failed);
+    if (auto failed = put(rank, Json{{"kind", "text"}, {"name", title}, {"text", base::dumpJson(said)}}))
+        return std::move(*failed);
     return good();
 }
 
@@ -259,20 +283,29 @@ HttpAnswer Mlflow::createRun(int rank, const Body& body) {
         // A script that makes one run means the run that it is in.
         run = find(rank, m_plan.run.str());
     } else {
-        if (m_runs.size() > kMaxChildren) return bad(429, "RESOURCE_EXHAUSTED", "This run has " + std::to_string(kMaxChildren) + " children already.");
+        if (m_runs.size() > kMaxChildren)
+            return bad(429, "RESOURCE_EXHAUSTED",
+                       "This run has " + std::to_string(kMaxChildren) + " children already.");
         TrackedRun child;
         child.id = base::newUuid7();
         child.rank = rank;
         child.parent = parent.empty() || !m_runs.contains(parent) ? m_plan.run.str() : parent;
-        child.startMillis = integerOf(body, "start_time") > 0 ? integerOf(body, "start_time") : base::wallMicros() / 1000;
+        child.startMillis =
+            integerOf(body, "start_time") > 0 ? integerOf(body, "start_time") : base::wallMicros() / 1000;
         child.name = name.empty() ? "child-" + std::to_string(m_runs.size()) : name;
         const std::string above = m_runs.at(child.parent).prefix;
         std::string prefix = above + child.name + "/";
-        for (int number = 2; std::any_of(m_runs.begin(), m_runs.end(), [&](const auto& known) { return known.second.prefix == prefix; }); ++number) {
+        for (int number = 2; std::any_of(m_runs.begin(), m_runs.end(),
+                                         [&](const auto& known) { return known.second.prefix == prefix; });
+             ++number) {
             prefix = above + child.name + "-" + std::to_string(number) + "/";
         }
         child.prefix = prefix;
-        if (auto failed = put(rank, Json{{"kind", "child"}, {"id", child.id}, {"name", prefix.substr(0, prefix.size() - 1)}, {"parent", child.parent}, {"state", "Running"}})) {
+        if (auto failed = put(rank, Json{{"kind", "child"},
+                                         {"id", child.id},
+                                         {"name", prefix.substr(0, prefix.size() - 1)},
+                                         {"parent", child.parent},
+                                         {"state", "Running"}})) {
             return std::move(*failed);
         }
         run = &m_runs.emplace(child.id, std::move(child)).first->second;
@@ -290,8 +323,15 @@ HttpAnswer Mlflow::updateRun(int rank, const Body& body) {
     if (const std::int64_t end = integerOf(body, "end_time"); end > 0) run->endMillis = end;
     if (const std::string name = textOf(body, "run_name"); !name.empty()) run->name = name;
     if (run->rank >= 0 && !status.empty()) {
-        const char* state = status == "FINISHED" ? "Completed" : status == "FAILED" ? "Failed" : status == "KILLED" ? "Canceled" : "Running";
-        if (auto failed = put(rank, Json{{"kind", "child"}, {"id", run->id}, {"name", run->prefix.substr(0, run->prefix.size() - 1)}, {"parent", run->parent}, {"state", state}})) {
+        const char* state = status == "FINISHED" ? "Completed"
+                            : status == "FAILED" ? "Failed"
+                            : status == "KILLED" ? "Canceled"
+                                                 : "Running";
+        if (auto failed = put(rank, Json{{"kind", "child"},
+                                         {"id", run->id},
+                                         {"name", run->prefix.substr(0, run->prefix.size() - 1)},
+                                         {"parent", run->parent},
+                                         {"state", state}})) {
             return std::move(*failed);
         }
     }
@@ -314,9 +354,12 @@ HttpAnswer Mlflow::logMetrics(int rank, TrackedRun& run, const Body& list) {
         const auto value = one.is_object() && one.contains("value") ? base::jsonToNumber(one["value"]) : std::nullopt;
         if (key.empty() || !value) return invalid("A metric needs a \"key\" and a \"value\" that is a number.");
         const std::int64_t step = integerOf(one, "step");
-        const std::int64_t millis = integerOf(one, "timestamp") > 0 ? integerOf(one, "timestamp") : base::wallMicros() / 1000;
+        const std::int64_t millis =
+            integerOf(one, "timestamp") > 0 ? integerOf(one, "timestamp") : base::wallMicros() / 1000;
         Json& points = series[key];
-        if (points.is_null()) points = Json{{"name", run.prefix + key}, {"step", Json::array()}, {"value", Json::array()}, {"t", Json::array()}};
+        if (points.is_null())
+            points = Json{
+                {"name", run.prefix + key}, {"step", Json::array()}, {"value", Json::array()}, {"t", Json::array()}};
         points["step"].push_back(step);
         points["value"].push_back(base::numberToJson(*value));
         points["t"].push_back(millis * 1000);
@@ -328,7 +371,8 @@ HttpAnswer Mlflow::logMetrics(int rank, TrackedRun& run, const Body& list) {
         }
     }
     Json all = Json::array();
-    for (auto& [key, points] : series) all.push_back(std::move(points));
+    for (auto& [key, points] : series)
+        all.push_back(std::move(points));
     if (auto failed = put(rank, Json{{"kind", "metrics"}, {"series", std::move(all)}})) return std::move(*failed);
     return good();
 }
@@ -341,7 +385,8 @@ HttpAnswer Mlflow::logParams(int rank, TrackedRun& run, const Body& list) {
         if (key.empty() || !one.contains("value")) return invalid("A parameter needs a \"key\" and a \"value\".");
         const auto known = run.params.find(key);
         if (known != run.params.end() && known->second != one["value"]) {
-            return invalid("Changing param values is not allowed. Param with key='" + key + "' was already logged with another value.");
+            return invalid("Changing param values is not allowed. Param with key='" + key +
+                           "' was already logged with another value.");
         }
         if (run.params.size() < kMaxNames) run.params[key] = one["value"];
         values[run.prefix + key] = one["value"];
@@ -370,10 +415,13 @@ std::optional<std::string> Mlflow::placeOf(int rank, const std::string& artifact
     if (second == std::string::npos) return std::nullopt;
     const auto run = m_runs.find(artifact.substr(first + 1, second - first - 1));
     std::string rest = artifact.substr(second + 1);
-    if (run == m_runs.end() || (run->second.rank >= 0 && run->second.rank != rank) || !rest.starts_with("artifacts")) return std::nullopt;
+    if (run == m_runs.end() || (run->second.rank >= 0 && run->second.rank != rank) || !rest.starts_with("artifacts"))
+        return std::nullopt;
     rest.erase(0, std::string_view("artifacts").size());
-    while (rest.starts_with('/')) rest.erase(0, 1);
-    while (rest.ends_with('/')) rest.pop_back();
+    while (rest.starts_with('/'))
+        rest.erase(0, 1);
+    while (rest.ends_with('/'))
+        rest.pop_back();
     const std::string whole = rest.empty() ? run->second.prefix : run->second.prefix + rest;
     if (whole.empty()) return whole;
     const std::string plain = whole.ends_with('/') ? whole.substr(0, whole.size() - 1) : whole;
@@ -381,8 +429,10 @@ std::optional<std::string> Mlflow::placeOf(int rank, const std::string& artifact
 }
 
 HttpAnswer Mlflow::artifacts(HttpRequest& request) {
-    if (request.method == "GET" && (request.path == kArtifacts || request.path == std::string(kArtifacts) + "/")) return listArtifacts(request);
-    if (!request.path.starts_with(std::string(kArtifacts) + "/")) return bad(404, "ENDPOINT_NOT_FOUND", "Trainyard's tracking server does not know " + request.path + ".");
+    if (request.method == "GET" && (request.path == kArtifacts || request.path == std::string(kArtifacts) + "/"))
+        return listArtifacts(request);
+    if (!request.path.starts_with(std::string(kArtifacts) + "/"))
+        return bad(404, "ENDPOINT_NOT_FOUND", "Trainyard's tracking server does not know " + request.path + ".");
     const auto place = placeOf(request.client, request.path.substr(kArtifacts.size() + 1));
     if (!place || place->empty()) {
         abandoned(request);
@@ -395,7 +445,9 @@ HttpAnswer Mlflow::artifacts(HttpRequest& request) {
             abandoned(request);
             return bad(507, "INTERNAL_ERROR", why);
         }
-        if (auto failed = put(request.client, Json{{"kind", "artifact"}, {"path", *place}, {"size", request.fileBytes}})) return std::move(*failed);
+        if (auto failed =
+                put(request.client, Json{{"kind", "artifact"}, {"path", *place}, {"size", request.fileBytes}}))
+            return std::move(*failed);
         return good();
     }
     if (request.method != "GET") return bad(405, "BAD_REQUEST", "Files can be put and read here.");
@@ -413,12 +465,15 @@ HttpAnswer Mlflow::artifacts(HttpRequest& request) {
 HttpAnswer Mlflow::listArtifacts(const HttpRequest& request) const {
     const bool proxied = request.path.starts_with(kArtifacts);
     const std::string id = request.argument("run_id");
-    const auto place = placeOf(request.client, proxied ? request.argument("path") : std::string("0/") + id + "/artifacts/" + request.argument("path"));
+    const auto place =
+        placeOf(request.client,
+                proxied ? request.argument("path") : std::string("0/") + id + "/artifacts/" + request.argument("path"));
     if (!place) return bad(404, "RESOURCE_DOES_NOT_EXIST", "This run has no such folder.");
     Json files = Json::array();
     std::error_code error;
     const Path folder = Path(m_plan.outputsFolder) / *place;
-    const std::string before = proxied || request.argument("path").empty() ? std::string() : request.argument("path") + "/";
+    const std::string before =
+        proxied || request.argument("path").empty() ? std::string() : request.argument("path") + "/";
     for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
         if (files.size() >= kMaxListed) break;
         std::error_code ignored;
@@ -427,7 +482,9 @@ HttpAnswer Mlflow::listArtifacts(const HttpRequest& request) const {
         if (!isFolder) file["file_size"] = static_cast<std::int64_t>(entry.file_size(ignored));
         files.push_back(std::move(file));
     }
-    if (!proxied) return good(Json{{"root_uri", std::string("mlflow-artifacts:/0/") + id + "/artifacts"}, {"files", std::move(files)}});
+    if (!proxied)
+        return good(
+            Json{{"root_uri", std::string("mlflow-artifacts:/0/") + id + "/artifacts"}, {"files", std::move(files)}});
     return good(Json{{"files", std::move(files)}});
 }
 

@@ -1,7 +1,7 @@
 #pragma once
-// MLflow's tracking REST interface (version 2.0), as far as a training script calls it: what a rank tells becomes lines of
-// its own client file, exactly as if it had written them itself, so that all rules of client.md hold and nothing that was
-// answered is lost when the agent is killed. Which calls: resources/docs/guide/scripts.md.
+// MLflow's tracking REST interface (version 2.0), as far as a training script calls it: what a rank tells becomes lines
+// of its own client file, exactly as if it had written them itself, so that all rules of client.md hold and nothing
+// that was answered is lost when the agent is killed. Which calls: resources/docs/guide/scripts.md.
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -18,10 +18,10 @@ namespace trainyard::agent {
 struct TrackedRun {
     std::string id;
     std::string name;
-    std::string prefix;   ///< Before its metrics' names: empty for the run itself, else "NAME/".
+    std::string prefix;  ///< Before its metrics' names: empty for the run itself, else "NAME/".
     std::string parent;
     std::string status = "RUNNING";
-    int rank = -1;        ///< Of this node, who made it; -1: the run itself, which every rank has.
+    int rank = -1;  ///< Of this node, who made it; -1: the run itself, which every rank has.
     std::int64_t startMillis = 0;
     std::int64_t endMillis = 0;
     std::map<std::string, Json> params;
@@ -43,7 +43,7 @@ public:
     [[nodiscard]] HttpAnswer answer(HttpRequest& request) override;
     void abandoned(const HttpRequest& request) override;
 
-    static constexpr std::size_t kMaxNames = 10'000;    ///< Of a run, that runs/get gives back.
+    static constexpr std::size_t kMaxNames = 10'000;  ///< Of a run, that runs/get gives back.
     static constexpr std::size_t kMaxChildren = 10'000;
 
 private:
@@ -69,7 +69,7 @@ private:
 
     NodeLayout m_layout;
     wire::Plan m_plan;
-    std::vector<bool> m_ownTaken;   ///< By rank: has its first run.
+    std::vector<bool> m_ownTaken;  ///< By rank: has its first run.
     std::map<std::string, TrackedRun> m_runs;
     std::map<int, base::UniqueFd> m_streams;
     std::map<int, bool> m_lineOpen;

@@ -24,11 +24,13 @@ const Tables& tables() {
         Tables all{};
         for (std::uint32_t i = 0; i < 256; ++i) {
             std::uint32_t crc = i;
-            for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0x82f63b78U : 0U);
+            for (int bit = 0; bit < 8; ++bit)
+                crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0x82f63b78U : 0U);
             all[0][i] = crc;
         }
         for (std::size_t slice = 1; slice < 8; ++slice) {
-            for (std::size_t i = 0; i < 256; ++i) all[slice][i] = (all[slice - 1][i] >> 8) ^ all[0][all[slice - 1][i] & 0xff];
+            for (std::size_t i = 0; i < 256; ++i)
+                all[slice][i] = (all[slice - 1][i] >> 8) ^ all[0][all[slice - 1][i] & 0xff];
         }
         return all;
     }();
@@ -37,22 +39,24 @@ const Tables& tables() {
 
 std::uint64_t littleEndian(std::string_view bytes, std::size_t count) {
     std::uint64_t value = 0;
-    for (std::size_t i = 0; i < count; ++i) value |= static_cast<std::uint64_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
+    for (std::size_t i = 0; i < count; ++i)
+        value |= static_cast<std::uint64_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
     return value;
 }
 
 /// Length of the record that begins here; nothing when the header is wrong.
 std::optional<std::uint64_t> lengthAt(std::string_view bytes) {
     const std::uint64_t length = littleEndian(bytes, 8);
-    if (length > TfRecordCutter::kMaxRecord || littleEndian(bytes.substr(8), 4) != maskedCrc32c(bytes.substr(0, 8))) return std::nullopt;
+    if (length > TfRecordCutter::kMaxRecord || littleEndian(bytes.substr(8), 4) != maskedCrc32c(bytes.substr(0, 8)))
+        return std::nullopt;
     return length;
 }
 
 /// One field of a protocol buffer.
 struct Field {
     std::uint32_t number = 0;
-    std::uint64_t value = 0;     ///< Varint and fixed ones.
-    std::string_view bytes;      ///< Those with a length.
+    std::uint64_t value = 0;  ///< Varint and fixed ones.
+    std::string_view bytes;   ///< Those with a length.
     enum class Kind { Varint, Fixed64, Bytes, Fixed32 } kind = Kind::Varint;
 
     [[nodiscard]] double asDouble() const { return kind == Kind::Fixed32 ? asFloat() : std::bit_cast<double>(value); }
@@ -122,13 +126,27 @@ void appendDoubles(const Field& field, std::vector<double>& into) {
     }
 }
 
-enum DataType { kFloat = 1, kDouble = 2, kInt32 = 3, kUint8 = 4, kInt16 = 5, kInt8 = 6, kString = 7, kInt64 = 9, kBool = 10, kBfloat16 = 14, kHalf = 19 };
+enum DataType {
+    kFloat = 1,
+    kDouble = 2,
+    kInt32 = 3,
+    kUint8 = 4,
+    kInt16 = 5,
+    kInt8 = 6,
+    kString = 7,
+    kInt64 = 9,
+    kBool = 10,
+    kBfloat16 = 14,
+    kHalf = 19
+};
 
 double halfToDouble(std::uint16_t bits) {
     const int exponent = (bits >> 10) & 0x1f;
     const double sign = (bits & 0x8000) != 0 ? -1.0 : 1.0;
     const double fraction = bits & 0x3ff;
-    if (exponent == 0x1f) return fraction == 0 ? sign * std::numeric_limits<double>::infinity() : std::numeric_limits<double>::quiet_NaN();
+    if (exponent == 0x1f)
+        return fraction == 0 ? sign * std::numeric_limits<double>::infinity()
+                             : std::numeric_limits<double>::quiet_NaN();
     return exponent == 0 ? sign * std::ldexp(fraction, -24) : sign * std::ldexp(fraction + 1024, exponent - 25);
 }
 
@@ -141,10 +159,15 @@ struct Tensor {
 
 void addContent(Tensor& tensor, std::string_view bytes) {
     const auto every = [&](std::size_t size, auto&& read) {
-        for (std::size_t at = 0; at + size <= bytes.size(); at += size) tensor.numbers.push_back(read(littleEndian(bytes.substr(at), size)));
+        for (std::size_t at = 0; at + size <= bytes.size(); at += size)
+            tensor.numbers.push_back(read(littleEndian(bytes.substr(at), size)));
     };
     switch (tensor.type) {
-    case kFloat: every(4, [](std::uint64_t raw) { return static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(raw))); }); break;
+    case kFloat:
+        every(4, [](std::uint64_t raw) {
+            return static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(raw)));
+        });
+        break;
     case kDouble: every(8, [](std::uint64_t raw) { return std::bit_cast<double>(raw); }); break;
     case kInt32: every(4, [](std::uint64_t raw) { return static_cast<double>(static_cast<std::int32_t>(raw)); }); break;
     case kInt64: every(8, [](std::uint64_t raw) { return static_cast<double>(static_cast<std::int64_t>(raw)); }); break;
@@ -153,7 +176,11 @@ void addContent(Tensor& tensor, std::string_view bytes) {
     case kUint8:
     case kBool: every(1, [](std::uint64_t raw) { return static_cast<double>(raw); }); break;
     case kHalf: every(2, [](std::uint64_t raw) { return halfToDouble(static_cast<std::uint16_t>(raw)); }); break;
-    case kBfloat16: every(2, [](std::uint64_t raw) { return static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(raw) << 16)); }); break;
+    case kBfloat16:
+        every(2, [](std::uint64_t raw) {
+            return static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(raw) << 16));
+        });
+        break;
     default: break;
     }
 }
@@ -174,7 +201,8 @@ Tensor readTensor(std::string_view bytes) {
                 Message inside(dimension.bytes);
                 Field size;
                 std::int64_t value = 0;
-                while (inside.next(size)) value = size.number == 1 ? size.asInteger() : value;
+                while (inside.next(size))
+                    value = size.number == 1 ? size.asInteger() : value;
                 tensor.shape.push_back(value);
             }
         }
@@ -182,7 +210,8 @@ Tensor readTensor(std::string_view bytes) {
         if (field.number == 5) {  // float_val
             if (!packed) tensor.numbers.push_back(field.asFloat());
             for (std::size_t at = 0; packed && at + 4 <= field.bytes.size(); at += 4) {
-                tensor.numbers.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(littleEndian(field.bytes.substr(at), 4))));
+                tensor.numbers.push_back(
+                    std::bit_cast<float>(static_cast<std::uint32_t>(littleEndian(field.bytes.substr(at), 4))));
             }
         }
         if (field.number == 6) appendDoubles(field, tensor.numbers);
@@ -190,9 +219,11 @@ Tensor readTensor(std::string_view bytes) {
         const bool whole = field.number == 7 || field.number == 10 || field.number == 11 || field.number == 13;
         if (whole) {  // int_val, int64_val, bool_val, half_val: varints, alone or packed
             const auto add = [&](std::uint64_t raw) {
-                if (field.number != 13) return tensor.numbers.push_back(static_cast<double>(static_cast<std::int64_t>(raw)));
+                if (field.number != 13)
+                    return tensor.numbers.push_back(static_cast<double>(static_cast<std::int64_t>(raw)));
                 const auto bits = static_cast<std::uint16_t>(raw);
-                tensor.numbers.push_back(tensor.type == kBfloat16 ? static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16))
+                tensor.numbers.push_back(tensor.type == kBfloat16 ? static_cast<double>(std::bit_cast<float>(
+                                                                        static_cast<std::uint32_t>(bits) << 16))
                                                                   : halfToDouble(bits));
             };
             if (!packed) {
@@ -250,18 +281,25 @@ std::optional<TfHistogram> readHistogram(std::string_view bytes) {
     // Empty bins at both ends say nothing; the outermost limits may be ±1.8e308.
     std::size_t first = 0;
     std::size_t last = limits.size() - 1;
-    while (first < last && histogram.counts[first] == 0) ++first;
-    while (last > first && histogram.counts[last] == 0) --last;
-    histogram.edges.push_back(first > 0 ? std::max(limits[first - 1], std::min(histogram.minimum, limits[first])) : std::min(histogram.minimum, limits[first]));
-    for (std::size_t i = first; i <= last; ++i) histogram.edges.push_back(i == last ? std::max(histogram.edges.back(), std::min(limits[i], histogram.maximum)) : limits[i]);
-    histogram.counts = std::vector<double>(histogram.counts.begin() + static_cast<std::ptrdiff_t>(first), histogram.counts.begin() + static_cast<std::ptrdiff_t>(last + 1));
+    while (first < last && histogram.counts[first] == 0)
+        ++first;
+    while (last > first && histogram.counts[last] == 0)
+        --last;
+    histogram.edges.push_back(first > 0 ? std::max(limits[first - 1], std::min(histogram.minimum, limits[first]))
+                                        : std::min(histogram.minimum, limits[first]));
+    for (std::size_t i = first; i <= last; ++i)
+        histogram.edges.push_back(i == last ? std::max(histogram.edges.back(), std::min(limits[i], histogram.maximum))
+                                            : limits[i]);
+    histogram.counts = std::vector<double>(histogram.counts.begin() + static_cast<std::ptrdiff_t>(first),
+                                           histogram.counts.begin() + static_cast<std::ptrdiff_t>(last + 1));
     thin(histogram);
     return histogram;
 }
 
 /// TensorFlow 2: rows of (left, right, count).
 std::optional<TfHistogram> histogramOf(const Tensor& tensor) {
-    if (tensor.shape.size() != 2 || tensor.shape[1] != 3 || tensor.numbers.size() < 3 || tensor.numbers.size() % 3 != 0) return std::nullopt;
+    if (tensor.shape.size() != 2 || tensor.shape[1] != 3 || tensor.numbers.size() < 3 || tensor.numbers.size() % 3 != 0)
+        return std::nullopt;
     TfHistogram histogram;
     histogram.edges.push_back(tensor.numbers.front());
     for (std::size_t i = 0; i + 2 < tensor.numbers.size(); i += 3) {
@@ -309,10 +347,12 @@ std::uint32_t crc32c(std::string_view bytes) {
     while (bytes.size() >= 8) {
         const std::uint64_t word = littleEndian(bytes, 8) ^ crc;
         crc = 0;
-        for (std::size_t i = 0; i < 8; ++i) crc ^= all[7 - i][(word >> (8 * i)) & 0xff];
+        for (std::size_t i = 0; i < 8; ++i)
+            crc ^= all[7 - i][(word >> (8 * i)) & 0xff];
         bytes.remove_prefix(8);
     }
-    for (const char c : bytes) crc = (crc >> 8) ^ all[0][(crc ^ static_cast<unsigned char>(c)) & 0xff];
+    for (const char c : bytes)
+        crc = (crc >> 8) ^ all[0][(crc ^ static_cast<unsigned char>(c)) & 0xff];
     return ~crc;
 }
 
@@ -380,14 +420,17 @@ std::optional<TfValue> TfEventReader::readValue(std::string_view bytes) {
     }
     if (message.broken() || value.tag.empty()) return std::nullopt;
     if (!plugin.empty() && m_plugins.size() < kMaxTags) m_plugins[value.tag] = plugin;
-    if (const auto known = m_plugins.find(value.tag); plugin.empty() && known != m_plugins.end()) plugin = known->second;
+    if (const auto known = m_plugins.find(value.tag); plugin.empty() && known != m_plugins.end())
+        plugin = known->second;
     if (tensor) {
         if (plugin == "text" && !tensor->texts.empty()) {
             std::string text;
-            for (const std::string_view one : tensor->texts) text += (text.empty() ? "" : "\n") + std::string(one);
+            for (const std::string_view one : tensor->texts)
+                text += (text.empty() ? "" : "\n") + std::string(one);
             value.text = std::move(text);
         } else if (plugin == "images" && tensor->texts.size() > 2) {
-            for (std::size_t i = 2; i < tensor->texts.size(); ++i) value.images.push_back({std::string(tensor->texts[i]), 0, 0});
+            for (std::size_t i = 2; i < tensor->texts.size(); ++i)
+                value.images.push_back({std::string(tensor->texts[i]), 0, 0});
         } else if (plugin == "histograms") {
             value.histogram = histogramOf(*tensor);
         } else if ((plugin == "scalars" || plugin.empty()) && tensor->numbers.size() == 1) {

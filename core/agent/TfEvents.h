@@ -1,6 +1,6 @@
 #pragma once
-// TensorBoard's event files: the framing of TensorFlow's record files (length, CRC, bytes, CRC) and the few messages inside
-// that training scripts write. Written against tensorflow/core/util/event.proto, framework/summary.proto and
+// TensorBoard's event files: the framing of TensorFlow's record files (length, CRC, bytes, CRC) and the few messages
+// inside that training scripts write. Written against tensorflow/core/util/event.proto, framework/summary.proto and
 // framework/tensor.proto; the checksum is CRC-32C, masked as in tensorflow/core/lib/hash/crc32c.h.
 #include <cstdint>
 #include <map>
@@ -36,20 +36,20 @@ private:
     bool resync();
 
     std::string m_buffer;
-    std::size_t m_used = 0;     ///< Of m_buffer.
+    std::size_t m_used = 0;  ///< Of m_buffer.
     std::int64_t m_at = 0;
     std::int64_t m_damaged = 0;
-    bool m_lost = false;        ///< Looking for the next record.
+    bool m_lost = false;  ///< Looking for the next record.
 };
 
 struct TfHistogram {
-    std::vector<double> edges;   ///< One more than counts.
+    std::vector<double> edges;  ///< One more than counts.
     std::vector<double> counts;
     double minimum = 0, maximum = 0, number = 0, sum = 0;
 };
 
 struct TfImage {
-    std::string bytes;   ///< PNG or JPEG.
+    std::string bytes;  ///< PNG or JPEG.
     std::int64_t width = 0, height = 0;
 };
 

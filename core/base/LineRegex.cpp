@@ -11,9 +11,7 @@ constexpr int kMaxDepth = 64;
 constexpr int kMaxRepeat = 1000;
 constexpr int kUnlimited = -1;
 
-bool isWord(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-}
+bool isWord(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; }
 
 bool atWordEdge(std::string_view line, std::size_t at) {
     const bool before = at > 0 && isWord(line[at - 1]);
@@ -73,7 +71,8 @@ public:
 
     Result<LineRegex> compile() {
         if (m_text.size() > LineRegex::kMaxPattern) {
-            return Error{"pattern.long", "The expression is longer than " + std::to_string(LineRegex::kMaxPattern) + " bytes."};
+            return Error{"pattern.long",
+                         "The expression is longer than " + std::to_string(LineRegex::kMaxPattern) + " bytes."};
         }
         if (m_text.starts_with("(?i)")) {
             m_anyCase = true;
@@ -97,7 +96,8 @@ private:
 
     void fail(const std::string& what) {
         if (m_error) return;
-        m_error = Error{"pattern.syntax", "The expression cannot be read at its character " + std::to_string(m_at + 1) + ": " + what + "."};
+        m_error = Error{"pattern.syntax", "The expression cannot be read at its character " + std::to_string(m_at + 1) +
+                                              ": " + what + "."};
         m_at = m_text.size();
     }
     [[nodiscard]] bool more() const { return m_at < m_text.size(); }
@@ -123,7 +123,8 @@ private:
         NodePtr node = make(Node::Kind::Sequence);
         while (more() && next() != '|' && next() != ')') {
             NodePtr one = atom(depth);
-            while (more() && (next() == '*' || next() == '+' || next() == '?' || opensCount())) one = repeat(std::move(one));
+            while (more() && (next() == '*' || next() == '+' || next() == '?' || opensCount()))
+                one = repeat(std::move(one));
             node->children.push_back(std::move(one));
         }
         return node;
@@ -153,7 +154,8 @@ private:
                 node->most = more() && next() == '}' ? kUnlimited : number();
             }
             ++m_at;
-            if (node->least > kMaxRepeat || node->most > kMaxRepeat) fail("a part is repeated more than " + std::to_string(kMaxRepeat) + " times");
+            if (node->least > kMaxRepeat || node->most > kMaxRepeat)
+                fail("a part is repeated more than " + std::to_string(kMaxRepeat) + " times");
             if (node->most != kUnlimited && node->most < node->least) fail("the counts in {} are the wrong way round");
         }
         if (more() && next() == '?') {
@@ -244,8 +246,9 @@ private:
             ++m_at;
             if (more() && next() == ':') {
                 ++m_at;
-            } else if (m_text.substr(m_at).starts_with("P<") || (m_text.substr(m_at).starts_with("<") &&
-                                                                 !m_text.substr(m_at).starts_with("<=") && !m_text.substr(m_at).starts_with("<!"))) {
+            } else if (m_text.substr(m_at).starts_with("P<") ||
+                       (m_text.substr(m_at).starts_with("<") && !m_text.substr(m_at).starts_with("<=") &&
+                        !m_text.substr(m_at).starts_with("<!"))) {
                 m_at += next() == 'P' ? 2 : 1;
                 index = openGroup(groupName());
             } else {
@@ -274,13 +277,15 @@ private:
             fail("a group's name has letters, digits and underscores, and ends with \">\"");
             return {};
         }
-        if (std::find(m_regex.m_names.begin(), m_regex.m_names.end(), name) != m_regex.m_names.end()) fail("two groups are called " + name);
+        if (std::find(m_regex.m_names.begin(), m_regex.m_names.end(), name) != m_regex.m_names.end())
+            fail("two groups are called " + name);
         if (!m_error) m_at = close + 1;
         return name;
     }
 
     std::uint32_t openGroup(std::string name) {
-        if (m_regex.m_names.size() > LineRegex::kMaxGroups) fail("more than " + std::to_string(LineRegex::kMaxGroups) + " groups");
+        if (m_regex.m_names.size() > LineRegex::kMaxGroups)
+            fail("more than " + std::to_string(LineRegex::kMaxGroups) + " groups");
         m_regex.m_names.push_back(std::move(name));
         return static_cast<std::uint32_t>(m_regex.m_names.size() - 1);
     }
@@ -323,7 +328,8 @@ private:
                     break;
                 }
             }
-            for (std::size_t i = *low; i <= *high; ++i) set.set(i);
+            for (std::size_t i = *low; i <= *high; ++i)
+                set.set(i);
         }
         if (!more()) {
             fail("a \"[\" is not closed");
@@ -363,7 +369,8 @@ private:
         case Node::Kind::WordEdge: emit(Code::WordEdge); return;
         case Node::Kind::NoWordEdge: emit(Code::NoWordEdge); return;
         case Node::Kind::Sequence:
-            for (const NodePtr& child : node.children) write(*child);
+            for (const NodePtr& child : node.children)
+                write(*child);
             return;
         case Node::Kind::Group:
             emit(Code::Save, 2 * node.value);
@@ -391,7 +398,8 @@ private:
 
     void writeRepeat(const Node& node) {
         const Node& what = *node.children.front();
-        for (int i = 0; i < node.least && !m_error; ++i) write(what);
+        for (int i = 0; i < node.least && !m_error; ++i)
+            write(what);
         if (node.most == kUnlimited) {
             const std::uint32_t split = emit(Code::Split);
             write(what);
@@ -404,7 +412,8 @@ private:
             splits.push_back(emit(Code::Split));
             write(what);
         }
-        for (const std::uint32_t split : splits) choose(split, split + 1, here(), node.lazy);
+        for (const std::uint32_t split : splits)
+            choose(split, split + 1, here(), node.lazy);
     }
 
     std::string_view m_text;
@@ -416,7 +425,8 @@ private:
 
 /// The places in the program that are alive, best first, each with its captures.
 struct LineRegex::Threads {
-    Threads(std::size_t program, std::size_t slotCount) : marks(program, 0), slots(program * slotCount), width(slotCount) {}
+    Threads(std::size_t program, std::size_t slotCount)
+        : marks(program, 0), slots(program * slotCount), width(slotCount) {}
     void clear() {
         order.clear();
         ++mark;
@@ -473,7 +483,8 @@ void LineRegex::add(Threads& threads, std::uint32_t start, std::string_view line
         case Code::Set:
         case Code::Match:
             threads.order.push_back(pc);
-            std::copy(slots.begin(), slots.end(), threads.slots.begin() + static_cast<std::ptrdiff_t>(pc * threads.width));
+            std::copy(slots.begin(), slots.end(),
+                      threads.slots.begin() + static_cast<std::ptrdiff_t>(pc * threads.width));
             break;
         }
     }
@@ -512,7 +523,8 @@ std::optional<std::vector<LineRegex::Span>> LineRegex::search(std::string_view l
     for (std::size_t at = from; at <= line.size(); ++at) {
         if (!best) {
             if (now.order.empty() && !m_anyFirst) {
-                while (at < line.size() && !m_first[static_cast<unsigned char>(line[at])]) ++at;
+                while (at < line.size() && !m_first[static_cast<unsigned char>(line[at])])
+                    ++at;
                 if (at == line.size()) break;
             }
             std::fill(slots.begin(), slots.end(), std::string_view::npos);

@@ -1,7 +1,8 @@
 #pragma once
 // Regular expressions with named groups for one line of text, in time proportional to line × expression whatever the
-// expression is (Thompson's construction, simulated with captures as in R. Cox, "Regular Expression Matching: the Virtual
-// Machine Approach", 2009). std::regex and PCRE go back on their steps, and a person's expression could then stop an agent.
+// expression is (Thompson's construction, simulated with captures as in R. Cox, "Regular Expression Matching: the
+// Virtual Machine Approach", 2009). std::regex and PCRE go back on their steps, and a person's expression could then
+// stop an agent.
 #include <array>
 #include <bitset>
 #include <cstdint>
@@ -15,10 +16,11 @@
 
 namespace trainyard::base {
 
-/// Perl's syntax without look-around and back references: . [] [^] \d \w \s \D \W \S \b \B \t ^ $ | ( ) (?: ) (?<name> )
-/// (?P<name> ) * + ? {m,n} and their lazy forms, (?i) at the beginning. Bytes are matched: a letter outside ASCII is fine
-/// as itself, not inside []. The first match from the left wins; among alternatives the first. A value; const members
-/// may be used from several threads.
+/// Perl's syntax without look-around and back references: . [] [^] \d \w \s \D \W \S \b \B \t ^ $ | ( ) (?: ) (?<name>
+/// )
+/// (?P<name> ) * + ? {m,n} and their lazy forms, (?i) at the beginning. Bytes are matched: a letter outside ASCII is
+/// fine as itself, not inside []. The first match from the left wins; among alternatives the first. A value; const
+/// members may be used from several threads.
 class LineRegex {
 public:
     static constexpr std::size_t kMaxPattern = 2000;  ///< Bytes.
@@ -47,14 +49,15 @@ private:
         std::uint32_t y = 0;  ///< Second choice of Split.
     };
     struct Threads;
-    void add(Threads& threads, std::uint32_t start, std::string_view line, std::size_t at, std::vector<std::size_t>& slots) const;
+    void add(Threads& threads, std::uint32_t start, std::string_view line, std::size_t at,
+             std::vector<std::size_t>& slots) const;
     void findFirstBytes();
 
     std::vector<Instruction> m_program;
     std::vector<std::bitset<256>> m_sets;
     std::vector<std::string> m_names;
-    std::bitset<256> m_first;   ///< Bytes that a match can begin with,
-    bool m_anyFirst = false;    ///< unless it can be empty.
+    std::bitset<256> m_first;  ///< Bytes that a match can begin with,
+    bool m_anyFirst = false;   ///< unless it can be empty.
 };
 
 }  // namespace trainyard::base

@@ -12,7 +12,9 @@ namespace {
 
 constexpr const char* kNumber = R"([-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|[nN]a[nN]|inf))";
 
-bool isReserved(const std::string& group) { return group == "metric" || group == "value" || group == "step" || group == "prefix"; }
+bool isReserved(const std::string& group) {
+    return group == "metric" || group == "value" || group == "step" || group == "prefix";
+}
 
 std::optional<double> numberOf(std::string_view text) {
     if (text.starts_with('+')) text.remove_prefix(1);
@@ -34,7 +36,8 @@ std::vector<MetricPattern::Ready> makeReady() {
     return {
         {"@pytorch-tutorial",
          "PyTorch tutorials (\"train Loss: 0.61 Acc: 0.68\")",
-         {R"(^Epoch (?<step>\d+)/\d+)", "^(?<prefix>train|val) Loss: (?<loss>" + number + ")(?: Acc: (?<accuracy>" + number + "))?"},
+         {R"(^Epoch (?<step>\d+)/\d+)",
+          "^(?<prefix>train|val) Loss: (?<loss>" + number + ")(?: Acc: (?<accuracy>" + number + "))?"},
          {},
          {"Epoch 3/24", "train Loss: 0.6123 Acc: 0.6844", "val Loss: 0.2514 Acc: 0.9216"}},
         {"@pytorch-mnist",
@@ -42,7 +45,8 @@ std::vector<MetricPattern::Ready> makeReady() {
          {R"(^Train Epoch: \d+ .*Loss: (?<loss>)" + number + ")",
           "Average loss: (?<test_loss>" + number + R"(), Accuracy: \d+/\d+ \((?<test_accuracy>)" + number + ")%"},
          {},
-         {"Train Epoch: 1 [640/60000 (1%)]\tLoss: 2.301234", "Test set: Average loss: 0.0489, Accuracy: 9841/10000 (98%)"}},
+         {"Train Epoch: 1 [640/60000 (1%)]\tLoss: 2.301234",
+          "Test set: Average loss: 0.0489, Accuracy: 9841/10000 (98%)"}},
         {"@pytorch-imagenet",
          "PyTorch's ImageNet example and timm",
          {"(?<metric>Loss|Acc@1|Acc@5):? +(?<value>" + number + ")"},
@@ -52,12 +56,14 @@ std::vector<MetricPattern::Ready> makeReady() {
          "torchvision's reference training",
          {"(?:^|  )(?<metric>lr|loss|acc1|acc5|img/s): (?<value>" + number + ")"},
          {},
-         {"Epoch: [0]  [  10/1000]  eta: 0:05:00  lr: 0.1  img/s: 310.5  loss: 6.9110 (6.9302)  acc1: 0.0000 (0.2841)"}},
+         {"Epoch: [0]  [  10/1000]  eta: 0:05:00  lr: 0.1  img/s: 310.5  loss: 6.9110 (6.9302)  acc1: 0.0000 "
+          "(0.2841)"}},
         {"@keras",
          "Keras",
          {R"(^Epoch (?<step>\d+)/\d+)", " - (?<metric>[A-Za-z_][A-Za-z0-9_]*): (?<value>" + number + ")"},
          {},
-         {"Epoch 2/10", "313/313 [==============================] - 2s 5ms/step - loss: 0.3521 - accuracy: 0.8741 - val_loss: 0.4012"}},
+         {"Epoch 2/10", "313/313 [==============================] - 2s 5ms/step - loss: 0.3521 - accuracy: 0.8741 - "
+                        "val_loss: 0.4012"}},
         {"@lightning",
          "PyTorch Lightning's progress bar",
          {R"(^Epoch (?<step>\d+):)", R"([,\[] ?(?<metric>[A-Za-z_][A-Za-z0-9_/.-]*)=(?<value>)" + number + ")"},
@@ -91,10 +97,12 @@ const std::vector<MetricPattern::Ready>& MetricPattern::ready() {
 Result<MetricPattern> MetricPattern::parse(std::string_view text) {
     MetricPattern pattern;
     if (text.starts_with('@')) {
-        const auto known = std::find_if(ready().begin(), ready().end(), [&](const Ready& one) { return one.name == text; });
+        const auto known =
+            std::find_if(ready().begin(), ready().end(), [&](const Ready& one) { return one.name == text; });
         if (known == ready().end()) {
             std::string names;
-            for (const Ready& one : ready()) names += (names.empty() ? "" : ", ") + one.name;
+            for (const Ready& one : ready())
+                names += (names.empty() ? "" : ", ") + one.name;
             return Error{"pattern.unknown", "There is no ready pattern of this name; there are " + names + "."};
         }
         for (const std::string& expression : known->expressions) {
@@ -109,12 +117,15 @@ Result<MetricPattern> MetricPattern::parse(std::string_view text) {
     if (!compiled.ok()) return compiled.error();
     const auto& names = compiled->groupNames();
     const auto has = [&](const char* name) { return std::find(names.begin(), names.end(), name) != names.end(); };
-    const bool own = std::any_of(names.begin(), names.end(), [](const std::string& name) { return !name.empty() && !isReserved(name); });
+    const bool own = std::any_of(names.begin(), names.end(),
+                                 [](const std::string& name) { return !name.empty() && !isReserved(name); });
     if (has("metric") != has("value") && !(own && !has("metric"))) {
         return Error{"pattern.group", "(?<metric>…) and (?<value>…) belong together."};
     }
     if (!own && !has("value") && !has("step")) {
-        return Error{"pattern.group", "No group gives a number: name one after the metric, (?<loss>…), or use (?<metric>…) with (?<value>…)."};
+        return Error{
+            "pattern.group",
+            "No group gives a number: name one after the metric, (?<loss>…), or use (?<metric>…) with (?<value>…)."};
     }
     pattern.m_expressions.push_back(std::move(compiled).value());
     return pattern;
@@ -165,7 +176,8 @@ std::vector<FoundMetric> MetricFinder::find(std::string_view given) {
                     if (!isValue && (names[group].empty() || isReserved(names[group]))) continue;
                     const auto value = (*match)[group].taken() ? numberOf(textOf(group)) : std::nullopt;
                     const std::string name(isValue ? metric : std::string_view(names[group]));
-                    const bool ignored = std::find(pattern.m_ignored.begin(), pattern.m_ignored.end(), name) != pattern.m_ignored.end();
+                    const bool ignored =
+                        std::find(pattern.m_ignored.begin(), pattern.m_ignored.end(), name) != pattern.m_ignored.end();
                     if (!value || name.empty() || ignored) continue;
                     found.push_back({prefix + name, *value, std::nullopt, (*match)[group].begin, textOf(group).size()});
                 }
@@ -176,7 +188,8 @@ std::vector<FoundMetric> MetricFinder::find(std::string_view given) {
     }
     if (step && found.empty()) m_step = step;
     const std::optional<std::int64_t> used = step ? step : m_step;
-    for (FoundMetric& one : found) one.step = used;
+    for (FoundMetric& one : found)
+        one.step = used;
     return found;
 }
 

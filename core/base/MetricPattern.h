@@ -31,11 +31,11 @@ public:
     [[nodiscard]] static Result<MetricPattern> parse(std::string_view text);
 
     struct Ready {
-        std::string name;                      ///< "@keras"
-        std::string title;                     ///< For people.
+        std::string name;   ///< "@keras"
+        std::string title;  ///< For people.
         std::vector<std::string> expressions;
-        std::vector<std::string> ignored;      ///< Names that are no metrics.
-        std::vector<std::string> sample;       ///< Lines of such a trainer.
+        std::vector<std::string> ignored;  ///< Names that are no metrics.
+        std::vector<std::string> sample;   ///< Lines of such a trainer.
     };
     [[nodiscard]] static const std::vector<Ready>& ready();
 

@@ -24,7 +24,8 @@ std::string valuesOf(const std::string& run, const std::string& name) {
     const Json answer = cliJson({"run", "metrics", run, "--name", name});
     if (!answer.contains("series")) return answer.dump();
     for (const Json& series : answer.at("series")) {
-        for (const Json& value : series.at("value")) text += (text.empty() ? "" : " ") + value.dump();
+        for (const Json& value : series.at("value"))
+            text += (text.empty() ? "" : " ") + value.dump();
     }
     return text;
 }
@@ -62,32 +63,41 @@ private Q_SLOTS:
         QCOMPARE(valuesOf("1", "loss"), std::string("1.0 0.5 0.3333333333333333 0.25"));
         QCOMPARE(valuesOf("1", "accuracy in a string"), std::string("0.5 0.75 0.8333333333333334 0.875"));
         QCOMPARE(valuesOf("1", "halves"), std::string("1.0 0.5 0.25"));
-        QCOMPARE(cliJson({"run", "metrics", "1", "--name", "best_val_acc"}).at("series").at(0).at("step").dump(), std::string("[4]"));
+        QCOMPARE(cliJson({"run", "metrics", "1", "--name", "best_val_acc"}).at("series").at(0).at("step").dump(),
+                 std::string("[4]"));
         QCOMPARE(valuesOf("1", "fold-1/loss"), std::string("0.125"));
         QCOMPARE(items("1", "text", "verdict").at(0).at("text").get<std::string>(), std::string("good enough"));
         QCOMPARE(items("1", "table", "by epoch").size(), std::size_t(4));
         QCOMPARE(items("1", "table", "by epoch").at(1).at("rows").dump(), std::string("[[1,0.5]]"));
         QCOMPARE(items("1", "table", "squares").at(0).at("rows").dump(), std::string("[[1,1],[2,4],[3,9]]"));
         const Json confusion = items("1", "table", "confusion").at(0);
-        QCOMPARE(confusion.at("type").get<std::string>() + confusion.at("columns").dump(), std::string("confusion_matrix[\"chicken\",\"turkey\"]"));
+        QCOMPARE(confusion.at("type").get<std::string>() + confusion.at("columns").dump(),
+                 std::string("confusion_matrix[\"chicken\",\"turkey\"]"));
         QCOMPARE(items("1", "histogram", "residuals").at(0).at("edges").dump(), std::string("[-1,0,1]"));
         const Json dot = items("1", "image", "dot").at(0);
-        QVERIFY(dot.at("width").get<int>() == 1 && !dot.contains("data") && dot.at("description").get<std::string>() == "one pixel");
+        QVERIFY(dot.at("width").get<int>() == 1 && !dot.contains("data") &&
+                dot.at("description").get<std::string>() == "one pixel");
         QVERIFY(items("1", "image", "plot", true).at(0).at("data").get<std::string>().starts_with("iVBORw0KGgo"));
         std::string outputs;
-        for (const Json& output : shown.at("outputs")) outputs += output.at("path").get<std::string>() + " ";
+        for (const Json& output : shown.at("outputs"))
+            outputs += output.at("path").get<std::string>() + " ";
         QCOMPARE(outputs, std::string("model.pt notes/a.txt report/a.txt report/deep/b.txt "));
-        QCOMPARE(shown.at("tags").dump(), std::string(R"({"classes":"2","data":"birds","properties.author":"somebody","quality":"high"})"));
+        QCOMPARE(shown.at("tags").dump(),
+                 std::string(R"({"classes":"2","data":"birds","properties.author":"somebody","quality":"high"})"));
         const Json model = items("1", "model", "pytorch-birds").at(0);
-        QCOMPARE(model.at("path").get<std::string>() + model.at("tags").dump(), std::string("model.pt{\"area\":\"birds\"}"));
+        QCOMPARE(model.at("path").get<std::string>() + model.at("tags").dump(),
+                 std::string("model.pt{\"area\":\"birds\"}"));
         const Json children = items("1", "child", "fold-1");
-        QCOMPARE(children.at(0).at("state").get<std::string>() + " " + children.at(1).at("state").get<std::string>(), std::string("Running Completed"));
+        QCOMPARE(children.at(0).at("state").get<std::string>() + " " + children.at(1).at("state").get<std::string>(),
+                 std::string("Running Completed"));
     }
 
     void azureScript_everyRankUnderOneName() {
-        m_scratch->write("src/train.py", "import os\nfrom azureml.core import Run\nrun = Run.get_context()\nfor i in range(3):\n    run.log('loss', str(10 * int(os.environ['RANK']) + i))\n");
-        const auto ran = cli({"run", "submit", "--wait", "--source", (*m_scratch / "src").string(), "--script", "train.py", "--set", "task.interpreter=/usr/bin/python3",
-                              "--set", "distribution.kind=pytorch", "--set", "distribution.processes=2"});
+        m_scratch->write("src/train.py", "import os\nfrom azureml.core import Run\nrun = Run.get_context()\nfor i in "
+                                         "range(3):\n    run.log('loss', str(10 * int(os.environ['RANK']) + i))\n");
+        const auto ran = cli({"run", "submit", "--wait", "--source", (*m_scratch / "src").string(), "--script",
+                              "train.py", "--set", "task.interpreter=/usr/bin/python3", "--set",
+                              "distribution.kind=pytorch", "--set", "distribution.processes=2"});
         QVERIFY2(ran.exitCode == 0, (ran.out + ran.err).c_str());
         QCOMPARE(valuesOf("1", "loss"), std::string("0.0 1.0 2.0 10.0 11.0 12.0"));
     }
@@ -113,12 +123,24 @@ private Q_SLOTS:
     }
 
     void patterns_fromTheSpecification() {
-        m_scratch->write("src/train.sh", "echo 'Epoch 0/2'; echo 'train Loss: 0.7 Acc: 0.5'; echo 'Epoch 1/2'; echo 'train Loss: 0.4 Acc: 0.75'\n");
-        const Arguments submitted{"run", "submit", "--wait", "--source", (*m_scratch / "src").string(), "--script", "train.sh", "--set", "task.interpreter=sh", "--set"};
+        m_scratch->write(
+            "src/train.sh",
+            "echo 'Epoch 0/2'; echo 'train Loss: 0.7 Acc: 0.5'; echo 'Epoch 1/2'; echo 'train Loss: 0.4 Acc: 0.75'\n");
+        const Arguments submitted{"run",
+                                  "submit",
+                                  "--wait",
+                                  "--source",
+                                  (*m_scratch / "src").string(),
+                                  "--script",
+                                  "train.sh",
+                                  "--set",
+                                  "task.interpreter=sh",
+                                  "--set"};
         Arguments wrong = submitted;
         wrong.emplace_back("task.patterns=[\"loss (\"]");
         const auto refused = cli(wrong);
-        QVERIFY2(refused.exitCode != 0 && refused.err.find("cannot be read at its character") != std::string::npos, refused.err.c_str());
+        QVERIFY2(refused.exitCode != 0 && refused.err.find("cannot be read at its character") != std::string::npos,
+                 refused.err.c_str());
         Arguments right = submitted;
         right.emplace_back("task.patterns=[\"@pytorch-tutorial\"]");
         const auto ran = cli(right);
@@ -129,8 +151,17 @@ private Q_SLOTS:
 private:
     void submit(const std::string& script, const Arguments& options, const Arguments& arguments) {
         m_scratch->write("src/train.py", source(script));
-        Arguments all{"run", "submit", "--wait", "--source", (*m_scratch / "src").string(), "--script", "train.py", "--set", "task.interpreter=/usr/bin/python3",
-                      "--set", "limits.disk_reserve_mib=0"};
+        Arguments all{"run",
+                      "submit",
+                      "--wait",
+                      "--source",
+                      (*m_scratch / "src").string(),
+                      "--script",
+                      "train.py",
+                      "--set",
+                      "task.interpreter=/usr/bin/python3",
+                      "--set",
+                      "limits.disk_reserve_mib=0"};
         all.insert(all.end(), options.begin(), options.end());
         if (!arguments.empty()) all.emplace_back("--");
         all.insert(all.end(), arguments.begin(), arguments.end());

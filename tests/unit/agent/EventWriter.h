@@ -1,5 +1,6 @@
 #pragma once
-// Writes TensorBoard's event files as TensorFlow does, for tests: the messages of event.proto and summary.proto by hand.
+// Writes TensorBoard's event files as TensorFlow does, for tests: the messages of event.proto and summary.proto by
+// hand.
 #include <bit>
 #include <cstdint>
 #include <fstream>
@@ -23,18 +24,26 @@ public:
     }
     static std::string little(std::uint64_t value, int size) {
         std::string bytes;
-        for (int i = 0; i < size; ++i) bytes += static_cast<char>(value >> (8 * i));
+        for (int i = 0; i < size; ++i)
+            bytes += static_cast<char>(value >> (8 * i));
         return bytes;
     }
-    static std::string whole(int field, std::uint64_t value) { return varint(static_cast<std::uint64_t>(field) << 3) + varint(value); }
+    static std::string whole(int field, std::uint64_t value) {
+        return varint(static_cast<std::uint64_t>(field) << 3) + varint(value);
+    }
     static std::string text(int field, std::string_view bytes) {
         return varint(static_cast<std::uint64_t>(field) << 3 | 2) + varint(bytes.size()) + std::string(bytes);
     }
-    static std::string real(int field, double value) { return varint(static_cast<std::uint64_t>(field) << 3 | 1) + little(std::bit_cast<std::uint64_t>(value), 8); }
-    static std::string single(int field, float value) { return varint(static_cast<std::uint64_t>(field) << 3 | 5) + little(std::bit_cast<std::uint32_t>(value), 4); }
+    static std::string real(int field, double value) {
+        return varint(static_cast<std::uint64_t>(field) << 3 | 1) + little(std::bit_cast<std::uint64_t>(value), 8);
+    }
+    static std::string single(int field, float value) {
+        return varint(static_cast<std::uint64_t>(field) << 3 | 5) + little(std::bit_cast<std::uint32_t>(value), 4);
+    }
     static std::string reals(int field, const std::vector<double>& values) {
         std::string packed;
-        for (const double value : values) packed += little(std::bit_cast<std::uint64_t>(value), 8);
+        for (const double value : values)
+            packed += little(std::bit_cast<std::uint64_t>(value), 8);
         return text(field, packed);
     }
 
@@ -46,7 +55,8 @@ public:
     static std::string plugin(const std::string& name) { return text(9, text(1, text(1, name))); }
     static std::string shape(const std::vector<int>& sizes) {
         std::string bytes;
-        for (const int size : sizes) bytes += text(2, whole(1, static_cast<std::uint64_t>(size)));
+        for (const int size : sizes)
+            bytes += text(2, whole(1, static_cast<std::uint64_t>(size)));
         return text(2, bytes);
     }
 

@@ -30,10 +30,14 @@ private Q_SLOTS:
 
     void areReadAsTheyGrow() {
         using W = EventWriter;
-        std::string first = W::version() + W::framed(W::event(1, W::scalar("loss", 0.5F))) + W::framed(W::event(2, W::scalar("loss", 0.25F)));
-        first += W::framed(W::event(2, W::text(1, "w") + W::text(5, W::real(1, 0) + W::real(2, 1) + W::real(3, 3) + W::reals(6, {0.5, 1}) + W::reals(7, {1, 2}))));
-        first += W::framed(W::event(3, W::text(1, "pic") + W::text(4, W::whole(1, 4) + W::whole(2, 5) + W::text(4, "\x89PNG\r\n\x1a\n..."))));
-        first += W::framed(W::event(3, W::text(1, "note/text_summary") + W::text(8, W::whole(1, 7) + W::text(8, "hi")) + W::plugin("text")));
+        std::string first = W::version() + W::framed(W::event(1, W::scalar("loss", 0.5F))) +
+                            W::framed(W::event(2, W::scalar("loss", 0.25F)));
+        first += W::framed(W::event(2, W::text(1, "w") + W::text(5, W::real(1, 0) + W::real(2, 1) + W::real(3, 3) +
+                                                                        W::reals(6, {0.5, 1}) + W::reals(7, {1, 2}))));
+        first += W::framed(W::event(
+            3, W::text(1, "pic") + W::text(4, W::whole(1, 4) + W::whole(2, 5) + W::text(4, "\x89PNG\r\n\x1a\n..."))));
+        first += W::framed(W::event(3, W::text(1, "note/text_summary") + W::text(8, W::whole(1, 7) + W::text(8, "hi")) +
+                                           W::plugin("text")));
         const std::string last = W::framed(W::event(4, W::scalar("loss", 0.125F)));
         const std::string half = last.substr(0, last.size() / 2), rest = last.substr(last.size() / 2);
         m_scratch->write("first", first);
@@ -42,10 +46,14 @@ private Q_SLOTS:
         m_scratch->write("other", W::version() + W::framed(W::event(9, W::scalar("loss", 3))));
         const std::string here = base::shellQuote(m_scratch->path().string());
         // An earlier run's file lies there already.
-        const wire::Plan plan = m_rig->shellPlan("mkdir -p logs/val \"$TRAINYARD_OUTPUTS/tb\" runs/Nov23_host; cp " + here + "/first logs/events.out.tfevents.1.host; sleep 1.5; cat " + here +
-                                                 "/half >> logs/events.out.tfevents.1.host; sleep 0.5; cat " + here + "/rest >> logs/events.out.tfevents.1.host; cp " + here +
-                                                 "/other logs/val/events.out.tfevents.2; cp " + here + "/other \"$TRAINYARD_OUTPUTS/tb/events.out.tfevents.3\"; cp " + here +
-                                                 "/other runs/Nov23_host/events.out.tfevents.4; cp " + here + "/other old; touch -d '1 day ago' old; mv old logs/events.out.tfevents.9");
+        const wire::Plan plan = m_rig->shellPlan(
+            "mkdir -p logs/val \"$TRAINYARD_OUTPUTS/tb\" runs/Nov23_host; cp " + here +
+            "/first logs/events.out.tfevents.1.host; sleep 1.5; cat " + here +
+            "/half >> logs/events.out.tfevents.1.host; sleep 0.5; cat " + here +
+            "/rest >> logs/events.out.tfevents.1.host; cp " + here + "/other logs/val/events.out.tfevents.2; cp " +
+            here + "/other \"$TRAINYARD_OUTPUTS/tb/events.out.tfevents.3\"; cp " + here +
+            "/other runs/Nov23_host/events.out.tfevents.4; cp " + here +
+            "/other old; touch -d '1 day ago' old; mv old logs/events.out.tfevents.9");
         const auto records = carryOut(plan);
         const auto loss = pointsOf(records, 0, "loss");
         QCOMPARE(loss.size(), std::size_t(5));  // logs/, outputs/tb/ and runs/DATE_HOST/ name none themselves.
@@ -59,15 +67,20 @@ private Q_SLOTS:
 
     void damagedTruncatedAndTorn() {
         using W = EventWriter;
-        std::string damaged = W::version() + W::framed(W::event(1, W::scalar("d", 1))) + W::framed(W::event(2, W::scalar("d", 2))) + W::framed(W::event(3, W::scalar("d", 3)));
+        std::string damaged = W::version() + W::framed(W::event(1, W::scalar("d", 1))) +
+                              W::framed(W::event(2, W::scalar("d", 2))) + W::framed(W::event(3, W::scalar("d", 3)));
         damaged[damaged.size() - W::framed(W::event(3, W::scalar("d", 3))).size() - 8] ^= 1;
         m_scratch->write("damaged", damaged);
-        m_scratch->write("long", W::version() + W::framed(W::event(1, W::scalar("t", 1))) + W::framed(W::event(2, W::scalar("t", 2))));
+        m_scratch->write("long", W::version() + W::framed(W::event(1, W::scalar("t", 1))) +
+                                     W::framed(W::event(2, W::scalar("t", 2))));
         m_scratch->write("short", W::version() + W::framed(W::event(5, W::scalar("t", 5))));
-        m_scratch->write("torn", W::version() + W::framed(W::event(1, W::scalar("e", 1))) + W::framed(W::event(2, W::scalar("e", 2))).substr(0, 20));
+        m_scratch->write("torn", W::version() + W::framed(W::event(1, W::scalar("e", 1))) +
+                                     W::framed(W::event(2, W::scalar("e", 2))).substr(0, 20));
         const std::string here = base::shellQuote(m_scratch->path().string());
-        const NodeLayout layout = m_rig->place(m_rig->shellPlan("mkdir logs; cp " + here + "/damaged logs/a.tfevents.1; cp " + here + "/torn logs/c.tfevents.1; cp " + here +
-                                                                "/long logs/b.tfevents.1; while [ ! -e go ]; do sleep 0.05; done; cat " + here + "/short > logs/b.tfevents.1"));
+        const NodeLayout layout = m_rig->place(m_rig->shellPlan(
+            "mkdir logs; cp " + here + "/damaged logs/a.tfevents.1; cp " + here + "/torn logs/c.tfevents.1; cp " +
+            here + "/long logs/b.tfevents.1; while [ ! -e go ]; do sleep 0.05; done; cat " + here +
+            "/short > logs/b.tfevents.1"));
         AgentProcess agent(layout);
         QVERIFY(waitFor([&] { return pointsOf(recordsOf(layout), 0, "t").size() == 2; }, 30'000));
         std::ofstream(layout.root.parent_path().parent_path() / "go") << "go";
@@ -78,7 +91,8 @@ private Q_SLOTS:
         QCOMPARE(pointsOf(records, 0, "e").size(), std::size_t(1));
         QVERIFY(pointsOf(records, 0, "t").back() == (std::pair<std::int64_t, double>(5, 5.0)));
         const std::string warnings = warningsOf(records);
-        for (const char* code : {"events.damaged", "events.truncated", "events.torn"}) QVERIFY2(warnings.find(code) != std::string::npos, warnings.c_str());
+        for (const char* code : {"events.damaged", "events.truncated", "events.torn"})
+            QVERIFY2(warnings.find(code) != std::string::npos, warnings.c_str());
     }
 
     void onceAfterAKilledAgent() {
@@ -86,9 +100,12 @@ private Q_SLOTS:
         std::string all = W::version();
         m_scratch->write("version", all);
         const std::string here = base::shellQuote(m_scratch->path().string());
-        for (int i = 0; i < 40; ++i) m_scratch->write("r" + std::to_string(i), W::framed(W::event(i, W::scalar("n", static_cast<float>(i + 1)))));
-        const NodeLayout layout = m_rig->place(m_rig->shellPlan("mkdir logs; cp " + here + "/version logs/x.tfevents.1; i=0; while [ $i -lt 40 ]; do cat " + here +
-                                                                "/r$i >> logs/x.tfevents.1; i=$((i+1)); sleep 0.1; done"));
+        for (int i = 0; i < 40; ++i)
+            m_scratch->write("r" + std::to_string(i),
+                             W::framed(W::event(i, W::scalar("n", static_cast<float>(i + 1)))));
+        const NodeLayout layout = m_rig->place(m_rig->shellPlan(
+            "mkdir logs; cp " + here + "/version logs/x.tfevents.1; i=0; while [ $i -lt 40 ]; do cat " + here +
+            "/r$i >> logs/x.tfevents.1; i=$((i+1)); sleep 0.1; done"));
         {
             AgentProcess agent(layout);
             QVERIFY(waitFor([&] { return pointsOf(recordsOf(layout), 0, "n").size() >= 5; }, 30'000));

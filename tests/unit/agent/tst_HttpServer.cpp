@@ -1,4 +1,5 @@
-// The agent's small HTTP server against clients that send what they should not: half requests, too much, too many, garbage.
+// The agent's small HTTP server against clients that send what they should not: half requests, too much, too many,
+// garbage.
 #include <QtTest>
 
 #include <arpa/inet.h>
@@ -29,8 +30,10 @@ public:
         ++answered;
         HttpAnswer answer;
         answer.type = "text/plain";
-        answer.body = std::to_string(request.client) + " " + request.method + " " + request.path + " " + request.argument("a") + " " +
-                      std::to_string(request.file.empty() ? static_cast<std::int64_t>(request.body.size()) : request.fileBytes);
+        answer.body =
+            std::to_string(request.client) + " " + request.method + " " + request.path + " " + request.argument("a") +
+            " " +
+            std::to_string(request.file.empty() ? static_cast<std::int64_t>(request.body.size()) : request.fileBytes);
         return answer;
     }
     void abandoned(const HttpRequest& request) override {
@@ -57,7 +60,8 @@ public:
         const auto deadline = base::Deadline::inMillis(millis);
         std::size_t sent = 0;
         while (sent < bytes.size() && !deadline.passed()) {
-            const ssize_t put = ::send(m_fd.get(), bytes.data() + sent, bytes.size() - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+            const ssize_t put =
+                ::send(m_fd.get(), bytes.data() + sent, bytes.size() - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
             if (put > 0) sent += static_cast<std::size_t>(put);
             if (put < 0 && errno != EAGAIN) break;
             m_server.service(1'000'000);
@@ -109,8 +113,10 @@ private:
     std::string m_body;
 };
 
-std::string request(const std::string& method, const std::string& path, const std::string& body = {}, const std::string& token = "secret-1") {
-    return method + " " + path + " HTTP/1.1\r\nHost: x\r\nauthorization: Bearer " + token + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+std::string request(const std::string& method, const std::string& path, const std::string& body = {},
+                    const std::string& token = "secret-1") {
+    return method + " " + path + " HTTP/1.1\r\nHost: x\r\nauthorization: Bearer " + token +
+           "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
 }
 
 long residentKiB() {
@@ -142,7 +148,8 @@ private Q_SLOTS:
     void requests_areAnsweredInOrderOnOneConnection() {
         listen();
         Client client(*m_server);
-        client.send(request("GET", "/a%20b?a=1%2B1+x&b") + request("POST", "/c", "12345") + request("GET", "/d", "", "secret-0"));
+        client.send(request("GET", "/a%20b?a=1%2B1+x&b") + request("POST", "/c", "12345") +
+                    request("GET", "/d", "", "secret-0"));
         QCOMPARE(client.answer(), 200);
         QCOMPARE(client.body(), std::string("1 GET /a b 1+1 x 0"));
         QCOMPARE(client.answer(), 200);
@@ -154,9 +161,11 @@ private Q_SLOTS:
     void requests_mayComeByteByByteAndInChunks() {
         listen();
         Client client(*m_server);
-        for (const char c : request("POST", "/slow", "abc")) client.send({&c, 1});
+        for (const char c : request("POST", "/slow", "abc"))
+            client.send({&c, 1});
         QCOMPARE(client.answer(), 200);
-        client.send("POST /chunks HTTP/1.1\r\nAuthorization: Bearer secret-1\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n3\r\nefg\r\n0\r\n\r\n");
+        client.send("POST /chunks HTTP/1.1\r\nAuthorization: Bearer secret-1\r\nTransfer-Encoding: "
+                    "chunked\r\n\r\n4\r\nabcd\r\n3\r\nefg\r\n0\r\n\r\n");
         QCOMPARE(client.answer(), 200);
         QCOMPARE(client.body(), std::string("1 POST /chunks  7"));
     }
@@ -164,7 +173,8 @@ private Q_SLOTS:
     void expectContinue_isAnswered() {
         listen();
         Client client(*m_server);
-        client.send("POST /e HTTP/1.1\r\nAuthorization: Bearer secret-1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+        client.send(
+            "POST /e HTTP/1.1\r\nAuthorization: Bearer secret-1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
         QCOMPARE(client.answer(), 100);
         client.send("abc");
         QCOMPARE(client.answer(), 200);
@@ -173,7 +183,9 @@ private Q_SLOTS:
     void wrong_data() {
         QTest::addColumn<QByteArray>("bytes");
         QTest::addColumn<int>("status");
-        const auto row = [](const char* name, const std::string& bytes, int status) { QTest::newRow(name) << QByteArray::fromStdString(bytes) << status; };
+        const auto row = [](const char* name, const std::string& bytes, int status) {
+            QTest::newRow(name) << QByteArray::fromStdString(bytes) << status;
+        };
         row("no token", "POST / HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\n", 401);
         row("wrong token", request("GET", "/", "", "secret-2"), 401);
         row("a beginning of the token", request("GET", "/", "", "secret"), 401);
@@ -182,7 +194,8 @@ private Q_SLOTS:
         row("TLS", std::string("\x16\x03\x01\x02\x00\x01\x00\x01", 8), 400);
         row("broken address", "GET /%zz HTTP/1.1\r\nAuthorization: Bearer secret-1\r\n\r\n", 400);
         row("zero in the address", "GET /a%00b HTTP/1.1\r\nAuthorization: Bearer secret-1\r\n\r\n", 400);
-        row("gigabyte announced", "POST / HTTP/1.1\r\nAuthorization: Bearer secret-1\r\nContent-Length: 1073741824\r\n\r\n", 413);
+        row("gigabyte announced",
+            "POST / HTTP/1.1\r\nAuthorization: Bearer secret-1\r\nContent-Length: 1073741824\r\n\r\n", 413);
         row("long header", "GET / HTTP/1.1\r\nX: " + std::string(100'000, 'x') + "\r\n\r\n", 431);
         row("long address", "GET /" + std::string(100'000, 'x') + " HTTP/1.1\r\n\r\n", 431);
         row("two lengths", "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400);
@@ -228,7 +241,9 @@ private Q_SLOTS:
         std::vector<std::unique_ptr<Client>> halves;
         for (int i = 0; i < 20; ++i) {
             halves.push_back(std::make_unique<Client>(*m_server));
-            halves.back()->send(i % 2 == 0 ? "POST / HT" : "POST / HTTP/1.1\r\nAuthorization: Bearer secret-1\r\nContent-Length: 10\r\n\r\nabc");
+            halves.back()->send(
+                i % 2 == 0 ? "POST / HT"
+                           : "POST / HTTP/1.1\r\nAuthorization: Bearer secret-1\r\nContent-Length: 10\r\n\r\nabc");
         }
         // More than all connections are held by halves; one that comes behind them is answered once they are ended.
         Client client(*m_server);
@@ -242,15 +257,19 @@ private Q_SLOTS:
     void manyRequests_areAllAnswered() {
         listen();
         std::vector<std::unique_ptr<Client>> clients;
-        for (int i = 0; i < 4; ++i) clients.push_back(std::make_unique<Client>(*m_server));
+        for (int i = 0; i < 4; ++i)
+            clients.push_back(std::make_unique<Client>(*m_server));
         constexpr int kEach = 5000;
         std::string many;
-        for (int i = 0; i < 50; ++i) many += request("POST", "/m", "{}");
+        for (int i = 0; i < 50; ++i)
+            many += request("POST", "/m", "{}");
         int good = 0;
         for (int i = 0; i < kEach; i += 50) {
-            for (const auto& client : clients) client->send(many);
+            for (const auto& client : clients)
+                client->send(many);
             for (const auto& client : clients) {
-                for (int k = 0; k < 50; ++k) good += client->answer() == 200 ? 1 : 0;
+                for (int k = 0; k < 50; ++k)
+                    good += client->answer() == 200 ? 1 : 0;
             }
         }
         QCOMPARE(good, 4 * kEach);
@@ -269,7 +288,8 @@ private Q_SLOTS:
         cut.send(request("PUT", "/file", data).substr(0, 1 << 20));
         cut.shut();
         const auto deadline = base::Deadline::inMillis(30'000);
-        while (m_echo.cut == 0 && !deadline.passed()) m_server->service(1'000'000);
+        while (m_echo.cut == 0 && !deadline.passed())
+            m_server->service(1'000'000);
         QCOMPARE(m_echo.cut, 1);
         QVERIFY(!std::filesystem::exists(m_scratch->path() / "upload.part"));
     }
@@ -278,10 +298,12 @@ private Q_SLOTS:
         listen();
         Client client(*m_server);
         std::string many;
-        for (int i = 0; i < 300; ++i) many += request("GET", "/m");
+        for (int i = 0; i < 300; ++i)
+            many += request("GET", "/m");
         client.send(many.substr(0, 200));
         // A service of no time still does one round, so that everything moves on.
-        for (int i = 0; i < 10; ++i) m_server->service(0);
+        for (int i = 0; i < 10; ++i)
+            m_server->service(0);
         QVERIFY(m_echo.answered >= 1);
     }
 

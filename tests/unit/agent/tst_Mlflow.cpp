@@ -35,19 +35,23 @@ private Q_SLOTS:
         QCOMPARE(pointsOf(records, 0, "acc").size(), std::size_t(5));
         QCOMPARE(pointsOf(records, 0, "fold/loss").front().second, 2.0);
         Json params = Json::object();
-        for (const Record& record : ofKind(records, "params")) params.update(record.body["values"]);
+        for (const Record& record : ofKind(records, "params"))
+            params.update(record.body["values"]);
         QCOMPARE(params, (Json{{"lr", "0.1"}, {"depth", "18"}}));
         Json tags = Json::object();
-        for (const Record& record : ofKind(records, "tags")) tags.update(record.body["values"]);
+        for (const Record& record : ofKind(records, "tags"))
+            tags.update(record.body["values"]);
         QCOMPARE(tags["team"].get<std::string>() + tags["phase"].get<std::string>(), std::string("birdsone"));
         const auto children = ofKind(records, "child");
-        QCOMPARE(textOf(children.front().body, "state") + " " + textOf(children.back().body, "state"), std::string("Running Completed"));
+        QCOMPARE(textOf(children.front().body, "state") + " " + textOf(children.back().body, "state"),
+                 std::string("Running Completed"));
         QCOMPARE(textOf(ofKind(records, "artifact").front().body, "path"), std::string("model/weights.bin"));
         const Json outputs = endedOf(records)["outputs"];
         QCOMPARE(outputs.size(), std::size_t(1));
         QCOMPARE(outputs[0]["size"].get<int>(), 1 << 20);
         // The point's own time, not that of the reading.
-        for (const Record& record : ofKind(records, "metrics")) QVERIFY(record.t > 0);
+        for (const Record& record : ofKind(records, "metrics"))
+            QVERIFY(record.t > 0);
         QVERIFY(!std::filesystem::exists(rig.root() / "runs" / "plan.json"));
     }
 
@@ -60,7 +64,8 @@ body = {"run_id": os.environ["MLFLOW_RUN_ID"], "key": "rank", "value": int(os.en
 request = urllib.request.Request(os.environ["MLFLOW_TRACKING_URI"] + "/api/2.0/mlflow/runs/log-metric", json.dumps(body).encode(),
                                  {"Authorization": "Bearer " + os.environ["MLFLOW_TRACKING_TOKEN"]})
 assert urllib.request.urlopen(request, timeout=60).status == 200
-)"}, 3);
+)"},
+                                          3);
         const NodeLayout layout = rig.place(plan);
         QCOMPARE(AgentProcess(layout).wait(60'000), 0);
         const auto records = recordsOf(layout);
@@ -100,7 +105,8 @@ for i in range(600):
         const auto records = recordsOf(layout);
         QVERIFY2(textOf(endedOf(records), "outcome") == "completed", errorsOf(records).c_str());
         std::set<std::int64_t> steps;
-        for (const auto& [step, value] : pointsOf(records, 0, "n")) steps.insert(step);
+        for (const auto& [step, value] : pointsOf(records, 0, "n"))
+            steps.insert(step);
         QCOMPARE(steps.size(), std::size_t(600));
     }
 

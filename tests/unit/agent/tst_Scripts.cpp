@@ -37,7 +37,8 @@ private Q_SLOTS:
 
     void pythonClient_everyCall() {
         const auto records = carryOut(m_rig->commandPlan({testPython(), scriptFile("every_client_call.py")}));
-        QCOMPARE(textOf(endedOf(records), "outcome") + ": " + errorsOf(records), std::string("completed: All calls were made.\ncareful"));
+        QCOMPARE(textOf(endedOf(records), "outcome") + ": " + errorsOf(records),
+                 std::string("completed: All calls were made.\ncareful"));
         const auto loss = pointsOf(records, 0, "loss");
         QCOMPARE(loss.size(), std::size_t(4));
         QCOMPARE(loss[0], (std::pair<std::int64_t, double>(7, 0.5)));
@@ -64,7 +65,8 @@ private Q_SLOTS:
     }
 
     void azureShim_unchangedScript() {
-        const auto records = carryOut(m_rig->commandPlan({testPython(), scriptFile("sdk_v1_train.py"), "--num_epochs", "4"}));
+        const auto records =
+            carryOut(m_rig->commandPlan({testPython(), scriptFile("sdk_v1_train.py"), "--num_epochs", "4"}));
         QVERIFY2(textOf(endedOf(records), "outcome") == "completed", errorsOf(records).c_str());
         QCOMPARE(pointsOf(records, 0, "loss").size(), std::size_t(4));
         QCOMPARE(pointsOf(records, 0, "fold-1/loss").size(), std::size_t(1));
@@ -73,7 +75,8 @@ private Q_SLOTS:
     }
 
     void azureShim_failMakesTheRunFail() {
-        const auto records = python("from azureml.core import Run\nRun.get_context().fail('no birds were found', 'Data.Empty')");
+        const auto records =
+            python("from azureml.core import Run\nRun.get_context().fail('no birds were found', 'Data.Empty')");
         QCOMPARE(textOf(endedOf(records), "outcome"), std::string("failed"));
         QCOMPARE(textOf(endedOf(records), "reason"), std::string("no birds were found"));
         QCOMPARE(textOf(endedOf(records), "code"), std::string("Data.Empty"));
@@ -81,9 +84,15 @@ private Q_SLOTS:
 
     void azureShim_offline() {
         ProgramOptions options;
-        options.variables = {{"PYTHONPATH", (sourceFolder() / "resources/clients/python").string()}, {"PYTHONDONTWRITEBYTECODE", "1"}, {"TRAINYARD_STREAM", ""}};
-        const auto ran = runProgram(testPython(), {"-c", "from azureml.core import Run\nr = Run.get_context()\nr.log('loss', 0.5)\nassert r.id.startswith('OfflineRun_')\n"
-                                                         "try:\n    Run.get_context(allow_offline=False)\nexcept Exception as error:\n    print(type(error).__name__)"}, options);
+        options.variables = {{"PYTHONPATH", (sourceFolder() / "resources/clients/python").string()},
+                             {"PYTHONDONTWRITEBYTECODE", "1"},
+                             {"TRAINYARD_STREAM", ""}};
+        const auto ran = runProgram(testPython(),
+                                    {"-c", "from azureml.core import Run\nr = Run.get_context()\nr.log('loss', "
+                                           "0.5)\nassert r.id.startswith('OfflineRun_')\n"
+                                           "try:\n    Run.get_context(allow_offline=False)\nexcept Exception as "
+                                           "error:\n    print(type(error).__name__)"},
+                                    options);
         QCOMPARE(ran.out, std::string("Attempted to log scalar metric loss:\n0.5\nRunEnvironmentException\n"));
     }
 
@@ -95,29 +104,35 @@ private Q_SLOTS:
         const auto ran = runProgram(testPython(), {"-m", "azureml._covered"}, options);
         QVERIFY2(ran.exitCode == 0 && ran.out.size() > 1000, ran.err.c_str());
         const std::string guide = base::readFile(source + "/resources/docs/guide/scripts.md").valueOr({});
-        QVERIFY2(guide.find(ran.out) != std::string::npos,
-                 "resources/docs/guide/scripts.md must hold what \"python3 -m azureml._covered\" prints in resources/clients/python");
+        QVERIFY2(guide.find(ran.out) != std::string::npos, "resources/docs/guide/scripts.md must hold what \"python3 "
+                                                           "-m azureml._covered\" prints in resources/clients/python");
     }
 
     void cppClient_everyCall() {
         const std::string program = base::shellQuote((*m_scratch / "client").string());
         const Path source = scriptFile("every_client_call.cpp");
-        const std::string script = "c++ -std=c++11 -Wall -Wextra -Werror -I \"$TRAINYARD_CLIENTS/cpp\" -o " + program + " " + base::shellQuote(source.string()) + " && " + program;
+        const std::string script = "c++ -std=c++11 -Wall -Wextra -Werror -I \"$TRAINYARD_CLIENTS/cpp\" -o " + program +
+                                   " " + base::shellQuote(source.string()) + " && " + program;
         const auto records = carryOut(m_rig->shellPlan(script), 120'000);
         QVERIFY2(textOf(endedOf(records), "reason") == "done", errorsOf(records).c_str());
         QCOMPARE(pointsOf(records, 0, "loss").front(), (std::pair<std::int64_t, double>(3, 0.1)));
         QCOMPARE(pointsOf(records, 0, "b\"").front().second, 2.0);
         QCOMPARE(ofKind(records, "params").size(), std::size_t(2));
-        QVERIFY(named(records, "image", "i") && named(records, "table", "m") && named(records, "histogram", "h") && named(records, "model", "net"));
+        QVERIFY(named(records, "image", "i") && named(records, "table", "m") && named(records, "histogram", "h") &&
+                named(records, "model", "net"));
     }
 
-    /// Four processes beside forks and threads; one of them is killed in the middle. What was written is there, once and whole.
+    /// Four processes beside forks and threads; one of them is killed in the middle. What was written is there, once
+    /// and whole.
     void manyWriters_loseNothing() {
         const auto records = carryOut(m_rig->commandPlan({testPython(), scriptFile("many_writers.py")}), 180'000);
         QVERIFY2(textOf(endedOf(records), "outcome") == "completed", errorsOf(records).c_str());
-        for (const char* name : {"one", "two", "three"}) QCOMPARE(wrongWithPoints(pointsOf(records, 0, name), 5000), std::string());
-        for (int i = 0; i < 64; ++i) QCOMPARE(wrongWithPoints(pointsOf(records, 0, "thread" + std::to_string(i)), 100), std::string());
-        for (const char* name : {"parent", "child"}) QCOMPARE(wrongWithPoints(pointsOf(records, 0, name), 1000), std::string());
+        for (const char* name : {"one", "two", "three"})
+            QCOMPARE(wrongWithPoints(pointsOf(records, 0, name), 5000), std::string());
+        for (int i = 0; i < 64; ++i)
+            QCOMPARE(wrongWithPoints(pointsOf(records, 0, "thread" + std::to_string(i)), 100), std::string());
+        for (const char* name : {"parent", "child"})
+            QCOMPARE(wrongWithPoints(pointsOf(records, 0, name), 1000), std::string());
         const auto killed = pointsOf(records, 0, "killed");
         QVERIFY(killed.size() > 2000);
         QCOMPARE(wrongWithPoints(killed, static_cast<int>(killed.size())), std::string());
@@ -144,8 +159,9 @@ private Q_SLOTS:
     }
 
     void patterns_findMetricsInTheOutput() {
-        wire::Plan plan = m_rig->shellPlan("echo 'Epoch 0/2'; echo 'train Loss: 0.7 Acc: 0.5'; echo 'Epoch 1/2'; echo 'train Loss: 0.4 Acc: 0.75'; "
-                                           "for i in 1 2 3; do echo \"iter loss=$i\" >&2; done; printf 'iter loss=4' >&2");
+        wire::Plan plan = m_rig->shellPlan(
+            "echo 'Epoch 0/2'; echo 'train Loss: 0.7 Acc: 0.5'; echo 'Epoch 1/2'; echo 'train Loss: 0.4 Acc: 0.75'; "
+            "for i in 1 2 3; do echo \"iter loss=$i\" >&2; done; printf 'iter loss=4' >&2");
         plan.patterns = {"@pytorch-tutorial", "iter loss=(?<iter_loss>[\\d.]+)", "broken ("};
         const auto records = carryOut(plan);
         const auto loss = pointsOf(records, 0, "train/loss");
@@ -156,7 +172,8 @@ private Q_SLOTS:
     }
 
     void patterns_survivesAKilledAgent() {
-        wire::Plan plan = m_rig->shellPlan("i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo \"step $i n=$i\"; sleep 0.01; done");
+        wire::Plan plan =
+            m_rig->shellPlan("i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo \"step $i n=$i\"; sleep 0.01; done");
         plan.patterns = {"^step (?<step>\\d+) n=(?<n>\\d+)"};
         const NodeLayout layout = m_rig->place(plan);
         {
@@ -166,7 +183,8 @@ private Q_SLOTS:
         }
         QCOMPARE(AgentProcess(layout).wait(60'000), 0);
         std::set<std::int64_t> steps;
-        for (const auto& [step, value] : pointsOf(recordsOf(layout), 0, "n")) steps.insert(step);
+        for (const auto& [step, value] : pointsOf(recordsOf(layout), 0, "n"))
+            steps.insert(step);
         QCOMPARE(steps.size(), std::size_t(300));
     }
 
@@ -185,8 +203,11 @@ private Q_SLOTS:
 
 private:
     struct QImageBytes {
-        explicit QImageBytes(const std::string& base64) : bytes(QByteArray::fromBase64(QByteArray::fromStdString(base64))) {}
-        [[nodiscard]] bool isPng() const { return bytes.startsWith("\x89PNG\r\n\x1a\n") && bytes.endsWith("IEND\xae\x42\x60\x82"); }
+        explicit QImageBytes(const std::string& base64)
+            : bytes(QByteArray::fromBase64(QByteArray::fromStdString(base64))) {}
+        [[nodiscard]] bool isPng() const {
+            return bytes.startsWith("\x89PNG\r\n\x1a\n") && bytes.endsWith("IEND\xae\x42\x60\x82");
+        }
         QByteArray bytes;
     };
     std::unique_ptr<ChildGuard> m_guard;

@@ -17,7 +17,8 @@ std::string found(const std::vector<std::string>& patterns, const std::vector<st
         for (const FoundMetric& one : finder.find(line)) {
             char value[40];
             std::snprintf(value, sizeof value, "%g", one.value);
-            text += (text.empty() ? "" : " ") + one.name + "=" + value + (one.step ? "@" + std::to_string(*one.step) : "");
+            text +=
+                (text.empty() ? "" : " ") + one.name + "=" + value + (one.step ? "@" + std::to_string(*one.step) : "");
         }
     }
     return text;
@@ -31,7 +32,8 @@ std::string matched(const std::string& pattern, const std::string& line, std::si
     if (!match) return "none";
     std::string text;
     for (const LineRegex::Span& span : *match) {
-        text += (text.empty() ? "" : "|") + (span.taken() ? line.substr(span.begin, span.end - span.begin) : std::string("-"));
+        text += (text.empty() ? "" : "|") +
+                (span.taken() ? line.substr(span.begin, span.end - span.begin) : std::string("-"));
     }
     return text;
 }
@@ -47,7 +49,8 @@ private Q_SLOTS:
         QTest::addColumn<QString>("line");
         QTest::addColumn<QString>("expected");
         const auto row = [](const char* pattern, const char* line, const char* expected) {
-            QTest::newRow(pattern) << QString::fromUtf8(pattern) << QString::fromUtf8(line) << QString::fromUtf8(expected);
+            QTest::newRow(pattern) << QString::fromUtf8(pattern) << QString::fromUtf8(line)
+                                   << QString::fromUtf8(expected);
         };
         row("a|ab", "xab", "a");
         row("(a+)(b?)", "caab", "aab|aa|b");
@@ -76,10 +79,12 @@ private Q_SLOTS:
     void regex_isRefusedWithThePlace_data() {
         QTest::addColumn<QString>("pattern");
         QTest::addColumn<QString>("code");
-        for (const char* bad : {"(", "a)", "a**)", "[a", "(?=x)", "\\1", "x{2,1}", "(?<a>x)(?<a>y)", "*a", "[b-a]", "\\", "[é]", "(?<>x)", "x{2000}"}) {
+        for (const char* bad : {"(", "a)", "a**)", "[a", "(?=x)", "\\1", "x{2,1}", "(?<a>x)(?<a>y)", "*a", "[b-a]",
+                                "\\", "[é]", "(?<>x)", "x{2000}"}) {
             QTest::newRow(bad) << QString::fromUtf8(bad) << QStringLiteral("pattern.syntax");
         }
-        QTest::newRow("bomb of counts") << QStringLiteral("((((a{900}){900}){900}){900})") << QStringLiteral("pattern.long");
+        QTest::newRow("bomb of counts") << QStringLiteral("((((a{900}){900}){900}){900})")
+                                        << QStringLiteral("pattern.long");
         QTest::newRow("too long") << QString(3000, u'a') << QStringLiteral("pattern.long");
         QTest::newRow("deep") << QString(500, u'(') << QStringLiteral("pattern.syntax");
     }
@@ -108,29 +113,38 @@ private Q_SLOTS:
             QTest::newRow(name) << patterns << lines << QString::fromUtf8(expected);
         };
         const auto u = [](const char* text) { return QString::fromUtf8(text); };
-        row("own group", {u("loss[:=] *(?<loss>[\\d.]+)")}, {u("step 3 loss: 0.25"), u("nothing"), u("loss=0.5")}, "loss=0.25 loss=0.5");
+        row("own group", {u("loss[:=] *(?<loss>[\\d.]+)")}, {u("step 3 loss: 0.25"), u("nothing"), u("loss=0.5")},
+            "loss=0.25 loss=0.5");
         row("metric and value", {u("(?<metric>\\w+)=(?<value>[-\\d.e]+)")}, {u("a=1 b=-2e-3")}, "a=1 b=-0.002");
-        row("step of the line", {u("^\\[(?<step>\\d+)\\]"), u("loss (?<loss>[\\d.]+)")}, {u("[7] loss 1"), u("loss 2")}, "loss=1@7 loss=2");
-        row("step of the lines behind", {u("^epoch (?<step>\\d+)$"), u("loss (?<loss>[\\d.]+)")}, {u("epoch 4"), u("loss 1"), u("loss 2")}, "loss=1@4 loss=2@4");
+        row("step of the line", {u("^\\[(?<step>\\d+)\\]"), u("loss (?<loss>[\\d.]+)")}, {u("[7] loss 1"), u("loss 2")},
+            "loss=1@7 loss=2");
+        row("step of the lines behind", {u("^epoch (?<step>\\d+)$"), u("loss (?<loss>[\\d.]+)")},
+            {u("epoch 4"), u("loss 1"), u("loss 2")}, "loss=1@4 loss=2@4");
         row("prefix", {u("(?<prefix>train|val) loss (?<loss>[\\d.]+)")}, {u("val loss 3")}, "val/loss=3");
-        row("not finite", {u("loss (?<loss>\\S+)")}, {u("loss nan"), u("loss inf"), u("loss -inf"), u("loss soon")}, "loss=nan loss=inf loss=-inf");
+        row("not finite", {u("loss (?<loss>\\S+)")}, {u("loss nan"), u("loss inf"), u("loss -inf"), u("loss soon")},
+            "loss=nan loss=inf loss=-inf");
         row("percent", {u("acc (?<acc>[\\d.]+%)")}, {u("acc 93.5%")}, "acc=93.5");
         row("colours", {u("loss (?<loss>[\\d.]+)")}, {u("\x1b[31mloss\x1b[0m 1.5")}, "loss=1.5");
         row("number out of range", {u("loss (?<loss>\\S+)")}, {u("loss 1e999")}, "");
         row("two groups that belong together", {u("(?<metric>x)")}, {}, "pattern.group");
         row("no group", {u("abc")}, {}, "pattern.group");
         row("unknown ready one", {u("@nothing")}, {}, "pattern.unknown");
-        row("tutorial", {u("@pytorch-tutorial")}, {u("Epoch 3/24"), u("----------"), u("train Loss: 0.6123 Acc: 0.6844"), u("val Loss: 0.2514 Acc: 0.9216")},
+        row("tutorial", {u("@pytorch-tutorial")},
+            {u("Epoch 3/24"), u("----------"), u("train Loss: 0.6123 Acc: 0.6844"), u("val Loss: 0.2514 Acc: 0.9216")},
             "train/loss=0.6123@3 train/accuracy=0.6844@3 val/loss=0.2514@3 val/accuracy=0.9216@3");
-        row("keras", {u("@keras")}, {u("Epoch 2/10"), u("313/313 [====] - 2s 5ms/step - loss: 0.3521 - val_accuracy: 0.87")}, "loss=0.3521@2 val_accuracy=0.87@2");
+        row("keras", {u("@keras")},
+            {u("Epoch 2/10"), u("313/313 [====] - 2s 5ms/step - loss: 0.3521 - val_accuracy: 0.87")},
+            "loss=0.3521@2 val_accuracy=0.87@2");
     }
     void metrics() {
         QFETCH(QStringList, patterns);
         QFETCH(QStringList, lines);
         QFETCH(QString, expected);
         std::vector<std::string> texts, given;
-        for (const QString& one : patterns) texts.push_back(one.toStdString());
-        for (const QString& one : lines) given.push_back(one.toStdString());
+        for (const QString& one : patterns)
+            texts.push_back(one.toStdString());
+        for (const QString& one : lines)
+            given.push_back(one.toStdString());
         QCOMPARE(QString::fromStdString(found(texts, given)), expected);
     }
 
@@ -138,7 +152,8 @@ private Q_SLOTS:
         for (const MetricPattern::Ready& ready : MetricPattern::ready()) {
             const std::string text = found({ready.name}, ready.sample);
             QVERIFY2(text.find('=') != std::string::npos, (ready.name + ": " + text).c_str());
-            QVERIFY2(found({ready.name}, {"An ordinary line of text, 12 words long, that says nothing."}).empty(), ready.name.c_str());
+            QVERIFY2(found({ready.name}, {"An ordinary line of text, 12 words long, that says nothing."}).empty(),
+                     ready.name.c_str());
         }
     }
 
@@ -155,10 +170,13 @@ private Q_SLOTS:
         const std::string end = std::string(MetricFinder::kMaxLine, ' ') + "loss 1";
         QCOMPARE(found({"loss (?<loss>[\\d.]+)"}, {"loss 2" + end}), std::string("loss=2"));
         QCOMPARE(found({"(?<metric>a)(?<value>1)"}, {[] {
-            std::string many;
-            for (int i = 0; i < 1000; ++i) many += "a1";
-            return many;
-        }()}).size(), MetricFinder::kMaxFound * 4 - 1);
+                           std::string many;
+                           for (int i = 0; i < 1000; ++i)
+                               many += "a1";
+                           return many;
+                       }()})
+                     .size(),
+                 MetricFinder::kMaxFound * 4 - 1);
     }
 };
 
