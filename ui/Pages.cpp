@@ -2,6 +2,7 @@
 
 #include <QCoreApplication>
 
+#include "ui/environments/EnvironmentsPage.h"
 #include "ui/home/HomePage.h"
 #include "ui/models/ModelsPage.h"
 #include "ui/runs/NewRunPage.h"
@@ -35,6 +36,7 @@ std::vector<PageEntry> allPages() {
             entry<RunsPage>("runs", QT_TRANSLATE_NOOP("Pages", "Runs"), "runs", Qt::CTRL | Qt::Key_2),
             entry<NewRunPage>("new", QT_TRANSLATE_NOOP("Pages", "New"), "new", Qt::CTRL | Qt::Key_N),
             entry<ModelsPage>("models", QT_TRANSLATE_NOOP("Pages", "Models"), "models", Qt::CTRL | Qt::Key_3),
+            entry<EnvironmentsPage>("environments", QT_TRANSLATE_NOOP("Pages", "Environments"), "environment", Qt::CTRL | Qt::Key_5),
             entry<TargetsPage>("targets", QT_TRANSLATE_NOOP("Pages", "Targets"), "target", Qt::CTRL | Qt::Key_4),
             std::move(run)};
 }
