@@ -59,7 +59,7 @@ protected:
 
 Header::Header(QWidget* parent) : QWidget(parent) {
     setObjectName(QStringLiteral("header"));
-    setFixedHeight(57);
+    setFixedHeight(Theme::current().scaled(57));
     auto* line = new QHBoxLayout(this);
     line->setContentsMargins(16, 0, 20, 1);
     line->setSpacing(8);
@@ -150,6 +150,8 @@ void Header::fillActions() {
         }
     }
     fold();
+    // The line of buttons alone may take itself for laid out while it was being filled.
+    layout()->invalidate();
 }
 
 /// What does not fit goes into the menu behind the dots, from the end.

@@ -21,10 +21,10 @@ HelpPage::HelpPage(Shell&, QWidget* parent) : Page(QStringLiteral("help"), paren
     m_text->setOpenLinks(false);
     m_text->setSearchPaths({guideFolder()});
     column->addWidget(m_text, 1);
-    auto* contents = new QAction(tr("Contents"), this);
-    contents->setObjectName(QStringLiteral("guideContentsAction"));
-    connect(contents, &QAction::triggered, this, [this] { open(QStringLiteral("README.md")); });
-    setContextActions({contents});
+    m_contents = new QAction(tr("Contents"), this);
+    m_contents->setObjectName(QStringLiteral("guideContentsAction"));
+    connect(m_contents, &QAction::triggered, this, [this] { open(QStringLiteral("README.md")); });
+    setContextActions({m_contents});
     connect(m_text, &QTextBrowser::anchorClicked, this, [this](const QUrl& link) {
         if (link.scheme() == u"http" || link.scheme() == u"https") {
             QDesktopServices::openUrl(link);
@@ -50,6 +50,7 @@ void HelpPage::open(const QString& file) {
     // Only files of the guide's own folder.
     const QString path = guideFolder() + u'/' + QFileInfo(file).fileName();
     m_file = QFileInfo(file).fileName();
+    m_contents->setEnabled(m_file != u"README.md");
     if (guideFolder().isEmpty() || !QFileInfo::exists(path)) {
         m_text->setPlainText(tr("The guide is not installed beside this program."));
     } else {

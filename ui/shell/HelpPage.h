@@ -19,6 +19,7 @@ private:
     void open(const QString& file);
 
     QTextBrowser* m_text;
+    QAction* m_contents;
     QString m_file;
 };
 

@@ -25,6 +25,7 @@
 #include "ui/shell/Settings.h"
 #include "ui/shell/SettingsPage.h"
 #include "ui/shell/StatusBar.h"
+#include "ui/shell/TargetWatch.h"
 #include "ui/shell/Theme.h"
 #include "ui/shell/WelcomePage.h"
 #include "ui/shell/WindowShell.h"
@@ -114,6 +115,10 @@ MainWindow::MainWindow(WindowParts parts)
     connect(m_header, &Header::forwardPressed, this, [step] { step(false); });
     connect(m_header, &Header::searchPressed, this, [this] { m_palette->openOver(); });
     connect(m_status, &StatusBar::activePressed, this, [this] { openAddress(Address{QStringLiteral("runs")}, true); });
+    connect(m_status, &StatusBar::targetsPressed, this, [this] { openAddress(Address{QStringLiteral("targets")}, true); });
+    m_targetWatch = new TargetWatch(m_parts.session, this);
+    connect(m_targetWatch, &TargetWatch::changed, this, [this] { m_status->setTargets(summariseTargets(m_targetWatch->targets())); });
+    m_targetWatch->setWatched(true);
     connect(m_welcome, &WelcomePage::samplePressed, this, &MainWindow::openSample);
     connect(m_welcome, &WelcomePage::createPressed, this, &MainWindow::createWorkspace);
     connect(m_welcome, &WelcomePage::openPressed, this, &MainWindow::chooseWorkspace);
@@ -402,6 +407,7 @@ void MainWindow::resizeEvent(QResizeEvent* event) {
 
 void MainWindow::changeEvent(QEvent* event) {
     QWidget::changeEvent(event);
+    if (event->type() == QEvent::WindowStateChange) m_targetWatch->setWatched(!isMinimized());
     if (event->type() == QEvent::ApplicationPaletteChange) update();
 }
 

@@ -30,6 +30,7 @@ class Questions;
 class Rail;
 class Settings;
 class StatusBar;
+class TargetWatch;
 class WelcomePage;
 class WorkList;
 
@@ -116,6 +117,7 @@ private:
     QuestionBar* m_question;
     NoticeBar* m_notices;
     StatusBar* m_status;
+    TargetWatch* m_targetWatch;
     Palette* m_palette;
     WelcomePage* m_welcome;
     QHash<QString, Page*> m_pages;

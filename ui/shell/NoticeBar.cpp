@@ -15,7 +15,7 @@ constexpr int kStayMillis = 7000;
 
 NoticeBar::NoticeBar(QWidget* parent) : QWidget(parent) {
     setObjectName(QStringLiteral("noticeBar"));
-    setFixedHeight(40);
+    setFixedHeight(Theme::current().scaled(40));
     auto* line = new QHBoxLayout(this);
     line->setContentsMargins(16, 2, 12, 2);
     line->setSpacing(10);

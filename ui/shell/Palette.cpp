@@ -172,9 +172,9 @@ Palette::Palette(QWidget* window) : QWidget(window), m_panel(new Panel(this)), m
     m_edit->setPlaceholderText(tr("Type an action, page, run, model or address"));
     m_edit->setAccessibleName(tr("Search actions, pages, runs and models"));
     QFont font = Theme::current().font(TextStyle::Body);
-    font.setPixelSize(15);
+    font.setPixelSize(Theme::current().scaled(15));
     m_edit->setFont(font);
-    m_edit->setFixedHeight(48);
+    m_edit->setFixedHeight(Theme::current().scaled(48));
     m_edit->setTextMargins(8, 0, 8, 0);
     m_edit->addAction(ui::icon(QStringLiteral("search"), Role::Muted), QLineEdit::LeadingPosition);
     m_edit->installEventFilter(this);
@@ -201,7 +201,7 @@ Palette::Palette(QWidget* window) : QWidget(window), m_panel(new Panel(this)), m
     column->addWidget(m_list, 1);
     auto* nothing = new TextLabel(tr("Nothing found"), TextStyle::Body, Role::Muted, m_panel);
     nothing->setAlignment(Qt::AlignCenter);
-    nothing->setFixedHeight(64);
+    nothing->setFixedHeight(Theme::current().scaled(64));
     m_nothing = nothing;
     column->addWidget(m_nothing);
     connect(m_edit, &QLineEdit::textChanged, this, &Palette::search);

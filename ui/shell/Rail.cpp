@@ -11,8 +11,8 @@
 namespace trainyard::ui {
 namespace {
 
-constexpr int kWide = 84;
-constexpr int kNarrow = 56;
+int wide() { return Theme::current().scaled(84); }
+int narrow() { return Theme::current().scaled(56); }
 
 /// The workspace's initial on a coloured tile.
 class WorkspaceButton final : public QAbstractButton {
@@ -75,7 +75,7 @@ void RailButton::setCollapsed(bool collapsed) {
     update();
 }
 
-QSize RailButton::sizeHint() const { return {m_collapsed ? kNarrow : kWide, m_collapsed ? 44 : 56}; }
+QSize RailButton::sizeHint() const { return {m_collapsed ? narrow() : wide(), Theme::current().scaled(m_collapsed ? 44 : 56)}; }
 
 void RailButton::paintEvent(QPaintEvent*) {
     QPainter painter(this);
@@ -98,11 +98,12 @@ void RailButton::paintEvent(QPaintEvent*) {
         painter.setFont(font);
         painter.setPen(isEnabled() ? theme.color(isChecked() ? Role::Text : Role::Muted)
                                    : palette().color(QPalette::Disabled, QPalette::Text));
-        painter.drawText(QRect(2, 32, width() - 4, 18), Qt::AlignCenter, m_label);
+        const QRect place(2, 32, width() - 4, height() - 38);
+        painter.drawText(place, Qt::AlignCenter, painter.fontMetrics().elidedText(m_label, Qt::ElideRight, place.width()));
     }
     if (m_badge > 0) {
         QFont font = theme.font(TextStyle::MonoSmall);
-        font.setPixelSize(10);
+        font.setPixelSize(theme.scaled(10));
         font.setWeight(QFont::Bold);
         painter.setFont(font);
         const QString text = m_badge > 99 ? QStringLiteral("99+") : QString::number(m_badge);
@@ -136,7 +137,7 @@ Rail::Rail(QWidget* parent) : QWidget(parent) {
     m_bottom = new QVBoxLayout;
     m_bottom->setSpacing(2);
     column->addLayout(m_bottom);
-    setFixedWidth(kWide);
+    setFixedWidth(wide());
     setWorkspaceName({});
 }
 
@@ -179,7 +180,7 @@ void Rail::setCollapsed(bool collapsed) {
     m_collapsed = collapsed;
     for (const Entry& entry : m_entries)
         entry.button->setCollapsed(collapsed);
-    setFixedWidth(collapsed ? kNarrow : kWide);
+    setFixedWidth(collapsed ? narrow() : wide());
 }
 
 void Rail::setWorkspaceName(const QString& name) {

@@ -122,7 +122,7 @@ SettingsPage::SettingsPage(Shell& shell, Settings& settings, QWidget* parent)
                tr("MIT for Trainyard's own code; the built workbench is under GPL-3.0, since it links Qt Charts"));
     about->body()->addWidget(facts);
     column->addWidget(about);
-    column->addStretch();
+    column->addStretch(1);
     auto* outer = new QVBoxLayout(this);
     outer->setContentsMargins(0, 0, 0, 0);
     outer->addWidget(makeScrollPage(content, 760, this));

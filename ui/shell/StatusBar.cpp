@@ -5,6 +5,8 @@
 #include <QLabel>
 #include <QPainter>
 
+#include <algorithm>
+
 #include "ui/shell/Icons.h"
 #include "ui/shell/WorkList.h"
 #include "ui/widgets/Basics.h"
@@ -13,6 +15,7 @@
 namespace trainyard::ui {
 namespace {
 constexpr int kLoadMillis = 2000;
+constexpr int kLoadBelow = 900;
 }
 
 MachineLoad::Sample MachineLoad::sample() {
@@ -44,7 +47,7 @@ MachineLoad::Sample MachineLoad::sample() {
 
 StatusBar::StatusBar(WorkList& work, QWidget* parent) : QWidget(parent), m_work(work) {
     setObjectName(QStringLiteral("statusBar"));
-    setFixedHeight(31);
+    setFixedHeight(Theme::current().scaled(31));
     auto* line = new QHBoxLayout(this);
     line->setContentsMargins(16, 1, 16, 0);
     line->setSpacing(16);
@@ -54,6 +57,17 @@ StatusBar::StatusBar(WorkList& work, QWidget* parent) : QWidget(parent), m_work(
     m_active->setToolTip(tr("Show the runs that are active"));
     line->addWidget(m_active);
     connect(m_active, &QPushButton::clicked, this, &StatusBar::activePressed);
+    auto* targets = new QHBoxLayout;
+    targets->setSpacing(5);
+    m_targetsIcon = new QLabel(this);
+    m_targetsIcon->setFixedSize(14, 14);
+    m_targets = new LinkButton({}, this);
+    m_targets->setObjectName(QStringLiteral("targetsButton"));
+    m_targets->setFont(Theme::current().font(TextStyle::Secondary));
+    targets->addWidget(m_targetsIcon);
+    targets->addWidget(m_targets);
+    line->addLayout(targets);
+    connect(m_targets, &QPushButton::clicked, this, &StatusBar::targetsPressed);
     m_strip = new ProgressStrip(this);
     m_strip->setObjectName(QStringLiteral("workStrip"));
     m_strip->setMaximumWidth(560);
@@ -82,6 +96,7 @@ StatusBar::StatusBar(WorkList& work, QWidget* parent) : QWidget(parent), m_work(
     connect(&m_timer, &QTimer::timeout, this, &StatusBar::showLoad);
     m_timer.start();
     (void) m_machine.sample();
+    setTargets({});
     showWork();
     setOpen(false);
 }
@@ -101,6 +116,28 @@ void StatusBar::setCounts(std::int64_t running, std::int64_t queued, std::int64_
     m_active->setText(parts.isEmpty() ? tr("Nothing is running") : parts.join(QStringLiteral(" · ")));
     m_active->setEnabled(!parts.isEmpty());
     showHistory();
+}
+
+void StatusBar::setTargets(const TargetSummary& summary) {
+    m_targets->setVisible(!summary.text.isEmpty());
+    m_targetsIcon->setVisible(!summary.text.isEmpty());
+    m_targetsText = summary.text;
+    fit();
+    m_targets->setAccessibleName(tr("Targets: %1").arg(summary.text));
+    m_targets->setToolTip(summary.detail);
+    m_targetsIcon->setPixmap(ui::icon(summary.trouble ? QStringLiteral("warning") : QStringLiteral("target"), summary.trouble ? Role::Warning : Role::Muted)
+                                 .pixmap(QSize(14, 14), devicePixelRatioF()));
+}
+
+void StatusBar::fit() {
+    // A narrow window tells of the runs and the targets before this machine's load.
+    m_load->setVisible(width() >= kLoadBelow);
+    m_targets->setText(m_targets->fontMetrics().elidedText(m_targetsText, Qt::ElideRight, std::max(120, width() / 3)));
+}
+
+void StatusBar::resizeEvent(QResizeEvent* event) {
+    QWidget::resizeEvent(event);
+    fit();
 }
 
 void StatusBar::setTrouble(const QString& text) {

@@ -4,7 +4,9 @@
 
 #include <cstdint>
 
-class QPushButton;
+#include "ui/shell/TargetWatch.h"
+
+class QLabel;
 
 namespace trainyard::ui {
 
@@ -28,7 +30,7 @@ private:
     std::int64_t m_total = 0;
 };
 
-/// The foot of the window: what runs, long work, this machine, the history.
+/// The foot of the window: what runs, the targets, long work, this machine, the history.
 class StatusBar final : public QWidget {
     Q_OBJECT
 public:
@@ -37,28 +39,36 @@ public:
     /// What the session has to say about itself; empty: all is well.
     void setTrouble(const QString& text);
     void setOpen(bool open);
+    /// The targets beside this machine; an empty text hides them.
+    void setTargets(const TargetSummary& summary);
 
 Q_SIGNALS:
     void activePressed();
+    void targetsPressed();
 
 protected:
     void paintEvent(QPaintEvent* event) override;
+    void resizeEvent(QResizeEvent* event) override;
 
 private:
+    void fit();
     void showWork();
     void showLoad();
     void showHistory();
     WorkList& m_work;
     LinkButton* m_active;
+    QLabel* m_targetsIcon;
+    LinkButton* m_targets;
     ProgressStrip* m_strip;
     TextLabel* m_moreWork;
     TextLabel* m_load;
-    class QLabel* m_historyIcon;
+    QLabel* m_historyIcon;
     TextLabel* m_history;
     MachineLoad m_machine;
     QTimer m_timer;
     std::int64_t m_all = 0;
     QString m_trouble;
+    QString m_targetsText;
     bool m_open = false;
 };
 

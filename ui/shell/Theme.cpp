@@ -2,6 +2,7 @@
 
 #include <QApplication>
 #include <QFile>
+#include <QFontInfo>
 #include <QPalette>
 #include <QPixmapCache>
 #include <QStringList>
@@ -71,6 +72,9 @@ Theme& Theme::current() {
 
 Theme::Theme(QApplication& application) : QObject(&application), m_application(application) {
     m_systemDark = QApplication::palette().color(QPalette::Window).lightness() < 128;
+    // Desktops set 10 or 11 points, 13 to 15 pixels; what is larger was chosen by somebody who needs it.
+    constexpr double kUsualPixels = 15;
+    m_textScale = std::clamp(QFontInfo(QApplication::font()).pixelSize() / kUsualPixels, 1.0, 2.0);
     for (const auto& family : tokens()["sans"])
         m_sansFamilies << QString::fromStdString(family.get<std::string>());
     for (const auto& family : tokens()["mono"])
@@ -161,7 +165,7 @@ QFont Theme::font(TextStyle style) const {
     QFont font;
     font.setFamilies(mono ? m_monoFamilies : m_sansFamilies);
     if (mono) font.setStyleHint(QFont::Monospace);
-    font.setPixelSize(m_typeSizes[static_cast<std::size_t>(style)]);
+    font.setPixelSize(scaled(m_typeSizes[static_cast<std::size_t>(style)]));
     font.setHintingPreference(QFont::PreferVerticalHinting);
     if (style == TextStyle::BodyStrong || style == TextStyle::Section) font.setWeight(QFont::DemiBold);
     if (style == TextStyle::Title || style == TextStyle::Display) font.setWeight(QFont::DemiBold);
@@ -172,8 +176,18 @@ int Theme::space(int step) const {
     return m_spaces[static_cast<std::size_t>(std::clamp(step, 0, static_cast<int>(m_spaces.size()) - 1))];
 }
 
-int Theme::rowHeight() const { return m_density == Density::Compact ? 28 : 36; }
-int Theme::controlHeight() const { return m_density == Density::Compact ? 28 : 32; }
+int Theme::rowHeight() const { return scaled(m_density == Density::Compact ? 28 : 36); }
+int Theme::controlHeight() const { return scaled(m_density == Density::Compact ? 28 : 32); }
+
+void Theme::setTextScale(double scale) {
+    scale = std::clamp(scale, 1.0, 2.0);
+    if (scale == m_textScale) return;
+    m_textScale = scale;
+    QApplication::setStyle(new Style);
+    apply();
+}
+
+int Theme::scaled(int size) const { return static_cast<int>(std::lround(size * m_textScale)); }
 
 double Theme::contrast(const QColor& a, const QColor& b) {
     const double la = luminance(a), lb = luminance(b);

@@ -78,6 +78,11 @@ public:
     /// Height of a table row and of a form control, by density.
     [[nodiscard]] int rowHeight() const;
     [[nodiscard]] int controlHeight() const;
+    /// How much larger than usual the system's own text is, 1…2: taken from the application's font at the start.
+    [[nodiscard]] double textScale() const { return m_textScale; }
+    void setTextScale(double scale);
+    /// A size in logical pixels that has to grow with the text in it.
+    [[nodiscard]] int scaled(int size) const;
 
     /// WCAG 2 contrast ratio of two opaque colours, 1…21.
     [[nodiscard]] static double contrast(const QColor& a, const QColor& b);
@@ -104,6 +109,7 @@ private:
     int m_radius = 6;
     int m_smallRadius = 4;
     std::array<int, 8> m_typeSizes{};
+    double m_textScale = 1;
     QStringList m_sansFamilies;
     QStringList m_monoFamilies;
 };

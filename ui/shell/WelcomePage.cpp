@@ -85,7 +85,7 @@ WelcomePage::WelcomePage(QWidget* parent) : Page(QStringLiteral("welcome"), pare
     m_recent = new QVBoxLayout;
     m_recent->setSpacing(6);
     column->addLayout(m_recent);
-    column->addStretch();
+    column->addStretch(1);
     auto* outer = new QVBoxLayout(this);
     outer->setContentsMargins(0, 0, 0, 0);
     outer->addWidget(makeScrollPage(content, 760, this));

@@ -13,6 +13,7 @@
 #include "ui/shell/Settings.h"
 #include "ui/shell/StateFile.h"
 #include "ui/shell/StatusBar.h"
+#include "ui/shell/TargetWatch.h"
 #include "ui/shell/WorkList.h"
 #include "ui/widgets/Format.h"
 
@@ -220,6 +221,36 @@ private Q_SLOTS:
         const auto second = load.sample();
         QVERIFY(second.cpu >= 0 && second.cpu <= 1);
         QVERIFY(second.memoryTotal > second.memoryUsed && second.memoryUsed > 0);
+    }
+
+    void targets_summaryTellsReachAndLoad() {
+        using State = targets::Reach::State;
+        QVERIFY(summariseTargets({}).text.isEmpty());
+        const auto target = [](const char* name, State state, base::Json load = {}) {
+            WatchedTarget made;
+            made.name = QLatin1String(name);
+            made.reach.state = state;
+            made.load = std::move(load);
+            return made;
+        };
+        const auto load = [](int cores, int busy, std::vector<double> gpus) {
+            base::Json host{{"host", "h"}, {"cores", cores}, {"cores_busy", busy}, {"gpus", base::Json::array()}};
+            for (const double percent : gpus) host["gpus"].push_back({{"utilization_percent", percent}});
+            return base::Json{{"hosts", base::Json::array({host})}};
+        };
+        const TargetSummary untried = summariseTargets({target("a", State::Unknown), target("b", State::Unknown)});
+        QVERIFY(untried.text.contains(u'2') && !untried.trouble);
+        const TargetSummary mixed = summariseTargets({target("rig", State::Connected, load(16, 4, {80, 40})),
+                                                      target("box", State::Connected, load(8, 8, {})),
+                                                      target("gone", State::Unreachable, load(64, 64, {100}))});
+        QVERIFY2(mixed.text.contains(u"12 of 24 cores busy") && mixed.text.contains(u"GPUs 60 %") && mixed.text.contains(u"1 unreachable"),
+                 qPrintable(mixed.text));
+        QVERIFY(mixed.trouble);
+        QCOMPARE(mixed.detail.count(u'\n'), 2);
+        WatchedTarget off = target("off", State::Unreachable);
+        off.disabled = true;
+        QVERIFY(!summariseTargets({off}).trouble);
+        QVERIFY(summariseTargets({off}).detail.contains(u"disabled"));
     }
 
     void format_readsAsPeopleRead() {
