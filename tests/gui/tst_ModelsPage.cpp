@@ -1,6 +1,10 @@
 #include <QLineEdit>
+#include <QPushButton>
+#include <QTableWidget>
 #include <QTreeWidget>
 
+#include "core/registry/Registry.h"
+#include "core/store/Writer.h"
 #include "tests/gui/WindowRig.h"
 #include "ui/models/ModelFormat.h"
 #include "ui/models/ModelPanels.h"
@@ -41,6 +45,41 @@ private Q_SLOTS:
         page->primaryAction()->trigger();
         auto* error = page->findChild<ui::InlineError*>(QStringLiteral("model.registerError"));
         QVERIFY(waitFor([&] { return error->isVisible(); }, 10000));
+    }
+
+    void whatIsNoGraph_offersNoExport() {
+        WindowRig rig(WindowRig::Fill::Nothing);
+        // Any file can be a model; this one is no graph, so there is nothing to convert.
+        const auto file = rig.scratch() / "notes.txt";
+        QVERIFY(base::writeFileAtomically(file, "weights that somebody wrote down by hand").ok());
+        registry::NewVersion version;
+        version.name = "by-hand";
+        version.files = {{file, "notes.txt", {}}};
+        const auto added = registry::Registry(rig.layout()).add(version);
+        QVERIFY2(added.ok(), added.ok() ? "" : added.error().message.c_str());
+        bool indexed = false;
+        rig.session().write(
+            this, [](store::Writer& index) { return index.applyModel("by-hand", 1); }, [&](const base::Status& done) { indexed = done.ok(); });
+        QVERIFY(waitFor([&] { return indexed; }, 10000));
+        auto* page = rig.go<ui::ModelsPage>(QStringLiteral("models/by-hand/1"));
+        QVERIFY(page);
+        auto* reason = page->findChild<ui::InlineError*>(QStringLiteral("notExportable"));
+        QVERIFY(waitFor([&] { return !reason->isClear(); }, 10000));
+        QVERIFY(!reason->text().isEmpty());
+        QVERIFY(rig.visible<QPushButton>(QStringLiteral("model.exportButton")) == nullptr);
+        // Its file is told by kind, and can be had alone.
+        auto* files = rig.visible<QTableWidget>(QStringLiteral("modelFilesTable"));
+        QVERIFY(files && files->rowCount() == 1);
+        QVERIFY(!files->item(0, 2)->text().isEmpty());
+        auto* copy = rig.visible<QPushButton>(QStringLiteral("copyFilesButton"));
+        QVERIFY(copy && !copy->isEnabled());
+        files->selectRow(0);
+        QVERIFY(copy->isEnabled());
+        const auto folder = rig.scratch() / "copied";
+        rig.questions().setNextAnswer(QString::fromStdString(folder.string()));
+        copy->click();
+        QVERIFY(waitFor([&] { return base::readFile(folder / "notes.txt").ok(); }, 10000));
+        QCOMPARE(base::readFile(folder / "notes.txt").value(), base::readFile(file).value());
     }
 
     void proof_isTold() {

@@ -89,11 +89,12 @@ ModelsPage::ModelsPage(Shell& shell, QWidget* parent) : Page(QStringLiteral("mod
     m_tree->setHeaderLabels({tr("Model"), tr("Best"), tr("Added")});
     styleTree(m_tree, tr("Models and their versions"));
     m_tree->setItemDelegate(new CellDelegate(m_tree));
-    m_tree->setColumnWidth(0, 170);
-    m_tree->setColumnWidth(1, 72);
+    m_tree->header()->setSectionResizeMode(0, QHeaderView::Stretch);
+    m_tree->setColumnWidth(1, theme.scaled(72));
+    m_tree->setColumnWidth(2, theme.scaled(92));
     m_tree->headerItem()->setTextAlignment(1, Qt::AlignRight | Qt::AlignVCenter);
     m_tree->header()->setMinimumSectionSize(48);
-    m_tree->header()->setStretchLastSection(true);
+    m_tree->header()->setStretchLastSection(false);
     listLayout->addWidget(m_tree, 1);
     m_splitter->addWidget(list);
 
@@ -180,7 +181,7 @@ QWidget* ModelsPage::buildDetail() {
     m_description->setAccessibleName(tr("Description"));
     m_description->setPlaceholderText(tr("What this model is for"));
     m_description->setTabChangesFocus(true);
-    m_description->setFixedHeight(72);
+    m_description->setFixedHeight(theme.scaled(72));
     about->body()->addWidget(m_description);
     m_tags = new QWidget(about);
     m_tagsLayout = new FlowLayout(m_tags, theme.space(1), theme.space(0));
@@ -196,6 +197,10 @@ QWidget* ModelsPage::buildDetail() {
                                    "model, on real pictures, before it is kept."), TextStyle::Body, Role::Muted, exports);
     m_noExports->setWordWrap(true);
     exports->body()->addWidget(m_noExports);
+    m_notExportable = new InlineError(exports);
+    m_notExportable->setObjectName(QStringLiteral("notExportable"));
+    m_notExportable->clear();
+    exports->body()->addWidget(m_notExportable);
     m_exportsLayout = new QVBoxLayout;
     m_exportsLayout->setSpacing(theme.space(3));
     exports->body()->addLayout(m_exportsLayout);
@@ -204,17 +209,26 @@ QWidget* ModelsPage::buildDetail() {
     column->addWidget(exports);
 
     auto* files = new Card(tr("Files"), content);
-    m_files = new QTableWidget(0, 3, files);
+    m_files = new QTableWidget(0, 4, files);
     m_files->setObjectName(QStringLiteral("modelFilesTable"));
-    m_files->setHorizontalHeaderLabels({tr("File"), tr("Size"), tr("SHA-256")});
+    m_files->setHorizontalHeaderLabels({tr("File"), tr("Size"), tr("Kind"), tr("SHA-256")});
     styleTable(m_files, tr("Files of the model"));
     m_files->setItemDelegate(new CellDelegate(m_files));
     m_files->setEditTriggers(QAbstractItemView::NoEditTriggers);
     m_files->horizontalHeaderItem(1)->setTextAlignment(Qt::AlignRight | Qt::AlignVCenter);
-    m_files->setColumnWidth(0, 260);
-    m_files->setColumnWidth(1, 100);
+    m_files->setSelectionBehavior(QAbstractItemView::SelectRows);
+    m_files->setColumnWidth(0, 240);
+    m_files->setColumnWidth(1, 96);
+    m_files->setColumnWidth(2, 190);
     m_files->horizontalHeader()->setStretchLastSection(true);
     files->body()->addWidget(m_files);
+    m_copyFiles = new QuietButton(tr("Copy the selected to…"), QStringLiteral("download"), files);
+    m_copyFiles->setObjectName(QStringLiteral("copyFilesButton"));
+    m_copyFiles->setEnabled(false);
+    files->body()->addWidget(m_copyFiles, 0, Qt::AlignLeft);
+    connect(m_files->selectionModel(), &QItemSelectionModel::selectionChanged, this,
+            [this] { m_copyFiles->setEnabled(m_files->selectionModel()->hasSelection()); });
+    connect(m_copyFiles, &QuietButton::clicked, this, &ModelsPage::downloadSelected);
     column->addWidget(files);
 
     auto* configuration = new Card(tr("Trained with"), content);
@@ -261,7 +275,7 @@ QWidget* ModelsPage::buildRegister() {
     m_registerFacts->setWordWrap(true);
     column->addWidget(m_registerTitle);
     column->addWidget(m_registerFacts);
-    m_register = new CommandPanel(m_shell, "model.register", Json{{"run", ""}, {"files", Json::array()}}, tr("Register"), QStringLiteral("register"), content);
+    m_register = new CommandPanel(m_shell, "model.register", Json{{"run", ""}}, tr("Register"), QStringLiteral("register"), content);
     m_register->setButtonVisible(false);
     column->addWidget(m_register);
     column->addStretch(1);
@@ -452,7 +466,46 @@ void ModelsPage::showDetail(const Detail& detail) {
     showExports(m_detail->exports);
     showConfiguration(card);
     m_export->setFixed({{"model", reference().toStdString()}, {"out", ""}, {"overwrite", false}});
+    if (other) m_kinds = Json();
+    showKind(m_kinds);
     if (m_fromRun.isEmpty()) showSide(m_detailView);
+    readKind();
+}
+
+void ModelsPage::readKind() {
+    const QString wanted = reference();
+    m_shell.session()->start("model.show", {{"model", wanted.toStdString()}}, this, [this, wanted](const Result<Json>& shown) {
+        if (!shown || wanted != reference() || !m_detail) return;
+        m_kinds = *shown;
+        showKind(m_kinds);
+    });
+}
+
+void ModelsPage::showKind(const Json& shown) {
+    const Json exported = readObject(shown, "export");
+    const bool possible = exported.empty() || readFlag(exported, "possible");
+    m_export->setVisible(possible);
+    m_noExports->setVisible(possible && m_detail->exports.empty());
+    if (possible) {
+        m_notExportable->clear();
+    } else {
+        QString text = readString(exported, "reason");
+        if (const QString instead = readString(exported, "instead"); !instead.isEmpty()) text += u'\n' + instead;
+        m_notExportable->setMessage(InlineError::Kind::Info, text);
+    }
+    if (const QString kind = readString(shown, "kind_title"); !kind.isEmpty() && !m_facts->text().startsWith(kind)) {
+        m_facts->setText(kind + QStringLiteral(" · ") + m_facts->text());
+        m_facts->setToolTip(readString(shown, "told"));
+    }
+    const Json files = readArray(shown, "files");
+    for (int row = 0; row < m_files->rowCount(); ++row) {
+        for (const Json& file : files) {
+            if (readString(file, "path") != m_files->item(row, 0)->text()) continue;
+            const QString told = readString(file, "told");
+            m_files->item(row, 2)->setText(told.isEmpty() ? readString(file, "kind") : told);
+            m_files->item(row, 2)->setToolTip(fromUtf8(base::dumpJson(readObject(file, "details"))));
+        }
+    }
 }
 
 void ModelsPage::showMetrics(const Json& card) {
@@ -495,12 +548,12 @@ void ModelsPage::showFiles(const Json& card) {
     m_files->setRowCount(static_cast<int>(files.size()));
     int row = 0;
     for (const Json& file : files) {
-        const QString texts[] = {readString(file, "path"), formatBytes(readInteger(file, "size")), readString(file, "sha256")};
-        for (int column = 0; column < 3; ++column) {
+        const QString texts[] = {readString(file, "path"), formatBytes(readInteger(file, "size")), QString(), readString(file, "sha256")};
+        for (int column = 0; column < 4; ++column) {
             auto* item = new QTableWidgetItem(texts[column]);
             item->setToolTip(column == 1 ? tr("%1 bytes").arg(formatExact(readInteger(file, "size"))) : texts[column]);
             item->setData(NumberRole, column == 1);
-            item->setData(MutedRole, column == 2);
+            item->setData(MutedRole, column >= 2);
             m_files->setItem(row, column, item);
         }
         ++row;
@@ -509,7 +562,6 @@ void ModelsPage::showFiles(const Json& card) {
 }
 
 void ModelsPage::showExports(const std::vector<Json>& exports) {
-    m_noExports->setVisible(exports.empty());
     clearLayout(m_exportsLayout);
     for (const Json& record : exports) {
         auto* panel = new ProofPanel(this);
@@ -561,7 +613,7 @@ void ModelsPage::beginRegister(const QString& run) {
     m_empty->hide();
     m_registerTitle->setText(tr("Register a model"));
     m_registerFacts->clear();
-    m_register->setFixed({{"run", run.toStdString()}, {"files", Json::array()}});
+    m_register->setFixed({{"run", run.toStdString()}});
     showSide(m_registerView);
     const std::string wanted = run.toStdString();
     m_shell.session()->query(
@@ -577,7 +629,7 @@ void ModelsPage::beginRegister(const QString& run) {
             if (const store::MetricSummary* metric = headMetric(*row)) {
                 facts << tr("%1 %2").arg(metricTitle(metric->name), formatMetric(metric->name, bestOf(*metric)));
             }
-            facts << tr("Its weights, card, samples, figures and configuration are kept under the name you give; versions count up.");
+            facts << tr("What is registered is kept under the name you give, with the run's figures and configuration; versions count up");
             m_registerFacts->setText(facts.join(QStringLiteral(". ")));
             QString name;
             for (const QChar c : fromUtf8(row->experiment)) name += c.isLetterOrNumber() && c.unicode() < 128 ? c.toLower() : u'-';
@@ -627,6 +679,16 @@ void ModelsPage::download() {
     m_shell.questions().chooseFolder(this, tr("Copy the model to"), QString(), [this, model = reference()](const QString& folder) {
         if (folder.isEmpty()) return;
         startCopy("model.download", {{"model", model.toStdString()}, {"to", folder.toStdString()}}, tr("Copying %1 to %2").arg(model, folder));
+    });
+}
+
+void ModelsPage::downloadSelected() {
+    Json paths = Json::array();
+    for (const QModelIndex& index : m_files->selectionModel()->selectedRows()) paths.push_back(m_files->item(index.row(), 0)->text().toStdString());
+    if (!m_detail || paths.empty()) return;
+    m_shell.questions().chooseFolder(this, tr("Copy the files to"), QString(), [this, model = reference(), paths](const QString& folder) {
+        if (folder.isEmpty()) return;
+        startCopy("model.download", {{"model", model.toStdString()}, {"to", folder.toStdString()}, {"paths", paths}}, tr("Copying files of %1 to %2").arg(model, folder));
     });
 }
 

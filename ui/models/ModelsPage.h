@@ -58,6 +58,9 @@ private:
     void showList();
     void readDetail();
     void showDetail(const Detail& detail);
+    /// What kind of model the version is and whether it can be exported: told by its files, which the registry looks at.
+    void readKind();
+    void showKind(const base::Json& shown);
     void showMetrics(const base::Json& card);
     void showFiles(const base::Json& card);
     void showExports(const std::vector<base::Json>& exports);
@@ -68,6 +71,7 @@ private:
     void registered(const base::Json& result);
     void edit(base::Json change);
     void download();
+    void downloadSelected();
     void downloadExport();
     void startCopy(const std::string& command, base::Json parameters, const QString& title);
     void remove();
@@ -102,6 +106,9 @@ private:
     QWidget* m_metrics;
     FlowLayout* m_metricsLayout;
     QTableWidget* m_files;
+    QuietButton* m_copyFiles;
+    base::Json m_kinds;  ///< The last answer of model.show.
+    InlineError* m_notExportable;
     TextLabel* m_noExports;
     QVBoxLayout* m_exportsLayout;
     CommandPanel* m_export;
