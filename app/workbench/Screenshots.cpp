@@ -5,6 +5,7 @@
 #include <QDir>
 #include <QElapsedTimer>
 #include <QProcess>
+#include <QScrollArea>
 #include <QTemporaryDir>
 #include <QTimer>
 
@@ -17,6 +18,7 @@
 #include "core/runs/Workspace.h"
 #include "ui/Pages.h"
 #include "ui/charts/ChartView.h"
+#include "ui/forms/FormDocument.h"
 #include "ui/seams/Desktop.h"
 #include "ui/seams/Questions.h"
 #include "ui/shell/Icons.h"
@@ -29,6 +31,7 @@ namespace trainyard::workbench {
 namespace {
 
 constexpr const char* kPassVariable = "TRAINYARD_SCREENSHOTS_SCALE";
+constexpr const char* kLookVariable = "TRAINYARD_SCREENSHOTS_LOOK";
 constexpr int kPassMillis = 10 * 60 * 1000;
 constexpr int kTickMillis = 60;
 constexpr int kQuietMillis = 420;      ///< A picture is taken after so long without a busy chart,
@@ -93,6 +96,16 @@ private:
     int m_failed = 0;
 };
 
+/// Brings a part of the page into view, for what lies further down.
+void scrollTo(ui::MainWindow& window, const QString& name) {
+    for (QWidget* part : window.page()->findChildren<QWidget*>(name)) {
+        if (!part->isVisible()) continue;
+        for (QWidget* at = part->parentWidget(); at != nullptr; at = at->parentWidget()) {
+            if (auto* area = qobject_cast<QScrollArea*>(at)) area->ensureWidgetVisible(part, 0, 60);
+        }
+    }
+}
+
 /// Every page and state worth seeing, in an order in which each builds on the one before.
 void addSteps(Photographer& camera, ui::MainWindow& window, int runs) {
     const auto open = [&window](const QString& address) {
@@ -118,13 +131,46 @@ void addSteps(Photographer& camera, ui::MainWindow& window, int runs) {
     run(QStringLiteral("run-running"), runs - 2);
     run(QStringLiteral("run-queued"), runs - 1);
     run(QStringLiteral("run-preparing"), runs);
-    for (const char* tab : {"log", "system", "ranks", "outputs", "configuration", "notes"}) {
+    for (const char* tab : {"log", "system", "ranks", "outputs", "configuration", "code", "notes"}) {
         camera.add(QStringLiteral("run-%1").arg(QLatin1String(tab)),
                    open(QStringLiteral("run/4/%1").arg(QLatin1String(tab))));
     }
-    camera.add(QStringLiteral("models"), open(QStringLiteral("models")));
+    camera.add(QStringLiteral("models"), open(QStringLiteral("models/fashion-mlp/1")));
+    camera.add(QStringLiteral("models-exported"), open(QStringLiteral("models/fashion-cnn/3")));
+    camera.add(QStringLiteral("models-proof"), [&window] { scrollTo(window, QStringLiteral("proofTable")); });
+    camera.add(QStringLiteral("models-files"), [&window] { scrollTo(window, QStringLiteral("modelFilesTable")); });
+    camera.add(QStringLiteral("models-long-names"),
+               open(QStringLiteral("models/a-name-as-long-as-names-may-be-for-the-comparison-of-schedules-1/1")));
+    camera.add(QStringLiteral("models-register"), open(QStringLiteral("models?q=register=3")));
+    camera.add(QStringLiteral("environments"), open(QStringLiteral("environments/vision")));
+    camera.add(QStringLiteral("environments-diff"), [&window] { scrollTo(window, QStringLiteral("diffTable")); });
+    camera.add(QStringLiteral("environments-curated"), open(QStringLiteral("environments/trainyard-python-torch")));
+    camera.add(QStringLiteral("environments-long-names"),
+               open(QStringLiteral("environments/an-environment-with-a-name-as-long-as-a-name-may-be-for-pictures")));
+    camera.add(QStringLiteral("environments-new"), open(QStringLiteral("environments?q=new")));
+    camera.add(QStringLiteral("environments-form"), open(QStringLiteral("environments?q=new=container")));
     camera.add(QStringLiteral("targets"), open(QStringLiteral("targets/local")));
+    camera.add(QStringLiteral("targets-findings"), open(QStringLiteral("targets/two-gpu-rig")));
+    camera.add(QStringLiteral("targets-cluster"), open(QStringLiteral("targets/university-cluster")));
+    camera.add(QStringLiteral("targets-long-names"),
+               open(QStringLiteral("targets/a-machine-with-a-very-long-name-in-the-basement-of-the-old-house")));
     camera.add(QStringLiteral("targets-new"), open(QStringLiteral("targets?q=new")));
+    camera.add(QStringLiteral("new-run-wrong"), [&window, open] {
+        open(QStringLiteral("new"))();
+        if (auto* form = window.page()->findChild<ui::FormDocument*>()) {
+            form->setValue(QStringLiteral("task.optimizer.learning_rate"), -1);
+            form->setValue(QStringLiteral("task.dataset.train_images"), "/nowhere/train-images-idx3-ubyte.gz");
+            form->showAllErrors();
+        }
+    });
+    // Drafts are kept: the next window must not begin with this one.
+    camera.add({}, [&window] {
+        if (auto* form = window.page()->findChild<ui::FormDocument*>()) {
+            form->reset(QStringLiteral("task.optimizer.learning_rate"));
+            form->reset(QStringLiteral("task.dataset.train_images"));
+        }
+    });
+    camera.add(QStringLiteral("guide"), open(QStringLiteral("help")));
     camera.add(QStringLiteral("settings"), open(QStringLiteral("settings")));
     camera.add(QStringLiteral("palette"), [&window] { window.commandPalette().openOver(); });
     camera.add(QStringLiteral("palette-search"),
@@ -145,6 +191,10 @@ int takePass(int argc, char** argv, const QString& folder, int scale) {
     QApplication::setApplicationName(QStringLiteral("trainyard"));
     ui::Theme& theme = ui::Theme::install(application);
     QApplication::setWindowIcon(ui::icon(QStringLiteral("trainyard")));
+    // Beside the usual look: a language that is written from right to left, and a desktop with larger text.
+    const QByteArray look = qgetenv(kLookVariable);
+    if (look == "rtl") QApplication::setLayoutDirection(Qt::RightToLeft);
+    if (look == "large") theme.setTextScale(1.4);
 
     QTemporaryDir scratch;
     const base::Path root = scratch.path().toStdString();
@@ -159,7 +209,9 @@ int takePass(int argc, char** argv, const QString& folder, int scale) {
         std::fprintf(stderr, "trainyard: %s\n", (made.ok() ? empty.error() : made.error()).message.c_str());
         return 1;
     }
-    const auto shown = commands::makeShowcase(made->layout);
+    commands::ShowcaseOptions options;
+    options.furnished = true;
+    const auto shown = commands::makeShowcase(made->layout, options);
     if (!shown.ok()) {
         std::fprintf(stderr, "trainyard: %s\n", shown.error().message.c_str());
         return 1;
@@ -169,9 +221,10 @@ int takePass(int argc, char** argv, const QString& folder, int scale) {
 
     int failed = 0;
     const std::vector<QSize> sizes =
-        scale == 1 ? std::vector<QSize>{{1280, 720}, {2560, 1440}} : std::vector<QSize>{{1280, 720}};
+        scale == 1 && look.isEmpty() ? std::vector<QSize>{{1280, 720}, {2560, 1440}} : std::vector<QSize>{{1280, 720}};
     for (const QSize& size : sizes) {
         for (const bool dark : {false, true}) {
+            if (dark && !look.isEmpty()) continue;
             theme.setChoice(dark ? ui::Theme::Choice::Dark : ui::Theme::Choice::Light);
             ui::Settings settings(root / "config" / (dark ? "dark" : "light"));
             settings.setTheme(theme.choice());
@@ -185,11 +238,13 @@ int takePass(int argc, char** argv, const QString& folder, int scale) {
                                        .arg(dark ? QStringLiteral("dark") : QStringLiteral("light"))
                                        .arg(size.width() * scale)
                                        .arg(size.height() * scale)
-                                       .arg(scale > 1 ? QStringLiteral("-200") : QString());
+                                       .arg(scale > 1         ? QStringLiteral("-200")
+                                            : look.isEmpty() ? QString()
+                                                             : u'-' + QString::fromLatin1(look));
             Photographer camera(window, QDir(folder), suffix);
             camera.add(QStringLiteral("welcome"), [] {});
             camera.add({}, [&] { window.openWorkspace(QString::fromStdString(empty->layout.root.string())); });
-            for (const char* page : {"home", "runs", "models"}) {
+            for (const char* page : {"home", "runs", "models", "environments", "targets"}) {
                 camera.add(QStringLiteral("empty-%1").arg(QLatin1String(page)),
                            [&window, page] { window.shell().open(ui::Address{QString::fromLatin1(page)}); });
             }
@@ -233,10 +288,12 @@ int takeScreenshots(int argc, char** argv, const std::string& folder) {
     }
     // Scaling is fixed for the life of a process.
     const QString program = QString::fromStdString((base::executableFolder() / "trainyard").string());
-    for (const char* scale : {"1", "2"}) {
+    constexpr std::pair<const char*, const char*> kPasses[] = {{"1", ""}, {"2", ""}, {"1", "rtl"}, {"1", "large"}};
+    for (const auto& [scale, look] : kPasses) {
         QProcess child;
         QProcessEnvironment environment = QProcessEnvironment::systemEnvironment();
         environment.insert(QString::fromLatin1(kPassVariable), QString::fromLatin1(scale));
+        environment.insert(QString::fromLatin1(kLookVariable), QString::fromLatin1(look));
         environment.insert(QStringLiteral("QT_QPA_PLATFORM"), QStringLiteral("offscreen"));
         environment.insert(QStringLiteral("QT_SCALE_FACTOR"), QString::fromLatin1(scale));
         child.setProcessEnvironment(environment);

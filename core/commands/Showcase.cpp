@@ -6,6 +6,7 @@
 #include <random>
 
 #include "core/base/Clock.h"
+#include "core/commands/ShowcaseFurniture.h"
 #include "core/spec/RunSpec.h"
 #include "core/spec/RunState.h"
 #include "core/wire/RunStream.h"
@@ -388,7 +389,8 @@ std::vector<Shape> shapes(const ShowcaseOptions& options) {
 
 Result<Showcase> makeShowcase(const wire::WorkspaceLayout& layout, const ShowcaseOptions& options) {
     Showcase made;
-    RunMaker maker(layout, options, options.now > 0 ? options.now : base::wallMicros());
+    const std::int64_t now = options.now > 0 ? options.now : base::wallMicros();
+    RunMaker maker(layout, options, now);
     std::int64_t number = 0;
     for (const Shape& shape : shapes(options)) {
         Result<RunId> id = maker.make(shape, ++number);
@@ -399,6 +401,11 @@ Result<Showcase> makeShowcase(const wire::WorkspaceLayout& layout, const Showcas
             made.locks.push_back(std::move(*lock));
         }
         made.runs.push_back(*id);
+    }
+    if (options.furnished) {
+        TRAINYARD_TRY(addShowcaseModels(layout, made.runs, now));
+        TRAINYARD_TRY(addShowcaseTargets(layout, now));
+        TRAINYARD_TRY(addShowcaseEnvironments(layout));
     }
     return made;
 }
