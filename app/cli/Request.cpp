@@ -194,9 +194,11 @@ Status applySets(Json& document, const std::vector<std::string>& sets, const std
         const std::string path = set.substr(0, sign);
         const std::string text = set.substr(sign + 1);
         const bool isText = std::any_of(fields.begin(), fields.end(), [&](const Field& field) {
+            if (field.type == FieldType::TextMap) {
+                return path.starts_with(field.path + ".");  // One value of a map: "tags.quality".
+            }
             return field.path == path && field.type != FieldType::Integer && field.type != FieldType::Number &&
-                   field.type != FieldType::Boolean && field.type != FieldType::TextList &&
-                   field.type != FieldType::TextMap;
+                   field.type != FieldType::Boolean && field.type != FieldType::TextList;
         });
         const Result<Json> value = base::parseJson(text);
         spec::setValueAt(document, path, isText || !value.ok() ? Json(text) : *value);
