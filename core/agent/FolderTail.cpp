@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <utility>
 
 #include "core/base/Clock.h"
 #include "core/base/Content.h"
@@ -48,7 +49,8 @@ std::vector<FolderTail::Found> FolderTail::list() const {
             if (::lstat(it->path().c_str(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
             const std::string name = "logs/" + it->path().lexically_relative(real).generic_string();
             if (!base::isPlainRelativePath(name)) continue;
-            found.push_back({it->path(), name, std::to_string(info.st_dev) + ":" + std::to_string(info.st_ino), info.st_size});
+            found.push_back({it->path(), name, std::to_string(info.st_dev) + ":" + std::to_string(info.st_ino), info.st_size,
+                             std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec});
         }
     }
     return found;
@@ -73,7 +75,11 @@ int FolderTail::rankIn(const std::string& name) const {
 }
 
 void FolderTail::scan(StreamSink& sink) {
-    for (const Found& one : list()) {
+    std::vector<Found> all = list();
+    std::stable_sort(all.begin(), all.end(), [this](const Found& a, const Found& b) {
+        return std::pair(!m_offsets.contains(a.inode), a.modified) < std::pair(!m_offsets.contains(b.inode), b.modified);
+    });
+    for (const Found& one : all) {
         if (m_files.contains(one.inode) || one.size == 0) continue;
         if (m_files.size() >= kMostFiles) {
             if (!std::exchange(m_tooMany, true)) {
@@ -89,6 +95,7 @@ void FolderTail::scan(StreamSink& sink) {
         const auto known = m_offsets.find(one.inode);
         if (known != m_offsets.end() && known->second <= one.size) tail.resumeAt(known->second);
         if (!tail.open()) continue;  // Kept open: its inode is then nobody else's.
+        m_order.push_back(one.inode);
         m_files.emplace(one.inode, File{std::move(tail), name, 0, isBinary(one.path)});
     }
 }
@@ -109,9 +116,9 @@ bool FolderTail::read(File& file, StreamSink& sink, bool dropLogs, bool final) {
 
 bool FolderTail::readAll(StreamSink& sink, bool dropLogs, bool final) {
     bool more = false;
-    for (auto& [inode, file] : m_files) {
+    for (const std::string& inode : m_order) {
         if (!sink.mayTakeMore()) return true;
-        more = read(file, sink, dropLogs, final) || more;
+        more = read(m_files.at(inode), sink, dropLogs, final) || more;
     }
     return more;
 }

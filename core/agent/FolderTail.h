@@ -51,6 +51,7 @@ private:
         std::string name;   ///< "logs/…"
         std::string inode;
         std::int64_t size = 0;
+        std::int64_t modified = 0;  ///< ns.
     };
     [[nodiscard]] std::vector<Found> list() const;
     void scan(StreamSink& sink);
@@ -64,6 +65,7 @@ private:
     FolderOffsets m_offsets;
     std::map<std::string, std::string> m_names;
     std::map<std::string, File> m_files;  ///< By inode; one that is no text has a full entry.
+    std::vector<std::string> m_order;     ///< Of m_files: what was written to a file before it was rotated comes first.
     std::int64_t m_lastScan = 0;          ///< Monotonic ns.
     std::int64_t m_lastRead = 0;
     bool m_tooMany = false;

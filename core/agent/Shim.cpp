@@ -309,7 +309,12 @@ private:
         const timespec limit{static_cast<time_t>(millis / 1000), static_cast<long>(millis % 1000) * 1'000'000};
         if (::sigtimedwait(&set, nullptr, &limit) == SIGTERM && !m_stopAsked && !m_ended) {
             m_stopAsked = base::Deadline::inMillis(m_graceSeconds * 1000);
-            signalEverything(SIGTERM);
+            if (m_container) {
+                // Its client passes the signal on into the container; what stands between them must live to bring the last words out.
+                ::kill(m_process, SIGTERM);
+            } else {
+                signalEverything(SIGTERM);
+            }
             signalEverything(SIGCONT);  // One that was stopped could not heed it.
         }
     }

@@ -73,6 +73,17 @@ private:
             hello.contains("sha256") && hello["sha256"].is_string() ? hello["sha256"].get<std::string>() : "";
         m_job.agent = work().agentProgram(hash).string();
         // What is wrong with the script is told before anything travels.
+        wire::Plan& plan = m_plan.plan;
+        if (plan.distribution == "mpi" && (plan.launcher.empty() || plan.launcher == "auto")) {
+            plan.launcher = m_target.slurm.launcher;
+        }
+        if (plan.distribution == "mpi" && plan.launcher != "srun") {
+            end(Error{"slurm.launcher",
+                      "In a Slurm job MPI's ranks are started by srun; choose srun or Automatic as the MPI launcher, "
+                      "here and in the target.",
+                      "distribution.launcher"});
+            return;
+        }
         if (const auto script = slurmScript(m_target.slurm, m_job); !script.ok()) {
             end(script.error());
             return;
@@ -159,9 +170,6 @@ private:
         plan.inputs = deployed.inputs;
         plan.resumeCheckpoint = deployed.resumeCheckpoint;
         plan.token = base::newUuid7() + base::newUuid7();
-        if (plan.distribution == "mpi" && (plan.launcher.empty() || plan.launcher == "auto")) {
-            plan.launcher = m_target.slurm.launcher;
-        }
         if (!plan.command.empty() && plan.command.front() == kEngineWord) {
             plan.command.front() = deployed.engine;
         }

@@ -311,9 +311,11 @@ private Q_SLOTS:
         launch.plan.distribution = "mpi";
         launch.plan.launcher = "mpirun";
         launch.plan.processes = 2;
-        QVERIFY(begin(launch));
-        const Json end = SlurmRig::endOf(m_rig->follow(m_run, SlurmRig::ended()));
-        QCOMPARE(end.value("code", std::string()), std::string("agent.mpi"));
+        const auto refused = m_rig->launch(launch);
+        QVERIFY(!refused.ok());
+        QCOMPARE(refused.error().code, std::string("slurm.launcher"));
+        QCOMPARE(refused.error().field, std::string("distribution.launcher"));
+        QCOMPARE(m_rig->lab().slurm({"squeue", "-h"}).out, std::string());
     }
 
     void deadRank_theJobIsQueuedAgain() {

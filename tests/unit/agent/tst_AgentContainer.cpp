@@ -1,5 +1,6 @@
 // Ranks in real containers: what they see, and that nothing of a container outlives its rank.
 #include <QTemporaryDir>
+#include <tuple>
 
 #include "core/agent/Container.h"
 #include "tests/helpers/Children.h"
@@ -58,8 +59,9 @@ private Q_SLOTS:
     }
     void cleanupTestCase() {
         if (!m_folder) return;
-        runProgram("/usr/bin/podman", {"rm", "--all", "--force"});
-        runProgram("/bin/sh", {"-c", "umount \"$1\"/store/overlay 2> /dev/null; umount \"$1\"/store 2> /dev/null; true", "sh", m_folder->path().toStdString()});
+        const auto removed = runProgram("/usr/bin/podman", {"rm", "--all", "--force"});
+        if (removed.exitCode != 0) qWarning("%s", removed.err.c_str());
+        std::ignore = runProgram("/bin/sh", {"-c", "umount \"$1\"/store/overlay 2> /dev/null; umount \"$1\"/store 2> /dev/null; true", "sh", m_folder->path().toStdString()});
     }
     void init() { m_guard = std::make_unique<ChildGuard>(); }
     void cleanup() { QVERIFY2(m_guard->noneLeft(20'000), m_guard->report().c_str()); }
