@@ -58,6 +58,7 @@ Plan fullPlan() {
     plan.workFolder = "/work";
     plan.sourceManifest = "snapshot.json";
     plan.inputs = {{"data", "/work/data/x/files", "ab", "", true}, {"WEB_2", "", "cd", "https://example.org/x", false}};
+    plan.patterns = {"@keras", "loss=(?<loss>\\S+)"};
     plan.resumeCheckpoint = "/c";
     plan.maxRestarts = 14;
     return plan;
