@@ -21,6 +21,8 @@ namespace trainyard::agent {
 namespace {
 
 constexpr std::size_t kRehashBytes = 4 << 20;  ///< A turn.
+/// Large writes get large pages, which a virtual machine may first have to ask its host for.
+constexpr std::size_t kWriteBytes = 32 << 10;
 constexpr std::int64_t kHeldPauseMillis = 100;
 constexpr std::int64_t kMostPutBytes = 64 << 20;
 constexpr std::size_t kMostPutFiles = 1000;
@@ -55,11 +57,14 @@ public:
                 {"upload.size", "More came than the " + std::to_string(m_place.size) + " bytes that were announced."});
             return;
         }
-        if (const auto written = base::writeAll(m_file.get(), payload, m_place.final); !written.ok()) {
-            giveUp(written.error());
-            return;
+        for (std::size_t at = 0; at < payload.size(); at += kWriteBytes) {
+            const std::string_view piece = std::string_view(payload).substr(at, kWriteBytes);
+            if (const auto written = base::writeAll(m_file.get(), piece, m_place.final); !written.ok()) {
+                giveUp(written.error());
+                return;
+            }
+            m_hash.add(piece);
         }
-        m_hash.add(payload);
         m_done += static_cast<std::int64_t>(payload.size());
         m_received += static_cast<std::int64_t>(payload.size());
         if (header.contains("end")) {

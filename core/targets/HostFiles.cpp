@@ -250,6 +250,9 @@ public:
                 startOver();
                 return;
             }
+            if (m_have == 0) {
+                ::unlink(m_part.c_str());
+            }
             end(*error);
             return;
         }

@@ -21,7 +21,6 @@ using base::Error;
 
 // Words of a command that the target knows the meaning of.
 constexpr std::string_view kEngineWord = "$TRAINYARD_ENGINE";
-constexpr std::string_view kNodeFolderWord = "$TRAINYARD_NODE_FOLDER";
 
 constexpr const char* kManifestName = "snapshot.json";
 
@@ -201,11 +200,6 @@ Status placeLaunch(const wire::WorkLayout& work, const base::Path& slots, const 
         plan.resumeCheckpoint = launch.resumeCheckpoint.string();
         if (!plan.command.empty() && plan.command.front() == kEngineWord) {
             plan.command.front() = engine;
-        }
-        for (std::string& argument : plan.command) {
-            if (argument.starts_with(kNodeFolderWord)) {
-                argument.replace(0, kNodeFolderWord.size(), folder.root.string());
-            }
         }
         for (const auto& [name, bytes] : launch.files) {
             TRAINYARD_TRY(base::writeFileAtomically(folder.root / name, bytes));

@@ -16,8 +16,7 @@ namespace {
 constexpr std::int64_t kConnectMillis = 300'000;  ///< A person may have to answer first.
 constexpr std::int64_t kAnswerMillis = 60'000;
 constexpr int kLeadMillis = 30'000;
-constexpr const char* kEngineWord = "$TRAINYARD_ENGINE";
-constexpr const char* kNodeFolderWord = "$TRAINYARD_NODE_FOLDER";
+constexpr const char* kEngineVariable = "TRAINYARD_ENGINE";
 constexpr const char* kManifestName = "snapshot.json";
 constexpr const char* kCheckpointName = "resume.ckpt";
 
@@ -29,12 +28,6 @@ std::string newToken() {
                      .toStdString();
     }
     return token;
-}
-
-void replaceAll(std::string& text, const std::string& from, const std::string& to) {
-    for (auto at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
-        text.replace(at, from.size(), to);
-    }
 }
 
 /// Another node can use it: a number that is not this machine's own loop.
@@ -286,11 +279,9 @@ private:
         }
         const std::string folder =
             work + "/runs/" + plan.run.str() + "/a" + std::to_string(plan.attempt) + "/n" + std::to_string(node);
-        for (std::string& word : plan.command) {
-            if (m_plan.needsEngine && word == kEngineWord) {
-                word = deployed.engine;
-            }
-            replaceAll(word, kNodeFolderWord, folder);
+        // By variables, which the agent expands once: a folder may have a '$' in its name.
+        if (m_plan.needsEngine) {
+            plan.variables.emplace_back(kEngineVariable, deployed.engine);
         }
         for (const auto& [name, value] : spec.variables) {
             const bool set = std::any_of(plan.variables.begin(), plan.variables.end(),

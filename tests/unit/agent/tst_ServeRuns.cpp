@@ -109,16 +109,18 @@ private Q_SLOTS:
                  std::string(R"([{"path":"a.txt","size":2},{"path":"sub/w.bin","size":3000000}])"));
         const std::string whole = base::readFile(Path(plan.outputsFolder) / "sub/w.bin").value();
         for (const std::size_t offset : {std::size_t{0}, std::size_t{1'234'567}, whole.size()}) {
-            const auto download =
-                client.begin("download", {{"run", plan.run.str()}, {"path", "sub/w.bin"}, {"offset", offset}});
-            const auto answer = client.finish(download);
-            QVERIFY2(answer.ok(), answer.text().c_str());
-            std::string bytes = whole.substr(0, offset);
-            for (const auto& event : answer.events)
-                bytes += event.payload;
-            QVERIFY(bytes == whole);
-            QCOMPARE(answer.header["sha256"].get<std::string>(), base::sha256Hex(whole));
-            QCOMPARE(answer.header["size"].get<std::size_t>(), whole.size());
+            for (const bool hash : {true, false}) {
+                const auto download = client.begin(
+                    "download", {{"run", plan.run.str()}, {"path", "sub/w.bin"}, {"offset", offset}, {"hash", hash}});
+                const auto answer = client.finish(download);
+                QVERIFY2(answer.ok(), answer.text().c_str());
+                std::string bytes = whole.substr(0, offset);
+                for (const auto& event : answer.events)
+                    bytes += event.payload;
+                QVERIFY(bytes == whole);
+                QCOMPARE(answer.header.value("sha256", ""), hash ? base::sha256Hex(whole) : std::string());
+                QCOMPARE(answer.header["size"].get<std::size_t>(), whole.size());
+            }
         }
         QTRY_COMPARE_WITH_TIMEOUT(
             client.call("look", {{"run", plan.run.str()}}).header["nodes"][0]["status"].get<std::string>(),
@@ -287,8 +289,10 @@ private Q_SLOTS:
         }
         QCOMPARE(client.call("download", {{"run", run}, {"path", "pipe"}}).code(), std::string("file.kind"));
         scratch.write("work/runs/" + run + "/outputs/x", "abc");
-        QCOMPARE(client.call("download", {{"run", run}, {"path", "x"}, {"offset", 4}}).code(),
-                 std::string("target.range"));
+        for (const bool hash : {true, false}) {
+            QCOMPARE(client.call("download", {{"run", run}, {"path", "x"}, {"offset", 4}, {"hash", hash}}).code(),
+                     std::string("target.range"));
+        }
     }
 
     void planThatIsBad_failsItsRunNotTheChannel() {

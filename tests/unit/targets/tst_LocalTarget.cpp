@@ -79,7 +79,7 @@ private Q_SLOTS:
         QCOMPARE(base::readFile(m_folder / "spec.json").valueOr(""), "[]");
         const auto placed = wire::planFromJson(base::parseJson(base::readFile(m_folder / "plan.json").value()).value()).value();
         QCOMPARE(placed.command, (std::vector<std::string>{(*m_scratch / "bin/trainyard-engine").string(), "train", "--spec",
-                                                           (m_folder / "spec.json").string(), "$TRAINYARD_OUTPUTS"}));
+                                                           "$TRAINYARD_NODE_FOLDER/spec.json", "$TRAINYARD_OUTPUTS"}));
         QCOMPARE(placed.outputsFolder, m_work.outputs(m_run).string());
         QCOMPARE(placed.slotsFolder, (*m_scratch / "slots").string());
         QCOMPARE(placed.workFolder, m_work.root.string());

@@ -56,6 +56,27 @@ private Q_SLOTS:
                 }
             }
             QCOMPARE(got, sent.size());
+
+            // The same bytes read into the decoder's own memory, and payloads that stay there.
+            ServeDecoder direct(true);
+            got = 0;
+            for (std::size_t at = 0; at < all.size(); at += piece) {
+                const std::string_view part = std::string_view(all).substr(at, piece);
+                const std::span<char> room = direct.room(part.size());
+                QVERIFY(room.size() >= part.size());
+                std::copy(part.begin(), part.end(), room.begin());
+                direct.took(part.size());
+                while (true) {
+                    const auto frame = direct.nextView();
+                    QVERIFY(frame.ok());
+                    if (!*frame) break;
+                    QVERIFY(got < sent.size());
+                    QVERIFY((*frame)->header == sent[got].first);
+                    QVERIFY((*frame)->payload == sent[got].second);
+                    ++got;
+                }
+            }
+            QCOMPARE(got, sent.size());
         }
     }
 
