@@ -59,6 +59,11 @@ Plan fullPlan() {
     plan.sourceManifest = "snapshot.json";
     plan.inputs = {{"data", "/work/data/x/files", "ab", "", true}, {"WEB_2", "", "cd", "https://example.org/x", false}};
     plan.patterns = {"@keras", "loss=(?<loss>\\S+)"};
+    plan.environment.name = "my-torch:3";
+    plan.environment.kind = "venv";
+    plan.environment.hash = std::string(64, 'a');
+    plan.environment.steps = {{"Install", {"pip", "install"}, {{"A", "b"}}, 5}};
+    plan.environment.secrets = {{"TOKEN", "/etc/token", ""}};
     plan.resumeCheckpoint = "/c";
     plan.maxRestarts = 14;
     return plan;
