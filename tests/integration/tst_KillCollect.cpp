@@ -47,15 +47,15 @@ private Q_SLOTS:
 
     void killedAtAnyMoment_theJournalTellsTheTruth() {
         // One without a kill: the moments are shares of what the end takes on this machine.
-        const Json whole = submitWaiting();
+        const Json whole = told({"run", "submit", "--wait", "--json", "--", "sh", "-c", kScript});
         QVERIFY(whole.is_object());
         const std::int64_t wholeMillis = endMillisOf(whole.at("run").get<std::string>());
         constexpr int kTries = 10;
         std::vector<std::string> runs;
         for (int i = 0; i < kTries; ++i) {
             // Reproductions: their end has one step more.
-            const Json made = test::cliJson(m_workspace, i % 2 == 0 ? std::vector<std::string>{"run", "submit", "--", "sh", "-c", kScript}
-                                                                    : std::vector<std::string>{"run", "reproduce", "1"});
+            const Json made = told(i % 2 == 0 ? std::vector<std::string>{"run", "submit", "--json", "--", "sh", "-c", kScript}
+                                              : std::vector<std::string>{"run", "reproduce", "--json", "1"});
             QVERIFY(made.is_object());
             const std::string run = made.at("run").get<std::string>();
             runs.push_back(run);
@@ -88,7 +88,11 @@ private Q_SLOTS:
     }
 
 private:
-    Json submitWaiting() { return test::cliJson(m_workspace, {"run", "submit", "--wait", "--", "sh", "-c", kScript}, 120'000); }
+    /// The result of a call that has --json in front of the run's own arguments.
+    Json told(std::vector<std::string> arguments) {
+        const auto parsed = base::parseJson(test::cli(m_workspace, std::move(arguments), 120'000).out);
+        return parsed.ok() && parsed->contains("result") ? parsed->at("result") : Json();
+    }
     [[nodiscard]] base::Path outputs(const std::string& run) const { return wire::WorkspaceLayout{m_workspace}.outputs(base::RunId(run)); }
 
     /// Records of the journal, or of the copy of the only stream.
