@@ -177,9 +177,15 @@ private Q_SLOTS:
         }
         // A base that has but links: the programs are the host's, seen through a mount.
         const auto base = lab.run(1, {"sh", "-c", exports + "set -e; r=" + home + "/root; mkdir -p $r/usr $r/etc/alternatives $r/tmp $r/proc $r/dev $r/sys $r/run $r/var; "
-                                                          "for d in bin lib lib64 sbin; do ln -s usr/$d $r/$d; done; cp /bin/busybox $r/ 2>/dev/null || true; "
+                                                          "for d in bin lib lib64 sbin; do ln -s usr/$d $r/$d; done; "
                                                           "tar -C $r -c . | podman import -q - localhost/links:1"});
-        QVERIFY2(base.exitCode == 0, base.err.c_str());
+        if (base.exitCode != 0) {
+            QSKIP(("this machine makes no images: " + base.err).c_str());
+        }
+        const auto tried = lab.run(1, {"sh", "-c", exports + "podman run --rm --network=host --mount=type=bind,source=/usr,destination=/usr,readonly localhost/links:1 /usr/bin/echo fine"});
+        if (tried.out != "fine\n") {
+            QSKIP(("this machine runs no containers: " + tried.err).c_str());
+        }
 
         spec::TargetSpec host;
         host.name = "host";
