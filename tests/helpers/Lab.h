@@ -38,7 +38,8 @@ public:
     [[nodiscard]] base::Path sshConfig() const { return m_folder / "ssh_config"; }
     [[nodiscard]] base::Path knownHosts() const { return m_folder / "known_hosts"; }
 
-    bool cut(int host) { return order({{"do", "cut"}, {"host", host}}); }      ///< Pulls the cable.
+    /// Pulls a host's cable; 0: the one of the machine that they are reached from, so that they still reach each other.
+    bool cut(int host) { return order({{"do", "cut"}, {"host", host}}); }
     bool heal(int host) { return order({{"do", "heal"}, {"host", host}}); }
     bool crash(int host) { return order({{"do", "crash"}, {"host", host}}); }  ///< The power switch.
     bool boot(int host) { return order({{"do", "boot"}, {"host", host}}); }    ///< After crash(); with another boot id.

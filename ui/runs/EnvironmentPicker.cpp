@@ -35,7 +35,8 @@ std::string wordAt(const Json& document, std::string_view path) {
 
 }  // namespace
 
-EnvironmentPicker::EnvironmentPicker(Shell& shell, QWidget* parent) : QWidget(parent), m_shell(shell), m_list(Json::array()), m_findings(Json::array()) {
+EnvironmentPicker::EnvironmentPicker(Shell& shell, QWidget* parent)
+    : QWidget(parent), m_shell(shell), m_list(Json::array()), m_findings(Json::array()) {
     const Theme& theme = Theme::current();
     auto* column = new QVBoxLayout(this);
     column->setContentsMargins(0, 0, 0, 0);
@@ -71,7 +72,8 @@ EnvironmentPicker::EnvironmentPicker(Shell& shell, QWidget* parent) : QWidget(pa
     m_message->setObjectName(QStringLiteral("environmentAdvice"));
     m_message->clear();
     column->addWidget(m_message);
-    connect(m_name, &QComboBox::activated, this, [this](int index) { Q_EMIT picked(m_name->itemData(index).toString()); });
+    connect(m_name, &QComboBox::activated, this,
+            [this](int index) { Q_EMIT picked(m_name->itemData(index).toString()); });
     connect(m_version, &QComboBox::activated, this, [this](int index) {
         const int version = m_version->itemData(index).toInt();
         const QString name = m_environment.section(u':', 0, 0);
@@ -117,7 +119,8 @@ void EnvironmentPicker::readList() {
 
 const Json* EnvironmentPicker::chosen() const {
     const std::string name = m_environment.section(u':', 0, 0).toStdString();
-    const auto found = std::find_if(m_list.begin(), m_list.end(), [&](const Json& one) { return readText(one, "environment") == name; });
+    const auto found = std::find_if(m_list.begin(), m_list.end(),
+                                    [&](const Json& one) { return readText(one, "environment") == name; });
     return found == m_list.end() ? nullptr : &*found;
 }
 
@@ -145,7 +148,8 @@ void EnvironmentPicker::showList() {
     }
     if (pinned > 0 && std::find(versions.begin(), versions.end(), pinned) == versions.end()) versions.push_back(pinned);
     std::sort(versions.rbegin(), versions.rend());
-    for (const int version : versions) m_version->addItem(tr("Version %1").arg(version), version);
+    for (const int version : versions)
+        m_version->addItem(tr("Version %1").arg(version), version);
     m_version->setCurrentIndex(std::max(0, m_version->findData(pinned)));
     m_version->setVisible(versions.size() > 1 || (pinned > 0 && pinned != newest));
     QStringList facts;
@@ -162,7 +166,8 @@ void EnvironmentPicker::check() {
     m_findings = Json::array();
     showMessage();
     if (!m_active || m_environment.isEmpty() || m_target.isEmpty() || (!m_list.empty() && !chosen())) return;
-    m_checking = m_shell.session()->start("environment.check", {{"environment", m_environment.toStdString()}, {"target", m_target.toStdString()}});
+    m_checking = m_shell.session()->start(
+        "environment.check", {{"environment", m_environment.toStdString()}, {"target", m_target.toStdString()}});
     commands::Command* mine = m_checking;
     connect(mine, &commands::Command::finished, this, [this, mine](const Result<Json>& result) {
         if (m_checking != mine) return;

@@ -22,13 +22,15 @@ bool isFrame(const std::string& name) {
 /// One line a value; lists of plain values one a line below each other, objects by their members.
 void addValues(KeyValueGrid* grid, const QString& name, const Json& value) {
     if (value.is_object()) {
-        for (const auto& [key, entry] : value.items()) addValues(grid, name.isEmpty() ? fromUtf8(key) : name + QStringLiteral(" · ") + fromUtf8(key), entry);
+        for (const auto& [key, entry] : value.items())
+            addValues(grid, name.isEmpty() ? fromUtf8(key) : name + QStringLiteral(" · ") + fromUtf8(key), entry);
         return;
     }
     if (value.is_null() || value == "") return;
     QStringList lines;
     if (value.is_array()) {
-        for (const Json& entry : value) lines << (entry.is_structured() ? fromUtf8(base::dumpJson(entry)) : numberText(entry));
+        for (const Json& entry : value)
+            lines << (entry.is_structured() ? fromUtf8(base::dumpJson(entry)) : numberText(entry));
         if (lines.isEmpty()) return;
     } else if (value.is_boolean()) {
         lines << (value.get<bool>() ? EnvironmentTab::tr("yes") : EnvironmentTab::tr("no"));
@@ -72,14 +74,16 @@ bool EnvironmentTab::setDetail(const RunDetail& detail, int attempt) {
         if (one.attempt != wanted) continue;
         QString title = tr("Node %1").arg(one.node);
         for (const store::AttemptRow& node : detail.attempts) {
-            if (node.attempt == wanted && node.node == one.node && !node.host.empty()) title = tr("Node %1 · %2").arg(one.node).arg(fromUtf8(node.host));
+            if (node.attempt == wanted && node.node == one.node && !node.host.empty())
+                title = tr("Node %1 · %2").arg(one.node).arg(fromUtf8(node.host));
         }
         shown.push_back({{"title", title.toStdString()}, {"body", one.body}});
     }
     const QString key = fromUtf8(detail.row.id.str()) + fromUtf8(base::dumpJson(shown));
     if (key == m_shown) return !shown.empty();
     m_shown = key;
-    m_asked->setText(tr("Asked for: %1. Below is what was found there when the processes started.").arg(fromUtf8(detail.row.environment)));
+    m_asked->setText(tr("Asked for: %1. Below is what was found there when the processes started.")
+                         .arg(fromUtf8(detail.row.environment)));
     while (QLayoutItem* item = m_column->takeAt(0)) {
         item->widget()->hide();
         item->widget()->deleteLater();

@@ -32,14 +32,16 @@ constexpr std::size_t kMostListed = 5000;
 void collectPaths(const QTreeWidgetItem* item, QSet<QString>& paths) {
     const QString path = item->data(0, kPathRole).toString();
     if (!path.isEmpty()) paths << path;
-    for (int i = 0; i < item->childCount(); ++i) collectPaths(item->child(i), paths);
+    for (int i = 0; i < item->childCount(); ++i)
+        collectPaths(item->child(i), paths);
 }
 
 /// Sizes of folders are those of their files together.
 std::int64_t sumUp(QTreeWidgetItem* item) {
     if (!item->data(0, kPathRole).toString().isEmpty()) return item->data(1, Qt::UserRole).toLongLong();
     std::int64_t bytes = 0;
-    for (int i = 0; i < item->childCount(); ++i) bytes += sumUp(item->child(i));
+    for (int i = 0; i < item->childCount(); ++i)
+        bytes += sumUp(item->child(i));
     item->setText(1, formatBytes(bytes));
     item->setData(1, NumberRole, true);
     item->setData(1, MutedRole, true);
@@ -66,10 +68,13 @@ OutputsTab::OutputsTab(commands::Session& session, QWidget* parent) : QWidget(pa
         flow->addWidget(made);
         return made;
     };
-    m_look = button(tr("Look again"), "refresh", "outputsLookButton", tr("Lists what lies in the run's outputs folder on its target now"));
+    m_look = button(tr("Look again"), "refresh", "outputsLookButton",
+                    tr("Lists what lies in the run's outputs folder on its target now"));
     m_collect = button(tr("Collect again"), "refresh", "collectButton", tr("Brings here what was left on the target"));
-    m_register = button(tr("Register…"), "models", "registerFilesButton", tr("Keeps what is selected as a version of a model, whatever its kind"));
-    m_download = button(tr("Copy selected to…"), "download", "copySelectedButton", tr("Copies files and folders that are selected"));
+    m_register = button(tr("Register…"), "models", "registerFilesButton",
+                        tr("Keeps what is selected as a version of a model, whatever its kind"));
+    m_download = button(tr("Copy selected to…"), "download", "copySelectedButton",
+                        tr("Copies files and folders that are selected"));
     m_all = button(tr("Copy all to…"), "download", "copyAllButton", tr("Copies all outputs to a folder"));
     column->addWidget(bar);
     m_error = new InlineError(this);
@@ -87,7 +92,8 @@ OutputsTab::OutputsTab(commands::Session& session, QWidget* parent) : QWidget(pa
     m_tree->setSelectionMode(QAbstractItemView::ExtendedSelection);
     m_tree->headerItem()->setTextAlignment(1, Qt::AlignRight | Qt::AlignVCenter);
     const int widths[] = {260, 100, 110, 200};
-    for (int i = 0; i < 4; ++i) m_tree->setColumnWidth(i, widths[i]);
+    for (int i = 0; i < 4; ++i)
+        m_tree->setColumnWidth(i, widths[i]);
     m_splitter->addWidget(m_tree);
     m_preview = new OutputPreview(session, m_splitter);
     m_splitter->addWidget(m_preview);
@@ -107,7 +113,8 @@ OutputsTab::OutputsTab(commands::Session& session, QWidget* parent) : QWidget(pa
         for (const QTreeWidgetItem* item : m_tree->selectedItems()) {
             // What lies in a chosen folder comes with it.
             bool inside = false;
-            for (const QTreeWidgetItem* above = item->parent(); above; above = above->parent()) inside = inside || above->isSelected();
+            for (const QTreeWidgetItem* above = item->parent(); above; above = above->parent())
+                inside = inside || above->isSelected();
             const QString file = item->data(0, kPathRole).toString();
             if (!inside) paths << (file.isEmpty() ? item->data(0, kFolderRole).toString() : file);
         }
@@ -130,7 +137,8 @@ void OutputsTab::setDetail(const RunDetail& detail) {
     m_run = detail.row.id;
     m_live = live;
     std::vector<File> files;
-    for (const store::OutputRow& one : detail.outputs) files.push_back({fromUtf8(one.path), one.size, fromUtf8(one.sha256), one.collected});
+    for (const store::OutputRow& one : detail.outputs)
+        files.push_back({fromUtf8(one.path), one.size, fromUtf8(one.sha256), one.collected});
     // What was seen on the target stands until the run's own list comes.
     if (other || ended || !files.empty() || m_files.empty()) display(std::move(files));
 }
@@ -152,9 +160,11 @@ void OutputsTab::look() {
         }
         std::vector<File> files;
         for (const Json& one : readArray(*result, "files")) {
-            files.push_back({readString(one, "path"), readInteger(one, "size"), readString(one, "sha256"), readFlag(one, "collected")});
+            files.push_back({readString(one, "path"), readInteger(one, "size"), readString(one, "sha256"),
+                             readFlag(one, "collected")});
         }
-        if (files.empty()) m_error->setMessage(InlineError::Kind::Info, tr("The run has not written anything into its outputs yet."));
+        if (files.empty())
+            m_error->setMessage(InlineError::Kind::Info, tr("The run has not written anything into its outputs yet."));
         display(std::move(files));
     });
 }
@@ -163,9 +173,10 @@ void OutputsTab::display(std::vector<File> files) {
     const bool none = files.empty();
     m_splitter->setVisible(!none);
     m_empty->setVisible(none);
-    m_empty->setTexts(m_live ? tr("No files yet") : tr("No files"),
-                      m_live ? tr("What the run writes into its outputs folder is brought here, with its hash, when it ends.")
-                             : tr("The run left nothing in its outputs folder."));
+    m_empty->setTexts(
+        m_live ? tr("No files yet") : tr("No files"),
+        m_live ? tr("What the run writes into its outputs folder is brought here, with its hash, when it ends.")
+               : tr("The run left nothing in its outputs folder."));
     m_firstLook->setVisible(m_live);
     if (files != m_files) {
         m_files = std::move(files);
@@ -205,11 +216,14 @@ void OutputsTab::display(std::vector<File> files) {
             item->setToolTip(3, one.sha256);
             item->setData(3, MutedRole, true);
         }
-        for (int i = 0; i < m_tree->topLevelItemCount(); ++i) sumUp(m_tree->topLevelItem(i));
+        for (int i = 0; i < m_tree->topLevelItemCount(); ++i)
+            sumUp(m_tree->topLevelItem(i));
         if (m_files.size() <= kMostUnfolded) m_tree->expandAll();
         m_tree->setRootIsDecorated(!folders.isEmpty());
         QString sum = tr("%n file(s), %1", nullptr, static_cast<int>(m_files.size())).arg(formatBytes(bytes));
-        if (m_files.size() > kMostListed) sum += QStringLiteral(" · ") + tr("the first %1 are listed").arg(formatExact(static_cast<std::int64_t>(kMostListed)));
+        if (m_files.size() > kMostListed)
+            sum += QStringLiteral(" · ") +
+                   tr("the first %1 are listed").arg(formatExact(static_cast<std::int64_t>(kMostListed)));
         m_sum->setText(sum);
         preview();
     }
@@ -229,8 +243,8 @@ void OutputsTab::showButtons() {
     m_download->setEnabled(!paths.isEmpty());
     // Only what is here, with its hash checked, can become a model.
     m_register->setEnabled(!paths.isEmpty() && std::none_of(m_files.begin(), m_files.end(), [&](const File& one) {
-                               return !one.here && paths.contains(one.path);
-                           }));
+        return !one.here && paths.contains(one.path);
+    }));
     m_sum->parentWidget()->setVisible(!none);
 }
 
@@ -238,13 +252,15 @@ void OutputsTab::preview() {
     const QList<QTreeWidgetItem*> items = m_tree->selectedItems();
     const QString path = items.size() == 1 ? items.first()->data(0, kPathRole).toString() : QString();
     if (path.isEmpty()) return m_preview->clear(tr("Choose a file to see what it holds."));
-    if (!items.first()->data(0, kHereRole).toBool()) return m_preview->clear(tr("This file is on the target; copy it to a folder to open it."));
+    if (!items.first()->data(0, kHereRole).toBool())
+        return m_preview->clear(tr("This file is on the target; copy it to a folder to open it."));
     m_preview->showFile(m_session.workspace().layout.outputs(m_run) / path.toStdString(), path);
 }
 
 QSet<QString> OutputsTab::chosen() const {
     QSet<QString> paths;
-    for (const QTreeWidgetItem* item : m_tree->selectedItems()) collectPaths(item, paths);
+    for (const QTreeWidgetItem* item : m_tree->selectedItems())
+        collectPaths(item, paths);
     return paths;
 }
 

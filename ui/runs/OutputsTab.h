@@ -22,8 +22,8 @@ class QuietButton;
 class Splitter;
 class TextLabel;
 
-/// The files that the run left, in their folders, with sizes and hashes; while it goes on, those that lie on its target, on
-/// demand. A chosen file is shown beside them.
+/// The files that the run left, in their folders, with sizes and hashes; while it goes on, those that lie on its
+/// target, on demand. A chosen file is shown beside them.
 class OutputsTab : public QWidget {
     Q_OBJECT
 

@@ -28,7 +28,8 @@ QString someOf(const QStringList& names) {
 /// The run that this one repeats, as run.compare takes it; empty for other runs.
 std::string originalOf(const RunDetail& detail) {
     if (!detail.row.reproduces.empty()) return detail.row.reproduces;
-    const auto tag = std::find_if(detail.row.tags.begin(), detail.row.tags.end(), [](const auto& one) { return one.first == "reproduces"; });
+    const auto tag = std::find_if(detail.row.tags.begin(), detail.row.tags.end(),
+                                  [](const auto& one) { return one.first == "reproduces"; });
     return tag == detail.row.tags.end() ? std::string() : tag->second;
 }
 
@@ -49,15 +50,20 @@ void ReproductionNotice::setDetail(const RunDetail& detail) {
     const std::string original = originalOf(detail);
     if (original.empty() || m_told) return;
     m_original = detail.original ? QStringLiteral("#%1").arg(detail.original->number) : u'#' + fromUtf8(original);
-    setRemedy(tr("Open run %1").arg(m_original), [this, original] { m_shell.open({QStringLiteral("run"), {fromUtf8(original)}}); });
-    const auto told = std::find_if(detail.events.rbegin(), detail.events.rend(), [](const store::EventRow& event) { return event.kind == "reproduced"; });
+    setRemedy(tr("Open run %1").arg(m_original), [this, original] {
+        m_shell.open({QStringLiteral("run"), {fromUtf8(original)}});
+    });
+    const auto told = std::find_if(detail.events.rbegin(), detail.events.rend(),
+                                   [](const store::EventRow& event) { return event.kind == "reproduced"; });
     if (told != detail.events.rend()) {
         m_told = true;
         tell(told->body);
     } else if (spec::isFinal(detail.row.state)) {
         compare(original);
     } else {
-        setMessage(Kind::Info, tr("Does again what run %1 did: same code, data and seed. They are compared when it has ended.").arg(m_original));
+        setMessage(Kind::Info,
+                   tr("Does again what run %1 did: same code, data and seed. They are compared when it has ended.")
+                       .arg(m_original));
     }
 }
 
@@ -69,7 +75,9 @@ void ReproductionNotice::compare(const std::string& original) {
         m_command = nullptr;
         m_told = true;
         if (result) return tell(*result);
-        if (result.error().code != "canceled") setMessage(Kind::Warning, tr("It cannot be compared with run %1: %2").arg(m_original, fromUtf8(result.error().message)));
+        if (result.error().code != "canceled")
+            setMessage(Kind::Warning,
+                       tr("It cannot be compared with run %1: %2").arg(m_original, fromUtf8(result.error().message)));
     });
 }
 
@@ -82,7 +90,8 @@ void ReproductionNotice::tell(const Json& comparison) {
     };
     const auto namesOf = [&](const char* list, const char* key) {
         QStringList names;
-        for (const Json& one : readArray(comparison, list)) names << readString(one, key);
+        for (const Json& one : readArray(comparison, list))
+            names << readString(one, key);
         return names;
     };
     QStringList wrong;
@@ -104,16 +113,24 @@ void ReproductionNotice::tell(const Json& comparison) {
             if (readFlag(one, "equal")) continue;
             const Json* left = member(one, "left");
             const Json* right = member(one, "right");
-            QString text = tr("%1: %2 there, %3 here").arg(readString(one, "name"), left && !left->is_null() ? numberText(*left) : tr("nothing"),
-                                                           right && !right->is_null() ? numberText(*right) : tr("nothing"));
-            if (const Json* step = member(readObject(one, "points"), "first_step"); step && step->is_number()) text += tr(", from step %1 on").arg(numberText(*step));
+            QString text =
+                tr("%1: %2 there, %3 here")
+                    .arg(readString(one, "name"), left && !left->is_null() ? numberText(*left) : tr("nothing"),
+                         right && !right->is_null() ? numberText(*right) : tr("nothing"));
+            if (const Json* step = member(readObject(one, "points"), "first_step"); step && step->is_number())
+                text += tr(", from step %1 on").arg(numberText(*step));
             names << text;
         }
         wrong << tr("%n metric(s) differ (%1)", nullptr, static_cast<int>(names.size())).arg(someOf(names));
     }
-    if (!wrong.isEmpty()) return setMessage(Kind::Warning, tr("Not the same as run %1: %2.").arg(m_original, wrong.join(QStringLiteral("; "))));
-    setMessage(Kind::Success, metrics.empty() ? tr("The same as run %1: code, settings and outcome; neither reported a metric.").arg(m_original)
-                                              : tr("The same as run %1: code, settings, outcome and every metric, to the last bit.").arg(m_original));
+    if (!wrong.isEmpty())
+        return setMessage(Kind::Warning,
+                          tr("Not the same as run %1: %2.").arg(m_original, wrong.join(QStringLiteral("; "))));
+    setMessage(
+        Kind::Success,
+        metrics.empty()
+            ? tr("The same as run %1: code, settings and outcome; neither reported a metric.").arg(m_original)
+            : tr("The same as run %1: code, settings, outcome and every metric, to the last bit.").arg(m_original));
 }
 
 }  // namespace trainyard::ui

@@ -28,10 +28,19 @@ struct Recipe {
 
 const std::vector<Recipe>& machineRecipes() {
     static const std::vector<Recipe> kRecipes = {
-        {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "Processor, the machine"), "%", 1, {{"cpu_percent", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "all programs")}}},
-        {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "Processor, this run (100 % is one core)"), "%", 1, {{"run_cpu_percent", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "this run")}}},
-        {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "Memory"), "GiB", kPerGiB,
-         {{"run_memory_bytes", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "this run")}, {"memory_bytes", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "all programs")},
+        {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "Processor, the machine"),
+         "%",
+         1,
+         {{"cpu_percent", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "all programs")}}},
+        {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "Processor, this run (100 % is one core)"),
+         "%",
+         1,
+         {{"run_cpu_percent", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "this run")}}},
+        {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "Memory"),
+         "GiB",
+         kPerGiB,
+         {{"run_memory_bytes", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "this run")},
+          {"memory_bytes", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "all programs")},
           {"memory_total_bytes", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "there is")}}},
     };
     return kRecipes;
@@ -39,27 +48,57 @@ const std::vector<Recipe>& machineRecipes() {
 
 const std::vector<Recipe>& gpuRecipes() {
     static const std::vector<Recipe> kRecipes = {
-        {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "GPU %1, busy"), "%", 1,
-         {{"run_utilization_percent", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "this run")}, {"utilization_percent", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "all programs")}}},
-        {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "GPU %1, memory"), "GiB", kPerGiB,
-         {{"run_memory_bytes", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "this run")}, {"memory_bytes", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "all programs")},
+        {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "GPU %1, busy"),
+         "%",
+         1,
+         {{"run_utilization_percent", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "this run")},
+          {"utilization_percent", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "all programs")}}},
+        {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "GPU %1, memory"),
+         "GiB",
+         kPerGiB,
+         {{"run_memory_bytes", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "this run")},
+          {"memory_bytes", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "all programs")},
           {"memory_total_bytes", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "there is")}}},
-        {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "GPU %1, memory traffic"), "%", 1, {{"memory_utilization_percent", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "busy")}}},
-        {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "GPU %1, temperature"), "°C", 1, {{"temperature_celsius", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "temperature")}}},
-        {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "GPU %1, power"), "W", 1, {{"power_watts", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "power")}}},
-        {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "GPU %1, strangers on it"), "", 1, {{"other_processes", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "processes")}}},
+        {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "GPU %1, memory traffic"),
+         "%",
+         1,
+         {{"memory_utilization_percent", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "busy")}}},
+        {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "GPU %1, temperature"),
+         "°C",
+         1,
+         {{"temperature_celsius", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "temperature")}}},
+        {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "GPU %1, power"),
+         "W",
+         1,
+         {{"power_watts", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "power")}}},
+        {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "GPU %1, strangers on it"),
+         "",
+         1,
+         {{"other_processes", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "processes")}}},
     };
     return kRecipes;
 }
 
 const std::vector<Recipe>& lastRecipes() {
     static const std::vector<Recipe> kRecipes = {
-        {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "Disk"), "MiB/s", kPerMiB,
-         {{"disk_read_bytes_per_second", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "read")}, {"disk_written_bytes_per_second", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "written")}}},
-        {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "Network"), "MiB/s", kPerMiB,
-         {{"network_received_bytes_per_second", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "received")}, {"network_sent_bytes_per_second", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "sent")}}},
-        {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "Free disk"), "GiB", kPerGiB, {{"disk_free_bytes", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "free")}}},
-        {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "Processes of this run"), "", 1, {{"run_processes", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "processes")}}},
+        {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "Disk"),
+         "MiB/s",
+         kPerMiB,
+         {{"disk_read_bytes_per_second", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "read")},
+          {"disk_written_bytes_per_second", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "written")}}},
+        {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "Network"),
+         "MiB/s",
+         kPerMiB,
+         {{"network_received_bytes_per_second", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "received")},
+          {"network_sent_bytes_per_second", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "sent")}}},
+        {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "Free disk"),
+         "GiB",
+         kPerGiB,
+         {{"disk_free_bytes", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "free")}}},
+        {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "Processes of this run"),
+         "",
+         1,
+         {{"run_processes", QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "processes")}}},
     };
     return kRecipes;
 }
@@ -91,15 +130,18 @@ std::vector<ChartPlan> systemPlans(const std::vector<std::string>& names) {
         plan.scale = recipe.scale;
         plans.push_back(std::move(plan));
     };
-    for (const Recipe& recipe : machineRecipes()) add(recipe, {}, {});
+    for (const Recipe& recipe : machineRecipes())
+        add(recipe, {}, {});
     std::set<int> gpus;
     for (const std::string& name : names) {
         if (const int gpu = gpuOf(name); gpu >= 0) gpus.insert(gpu);
     }
     for (const int gpu : gpus) {
-        for (const Recipe& recipe : gpuRecipes()) add(recipe, "gpu" + std::to_string(gpu) + "_", QString::number(gpu));
+        for (const Recipe& recipe : gpuRecipes())
+            add(recipe, "gpu" + std::to_string(gpu) + "_", QString::number(gpu));
     }
-    for (const Recipe& recipe : lastRecipes()) add(recipe, {}, {});
+    for (const Recipe& recipe : lastRecipes())
+        add(recipe, {}, {});
     for (const std::string& name : left) {
         ChartPlan plan{fromUtf8(name).replace(u'_', u' '), {name}};
         if (name.ends_with("_percent")) plan.unit = QStringLiteral("%");

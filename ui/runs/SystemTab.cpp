@@ -63,7 +63,9 @@ void SystemTab::arrange() {
     const int wanted = m_attempt > 0 ? m_attempt : m_row.attempts;
     std::map<int, QString> nodes;
     for (const store::AttemptRow& one : m_nodes) {
-        if (one.attempt == wanted) nodes[one.node] = one.host.empty() ? tr("Node %1").arg(one.node) : tr("Node %1 · %2").arg(one.node).arg(fromUtf8(one.host));
+        if (one.attempt == wanted)
+            nodes[one.node] = one.host.empty() ? tr("Node %1").arg(one.node)
+                                               : tr("Node %1 · %2").arg(one.node).arg(fromUtf8(one.host));
     }
     const bool chooser = nodes.size() > kMostBlocks;
     m_node->setVisible(chooser);
@@ -71,15 +73,18 @@ void SystemTab::arrange() {
         if (m_node->count() != static_cast<int>(nodes.size())) {
             const QVariant before = m_node->currentData();
             m_node->clear();
-            for (const auto& [node, title] : nodes) m_node->addItem(title, node);
+            for (const auto& [node, title] : nodes)
+                m_node->addItem(title, node);
             m_node->setCurrentIndex(std::max(0, m_node->findData(before)));
         }
         const int chosen = m_node->currentData().toInt();
         std::erase_if(nodes, [chosen](const auto& one) { return one.first != chosen; });
     }
     const std::size_t shown = std::max<std::size_t>(1, nodes.size());
-    while (m_blocks.size() < shown) m_blocks.push_back(makeBlock());
-    const QString waiting = spec::isFinal(m_row.state) ? tr("Nothing was measured.") : tr("Measured once the run is there.");
+    while (m_blocks.size() < shown)
+        m_blocks.push_back(makeBlock());
+    const QString waiting =
+        spec::isFinal(m_row.state) ? tr("Nothing was measured.") : tr("Measured once the run is there.");
     auto node = nodes.begin();
     for (std::size_t i = 0; i < m_blocks.size(); ++i) {
         const Block& block = m_blocks[i];
@@ -90,7 +95,8 @@ void SystemTab::arrange() {
         }
         block.title->setVisible(nodes.size() > 1);
         if (node != nodes.end()) block.title->setText(node->second);
-        block.charts->setPart(node != nodes.end() ? std::optional(node->first) : std::nullopt, m_attempt > 0 ? std::optional(m_attempt) : std::nullopt);
+        block.charts->setPart(node != nodes.end() ? std::optional(node->first) : std::nullopt,
+                              m_attempt > 0 ? std::optional(m_attempt) : std::nullopt);
         block.charts->setRuns({refOf(m_row)});
         block.charts->setWaiting(waiting);
         if (node != nodes.end()) ++node;

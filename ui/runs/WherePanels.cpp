@@ -126,6 +126,11 @@ TargetPicker::TargetPicker(Shell& shell, QWidget* parent) : QWidget(parent), m_s
     m_load->setObjectName(QStringLiteral("targetLoadLabel"));
     m_load->setWordWrap(true);
     column->addWidget(m_load);
+    m_launcher = new TextLabel({}, TextStyle::Secondary, Role::Muted, this);
+    m_launcher->setObjectName(QStringLiteral("targetLauncherLabel"));
+    m_launcher->setWordWrap(true);
+    m_launcher->hide();
+    column->addWidget(m_launcher);
     m_advice = new InlineError(this);
     m_advice->setObjectName(QStringLiteral("targetAdvice"));
     m_advice->clear();
@@ -272,6 +277,16 @@ void TargetPicker::showAdvice() {
                                     "trainyard-engine selftest --gpu tells whether it works there."));
     } else {
         m_unverified->clear();
+    }
+    const bool mpi = word(m_document, "distribution.kind") == "mpi" && m_shown.is_object();
+    m_launcher->setVisible(mpi);
+    if (mpi) {
+        QString launcher = fromUtf8(word(m_document, "distribution.launcher"));
+        if (launcher.isEmpty() || launcher == u"auto") {
+            launcher = readText(m_shown, "kind") == "slurm" ? readString(readObject(readObject(m_shown, "spec"), "slurm"), "launcher") : QStringLiteral("mpirun");
+            if (launcher.isEmpty()) launcher = QStringLiteral("srun");
+        }
+        m_launcher->setText(tr("MPI's processes are started by %1 there.").arg(launcher));
     }
     if (!m_shown.is_object()) return m_open->hide();
     const Json findings = readObject(m_shown, "findings");

@@ -50,6 +50,7 @@ private:
     QPointer<commands::Command> m_loading;
     QComboBox* m_combo;
     TextLabel* m_load;
+    TextLabel* m_launcher;
     InlineError* m_advice;
     InlineError* m_unverified;
     LinkButton* m_open;

@@ -22,7 +22,7 @@ QuestionBar::QuestionBar(commands::Session& session, QWidget* parent) : QWidget(
     line->setContentsMargins(theme.space(4), theme.space(2), theme.space(4), theme.space(2));
     line->setSpacing(theme.space(2));
     auto* mark = new QLabel(this);
-    mark->setPixmap(icon(QStringLiteral("key"), Role::Warning).pixmap(20, 20));
+    mark->setPixmap(icon(QStringLiteral("help"), Role::Warning).pixmap(20, 20));
     line->addWidget(mark, 0, Qt::AlignTop);
     auto* texts = new QVBoxLayout;
     texts->setSpacing(2);

@@ -277,7 +277,10 @@ def run(i, argv, limit):
 
 def act(order):
     what, i = order["do"], order.get("host", 0)
-    if what == "cut":
+    if what in ("cut", "heal") and i == 0:
+        # The cable of the machine that the hosts are reached from; they still reach each other.
+        sh("ip", "addr", "del" if what == "cut" else "add", "10.77.0.1/24", "dev", "br0")
+    elif what == "cut":
         for link in (f"v{i}", f"s{i}"):
             if there(link):
                 sh("ip", "link", "set", link, "down")

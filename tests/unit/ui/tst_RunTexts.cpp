@@ -1,0 +1,143 @@
+// What pages of runs say, worked out without a window: plots of measurements, how a run fits its target, long lines.
+#include <QtTest>
+
+#include "core/spec/RunSpec.h"
+#include "ui/runs/SystemPlots.h"
+#include "ui/runs/WherePanels.h"
+#include "ui/widgets/Format.h"
+
+using namespace trainyard;
+using base::Json;
+
+class RunTextsTest : public QObject {
+    Q_OBJECT
+
+private:
+    static Json document(std::initializer_list<std::pair<const char*, Json>> values) {
+        Json made = spec::defaultRunSpecDocument();
+        for (const auto& [path, value] : values)
+            spec::setValueAt(made, path, value);
+        return made;
+    }
+    static Json target(const char* kind, int nodes, Json lines = Json::array()) {
+        return Json{{"kind", kind},
+                    {"nodes", nodes},
+                    {"spec", {{"slurm", {{"min_nodes", 2}}}}},
+                    {"doctor", {{"t", 1}, {"lines", std::move(lines)}}}};
+    }
+
+private Q_SLOTS:
+    void plots_standByDevice() {
+        const auto plans =
+            ui::systemPlans({"cpu_percent", "disk_read_bytes_per_second", "disk_written_bytes_per_second",
+                             "gpu0_memory_bytes", "gpu0_utilization_percent", "gpu10_utilization_percent",
+                             "gpu2_temperature_celsius", "gpu_odd", "memory_bytes", "run_memory_bytes", "volts_bytes"});
+        QStringList titles;
+        for (const ui::ChartPlan& plan : plans)
+            titles << plan.title;
+        QCOMPARE(titles,
+                 (QStringList{QStringLiteral("Processor, the machine"), QStringLiteral("Memory"),
+                              QStringLiteral("GPU 0, busy"), QStringLiteral("GPU 0, memory"),
+                              QStringLiteral("GPU 2, temperature"), QStringLiteral("GPU 10, busy"),
+                              QStringLiteral("Disk"), QStringLiteral("gpu odd"), QStringLiteral("volts bytes")}));
+        QCOMPARE(plans[1].metrics, (std::vector<std::string>{"run_memory_bytes", "memory_bytes"}));
+        QCOMPARE(plans[1].unit, QStringLiteral("GiB"));
+        QCOMPARE(plans[1].scale * (1 << 30), 1.0);
+        QCOMPARE(plans[1].labels.size(), 2);
+        QCOMPARE(plans[4].unit, QStringLiteral("°C"));
+        QCOMPARE(plans[6].unit, QStringLiteral("MiB/s"));
+        // Every name has a place, and only one.
+        std::size_t names = 0;
+        for (const ui::ChartPlan& plan : plans)
+            names += plan.metrics.size();
+        QCOMPARE(names, std::size_t{11});
+    }
+
+    void misfits_data() {
+        QTest::addColumn<QString>("run");
+        QTest::addColumn<QString>("where");
+        QTest::addColumn<QString>("said");
+        const auto row = [](const char* name, const Json& run, const Json& where, const char* said) {
+            QTest::newRow(name) << QString::fromStdString(base::dumpJson(run))
+                                << QString::fromStdString(base::dumpJson(where)) << QString::fromUtf8(said);
+        };
+        const Json gpus = Json::array({{{"id", "gpus"}, {"finding", "ok"}, {"values", {{"gpus", 2}}}}});
+        row("fits", document({{"distribution.gpus", 2}}), target("ssh", 2, gpus), "");
+        row("too many GPUs", document({{"distribution.gpus", 4}}), target("ssh", 2, gpus),
+            "you ask for 4");
+        row("a GPU a process", document({{"task.device", "cuda"}, {"distribution.processes", 3}}),
+            target("ssh", 2, gpus), "you ask for 3");
+        row("unknown is no no", document({{"distribution.gpus", 4}}),
+            target("ssh", 2, Json::array({{{"id", "gpus"}, {"finding", "unknown"}, {"values", {{"gpus", 0}}}}})), "");
+        row("the least host counts", document({{"distribution.gpus", 2}}),
+            target("ssh", 2,
+                   Json::array({{{"id", "gpus"}, {"finding", "ok"}, {"values", {{"gpus", 8}}}},
+                                {{"id", "gpus"}, {"finding", "ok"}, {"values", {{"gpus", 1}}}}})),
+            "you ask for 2");
+        row("too many machines", document({{"distribution.nodes", 3}}), target("ssh", 2), "you ask for 3");
+        row("too few machines", document({{"distribution.nodes", 1}}), target("slurm", 4), "at least 2");
+        row("srun without Slurm", document({{"distribution.kind", "mpi"}, {"distribution.launcher", "srun"}}),
+            target("ssh", 2), "part of Slurm");
+        row("no MPI", document({{"distribution.kind", "mpi"}}),
+            target("ssh", 2,
+                   Json::array({{{"id", "mpi"}, {"finding", "warning"}, {"values", {{"mpirun", ""}, {"srun", ""}}}}})),
+            "no MPI");
+        row("half an MPI", document({{"distribution.kind", "mpi"}}),
+            target(
+                "ssh", 2,
+                Json::array({{{"id", "mpi"}, {"finding", "warning"}, {"values", {{"mpirun", "4.1"}, {"srun", ""}}}}})),
+            "");
+        row("no Python", document({{"task.kind", "command"}, {"task.script", "train.py"}}),
+            target("ssh", 2, Json::array({{{"id", "python"}, {"finding", "warning"}, {"values", Json::object()}}})),
+            "no Python");
+        row("another interpreter",
+            document({{"task.kind", "command"}, {"task.script", "train.sh"}, {"task.interpreter", "bash"}}),
+            target("ssh", 2, Json::array({{{"id", "python"}, {"finding", "warning"}, {"values", Json::object()}}})),
+            "");
+        Json disabled = target("ssh", 2);
+        disabled["disabled"] = true;
+        row("disabled", document({}), disabled, "disabled");
+        row("nothing known", document({{"distribution.nodes", 9}}), Json(), "");
+    }
+    void misfits() {
+        QFETCH(QString, run);
+        QFETCH(QString, where);
+        QFETCH(QString, said);
+        const QString text =
+            ui::misfits(*base::parseJson(run.toStdString()), *base::parseJson(where.toStdString())).join(u' ');
+        QVERIFY2(said.isEmpty() ? text.isEmpty() : text.contains(said), qPrintable(text));
+    }
+
+    void unverified_namesWhatWasNeverSeen() {
+        QCOMPARE(ui::unverified(document({})), QStringList());
+        QCOMPARE(ui::unverified(document({{"distribution.kind", "pytorch"}, {"distribution.nodes", 2}})),
+                 QStringList());
+        QCOMPARE(ui::unverified(document({{"task.device", "cuda"}})), QStringList{QStringLiteral("CUDA")});
+        QCOMPARE(ui::unverified(document(
+                     {{"task.device", "cuda"}, {"distribution.kind", "pytorch"}, {"distribution.processes", 2}})),
+                 (QStringList{QStringLiteral("CUDA"), QStringLiteral("NCCL")}));
+        QCOMPARE(ui::unverified(document({{"task.device", "cuda"},
+                                          {"distribution.kind", "pytorch"},
+                                          {"distribution.processes", 2},
+                                          {"distribution.backend", "gloo"}})),
+                 QStringList{QStringLiteral("CUDA")});
+        QCOMPARE(ui::unverified(document({{"task.kind", "command"}, {"distribution.kind", "mpi"}})),
+                 QStringList{QStringLiteral("Horovod")});
+    }
+
+    void shortLines_cutsLinesAndNothingElse() {
+        const QString plain = QStringLiteral("one\ntwo\n\nthree");
+        QCOMPARE(ui::shortLines(plain, 5), plain);
+        QCOMPARE(ui::shortLines(QStringLiteral("ab\nabcdef\nxy\n"), 3),
+                 QStringLiteral("ab\nabc … (3 characters more)\nxy\n"));
+        QCOMPARE(ui::shortLines(QStringLiteral("abcdef"), 3), QStringLiteral("abc … (3 characters more)"));
+        QCOMPARE(ui::shortLines(QString(), 3), QString());
+        // A letter of two halves stays whole.
+        const QString smile = QString::fromUcs4(U"ab\U0001F600cdef");
+        QVERIFY(!ui::shortLines(smile, 3).left(3).back().isHighSurrogate());
+        QVERIFY(ui::shortLines(QString(1 << 20, u'x')).size() < 3000);
+    }
+};
+
+QTEST_GUILESS_MAIN(RunTextsTest)
+#include "tst_RunTexts.moc"
