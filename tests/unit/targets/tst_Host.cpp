@@ -62,6 +62,7 @@ private Q_SLOTS:
     void ssh_unknownKeyIsAsked();
     void ssh_changedKeyIsRefused();
     void ssh_passwordIsAsked();
+    void ssh_passphraseIsAsked();
     void ssh_wrongUserIsRefused();
     void ssh_deadHostAndDeadJump();
     void ssh_garbageIsNotAnAgent();
@@ -344,6 +345,41 @@ void tst_Host::ssh_passwordIsAsked() {
             }
         }
         QCOMPARE(questions.size(), std::size_t{2});
+    }
+    Host refused(sshOptions());
+    refused.setAsk([](const Question&, const AnswerQuestion& answer) { answer(std::nullopt); });
+    QCOMPARE(connectError(refused).code, std::string("target.refused"));
+}
+
+void tst_Host::ssh_passphraseIsAsked() {
+    NEED_LAB();
+    const std::string phrase = "it's a \"phrase\" $(touch canary) \xc3\xa4";
+    const std::string key = (m_lab->folder() / "locked").string();
+    QCOMPARE(test::runProgram("ssh-keygen", {"-q", "-t", "ed25519", "-N", phrase, "-f", key}).exitCode, 0);
+    const std::string pub = base::readFile(key + ".pub").valueOr("");
+    QCOMPARE(m_lab->run(1, {"sh", "-c", "printf %s \"$1\" >> /run/lab/authorized_keys", "sh", pub}).exitCode, 0);
+    const std::string other = "Host node1\n  IdentityFile " + key + "\n" + m_config;
+    // Of several identity files ssh tries each: the usual one is taken out.
+    std::string only = other;
+    const std::string usual = "  IdentityFile " + (m_lab->folder() / "id").string() + "\n";
+    QVERIFY(only.find(usual) != std::string::npos);
+    only.erase(only.find(usual), usual.size());
+    QVERIFY(base::writeFileAtomically(m_lab->sshConfig(), only).ok());
+    std::vector<Question> questions;
+    {
+        Host host(sshOptions());
+        host.setAsk([&](const Question& question, const AnswerQuestion& answer) {
+            questions.push_back(question);
+            answer(questions.size() == 1 ? "wrong" : phrase);
+        });
+        const base::Error answered = connectError(host);
+        QVERIFY2(answered.code == "none", answered.message.c_str());
+        QCOMPARE(questions.size(), std::size_t{2});
+        QCOMPARE(static_cast<int>(questions[0].kind), static_cast<int>(Question::Kind::Passphrase));
+        QVERIFY2(questions[0].text.find("locked") != std::string::npos, questions[0].text.c_str());
+        QCOMPARE(exec(host, {"hostname"}).value().out, std::string("node1\n"));
+        // The phrase is in nobody's arguments and in no file of ours.
+        QCOMPARE(test::runProgram("pgrep", {"-f", "a \"phrase\""}).out, std::string());
     }
     Host refused(sshOptions());
     refused.setAsk([](const Question&, const AnswerQuestion& answer) { answer(std::nullopt); });

@@ -359,7 +359,7 @@ void tst_SshFaults::agent_thatAnswersGarbage() {
             return host.download(std::move(file), {}, std::move(done));
         },
         // A channel that breaks is patiently made anew; the error is then the host's state.
-        3000);
+        500);
     QVERIFY(!downloaded.ok());
     const std::string said = downloaded.error().message + host.reach().reason;
     QVERIFY2(base::isValidUtf8(said) && said.find('\x1b') == std::string::npos && said.find('\x07') == std::string::npos,
