@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <cmath>
 #include <memory>
+
+#include "core/base/Text.h"
 
 namespace trainyard::commands {
 
@@ -67,9 +70,71 @@ base::Result<File> readIdx(const std::string& path, const std::string& field, st
     return made;
 }
 
+/// As the engine finds them: train/ and val/ with a folder a class, or the classes' folders themselves.
+base::Result<DatasetPreview> previewFolder(const Json& dataset) {
+    namespace fs = std::filesystem;
+    constexpr const char* kFolder = "task.dataset.folder";
+    const auto number = [&](const char* key, double fallback) {
+        const auto found = dataset.find(key);
+        return found != dataset.end() && found->is_number() ? found->get<double>() : fallback;
+    };
+    const auto given = dataset.find("folder");
+    const fs::path root = given != dataset.end() && given->is_string() ? given->get<std::string>() : std::string();
+    if (root.empty()) return fail(kFolder, "Choose a folder.");
+    std::error_code error;
+    if (!fs::is_directory(root, error)) return fail(kFolder, "There is no such folder.");
+    const bool divided = fs::is_directory(root / "train", error);
+    fs::path held;
+    for (const char* name : {"val", "valid", "validation", "test"}) {
+        if (divided && held.empty() && fs::is_directory(root / name, error)) held = root / name;
+    }
+    DatasetPreview preview;
+    preview.channels = 3;
+    preview.width = preview.height = static_cast<std::int64_t>(number("image_size", 224));
+    const auto pictures = [&](const fs::path& folder, std::string* first) {
+        std::int64_t count = 0;
+        std::error_code code;
+        for (fs::recursive_directory_iterator at(folder, fs::directory_options::skip_permission_denied, code), end; !code && at != end; at.increment(code)) {
+            std::string ending = at->path().extension().string();
+            std::transform(ending.begin(), ending.end(), ending.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+            std::error_code unreadable;
+            if ((ending != ".jpg" && ending != ".jpeg" && ending != ".png") || !at->is_regular_file(unreadable)) continue;
+            if (first != nullptr && (first->empty() || at->path().string() < *first)) *first = at->path().string();
+            ++count;
+        }
+        return count;
+    };
+    for (fs::directory_iterator at(divided ? root / "train" : root, error), end; !error && at != end; at.increment(error)) {
+        const std::string name = at->path().filename().string();
+        if (!name.starts_with('.') && at->is_directory(error)) preview.classNames.push_back(name);
+        error.clear();
+    }
+    if (error) return fail(kFolder, "The folder cannot be read.");
+    if (preview.classNames.size() < 2) return fail(kFolder, "A folder for each class is expected in it, at least two.");
+    std::sort(preview.classNames.begin(), preview.classNames.end());
+    const double share = number("val_fraction", 0.2);
+    for (const std::string& name : preview.classNames) {
+        std::string first;
+        const std::int64_t count = pictures((divided ? root / "train" : root) / name, &first);
+        if (count == 0) return fail(kFolder, "The class folder \"" + base::stripControl(name) + "\" has no JPEG or PNG file in it.");
+        const std::int64_t kept = held.empty() && count > 1 ? std::clamp<std::int64_t>(std::llround(static_cast<double>(count) * share), 1, count - 1) : 0;
+        preview.perClass.push_back(count - kept);
+        preview.training += count - kept;
+        preview.validation += kept + (held.empty() ? 0 : pictures(held / name, nullptr));
+        preview.samplePaths.push_back(std::move(first));
+    }
+    preview.classes = static_cast<int>(preview.classNames.size());
+    return preview;
+}
+
 }  // namespace
 
 base::Result<DatasetPreview> previewDataset(const Json& dataset, std::vector<Error>& problems) {
+    if (dataset.is_object() && dataset.value("kind", Json()) == "images") {
+        auto preview = previewFolder(dataset);
+        if (!preview) problems.push_back(preview.error());
+        return preview;
+    }
     DatasetPreview preview;
     const auto path = [&](const char* key) {
         const auto found = dataset.is_object() ? dataset.find(key) : dataset.end();

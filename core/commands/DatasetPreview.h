@@ -20,9 +20,13 @@ struct DatasetPreview {
     std::vector<std::int64_t> perClass;  ///< Training samples of each label.
     /// One training sample of each label, bytes as {channels, height, width}; empty where none was found early on.
     std::vector<std::string> samples;
+    // Of an image folder, instead of `samples`:
+    std::vector<std::string> classNames;
+    std::vector<std::string> samplePaths;  ///< One picture of each class.
 };
 
-/// `dataset` is a spec's task.dataset of kind "idx". Reads the files to their ends, so it belongs into a worker thread.
+/// `dataset` is a spec's task.dataset. Of IDX files it reads all to their ends, of an image folder it counts the files without
+/// opening them; both belong into a worker thread.
 /// `problems` gets every error ("data.preview"), each naming its field ("task.dataset.train_images"); the first is
 /// returned.
 [[nodiscard]] base::Result<DatasetPreview> previewDataset(const base::Json& dataset, std::vector<base::Error>& problems);

@@ -44,6 +44,16 @@ Result<targets::InputData> dataHere(const std::string& name, const base::Path& p
 }
 
 Result<targets::InputData> datasetHere(const spec::DatasetSpec& dataset, const InputReport& report, base::Json* document) {
+    if (dataset.kind == "images") {
+        auto folder = dataHere(kDatasetInput, dataset.folder, report);
+        if (!folder.ok()) {
+            return Error{folder.error().code, folder.error().message, "task.dataset.folder"};
+        }
+        if (document != nullptr) {
+            (*document)["task"]["dataset"]["folder"] = "$TRAINYARD_INPUT_DATASET";
+        }
+        return folder;
+    }
     targets::InputData data;
     data.name = kDatasetInput;
     std::vector<base::ContentFile> files;

@@ -22,6 +22,7 @@ using InputReport = std::function<bool(std::int64_t)>;
 // Names of inputs that a launch adds by itself.
 inline constexpr const char* kDatasetInput = "dataset";
 inline constexpr const char* kResumeInput = "resume";
+inline constexpr const char* kWeightsInput = "weights";
 
 /// The files of a train task's dataset as one input; in the document, when given, their paths become paths inside it.
 [[nodiscard]] base::Result<targets::InputData> datasetHere(const spec::DatasetSpec& dataset, const InputReport& report,

@@ -29,13 +29,18 @@ std::int64_t threadsPerRank(const spec::RunSpec& spec, const spec::TargetSpec& t
     return cores == 0 ? 0 : std::max<std::int64_t>(1, cores / std::max<std::int64_t>(1, spec.distribution.processes));
 }
 
+/// A script of such a name goes by a variable, which is not expanded again.
+constexpr const char* kScriptVariable = "TRAINYARD_SCRIPT";
+bool hasDollar(const std::string& text) { return text.find('$') != std::string::npos; }
+
 /// argv of a command task. The script stands in the source's copy, whatever the working folder is.
 std::vector<std::string> commandOf(const spec::CommandTask& task, const std::string& python) {
     if (task.script.empty()) {
         return task.command;
     }
     const bool inSource = !task.sourceFolder.empty() && !task.script.starts_with("/");
-    const std::string script = inSource ? "$TRAINYARD_NODE_FOLDER/code/" + task.script : task.script;
+    const std::string name = hasDollar(task.script) ? "$" + std::string(kScriptVariable) : task.script;
+    const std::string script = inSource ? "$TRAINYARD_NODE_FOLDER/code/" + name : name;
     std::vector<std::string> command;
     if (task.interpreter != "none") {
         command.push_back(task.interpreter.empty() ? python : task.interpreter);
@@ -74,6 +79,9 @@ wire::Plan planOf(const NewRun& run, const spec::TargetSpec& target) {
         }
     } else {
         plan.command = commandOf(spec.command, target.python);
+        if (hasDollar(spec.command.script)) {
+            plan.variables.emplace_back(kScriptVariable, spec.command.script);
+        }
         plan.workingFolder = spec.command.workingFolder;
         plan.patterns = spec.command.patterns;
     }
@@ -126,6 +134,43 @@ base::Status addEnvironment(const wire::WorkspaceLayout& layout, const spec::Run
     return {};
 }
 
+/// The weights that a training starts from: another run's model, a file here (which travels as an input), or a file there.
+base::Status addWeights(const wire::WorkspaceLayout& layout, const spec::RunSpec& spec, bool here, const LaunchReport& report,
+                        Json& document, targets::LaunchPlan& launch) {
+    constexpr const char* kField = "task.model.weights.source";
+    constexpr std::string_view kOnTarget = "target:";
+    constexpr std::string_view kOfRun = "run:";
+    const std::string& source = spec.train.model.weights.source;
+    Json& place = document["task"]["model"]["weights"]["source"];
+    if (source.empty()) {
+        return {};
+    }
+    if (source.starts_with(kOnTarget)) {
+        place = source.substr(kOnTarget.size());
+        return {};
+    }
+    base::Path file = source;
+    if (source.starts_with(kOfRun)) {
+        file = layout.outputs(base::RunId(source.substr(kOfRun.size()))) / "model.safetensors";
+    }
+    std::error_code error;
+    if (!std::filesystem::is_regular_file(file, error)) {
+        return Error{"input.missing", file.string() + (source.starts_with(kOfRun) ? " is not there: that run has left no model." : " is not there, or may not be read by you."),
+                     kField};
+    }
+    if (here) {
+        place = file.string();
+        return {};
+    }
+    auto weights = dataHere(kWeightsInput, file, report);
+    if (!weights.ok()) {
+        return Error{weights.error().code, weights.error().message, kField};
+    }
+    launch.inputs.push_back(std::move(*weights));
+    place = "$TRAINYARD_INPUT_WEIGHTS";
+    return {};
+}
+
 /// What was taken when the run was submitted; taken now where that was not done or was cut off.
 Result<Snapshot> snapshotOf(const wire::WorkspaceLayout& layout, const NewRun& run, const LaunchReport& report) {
     auto known = readSnapshot(layout, run.id);
@@ -167,6 +212,9 @@ Result<targets::LaunchPlan> makeLaunch(const wire::WorkspaceLayout& layout, cons
             return dataset.error();
         }
         launch.inputs.push_back(std::move(*dataset));
+    }
+    if (train) {
+        TRAINYARD_TRY(addWeights(layout, spec, here, report, document, launch));
     }
     if (!run.resumeCheckpoint.empty() && !(train && here)) {
         auto resume = dataHere(kResumeInput, run.resumeCheckpoint, report);

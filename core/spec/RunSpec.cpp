@@ -145,7 +145,7 @@ void checkInputList(const Json& document, bool trains, std::vector<Error>& error
                                             "underscores, 64 at most.", "inputs"});
         } else if (!seen.insert(upper).second) {
             errors.push_back({"spec.input", "Two inputs would both be $TRAINYARD_INPUT_" + upper + ".", "inputs"});
-        } else if (upper == "RESUME" || (trains && upper == "DATASET")) {
+        } else if (upper == "RESUME" || (trains && (upper == "DATASET" || upper == "WEIGHTS"))) {
             errors.push_back({"spec.input", "$TRAINYARD_INPUT_" + upper + " is set by Trainyard itself; choose another name.", "inputs"});
         } else if (const auto location = parseInputLocation(value, "inputs"); !location.ok()) {
             errors.push_back({location.error().code, "Input " + name + ": " + location.error().message, "inputs"});
@@ -220,6 +220,18 @@ std::vector<Error> crossChecks(const Json& document) {
                      std::to_string(limit) + " samples cannot be shared by " + std::to_string(ranks) + " processes.",
                      path});
             }
+        }
+        const std::string weights = textAt(document, "task.model.weights.source");
+        if (weights.starts_with("run:") && !base::isUuid7(weights.substr(4))) {
+            errors.push_back({"spec.id", "After run: the id of a run is expected.", "task.model.weights.source"});
+        } else if (weights.starts_with("target:") && !weights.starts_with("target:/")) {
+            errors.push_back({"spec.path", "After target: an absolute path of the target is expected.", "task.model.weights.source"});
+        }
+        bool freeze = false;
+        Reading(document, runSpecFields()).get("task.model.weights.freeze", freeze);
+        if (weights.empty() && freeze) {
+            errors.push_back({"spec.weights", "Without weights to start from the frozen layers would stay random. Choose weights, or train all layers.",
+                              "task.model.weights.freeze"});
         }
         std::vector<std::string> milestones;
         Reading(document, runSpecFields()).get("task.schedule.milestones", milestones);

@@ -2,6 +2,7 @@
 
 #include <QGridLayout>
 #include <QHelpEvent>
+#include <QImageReader>
 #include <QPainter>
 #include <QPainterPath>
 #include <QPointer>
@@ -67,6 +68,19 @@ QString shapeText(const std::vector<std::int64_t>& shape) {
     for (const std::int64_t one : shape) parts << QString::number(one);
     return parts.join(QStringLiteral("×"));
 }
+
+/// The middle of each picture, turned as its EXIF says; a null one where it cannot be read.
+std::vector<QImage> picturesOf(const std::vector<std::string>& paths) {
+    std::vector<QImage> pictures;
+    for (std::size_t i = 0; i < paths.size() && i < static_cast<std::size_t>(kMostCells); ++i) {
+        QImageReader reader(fromUtf8(paths[i]));
+        reader.setAutoTransform(true);
+        reader.setScaledSize(reader.size().scaled(2 * kPicture, 2 * kPicture, Qt::KeepAspectRatioByExpanding));
+        const QImage image = reader.read();
+        pictures.push_back(image.copy((image.width() - 2 * kPicture) / 2, (image.height() - 2 * kPicture) / 2, 2 * kPicture, 2 * kPicture));
+    }
+    return pictures;
+}
 }  // namespace
 
 SampleStrip::SampleStrip(QWidget* parent) : QWidget(parent) {
@@ -76,9 +90,9 @@ SampleStrip::SampleStrip(QWidget* parent) : QWidget(parent) {
     setAccessibleName(tr("One sample of each class"));
 }
 
-void SampleStrip::setData(const commands::DatasetPreview& preview, const QStringList& names) {
+void SampleStrip::setData(const commands::DatasetPreview& preview, const QStringList& names, std::vector<QImage> pictures) {
     m_preview = preview;
-    m_pictures.clear();
+    m_pictures = std::move(pictures);
     for (const std::string& bytes : preview.samples) m_pictures.push_back(pictureOf(preview, bytes));
     m_names = names;
     setAccessibleDescription(names.join(QStringLiteral(", ")));
@@ -91,7 +105,7 @@ void SampleStrip::clear() { setData({}, {}); }
 int SampleStrip::columns(int width) const { return std::max(1, width / kCellWidth); }
 
 int SampleStrip::heightForWidth(int width) const {
-    const int cells = std::min(static_cast<int>(m_preview.samples.size()), kMostCells);
+    const int cells = std::min(static_cast<int>(m_pictures.size()), kMostCells);
     return (cells + columns(width) - 1) / columns(width) * kCellHeight;
 }
 
@@ -111,7 +125,7 @@ void SampleStrip::paintEvent(QPaintEvent*) {
     painter.setRenderHint(QPainter::SmoothPixmapTransform);
     const QFont small = theme.font(TextStyle::Secondary);
     painter.setFont(small);
-    const int cells = std::min(static_cast<int>(m_preview.samples.size()), kMostCells);
+    const int cells = std::min(static_cast<int>(m_pictures.size()), kMostCells);
     for (int i = 0; i < cells; ++i) {
         const QRect area = cell(i);
         const QRectF picture(area.center().x() - kPicture / 2.0, area.top(), kPicture, kPicture);
@@ -166,8 +180,15 @@ DatasetPanel::~DatasetPanel() { m_pool->waitForDone(); }
 void DatasetPanel::setDataset(const Json& dataset) {
     m_dataset = dataset;
     QString key = readString(dataset, "kind");
-    bool any = false;
-    for (const char* path : {"train_images", "train_labels", "val_images", "val_labels"}) {
+    const bool folder = key == u"images";
+    bool any = folder && !readText(dataset, "folder").empty();
+    if (folder) {
+        key += u'\n' + readString(dataset, "folder");
+        for (const char* number : {"image_size", "val_fraction"}) {
+            if (const auto found = dataset.find(number); found != dataset.end()) key += u'\n' + fromUtf8(base::dumpJson(*found));
+        }
+    }
+    for (const char* path : folder ? std::vector<const char*>{} : std::vector<const char*>{"train_images", "train_labels", "val_images", "val_labels"}) {
         key += u'\n' + readString(dataset, path);
         any = any || !readText(dataset, path).empty();
     }
@@ -182,7 +203,7 @@ void DatasetPanel::setDataset(const Json& dataset) {
     m_strip->clear();
     m_reading = any;
     m_summary->setLook(TextStyle::Secondary, Role::Muted);
-    m_summary->setText(any ? tr("Reading the files…") : tr("Choose the four files, or fill in the sample."));
+    m_summary->setText(any ? tr("Reading the files…") : folder ? tr("Choose the folder, or fill in the sample.") : tr("Choose the four files, or fill in the sample."));
     if (any) {
         m_pause.start();
     } else {
@@ -194,6 +215,7 @@ void DatasetPanel::setDataset(const Json& dataset) {
 void DatasetPanel::begin() {
     struct Answer {
         std::optional<commands::DatasetPreview> preview;
+        std::vector<QImage> pictures;
         std::vector<Error> problems;
     };
     QPointer<DatasetPanel> guard(this);
@@ -201,11 +223,13 @@ void DatasetPanel::begin() {
         auto answer = std::make_shared<Answer>();
         auto preview = commands::previewDataset(dataset, answer->problems);
         if (preview) answer->preview = std::move(*preview);
+        if (answer->preview) answer->pictures = picturesOf(answer->preview->samplePaths);
         // The pool is waited for by the destructor, so the panel is there while this runs.
         QMetaObject::invokeMethod(guard.data(), [guard, answer, generation] {
             if (!guard || generation != guard->m_generation) return;
             guard->m_reading = false;
             guard->m_preview = std::move(answer->preview);
+            guard->m_pictures = std::move(answer->pictures);
             guard->show([&] {
                 QStringList names;
                 for (const Json& name : readArray(guard->m_dataset, "class_names")) {
@@ -221,7 +245,7 @@ void DatasetPanel::begin() {
 void DatasetPanel::show(const QStringList& names) {
     if (m_reading) return;
     if (!m_preview) {
-        if (m_key.count(u'\n') == 4 && m_key.section(u'\n', 1).trimmed().isEmpty()) return;
+        if (m_key.section(u'\n', 1, 4).trimmed().isEmpty()) return;
         m_summary->setLook(TextStyle::Secondary, Role::Danger);
         m_summary->setText(tr("The files cannot be used as they are."));
         return;
@@ -231,7 +255,12 @@ void DatasetPanel::show(const QStringList& names) {
     const QString color = p.channels == 1 ? tr("grey") : tr("%1 channels").arg(p.channels);
     m_summary->setText(tr("%1 training · %2 validation · %3×%4 %5 · %6 classes")
                            .arg(formatExact(p.training), formatExact(p.validation)).arg(p.width).arg(p.height).arg(color).arg(p.classes));
-    m_strip->setData(p, names);
+    QStringList classes = names;
+    if (!p.classNames.empty()) {
+        classes.clear();
+        for (const std::string& name : p.classNames) classes << fromUtf8(name);
+    }
+    m_strip->setData(p, classes, m_pictures);
 }
 
 ModelPanel::ModelPanel(QWidget* parent) : QWidget(parent) {

@@ -25,7 +25,8 @@ class SampleStrip : public QWidget {
 
 public:
     explicit SampleStrip(QWidget* parent);
-    void setData(const commands::DatasetPreview& preview, const QStringList& names);
+    /// `pictures`: one a class where the preview itself holds no pixels.
+    void setData(const commands::DatasetPreview& preview, const QStringList& names, std::vector<QImage> pictures = {});
     void clear();
     [[nodiscard]] bool hasHeightForWidth() const override { return true; }
     [[nodiscard]] int heightForWidth(int width) const override;
@@ -67,6 +68,7 @@ private:
     base::Json m_dataset;
     QString m_key;
     std::optional<commands::DatasetPreview> m_preview;
+    std::vector<QImage> m_pictures;  ///< Of an image folder.
     quint64 m_generation = 0;
     bool m_reading = false;
     QTimer m_pause;

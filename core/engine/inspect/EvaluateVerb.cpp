@@ -83,7 +83,8 @@ Result<Json> runEvaluateVerb(const Json& request) {
         options.batchSize = batchSize;
         options.confusion = &confusion;
         const Scores scores =
-            evaluate([&](const at::Tensor& images) { return loaded->forward(images); }, cutter, options);
+            evaluate([&](const at::Tensor& images) { return loaded->forward(images); },
+                     [&](std::int64_t first, std::int64_t last) -> const Batch& { return cutter.cutRange(first, last); }, options);
         Json matrix = Json::array();
         for (std::int64_t label = 0; label < classes; ++label) {
             const auto row = confusion.begin() + label * classes;

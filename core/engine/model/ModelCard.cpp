@@ -5,6 +5,10 @@ namespace trainyard::engine {
 using base::Json;
 
 Json toJson(const ModelCard& card) {
+    Json channels = Json::array();
+    for (const Normalization& channel : card.channels) {
+        channels.push_back({{"mean", channel.mean}, {"std", channel.deviation}});
+    }
     return {{"format", kModelCardFormat},
             {"version", kModelCardVersion},
             {"family", card.family},
@@ -12,7 +16,7 @@ Json toJson(const ModelCard& card) {
             {"input_shape", card.inputShape},
             {"classes", card.classes},
             {"class_names", card.classNames},
-            {"normalization", {{"mean", card.normalization.mean}, {"std", card.normalization.deviation}}},
+            {"normalization", {{"mean", card.normalization.mean}, {"std", card.normalization.deviation}, {"channels", std::move(channels)}}},
             {"dataset", {{"name", card.dataset}, {"train_samples", card.trainSamples}, {"val_samples", card.valSamples}}},
             {"parameters", card.parameters},
             {"multiply_adds", card.multiplyAdds},
@@ -41,6 +45,14 @@ base::Result<ModelCard> modelCardFromJson(const Json& json) {
     base::ObjectReader normalization(reader.object("normalization"), "normalization");
     card.normalization.mean = normalization.number("mean", 0.0);
     card.normalization.deviation = normalization.number("std", 1.0);
+    for (const Json& item : normalization.array("channels")) {
+        base::ObjectReader channel(item, "normalization.channels");
+        card.channels.push_back({channel.number("mean", 0.0), channel.number("std", 1.0)});
+        if (!(card.channels.back().deviation > 0)) {
+            channel.fail("json.range", "std", "A channel's standard deviation is not above 0.");
+        }
+        normalization.merge(channel);
+    }
     reader.merge(normalization);
     if (!(card.normalization.deviation > 0)) {
         reader.fail("json.range", "normalization", "The normalization's standard deviation is not above 0.");

@@ -22,6 +22,7 @@ struct ModelCard {
     std::int64_t classes = 0;
     std::vector<std::string> classNames;   ///< May be empty.
     Normalization normalization;
+    std::vector<Normalization> channels;   ///< One a channel, instead of `normalization`, where they differ.
     std::string dataset;
     std::int64_t trainSamples = 0;
     std::int64_t valSamples = 0;

@@ -115,7 +115,7 @@ Status writeCheckpoint(const base::Path& path, const CheckpointSubject& subject,
 }
 
 Result<Restored> readCheckpoint(const base::Path& path, const CheckpointSubject& subject, Network& network,
-                                Optimizer& optimizer) {
+                                const std::function<Optimizer&(const TrainingState&)>& optimizerFor) {
     auto content = readSafeTensors(path);
     if (!content) {
         return content.error();
@@ -150,7 +150,7 @@ Result<Restored> readCheckpoint(const base::Path& path, const CheckpointSubject&
     TRAINYARD_TRY(checkSubject(path, saved, subject, state.stepInEpoch > 0));
     return guarded("taking up the checkpoint \"" + path.string() + "\"", [&]() -> Result<Restored> {
         TRAINYARD_TRY(network.load(under(*content, "model.")));
-        TRAINYARD_TRY(optimizer.load(under(*content, "optimizer."), optimizerSteps));
+        TRAINYARD_TRY(optimizerFor(restored.state).load(under(*content, "optimizer."), optimizerSteps));
         for (const auto& [rank, tensor] : under(*content, "generator.")) {
             restored.generators.push_back(tensor);
         }

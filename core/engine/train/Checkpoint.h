@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "core/base/Files.h"
@@ -43,14 +44,15 @@ struct CheckpointSubject {
                                      const Optimizer& optimizer, const TrainingState& state,
                                      const std::vector<at::Tensor>& generators);
 
-/// Restores all of it. Returns the generators' states, by rank. Errors: "resume.format", "format.newer", "resume.model",
+/// Restores all of it. Returns the generators' states, by rank. `optimizerFor` is asked for the optimizer that belongs to the
+/// position, once the checkpoint is known to fit. Errors: "resume.format", "format.newer", "resume.model",
 /// "resume.optimizer", "resume.data" (in the middle of an epoch: other data, seed or batch size).
 struct Restored {
     TrainingState state;
     std::vector<at::Tensor> generators;
 };
 [[nodiscard]] Result<Restored> readCheckpoint(const base::Path& path, const CheckpointSubject& subject, Network& network,
-                                              Optimizer& optimizer);
+                                              const std::function<Optimizer&(const TrainingState&)>& optimizerFor);
 
 /// State of libtorch's default generator of `device`, as a byte tensor on the CPU.
 [[nodiscard]] at::Tensor generatorState(at::Device device);

@@ -8,13 +8,13 @@
 
 namespace trainyard::engine {
 
-Scores evaluate(const std::function<at::Tensor(const at::Tensor&)>& forward, BatchCutter& cutter,
-                const EvaluateOptions& options) {
+Scores evaluate(const std::function<at::Tensor(const at::Tensor&)>& forward,
+                const std::function<const Batch&(std::int64_t, std::int64_t)>& cut, const EvaluateOptions& options) {
     const at::NoGradGuard noGrad;
     StepMeter meter;
     for (std::int64_t at = options.begin; at < options.end; at += options.batchSize) {
         const std::int64_t end = std::min(at + options.batchSize, options.end);
-        const Batch& batch = cutter.cutRange(at, end);
+        const Batch& batch = cut(at, end);
         const at::Tensor logits = forward(batch.images);
         // A loss that is not finite stays in the sum and shows there.
         (void) meter.add(crossEntropy(logits, batch.labels, 0.0), logits, batch.labels);

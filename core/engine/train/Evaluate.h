@@ -21,8 +21,8 @@ struct EvaluateOptions {
 };
 
 /// Loss (cross entropy without smoothing) and accuracy over samples begin … end − 1, without gradients. `forward` must be
-/// in eval mode. Throws what libtorch throws.
-[[nodiscard]] Scores evaluate(const std::function<at::Tensor(const at::Tensor&)>& forward, BatchCutter& cutter,
-                              const EvaluateOptions& options);
+/// in eval mode; `cut` gives samples [first, last), asked for in order. Throws what libtorch throws.
+[[nodiscard]] Scores evaluate(const std::function<at::Tensor(const at::Tensor&)>& forward,
+                              const std::function<const Batch&(std::int64_t, std::int64_t)>& cut, const EvaluateOptions& options);
 
 }  // namespace trainyard::engine

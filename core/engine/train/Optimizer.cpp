@@ -33,9 +33,11 @@ AdamNumbers adamNumbers(const spec::OptimizerSpec& spec, double learningRate, st
 
 }  // namespace
 
-Optimizer::Optimizer(const spec::OptimizerSpec& spec, std::vector<at::Tensor> parameters, std::vector<std::string> names)
-    : m_spec(spec), m_parameters(std::move(parameters)), m_names(std::move(names)) {
+Optimizer::Optimizer(const spec::OptimizerSpec& spec, std::vector<at::Tensor> parameters, std::vector<std::string> names,
+                     std::vector<Rule> rules)
+    : m_spec(spec), m_parameters(std::move(parameters)), m_names(std::move(names)), m_rules(std::move(rules)) {
     const at::NoGradGuard noGrad;
+    m_rules.resize(m_parameters.size());
     const bool needsFirst = !isSgd(m_spec) || m_spec.momentum != 0;
     for (const at::Tensor& parameter : m_parameters) {
         m_first.push_back(needsFirst ? at::zeros_like(parameter, at::MemoryFormat::Preserve) : at::Tensor());
@@ -57,6 +59,7 @@ bool Optimizer::probe() const {
         one->m_spec = m_spec;
         one->m_names = {"probe"};
         one->m_parameters = {at::sin(ramp * 1.7)};
+        one->m_rules.resize(1);
         one->m_first = {m_first.front().defined() ? at::zeros({kSize}) : at::Tensor()};
         one->m_second = {m_second.front().defined() ? at::zeros({kSize}) : at::Tensor()};
     }
@@ -82,20 +85,38 @@ void Optimizer::step(double learningRate) {
     }
 }
 
+void Optimizer::clipGradients(double most) {
+    const at::NoGradGuard noGrad;
+    std::vector<at::Tensor> norms;
+    for (const at::Tensor& parameter : m_parameters) {
+        norms.push_back(parameter.grad().norm(2));
+    }
+    const double total = at::stack(norms).norm(2).item<double>();
+    const double factor = most / (total + 1e-6);
+    if (factor < 1) {
+        for (const at::Tensor& parameter : m_parameters) {
+            at::Tensor gradient = parameter.grad();
+            gradient.mul_(factor);
+        }
+    }
+}
+
 void Optimizer::clearGradients() {
     for (const at::Tensor& parameter : m_parameters) {
         parameter.mutable_grad().reset();
     }
 }
 
-void Optimizer::stepSgd(double learningRate) {
+void Optimizer::stepSgd(double baseRate) {
     SgdStep step;
-    step.learningRate = static_cast<float>(learningRate);
     step.momentum = static_cast<float>(m_spec.momentum);
-    step.weightDecay = static_cast<float>(m_spec.weightDecay);
     step.nesterov = m_spec.nesterov;
     step.firstStep = m_steps == 1;
     for (std::size_t i = 0; i < m_parameters.size(); ++i) {
+        const double learningRate = baseRate * m_rules[i].rate;
+        const double decay = m_rules[i].decay ? m_spec.weightDecay : 0;
+        step.learningRate = static_cast<float>(learningRate);
+        step.weightDecay = static_cast<float>(decay);
         at::Tensor& parameter = m_parameters[i];
         const at::Tensor& gradient = parameter.grad();
         at::Tensor& buffer = m_first[i];
@@ -104,7 +125,7 @@ void Optimizer::stepSgd(double learningRate) {
                      buffer.defined() ? buffer.data_ptr<float>() : nullptr);
             continue;
         }
-        at::Tensor update = m_spec.weightDecay != 0 ? gradient.add(parameter, m_spec.weightDecay) : gradient;
+        at::Tensor update = decay != 0 ? gradient.add(parameter, decay) : gradient;
         if (m_spec.momentum != 0) {
             if (step.firstStep) {
                 buffer.copy_(update);
@@ -117,22 +138,24 @@ void Optimizer::stepSgd(double learningRate) {
     }
 }
 
-void Optimizer::stepAdam(double learningRate) {
+void Optimizer::stepAdam(double baseRate) {
     const bool decoupled = m_spec.kind == "adamw";
-    const AdamNumbers numbers = adamNumbers(m_spec, learningRate, m_steps);
-    const double shrink = decoupled ? 1 - learningRate * m_spec.weightDecay : 1;
-    const double l2 = decoupled ? 0 : m_spec.weightDecay;
     AdamStep step;
     step.beta1 = static_cast<float>(m_spec.beta1);
     step.oneMinusBeta1 = static_cast<float>(1 - m_spec.beta1);
     step.beta2 = static_cast<float>(m_spec.beta2);
     step.oneMinusBeta2 = static_cast<float>(1 - m_spec.beta2);
     step.epsilon = static_cast<float>(m_spec.epsilon);
-    step.stepSize = static_cast<float>(numbers.stepSize);
-    step.rootBiasCorrection2 = static_cast<float>(numbers.rootCorrection2);
-    step.l2 = static_cast<float>(l2);
-    step.shrink = static_cast<float>(shrink);
     for (std::size_t i = 0; i < m_parameters.size(); ++i) {
+        const double learningRate = baseRate * m_rules[i].rate;
+        const double decay = m_rules[i].decay ? m_spec.weightDecay : 0;
+        const AdamNumbers numbers = adamNumbers(m_spec, learningRate, m_steps);
+        const double shrink = decoupled ? 1 - learningRate * decay : 1;
+        const double l2 = decoupled ? 0 : decay;
+        step.stepSize = static_cast<float>(numbers.stepSize);
+        step.rootBiasCorrection2 = static_cast<float>(numbers.rootCorrection2);
+        step.l2 = static_cast<float>(l2);
+        step.shrink = static_cast<float>(shrink);
         at::Tensor& parameter = m_parameters[i];
         at::Tensor gradient = parameter.grad();
         at::Tensor& average = m_first[i];

@@ -16,10 +16,19 @@ namespace trainyard::engine {
 /// processor; otherwise libtorch's operations are used. Not thread-safe.
 class Optimizer {
 public:
-    Optimizer(const spec::OptimizerSpec& spec, std::vector<at::Tensor> parameters, std::vector<std::string> names);
+    /// How one parameter differs from the rest.
+    struct Rule {
+        double rate = 1;    ///< Share of the learning rate.
+        bool decay = true;  ///< Whether the weight decay holds for it.
+    };
+    /// `rules`: one a parameter, or none.
+    Optimizer(const spec::OptimizerSpec& spec, std::vector<at::Tensor> parameters, std::vector<std::string> names,
+              std::vector<Rule> rules = {});
 
     /// One update from the parameters' gradients; all must be defined. Throws what libtorch throws.
     void step(double learningRate);
+    /// Scales all gradients so that their norm together is at most `most`, as torch.nn.utils.clip_grad_norm_ does.
+    void clipGradients(double most);
     /// Drops the gradients, so that backward() hands over fresh tensors instead of adding.
     void clearGradients();
 
@@ -42,6 +51,7 @@ private:
     spec::OptimizerSpec m_spec;
     std::vector<at::Tensor> m_parameters;
     std::vector<std::string> m_names;
+    std::vector<Rule> m_rules;         ///< One a parameter.
     std::vector<at::Tensor> m_first;   ///< Momentum, or the average of gradients.
     std::vector<at::Tensor> m_second;  ///< Average of squared gradients (Adam, AdamW).
     std::int64_t m_steps = 0;

@@ -31,16 +31,26 @@ double oneCycle(double base, double warmup, std::int64_t step, std::int64_t tota
 
 double learningRateAt(const spec::ScheduleSpec& schedule, double base, std::int64_t step, std::int64_t totalSteps,
                       std::int64_t stepsPerEpoch) {
+    const std::int64_t warmup = schedule.kind == "one_cycle" ? 0 : schedule.warmupEpochs * stepsPerEpoch;
+    if (step < warmup) {
+        return base * static_cast<double>(step + 1) / static_cast<double>(warmup + 1);
+    }
     if (schedule.kind == "one_cycle") {
         return oneCycle(base, schedule.warmupFraction, step, totalSteps);
     }
     if (schedule.kind == "cosine") {
-        const double share = static_cast<double>(step) / static_cast<double>(std::max<std::int64_t>(totalSteps, 1));
+        const double share =
+            static_cast<double>(step - warmup) / static_cast<double>(std::max<std::int64_t>(totalSteps - warmup, 1));
         return annealCosine(base, base * schedule.minimumFactor, share);
     }
     if (schedule.kind == "step") {
         const std::int64_t epoch = step / std::max<std::int64_t>(stepsPerEpoch, 1);
         return base * std::pow(schedule.gamma, static_cast<double>(epoch / std::max<std::int64_t>(schedule.stepEpochs, 1)));
+    }
+    if (schedule.kind == "multi_step") {
+        const std::int64_t epoch = step / std::max<std::int64_t>(stepsPerEpoch, 1);
+        const auto passed = std::ranges::count_if(schedule.milestones, [epoch](std::int64_t at) { return epoch >= at; });
+        return base * std::pow(schedule.gamma, static_cast<double>(passed));
     }
     return base;
 }

@@ -4,10 +4,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "core/engine/data/Batch.h"
 #include "core/engine/data/Dataset.h"
+#include "core/engine/data/ImageFolder.h"
+#include "core/engine/data/ImageLoader.h"
 #include "core/engine/data/Sampler.h"
 #include "core/engine/distributed/GradientReducer.h"
 #include "core/engine/distributed/ProcessGroup.h"
@@ -19,14 +22,23 @@
 
 namespace trainyard::engine {
 
-/// Both splits, loaded at the same time on two threads.
+/// Both splits: of IDX files in memory, of an image folder the list of its files.
 struct LoadedData {
     ImageSet training;
     ImageSet validation;
+    std::shared_ptr<const ImageFolder> folder;  ///< Null for IDX files; then the sets above are filled.
+    std::int64_t imageSize = 0;                 ///< Of an image folder.
     std::int64_t classes = 0;
+    std::vector<std::string> classNames;
     Normalization normalization;
+    ChannelNormalization channels;              ///< Of an image folder.
+
+    [[nodiscard]] std::int64_t trainingCount() const;
+    [[nodiscard]] std::int64_t validationCount() const;
+    [[nodiscard]] std::vector<std::int64_t> sampleShape() const;
 };
-[[nodiscard]] Result<LoadedData> loadData(const spec::TrainTask& task);
+/// IDX files of the two splits are unpacked at the same time; an image folder's headers are read on `threads` threads.
+[[nodiscard]] Result<LoadedData> loadData(const spec::TrainTask& task, int threads);
 
 /// One rank's training. Not thread-safe. Methods throw what libtorch throws.
 class Session {
@@ -42,8 +54,8 @@ public:
     };
     /// One optimizer step at the position of `state`, which moves on by it.
     [[nodiscard]] StepResult step(TrainingState& state);
-    /// Draws the order of `epoch` anew; call before its first step and after a resume.
-    void startEpoch(std::int64_t epoch) { m_sampler.startEpoch(epoch); }
+    /// Draws the order of `epoch` anew; call before its first step and after a resume. Collective in the epoch that unfreezes.
+    void startEpoch(std::int64_t epoch);
     /// This rank's part of the validation set. Batch statistics must be rank 0's by then.
     [[nodiscard]] Scores validate(const std::function<bool(std::int64_t)>& onBatch = {});
 
@@ -56,26 +68,46 @@ public:
     [[nodiscard]] const LoadedData& data() const { return m_data; }
     [[nodiscard]] Network& network() { return m_network; }
     [[nodiscard]] StepMeter& meter() { return m_meter; }
+    /// Pictures that could not be read since the last call of this.
+    [[nodiscard]] std::vector<BadFile> takeBadFiles();
+    /// The first validation samples as the model takes them.
+    [[nodiscard]] Batch validationSamples(std::int64_t count);
+    /// What was taken from the weights that the task starts from; null where there are none.
+    [[nodiscard]] const base::Json& startingWeights() const { return m_startingWeights; }
     [[nodiscard]] std::int64_t stepsPerEpoch() const { return m_sampler.stepsPerEpoch(); }
     [[nodiscard]] std::int64_t totalSteps() const { return m_sampler.stepsPerEpoch() * m_task.epochs; }
 
 private:
     Session(const spec::TrainTask& task, LoadedData data, spec::LayerTable table, ProcessGroup& group, at::Device device);
     void shareWeights();
-    [[nodiscard]] const Batch& cutShard(const Sampler::Shard& shard, std::int64_t epoch);
+    [[nodiscard]] Status takeStartingWeights();
+    /// Optimizer and reducer for the layers that are trained from `epoch` on.
+    void trainLayersOf(std::int64_t epoch);
+    [[nodiscard]] bool isFrozenIn(std::int64_t epoch) const;
+    [[nodiscard]] const Batch& cutShard(const Sampler::Shard& shard, const TrainingState& state);
+    [[nodiscard]] const Batch& nextPictures(const TrainingState& state);
 
     spec::TrainTask m_task;
     LoadedData m_data;
     ProcessGroup& m_group;
     at::Device m_device;
     Network m_network;
-    Optimizer m_optimizer;
+    std::unique_ptr<Optimizer> m_optimizer;
+    bool m_frozen = false;  ///< The optimizer holds the head alone.
     Sampler m_sampler;
     BatchCutter m_cutter;
     BatchCutter m_validationCutter;
     StepMeter m_meter;
     std::unique_ptr<GradientReducer> m_reducer;
     std::unique_ptr<DenseStep> m_dense;  ///< Null where autograd is needed.
+    base::Json m_startingWeights;
+    std::mutex m_badMutex;
+    std::vector<BadFile> m_bad;
+    std::shared_ptr<PictureCache> m_cache;
+    std::unique_ptr<ImageLoader> m_loader;            ///< Null for IDX files; last, so that their threads end first.
+    std::unique_ptr<ImageLoader> m_validationLoader;
+    std::int64_t m_plannedEpoch = -1;  ///< What the loader gives next.
+    std::int64_t m_plannedStep = -1;
 };
 
 }  // namespace trainyard::engine

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <limits>
 
 #include "core/base/Clock.h"
 #include "core/base/Text.h"
@@ -52,7 +53,7 @@ std::int64_t settleThreads(const ThreadPlan& plan, bool asked, const spec::Train
                            int world) {
     std::int64_t threads = plan.threads;
     std::int64_t blasThreads = plan.threads;
-    const auto table = spec::buildLayerTable(task.model.family, task.model.options, data.training.sampleShape(), data.classes);
+    const auto table = spec::buildLayerTable(task.model.family, task.model.options, data.sampleShape(), data.classes);
     if (!asked && table.ok()) {
         const std::int64_t local = std::max<std::int64_t>(1, task.batchSize / world);
         std::int64_t linear = 0;
@@ -64,6 +65,10 @@ std::int64_t settleThreads(const ThreadPlan& plan, bool asked, const spec::Train
     }
     setThreads(threads, blasThreads);
     return threads;
+}
+
+void reportBadFile(Reporter& reporter, const BadFile& bad) {
+    reporter.warning("data.bad", "The picture \"" + base::stripControl(bad.path) + "\" is left out: " + base::stripControl(bad.why) + ".");
 }
 
 /// The loop of one rank.
@@ -88,6 +93,7 @@ private:
     Status save(const std::vector<Path>& files);
     Status writeOutputs();
     [[nodiscard]] Error notFinite(double learningRate) const;
+    [[nodiscard]] bool stopsEarly() const;
     [[nodiscard]] Reporter::Position position() const;
     [[nodiscard]] std::int64_t etaNanos() const;
     [[nodiscard]] Path outputs(const char* name) const { return m_context.outputs / name; }
@@ -125,6 +131,20 @@ std::int64_t TrainingLoop::etaNanos() const {
     const double training = static_cast<double>(m_session.totalSteps() - m_state.step) / m_rate;
     const double validation = static_cast<double>(m_task.epochs - m_state.epoch) * m_validationSeconds;
     return static_cast<std::int64_t>((training + validation) * 1e9);
+}
+
+bool TrainingLoop::stopsEarly() const {
+    if (m_task.patience == 0 || m_state.epoch >= m_task.epochs) {
+        return false;
+    }
+    std::int64_t since = 0;
+    double lowest = std::numeric_limits<double>::infinity();
+    for (const Json& epoch : m_state.history) {
+        const double loss = epoch.value("val/loss", lowest);
+        since = loss < lowest ? 0 : since + 1;
+        lowest = std::min(lowest, loss);
+    }
+    return since >= m_task.patience;
 }
 
 Error TrainingLoop::notFinite(double learningRate) const {
@@ -180,6 +200,11 @@ Result<TrainSummary> TrainingLoop::run() {
             return next.error();
         }
         summary.stopped = *next == Next::Stop;
+        if (!summary.stopped && stopsEarly()) {
+            m_reporter.say("stopped after epoch " + std::to_string(m_state.epoch) + ": no lower validation loss for " +
+                           std::to_string(m_task.patience) + " epochs");
+            break;
+        }
     }
     if (!summary.stopped) {
         m_reporter.progress("save", position());
@@ -268,6 +293,9 @@ Result<TrainingLoop::Next> TrainingLoop::agree(bool reportNow, const Session::St
 }
 
 void TrainingLoop::report(const Session::StepResult& last) {
+    for (const BadFile& bad : m_session.takeBadFiles()) {
+        reportBadFile(m_reporter, bad);
+    }
     const std::int64_t now = base::monotonicNanos();
     const double elapsed = std::max(1e-9, seconds(now - m_windowStart));
     const double rate = static_cast<double>(m_windowSteps) / elapsed;
@@ -339,8 +367,7 @@ Status TrainingLoop::writeOutputs() {
     TRAINYARD_TRY(saveTorchScript(network, outputs("model.pt")));
     TRAINYARD_TRY(writeSafeTensors({network.state(), {{"format", "pt"}}}, outputs("model.safetensors")));
 
-    BatchCutter cutter(data.validation, data.normalization, at::kCPU);
-    const Batch& batch = cutter.cutRange(0, std::min(kSampleImages, data.validation.count));
+    const Batch batch = m_session.validationSamples(kSampleImages);
     TRAINYARD_TRY(writeSafeTensors({{{"images", batch.images}, {"labels", batch.labels}}, {}}, outputs("samples.safetensors")));
 
     ModelCard card;
@@ -348,11 +375,14 @@ Status TrainingLoop::writeOutputs() {
     card.options = network.table().options;
     card.inputShape = network.table().inputShape;
     card.classes = data.classes;
-    card.classNames = m_task.dataset.classNames;
+    card.classNames = data.classNames;
     card.normalization = data.normalization;
+    if (data.folder) {
+        card.channels.assign(data.channels.begin(), data.channels.end());
+    }
     card.dataset = m_task.dataset.name;
-    card.trainSamples = data.training.count;
-    card.valSamples = data.validation.count;
+    card.trainSamples = data.trainingCount();
+    card.valSamples = data.validationCount();
     card.parameters = network.table().parameters();
     card.multiplyAdds = network.table().multiplyAdds();
     card.metrics = {{"last", m_state.history.empty() ? Json::object() : m_state.history.back()},
@@ -375,7 +405,7 @@ void reportSetup(Reporter& reporter, const TrainRequest& request, const RankCont
                  at::Device device, std::int64_t threads) {
     const LoadedData& data = session.data();
     const spec::LayerTable& table = session.network().table();
-    reporter.params({{"model", table.family},
+    base::Json params{{"model", table.family},
                      {"parameters", table.parameters()},
                      {"multiply_adds", table.multiplyAdds()},
                      {"device", device.str()},
@@ -388,15 +418,34 @@ void reportSetup(Reporter& reporter, const TrainRequest& request, const RankCont
                      {"learning_rate", request.spec.train.optimizer.learningRate},
                      {"schedule", request.spec.train.schedule.kind},
                      {"seed", request.spec.train.seed},
-                     {"train_samples", data.training.count},
-                     {"val_samples", data.validation.count},
-                     {"mean", data.normalization.mean},
-                     {"std", data.normalization.deviation},
-                     {"libtorch", TORCH_VERSION}});
+                     {"train_samples", data.trainingCount()},
+                     {"val_samples", data.validationCount()},
+                     {"libtorch", TORCH_VERSION}};
+    if (data.folder) {
+        params["classes"] = data.classes;
+        params["unreadable"] = data.folder->bad.size();
+        for (const BadFile& bad : data.folder->bad) {
+            reportBadFile(reporter, bad);
+        }
+    } else {
+        params["mean"] = data.normalization.mean;
+        params["std"] = data.normalization.deviation;
+    }
+    if (const Json& weights = session.startingWeights(); weights.is_object()) {
+        params["weights"] = weights["kind"];
+        params["weights_matched"] = weights["matched"]["count"];
+        params["weights_reinitialised"] = weights["reinitialised"]["count"];
+        params["weights_missing"] = weights["missing"]["count"];
+        reporter.say("started from " + weights["matched"]["count"].dump() + " tensors of the weights; " +
+                     weights["reinitialised"]["count"].dump() + " have another shape and begin anew, " +
+                     weights["missing"]["count"].dump() + " were not in the file, " + weights["unused"]["count"].dump() +
+                     " of the file were not used");
+    }
+    reporter.params(params);
     reporter.say(table.family + " with " + base::formatCount(table.parameters()) + " parameters on " + device.str() +
                  ", " + std::to_string(context.world) + (context.world == 1 ? " process, " : " processes, ") +
                  std::to_string(threads) + (threads == 1 ? " thread" : " threads") + "; " +
-                 std::to_string(data.training.count) + " training and " + std::to_string(data.validation.count) +
+                 std::to_string(data.trainingCount()) + " training and " + std::to_string(data.validationCount()) +
                  " validation samples, " + std::to_string(session.stepsPerEpoch()) + " steps an epoch");
 }
 
@@ -427,7 +476,9 @@ Result<TrainRequest> trainRequestFromJson(base::Json document) {
     for (auto [path, field] : {std::pair{&dataset.trainImages, "task.dataset.train_images"},
                                std::pair{&dataset.trainLabels, "task.dataset.train_labels"},
                                std::pair{&dataset.valImages, "task.dataset.val_images"},
-                               std::pair{&dataset.valLabels, "task.dataset.val_labels"}}) {
+                               std::pair{&dataset.valLabels, "task.dataset.val_labels"},
+                               std::pair{&dataset.folder, "task.dataset.folder"},
+                               std::pair{&request.spec.train.model.weights.source, "task.model.weights.source"}}) {
         auto expanded = expandInputPath(*path, field);
         if (!expanded) {
             return expanded.error();
@@ -455,12 +506,12 @@ Result<TrainSummary> train(const TrainRequest& request, const RankContext& conte
     if (!device) {
         return device.error();
     }
-    auto data = loadData(task);
+    auto data = loadData(task, static_cast<int>(std::clamp<std::int64_t>(plan.threads, 1, 16)));
     if (!data) {
         return data.error();
     }
-    if (data->training.count < context.world) {
-        return Error{"data.few", "There are fewer training samples (" + std::to_string(data->training.count) +
+    if (data->trainingCount() < context.world) {
+        return Error{"data.few", "There are fewer training samples (" + std::to_string(data->trainingCount()) +
                                      ") than processes (" + std::to_string(context.world) + ").",
                      "distribution.processes"};
     }
@@ -495,6 +546,8 @@ Result<TrainSummary> train(const TrainRequest& request, const RankContext& conte
 }
 
 Result<StepProbe> probeSteps(const TrainRequest& request, int steps) {
+    constexpr int kMostProbed = 16;
+    constexpr std::int64_t kProbeNanos = 1'500'000'000;
     const spec::TrainTask& task = request.spec.train;
     const int ranks = static_cast<int>(std::clamp<std::int64_t>(request.spec.distribution.processes, 1, 4096));
     const std::int64_t asked = request.threads > 0 ? request.threads : task.threads;
@@ -502,7 +555,7 @@ Result<StepProbe> probeSteps(const TrainRequest& request, int steps) {
     if (!device) {
         return device.error();
     }
-    auto data = loadData(task);
+    auto data = loadData(task, static_cast<int>(std::clamp<std::int64_t>(usableCores(), 1, 16)));
     if (!data) {
         return data.error();
     }
@@ -510,8 +563,8 @@ Result<StepProbe> probeSteps(const TrainRequest& request, int steps) {
     TrainRequest share = request;
     const std::int64_t world = ranks * std::max<std::int64_t>(1, request.spec.distribution.nodes);
     share.spec.train.batchSize = std::max<std::int64_t>(1, (task.batchSize + world - 1) / world);
-    const std::int64_t samples = data->training.count;
-    const std::int64_t validation = data->validation.count;
+    const std::int64_t samples = data->trainingCount();
+    const std::int64_t validation = data->validationCount();
     const std::int64_t threads =
         settleThreads(planThreads(asked, ranks), asked > 0, task, *data, static_cast<int>(world));
     RankContext alone;
@@ -523,7 +576,7 @@ Result<StepProbe> probeSteps(const TrainRequest& request, int steps) {
     if (!session) {
         return session.error();
     }
-    return guarded("trying three steps", [&]() -> Result<StepProbe> {
+    return guarded("trying some steps", [&]() -> Result<StepProbe> {
         StepProbe probe;
         probe.device = device->str();
         probe.threads = threads;
@@ -532,7 +585,9 @@ Result<StepProbe> probeSteps(const TrainRequest& request, int steps) {
         probe.totalSteps = probe.stepsPerEpoch * task.epochs;
         TrainingState state;
         std::vector<double> times;
-        for (int i = 0; i < steps; ++i) {
+        // More than were asked for while they are quick: what else the machine does at the moment weighs less then.
+        const std::int64_t enough = base::monotonicNanos() + kProbeNanos;
+        for (int i = 0; i < steps || (i < kMostProbed && base::monotonicNanos() < enough); ++i) {
             if (state.stepInEpoch == (*session)->stepsPerEpoch()) {
                 state.stepInEpoch = 0;  // A very small set: its first batch again.
             }
@@ -551,7 +606,8 @@ Result<StepProbe> probeSteps(const TrainRequest& request, int steps) {
             times.erase(times.begin());
         }
         std::ranges::sort(times);
-        probe.stepSeconds = times[times.size() / 2];
+        // A step is never quicker than it can be, only slower: the lower quarter is nearest to the machine's own speed.
+        probe.stepSeconds = times[times.size() / 4];
         const std::int64_t begin = base::monotonicNanos();
         std::int64_t done = 0;
         (void) (*session)->validate([&](std::int64_t samplesDone) {

@@ -1,0 +1,423 @@
+#include "core/engine/data/ImageLoader.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <stdexcept>
+
+#include "core/base/Clock.h"
+#include "core/base/Text.h"
+#include "core/engine/data/Sampler.h"
+#include "core/engine/weights/StoredZip.h"
+
+namespace trainyard::engine {
+
+namespace {
+
+/// Batches that are made ahead of the one that trains.
+constexpr std::size_t kAhead = 3;
+/// Neighbours that are tried in the place of a file that cannot be read.
+constexpr int kMaxStandIns = 16;
+
+/// Uniform numbers of one sample, in a fixed order.
+class Dice {
+public:
+    Dice(std::int64_t seed, std::int64_t epoch, std::int64_t index)
+        : m_state(mixSeeds(mixSeeds(static_cast<std::uint64_t>(seed) ^ 0x1A6E5ULL, static_cast<std::uint64_t>(epoch)),
+                           static_cast<std::uint64_t>(index))) {}
+    /// [0, 1)
+    double roll() {
+        m_state = mixSeeds(m_state, ++m_count);
+        return static_cast<double>(m_state >> 11) * 0x1.0p-53;
+    }
+    double between(double low, double high) { return low + (high - low) * roll(); }
+    int whole(int low, int high) { return low + static_cast<int>(roll() * (high - low + 1)); }
+
+private:
+    std::uint64_t m_state;
+    std::uint64_t m_count = 0;
+};
+
+/// Torchvision's RandomResizedCrop.get_params.
+Box drawCrop(const spec::AugmentSpec& spec, int width, int height, Dice& dice) {
+    const double area = static_cast<double>(width) * height;
+    const double largest = std::log(spec.cropRatioMax);
+    for (int attempt = 0; attempt < 10; ++attempt) {
+        const double target = area * dice.between(spec.cropScaleMin, 1.0);
+        const double ratio = std::exp(dice.between(-largest, largest));
+        const int w = static_cast<int>(std::lround(std::sqrt(target * ratio)));
+        const int h = static_cast<int>(std::lround(std::sqrt(target / ratio)));
+        if (w > 0 && h > 0 && w <= width && h <= height) {
+            const int top = dice.whole(0, height - h);
+            return {dice.whole(0, width - w), top, w, h};
+        }
+    }
+    const double ratio = static_cast<double>(width) / height;
+    int w = width;
+    int h = height;
+    if (ratio < 1 / spec.cropRatioMax) {
+        h = std::clamp(static_cast<int>(std::lround(w * spec.cropRatioMax)), 1, height);
+    } else if (ratio > spec.cropRatioMax) {
+        w = std::clamp(static_cast<int>(std::lround(h * spec.cropRatioMax)), 1, width);
+    }
+    return {(width - w) / 2, (height - h) / 2, w, h};
+}
+
+std::uint8_t clip(double value) { return static_cast<std::uint8_t>(std::clamp(value, 0.0, 255.0)); }
+
+int greyOf(const std::uint8_t* pixel) {
+    // Pillow's L: ITU-R 601-2 in 16 bits.
+    return static_cast<int>((pixel[0] * 19595U + pixel[1] * 38470U + pixel[2] * 7471U + 0x8000U) >> 16);
+}
+
+void changeColours(std::vector<std::uint8_t>& pixels, const ImageChange& change) {
+    if (change.brightness != 1) {
+        for (std::uint8_t& value : pixels) {
+            value = clip(value * change.brightness);
+        }
+    }
+    if (change.contrast != 1) {
+        std::int64_t sum = 0;
+        for (std::size_t i = 0; i < pixels.size(); i += 3) {
+            sum += greyOf(pixels.data() + i);
+        }
+        const double mean = std::floor(static_cast<double>(sum) / (static_cast<double>(pixels.size()) / 3.0) + 0.5);
+        for (std::uint8_t& value : pixels) {
+            value = clip(mean + (value - mean) * change.contrast);
+        }
+    }
+    if (change.saturation != 1) {
+        for (std::size_t i = 0; i < pixels.size(); i += 3) {
+            const double grey = greyOf(pixels.data() + i);
+            for (std::size_t c = 0; c < 3; ++c) {
+                pixels[i + c] = clip(grey + (pixels[i + c] - grey) * change.saturation);
+            }
+        }
+    }
+}
+
+/// About the centre, nearest neighbour, black outside.
+void rotate(std::vector<std::uint8_t>& pixels, int size, double degrees) {
+    const double angle = degrees * std::numbers::pi / 180;
+    const double c = std::cos(angle);
+    const double s = std::sin(angle);
+    const double middle = size / 2.0;
+    std::vector<std::uint8_t> from(pixels.size());
+    from.swap(pixels);
+    for (int y = 0; y < size; ++y) {
+        for (int x = 0; x < size; ++x) {
+            const double dx = x + 0.5 - middle;
+            const double dy = y + 0.5 - middle;
+            const int sourceX = static_cast<int>(std::floor(c * dx - s * dy + middle));
+            const int sourceY = static_cast<int>(std::floor(s * dx + c * dy + middle));
+            if (sourceX >= 0 && sourceX < size && sourceY >= 0 && sourceY < size) {
+                std::copy_n(from.data() + (static_cast<std::ptrdiff_t>(sourceY) * size + sourceX) * 3, 3,
+                            pixels.data() + (static_cast<std::ptrdiff_t>(y) * size + x) * 3);
+            }
+        }
+    }
+}
+
+/// The centre part that validation sees, in the picture's own pixels, and the size it is resized to first.
+struct CentrePlan {
+    int width = 0;
+    int height = 0;
+    Box cut;  ///< In the resized picture.
+};
+CentrePlan centreOf(const PictureInfo& info, int size, int resize) {
+    CentrePlan plan;
+    if (info.width <= info.height) {
+        plan.width = resize;
+        plan.height = static_cast<int>(static_cast<std::int64_t>(resize) * info.height / info.width);
+    } else {
+        plan.height = resize;
+        plan.width = static_cast<int>(static_cast<std::int64_t>(resize) * info.width / info.height);
+    }
+    plan.cut = {static_cast<int>(std::lround((plan.width - size) / 2.0)), static_cast<int>(std::lround((plan.height - size) / 2.0)),
+                size, size};
+    return plan;
+}
+
+}  // namespace
+
+ChannelNormalization imageNetNormalization() { return {Normalization{0.485, 0.229}, {0.456, 0.224}, {0.406, 0.225}}; }
+
+ImageChange changeOf(const spec::AugmentSpec& spec, const PictureInfo& info, int size, std::int64_t seed, std::int64_t epoch,
+                     std::int64_t index) {
+    Dice dice(seed, epoch, index);
+    ImageChange change;
+    if (spec.crop) {
+        change.box = drawCrop(spec, info.width, info.height, dice);
+    }
+    change.flip = dice.roll() < spec.flip;
+    change.verticalFlip = dice.roll() < spec.verticalFlip;
+    change.rotation = dice.between(-spec.rotation, spec.rotation);
+    change.brightness = dice.between(1 - spec.brightness, 1 + spec.brightness);
+    change.contrast = dice.between(1 - spec.contrast, 1 + spec.contrast);
+    change.saturation = dice.between(1 - spec.saturation, 1 + spec.saturation);
+    if (dice.roll() < spec.erase) {
+        // Zhong et al. 2017, with torchvision's ranges.
+        for (int attempt = 0; attempt < 10 && !change.erase; ++attempt) {
+            const double area = size * static_cast<double>(size) * dice.between(0.02, 0.33);
+            const double ratio = std::exp(dice.between(std::log(0.3), std::log(3.3)));
+            const int w = static_cast<int>(std::lround(std::sqrt(area / ratio)));
+            const int h = static_cast<int>(std::lround(std::sqrt(area * ratio)));
+            if (w > 0 && h > 0 && w < size && h < size) {
+                const int top = dice.whole(0, size - h);
+                change.erased = {dice.whole(0, size - w), top, w, h};
+                change.erase = true;
+            }
+        }
+    }
+    return change;
+}
+
+std::shared_ptr<const Picture> PictureCache::find(std::size_t file) {
+    const std::lock_guard lock(m_mutex);
+    return m_pictures[file];
+}
+
+void PictureCache::put(std::size_t file, std::shared_ptr<const Picture> picture) {
+    const std::lock_guard lock(m_mutex);
+    m_pictures[file] = std::move(picture);
+}
+
+ImageLoader::ImageLoader(const Path& root, const std::vector<ImageFile>& files, ImageLoaderOptions options)
+    : m_root(root), m_files(files), m_options(std::move(options)), m_named(files.size(), false) {
+    for (std::size_t c = 0; c < m_tables.size(); ++c) {
+        m_tables[c] = m_options.normalization[c].table();
+    }
+    for (int i = 0; i < std::max(1, m_options.threads); ++i) {
+        m_threads.emplace_back([this] { work(); });
+    }
+}
+
+ImageLoader::~ImageLoader() {
+    {
+        const std::lock_guard lock(m_mutex);
+        m_stop = true;
+    }
+    m_wake.notify_all();
+    for (std::thread& thread : m_threads) {
+        thread.join();
+    }
+}
+
+void ImageLoader::plan(std::vector<std::vector<std::int64_t>> batches, std::int64_t epoch) {
+    std::unique_lock lock(m_mutex);
+    ++m_generation;
+    m_waiting.clear();
+    for (std::unique_ptr<Slot>& slot : m_open) {
+        slot->taken = slot->indices.size();  // Nobody begins another sample of it.
+    }
+    m_ready.wait(lock, [this] { return m_busy == 0; });
+    for (std::unique_ptr<Slot>& slot : m_open) {
+        m_spare.push_back(std::move(slot));
+    }
+    m_open.clear();
+    m_waiting.assign(std::make_move_iterator(batches.begin()), std::make_move_iterator(batches.end()));
+    m_epoch = epoch;
+    m_failure.clear();
+    openSlots();
+    m_wake.notify_all();
+}
+
+void ImageLoader::openSlots() {
+    while (!m_waiting.empty() && m_open.size() < kAhead) {
+        std::unique_ptr<Slot> slot;
+        if (m_spare.empty()) {
+            slot = std::make_unique<Slot>();
+        } else {
+            slot = std::move(m_spare.back());
+            m_spare.pop_back();
+        }
+        slot->indices = std::move(m_waiting.front());
+        m_waiting.pop_front();
+        slot->taken = 0;
+        slot->finished = 0;
+        const auto count = static_cast<std::int64_t>(slot->indices.size());
+        if (!slot->host.images.defined() || slot->host.images.size(0) != count) {
+            const bool pinned = m_options.device.is_cuda();
+            slot->host.images = at::empty({count, 3, m_options.size, m_options.size},
+                                          at::TensorOptions().dtype(at::kFloat).pinned_memory(pinned));
+            slot->host.labels = at::empty({count}, at::TensorOptions().dtype(at::kLong).pinned_memory(pinned));
+        }
+        m_open.push_back(std::move(slot));
+    }
+}
+
+const Batch& ImageLoader::next() {
+    const std::int64_t begin = base::monotonicNanos();
+    std::unique_lock lock(m_mutex);
+    if (m_held) {
+        m_spare.push_back(std::move(m_held));
+    }
+    if (m_open.empty()) {
+        throw std::logic_error("no batch is planned");
+    }
+    m_ready.wait(lock, [this] { return !m_failure.empty() || m_open.front()->finished == m_open.front()->indices.size(); });
+    m_waited += base::monotonicNanos() - begin;
+    if (!m_failure.empty()) {
+        throw std::runtime_error(m_failure);
+    }
+    m_held = std::move(m_open.front());
+    m_open.pop_front();
+    openSlots();
+    lock.unlock();
+    m_wake.notify_all();
+    if (m_options.device.is_cpu()) {
+        return m_held->host;
+    }
+    m_onDevice.images = m_held->host.images.to(m_options.device);
+    m_onDevice.labels = m_held->host.labels.to(m_options.device);
+    return m_onDevice;
+}
+
+std::int64_t ImageLoader::takeWaitedNanos() {
+    const std::lock_guard lock(m_mutex);
+    return std::exchange(m_waited, 0);
+}
+
+void ImageLoader::work() {
+    std::unique_lock lock(m_mutex);
+    for (;;) {
+        Slot* slot = nullptr;
+        for (const std::unique_ptr<Slot>& open : m_open) {
+            if (open->taken < open->indices.size()) {
+                slot = open.get();
+                break;
+            }
+        }
+        if (m_stop) {
+            return;
+        }
+        if (slot == nullptr || !m_failure.empty()) {
+            m_wake.wait(lock);
+            continue;
+        }
+        const std::size_t position = slot->taken++;
+        const std::int64_t epoch = m_epoch;
+        ++m_busy;
+        lock.unlock();
+        fill(*slot, position, epoch);
+        lock.lock();
+        --m_busy;
+        ++slot->finished;
+        m_ready.notify_all();
+    }
+}
+
+void ImageLoader::fill(Slot& slot, std::size_t position, std::int64_t epoch) {
+    const std::int64_t index = slot.indices[position];
+    float* to = slot.host.images.data_ptr<float>() +
+                static_cast<std::int64_t>(position) * 3 * m_options.size * m_options.size;
+    std::string why;
+    std::int64_t shown = index;
+    const auto count = static_cast<std::int64_t>(m_files.size());
+    for (int attempt = 0; attempt < kMaxStandIns; ++attempt) {
+        const ImageFile& file = m_files[static_cast<std::size_t>(shown)];
+        if (render(file, shown, epoch, to, why)) {
+            slot.host.labels.data_ptr<std::int64_t>()[position] = file.label;
+            return;
+        }
+        bool first = false;
+        {
+            const std::lock_guard lock(m_mutex);
+            first = !m_named[static_cast<std::size_t>(shown)];
+            m_named[static_cast<std::size_t>(shown)] = true;
+        }
+        if (first && m_options.onBad) {
+            m_options.onBad(file, why);
+        }
+        shown = (shown + 1) % count;
+    }
+    const std::lock_guard lock(m_mutex);
+    m_failure = "the pictures cannot be read any more: \"" + base::stripControl(m_files[static_cast<std::size_t>(index)].path) +
+                "\" and those after it; the last: " + why;
+}
+
+bool ImageLoader::render(const ImageFile& file, std::int64_t index, std::int64_t epoch, float* to, std::string& why) {
+    const int size = m_options.size;
+    const CentrePlan centre = centreOf(file.info, size, m_options.resize);
+    ImageChange change;
+    if (m_options.augment) {
+        change = changeOf(m_options.augmentation, file.info, size, m_options.seed, epoch, index);
+    }
+    const bool crop = m_options.augment && m_options.augmentation.crop;
+    const Box wanted = crop ? change.box : Box{0, 0, file.info.width, file.info.height};
+
+    std::shared_ptr<const Picture> picture;
+    Box box = wanted;
+    const std::size_t place = m_options.cacheOffset + static_cast<std::size_t>(index);
+    if (m_options.cache) {
+        picture = m_options.cache->find(place);
+    }
+    if (!picture) {
+        const auto mapped = MappedFile::open(m_root / file.path);
+        if (!mapped) {
+            why = mapped.error().message;
+            return false;
+        }
+        if (m_options.cache) {
+            auto whole = decodePicture(mapped->bytes());
+            if (!whole || whole->width != file.info.width || whole->height != file.info.height) {
+                why = whole ? "it changed while the run read it" : whole.error().message;
+                return false;
+            }
+            picture = std::make_shared<const Picture>(std::move(*whole));
+            m_options.cache->put(place, picture);
+        } else {
+            auto part = decodePart(mapped->bytes(), file.info, wanted, crop ? size : m_options.resize);
+            if (!part) {
+                why = part.error().message;
+                return false;
+            }
+            box = part->box;
+            picture = std::make_shared<const Picture>(std::move(part->picture));
+        }
+    }
+
+    std::vector<std::uint8_t> pixels(static_cast<std::size_t>(size) * static_cast<std::size_t>(size) * 3);
+    if (crop) {
+        resizeInto(*picture, box, size, size, pixels.data());
+    } else {
+        const Picture small = resized(*picture, box, centre.width, centre.height);
+        for (int y = 0; y < size; ++y) {
+            std::copy_n(small.pixels.data() + (static_cast<std::ptrdiff_t>(centre.cut.top + y) * small.width + centre.cut.left) * 3,
+                        size * 3, pixels.data() + static_cast<std::ptrdiff_t>(y) * size * 3);
+        }
+    }
+    changeColours(pixels, change);
+    if (change.rotation != 0) {
+        rotate(pixels, size, change.rotation);
+    }
+    const std::int64_t plane = static_cast<std::int64_t>(size) * size;
+    for (int y = 0; y < size; ++y) {
+        const std::uint8_t* row = pixels.data() + static_cast<std::ptrdiff_t>(change.verticalFlip ? size - 1 - y : y) * size * 3;
+        for (std::size_t c = 0; c < 3; ++c) {
+            const std::array<float, 256>& table = m_tables[c];
+            float* out = to + static_cast<std::int64_t>(c) * plane + static_cast<std::int64_t>(y) * size;
+            if (change.flip) {
+                for (int x = 0; x < size; ++x) {
+                    out[x] = table[row[3 * (size - 1 - x) + static_cast<int>(c)]];
+                }
+            } else {
+                for (int x = 0; x < size; ++x) {
+                    out[x] = table[row[3 * x + static_cast<int>(c)]];
+                }
+            }
+        }
+    }
+    if (change.erase) {
+        for (std::int64_t c = 0; c < 3; ++c) {
+            for (int y = change.erased.top; y < change.erased.top + change.erased.height; ++y) {
+                std::fill_n(to + c * plane + static_cast<std::int64_t>(y) * size + change.erased.left, change.erased.width, 0.0F);
+            }
+        }
+    }
+    return true;
+}
+
+}  // namespace trainyard::engine

@@ -1,0 +1,391 @@
+#include "core/engine/data/Picture.h"
+
+#include <algorithm>
+#include <csetjmp>
+#include <cstdio>
+#include <cstring>
+#include <optional>
+
+#if TRAINYARD_HAVE_JPEG
+#include <jpeglib.h>
+
+#include <jerror.h>
+#endif
+#if TRAINYARD_HAVE_PNG
+#include <png.h>
+#endif
+
+namespace trainyard::engine {
+
+namespace {
+
+using base::Error;
+using base::Result;
+using base::Status;
+
+constexpr std::int64_t kMaxPixels = 178'956'970;
+constexpr int kMaxSide = 65'535;
+
+Error damaged(const std::string& what) { return {"picture.damaged", "it is damaged: " + what}; }
+
+bool isJpeg(std::string_view bytes) { return bytes.starts_with("\xFF\xD8\xFF"); }
+bool isPng(std::string_view bytes) { return bytes.starts_with("\x89PNG\r\n\x1a\n"); }
+
+Status checkSize(std::int64_t width, std::int64_t height) {
+    if (width < 1 || height < 1) {
+        return damaged("it has no pixels");
+    }
+    if (width > kMaxSide || height > kMaxSide || width * height > kMaxPixels) {
+        return Error{"picture.large", "its " + std::to_string(width) + " × " + std::to_string(height) + " pixels are more than a picture may have"};
+    }
+    return {};
+}
+
+/// Where a pixel of the turned picture lies in the stored one (EXIF 2.3, tag 0x0112).
+Picture turned(Picture from, int turn) {
+    if (turn == 1) {
+        return from;
+    }
+    const bool swaps = turn >= 5;
+    Picture to{swaps ? from.height : from.width, swaps ? from.width : from.height, {}};
+    to.pixels.resize(from.pixels.size());
+    for (int y = 0; y < to.height; ++y) {
+        for (int x = 0; x < to.width; ++x) {
+            int sourceX = swaps ? y : x;
+            int sourceY = swaps ? x : y;
+            if (turn == 2 || turn == 3 || turn == 7 || turn == 8) {
+                sourceX = from.width - 1 - sourceX;
+            }
+            if (turn == 3 || turn == 4 || turn == 6 || turn == 7) {
+                sourceY = from.height - 1 - sourceY;
+            }
+            std::copy_n(from.pixels.data() + (static_cast<std::ptrdiff_t>(sourceY) * from.width + sourceX) * 3, 3,
+                        to.pixels.data() + (static_cast<std::ptrdiff_t>(y) * to.width + x) * 3);
+        }
+    }
+    return to;
+}
+
+#if TRAINYARD_HAVE_JPEG
+
+/// The orientation in an APP1 segment, 1 when there is none that makes sense.
+int exifTurn(const unsigned char* data, std::size_t size) {
+    if (size < 14 || std::memcmp(data, "Exif\0\0", 6) != 0) {
+        return 1;
+    }
+    const unsigned char* tiff = data + 6;
+    const std::size_t length = size - 6;
+    const bool little = tiff[0] == 'I';
+    const auto number = [&](std::size_t at, std::size_t bytes) -> std::size_t {
+        std::size_t value = 0;
+        for (std::size_t i = 0; i < bytes; ++i) {
+            value = value << 8 | tiff[little ? at + bytes - 1 - i : at + i];
+        }
+        return value;
+    };
+    const std::size_t folder = number(4, 4);
+    if (folder > length - 2) {
+        return 1;
+    }
+    const std::size_t entries = number(folder, 2);
+    for (std::size_t i = 0; i < entries; ++i) {
+        const std::size_t at = folder + 2 + 12 * i;
+        if (at + 12 > length) {
+            return 1;
+        }
+        if (number(at, 2) == 0x0112) {
+            const std::size_t turn = number(at + 8, 2);
+            return turn >= 1 && turn <= 8 ? static_cast<int>(turn) : 1;
+        }
+    }
+    return 1;
+}
+
+/// libjpeg reports by longjmp, so nothing with a destructor may be made between setjmp and the last call: everything that the
+/// decoding needs is a member of this.
+class JpegReader {
+public:
+    explicit JpegReader(std::string_view bytes) : m_bytes(bytes) {
+        m_jpeg.err = jpeg_std_error(&m_errors.base);
+        m_errors.base.error_exit = [](j_common_ptr jpeg) {
+            auto* errors = reinterpret_cast<Errors*>(jpeg->err);
+            errors->base.format_message(jpeg, errors->text);
+            std::longjmp(errors->jump, 1);
+        };
+        m_errors.base.emit_message = [](j_common_ptr jpeg, int level) {
+            if (level < 0 && jpeg->err->msg_code == JWRN_JPEG_EOF) {
+                reinterpret_cast<Errors*>(jpeg->err)->cutOff = true;
+            }
+        };
+        m_errors.base.output_message = [](j_common_ptr) {};
+    }
+    JpegReader(const JpegReader&) = delete;
+    JpegReader& operator=(const JpegReader&) = delete;
+    ~JpegReader() {
+        if (m_made) {
+            jpeg_destroy_decompress(&m_jpeg);
+        }
+    }
+
+    Status readHeader() {
+        if (setjmp(m_errors.jump) != 0) {
+            return damaged(m_errors.text);
+        }
+        jpeg_create_decompress(&m_jpeg);
+        m_made = true;
+        jpeg_save_markers(&m_jpeg, JPEG_APP0 + 1, 0xFFFF);
+        jpeg_mem_src(&m_jpeg, reinterpret_cast<const unsigned char*>(m_bytes.data()), m_bytes.size());
+        jpeg_read_header(&m_jpeg, TRUE);
+        for (jpeg_saved_marker_ptr marker = m_jpeg.marker_list; marker != nullptr; marker = marker->next) {
+            if (marker->marker == JPEG_APP0 + 1 && m_turn == 1) {
+                m_turn = exifTurn(marker->data, marker->data_length);
+            }
+        }
+        return {};
+    }
+
+    [[nodiscard]] int width() const { return static_cast<int>(m_jpeg.image_width); }
+    [[nodiscard]] int height() const { return static_cast<int>(m_jpeg.image_height); }
+    [[nodiscard]] int turn() const { return m_turn; }
+
+    /// `box` in stored pixels; the part that was decoded holds it, with a margin for the filter that spreads colour.
+    Result<DecodedPart> decode(const Box& box, int target) {
+        int shrink = 1;
+        while (shrink < 8 && box.width >= target * shrink * 2 && box.height >= target * shrink * 2) {
+            shrink *= 2;
+        }
+        m_jpeg.scale_num = 1;
+        m_jpeg.scale_denom = static_cast<unsigned>(shrink);
+        m_cmyk = m_jpeg.jpeg_color_space == JCS_CMYK || m_jpeg.jpeg_color_space == JCS_YCCK;
+        m_jpeg.out_color_space = m_cmyk ? JCS_CMYK : JCS_RGB;
+        const bool whole = box == Box{0, 0, width(), height()};
+        m_part.box = {box.left / shrink, box.top / shrink, std::max(1, box.width / shrink), std::max(1, box.height / shrink)};
+        if (const Status done = readRows(whole); !done.ok()) {
+            return done.error();
+        }
+        if (m_errors.cutOff) {
+            return damaged("it is cut off");
+        }
+        return std::move(m_part);
+    }
+
+private:
+    struct Errors {
+        jpeg_error_mgr base{};
+        std::jmp_buf jump{};
+        char text[JMSG_LENGTH_MAX]{};
+        bool cutOff = false;
+    };
+
+    Status readRows(bool whole) {
+        if (setjmp(m_errors.jump) != 0) {
+            return damaged(m_errors.text);
+        }
+        jpeg_start_decompress(&m_jpeg);
+        m_left = 0;
+        m_wide = m_jpeg.output_width;
+        m_top = 0;
+        m_rows = m_jpeg.output_height;
+        if (!whole) {
+            // A block around it, so that the pixels at the edge see the neighbours they would have in the whole picture.
+            constexpr int kMargin = 16;
+            const int left = std::max(0, m_part.box.left - kMargin);
+            const int right = std::min(static_cast<int>(m_jpeg.output_width), m_part.box.left + m_part.box.width + kMargin);
+            m_left = static_cast<JDIMENSION>(left);
+            m_wide = static_cast<JDIMENSION>(right - left);
+            jpeg_crop_scanline(&m_jpeg, &m_left, &m_wide);
+            const int top = std::max(0, m_part.box.top - kMargin);
+            const int bottom = std::min(static_cast<int>(m_jpeg.output_height), m_part.box.top + m_part.box.height + kMargin);
+            m_top = static_cast<JDIMENSION>(top);
+            m_rows = static_cast<JDIMENSION>(bottom - top);
+            if (m_top > 0) {
+                jpeg_skip_scanlines(&m_jpeg, m_top);
+            }
+        }
+        const std::size_t channels = m_cmyk ? 4 : 3;
+        m_raw.resize(static_cast<std::size_t>(m_wide) * m_rows * channels);
+        for (JDIMENSION y = 0; y < m_rows;) {
+            JSAMPROW row = m_raw.data() + static_cast<std::size_t>(y) * m_wide * channels;
+            y += jpeg_read_scanlines(&m_jpeg, &row, 1);
+        }
+        if (whole) {
+            jpeg_finish_decompress(&m_jpeg);
+        } else {
+            jpeg_abort_decompress(&m_jpeg);
+        }
+        m_part.picture.width = static_cast<int>(m_wide);
+        m_part.picture.height = static_cast<int>(m_rows);
+        m_part.box.left -= static_cast<int>(m_left);
+        m_part.box.top -= static_cast<int>(m_top);
+        if (m_cmyk) {
+            fromCmyk();
+        } else {
+            m_part.picture.pixels.swap(m_raw);
+        }
+        return {};
+    }
+
+    /// Adobe's files hold the inks inverted, which is what Pillow takes every CMYK file for.
+    void fromCmyk() {
+        m_part.picture.pixels.resize(m_raw.size() / 4 * 3);
+        for (std::size_t i = 0; i < m_raw.size() / 4; ++i) {
+            for (std::size_t c = 0; c < 3; ++c) {
+                const unsigned ink = m_raw[4 * i + c];
+                const unsigned black = m_raw[4 * i + 3];
+                m_part.picture.pixels[3 * i + c] = static_cast<std::uint8_t>((ink * black + 127) / 255);
+            }
+        }
+    }
+
+    std::string_view m_bytes;
+    jpeg_decompress_struct m_jpeg{};
+    Errors m_errors;
+    bool m_made = false;
+    bool m_cmyk = false;
+    int m_turn = 1;
+    DecodedPart m_part;
+    std::vector<std::uint8_t> m_raw;
+    JDIMENSION m_left = 0;
+    JDIMENSION m_wide = 0;
+    JDIMENSION m_top = 0;
+    JDIMENSION m_rows = 0;
+};
+
+#endif
+
+#if TRAINYARD_HAVE_PNG
+
+Result<Picture> decodePng(std::string_view bytes) {
+    png_image image{};
+    image.version = PNG_IMAGE_VERSION;
+    if (png_image_begin_read_from_memory(&image, bytes.data(), bytes.size()) == 0) {
+        return damaged(image.message);
+    }
+    if (const Status fits = checkSize(image.width, image.height); !fits.ok()) {
+        png_image_free(&image);
+        return fits.error();
+    }
+    const bool alpha = (image.format & PNG_FORMAT_FLAG_ALPHA) != 0;
+    image.format = alpha ? PNG_FORMAT_RGBA : PNG_FORMAT_RGB;
+    Picture picture{static_cast<int>(image.width), static_cast<int>(image.height), {}};
+    std::vector<std::uint8_t> raw(PNG_IMAGE_SIZE(image));
+    const bool read = png_image_finish_read(&image, nullptr, raw.data(), 0, nullptr) != 0;
+    const std::string text = image.message;
+    png_image_free(&image);
+    if (!read) {
+        return damaged(text);
+    }
+    if (!alpha) {
+        picture.pixels = std::move(raw);
+        return picture;
+    }
+    picture.pixels.resize(raw.size() / 4 * 3);
+    for (std::size_t i = 0; i < raw.size() / 4; ++i) {
+        std::copy_n(raw.data() + 4 * i, 3, picture.pixels.data() + 3 * i);
+    }
+    return picture;
+}
+
+#endif
+
+std::uint32_t bigEndian(std::string_view bytes, std::size_t at) {
+    std::uint32_t value = 0;
+    for (std::size_t i = 0; i < 4; ++i) {
+        value = value << 8 | static_cast<unsigned char>(bytes[at + i]);
+    }
+    return value;
+}
+
+Error unknownKind(std::string_view bytes) {
+    if (isJpeg(bytes) || isPng(bytes)) {
+        return {"picture.kind", std::string("this engine was built without ") + (isJpeg(bytes) ? "libjpeg" : "libpng")};
+    }
+    return {"picture.kind", "it is neither a JPEG nor a PNG file, whatever its name says"};
+}
+
+}  // namespace
+
+std::vector<std::string> pictureCodecs() {
+    std::vector<std::string> codecs;
+#if TRAINYARD_HAVE_JPEG
+    codecs.emplace_back("jpeg");
+#endif
+#if TRAINYARD_HAVE_PNG
+    codecs.emplace_back("png");
+#endif
+    return codecs;
+}
+
+Result<PictureInfo> readPictureInfo(std::string_view bytes) {
+    PictureInfo info;
+#if TRAINYARD_HAVE_JPEG
+    if (isJpeg(bytes)) {
+        JpegReader reader(bytes);
+        TRAINYARD_TRY(reader.readHeader());
+        TRAINYARD_TRY(checkSize(reader.width(), reader.height()));
+        info.jpeg = true;
+        info.turn = reader.turn();
+        info.width = info.turn >= 5 ? reader.height() : reader.width();
+        info.height = info.turn >= 5 ? reader.width() : reader.height();
+        return info;
+    }
+#endif
+#if TRAINYARD_HAVE_PNG
+    if (isPng(bytes)) {
+        if (bytes.size() < 33) {
+            return damaged("it is cut off");
+        }
+        const std::int64_t width = bigEndian(bytes, 16);
+        const std::int64_t height = bigEndian(bytes, 20);
+        TRAINYARD_TRY(checkSize(width, height));
+        info.width = static_cast<int>(width);
+        info.height = static_cast<int>(height);
+        return info;
+    }
+#endif
+    return unknownKind(bytes);
+}
+
+Result<Picture> decodePicture(std::string_view bytes) {
+#if TRAINYARD_HAVE_JPEG
+    if (isJpeg(bytes)) {
+        JpegReader reader(bytes);
+        TRAINYARD_TRY(reader.readHeader());
+        TRAINYARD_TRY(checkSize(reader.width(), reader.height()));
+        auto part = reader.decode({0, 0, reader.width(), reader.height()}, kMaxSide);
+        if (!part) {
+            return part.error();
+        }
+        return turned(std::move(part->picture), reader.turn());
+    }
+#endif
+#if TRAINYARD_HAVE_PNG
+    if (isPng(bytes)) {
+        return decodePng(bytes);
+    }
+#endif
+    return unknownKind(bytes);
+}
+
+Result<DecodedPart> decodePart(std::string_view bytes, const PictureInfo& info, const Box& box, int target) {
+#if TRAINYARD_HAVE_JPEG
+    if (info.jpeg && info.turn == 1) {
+        JpegReader reader(bytes);
+        TRAINYARD_TRY(reader.readHeader());
+        if (reader.width() != info.width || reader.height() != info.height) {
+            return damaged("it changed while it was read");
+        }
+        return reader.decode(box, target);
+    }
+#endif
+    auto whole = decodePicture(bytes);
+    if (!whole) {
+        return whole.error();
+    }
+    if (whole->width != info.width || whole->height != info.height) {
+        return damaged("it changed while it was read");
+    }
+    return DecodedPart{std::move(*whole), box};
+}
+
+}  // namespace trainyard::engine

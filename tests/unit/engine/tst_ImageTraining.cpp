@@ -1,0 +1,265 @@
+// Whole trainings on folders of pictures, from random and from given weights, by the real program.
+#include <ATen/ATen.h>
+
+#include <QtTest>
+
+#include <csignal>
+#include <filesystem>
+
+#include "core/engine/train/Optimizer.h"
+#include "core/engine/train/Schedule.h"
+#include "tests/helpers/Children.h"
+#include "tests/helpers/Skip.h"
+#include "tests/helpers/Wait.h"
+#include "tests/unit/engine/Bench.h"
+
+using namespace trainyard;
+using namespace trainyard::engine;
+using base::Json;
+using test::Bench;
+
+namespace {
+
+/// Three classes of coloured noise, JPEG and PNG mixed, sizes mixed.
+constexpr const char* kMakeBirds = R"(
+import sys, os
+from PIL import Image
+root, count = sys.argv[1], int(sys.argv[2])
+for k, name in enumerate(["hen", "turkey", "wren"]):
+    os.makedirs(root + "/" + name)
+    for i in range(count):
+        side = (40 + i % 9, 38 + i % 7)
+        parts = [Image.effect_noise(side, 50).point(lambda v, c=c: max(0, min(255, v - 128 + (170 if c == k else 70)))) for c in range(3)]
+        Image.merge("RGB", parts).save(root + "/%s/%03d.%s" % (name, i, "png" if i % 2 else "jpg"), quality=92)
+)";
+
+}  // namespace
+
+class TestImageTraining : public QObject {
+    Q_OBJECT
+
+    Bench m_bench;
+    test::ChildGuard m_guard;
+    bool m_made = false;
+
+    [[nodiscard]] base::Path birds() const { return m_bench.scratch() / "birds"; }
+
+    [[nodiscard]] Json spec() const {
+        Json document = spec::defaultRunSpecDocument();
+        const auto set = [&](const char* path, Json value) { spec::setValueAt(document, path, std::move(value)); };
+        set("task.dataset.kind", "images");
+        set("task.dataset.name", "Birds");
+        set("task.dataset.folder", birds().string());
+        set("task.dataset.image_size", 24);
+        set("task.dataset.resize_size", 28);
+        set("task.model.options.width", 6);
+        set("task.batch_size", 16);
+        set("task.epochs", 4);
+        set("task.threads", 1);
+        set("task.optimizer.learning_rate", 0.05);
+        return document;
+    }
+    [[nodiscard]] Json card(const std::string& run) const { return *base::parseJson(m_bench.scratch().read(run + "/outputs/model.json")); }
+    [[nodiscard]] Json params(const std::string& run) const {
+        for (const Json& line : m_bench.stream(run)) {
+            if (line["kind"] == "params") {
+                return line["values"];
+            }
+        }
+        return {};
+    }
+    [[nodiscard]] SafeTensors weights(const std::string& run) const {
+        return readSafeTensors(m_bench.folder(run) / "outputs/model.safetensors").valueOr({});
+    }
+
+private Q_SLOTS:
+    void initTestCase() {
+        test::ProgramOptions options;
+        options.timeoutMillis = 60'000;
+        const auto made = test::runProgram("/usr/bin/python3", {"-c", kMakeBirds, birds().string(), "30"}, options);
+        m_made = made.exitCode == 0;
+        if (!m_made && made.err.find("No module named") == std::string::npos) {
+            QFAIL(made.err.c_str());
+        }
+    }
+    void init() {
+        if (!m_made) {
+            TRAINYARD_SKIP("python3-pil is not installed");
+        }
+    }
+    void cleanup() { QVERIFY2(m_guard.noneLeft(), m_guard.report().c_str()); }
+
+    void train_learnsAndRepeats() {
+        QCOMPARE(m_bench.run("a", spec()), 0);
+        const Json first = card("a");
+        QVERIFY2(first["metrics"]["last"]["val/accuracy"].get<double>() > 0.9, base::dumpJson(first).c_str());
+        QCOMPARE(first["class_names"], Json({"hen", "turkey", "wren"}));
+        QCOMPARE(first["input_shape"], Json({3, 24, 24}));
+        QCOMPARE(first["normalization"]["channels"].size(), std::size_t{3});
+        QCOMPARE(first["dataset"]["train_samples"], Json(72));
+        QCOMPARE(first["dataset"]["val_samples"], Json(18));
+        const auto samples = readSafeTensors(m_bench.folder("a") / "outputs/samples.safetensors");
+        QVERIFY(samples.ok());
+        QCOMPARE(samples->find("images")->sizes().vec(), (std::vector<std::int64_t>{18, 3, 24, 24}));
+        // The same seed gives the same run to the last bit, whichever thread decoded what; so does decoding anew each time.
+        Json again = spec();
+        spec::setValueAt(again, "task.dataset.cache_mib", 0);
+        QCOMPARE(m_bench.run("b", again), 0);
+        QCOMPARE(m_bench.points("b"), m_bench.points("a"));
+    }
+
+    void ranks_trainTheSameModel() {
+        Json document = spec();
+        spec::setValueAt(document, "distribution.kind", "pytorch");
+        spec::setValueAt(document, "distribution.processes", 2);
+        spec::setValueAt(document, "task.epochs", 2);
+        QCOMPARE(m_bench.run("two", document, 2), 0);
+        QVERIFY(card("two")["metrics"]["last"]["val/accuracy"].get<double>() > 0.5);
+    }
+
+    void resume_equalsTheUninterruptedRun() {
+        // Frozen at first, so that the cut lies after the optimizer was made anew.
+        QVERIFY(std::filesystem::exists(m_bench.folder("a") / "outputs/model.safetensors"));
+        Json document = spec();
+        spec::setValueAt(document, "task.epochs", 60);
+        spec::setValueAt(document, "task.model.weights.source", (m_bench.folder("a") / "outputs/model.safetensors").string());
+        spec::setValueAt(document, "task.model.weights.freeze", true);
+        spec::setValueAt(document, "task.model.weights.unfreeze_epoch", 2);
+        spec::setValueAt(document, "task.augmentation.rotation", 5);
+        QCOMPARE(m_bench.run("whole", document), 0);
+        const auto ranks = m_bench.start("cut", document);
+        QVERIFY(test::waitFor([&] { return m_bench.lastStep("cut") >= 20; }, 60'000));  // 5 steps an epoch.
+        ::kill(static_cast<pid_t>(ranks.front()->processId()), SIGTERM);
+        QCOMPARE(Bench::finish(*ranks.front()), 143);
+        document["resolved"] = {{"resume_checkpoint", (m_bench.folder("cut") / "outputs/checkpoints/last.ckpt").string()}};
+        QCOMPARE(m_bench.run("rest", document), 0);
+        const auto whole = m_bench.last("whole");
+        const auto rest = m_bench.last("rest");
+        QVERIFY(whole.ok() && rest.ok());
+        QCOMPARE(rest->tensors.size(), whole->tensors.size());
+        for (const auto& [name, tensor] : whole->tensors) {
+            QVERIFY2(at::equal(*rest->find(name), tensor), name.c_str());
+        }
+    }
+
+    void frozen_trainsTheHeadAlone() {
+        Json document = spec();
+        spec::setValueAt(document, "task.epochs", 1);
+        spec::setValueAt(document, "task.model.weights.source", (m_bench.folder("a") / "outputs/model.pt").string());
+        spec::setValueAt(document, "task.model.weights.freeze", true);
+        QCOMPARE(m_bench.run("frozen", document), 0);
+        QCOMPARE(params("frozen")["weights"], Json("torchscript"));
+        const SafeTensors before = weights("a");
+        const SafeTensors after = weights("frozen");
+        QVERIFY(!before.tensors.empty());
+        for (const auto& [name, tensor] : before.tensors) {
+            if (name.find("running") != std::string::npos || name.find("batches") != std::string::npos) {
+                continue;
+            }
+            QCOMPARE(at::equal(*after.find(name), tensor), !name.starts_with("classifier"));
+        }
+    }
+
+    void slowBackbone_movesLess() {
+        Json document = spec();
+        spec::setValueAt(document, "task.epochs", 1);
+        spec::setValueAt(document, "task.model.weights.source", (m_bench.folder("a") / "outputs/model.safetensors").string());
+        const auto moved = [&](double rate) {
+            spec::setValueAt(document, "task.model.weights.backbone_rate", rate);
+            const std::string name = "rate" + std::to_string(rate);
+            if (m_bench.run(name, document) != 0) {
+                return -1.0;
+            }
+            return (*weights(name).find("features.0.weight") - *weights("a").find("features.0.weight")).norm().item<double>();
+        };
+        const double full = moved(1.0);
+        const double slow = moved(0.01);
+        QVERIFY2(full > 0 && slow >= 0 && slow < full / 5, (std::to_string(full) + " " + std::to_string(slow)).c_str());
+    }
+
+    void badWeights_endTheRunClearly() {
+        Json document = spec();
+        spec::setValueAt(document, "task.model.weights.source", (birds() / "hen/000.jpg").string());
+        QCOMPARE(m_bench.run("bad", document), 1);
+        QVERIFY(m_bench.warned("bad", "weights.kind"));
+        spec::setValueAt(document, "task.model.family", "resnet18");
+        spec::setValueAt(document, "task.model.weights.source", (m_bench.folder("a") / "outputs/model.safetensors").string());
+        QCOMPARE(m_bench.run("other", document), 1);
+        QVERIFY(m_bench.warned("other", "weights.other"));
+    }
+
+    void badPictures_areNamedAndLeftOut() {
+        const base::Path copy = m_bench.scratch() / "spoiled-birds";
+        std::filesystem::copy(birds(), copy, std::filesystem::copy_options::recursive);
+        QVERIFY(base::writeFileAtomically(copy / "hen/zz.jpg", "no picture").ok());
+        Json document = spec();
+        spec::setValueAt(document, "task.epochs", 1);
+        spec::setValueAt(document, "task.dataset.folder", copy.string());
+        QCOMPARE(m_bench.run("spoiled", document), 0);
+        QVERIFY(m_bench.warned("spoiled", "data.bad", "hen/zz.jpg"));
+        QCOMPARE(params("spoiled")["unreadable"], Json(1));
+        spec::setValueAt(document, "task.dataset.max_bad_fraction", 0.001);
+        QCOMPARE(m_bench.run("strict", document), 1);
+        QVERIFY(m_bench.warned("strict", "data.bad", "more than allowed"));
+    }
+
+    void patience_endsTheTrainingEarly() {
+        Json document = spec();
+        spec::setValueAt(document, "task.epochs", 40);
+        spec::setValueAt(document, "task.optimizer.learning_rate", 1e-9);  // Nothing gets better.
+        spec::setValueAt(document, "task.patience", 2);
+        spec::setValueAt(document, "task.schedule.kind", "constant");
+        spec::setValueAt(document, "task.model.options.batch_norm", false);
+        QCOMPARE(m_bench.run("early", document), 0);
+        QVERIFY(card("early")["training"]["epochs"].get<int>() < 40);
+    }
+
+    void clipped_isPyTorchs() {
+        test::ProgramOptions options;
+        options.timeoutMillis = 60'000;
+        const auto python = test::runProgram("/usr/bin/python3", {"-c", R"(
+import torch
+a = torch.sin(torch.arange(1, 51).float()); b = torch.cos(torch.arange(1, 31).float())
+p = [torch.nn.Parameter(torch.zeros(50)), torch.nn.Parameter(torch.zeros(30))]
+p[0].grad, p[1].grad = a, b
+torch.nn.utils.clip_grad_norm_(p, 2.5)
+print(*['%.9g' % v for v in torch.cat([p[0].grad, p[1].grad]).tolist()])
+)"}, options);
+        if (python.exitCode != 0) {
+            TRAINYARD_SKIP("no Python with torch on this machine");
+        }
+        const at::Tensor a = at::zeros({50});
+        const at::Tensor b = at::zeros({30});
+        a.mutable_grad() = at::sin(at::arange(1, 51, at::kFloat));
+        b.mutable_grad() = at::cos(at::arange(1, 31, at::kFloat));
+        Optimizer optimizer(spec::OptimizerSpec{}, {a, b}, {"a", "b"});
+        optimizer.clipGradients(2.5);
+        const at::Tensor joined = at::cat({a.grad(), b.grad()});
+        std::istringstream numbers(python.out);
+        for (std::int64_t i = 0; i < 80; ++i) {
+            double expected = 0;
+            QVERIFY(static_cast<bool>(numbers >> expected));
+            QVERIFY(std::abs(joined[i].item<double>() - expected) < 1e-6);
+        }
+    }
+
+    void schedules_warmUpAndStep() {
+        spec::ScheduleSpec schedule;
+        schedule.kind = "multi_step";
+        schedule.milestones = {3, 5};
+        schedule.gamma = 0.1;
+        const auto at = [&](std::int64_t epoch) { return learningRateAt(schedule, 1.0, epoch * 10, 80, 10); };
+        QCOMPARE(at(2), 1.0);
+        QCOMPARE(at(3), 0.1);
+        QVERIFY(std::abs(at(5) - 0.01) < 1e-12);
+        schedule.kind = "cosine";
+        schedule.warmupEpochs = 2;
+        QVERIFY(learningRateAt(schedule, 1.0, 0, 80, 10) < 0.1);
+        QVERIFY(learningRateAt(schedule, 1.0, 19, 80, 10) > 0.9);
+        QCOMPARE(learningRateAt(schedule, 1.0, 20, 80, 10), 1.0);
+        QVERIFY(learningRateAt(schedule, 1.0, 79, 80, 10) < 0.01);
+    }
+};
+
+QTEST_GUILESS_MAIN(TestImageTraining)
+#include "tst_ImageTraining.moc"
