@@ -118,6 +118,9 @@ Status checkLine(const std::string& line) {
                      "The line " + shown + " has a line break, another control character or broken text in it.", field};
     }
     for (const std::string& word : base::split(line, ' ')) {
+        if (word == "--") {
+            return Error{"slurm.line", "The line " + shown + " would end the options of sbatch.", field};
+        }
         if (!word.starts_with('-') || word.size() < 2) {
             continue;
         }

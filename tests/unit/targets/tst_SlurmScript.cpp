@@ -5,6 +5,7 @@
 #include "core/targets/SlurmLaunch.h"
 #include "core/targets/SlurmQueue.h"
 #include "core/targets/SlurmScript.h"
+#include "tests/helpers/Hostile.h"
 #include "tests/helpers/Program.h"
 #include "tests/helpers/Scratch.h"
 
@@ -132,6 +133,11 @@ private Q_SLOTS:
                                   "a\"b", "a\\b", "-o/etc/x", "--wrap=touch", "a#b", "naïve", "a\tb", "a>b", "a%j"}) {
             QTest::newRow(value) << QString::fromUtf8(value);
         }
+        for (const test::HostileValue& value : test::hostileValues("/tmp/canary")) {
+            if (!value.value.empty()) {
+                QTest::newRow(value.name) << QString::fromStdString(value.value);
+            }
+        }
     }
     void hostileValues_areRefused() {
         QFETCH(QString, value);
@@ -165,6 +171,8 @@ private Q_SLOTS:
         for (const char* line : {"exclusive",
                                  "",
                                  "-",
+                                 "--",
+                                 "--exclusive -- x",
                                  "--exclusive\n--uid=0",
                                  "--exclusive\r",
                                  "--exclusive --nodes=9",
