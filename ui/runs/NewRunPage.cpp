@@ -252,19 +252,26 @@ void NewRunPage::resizeEvent(QResizeEvent* event) {
 }
 
 void NewRunPage::arrange(int width) {
-    const int columns = width >= kThreeColumnsFrom ? 3 : width >= kTwoColumnsFrom ? 2 : 1;
-    if (columns == m_arranged) return;
-    m_arranged = columns;
+    // How a script trains is its own affair: its form has no such column.
+    const bool train = textAt(m_document->document(), "task.kind") != "command";
+    const int columns = std::min(width >= kThreeColumnsFrom ? 3 : width >= kTwoColumnsFrom ? 2 : 1, train ? 3 : 2);
+    const int wanted = 2 * columns + (train ? 1 : 0);
+    if (wanted == m_arranged) return;
+    m_arranged = wanted;
     while (QLayoutItem* item = m_grid->takeAt(0)) delete item;
     FormView* const views[] = {m_what, m_how, m_where};
     const std::pair<int, int> places3[] = {{0, 0}, {0, 1}, {0, 2}};
     const std::pair<int, int> places2[] = {{0, 0}, {0, 1}, {1, 1}};
+    const std::pair<int, int> placesScript[] = {{0, 0}, {1, 0}, {0, 1}};
     const std::pair<int, int> places1[] = {{0, 0}, {1, 0}, {2, 0}};
-    const auto* places = columns == 3 ? places3 : columns == 2 ? places2 : places1;
+    const auto* places = columns == 3 ? places3 : columns == 1 ? places1 : train ? places2 : placesScript;
+    m_titles[1]->setVisible(train);
+    m_how->setVisible(train);
     for (int i = 0; i < 3; ++i) m_grid->setColumnStretch(i, i < columns ? 1 : 0);
     for (int i = 0; i < 3; ++i) {
+        if (i == 1 && !train) continue;
         const auto [row, col] = places[i];
-        const int span = columns == 2 && i == 0 ? 3 : 1;
+        const int span = columns == 2 && train && i == 0 ? 3 : 1;
         m_grid->addWidget(m_titles[i], 2 * row, col);
         m_grid->addWidget(views[i], 2 * row + 1, col, span, 1, Qt::AlignTop);
     }
@@ -290,6 +297,7 @@ void NewRunPage::coupleDistribution(const QString& path) {
 void NewRunPage::refreshPanels() {
     const Json& document = m_document->document();
     const bool train = textAt(document, "task.kind") != "command";
+    arrange(width());
     m_data->setDataset(train ? readObject(readObject(document, "task"), "dataset") : Json::object());
     if (train) {
         // Until the files are read the model is reckoned for what most samples are.

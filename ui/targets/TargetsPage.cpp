@@ -79,7 +79,7 @@ TargetsPage::TargetsPage(Shell& shell, QWidget* parent) : Page(QStringLiteral("t
         const bool added = m_form->isNew();
         m_draft = Json();
         m_target = name;
-        m_detail = Json();
+        forgetDetail();
         m_shell.notice(added ? tr("%1 was added.").arg(name) : tr("%1 was changed.").arg(shownName(name)));
         showSide(m_detailView);
         readList();
@@ -300,12 +300,25 @@ void TargetsPage::choose(const QString& target) {
     if (readFlag(left, "new") && !readObject(left, "document").empty()) {
         m_shell.notice(tr("The new target was discarded."), [this, left] { beginAdd(readObject(left, "document")); });
     }
-    m_detail = Json();
-    m_editWanted = false;
-    m_ableAction->setEnabled(false);
+    forgetDetail();
     readDetail();
     Q_EMIT addressChanged();
     Q_EMIT stateChanged();
+}
+
+void TargetsPage::forgetDetail() {
+    m_detail = Json();
+    m_editWanted = false;
+    m_ableAction->setEnabled(false);
+    // Nothing that is pressed meanwhile may be about the target before.
+    m_title->setText(shownName(m_target));
+    m_facts->clear();
+    m_description->clear();
+    m_doctor->setTarget(m_target, Json::object());
+    m_cache->setTarget(m_target);
+    m_engine->setTarget(m_target);
+    m_load->setLoad(Json(), tr("Not known yet."));
+    showReach();
 }
 
 void TargetsPage::readDetail() {

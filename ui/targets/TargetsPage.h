@@ -48,6 +48,7 @@ private:
     void readList();
     void showList();
     void choose(const QString& target);
+    void forgetDetail();
     void readDetail();
     void showDetail();
     void showReach();

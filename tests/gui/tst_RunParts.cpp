@@ -1,0 +1,287 @@
+// Parts of a run's page over real files and real runs: preview of outputs, code with git's word, notices, a run done
+// again.
+#include <QImage>
+#include <QLabel>
+#include <QLineEdit>
+#include <QPlainTextEdit>
+#include <QProgressBar>
+#include <QPushButton>
+#include <QTableWidget>
+#include <QTreeWidget>
+#include <QTreeWidgetItemIterator>
+
+#include "core/base/Clock.h"
+#include "core/spec/RunSpec.h"
+#include "core/store/Reader.h"
+#include "tests/gui/WindowRig.h"
+#include "tests/helpers/Program.h"
+#include "tests/helpers/Skip.h"
+#include "ui/runs/OutputPreview.h"
+#include "ui/runs/ReproductionNotice.h"
+#include "ui/runs/RunNotices.h"
+#include "ui/runs/RunPage.h"
+#include "ui/widgets/Basics.h"
+#include "ui/widgets/Format.h"
+
+using namespace trainyard;
+using base::Json;
+using spec::RunState;
+using test::waitFor;
+using test::WindowRig;
+using Content = ui::OutputPreview::Content;
+using Kind = Content::Kind;
+
+class RunPartsTest : public QObject {
+    Q_OBJECT
+
+private:
+    Content read(const char* name, std::string_view bytes) {
+        return ui::OutputPreview::read(m_rig->scratch().write(std::string("outputs/") + name, bytes),
+                                       QString::fromUtf8(name));
+    }
+    static std::string png(QSize size) {
+        QImage image(size, QImage::Format_RGB32);
+        image.fill(Qt::darkCyan);
+        QByteArray bytes;
+        QBuffer buffer(&bytes);
+        buffer.open(QIODevice::WriteOnly);
+        image.save(&buffer, "PNG");
+        return bytes.toStdString();
+    }
+    bool git(const std::vector<std::string>& arguments) {
+        std::vector<std::string> all{"-C", m_source.string(),    "-c", "user.name=Ada",
+                                     "-c", "user.email=ada@lab", "-c", "init.defaultBranch=trunk"};
+        all.insert(all.end(), arguments.begin(), arguments.end());
+        return test::runProgram("/usr/bin/git", all).exitCode == 0;
+    }
+    /// Submits the source folder's script here and waits for its end. Empty on failure.
+    QString runScript() {
+        Json document = spec::defaultRunSpecDocument();
+        const std::pair<const char*, Json> values[] = {
+            {"task.kind", "command"}, {"task.source_folder", m_source.string()}, {"task.script", "train.py"}};
+        for (const auto& [path, value] : values)
+            spec::setValueAt(document, path, value);
+        QString made;
+        bool answered = false;
+        m_rig->session().start("run.submit", {{"spec", document}}, this, [&](const base::Result<Json>& result) {
+            answered = true;
+            if (result) {
+                made = QString::fromStdString(result->at("run").get<std::string>());
+            } else {
+                qWarning("%s", result.error().message.c_str());
+            }
+        });
+        if (!waitFor([&] { return answered; }, 30'000) || made.isEmpty()) return {};
+        return ended(made) ? made : QString();
+    }
+    ui::RunPage* page(const QString& run) {
+        auto* page = m_rig->go<ui::RunPage>(QStringLiteral("run/") + run);
+        return page && waitFor([&] { return page->detail() && page->detail()->row.id.str() == run.toStdString(); },
+                               10'000)
+                   ? page
+                   : nullptr;
+    }
+    bool ended(const QString& run) {
+        ui::RunPage* shown = page(run);
+        return shown && waitFor([&] { return spec::isFinal(shown->detail()->row.state); }, 60'000) &&
+               shown->detail()->row.state == RunState::Completed;
+    }
+    static QTreeWidgetItem* named(QTreeWidget* tree, const QString& name) {
+        for (QTreeWidgetItemIterator at(tree); *at; ++at) {
+            if ((*at)->text(0) == name) return *at;
+        }
+        return nullptr;
+    }
+
+private Q_SLOTS:
+    void initTestCase() { m_rig = std::make_unique<WindowRig>(WindowRig::Fill::Nothing); }
+    void cleanupTestCase() { m_rig.reset(); }
+
+    void preview_knowsAFileByItsContent() {
+        QCOMPARE(read("log.txt", "two\nlines <b>").kind, Kind::Text);
+        QCOMPARE(read("log.txt", "two\nlines <b>").text, QStringLiteral("two\nlines <b>"));
+        QVERIFY(read("a.json", R"({"b":[1,2]})").text.contains(QStringLiteral("\n")));
+        QCOMPARE(read("a.json", R"({"b":[1,)").text, QStringLiteral(R"({"b":[1,)"));
+        // The name says nothing against the content.
+        QCOMPARE(read("picture.txt", png({40, 30})).kind, Kind::Picture);
+        QCOMPARE(read("picture.txt", png({40, 30})).picture.size(), QSize(40, 30));
+        QCOMPARE(read("picture.png", "no picture").kind, Kind::Text);
+        const Content binary = read("weights.bin", std::string_view("\x7f\0\1\2", 4));
+        QCOMPARE(binary.kind, Kind::None);
+        QVERIFY(!binary.text.isEmpty());
+        QCOMPARE(read("empty.txt", "").kind, Kind::Text);
+        QVERIFY(read("latin.txt", "gr\xfc\xdf").text.startsWith(QStringLiteral("gr")));
+    }
+
+    void preview_takesOnlyAPart() {
+        const Content text = read("long.txt", std::string(2 << 20, 'x'));
+        QVERIFY(text.cut);
+        QVERIFY(text.text.size() < (1 << 20));
+        std::string rows = "step,loss\n";
+        for (int i = 0; i < 5000; ++i)
+            rows += std::to_string(i) + ",0.5\n";
+        const Content table = read("long.csv", rows);
+        QCOMPARE(table.kind, Kind::Table);
+        QVERIFY(table.cut);
+        QVERIFY(table.rows.size() < 1000);
+    }
+
+    void preview_readsTables() {
+        const Content table = read("t.csv", "name,note\r\n\"a, b\",\"said \"\"so\"\"\"\r\nshort\r\n");
+        QCOMPARE(table.kind, Kind::Table);
+        QCOMPARE(table.rows.size(), 3);
+        QCOMPARE(table.rows[1], (QStringList{QStringLiteral("a, b"), QStringLiteral("said \"so\"")}));
+        QCOMPARE(table.rows[2], QStringList{QStringLiteral("short")});
+        ui::OutputPreview preview(m_rig->session(), nullptr);
+        preview.resize(500, 400);
+        preview.show();
+        preview.showFile(m_rig->scratch().write("outputs/t.csv", "a,b\n1,2\n3\n"), QStringLiteral("t.csv"));
+        auto* shown = preview.findChild<QTableWidget*>(QStringLiteral("previewTable"));
+        QVERIFY(waitFor([&] { return shown->isVisible() && shown->rowCount() == 2; }, 10'000));
+        QCOMPARE(shown->horizontalHeaderItem(1)->text(), QStringLiteral("b"));
+        QCOMPARE(shown->item(0, 1)->text(), QStringLiteral("2"));
+    }
+
+    void preview_survivesDamagedPictures() {
+        const std::string whole = png({400, 300});
+        const Content half = read("half.png", whole.substr(0, 60));
+        QCOMPARE(half.kind, Kind::None);
+        QVERIFY(!half.text.isEmpty());
+        // A few bytes that would be 11 GiB of pixels.
+        const Content huge = read("huge.ppm", "P6\n60000 60000\n255\n");
+        QCOMPARE(huge.kind, Kind::None);
+        QVERIFY(!huge.text.isEmpty());
+    }
+
+    void preview_newestFileWins() {
+        ui::OutputPreview preview(m_rig->session(), nullptr);
+        preview.resize(500, 400);
+        preview.show();
+        auto* text = preview.findChild<QPlainTextEdit*>(QStringLiteral("previewText"));
+        for (int i = 0; i < 20; ++i) {
+            const std::string name = "f" + std::to_string(i) + ".txt";
+            preview.showFile(m_rig->scratch().write("outputs/" + name, name), QString::fromStdString(name));
+        }
+        QVERIFY(waitFor([&] { return text->toPlainText() == u"f19.txt"; }, 10'000));
+        preview.clear(QStringLiteral("none"));
+        QVERIFY(!text->isVisible());
+        QCOMPARE(preview.findChild<QLabel*>(QStringLiteral("previewNoteLabel"))->text(), QStringLiteral("none"));
+    }
+
+    void code_showsFilesGitAndPatch_andWhatDiffers() {
+        if (!QFileInfo::exists(QStringLiteral("/usr/bin/git"))) TRAINYARD_SKIP("Needs git.");
+        m_source = m_rig->scratch().write("source/train.py", "print('first')\n").parent_path();
+        m_rig->scratch().write("source/lib/nets.py", "WIDTH = 8\n");
+        QVERIFY(git({"init", "-q"}) && git({"add", "-A"}) && git({"commit", "-q", "-m", "begin"}));
+        m_rig->scratch().write("source/train.py", "print('changed')\n");
+        m_first = runScript();
+        QVERIFY(!m_first.isEmpty());
+        auto* shown = m_rig->go<ui::RunPage>(QStringLiteral("run/%1/code").arg(m_first));
+        QVERIFY(shown);
+        auto* tree = shown->findChild<QTreeWidget*>(QStringLiteral("codeTree"));
+        QVERIFY(waitFor([&] { return named(tree, QStringLiteral("nets.py")) != nullptr; }, 10'000));
+        auto* facts = shown->findChild<QLabel*>(QStringLiteral("codeFactsLabel"));
+        QVERIFY2(facts->text().contains(QStringLiteral("branch trunk")), qPrintable(facts->text()));
+        auto* text = shown->findChild<QPlainTextEdit*>(QStringLiteral("codeText"));
+        tree->setCurrentItem(named(tree, QStringLiteral("nets.py")));
+        QVERIFY(waitFor([&] { return text->toPlainText() == u"WIDTH = 8\n"; }, 10'000));
+        QTreeWidgetItem* patch = tree->topLevelItem(0);
+        tree->setCurrentItem(patch);
+        QVERIFY(waitFor([&] { return text->toPlainText().contains(QStringLiteral("+print('changed')")); }, 10'000));
+        QVERIFY(text->toPlainText().contains(QStringLiteral("-print('first')")));
+        m_rig->picture(QStringLiteral("code-patch"));
+
+        m_rig->scratch().write("source/lib/nets.py", "WIDTH = 16\n");
+        m_rig->scratch().write("source/new.py", "");
+        const QString second = runScript();
+        QVERIFY(!second.isEmpty());
+        shown = m_rig->go<ui::RunPage>(QStringLiteral("run/%1/code").arg(second));
+        QVERIFY(waitFor([&] { return named(tree, QStringLiteral("new.py")) != nullptr; }, 10'000));
+        auto* with = shown->findChild<QLineEdit*>(QStringLiteral("codeCompareLine"));
+        QTest::keyClicks(with, QStringLiteral("#1"));
+        QTest::keyClick(with, Qt::Key_Return);
+        QVERIFY(waitFor([&] { return !named(tree, QStringLiteral("nets.py"))->text(2).isEmpty(); }, 10'000));
+        QVERIFY(!named(tree, QStringLiteral("new.py"))->text(2).isEmpty());
+        QVERIFY(named(tree, QStringLiteral("train.py"))->text(2).isEmpty());
+    }
+
+    void reproduced_saysWhetherItCameToTheSame() {
+        if (m_first.isEmpty()) TRAINYARD_SKIP("Needs git.");
+        QVERIFY(page(m_first));
+        m_rig->action(QStringLiteral("reproduceAction"))->trigger();
+        auto* shown = qobject_cast<ui::RunPage*>(m_rig->window().page());
+        QVERIFY(shown);
+        QVERIFY(waitFor([&] { return shown->detail() && shown->detail()->row.number == 3; }, 30'000));
+        QVERIFY(waitFor([&] { return spec::isFinal(shown->detail()->row.state); }, 60'000));
+        auto* notice = shown->findChild<ui::ReproductionNotice*>();
+        QVERIFY(waitFor(
+            [&] { return notice->isVisible() && notice->text().startsWith(QStringLiteral("The same as run #1")); },
+            20'000));
+        m_rig->picture(QStringLiteral("reproduced"));
+        // Its button leads to the original, whose page says nothing of the kind.
+        auto* button = notice->findChild<QPushButton*>();
+        QTest::mouseClick(button, Qt::LeftButton);
+        QVERIFY(waitFor([&] { return shown->detail() && shown->detail()->row.number == 1; }, 10'000));
+        QVERIFY(notice->isClear());
+    }
+
+    void notices_tellWhatStandsInBetween() {
+        ui::RunNotices notices(m_rig->window().shell(), nullptr);
+        notices.resize(700, 200);
+        ui::RunDetail detail;
+        detail.row.target = "cluster";
+        detail.row.state = RunState::Preparing;
+        const std::int64_t now = base::wallMicros();
+        notices.setDetail(detail);
+        QVERIFY(notices.isHidden());
+        detail.events.push_back(
+            {"upload",
+             now,
+             {{"text", "Sending 3 files"}, {"bytes_done", 50 << 20}, {"bytes_total", 200 << 20}, {"rate", 10 << 20}}});
+        notices.setDetail(detail);
+        QVERIFY(!notices.isHidden());
+        auto* upload = notices.findChild<QLabel*>(QStringLiteral("runUploadLabel"));
+        QVERIFY2(upload->text().startsWith(QStringLiteral("Sending 3 files · 50")), qPrintable(upload->text()));
+        QVERIFY(upload->text().contains(ui::formatDuration(15'000'000'000)));
+        QCOMPARE(notices.findChild<QProgressBar*>()->value(), 250);
+        // The queue's own words.
+        detail.row.state = RunState::Queued;
+        detail.events.push_back(
+            {"scheduler",
+             now,
+             {{"job", "17"}, {"reason", "Resources"}, {"estimated_start", now + 600'000'000}, {"restarts", 1}}});
+        notices.setDetail(detail);
+        auto* queue = notices.findChild<QLabel*>(QStringLiteral("runQueueLabel"));
+        for (const char* part : {"Job 17", "Resources", "estimated start in ", "requeued 1"})
+            QVERIFY2(queue->text().contains(QLatin1String(part)), qPrintable(queue->text()));
+        // A cut, and a cancel that waits for its end.
+        detail.row.state = RunState::Lost;
+        detail.events.push_back({"unreachable", now, {{"since", now - 60'000'000}, {"reason", "No route."}}});
+        notices.setDetail(detail);
+        auto* reach = notices.findChild<ui::InlineError*>(QStringLiteral("runReach"));
+        QVERIFY2(reach->text().contains(QStringLiteral("cluster cannot be reached since")), qPrintable(reach->text()));
+        QVERIFY(reach->text().contains(QStringLiteral("No route.")));
+        auto* remembered = notices.findChild<ui::InlineError*>(QStringLiteral("runCancelRemembered"));
+        QVERIFY(remembered->isClear());
+        detail.events.push_back({"cancel_asked", now, Json::object()});
+        notices.setDetail(detail);
+        QVERIFY(!remembered->isClear());
+        // It came back, and then it ended.
+        detail.row.state = RunState::Running;
+        detail.events.push_back({"reachable", now + 1, {{"since", now - 60'000'000}}});
+        notices.setDetail(detail);
+        QVERIFY(notices.isHidden());
+        detail.row.state = RunState::Completed;
+        detail.events.push_back({"unreachable", now + 2, {{"since", now}, {"reason", "No route."}}});
+        notices.setDetail(detail);
+        QVERIFY(notices.isHidden());
+    }
+
+private:
+    std::unique_ptr<WindowRig> m_rig;
+    base::Path m_source;
+    QString m_first;
+};
+
+TRAINYARD_GUI_TEST(RunPartsTest)
+#include "tst_RunParts.moc"
