@@ -23,7 +23,9 @@ class TestWalk : public QObject {
 private Q_SLOTS:
     void initTestCase() {
         ui::Theme::install(*qApp);
-        m_full = m_fixture.makeWorkspace("full", commands::ShowcaseOptions{});
+        commands::ShowcaseOptions options;
+        options.furnished = true;
+        m_full = m_fixture.makeWorkspace("full", options);
         auto keep = std::move(m_fixture.showcase);
         m_empty = m_fixture.makeWorkspace("empty", std::nullopt);
         m_fixture.showcase = std::move(keep);
@@ -61,25 +63,78 @@ private Q_SLOTS:
                  qPrintable(found.join(QLatin1Char('\n'))));
     }
 
+    void walkerFindsWhatTabDoesNotReach() {
+        QWidget window;
+        auto* column = new QVBoxLayout(&window);
+        auto* first = new QLineEdit(&window);
+        auto* trap = new QPlainTextEdit(&window);
+        auto* beyond = new QPushButton(QStringLiteral("beyond"), &window);
+        for (QWidget* widget : {static_cast<QWidget*>(first), static_cast<QWidget*>(trap), static_cast<QWidget*>(beyond)}) {
+            widget->setAccessibleName(QStringLiteral("named"));
+            column->addWidget(widget);
+        }
+        window.resize(300, 300);
+        window.show();
+        window.activateWindow();
+        first->setFocus();
+        // A text edit that takes the key as a character never lets go of it.
+        trap->setTabChangesFocus(false);
+        const QStringList found = WidgetWalk(window).findings();
+        QVERIFY2(std::any_of(found.begin(), found.end(),
+                             [](const QString& line) {
+                                 return line.startsWith(QLatin1String("Tab does not reach")) && line.contains(u"beyond");
+                             }),
+                 qPrintable(found.join(QLatin1Char('\n'))));
+        trap->setTabChangesFocus(true);
+        first->setFocus();
+        const QStringList mended = WidgetWalk(window).findings();
+        QVERIFY2(mended.isEmpty(), qPrintable(mended.join(QLatin1Char('\n'))));
+    }
+
+    void watchBlamesWorkAndNotWaiting() {
+        auto* application = static_cast<BlockWatch*>(qApp);
+        application->blocks.clear();
+        QTimer::singleShot(0, qApp, [] { QTest::qSleep(400); });
+        QTest::qWait(10);
+        QVERIFY2(application->blocks.isEmpty(), qPrintable(application->blocks.join(QLatin1Char('\n'))));
+        QTimer::singleShot(0, qApp, [] {
+            for (int i = 0; i < 30; ++i) (void) BlockWatch::slowness();
+        });
+        QTest::qWait(10);
+        QVERIFY(!application->blocks.isEmpty());
+        application->blocks.clear();
+    }
+
     void everyPage_data() {
         QTest::addColumn<bool>("dark");
         QTest::addColumn<QSize>("size");
-        QTest::newRow("light 1280x720") << false << QSize(1280, 720);
-        QTest::newRow("dark 1280x720") << true << QSize(1280, 720);
+        QTest::addColumn<double>("text");
+        QTest::addColumn<bool>("mirrored");
+        QTest::newRow("light 1280x720") << false << QSize(1280, 720) << 1.0 << false;
+        QTest::newRow("dark 1280x720") << true << QSize(1280, 720) << 1.0 << false;
         if (qEnvironmentVariableIsSet(kScaled)) return;
-        QTest::newRow("light 2560x1440") << false << QSize(2560, 1440);
-        QTest::newRow("dark 2560x1440") << true << QSize(2560, 1440);
+        QTest::newRow("light 2560x1440") << false << QSize(2560, 1440) << 1.0 << false;
+        QTest::newRow("dark 2560x1440") << true << QSize(2560, 1440) << 1.0 << false;
+        QTest::newRow("larger text, from right to left") << false << QSize(1280, 720) << 1.4 << true;
     }
     void everyPage() {
         QFETCH(bool, dark);
         QFETCH(QSize, size);
+        QFETCH(double, text);
+        QFETCH(bool, mirrored);
+        ui::Theme::current().setTextScale(text);
+        QApplication::setLayoutDirection(mirrored ? Qt::RightToLeft : Qt::LeftToRight);
+        const auto upright = qScopeGuard([] {
+            ui::Theme::current().setTextScale(1);
+            QApplication::setLayoutDirection(Qt::LeftToRight);
+        });
         ui::Theme::current().setChoice(dark ? ui::Theme::Choice::Dark : ui::Theme::Choice::Light);
         ui::MainWindow& window = m_fixture.openWindow(size);
         m_fixture.settings->setTheme(dark ? ui::Theme::Choice::Dark : ui::Theme::Choice::Light);
         auto* application = static_cast<BlockWatch*>(qApp);
         QStringList all;
         const auto walk = [&](const QString& name) {
-            m_fixture.settle();
+            m_fixture.settle(200);
             WidgetWalk walker(window);
             for (const QString& finding : walker.findings())
                 all << name + QStringLiteral(" | ") + finding;
@@ -87,7 +142,7 @@ private Q_SLOTS:
         };
         walk(QStringLiteral("welcome"));
         QVERIFY(m_fixture.openWorkspace(m_empty));
-        for (const char* page : {"home", "runs", "models", "targets"}) {
+        for (const char* page : {"home", "runs", "models", "environments", "targets"}) {
             QVERIFY(window.shell().open(ui::Address{QString::fromLatin1(page)}));
             walk(QStringLiteral("empty ") + QLatin1String(page));
         }
@@ -97,9 +152,30 @@ private Q_SLOTS:
             QVERIFY2(window.shell().open(ui::Address{QString::fromLatin1(page)}), page);
             walk(QLatin1String(page));
         }
-        QVERIFY(window.shell().open(ui::Address{QStringLiteral("targets"), {}, QStringLiteral("new")}));
-        walk(QStringLiteral("new target"));
-        for (const int run : {4, 10, 13, 14}) {
+        const std::pair<const char*, ui::Address> states[] = {
+            {"new target", {QStringLiteral("targets"), {}, QStringLiteral("new")}},
+            {"target with findings", {QStringLiteral("targets"), {QStringLiteral("two-gpu-rig")}}},
+            {"cluster", {QStringLiteral("targets"), {QStringLiteral("university-cluster")}}},
+            {"target with a long name",
+             {QStringLiteral("targets"), {QStringLiteral("a-machine-with-a-very-long-name-in-the-basement-of-the-old-house")}}},
+            {"exported model", {QStringLiteral("models"), {QStringLiteral("fashion-cnn"), QStringLiteral("3")}}},
+            {"model with a long name",
+             {QStringLiteral("models"),
+              {QStringLiteral("a-name-as-long-as-names-may-be-for-the-comparison-of-schedules-1"), QStringLiteral("1")}}},
+            {"register", {QStringLiteral("models"), {}, QStringLiteral("register=3")}},
+            {"guide", {QStringLiteral("help")}},
+            {"curated environment", {QStringLiteral("environments"), {QStringLiteral("trainyard-python-torch")}}},
+            {"environment with versions", {QStringLiteral("environments"), {QStringLiteral("vision")}}},
+            {"environment with long names",
+             {QStringLiteral("environments"), {QStringLiteral("an-environment-with-a-name-as-long-as-a-name-may-be-for-pictures")}}},
+            {"new environment", {QStringLiteral("environments"), {}, QStringLiteral("new")}},
+            {"new container", {QStringLiteral("environments"), {}, QStringLiteral("new=container")}},
+        };
+        for (const auto& [name, address] : states) {
+            QVERIFY2(window.shell().open(address), name);
+            walk(QLatin1String(name));
+        }
+        for (const int run : {4, 10, 12, 13, 14, 15}) {
             QVERIFY(window.shell().open(ui::Address{QStringLiteral("run"), {QString::number(run)}}));
             m_fixture.settle();
             auto* tabs = window.page()->findChild<QTabWidget*>();

@@ -127,6 +127,8 @@ void MetricsTab::showTiles(const store::RunRow& row) {
 
 void MetricsTab::setDetail(const RunDetail& detail) {
     showTiles(detail.row);
+    // What changes the charts is of no use before there are any.
+    m_log->parentWidget()->setVisible(!detail.row.metrics.empty());
     m_charts->setRuns({refOf(detail.row)});
     const bool over = spec::isFinal(detail.row.state);
     m_charts->setWaiting(over                                              ? tr("Nothing was reported.")

@@ -178,6 +178,7 @@ void StatusBar::showLoad() {
     m_load->setText(tr("This machine  CPU %1 %  ·  memory %2 of %3")
                         .arg(static_cast<int>(sample.cpu * 100 + 0.5))
                         .arg(formatBytes(sample.memoryUsed), formatBytes(sample.memoryTotal)));
+    layout()->activate();
 }
 
 void StatusBar::paintEvent(QPaintEvent*) {
