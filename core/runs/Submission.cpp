@@ -38,7 +38,8 @@ Status checkInputs(const Json& document, bool sourceIsKept) {
             continue;
         }
         const Path path = value->get<std::string>();
-        if (path.empty()) {
+        const bool elsewhere = path.string().starts_with("run:") || path.string().starts_with("target:");
+        if (path.empty() || (elsewhere && field.path == "task.model.weights.source")) {
             continue;
         }
         struct stat info {};

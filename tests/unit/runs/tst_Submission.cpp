@@ -195,6 +195,53 @@ private Q_SLOTS:
         QCOMPARE(makeLaunch(m_layout, again, target, [](std::int64_t) { return true; })->inputs[0].sha256, data.sha256);
     }
 
+    void makeLaunch_bringsPicturesAndWeights() {
+        base::Json document = spec::defaultRunSpecDocument();
+        const base::Path folder = m_scratch->write("birds/hen/1.jpg", "one").parent_path().parent_path();
+        m_scratch->write("birds/wren/2.png", "two");
+        const base::Path weights = m_scratch->write("w.pth", "numbers");
+        const base::RunId other = base::RunId::make();
+        spec::setValueAt(document, "task.dataset.kind", "images");
+        spec::setValueAt(document, "task.dataset.folder", folder.string());
+        spec::setValueAt(document, "task.model.weights.source", weights.string());
+        spec::TargetSpec target = localTarget();
+        const auto launched = [&] { return makeLaunch(m_layout, newRun(document), target, [](std::int64_t) { return true; }); };
+        const auto sourceOf = [](const targets::LaunchPlan& launch) {
+            return base::parseJson(launch.files[0].second).value().at("task").at("model").at("weights").at("source").get<std::string>();
+        };
+        // On this machine both are used where they lie.
+        QVERIFY(checkForLaunch(document, false).ok());
+        auto here = launched();
+        QVERIFY2(here.ok(), here.ok() ? "" : here.error().message.c_str());
+        QVERIFY(here->inputs.empty());
+        QCOMPARE(sourceOf(*here), weights.string());
+
+        target.kind = spec::TargetKind::Ssh;
+        auto there = launched();
+        QVERIFY2(there.ok(), there.ok() ? "" : there.error().message.c_str());
+        QCOMPARE(there->inputs.size(), std::size_t{2});
+        QCOMPARE(there->inputs[0].name, "dataset");
+        QVERIFY(there->inputs[0].isFolder);
+        QCOMPARE(there->inputs[0].files.size(), std::size_t{2});
+        QCOMPARE(there->inputs[1].name, "weights");
+        QCOMPARE(there->inputs[1].sha256, base::sha256Hex("numbers"));
+        QCOMPARE(sourceOf(*there), std::string("$TRAINYARD_INPUT_WEIGHTS"));
+        const base::Json spec = base::parseJson(there->files[0].second).value();
+        QCOMPARE(spec.at("task").at("dataset").at("folder").get<std::string>(), std::string("$TRAINYARD_INPUT_DATASET"));
+
+        spec::setValueAt(document, "task.model.weights.source", "target:/there/w.pth");
+        QVERIFY(checkForLaunch(document, false).ok());
+        QCOMPARE(sourceOf(*launched()), std::string("/there/w.pth"));
+        spec::setValueAt(document, "task.model.weights.source", "run:" + other.str());
+        QVERIFY(checkForLaunch(document, false).ok());
+        QCOMPARE(launched().error().code, std::string("input.missing"));
+        QVERIFY(base::makeDirs(m_layout.outputs(other)).ok());
+        QVERIFY(base::writeFileAtomically(m_layout.outputs(other) / "model.safetensors", "tensors").ok());
+        QCOMPARE(launched()->inputs[1].sha256, base::sha256Hex("tensors"));
+        spec::setValueAt(document, "task.model.weights.source", "run:12");
+        QCOMPARE(checkForLaunch(document, false).error().field, std::string("task.model.weights.source"));
+    }
+
     void hashCache_readsOnlyWhatWasTouched() {
         using namespace std::chrono_literals;
         const base::Path file = m_scratch->write("data", "one");
