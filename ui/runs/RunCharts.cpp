@@ -69,6 +69,7 @@ struct RunCharts::Plot {
     ChartPlan plan;
     ChartView* view = nullptr;
     bool large = false;
+    bool shown = true;
     bool asked = false;
     bool askAgain = false;
     std::optional<std::pair<double, double>> range;
@@ -160,6 +161,9 @@ void RunCharts::plan(const std::vector<std::string>& names) {
     std::set<std::string> used;
     if (m_extent != Extent::System) {
         for (const Headline& headline : kHeadlines) {
+            // A script that names its metrics otherwise needs no plots that stay empty.
+            const bool told = std::any_of(names.begin(), names.end(), [&](const std::string& name) { return name == headline.training || name == headline.validation; });
+            if (m_extent == Extent::Whole && !names.empty() && !told) continue;
             plans.push_back({tr(headline.title), {headline.training, headline.validation}, headline.percent});
             used.insert({headline.training, headline.validation});
         }
@@ -181,7 +185,10 @@ void RunCharts::plan(const std::vector<std::string>& names) {
         plans.push_back(std::move(one));
     }
 
+    for (const auto& plot : m_plots) plot->shown = false;
+    std::size_t place = 0;
     for (ChartPlan& wanted : plans) {
+        const bool large = m_extent == Extent::HeadlinesOnly || (m_extent == Extent::Whole && place++ < 2);
         // A plot keeps its place when another metric joins it.
         const auto known = std::find_if(m_plots.begin(), m_plots.end(), [&](const auto& plot) {
             return std::find(wanted.metrics.begin(), wanted.metrics.end(), plot->plan.metrics.front()) != wanted.metrics.end();
@@ -189,11 +196,16 @@ void RunCharts::plan(const std::vector<std::string>& names) {
         if (known != m_plots.end()) {
             (*known)->plan = std::move(wanted);
             (*known)->view->setTitle((*known)->plan.title);
+            (*known)->shown = true;
+            if ((*known)->large != large) {
+                (*known)->large = large;
+                (*known)->view->setMinimumHeight(m_compact ? kCompactHeight : large ? kLargeHeight : kSmallHeight);
+            }
             continue;
         }
         auto plot = std::make_unique<Plot>();
         plot->plan = std::move(wanted);
-        plot->large = m_extent == Extent::HeadlinesOnly || (m_extent == Extent::Whole && m_plots.size() < 2);
+        plot->large = large;
         auto* view = new ChartView(plot->plan.title, this);
         plot->view = view;
         view->setObjectName(fromUtf8(plot->plan.metrics.front()) + QStringLiteral("Chart"));
@@ -221,8 +233,11 @@ void RunCharts::plan(const std::vector<std::string>& names) {
             }
         });
         m_plots.push_back(std::move(plot));
-        m_arranged = 0;
     }
+    // Large ones come first.
+    std::stable_sort(m_plots.begin(), m_plots.end(), [](const auto& a, const auto& b) { return a->large && !b->large; });
+    for (const auto& plot : m_plots) plot->view->setVisible(plot->shown);
+    m_arranged = 0;
     arrange();
     for (const auto& plot : m_plots) fetch(*plot);
 }
@@ -239,8 +254,10 @@ void RunCharts::arrange() {
     int row = 0;
     int at = 0;
     bool large = true;
+    const auto largeOnes = static_cast<int>(std::count_if(m_plots.begin(), m_plots.end(), [](const auto& plot) { return plot->shown && plot->large; }));
     for (const auto& plot : m_plots) {
-        const int span = plot->large ? units / columns : units / smallColumns;
+        if (!plot->shown) continue;
+        const int span = plot->large ? units / std::clamp(largeOnes, 1, columns) : units / smallColumns;
         if (plot->large != large || at + span > units) {
             if (at > 0) ++row;
             at = 0;
@@ -258,7 +275,7 @@ void RunCharts::resizeEvent(QResizeEvent* event) {
 }
 
 void RunCharts::fetch(Plot& plot) {
-    if (m_runs.empty() || !isVisible()) return;
+    if (m_runs.empty() || !isVisible() || !plot.shown) return;
     if (plot.asked) {
         plot.askAgain = true;
         return;

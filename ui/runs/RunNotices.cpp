@@ -135,6 +135,7 @@ void RunNotices::showReach() {
     QString text = tr("%1 cannot be reached since %2; the run goes on there.").arg(fromUtf8(m_detail.row.target), formatTime(since));
     const QString reason = !reach.reason.empty() ? fromUtf8(reach.reason) : told ? readString(cut->body, "reason") : QString();
     if (!reason.isEmpty()) text += u' ' + reason;
+    if (!text.endsWith(u'.')) text += u'.';
     if (reach.nextTryAt > 0) text += u' ' + tr("Next try %1.").arg(inTime(reach.nextTryAt));
     const bool resting = reach.state == targets::Reach::State::Unreachable && reach.nextTryAt == 0 && !m_trying;
     if (resting) text += u' ' + tr("It is not tried again by itself.");

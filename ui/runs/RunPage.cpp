@@ -439,11 +439,13 @@ void RunPage::showTime() {
     const store::RunRow& row = m_detail->row;
     const std::optional<double> fraction = fractionOf(row);
     const bool over = spec::isFinal(row.state);
-    m_progress->setVisible(!over);
+    const store::Progress* reported = progressOf(row);
+    // A bar that never moves says nothing.
+    m_progress->setVisible(!over && (fraction || row.state != RunState::Running));
     m_progress->setValue(fraction ? static_cast<int>(*fraction * kProgressScale) : 0);
     QStringList parts;
-    if (row.progress && row.state != RunState::Completed) {
-        store::Progress progress = *row.progress;
+    if (reported && row.state != RunState::Completed) {
+        store::Progress progress = *reported;
         if (over || row.state == RunState::Lost) progress.rate = 0;
         parts << progressText(progress);
     }
@@ -451,7 +453,7 @@ void RunPage::showTime() {
         if (row.startedAt != 0) parts << tr("ran %1").arg(formatDuration(durationOf(row, base::wallMicros())));
         if (row.endedAt != 0) parts << tr("ended %1").arg(formatAgo(row.endedAt));
     } else if (row.state == RunState::Lost) {
-        if (row.progress) parts << tr("last heard of %1").arg(formatAgo(row.progress->at));
+        if (reported) parts << tr("last heard of %1").arg(formatAgo(reported->at));
     } else if (row.startedAt != 0) {
         parts << tr("running for %1").arg(formatDuration(durationOf(row, base::wallMicros())));
     }
@@ -459,10 +461,10 @@ void RunPage::showTime() {
     QString left;
     // Nobody knows how far a Lost run has come.
     const bool lost = row.state == RunState::Lost;
-    if (!over && !lost && row.progress && row.progress->etaNanos > 0) {
+    if (!over && !lost && reported && reported->etaNanos > 0) {
         // The estimate ages between two reports.
-        const std::int64_t since = (base::wallMicros() - row.progress->at) * 1000;
-        left = tr("%1 left").arg(formatDuration(std::max<std::int64_t>(0, row.progress->etaNanos - std::max<std::int64_t>(0, since))));
+        const std::int64_t since = (base::wallMicros() - reported->at) * 1000;
+        left = tr("%1 left").arg(formatDuration(std::max<std::int64_t>(0, reported->etaNanos - std::max<std::int64_t>(0, since))));
         if (fraction) left = formatPercent(*fraction) + QStringLiteral(" · ") + left;
     }
     m_timeLeft->setText(left);

@@ -47,10 +47,16 @@ const store::MetricSummary* headMetric(const store::RunRow& row) {
     return row.metrics.empty() ? nullptr : &row.metrics.front();
 }
 
+const store::Progress* progressOf(const store::RunRow& row) {
+    const bool stale = row.progress && row.state == spec::RunState::Running && row.progress->at < row.startedAt;
+    return row.progress && !stale ? &*row.progress : nullptr;
+}
+
 std::optional<double> fractionOf(const store::RunRow& row) {
     if (row.state == spec::RunState::Completed) return 1.0;
-    if (!row.progress) return std::nullopt;
-    const store::Progress& p = *row.progress;
+    const store::Progress* progress = progressOf(row);
+    if (!progress) return std::nullopt;
+    const store::Progress& p = *progress;
     if (p.steps > 0) return std::clamp(static_cast<double>(p.step) / static_cast<double>(p.steps), 0.0, 1.0);
     if (p.total > 0) return std::clamp(p.done / p.total, 0.0, 1.0);
     return std::nullopt;
