@@ -365,7 +365,10 @@ std::optional<Supervisor::Verdict> Supervisor::startFirst() {
         m_ranks->startMissing(m_slots ? m_slots->ticketFd() : -1, 1);
         while (!m_ranks->firstIsDecided()) {
             m_ranks->look();
-            if (auto stop = canceled()) return stop;
+            if (canceled()) {
+                m_controlTouched = true;  // follow() meets it again, and ends what was begun here.
+                return {};
+            }
             wait(kFirstMillis);
             if (m_leave) return {};
         }
