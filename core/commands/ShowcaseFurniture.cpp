@@ -1,7 +1,10 @@
 #include "core/commands/ShowcaseFurniture.h"
 
+#include <zlib.h>
+
 #include <array>
 #include <random>
+#include <string_view>
 
 #include "core/base/Files.h"
 #include "core/base/Hash.h"
@@ -23,6 +26,51 @@ std::string bytes(std::size_t size, unsigned seed) {
     std::string made(size, '\0');
     for (char& c : made) c = static_cast<char>(random() & 0xff);
     return made;
+}
+
+void put(std::string& into, std::uint64_t number, int size) {
+    for (int i = 0; i < size; ++i) into += static_cast<char>((number >> (8 * i)) & 0xff);
+}
+
+/// Laid out as torch.jit.save does, a zip archive whose members are stored; the weights in it are noise.
+std::string scriptFile(std::size_t size, unsigned seed) {
+    using namespace std::string_literals;
+    const std::array<std::pair<const char*, std::string>, 5> members{{{"model/data.pkl", "\x80\x02}."s},
+                                                                      {"model/constants.pkl", "\x80\x02)."s},
+                                                                      {"model/version", "3\n"s},
+                                                                      {"model/code/__torch__.py", "class Model(Module):\n  pass\n"s},
+                                                                      {"model/data/0", bytes(size, seed)}}};
+    std::string archive, directory;
+    for (const auto& [name, content] : members) {
+        const auto* data = reinterpret_cast<const Bytef*>(content.data());
+        std::string facts;  // What a member's own head and the directory's entry have in common.
+        put(facts, 20, 2);  // Version that can read it.
+        put(facts, 0, 2);
+        put(facts, 0, 2);  // Stored.
+        put(facts, 0, 4);
+        put(facts, crc32(0, data, static_cast<uInt>(content.size())), 4);
+        put(facts, content.size(), 4);
+        put(facts, content.size(), 4);
+        put(facts, std::string_view(name).size(), 2);
+        put(facts, 0, 2);
+        directory += "PK\x01\x02\x14"s + '\0' + facts;
+        put(directory, 0, 2);
+        put(directory, 0, 2);
+        put(directory, 0, 2);
+        put(directory, 0, 4);
+        put(directory, archive.size(), 4);
+        directory += name;
+        archive += "PK\x03\x04"s + facts + name + content;
+    }
+    const std::size_t begin = archive.size();
+    archive += directory + "PK\x05\x06"s;
+    put(archive, 0, 4);
+    put(archive, members.size(), 2);
+    put(archive, members.size(), 2);
+    put(archive, directory.size(), 4);
+    put(archive, begin, 4);
+    put(archive, 0, 2);
+    return archive;
 }
 
 Json metric(const char* name, double first, double last, double min, std::int64_t minStep, double max, std::int64_t maxStep) {
@@ -125,7 +173,7 @@ Status addShowcaseModels(const wire::WorkspaceLayout& layout, const std::vector<
     for (const Entry& entry : entries) {
         if (entry.run > runs.size()) continue;
         const base::RunId& run = runs[entry.run - 1];
-        const std::string weights = bytes(180'000 + entry.run * 1000, static_cast<unsigned>(entry.run));
+        const std::string weights = scriptFile(180'000 + entry.run * 1000, static_cast<unsigned>(entry.run));
         TRAINYARD_TRY(base::writeFileAtomically(workshop.folder / "model.pt", weights));
         TRAINYARD_TRY(base::writeFileAtomically(workshop.folder / "model.safetensors", bytes(170'000, static_cast<unsigned>(50 + entry.run))));
         TRAINYARD_TRY(base::writeFileAtomically(workshop.folder / "model.json", base::dumpJsonPretty(artifactCard(entry.family, entry.family == std::string("mlp") ? 109'386 : 421'642))));

@@ -58,7 +58,7 @@ EnvironmentsPage::EnvironmentsPage(Shell& shell, QWidget* parent)
     m_splitter->addWidget(m_side);
     m_splitter->setStretchFactor(0, 1);
     m_splitter->setStretchFactor(1, 3);
-    m_splitter->setSizes({380, 880});
+    m_splitter->setSizes({440, 840});
     column->addWidget(m_splitter, 1);
     buildActions();
 
@@ -110,8 +110,9 @@ QWidget* EnvironmentsPage::buildList() {
     m_tree->header()->setMinimumSectionSize(48);
     m_tree->header()->setStretchLastSection(false);
     m_tree->header()->setSectionResizeMode(0, QHeaderView::Stretch);
-    m_tree->setColumnWidth(1, 110);
-    m_tree->setColumnWidth(2, 84);
+    m_tree->setIndentation(10);
+    m_tree->setColumnWidth(1, theme.scaled(84));
+    m_tree->setColumnWidth(2, theme.scaled(72));
     layout->addWidget(m_tree, 1);
     connect(m_search, &SearchField::edited, this, &EnvironmentsPage::showList);
     connect(m_tree, &QTreeWidget::currentItemChanged, this, [this](QTreeWidgetItem* item) {
@@ -361,7 +362,7 @@ void EnvironmentsPage::showDetail() {
     m_description->setVisible(!m_description->text().isEmpty());
     const int runs = static_cast<int>(readInteger(m_detail, "runs"));
     const int active = static_cast<int>(readInteger(m_detail, "runs_active"));
-    m_runs->setText(active > 0 ? tr("%n run(s)", nullptr, runs) + tr(", %n of them active", nullptr, active) : tr("%n run(s) used it", nullptr, runs));
+    m_runs->setText(active > 0 ? tr("%n run(s)", nullptr, runs) + tr(", %n of them active", nullptr, active) : (runs > 0 ? tr("%n run(s) used it", nullptr, runs) : tr("No run used it yet")));
     m_runs->setEnabled(runs > 0);
     m_versionLine->setVisible(versions.size() > 1);
     m_versions->clear();

@@ -113,7 +113,7 @@ void StageStrip::paintEvent(QPaintEvent*) {
         }
         // The name stands under the line; its time behind it.
         const QRectF text(area.left(), dot.bottom() + 3, area.width() - 6, height() - dot.bottom() - 3);
-        const int align = static_cast<int>(Qt::AlignVCenter) | static_cast<int>(isRightToLeft() ? Qt::AlignRight : Qt::AlignLeft);
+        const int align = static_cast<int>(Qt::AlignVCenter) | static_cast<int>(Qt::AlignLeading);
         const QFont strong = theme.font(present ? TextStyle::BodyStrong : TextStyle::Secondary);
         painter.setFont(strong);
         painter.setPen(theme.color(reached ? Role::Text : Role::Muted));

@@ -24,10 +24,10 @@ public:
         setAccessibleName(Header::tr("Search or jump to an action, page, run or model"));
         setToolTip(Header::tr("Search or jump to  Ctrl+K"));
         setMinimumWidth(38);
-        setMaximumWidth(230);
+        setMaximumWidth(Theme::current().scaled(230));
         setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Fixed);
     }
-    QSize sizeHint() const override { return {220, Theme::current().controlHeight()}; }
+    QSize sizeHint() const override { return {Theme::current().scaled(220), Theme::current().controlHeight()}; }
 
 protected:
     void paintEvent(QPaintEvent*) override {
@@ -38,13 +38,14 @@ protected:
         const auto mirrored = [this](const QRect& part) { return QStyle::visualRect(layoutDirection(), rect(), part); };
         draw::icon(painter, mirrored(QRect(10, 0, 18, height())), QStringLiteral("search"), Role::Muted, 16);
         painter.setPen(theme.color(Role::Muted));
-        if (width() > 150) {
+        if (width() > theme.scaled(150)) {
             painter.setFont(theme.font(TextStyle::Body));
             painter.drawText(mirrored(QRect(34, 0, width() - 34, height())), Qt::AlignVCenter | Qt::AlignLeading,
                              text());
         }
-        if (width() > 210) {
-            const QRect key = mirrored(QRect(width() - 54, height() / 2 - 10, 46, 20));
+        if (width() > theme.scaled(210)) {
+            const int keyWidth = theme.scaled(46), keyHeight = theme.scaled(20);
+            const QRect key = mirrored(QRect(width() - keyWidth - 8, (height() - keyHeight) / 2, keyWidth, keyHeight));
             draw::box(painter, key, 4, theme.color(Role::Surface), theme.color(Role::Border));
             painter.setFont(theme.font(TextStyle::MonoSmall));
             painter.drawText(key, Qt::AlignCenter, QStringLiteral("Ctrl K"));
