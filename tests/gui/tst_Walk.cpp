@@ -200,7 +200,7 @@ private Q_SLOTS:
         environment.insert(QStringLiteral("QT_SCALE_FACTOR"), QStringLiteral("2"));
         scaled.setProcessEnvironment(environment);
         scaled.start(QCoreApplication::applicationFilePath(), {});
-        QVERIFY(scaled.waitForFinished(200'000));
+        QVERIFY(scaled.waitForFinished(400'000));
         QVERIFY2(scaled.exitCode() == 0, scaled.readAllStandardOutput().constData());
     }
 };
