@@ -50,7 +50,12 @@ public:
         QStringList dead;
         prepare();
         waitUntilStill({});
-        const Notice noise = unrest();
+        // What changes twice changes by itself; what changes once was still being drawn.
+        const Notice first = unrest(), second = unrest();
+        Notice noise;
+        for (auto it = first.cbegin(); it != first.cend(); ++it) {
+            if (second.contains(it.key())) noise.insert(it.key(), {});
+        }
         const QString page = state.section(u',', 0, 0);
         QSet<QString>& done = m_done[page];
         for (int presses = 0; presses < kMostPresses; ++presses) {
@@ -72,9 +77,11 @@ public:
             const QString wanted = identity(next);
             const QString name = WidgetWalk::describe(next) + QStringLiteral(" \"%1\"").arg(next->accessibleName());
             ++pressed;
-            // A page that read something anew may have made the button anew in the meantime.
+            // A page that read something anew may have made the button anew under the press, so that only the third is the last word.
             Effect effect = press(next, noise);
-            for (int tries = 0; effect == Effect::Gone && tries < 3; ++tries) {
+            for (int tries = 0; effect != Effect::Some && tries < 2; ++tries) {
+                prepare();
+                waitUntilStill(noise);
                 for (QWidget* button : buttons()) {
                     if (identity(button) == wanted) {
                         effect = press(button, noise);
