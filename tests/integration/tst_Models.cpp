@@ -74,7 +74,7 @@ private Q_SLOTS:
         QCOMPARE(code({{"run", command}}).code, "model.files");
         const Json own = m_driver->get("model.register", {{"run", command}, {"name", "own"}, {"files", {"x"}}});
         QVERIFY2(own.is_object(), m_driver->lastError().c_str());
-        QCOMPARE(m_driver->run("model.export", {{"model", "own"}}).error().code, "model.file_unknown");
+        QCOMPARE(m_driver->run("model.export", {{"model", "own"}}).error().code, "model.kind");
         const std::string running = m_driver->submit("sleep 30");
         QVERIFY(m_driver->waitForState(running, "Running"));
         QCOMPARE(code({{"run", running}}).code, "run.running");
