@@ -13,6 +13,7 @@
 #include <QPlainTextEdit>
 #include <QPointer>
 #include <QProgressBar>
+#include <QScrollArea>
 #include <QScrollBar>
 #include <QSet>
 #include <QStyleOptionButton>
@@ -104,6 +105,10 @@ public:
         // What a press always does is no effect: the focus comes, and with it the place that scrolls into view.
         if ((button->focusPolicy() & Qt::ClickFocus) || qobject_cast<QAbstractButton*>(button) == nullptr)
             button->setFocus(Qt::TabFocusReason);
+        // What a press changes is looked for where it can be seen.
+        for (QWidget* at = button->parentWidget(); at != nullptr; at = at->parentWidget()) {
+            if (auto* area = qobject_cast<QScrollArea*>(at)) area->ensureWidgetVisible(button, 20, 220);
+        }
         QTest::qWait(30);
         if (guard.isNull() || !guard->isVisible()) return Effect::Gone;
         m_overlays = 0;

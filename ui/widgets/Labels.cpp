@@ -2,6 +2,7 @@
 #include <QAction>
 #include <QEvent>
 #include <QHelpEvent>
+#include <QMenu>
 #include <QPainter>
 #include <QToolTip>
 
@@ -96,7 +97,14 @@ void mirrorAction(QPushButton* button, QAction* action) {
     };
     take();
     QObject::connect(action, &QAction::changed, button, take);
-    QObject::connect(button, &QPushButton::clicked, action, &QAction::trigger);
+    // An action that has a menu does nothing by being triggered.
+    QObject::connect(button, &QPushButton::clicked, action, [button, action] {
+        if (QMenu* menu = action->menu()) {
+            menu->popup(button->mapToGlobal(QPoint(0, button->height() + 2)));
+        } else {
+            action->trigger();
+        }
+    });
     button->setObjectName(action->objectName() + QStringLiteral("Button"));
 }
 
