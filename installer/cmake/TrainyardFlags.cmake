@@ -12,7 +12,7 @@ add_library(trainyard_flags INTERFACE)
 target_include_directories(trainyard_flags INTERFACE "${PROJECT_SOURCE_DIR}")
 target_compile_options(trainyard_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Woverloaded-virtual
-  -Wno-restrict -Wno-stringop-overflow  # GCC 12 warns of every "text" + std::string (GCC bug 105651).
+  -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds  # GCC 12 warns of "text" + std::string and of text = "text" (GCC bugs 105651, 105329).
   -fpch-preprocess -Winvalid-pch
   $<$<BOOL:${TRAINYARD_WERROR}>:-Werror>)
 target_compile_definitions(trainyard_flags INTERFACE

@@ -33,8 +33,7 @@ function(trainyard_program name)
   set_property(GLOBAL APPEND PROPERTY TRAINYARD_PROGRAMS ${name})
 endfunction()
 
-# At -O1 GCC 12 takes "text" + std::string for an access out of bounds (GCC bug 105651 again).
-set(TRAINYARD_GLUE_OPTIONS -O1 -Wno-array-bounds)
+set(TRAINYARD_GLUE_OPTIONS -O1)
 
 # trainyard_glue(TARGET): code that waits for files, processes and other rooms. -O1 and precompiled headers take a third off
 # its compile time, and nothing that it does is bound by the processor. Its sources still include what they use.

@@ -24,7 +24,10 @@ constexpr std::int64_t kPictureBatch = 32;
 /// The last layer's name with a dot; it is what is trained while the rest is frozen.
 std::string headOf(const spec::LayerTable& table) { return table.layers.back().name + "."; }
 
-int loaderThreads() { return static_cast<int>(std::clamp<std::int64_t>(usableCores(), 1, 16)); }
+/// The ranks of one machine share its cores.
+int loaderThreads(const spec::RunSpec& spec) {
+    return static_cast<int>(std::clamp<std::int64_t>(usableCores() / std::max<std::int64_t>(1, spec.distribution.processes), 1, 16));
+}
 
 CheckpointSubject subjectOf(const spec::TrainTask& task, const spec::LayerTable& table, std::int64_t samples) {
     CheckpointSubject subject;
@@ -95,9 +98,9 @@ Result<LoadedData> loadData(const spec::TrainTask& task, int threads) {
     return data;
 }
 
-Session::Session(const spec::TrainTask& task, LoadedData data, spec::LayerTable table, ProcessGroup& group,
+Session::Session(const spec::RunSpec& spec, LoadedData data, spec::LayerTable table, ProcessGroup& group,
                  at::Device device)
-    : m_task(task), m_data(std::move(data)), m_group(group), m_device(device), m_network(std::move(table), device),
+    : m_task(spec.train), m_data(std::move(data)), m_group(group), m_device(device), m_network(std::move(table), device),
       m_sampler(m_data.trainingCount(), m_task.batchSize, m_task.seed, group.rank(), group.world()),
       m_cutter(m_data.training, m_data.normalization, device),
       m_validationCutter(m_data.validation, m_data.normalization, device) {
@@ -111,7 +114,7 @@ Session::Session(const spec::TrainTask& task, LoadedData data, spec::LayerTable 
     options.seed = m_task.seed;
     options.normalization = m_data.channels;
     options.device = device;
-    options.threads = loaderThreads();
+    options.threads = loaderThreads(spec);
     options.onBad = [this](const ImageFile& file, const std::string& why) {
         const std::lock_guard lock(m_badMutex);
         m_bad.push_back({file.path, why});
@@ -139,7 +142,7 @@ Result<std::unique_ptr<Session>> Session::make(const TrainRequest& request, Load
     }
     return guarded("building the model", [&]() -> Result<std::unique_ptr<Session>> {
         at::manual_seed(static_cast<std::uint64_t>(task.seed));
-        std::unique_ptr<Session> session(new Session(task, std::move(data), std::move(*table), group, device));
+        std::unique_ptr<Session> session(new Session(request.spec, std::move(data), std::move(*table), group, device));
         if (group.rank() == 0) {
             TRAINYARD_TRY(session->takeStartingWeights());
         }

@@ -78,7 +78,7 @@ public:
     [[nodiscard]] std::int64_t totalSteps() const { return m_sampler.stepsPerEpoch() * m_task.epochs; }
 
 private:
-    Session(const spec::TrainTask& task, LoadedData data, spec::LayerTable table, ProcessGroup& group, at::Device device);
+    Session(const spec::RunSpec& spec, LoadedData data, spec::LayerTable table, ProcessGroup& group, at::Device device);
     void shareWeights();
     [[nodiscard]] Status takeStartingWeights();
     /// Optimizer and reducer for the layers that are trained from `epoch` on.

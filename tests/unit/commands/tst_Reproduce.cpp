@@ -6,6 +6,7 @@
 #include "core/wire/RunStream.h"
 #include "tests/helpers/Children.h"
 #include "tests/helpers/Scratch.h"
+#include "tests/helpers/Skip.h"
 #include "tests/integration/SessionDriver.h"
 
 using namespace trainyard;
@@ -133,7 +134,7 @@ private Q_SLOTS:
     void training_isRepeatedBitForBit() {
         const std::string folder = "/usr/share/datasets/fashion-mnist/";
         if (!std::filesystem::exists(folder)) {
-            QSKIP("dataset-fashion-mnist is not installed");
+            TRAINYARD_SKIP("dataset-fashion-mnist is not installed");
         }
         const Json spec{{"format", "trainyard.run-spec"},
                         {"version", 1},
