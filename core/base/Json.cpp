@@ -198,6 +198,16 @@ Json numberToJson(double value) {
     return value > 0 ? "Infinity" : "-Infinity";
 }
 
+std::string jsonText(const Json& object, const char* key) {
+    const auto found = object.find(key);
+    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+std::int64_t jsonInteger(const Json& object, const char* key) {
+    const auto found = object.find(key);
+    return found != object.end() && found->is_number_integer() ? found->get<std::int64_t>() : 0;
+}
+
 std::optional<double> jsonToNumber(const Json& value) {
     if (value.is_number()) {
         return value.get<double>();

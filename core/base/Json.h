@@ -29,6 +29,11 @@ using Json = nlohmann::ordered_json;
 /// The reverse; numeric strings ("0.5", "1e-3", "nan", "-inf") count as numbers, anything else is nullopt.
 [[nodiscard]] std::optional<double> jsonToNumber(const Json& value);
 
+/// A text member of an object that needs no error: empty when it is absent or no text.
+[[nodiscard]] std::string jsonText(const Json& object, const char* key);
+/// An integer member of an object that needs no error: 0 when it is absent or no integer.
+[[nodiscard]] std::int64_t jsonInteger(const Json& object, const char* key);
+
 /// Reads members of one JSON object and collects what is wrong with them: wrong type, out of range, unknown key.
 /// Every error carries the dotted path of its field. Not thread-safe; use one on the stack.
 class ObjectReader {

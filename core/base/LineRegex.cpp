@@ -7,7 +7,7 @@ namespace trainyard::base {
 
 namespace {
 
-constexpr int kMaxDepth = 64;
+constexpr int kMaxGroupDepth = 64;
 constexpr int kMaxRepeat = 1000;
 constexpr int kUnlimited = -1;
 
@@ -104,7 +104,7 @@ private:
     [[nodiscard]] char next() const { return m_text[m_at]; }
 
     NodePtr either(int depth) {
-        if (depth > kMaxDepth) {
+        if (depth > kMaxGroupDepth) {
             fail("groups lie too deep inside each other");
             return make(Node::Kind::Empty);
         }

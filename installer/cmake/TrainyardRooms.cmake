@@ -15,7 +15,8 @@ function(trainyard_room name)
   endif()
   add_library(trainyard_${name} STATIC ${sources})
   target_link_libraries(trainyard_${name} PUBLIC trainyard_flags ${ROOM_USES})
-  set_target_properties(trainyard_${name} PROPERTIES LINKER_LANGUAGE CXX TRAINYARD_ROOM ${name})
+  set_target_properties(trainyard_${name} PROPERTIES LINKER_LANGUAGE CXX TRAINYARD_ROOM ${name}
+    UNITY_BUILD ${TRAINYARD_UNITY} UNITY_BUILD_BATCH_SIZE 8)
   set_property(GLOBAL APPEND PROPERTY TRAINYARD_ROOMS trainyard_${name})
 endfunction()
 

@@ -31,6 +31,12 @@ std::vector<std::optional<std::int64_t>> commonSizes(const Slot& slot) {
 
 }  // namespace
 
+std::vector<std::int64_t> bothSides(const std::vector<std::int64_t>& padding) {
+    std::vector<std::int64_t> pads = padding;
+    pads.insert(pads.end(), padding.begin(), padding.end());
+    return pads;
+}
+
 const OperatorTable& operatorTable() {
     static const OperatorTable kTable = [] {
         OperatorTable table;

@@ -97,6 +97,9 @@ using OperatorTable = std::unordered_map<std::string, OperatorFunction>;
 /// aten name → function. An in-place operator ("aten::relu_") uses its functional twin.
 [[nodiscard]] const OperatorTable& operatorTable();
 
+/// ONNX's pads of a padding: its numbers once for the beginning of each axis, once for the end.
+[[nodiscard]] std::vector<std::int64_t> bothSides(const std::vector<std::int64_t>& padding);
+
 void addConvolutionOperators(OperatorTable& table);
 void addPoolingOperators(OperatorTable& table);
 void addActivationOperators(OperatorTable& table);

@@ -18,12 +18,6 @@ std::string weight(Call& c) {
     return c.tensor("weight");
 }
 
-std::vector<std::int64_t> bothSides(const std::vector<std::int64_t>& padding) {
-    std::vector<std::int64_t> pads = padding;
-    pads.insert(pads.end(), padding.begin(), padding.end());
-    return pads;
-}
-
 void convolve(Call& c, const Window& window, bool transposed, const std::vector<std::int64_t>& outputPadding) {
     if (c.rank("input") != c.rank("weight")) {
         c.unsupported("gets an input without a batch dimension");

@@ -11,12 +11,6 @@ std::int64_t flag(bool value) {
     return value ? 1 : 0;
 }
 
-std::vector<std::int64_t> bothSides(const std::vector<std::int64_t>& padding) {
-    std::vector<std::int64_t> pads = padding;
-    pads.insert(pads.end(), padding.begin(), padding.end());
-    return pads;
-}
-
 /// An empty stride means the kernel's size.
 std::vector<std::int64_t> strideOf(Call& c, const std::vector<std::int64_t>& kernel) {
     const auto& value = c.slot("stride").a;
