@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 #include <charconv>
+#include <cmath>
 #include <iterator>
 #include <optional>
 #include <set>
@@ -11,6 +12,7 @@
 #include "core/base/Ids.h"
 #include "core/base/MetricPattern.h"
 #include "core/base/Text.h"
+#include "core/spec/DatasetLocation.h"
 #include "core/spec/EnvironmentSpec.h"
 #include "core/spec/Reading.h"
 
@@ -18,7 +20,7 @@ namespace trainyard::spec {
 
 namespace {
 
-const std::vector<std::string> kFreePaths = {"format", "version"};
+const std::vector<std::string> kRunFreePaths = {"format", "version"};
 
 std::int64_t integerAt(const Json& document, std::string_view path) {
     std::int64_t value = 0;
@@ -165,6 +167,52 @@ std::vector<std::string> texts(const std::vector<std::int64_t>& numbers) {
     return out;
 }
 
+std::vector<std::string> texts(const std::vector<double>& numbers) {
+    std::vector<std::string> out;
+    std::ranges::transform(numbers, std::back_inserter(out), [](double number) { return base::dumpJson(Json(number)); });
+    return out;
+}
+
+/// A finite number from 0, whole text.
+std::optional<double> weightOf(const std::string& text) {
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool good = error == std::errc() && end == text.data() + text.size() && std::isfinite(value) && value >= 0;
+    return good ? std::optional(value) : std::nullopt;
+}
+
+std::vector<double> weightsAt(const Json& document, std::string_view path) {
+    std::vector<std::string> listed;
+    Reading(document, runSpecFields()).get(path, listed);
+    std::vector<double> weights;
+    for (const std::string& text : listed) {
+        weights.push_back(weightOf(text).value_or(0));
+    }
+    return weights;
+}
+
+/// A list of one number for each class, where the choice at `kindPath` asks for it.
+void checkWeightList(const Json& document, const char* kindPath, const char* kind, const char* listPath, bool zeroes,
+                     std::vector<Error>& errors) {
+    if (textAt(document, kindPath) != kind) {
+        return;
+    }
+    std::vector<std::string> listed;
+    Reading(document, runSpecFields()).get(listPath, listed);
+    std::size_t positive = 0;
+    for (const std::string& text : listed) {
+        const auto weight = weightOf(text);
+        if (!weight || (*weight == 0 && !zeroes)) {
+            errors.push_back({"spec.type", "\"" + base::stripControl(text) + "\" is no number " + (zeroes ? "from" : "above") + " 0.", listPath});
+            return;
+        }
+        positive += *weight > 0 ? 1 : 0;
+    }
+    if (listed.size() < 2 || positive == 0) {
+        errors.push_back({"spec.required", listed.size() < 2 ? "List one number for each class, one a row." : "One of them must be above 0.", listPath});
+    }
+}
+
 /// Rules between fields. `document` is complete and every single field of it is right.
 std::vector<Error> crossChecks(const Json& document) {
     std::vector<Error> errors;
@@ -242,6 +290,16 @@ std::vector<Error> crossChecks(const Json& document) {
                 break;
             }
         }
+        const std::int64_t parts = integerAt(document, "task.accumulation");
+        if (batch >= ranks && batch < ranks * parts) {
+            errors.push_back({"spec.batch",
+                              "A batch of " + std::to_string(batch) + (ranks > 1 ? " for " + std::to_string(ranks) + " processes" : std::string()) +
+                                  " cannot be cut into " + std::to_string(parts) + " parts; each needs one sample" +
+                                  (ranks > 1 ? " a process." : "."),
+                              "task.accumulation"});
+        }
+        checkWeightList(document, "task.class_weights", "list", "task.class_weight_list", /*zeroes=*/false, errors);
+        checkWeightList(document, "task.sampling", "weighted", "task.sampling_weights", /*zeroes=*/true, errors);
         if (textAt(document, "task.dataset.kind") == "images" &&
             integerAt(document, "task.dataset.resize_size") < integerAt(document, "task.dataset.image_size")) {
             errors.push_back({"spec.size", "The image size is cut out of what was resized, so it cannot be larger than that.",
@@ -321,6 +379,14 @@ Result<InputLocation> parseInputLocation(const std::string& text, const std::str
     constexpr std::string_view kHash = "#sha256=";
     InputLocation read;
     std::string rest = text;
+    if (isDatasetLocation(text)) {
+        // Of the workspace: a path here once it is known which version is meant.
+        if (auto dataset = parseDatasetLocation(text, field); !dataset.ok()) {
+            return dataset.error();
+        }
+        read.location = text;
+        return read;
+    }
     const bool address = text.starts_with("http://") || text.starts_with("https://");
     if (address || text.starts_with(kOnTarget)) {
         read.kind = address ? InputLocation::Kind::Address : InputLocation::Kind::OnTarget;
@@ -367,7 +433,7 @@ std::vector<Error> validateRunSpec(const Json& document) {
     if (const Status format = base::checkFormat(document, kRunSpecFormat, kRunSpecVersion); !format.ok()) {
         return {format.error()};
     }
-    std::vector<Error> errors = checkDocument(runSpecFields(), document, kFreePaths);
+    std::vector<Error> errors = checkDocument(runSpecFields(), document, kRunFreePaths);
     // While a field has a wrong value, rules that look at it would only say so again.
     const bool readable = std::ranges::all_of(
         errors, [](const Error& error) { return error.code == "spec.unknown" || error.code == "spec.required"; });
@@ -478,6 +544,14 @@ Result<RunSpec> runSpecFromJson(const Json& document) {
         in.get("task.normalize", spec.train.normalize);
         in.get("task.augment", spec.train.augment);
         in.get("task.label_smoothing", spec.train.labelSmoothing);
+        in.get("task.schedule.span", schedule.span);
+        in.get("task.accumulation", spec.train.accumulation);
+        in.get("task.class_weights", spec.train.classWeights);
+        spec.train.classWeightList = weightsAt(complete, "task.class_weight_list");
+        in.get("task.sampling", spec.train.sampling);
+        spec.train.samplingWeights = weightsAt(complete, "task.sampling_weights");
+        in.get("task.memory_format", spec.train.memoryFormat);
+        in.get("task.sync_batch_norm", spec.train.syncBatchNorm);
     }
     in.get("environment", spec.environment);
     in.get("target", spec.target);
@@ -565,7 +639,8 @@ Json toJson(const RunSpec& spec) {
                       {"gamma", train.schedule.gamma},
                       {"minimum_factor", train.schedule.minimumFactor},
                       {"milestones", texts(train.schedule.milestones)},
-                      {"warmup_epochs", train.schedule.warmupEpochs}}},
+                      {"warmup_epochs", train.schedule.warmupEpochs},
+                      {"span", train.schedule.span}}},
                     {"epochs", train.epochs},
                     {"batch_size", train.batchSize},
                     {"seed", train.seed},
@@ -578,7 +653,14 @@ Json toJson(const RunSpec& spec) {
                     {"label_smoothing", train.labelSmoothing},
                     {"clip_norm", train.clipNorm},
                     {"decay_norms", train.decayNorms},
-                    {"patience", train.patience}};
+                    {"patience", train.patience},
+                    {"accumulation", train.accumulation},
+                    {"class_weights", train.classWeights},
+                    {"class_weight_list", texts(train.classWeightList)},
+                    {"sampling", train.sampling},
+                    {"sampling_weights", texts(train.samplingWeights)},
+                    {"memory_format", train.memoryFormat},
+                    {"sync_batch_norm", train.syncBatchNorm}};
     }
     return Json{{"format", kRunSpecFormat},
                 {"version", kRunSpecVersion},

@@ -58,7 +58,7 @@ struct AugmentSpec {
 
 /// What a model's parameters start from.
 struct WeightsSpec {
-    std::string source;            ///< Empty: random. A file here, "target:/path", or "run:<id>".
+    std::string source;            ///< Empty: random. A file here, "target:/path", "run:<id>", or "pretrained:<name>".
     bool freeze = false;           ///< Only the head is trained,
     std::int64_t unfreezeEpoch = 0;  ///< until this epoch begins (0 = never).
     double backboneRate = 1.0;     ///< Learning rate of all but the head, as a share of the head's.
@@ -89,6 +89,7 @@ struct ScheduleSpec {
     double minimumFactor = 0.0;  ///< cosine: last rate as a share of the first.
     std::vector<std::int64_t> milestones;  ///< multi_step: epochs at which the rate is multiplied by `gamma`.
     std::int64_t warmupEpochs = 0;   ///< constant, step, multi_step, cosine: the rate rises linearly over so many epochs.
+    std::string span = "all";  ///< Of a run that goes on from another: "all" epochs from the first on, or the "rest" alone, anew.
 };
 
 struct TrainTask {
@@ -110,6 +111,13 @@ struct TrainTask {
     double clipNorm = 0.0;         ///< Largest norm of all gradients together; 0 = none.
     bool decayNorms = true;        ///< Weight decay on norms and biases as well.
     std::int64_t patience = 0;     ///< Early stopping after so many epochs without a better validation loss; 0 = never.
+    std::int64_t accumulation = 1; ///< A batch goes through the model in so many parts, whose gradients are added up.
+    std::string classWeights = "none";        ///< In the loss: "none", "balanced" (against the classes' shares), "list".
+    std::vector<double> classWeightList;      ///< classWeights "list": one a class, in the order of the labels.
+    std::string sampling = "shuffle";         ///< "shuffle": each sample once an epoch; "balanced", "weighted": drawn by class.
+    std::vector<double> samplingWeights;      ///< sampling "weighted": share of the draws, one a class.
+    std::string memoryFormat = "contiguous";  ///< "contiguous" (NCHW), "channels_last" (NHWC)
+    bool syncBatchNorm = false;    ///< Batch normalisation by the statistics of all ranks' samples together.
 };
 
 /// A script of the user's, or any command. Either `script` or `command` is set.

@@ -61,10 +61,11 @@ void addRun(FieldTable& table) {
 void addImages(FieldTable& table) {
     const DatasetSpec defaults;
     table.group("Data", {kTrain, kImages});
-    table.add("task.dataset.folder", "Image folder", FieldType::Folder, "",
-              "With train/ and val/ in it, each with a folder for every class; or with the classes' folders themselves, from which "
-              "validation samples are then taken.")
-        .required = true;
+    Field& folder = table.add("task.dataset.folder", "Image folder", FieldType::Folder, "",
+                              "With train/ and val/ in it, each with a folder for every class; or with the classes' folders themselves, from which "
+                              "validation samples are then taken. Or dataset:NAME, or target:/path for a folder of the target.");
+    folder.required = true;
+    folder.elsewhere = {"dataset:", "target:"};
     Field& fraction = table.number("task.dataset.val_fraction", "Validation share", defaults.valFraction, 0, 0.9,
                                    "Share of each class that is kept for validation when there is no val/.");
     fraction.minimumExclusive = true;
@@ -101,7 +102,9 @@ void addData(FieldTable& table) {
     addImages(table);
     table.group("Data", {kTrain, kIdx});
     const auto file = [&](const char* path, const char* label, const char* help) {
-        table.add(path, label, FieldType::File, "", help).required = true;
+        Field& field = table.add(path, label, FieldType::File, "", help);
+        field.required = true;
+        field.elsewhere = {"dataset:"};
     };
     file("task.dataset.train_images", "Training images", "IDX file of the images that the model learns from.");
     file("task.dataset.train_labels", "Training labels", "IDX file with one label for each training image.");
@@ -144,8 +147,9 @@ void addModel(FieldTable& table) {
     table.group("Model", {kTrain});
     Field& source = table.add("task.model.weights.source", "Start from weights", FieldType::File, "",
                               "Trained weights: a state_dict of torch.save, safetensors or TorchScript; target:/path for a file of the "
-                              "target, run:<id> for the model of another run. Empty: random.");
+                              "target, run:<id> for the model of another run, pretrained:resnet18-imagenet for published ones. Empty: random.");
     source.maxLength = 4096;
+    source.elsewhere = {"run:", "target:", "pretrained:"};
     table.add("task.model.weights.freeze", "Freeze all but the head", FieldType::Boolean, weights.freeze,
               "Only the last layer is trained; the rest stays as the weights have it.");
     table
@@ -231,6 +235,14 @@ void addSchedule(FieldTable& table) {
         .integer("task.schedule.warmup_epochs", "Warm-up", defaults.warmupEpochs, 0, 1000, "epochs",
                  "The rate rises evenly from near zero over so many epochs.")
         .advanced = true;
+    table.group("Schedule", {kTrain});
+    table
+        .choice("task.schedule.span", "When going on from a run", defaults.span,
+                {{"all", "As if planned so from the start", "The rate that a run of all these epochs has at that epoch."},
+                 {"rest", "Anew over the rest", "The schedule begins again and is spread over the epochs that are left."}},
+                "How the schedule treats a run that goes on from another: with more epochs than that one had, a rate that has fallen "
+                "rises again under either.")
+        .advanced = true;
 }
 
 void addAugmentation(FieldTable& table) {
@@ -255,6 +267,35 @@ void addAugmentation(FieldTable& table) {
     rare("task.augmentation.contrast", "Contrast", defaults.contrast, 1, "Changed by at most this share.");
     rare("task.augmentation.saturation", "Saturation", defaults.saturation, 1, "Changed by at most this share.");
     rare("task.augmentation.erase", "Random erasing", defaults.erase, 1, "How often a random rectangle is blanked.");
+}
+
+void addClassBalance(FieldTable& table) {
+    const TrainTask defaults;
+    table
+        .choice("task.class_weights", "Class weights", defaults.classWeights,
+                {{"none", "None", "Each sample weighs the same."},
+                 {"balanced", "Balanced", "Against each class's share of the training samples: rare classes weigh more."},
+                 {"list", "As listed", ""}},
+                "What a sample of each class weighs in the training loss. Validation is not weighted.")
+        .advanced = true;
+    table.group("Training", {kTrain, {"task.class_weights", {"list"}}});
+    table
+        .add("task.class_weight_list", "Weights", FieldType::TextList, Json::array(),
+             "One number above 0 for each class, one a row, in the order of the labels; for image folders the order of the folders' names.")
+        .advanced = true;
+    table.group("Training", {kTrain});
+    table
+        .choice("task.sampling", "Samples of an epoch", defaults.sampling,
+                {{"shuffle", "Each once", "In a new order each epoch."},
+                 {"balanced", "Classes equally often", "Drawn by class: samples of rare classes come several times, of frequent ones some do not."},
+                 {"weighted", "Classes as listed", ""}},
+                "Which samples make up an epoch; as many as there are. The seed decides, whatever the number of processes.")
+        .advanced = true;
+    table.group("Training", {kTrain, {"task.sampling", {"weighted"}}});
+    table
+        .add("task.sampling_weights", "Shares", FieldType::TextList, Json::array(),
+             "How often each class is drawn in relation to the others: one number from 0 for each class, one a row, in the order of the labels.")
+        .advanced = true;
 }
 
 void addTraining(FieldTable& table) {
@@ -289,6 +330,19 @@ void addTraining(FieldTable& table) {
     table
         .integer("task.patience", "Stop early after", defaults.patience, 0, 100'000, "epochs",
                  "So many epochs without a lower validation loss end the training; 0 never.")
+        .advanced = true;
+    table
+        .integer("task.accumulation", "Accumulate over", defaults.accumulation, 1, 1024, "parts",
+                 "Each batch goes through the model in so many parts, whose gradients are added up: the step of the whole batch with "
+                 "the memory of one part. Batch normalisation sees each part by itself.")
+        .advanced = true;
+    addClassBalance(table);
+    table.group("Training", {kTrain});
+    table
+        .choice("task.memory_format", "Memory format", defaults.memoryFormat,
+                {{"contiguous", "Plane by plane", "PyTorch's own order (NCHW)."},
+                 {"channels_last", "Channels last", "NHWC: often quicker for convolutions, on GPUs and processors with vector units."}},
+                "How images lie in memory. Results differ in the last digits only.")
         .advanced = true;
     table
         .integer("task.log_every_steps", "Report every", defaults.logEverySteps, 1, 1'000'000, "steps",
@@ -342,6 +396,12 @@ void addWhere(FieldTable& table) {
                  {"gloo", "Gloo", "Processors, and GPUs by way of main memory."},
                  {"nccl", "NCCL", "NVIDIA GPUs. Not verified on several real GPUs."}},
                 "What carries gradients between the processes.")
+        .advanced = true;
+    table.group("Where", {kTrain, {"distribution.kind", {"pytorch"}}});
+    table
+        .add("task.sync_batch_norm", "Synchronise batch normalisation", FieldType::Boolean, train.syncBatchNorm,
+             "Batch normalisation takes mean and variance over the samples of all processes, as one process with the whole batch would. "
+             "For few samples a process; costs two exchanges a layer.")
         .advanced = true;
     table.group("Where", {{"distribution.kind", {"mpi"}}});
     table

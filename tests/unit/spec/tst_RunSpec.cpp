@@ -47,7 +47,7 @@ RunSpec otherThanDefault() {
     data.classNames = {"hen", "duck"};
     spec.train.model.family = "mlp";
     spec.train.optimizer = {"adamw", 0.25, 0.5, false, 0.125, 0.75, 0.875, 1e-6};
-    spec.train.schedule = {"multi_step", 0.5, 7, 0.25, 0.125, {3, 5}, 2};
+    spec.train.schedule = {"multi_step", 0.5, 7, 0.25, 0.125, {3, 5}, 2, "rest"};
     data.folder = "/e";
     data.valFraction = 0.375;
     data.splitSeed = 4;
@@ -60,6 +60,13 @@ RunSpec otherThanDefault() {
     spec.train.clipNorm = 2.5;
     spec.train.decayNorms = false;
     spec.train.patience = 6;
+    spec.train.accumulation = 4;
+    spec.train.classWeights = "list";
+    spec.train.classWeightList = {0.1, 3};
+    spec.train.sampling = "weighted";
+    spec.train.samplingWeights = {0, 1.25e-3};
+    spec.train.memoryFormat = "channels_last";
+    spec.train.syncBatchNorm = true;
     spec.train.epochs = 9;
     spec.train.batchSize = 32;
     spec.train.seed = 77;
@@ -326,6 +333,30 @@ void tst_RunSpec::validate_data() {
         "task.batch_size");
     row("batch equal to ranks", "train",
         R"({"distribution.kind":"pytorch","distribution.processes":4,"task.batch_size":4})", "", "");
+    row("batch below its parts", "train", R"({"task.batch_size":4,"task.accumulation":5})", "spec.batch", "task.accumulation");
+    row("batch below the parts of ranks", "train",
+        R"({"distribution.kind":"pytorch","distribution.processes":4,"task.batch_size":15,"task.accumulation":4})", "spec.batch",
+        "task.accumulation");
+    row("batch of as many parts", "train",
+        R"({"distribution.kind":"pytorch","distribution.processes":4,"task.batch_size":16,"task.accumulation":4})", "", "");
+    row("class weights without a list", "train", R"({"task.class_weights":"list"})", "spec.required", "task.class_weight_list");
+    row("class weights of one class", "train", R"({"task.class_weights":"list","task.class_weight_list":["2"]})", "spec.required",
+        "task.class_weight_list");
+    row("class weights", "train", R"({"task.class_weights":"list","task.class_weight_list":["2","0.5","1e-3"]})", "", "");
+    for (const char* weight : {"0", "-1", "much", "nan", "inf", "1 ", ""}) {
+        const std::string changes =
+            R"({"task.class_weights":"list","task.class_weight_list":["2",)" + dumpJson(Json(weight)) + "]}";
+        row(("class weight " + std::string(weight)).c_str(), "train", changes.c_str(), "spec.type", "task.class_weight_list");
+    }
+    row("class weights not asked for", "train", R"({"task.class_weight_list":["x"]})", "", "");
+    row("shares with a class left out", "train", R"({"task.sampling":"weighted","task.sampling_weights":["0","1"]})", "", "");
+    row("shares of nothing", "train", R"({"task.sampling":"weighted","task.sampling_weights":["0","0"]})", "spec.required",
+        "task.sampling_weights");
+    row("shares below nothing", "train", R"({"task.sampling":"weighted","task.sampling_weights":["1","-1"]})", "spec.type",
+        "task.sampling_weights");
+    row("unknown memory format", "train", R"({"task.memory_format":"nhwc"})", "spec.choice", "task.memory_format");
+    row("unknown span", "train", R"({"task.schedule.span":"half"})", "spec.choice", "task.schedule.span");
+    row("joint statistics of one process do not matter", "train", R"({"task.sync_batch_norm":true})", "", "");
     row("samples below ranks", "train",
         R"({"distribution.kind":"pytorch","distribution.processes":4,"task.dataset.train_limit":2})", "spec.limit",
         "task.dataset.train_limit");
