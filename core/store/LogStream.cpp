@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
+#include <mutex>
+#include <tuple>
 
 #include "core/base/Clock.h"
 #include "core/base/Text.h"
@@ -11,21 +14,75 @@
 namespace trainyard::store {
 namespace {
 
-bool passes(const LogFilter& filter, int rank, int outClass) {
-    return (!filter.rank || *filter.rank == rank) && (filter.out.empty() || logOutClass(filter.out) == outClass);
+/// Calls `take` with each log record of a block's bytes and its lines.
+template <class Take>
+void eachLogRecord(std::string_view bytes, const Take& take) {
+    std::int64_t lastSeq = 0;
+    while (!bytes.empty()) {
+        const std::size_t end = bytes.find('\n');
+        const std::string_view line = bytes.substr(0, end);
+        bytes.remove_prefix(end == std::string_view::npos ? bytes.size() : end + 1);
+        if (line.find("\"log\"") == std::string_view::npos) continue;
+        const auto record = wire::decode(line);
+        // A record with a seq that was there before had not been counted either.
+        if (!record || record->kind != wire::kind::kLog || record->seq <= lastSeq) continue;
+        lastSeq = record->seq;
+        const auto lines = record->body.find("lines");
+        if (lines == record->body.end() || !lines->is_array()) continue;
+        take(*record, *lines);
+    }
+}
+
+/// Lines of each file under logs/, by rank and name.
+using FileLines = std::map<std::pair<int, std::string>, std::int64_t>;
+
+/// What the index keeps as one number is counted out of the block itself, once a process: a block never changes but the
+/// last, which grows. Any thread.
+std::shared_ptr<const FileLines> fileLinesOf(const Path& segment, const LogBlock& block) {
+    constexpr std::size_t kMostKept = 65'536;
+    using Key = std::tuple<std::string, std::int64_t, std::int64_t>;
+    static std::mutex lock;
+    static std::map<Key, std::shared_ptr<const FileLines>> kept;
+    const Key key(segment.string(), block.offset, block.length);
+    {
+        const std::lock_guard guard(lock);
+        if (const auto known = kept.find(key); known != kept.end()) return known->second;
+    }
+    auto counted = std::make_shared<FileLines>();
+    if (const auto bytes = base::readFileRange(segment, block.offset, block.length)) {
+        eachLogRecord(*bytes, [&](const wire::Record& record, const Json& lines) {
+            const std::string out = textAt(record.body, "out");
+            if (out.starts_with("logs/")) (*counted)[{record.rank, out}] += static_cast<std::int64_t>(lines.size());
+        });
+    }
+    const std::lock_guard guard(lock);
+    if (kept.size() >= kMostKept) kept.clear();
+    kept[key] = counted;
+    return counted;
 }
 
 }  // namespace
 
 LogStream::LogStream(Connection& connection, const wire::WorkspaceLayout& layout, const RunId& run, std::int64_t number,
                      int attempt, int node, const LogFilter& filter)
-    : m_folder(layout.stream(run, attempt, node)), m_filter(filter), m_attempt(attempt), m_node(node) {
+    : m_folder(layout.stream(run, attempt, node)), m_filter(filter), m_oneFile(filter.out.starts_with("logs/")),
+      m_attempt(attempt), m_node(node) {
+    const int outClass = logOutClass(filter.out);
     const std::int64_t firstClock = clockOf(connection, number, attempt, node, true).value_or(0);
     std::int64_t before = std::numeric_limits<std::int64_t>::min();
     for (LogBlock& block : loadLogBlocks(connection, number, attempt, node)) {
         std::int64_t lines = 0;
         for (const auto& [source, count] : block.counts) {
-            if (passes(filter, source.first, source.second)) lines += count;
+            const bool pass = (!filter.rank || *filter.rank == source.first) &&
+                              (filter.out.empty() || outClass == source.second);
+            if (!pass) continue;
+            lines += count;
+        }
+        if (m_oneFile && lines > 0) {
+            lines = 0;
+            for (const auto& [source, count] : *fileLinesOf(m_folder / wire::segmentName(block.segment), block)) {
+                if (passes(source.first, source.second)) lines += count;
+            }
         }
         Place place;
         place.offset = block.clock.value_or(firstClock);
@@ -54,36 +111,37 @@ Result<std::string> LogStream::bytesOf(const Place& place) const {
                                place.block.length);
 }
 
+bool LogStream::passes(int rank, const std::string& out) const {
+    if (m_filter.rank && *m_filter.rank != rank) return false;
+    return m_filter.out.empty() || (m_oneFile ? out == m_filter.out : logOutClass(out) == logOutClass(m_filter.out));
+}
+
 std::vector<KeyedLine> LogStream::linesOf(const Place& place, std::string_view bytes) const {
     std::vector<KeyedLine> found;
     std::int64_t index = place.first;
     std::int64_t number = place.block.firstLine;
-    std::int64_t lastSeq = 0;
     std::int64_t key = place.before;
-    while (!bytes.empty()) {
-        const std::size_t end = bytes.find('\n');
-        const std::string_view line = bytes.substr(0, end);
-        bytes.remove_prefix(end == std::string_view::npos ? bytes.size() : end + 1);
-        if (line.find("\"log\"") == std::string_view::npos) continue;
-        const auto record = wire::decode(line);
-        // A record with a seq that was there before had not been counted either.
-        if (!record || record->kind != wire::kind::kLog || record->seq <= lastSeq) continue;
-        lastSeq = record->seq;
-        const auto lines = record->body.find("lines");
-        if (lines == record->body.end() || !lines->is_array()) continue;
-        const std::int64_t at = record->t + place.offset;
+    eachLogRecord(bytes, [&](const wire::Record& record, const Json& lines) {
+        const std::int64_t at = record.t + place.offset;
         key = std::max(key, at);
-        const std::string out = textAt(record->body, "out");
-        const bool pass = passes(m_filter, record->rank, logOutClass(out));
-        for (const Json& text : *lines) {
+        const std::string out = textAt(record.body, "out");
+        const bool pass = passes(record.rank, out);
+        for (const Json& text : lines) {
             if (pass)
-                found.push_back({{index++, number, at, m_attempt, m_node, record->rank, out,
+                found.push_back({{index++, number, at, m_attempt, m_node, record.rank, out,
                                   text.is_string() ? text.get<std::string>() : base::dumpJson(text)},
                                  key});
             ++number;
         }
-    }
+    });
     return found;
+}
+
+void LogStream::addFiles(std::set<std::string>& files) const {
+    for (const Place& place : m_places) {
+        for (const auto& [source, count] : *fileLinesOf(m_folder / wire::segmentName(place.block.segment), place.block))
+            files.insert(source.second);
+    }
 }
 
 Result<std::shared_ptr<const std::vector<KeyedLine>>> LogStream::linesAt(std::size_t place) const {

@@ -3,6 +3,7 @@
 // the index.
 #include <functional>
 #include <memory>
+#include <set>
 
 #include "core/store/LogIndex.h"
 #include "core/wire/Layout.h"
@@ -48,6 +49,8 @@ public:
     [[nodiscard]] std::vector<KeyedLine> linesOf(const Place& place, std::string_view bytes) const;
     /// The same at once; the last one asked for is kept.
     [[nodiscard]] Result<std::shared_ptr<const std::vector<KeyedLine>>> linesAt(std::size_t place) const;
+    /// Names of the files under logs/ that lines of it come from.
+    void addFiles(std::set<std::string>& files) const;
     /// Lines with a key below `key`, or up to it.
     [[nodiscard]] Result<std::int64_t> countBelow(std::int64_t key, bool inclusive) const;
 
@@ -57,8 +60,11 @@ public:
     [[nodiscard]] Result<LogSearchResult> search(const LogSearch& search, const std::function<bool()>& stop) const;
 
 private:
+    [[nodiscard]] bool passes(int rank, const std::string& out) const;
+
     Path m_folder;
     LogFilter m_filter;
+    bool m_oneFile = false;  ///< Of logs/, which the index counts as one.
     int m_attempt = 1;
     int m_node = 0;
     std::vector<Place> m_places;

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <map>
 #include <mutex>
+#include <set>
 #include <sqlite3.h>
 
 #include "core/store/Chart.h"
@@ -35,6 +36,23 @@ std::vector<int> numbersOf(const std::string& text) {
         at = parsed.ptr;
     }
     return numbers;
+}
+
+ItemRow itemHead(const Query& row) {
+    return {row.text(0),  row.text(1),  row.integer(2), row.integer(3), row.small(4),
+            row.small(5), row.small(6), Json(),         row.integer(7)};
+}
+
+/// With its body, out of the segment that the columns behind those of a head name.
+Result<ItemRow> wholeItem(const wire::WorkspaceLayout& layout, const RunId& run, const Query& row) {
+    ItemRow item = itemHead(row);
+    const Path segment = layout.stream(run, item.attempt, item.node) / wire::segmentName(row.small(8));
+    const auto bytes = base::readFileRange(segment, row.integer(9), row.integer(10));
+    if (!bytes) return bytes.error();
+    auto record = wire::decode(*bytes);
+    if (!record) return record.error();
+    item.body = std::move(record->body);
+    return item;
 }
 
 }  // namespace
@@ -349,22 +367,42 @@ Result<std::vector<ItemRow>> Reader::items(const RunId& run, std::string_view ki
     return m_state->queryRun(run, [&](Connection& open, std::int64_t number) -> Result<std::vector<ItemRow>> {
         std::vector<ItemRow> items;
         Query rows(open,
-                   "SELECT kind, name, at, step, attempt, node, rank, segment, offset, length FROM items "
+                   "SELECT kind, name, at, step, attempt, node, rank, seq, segment, offset, length FROM items "
                    "WHERE run = ? AND kind = ? ORDER BY attempt, node, seq LIMIT ?",
                    number, std::string(kind), limit);
         while (rows.next()) {
-            ItemRow item{rows.text(0),  rows.text(1),  rows.integer(2), rows.integer(3),
-                         rows.small(4), rows.small(5), rows.small(6),   {}};
-            const Path segment =
-                m_state->layout.stream(run, item.attempt, item.node) / wire::segmentName(rows.small(7));
-            const auto bytes = base::readFileRange(segment, rows.integer(8), rows.integer(9));
-            if (!bytes) return bytes.error();
-            auto record = wire::decode(*bytes);
-            if (!record) return record.error();
-            item.body = std::move(record->body);
-            items.push_back(std::move(item));
+            auto item = wholeItem(m_state->layout, run, rows);
+            if (!item) return item.error();
+            items.push_back(std::move(*item));
         }
         return items;
+    });
+}
+
+Result<std::vector<ItemRow>> Reader::itemHeads(const RunId& run, const std::vector<std::string>& kinds,
+                                               int limit) const {
+    return m_state->queryRun(run, [&](Connection& open, std::int64_t number) -> Result<std::vector<ItemRow>> {
+        std::vector<ItemRow> items;
+        Query rows(open,
+                   "SELECT kind, name, at, step, attempt, node, rank, seq FROM items "
+                   "WHERE run = ? AND kind IN (SELECT value FROM json_each(?)) "
+                   "ORDER BY attempt DESC, at DESC, node DESC, seq DESC LIMIT ?",
+                   number, base::dumpJson(Json(kinds)), limit);
+        while (rows.next())
+            items.push_back(itemHead(rows));
+        std::reverse(items.begin(), items.end());
+        return items;
+    });
+}
+
+Result<ItemRow> Reader::item(const RunId& run, int attempt, int node, std::int64_t seq) const {
+    return m_state->queryRun(run, [&](Connection& open, std::int64_t number) -> Result<ItemRow> {
+        Query row(open,
+                  "SELECT kind, name, at, step, attempt, node, rank, seq, segment, offset, length FROM items "
+                  "WHERE run = ? AND attempt = ? AND node = ? AND seq = ?",
+                  number, attempt, node, seq);
+        if (!row.next()) return Error{"store.item_unknown", "The run has no such record."};
+        return wholeItem(m_state->layout, run, row);
     });
 }
 
@@ -456,6 +494,20 @@ Result<LogPage> Reader::logPage(const RunId& run, const LogFilter& filter, std::
 Result<LogPage> Reader::logTail(const RunId& run, const LogFilter& filter, std::int64_t count) const {
     return m_state->queryLog(run, filter, [&](const LogReader& log, int attempt) -> Result<LogPage> {
         return pageOf(log, attempt, log.total() - std::clamp<std::int64_t>(count, 0, log.total()), count);
+    });
+}
+
+Result<std::vector<std::string>> Reader::logFiles(const RunId& run, int attempt) const {
+    return m_state->queryRun(run, [&](Connection& open, std::int64_t number) -> Result<std::vector<std::string>> {
+        const int wanted = attempt == 0 ? State::newestAttempt(open, number) : attempt;
+        LogFilter filter;
+        filter.out = "logs";
+        std::set<std::string> files;
+        for (const LogStream& stream : openLogStreams(open, m_state->layout, run, number, wanted, filter)) {
+            if (m_state->stopped()) return Error{"canceled", "The query was stopped."};
+            stream.addFiles(files);
+        }
+        return std::vector<std::string>(files.begin(), files.end());
     });
 }
 

@@ -54,6 +54,11 @@ public:
     [[nodiscard]] Result<Json> spec(const RunId& run) const;
     /// Records of one kind ("text", "image", "table", "histogram", "model", "child"), in order; at most `limit`.
     [[nodiscard]] Result<std::vector<ItemRow>> items(const RunId& run, std::string_view kind, int limit = 1000) const;
+    /// The same of several kinds, without their bodies, which are not read: the newest `limit`, in order.
+    [[nodiscard]] Result<std::vector<ItemRow>> itemHeads(const RunId& run, const std::vector<std::string>& kinds,
+                                                         int limit) const;
+    /// One record, with its body. "store.item_unknown"
+    [[nodiscard]] Result<ItemRow> item(const RunId& run, int attempt, int node, std::int64_t seq) const;
 
     [[nodiscard]] Result<std::vector<SeriesRow>> series(const RunId& run, SeriesKind kind = SeriesKind::Metric) const;
     [[nodiscard]] Result<std::vector<SeriesRow>> systemSeries(const RunId& run) const {
@@ -74,6 +79,8 @@ public:
                                           std::int64_t count) const;
     /// The last `count` lines.
     [[nodiscard]] Result<LogPage> logTail(const RunId& run, const LogFilter& filter, std::int64_t count) const;
+    /// Files under logs/ that lines of an attempt (0: the newest) come from: "logs/train.txt", by name.
+    [[nodiscard]] Result<std::vector<std::string>> logFiles(const RunId& run, int attempt) const;
     /// Lines that came since a place, oldest first: of the filter's attempt, or without one of the place's and all newer
     /// attempts (of the newest alone where the place is the beginning). At most `count`, at most 10,000.
     [[nodiscard]] Result<LogNews> logAfter(const RunId& run, const LogFilter& filter, const LogPlace& place,

@@ -208,7 +208,8 @@ struct SeriesRow {
 };
 
 /// What the workspace's side noted on the way: kinds "upload", "unreachable", "reachable", "scheduler", "cancel_asked",
-/// "inputs", "reproduced", with their members as run-stream.md has them; and "collected" {attempt, files: how many}.
+/// "inputs", "reproduced", "placed", "registered", with their members as run-stream.md has them; and "collected" {attempt,
+/// files: how many, left?}.
 struct EventRow {
     std::string kind;
     std::int64_t at = 0;
@@ -264,7 +265,8 @@ struct ItemRow {
     int attempt = 1;
     int node = 0;
     int rank = 0;
-    Json body;
+    Json body;             ///< Null where only the heads were asked for.
+    std::int64_t seq = 0;  ///< With attempt and node: which record it is.
 };
 
 struct Counts {
@@ -282,7 +284,8 @@ struct Counts {
 // ---------------------------------------------------------------------------------------------------- log
 
 /// Lines of one attempt, optionally of one node, one rank or one of "stdout", "stderr", "agent", "environment" (its build)
-/// and "logs" (the files that the script writes under logs/). Lines of several nodes are merged by the lead's clock.
+/// and "logs" (the files that the script writes under logs/; "logs/train.txt" is one of them). Lines of several nodes are
+/// merged by the lead's clock.
 struct LogFilter {
     int attempt = 0;  ///< 0: the newest.
     std::optional<int> node{};  ///< Empty: every node.

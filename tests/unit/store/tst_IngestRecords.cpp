@@ -323,6 +323,18 @@ void tst_IngestRecords::items_areReadFromTheSegments() {
     QCOMPARE(texts->at(0).body["text"].get<std::string>(), "long\ntext");
     QCOMPARE(reader->items(run, wire::kind::kModel)->at(0).body["path"].get<std::string>(), "model.pt");
     QVERIFY(reader->items(run, wire::kind::kTable)->empty());
+    // Heads need no body, and each leads to its record.
+    const auto heads = reader->itemHeads(run, {"text", "model"}, 10);
+    STORE_OK(heads);
+    QCOMPARE(heads->size(), std::size_t{2});
+    QCOMPARE(heads->at(0).name, "summary");
+    QVERIFY(heads->at(0).body.is_null());
+    const auto whole = reader->item(run, heads->at(1).attempt, heads->at(1).node, heads->at(1).seq);
+    STORE_OK(whole);
+    QCOMPARE(whole->body["path"].get<std::string>(), "model.pt");
+    QCOMPARE(reader->itemHeads(run, {"text", "model"}, 1)->at(0).kind, "model");
+    QVERIFY(reader->itemHeads(run, {"table"}, 10)->empty());
+    QCOMPARE(reader->item(run, 1, 0, 99).error().code, "store.item_unknown");
 }
 
 void tst_IngestRecords::system_seriesAreApart() {

@@ -248,7 +248,13 @@ void tst_LogReader::otherOutputs() {
     STORE_OK(writer->catchUp());
     auto reader = Reader::open(workspace.location);
     STORE_OK(reader);
-    for (const auto& [out, text] : {std::pair<std::string, std::string>{"environment", "built"}, {"logs", "abc"}, {"stdout", "d"}, {"", "builtabcde"}}) {
+    for (const auto& [out, text] : {std::pair<std::string, std::string>{"environment", "built"},
+                                    {"logs", "abc"},
+                                    {"logs/train.txt", "ab"},
+                                    {"logs/deep/x", "c"},
+                                    {"logs/none", ""},
+                                    {"stdout", "d"},
+                                    {"", "builtabcde"}}) {
         LogFilter filter;
         filter.out = out;
         const auto page = reader->logPage(run, filter, 0, 10);
@@ -260,6 +266,24 @@ void tst_LogReader::otherOutputs() {
         QCOMPARE(page->total, std::ssize(page->lines));
     }
     QCOMPARE(reader->logPage(run, {}, 1, 1)->lines.at(0).out, "logs/train.txt");
+    const auto files = reader->logFiles(run, 0);
+    STORE_OK(files);
+    QCOMPARE(*files, (std::vector<std::string>{"logs/deep/x", "logs/train.txt"}));
+    LogFilter one;
+    one.out = "logs/train.txt";
+    one.rank = 1;
+    QCOMPARE(reader->logPage(run, one, 0, 10)->total, 0);
+    // The last block grows.
+    workspace.stream(run, {log({"f"}, 6, 0, "logs/train.txt")});
+    STORE_OK(writer->catchUp());
+    one.rank = 0;
+    QCOMPARE(reader->logPage(run, one, 0, 10)->total, 3);
+    LogSearch search;
+    search.pattern = "f";
+    const auto match = reader->searchLog(run, one, search);
+    STORE_OK(match);
+    QVERIFY(match->match);
+    QCOMPARE(match->match->line.index, 2);
 }
 
 void tst_LogReader::missingSegment() {
