@@ -24,7 +24,8 @@ constexpr int kLookMillis = 500;
 }
 
 EnvironmentForm::EnvironmentForm(Shell& shell, QWidget* parent)
-    : QWidget(parent), m_shell(shell), m_document(new FormDocument(spec::environmentSpecFields(), &spec::validateEnvironmentSpec, this)) {
+    : QWidget(parent), m_shell(shell),
+      m_document(new FormDocument(spec::environmentSpecFields(), &spec::validateEnvironmentSpec, this)) {
     const Theme& theme = Theme::current();
     auto* column = new QVBoxLayout(this);
     column->setContentsMargins(theme.space(3), theme.space(1), theme.space(4), theme.space(4));
@@ -88,7 +89,8 @@ void EnvironmentForm::look() {
     Json document = m_document->document();
     // Without a name yet, what it needs can be told all the same.
     if (readText(document, "name").empty()) document["name"] = "unnamed";
-    m_looking = m_shell.session()->start("environment.validate", {{"spec", std::move(document)}, {"target", m_target->target().toStdString()}});
+    m_looking = m_shell.session()->start("environment.validate",
+                                         {{"spec", std::move(document)}, {"target", m_target->target().toStdString()}});
     commands::Command* mine = m_looking;
     connect(mine, &commands::Command::finished, this, [this, mine](const Result<Json>& answer) {
         if (m_looking != mine) return;
@@ -115,15 +117,19 @@ void EnvironmentForm::save() {
     m_saving = true;
     Json parameters{{"spec", m_document->document()}};
     if (!m_isNew) parameters["environment"] = m_name.toStdString();
-    m_shell.session()->start(m_isNew ? "environment.create" : "environment.edit", std::move(parameters), this, [this](const Result<Json>& result) {
-        m_saving = false;
-        if (result) {
-            Q_EMIT saved(readString(*result, "environment"), static_cast<int>(readInteger(*result, "version")), readFlag(*result, "created"));
-            return;
-        }
-        if (m_document->field(fromUtf8(result.error().field))) m_document->setOutsideErrors({result.error()});
-        tell(result.error());
-    });
+    m_shell.session()->start(m_isNew ? "environment.create" : "environment.edit", std::move(parameters), this,
+                             [this](const Result<Json>& result) {
+                                 m_saving = false;
+                                 if (result) {
+                                     Q_EMIT saved(readString(*result, "environment"),
+                                                  static_cast<int>(readInteger(*result, "version")),
+                                                  readFlag(*result, "created"));
+                                     return;
+                                 }
+                                 if (m_document->field(fromUtf8(result.error().field)))
+                                     m_document->setOutsideErrors({result.error()});
+                                 tell(result.error());
+                             });
 }
 
 }  // namespace trainyard::ui

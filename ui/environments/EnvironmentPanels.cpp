@@ -1,7 +1,6 @@
 #include "ui/environments/EnvironmentPanels.h"
 
 #include <QComboBox>
-#include <QHeaderView>
 #include <QTableWidget>
 #include <QVBoxLayout>
 #include <algorithm>
@@ -11,11 +10,9 @@
 #include "ui/forms/FieldEditor.h"
 #include "ui/forms/JsonRead.h"
 #include "ui/seams/Questions.h"
-#include "ui/shell/Icons.h"
 #include "ui/shell/Shell.h"
 #include "ui/widgets/Basics.h"
 #include "ui/widgets/Format.h"
-#include "ui/widgets/Tables.h"
 
 namespace trainyard::ui {
 
@@ -24,58 +21,14 @@ using base::Result;
 
 namespace {
 
-constexpr int kMostRows = 10;
-
-void empty(QLayout* layout) {
-    while (QLayoutItem* item = layout->takeAt(0)) {
-        if (QWidget* widget = item->widget()) {
-            widget->hide();
-            widget->deleteLater();
-        }
-        delete item;
-    }
-}
-
-QVBoxLayout* makeColumn(QWidget* panel) {
-    auto* column = new QVBoxLayout(panel);
-    column->setContentsMargins(0, 0, 0, 0);
-    column->setSpacing(Theme::current().space(1));
-    return column;
-}
-
-QTableWidget* makeTable(const QStringList& headers, const QString& name, const char* object, QWidget* parent) {
-    auto* table = new QTableWidget(0, static_cast<int>(headers.size()), parent);
-    table->setObjectName(QString::fromLatin1(object));
-    table->setHorizontalHeaderLabels(headers);
-    styleTable(table, name);
-    table->setItemDelegate(new CellDelegate(table));
-    table->setEditTriggers(QAbstractItemView::NoEditTriggers);
-    table->setSelectionBehavior(QAbstractItemView::SelectRows);
-    table->horizontalHeader()->setStretchLastSection(true);
-    table->hide();
-    return table;
-}
-
-void put(QTableWidget* table, int row, int column, const QString& text, const QString& hover = {}, bool number = false) {
-    auto* item = new QTableWidgetItem(text);
-    item->setToolTip(hover.isEmpty() ? text : hover);
-    item->setData(NumberRole, number);
-    table->setItem(row, column, item);
-}
-
-void fitHeight(QTableWidget* table) {
-    const int rows = table->rowCount();
-    table->setVisible(rows > 0);
-    table->setFixedHeight(table->horizontalHeader()->sizeHint().height() + std::clamp(rows, 1, kMostRows) * Theme::current().rowHeight() + 6);
-}
-
 /// A value of a definition on one line or several, as a person reads it.
 QString valueText(const Json& value, const spec::Field* field) {
     if (value.is_boolean()) return value.get<bool>() ? EnvironmentFindings::tr("yes") : EnvironmentFindings::tr("no");
     if (value.is_array() || value.is_object()) {
         QStringList parts;
         for (const auto& [key, entry] : value.items()) {
-            const QString text = entry.is_string() ? fromUtf8(entry.get<std::string>()) : fromUtf8(base::dumpJson(entry));
+            const QString text =
+                entry.is_string() ? fromUtf8(entry.get<std::string>()) : fromUtf8(base::dumpJson(entry));
             parts << (value.is_object() ? fromUtf8(key) + u'=' + text : text);
         }
         return parts.join(u'\n');
@@ -97,10 +50,6 @@ const spec::Field* fieldOf(const std::string& path) {
     return nullptr;
 }
 
-std::int64_t timeOf(const Json& object, std::string_view key) {
-    return readInteger(object, key);
-}
-
 }  // namespace
 
 QString environmentKindWord(const std::string& kind) {
@@ -112,67 +61,53 @@ QString environmentKindWord(const std::string& kind) {
     return fromUtf8(kind);
 }
 
-EnvironmentFindings::EnvironmentFindings(QWidget* parent) : QWidget(parent) {
-    m_lines = makeColumn(this);
+QStringList environmentKindWords() {
+    QStringList words;
+    if (const spec::Field* field = fieldOf("kind")) {
+        for (const spec::Choice& choice : field->choices) words << fromUtf8(choice.label);
+    }
+    return words;
 }
 
-void EnvironmentFindings::clear() { empty(m_lines); }
+EnvironmentFindings::EnvironmentFindings(QWidget* parent) : QWidget(parent) {
+    m_lines = panelColumn(this);
+}
 
-void EnvironmentFindings::addLine(const QString& iconName, Role role, const QString& word, const QString& text, const QString& remedy) {
-    const Theme& theme = Theme::current();
-    auto* widget = new QWidget(this);
-    auto* row = new QHBoxLayout(widget);
-    row->setContentsMargins(0, 0, 0, 0);
-    row->setSpacing(theme.space(1));
-    auto* mark = new QLabel(widget);
-    mark->setPixmap(icon(iconName, role).pixmap(16, 16));
-    mark->setToolTip(word);
-    mark->setAccessibleName(word);
-    row->addWidget(mark, 0, Qt::AlignTop);
-    auto* texts = new QVBoxLayout;
-    texts->setSpacing(0);
-    const auto say = [&](const QString& what, Role ink, TextStyle style) {
-        if (what.isEmpty()) return;
-        auto* label = new TextLabel(what, style, ink, widget);
-        label->setWordWrap(true);
-        label->setTextInteractionFlags(Qt::TextSelectableByMouse);
-        texts->addWidget(label);
-    };
-    say(text, Role::Text, TextStyle::Body);
-    say(remedy, Role::Muted, TextStyle::Secondary);
-    row->addLayout(texts, 1);
-    m_lines->addWidget(widget);
+void EnvironmentFindings::clear() { emptyLayout(m_lines); }
+
+void EnvironmentFindings::addLine(const FindingLook& look, const QString& text, const QString& more) {
+    auto* line = new MarkedLine(look, this);
+    line->say(text, TextStyle::Body, Role::Text);
+    line->say(more, TextStyle::Secondary, Role::Muted);
+    m_lines->addWidget(line);
 }
 
 void EnvironmentFindings::setAnswer(const Json& answer) {
-    empty(m_lines);
+    emptyLayout(m_lines);
     const Json findings = readArray(answer, "findings");
     for (const Json& one : findings) {
-        const std::string finding = readText(one, "finding");
         QString text = readString(one, "message");
         if (const QString host = readString(one, "host"); !host.isEmpty()) text = tr("%1: %2").arg(host, text);
-        if (finding == "failure") {
-            addLine(QStringLiteral("error"), Role::Danger, tr("Failure"), text, readString(one, "remedy"));
-        } else if (finding == "warning") {
-            addLine(QStringLiteral("warning"), Role::Warning, tr("Warning"), text, readString(one, "remedy"));
-        } else {
-            addLine(QStringLiteral("help"), Role::Muted, tr("Unknown"), text, readString(one, "remedy"));
-        }
+        addLine(lookOfFinding(readString(one, "finding")), text, readString(one, "remedy"));
     }
     const Json plan = readObject(answer, "plan");
     if (const QString error = readString(plan, "error"); !error.isEmpty()) {
-        addLine(QStringLiteral("error"), Role::Danger, tr("Failure"), error, {});
+        addLine(lookOfFinding(QStringLiteral("failure")), error, {});
         return;
     }
     if (plan.empty()) return;
     const Json steps = readArray(plan, "steps");
     const std::int64_t need = readInteger(plan, "need_bytes");
     QString built = steps.empty() ? tr("Nothing is built there; what is there is used.")
-                                  : tr("Built once in %n step(s), then kept there.", nullptr, static_cast<int>(steps.size()));
+                                  : tr("Built once in %n step(s), then kept there.", nullptr,
+                                       static_cast<int>(steps.size()));
     if (need > 0) built += u' ' + tr("%1 of disk must be free.").arg(formatBytes(need));
-    addLine(findings.empty() ? QStringLiteral("success") : QStringLiteral("info"), findings.empty() ? Role::Success : Role::Info,
-            findings.empty() ? tr("OK") : tr("Note"), findings.empty() ? tr("Nothing is missing, as far as the target was examined.") : built,
-            findings.empty() ? built : QString());
+    if (findings.empty()) {
+        addLine(lookOfFinding(QStringLiteral("ok")), tr("Nothing is missing, as far as the target was examined."),
+                built);
+    } else {
+        addLine({QStringLiteral("info"), tr("Note"), Role::Info}, built, {});
+    }
     int number = 1;
     for (const Json& step : steps) {
         QStringList words;
@@ -182,13 +117,14 @@ void EnvironmentFindings::setAnswer(const Json& answer) {
         constexpr qsizetype kLongest = 400;
         QString command = words.join(u' ');
         if (command.size() > kLongest) command = command.left(kLongest) + QStringLiteral("…");
-        addLine(QStringLiteral("chevron-right"), Role::Muted, tr("Step %1").arg(number),
+        addLine({QStringLiteral("chevron-right"), tr("Step %1").arg(number), Role::Muted},
                 tr("%1. %2").arg(number).arg(readString(step, "title")), command);
         ++number;
     }
 }
 
-TargetChoice::TargetChoice(Shell& shell, const QString& label, const QString& objectName, QWidget* parent) : QWidget(parent), m_shell(shell) {
+TargetChoice::TargetChoice(Shell& shell, const QString& label, const QString& objectName, QWidget* parent)
+    : QWidget(parent), m_shell(shell) {
     auto* line = new QHBoxLayout(this);
     line->setContentsMargins(0, 0, 0, 0);
     line->addWidget(new TextLabel(label, TextStyle::Body, Role::Muted, this));
@@ -222,7 +158,7 @@ void TargetChoice::read() {
 }
 
 ContentPanel::ContentPanel(QWidget* parent) : QWidget(parent) {
-    auto* column = makeColumn(this);
+    auto* column = panelColumn(this);
     m_fields = new KeyValueGrid(this);
     column->addWidget(m_fields);
     m_files = new QVBoxLayout;
@@ -235,10 +171,11 @@ void ContentPanel::setEnvironment(const Json& detail) {
     if (shown == m_shown) return;
     m_shown = shown;
     m_fields->clear();
-    empty(m_files);
+    emptyLayout(m_files);
     const Json& spec = m_shown["spec"];
     for (const spec::Field& field : spec::environmentSpecFields()) {
-        if (field.path == "name" || field.path == "kind" || field.path == "description" || field.path == "label") continue;
+        if (field.path == "name" || field.path == "kind" || field.path == "description" || field.path == "label")
+            continue;
         if (!spec::applies(field, spec)) continue;
         const Json* value = spec::valueAt(spec, field.path);
         if (value == nullptr || *value == field.defaultValue) continue;
@@ -257,17 +194,20 @@ void ContentPanel::setEnvironment(const Json& detail) {
 }
 
 RealisedPanel::RealisedPanel(Shell& shell, QWidget* parent) : QWidget(parent), m_shell(shell), m_rows(Json::array()) {
-    auto* column = makeColumn(this);
-    m_none = new TextLabel(tr("Never. The first run that uses it makes it ready on its target; its log shows each step."), TextStyle::Body, Role::Muted, this);
+    auto* column = panelColumn(this);
+    m_none =
+        new TextLabel(tr("Never. The first run that uses it makes it ready on its target; its log shows each step."),
+                      TextStyle::Body, Role::Muted, this);
     m_none->setObjectName(QStringLiteral("neverRealisedLabel"));
     m_none->setWordWrap(true);
     column->addWidget(m_none);
-    m_table = makeTable({tr("When"), tr("Target"), tr("Version"), tr("Run"), tr("What was found")}, tr("Where it was realised"), "realisedTable", this);
-    const int widths[] = {120, 190, 72, 72, 260};
-    for (int i = 0; i < 5; ++i) m_table->setColumnWidth(i, widths[i]);
+    m_table = panelTable({{tr("When"), 120}, {tr("Target"), 190}, {tr("Version"), 72, true}, {tr("Run"), 72, true},
+                          {tr("What was found"), 260}},
+                         tr("Where it was realised"), "realisedTable", this);
     column->addWidget(m_table);
     connect(m_table, &QTableWidget::cellActivated, this, [this](int row) {
-        if (row < static_cast<int>(m_rows.size())) m_shell.open({QStringLiteral("run"), {readString(m_rows[static_cast<std::size_t>(row)], "run")}});
+        if (row < static_cast<int>(m_rows.size()))
+            m_shell.open({QStringLiteral("run"), {readString(m_rows[static_cast<std::size_t>(row)], "run")}});
     });
 }
 
@@ -277,28 +217,31 @@ void RealisedPanel::setEnvironment(const Json& detail) {
     m_table->setRowCount(static_cast<int>(m_rows.size()));
     int row = 0;
     for (const Json& one : m_rows) {
-        const std::int64_t at = timeOf(one, "at");
+        const std::int64_t at = readInteger(one, "at");
         QString where = readString(one, "target") == u"local" ? tr("This machine") : readString(one, "target");
         if (const QString host = readString(one, "host"); !host.isEmpty()) where += QStringLiteral(" · ") + host;
         const Json facts = readObject(one, "facts");
         QStringList found;
-        for (const char* key : {"python", "torch", "cuda", "driver", "image"}) {
+        for (const char* key : {"python", "torch", "libtorch", "cuda", "driver", "image"}) {
             if (const Json* value = member(facts, key); value && (value->is_string() || value->is_number()))
                 found << QStringLiteral("%1 %2").arg(QLatin1String(key), valueText(*value, nullptr));
         }
-        if (const QString image = readString(one, "image"); !image.isEmpty()) found << tr("image %1").arg(image.left(19));
-        put(m_table, row, 0, at > 0 ? formatAgo(at) : readString(one, "at"), at > 0 ? formatTime(at) : QString());
-        put(m_table, row, 1, where);
-        put(m_table, row, 2, QString::number(readInteger(one, "version")), {}, true);
-        put(m_table, row, 3, QStringLiteral("#%1").arg(readInteger(one, "number")), tr("Open the run with Enter"), true);
-        put(m_table, row, 4, found.isEmpty() ? tr("ready, nothing else told") : found.join(QStringLiteral(" · ")));
+        if (const QString image = readString(one, "image"); !image.isEmpty())
+            found << tr("image %1").arg(image.left(19));
+        putCell(m_table, row, 0, at > 0 ? formatAgo(at) : readString(one, "at"), at > 0 ? formatTime(at) : QString());
+        putCell(m_table, row, 1, where);
+        // Runs name the engine that comes with the program without a number.
+        const std::int64_t version = readInteger(one, "version");
+        putCell(m_table, row, 2, version > 0 ? QString::number(version) : QString());
+        putCell(m_table, row, 3, QStringLiteral("#%1").arg(readInteger(one, "number")), tr("Open the run with Enter"));
+        putCell(m_table, row, 4, found.isEmpty() ? tr("ready, nothing else told") : found.join(QStringLiteral(" · ")));
         ++row;
     }
-    fitHeight(m_table);
+    fitRows(m_table);
 }
 
 CheckPanel::CheckPanel(Shell& shell, QWidget* parent) : QWidget(parent), m_shell(shell) {
-    auto* column = makeColumn(this);
+    auto* column = panelColumn(this);
     m_target = new TargetChoice(shell, tr("On the target"), QStringLiteral("checkTargetBox"), this);
     column->addWidget(m_target);
     m_error = new InlineError(this);
@@ -319,7 +262,8 @@ void CheckPanel::setEnvironment(const QString& pinned) {
 void CheckPanel::check() {
     if (m_pinned.isEmpty()) return;
     if (m_command) m_command->cancel();
-    m_command = m_shell.session()->start("environment.check", {{"environment", m_pinned.toStdString()}, {"target", m_target->target().toStdString()}});
+    m_command = m_shell.session()->start(
+        "environment.check", {{"environment", m_pinned.toStdString()}, {"target", m_target->target().toStdString()}});
     commands::Command* mine = m_command;
     connect(mine, &commands::Command::finished, this, [this, mine](const Result<Json>& answer) {
         if (m_command != mine) return;
@@ -332,7 +276,7 @@ void CheckPanel::check() {
 }
 
 DiffPanel::DiffPanel(Shell& shell, QWidget* parent) : QWidget(parent), m_shell(shell) {
-    auto* column = makeColumn(this);
+    auto* column = panelColumn(this);
     auto* head = new QHBoxLayout;
     head->addWidget(new TextLabel(tr("With"), TextStyle::Body, Role::Muted, this));
     m_with = new QComboBox(this);
@@ -350,9 +294,8 @@ DiffPanel::DiffPanel(Shell& shell, QWidget* parent) : QWidget(parent), m_shell(s
     m_same->setObjectName(QStringLiteral("sameLabel"));
     m_same->hide();
     column->addWidget(m_same);
-    m_table = makeTable({tr("What"), tr("There"), tr("Here")}, tr("Differences"), "diffTable", this);
-    const int widths[] = {190, 290, 260};
-    for (int i = 0; i < 3; ++i) m_table->setColumnWidth(i, widths[i]);
+    m_table = panelTable({{tr("What"), 190}, {tr("There"), 290}, {tr("Here"), 260}}, tr("Differences"), "diffTable",
+                         this);
     m_table->setWordWrap(false);
     column->addWidget(m_table);
     connect(m_with, &QComboBox::activated, this, &DiffPanel::compare);
@@ -363,14 +306,16 @@ void DiffPanel::setEnvironment(const QString& pinned, const QStringList& others,
     m_pinned = pinned;
     m_with->clear();
     m_with->addItems(others);
-    m_with->setCurrentIndex(std::max<int>(0, static_cast<int>(others.indexOf(others.contains(before) ? before : first))));
+    m_with->setCurrentIndex(
+        std::max<int>(0, static_cast<int>(others.indexOf(others.contains(before) ? before : first))));
     compare();
 }
 
 void DiffPanel::compare() {
     if (m_command) m_command->cancel();
     if (m_pinned.isEmpty() || m_with->currentText().isEmpty()) return;
-    m_command = m_shell.session()->start("environment.diff", {{"environment", m_with->currentText().toStdString()}, {"with", m_pinned.toStdString()}});
+    m_command = m_shell.session()->start(
+        "environment.diff", {{"environment", m_with->currentText().toStdString()}, {"with", m_pinned.toStdString()}});
     commands::Command* mine = m_command;
     connect(mine, &commands::Command::finished, this, [this, mine](const Result<Json>& answer) {
         if (m_command != mine) return;
@@ -385,123 +330,53 @@ void DiffPanel::compare() {
             const spec::Field* field = fieldOf(path);
             const Json* left = member(one, "left");
             const Json* right = member(one, "right");
-            put(m_table, row, 0, field ? fromUtf8(field->label) : fromUtf8(path), fromUtf8(path));
+            putCell(m_table, row, 0, field ? fromUtf8(field->label) : fromUtf8(path), fromUtf8(path));
             int column = 1;
             for (const Json* side : {left, right}) {
                 const QString text = side == nullptr || side->is_null() ? tr("–") : valueText(*side, field);
-                put(m_table, row, column++, QString(text).replace(u'\n', QStringLiteral(", ")), text);
+                putCell(m_table, row, column++, QString(text).replace(u'\n', QStringLiteral(", ")), text);
             }
             ++row;
         }
-        fitHeight(m_table);
+        fitRows(m_table);
         if (!answer && answer.error().code != "canceled") m_error->setError(answer.error());
     });
 }
 
-BuiltPanel::BuiltPanel(Shell& shell, QWidget* parent) : QWidget(parent), m_shell(shell), m_entries(Json::array()) {
-    auto* column = makeColumn(this);
-    auto* head = new QHBoxLayout;
+BuiltPanel::BuiltPanel(Shell& shell, QWidget* parent) : QWidget(parent), m_shell(shell) {
     m_target = new TargetChoice(shell, tr("On the target"), QStringLiteral("builtTargetBox"), this);
-    m_list = new QuietButton(tr("List"), QStringLiteral("refresh"), this);
-    m_list->setObjectName(QStringLiteral("builtListButton"));
-    m_clear = new QuietButton(tr("Clear…"), QStringLiteral("trash"), this);
-    m_clear->setObjectName(QStringLiteral("builtClearButton"));
-    m_clear->setToolTip(tr("Removes what is selected, or everything that no run uses"));
-    head->addWidget(m_target, 1);
-    head->addWidget(m_list);
-    head->addWidget(m_clear);
-    column->addLayout(head);
-    m_sum = new TextLabel({}, TextStyle::Secondary, Role::Muted, this);
-    m_sum->setObjectName(QStringLiteral("builtSumLabel"));
-    m_sum->setWordWrap(true);
-    column->addWidget(m_sum);
-    m_error = new InlineError(this);
-    m_error->clear();
-    column->addWidget(m_error);
-    m_table = makeTable({tr("Environment"), tr("Size"), tr("Last used"), tr("Host")}, tr("What the target has built"), "builtTable", this);
-    m_table->setSelectionMode(QAbstractItemView::ExtendedSelection);
-    m_table->horizontalHeaderItem(1)->setTextAlignment(Qt::AlignRight | Qt::AlignVCenter);
-    const int widths[] = {290, 100, 130, 120};
-    for (int i = 0; i < 4; ++i) m_table->setColumnWidth(i, widths[i]);
-    column->addWidget(m_table);
+    m_kept = new KeptTable(QStringLiteral("built"), tr("What the target has built"),
+                           tr("An environment is built once on a target and kept there by the hash of its definition."),
+                           false, m_target, this);
+    panelColumn(this)->addWidget(m_kept);
     connect(m_target, &TargetChoice::chosen, this, [this] {
         if (m_command) m_command->cancel();
         m_command = nullptr;
-        m_list->setEnabled(true);
-        m_error->clear();
-        show(Json());
+        m_kept->setEntries(Json());
     });
-    connect(m_list, &QuietButton::clicked, this, &BuiltPanel::list);
-    connect(m_clear, &QuietButton::clicked, this, &BuiltPanel::clear);
-    show(Json());
+    connect(m_kept, &KeptTable::listWanted, this, &BuiltPanel::list);
+    connect(m_kept, &KeptTable::clearWanted, this, &BuiltPanel::clear);
 }
 
 void BuiltPanel::readTargets() { m_target->read(); }
 
 void BuiltPanel::list() {
     if (m_command) return;
-    m_error->clear();
-    m_list->setEnabled(false);
-    m_sum->setText(tr("Looking…"));
+    m_kept->setBusy(tr("Looking…"));
     m_command = m_shell.session()->start("environment.cache", {{"target", m_target->target().toStdString()}});
     commands::Command* mine = m_command;
     connect(mine, &commands::Command::finished, this, [this, mine](const Result<Json>& answer) {
         if (m_command != mine) return;
         m_command = nullptr;
-        m_list->setEnabled(true);
-        if (answer) return show(readArray(*answer, "entries"));
-        show(Json());
-        if (answer.error().code != "canceled") m_error->setError(answer.error());
+        if (answer) return m_kept->setEntries(readArray(*answer, "entries"));
+        m_kept->setEntries(Json());
+        if (answer.error().code != "canceled") m_kept->setError(answer.error());
     });
 }
 
-void BuiltPanel::show(const Json& entries) {
-    const bool known = entries.is_array();
-    m_entries = known ? entries : Json::array();
-    m_table->clearSelection();
-    m_table->setRowCount(static_cast<int>(m_entries.size()));
-    std::int64_t bytes = 0, unused = 0;
-    bool clearable = false;
-    int row = 0;
-    for (const Json& entry : m_entries) {
-        const std::int64_t size = readInteger(entry, "bytes");
-        const std::int64_t used = timeOf(entry, "last_use");
-        bytes += size;
-        QString name = readString(entry, "environment");
-        if (name.isEmpty()) name = readString(entry, "name");
-        if (name.isEmpty()) name = readString(entry, "key").left(16);
-        if (readFlag(entry, "in_use")) {
-            name += tr(" (in use)");
-        } else {
-            unused += size;
-            clearable = true;
-        }
-        put(m_table, row, 0, name, readString(entry, "key"));
-        put(m_table, row, 1, formatBytes(size), tr("%1 bytes").arg(formatExact(size)), true);
-        put(m_table, row, 2, used > 0 ? formatAgo(used) : QString(), used > 0 ? formatTime(used) : QString());
-        put(m_table, row, 3, readString(entry, "host"));
-        ++row;
-    }
-    fitHeight(m_table);
-    m_clear->setVisible(clearable);
-    m_sum->setText(!known     ? tr("An environment is built once on a target and kept there by the hash of its definition.")
-                   : row == 0 ? tr("Nothing is built there.")
-                              : tr("%n environment(s), %1; %2 that no run uses", nullptr, row).arg(formatBytes(bytes), formatBytes(unused)));
-}
-
-void BuiltPanel::clear() {
+void BuiltPanel::clear(const std::vector<KeptTable::Entry>& entries, std::int64_t bytes) {
     Json keys = Json::array();
-    std::int64_t bytes = 0;
-    const QModelIndexList chosen = m_table->selectionModel()->selectedRows();
-    for (std::size_t i = 0; i < m_entries.size(); ++i) {
-        const Json& entry = m_entries[i];
-        if (readFlag(entry, "in_use")) continue;
-        const bool selected = std::any_of(chosen.begin(), chosen.end(), [i](const QModelIndex& index) { return index.row() == static_cast<int>(i); });
-        if (!chosen.isEmpty() && !selected) continue;
-        bytes += readInteger(entry, "bytes");
-        keys.push_back(readText(entry, "key"));
-    }
-    if (keys.empty()) return;
+    for (const KeptTable::Entry& entry : entries) keys.push_back(entry.key);
     const QString target = m_target->target();
     Question question;
     question.id = QStringLiteral("environment.clear");
@@ -510,11 +385,14 @@ void BuiltPanel::clear() {
                         .arg(formatBytes(bytes), target == u"local" ? tr("this machine") : target);
     question.buttons = {{QStringLiteral("clear"), tr("Remove"), true}};
     m_shell.questions().ask(this, question, [this, target, keys](const QString& answer) {
-        if (answer != u"clear") return;
-        m_clear->setEnabled(false);
-        m_shell.session()->start("environment.clear", {{"target", target.toStdString()}, {"keys", keys}}, this, [this](const Result<Json>& done) {
-            m_clear->setEnabled(true);
-            if (!done) return m_error->setError(done.error());
+        if (answer != u"clear" || target != m_target->target() || m_command) return;
+        m_kept->setBusy(tr("Clearing…"));
+        m_command = m_shell.session()->start("environment.clear", {{"target", target.toStdString()}, {"keys", keys}});
+        commands::Command* mine = m_command;
+        connect(mine, &commands::Command::finished, this, [this, mine](const Result<Json>& done) {
+            if (m_command != mine) return;
+            m_command = nullptr;
+            if (!done) return m_kept->setError(done.error());
             m_shell.notice(tr("%1 freed.").arg(formatBytes(readInteger(*done, "freed_bytes"))));
             list();
         });

@@ -5,7 +5,8 @@
 
 #include "core/base/Json.h"
 #include "core/commands/Command.h"
-#include "ui/shell/Theme.h"
+#include "ui/widgets/Details.h"
+#include "ui/widgets/KeptTable.h"
 
 class QComboBox;
 class QTableWidget;
@@ -15,12 +16,12 @@ namespace trainyard::ui {
 
 class InlineError;
 class KeyValueGrid;
-class QuietButton;
 class Shell;
 class TextLabel;
 
 /// "Virtual environment", from the table of a definition's fields.
 [[nodiscard]] QString environmentKindWord(const std::string& kind);
+[[nodiscard]] QStringList environmentKindWords();
 
 /// Lines of what a target lacks and what would be built there: the answer of environment.check or environment.validate.
 class EnvironmentFindings : public QWidget {
@@ -32,7 +33,7 @@ public:
     void clear();
 
 private:
-    void addLine(const QString& iconName, Role role, const QString& word, const QString& text, const QString& remedy);
+    void addLine(const FindingLook& look, const QString& text, const QString& more);
     QVBoxLayout* m_lines;
 };
 
@@ -133,18 +134,12 @@ public:
 
 private:
     void list();
-    void show(const base::Json& entries);
-    void clear();
+    void clear(const std::vector<KeptTable::Entry>& entries, std::int64_t bytes);
 
     Shell& m_shell;
     QPointer<commands::Command> m_command;
-    base::Json m_entries;
     TargetChoice* m_target;
-    QuietButton* m_list;
-    QuietButton* m_clear;
-    TextLabel* m_sum;
-    InlineError* m_error;
-    QTableWidget* m_table;
+    KeptTable* m_kept;
 };
 
 }  // namespace trainyard::ui

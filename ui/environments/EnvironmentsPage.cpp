@@ -1,7 +1,6 @@
 #include "ui/environments/EnvironmentsPage.h"
 
 #include <QComboBox>
-#include <QHeaderView>
 #include <QLineEdit>
 #include <QRegularExpression>
 #include <QScrollArea>
@@ -19,9 +18,8 @@
 #include "ui/shell/Icons.h"
 #include "ui/shell/Shell.h"
 #include "ui/widgets/Basics.h"
-#include "ui/widgets/Chips.h"
+#include "ui/widgets/Details.h"
 #include "ui/widgets/Format.h"
-#include "ui/widgets/Splitter.h"
 #include "ui/widgets/Tables.h"
 
 namespace trainyard::ui {
@@ -31,7 +29,7 @@ using base::Result;
 
 namespace {
 
-constexpr int kNameRole = Qt::UserRole + 1;
+constexpr int kEnvironmentRole = Qt::UserRole + 1;
 
 QString versionText(const QString& name, int version) { return name + u':' + QString::number(version); }
 
@@ -41,11 +39,11 @@ EnvironmentsPage::EnvironmentsPage(Shell& shell, QWidget* parent)
     : Page(QStringLiteral("environments"), parent), m_shell(shell), m_environments(Json::array()) {
     auto* column = new QVBoxLayout(this);
     column->setContentsMargins(0, 0, 0, 0);
-    m_splitter = new Splitter(Qt::Horizontal, this);
-    m_splitter->setFoldBelow(860);
-    m_splitter->addWidget(buildList());
-    m_side = new QStackedWidget(m_splitter);
-    m_choose = new EmptyState(QStringLiteral("environment"), tr("No environment chosen"), tr("Choose one on the left, or make one of your own."), m_side);
+    m_body = new ListDetail(440, 840, this);
+    m_side = m_body->views();
+    buildList();
+    m_choose = new EmptyState(QStringLiteral("environment"), tr("No environment chosen"),
+                              tr("Choose one on the left, or make one of your own."), m_side);
     m_side->addWidget(m_choose);
     m_detailView = buildDetail();
     m_side->addWidget(m_detailView);
@@ -55,14 +53,11 @@ EnvironmentsPage::EnvironmentsPage(Shell& shell, QWidget* parent)
     m_new = new NewEnvironmentPanel(shell, m_side);
     m_newView = makeScrollPage(m_new, 900, m_side);
     m_side->addWidget(m_newView);
-    m_splitter->addWidget(m_side);
-    m_splitter->setStretchFactor(0, 1);
-    m_splitter->setStretchFactor(1, 3);
-    m_splitter->setSizes({440, 840});
-    column->addWidget(m_splitter, 1);
+    column->addWidget(m_body, 1);
     buildActions();
 
-    connect(m_new, &NewEnvironmentPanel::begun, this, [this](const Json& document, const QStringList& notes) { beginForm(document, true, notes); });
+    connect(m_new, &NewEnvironmentPanel::begun, this,
+            [this](const Json& document, const QStringList& notes) { beginForm(document, true, notes); });
     connect(m_form, &EnvironmentForm::saved, this, [this](const QString& name, int version, bool changed) {
         const bool added = m_form->isNew();
         m_draft = Json();
@@ -82,7 +77,7 @@ EnvironmentsPage::EnvironmentsPage(Shell& shell, QWidget* parent)
         m_draft = Json{{"new", m_form->isNew()}, {"document", m_form->document()}};
         Q_EMIT stateChanged();
     });
-    connect(m_splitter, &QSplitter::splitterMoved, this, &EnvironmentsPage::stateChanged);
+    connect(m_body, &QSplitter::splitterMoved, this, &EnvironmentsPage::stateChanged);
     connect(shell.session(), &commands::Session::environmentsChanged, this, [this] {
         if (!m_active) return;
         readList();
@@ -91,57 +86,28 @@ EnvironmentsPage::EnvironmentsPage(Shell& shell, QWidget* parent)
     showSide(m_choose);
 }
 
-QWidget* EnvironmentsPage::buildList() {
-    const Theme& theme = Theme::current();
-    auto* list = new QWidget(m_splitter);
-    auto* layout = new QVBoxLayout(list);
-    layout->setContentsMargins(theme.space(4), theme.space(1), 0, 0);
-    layout->setSpacing(theme.space(1));
-    m_search = new SearchField(tr("Filter environments"), list);
+void EnvironmentsPage::buildList() {
+    m_search = new SearchField(tr("Filter environments"), m_body->list());
     m_search->lineEdit()->setAccessibleName(tr("Filter of the environments"));
-    layout->addWidget(m_search);
-    m_tree = new QTreeWidget(list);
-    m_tree->setObjectName(QStringLiteral("environmentsTree"));
-    m_tree->setColumnCount(3);
-    m_tree->setHeaderLabels({tr("Environment"), tr("Kind"), tr("Last run")});
-    m_tree->setRootIsDecorated(false);
-    styleTree(m_tree, tr("Environments"));
-    m_tree->setItemDelegate(new CellDelegate(m_tree));
-    m_tree->header()->setMinimumSectionSize(48);
-    m_tree->header()->setStretchLastSection(false);
-    m_tree->header()->setSectionResizeMode(0, QHeaderView::Stretch);
+    m_body->listColumn()->addWidget(m_search);
+    m_tree = m_body->addTree("environmentsTree", tr("Environments"), {tr("Environment"), tr("Kind"), tr("Last run")});
     m_tree->setIndentation(10);
-    m_tree->setColumnWidth(1, theme.scaled(84));
-    m_tree->setColumnWidth(2, theme.scaled(72));
-    layout->addWidget(m_tree, 1);
+    // As wide as the longest word, so that no kind is cut.
+    int widest = 0;
+    for (const QString& kind : environmentKindWords()) {
+        widest = std::max(widest, m_tree->fontMetrics().horizontalAdvance(kind));
+    }
+    m_tree->setColumnWidth(1, widest + 2 * Theme::current().space(2));
+    m_tree->setColumnWidth(2, Theme::current().scaled(72));
     connect(m_search, &SearchField::edited, this, &EnvironmentsPage::showList);
     connect(m_tree, &QTreeWidget::currentItemChanged, this, [this](QTreeWidgetItem* item) {
-        if (item != nullptr) choose(item->data(0, kNameRole).toString(), 0);
+        if (item != nullptr) choose(item->data(0, kEnvironmentRole).toString(), 0);
     });
-    return list;
 }
 
 QWidget* EnvironmentsPage::buildDetail() {
-    const Theme& theme = Theme::current();
-    auto* content = new QWidget(m_side);
-    auto* column = new QVBoxLayout(content);
-    column->setContentsMargins(theme.space(3), theme.space(1), theme.space(4), theme.space(4));
-    column->setSpacing(theme.space(2));
-    auto* head = new QHBoxLayout;
-    m_title = new ElidedLabel({}, TextStyle::Title, Role::Text, content);
-    m_title->setObjectName(QStringLiteral("environmentTitleLabel"));
-    m_label = new Chip({}, content);
-    head->addWidget(m_title, 1);
-    head->addWidget(m_label);
-    column->addLayout(head);
-    m_facts = new TextLabel({}, TextStyle::Secondary, Role::Muted, content);
-    m_facts->setObjectName(QStringLiteral("environmentFactsLabel"));
-    m_facts->setWordWrap(true);
-    column->addWidget(m_facts);
-    m_description = new TextLabel({}, TextStyle::Body, Role::Text, content);
-    m_description->setWordWrap(true);
-    column->addWidget(m_description);
-    m_versionLine = new QWidget(content);
+    m_head = new DetailColumn(QStringLiteral("environment"), m_side);
+    m_versionLine = new QWidget(m_head);
     auto* line = new QHBoxLayout(m_versionLine);
     line->setContentsMargins(0, 0, 0, 0);
     line->addWidget(new TextLabel(tr("Version"), TextStyle::Body, Role::Muted, m_versionLine));
@@ -150,61 +116,52 @@ QWidget* EnvironmentsPage::buildDetail() {
     m_versions->setAccessibleName(tr("Version"));
     line->addWidget(m_versions);
     line->addStretch(1);
-    column->addWidget(m_versionLine);
-    m_runs = new LinkButton(tr("Its runs"), content);
-    m_runs->setObjectName(QStringLiteral("environmentRunsLink"));
-    column->addWidget(m_runs, 0, Qt::AlignLeft);
-    const auto card = [&](const QString& title, QWidget* panel) {
-        auto* made = new Card(title, content);
-        panel->setParent(made);
-        made->body()->addWidget(panel);
-        column->addWidget(made);
-        return made;
-    };
-    m_content = new ContentPanel(content);
-    card(tr("What is in it"), m_content);
-    m_realised = new RealisedPanel(m_shell, content);
-    card(tr("Where it was realised"), m_realised);
-    m_check = new CheckPanel(m_shell, content);
-    card(tr("What it needs"), m_check);
-    m_diff = new DiffPanel(m_shell, content);
-    m_diffCard = card(tr("Compare"), m_diff);
-    m_built = new BuiltPanel(m_shell, content);
-    card(tr("Built on targets"), m_built);
-    column->addStretch(1);
-    connect(m_runs, &LinkButton::clicked, this, [this] {
+    m_head->addToHead(m_versionLine);
+    m_content = new ContentPanel(m_head);
+    m_head->addCard(tr("What is in it"), m_content);
+    m_realised = new RealisedPanel(m_shell, m_head);
+    m_head->addCard(tr("Where it was realised"), m_realised);
+    m_check = new CheckPanel(m_shell, m_head);
+    m_head->addCard(tr("What it needs"), m_check);
+    m_diff = new DiffPanel(m_shell, m_head);
+    m_diffCard = m_head->addCard(tr("Compare"), m_diff);
+    m_built = new BuiltPanel(m_shell, m_head);
+    m_head->addCard(tr("Built on targets"), m_built);
+    connect(m_head->runs(), &LinkButton::clicked, this, [this] {
         m_shell.open({QStringLiteral("runs"), {}, QStringLiteral("environment:") + m_name});
     });
     connect(m_versions, &QComboBox::activated, this, [this] { choose(m_name, m_versions->currentData().toInt()); });
-    return makeScrollPage(content, 1000, m_side);
+    return makeScrollPage(m_head, 1000, m_side);
 }
 
 void EnvironmentsPage::buildActions() {
-    const auto make = [this](const char* iconName, const QString& text, const char* object, Role role, auto slot) {
-        auto* action = new QAction(icon(QString::fromLatin1(iconName), role), text, this);
-        action->setObjectName(QString::fromLatin1(object));
-        connect(action, &QAction::triggered, this, slot);
-        return action;
-    };
-    m_newAction = make("plus", tr("New environment"), "newEnvironmentAction", Role::AccentText, [this] { beginNew(); });
-    m_saveAction = make("check", tr("Save"), "saveEnvironmentAction", Role::AccentText, [this] { m_form->save(); });
+    m_newAction = makeAction(this, "plus", tr("New environment"), "newEnvironmentAction", Role::AccentText,
+                             [this] { beginNew(); });
+    m_saveAction =
+        makeAction(this, "check", tr("Save"), "saveEnvironmentAction", Role::AccentText, [this] { m_form->save(); });
     m_saveAction->setShortcut(Qt::CTRL | Qt::Key_S);
-    m_dropAction = make("close", tr("Discard"), "discardEnvironmentAction", Role::Text, [this] { dropDraft(); });
-    m_backAction = make("close", tr("Not now"), "noNewEnvironmentAction", Role::Text,
+    m_dropAction =
+        makeAction(this, "close", tr("Discard"), "discardEnvironmentAction", Role::Text, [this] { dropDraft(); });
+    m_backAction = makeAction(this, "close", tr("Not now"), "noNewEnvironmentAction", Role::Text,
                         [this] { showSide(m_detail.is_object() ? m_detailView : static_cast<QWidget*>(m_choose)); });
-    m_editAction = make("edit", tr("Edit"), "editEnvironmentAction", Role::Text, [this] {
+    m_editAction = makeAction(this, "edit", tr("Edit"), "editEnvironmentAction", Role::Text, [this] {
         if (m_detail.is_object()) beginForm(readObject(m_detail, "spec"), false, {});
     });
-    m_cloneAction = make("duplicate", tr("Clone…"), "cloneEnvironmentAction", Role::Text, [this] { clone(); });
-    m_folderAction = make("folder", tr("Save to folder…"), "saveToFolderAction", Role::Text, [this] { save(); });
-    m_deleteAction = make("trash", tr("Delete…"), "deleteEnvironmentAction", Role::Text, [this] { remove(); });
+    m_cloneAction =
+        makeAction(this, "duplicate", tr("Clone…"), "cloneEnvironmentAction", Role::Text, [this] { clone(); });
+    m_folderAction =
+        makeAction(this, "folder", tr("Save to folder…"), "saveToFolderAction", Role::Text, [this] { save(); });
+    m_deleteAction =
+        makeAction(this, "trash", tr("Delete…"), "deleteEnvironmentAction", Role::Text, [this] { remove(); });
 }
 
 QString EnvironmentsPage::subtitle() const {
     return m_readOnce ? tr("%n environment(s)", nullptr, static_cast<int>(m_environments.size())) : QString();
 }
 
-QString EnvironmentsPage::pinned() const { return versionText(m_name, static_cast<int>(readInteger(m_detail, "version"))); }
+QString EnvironmentsPage::pinned() const {
+    return versionText(m_name, static_cast<int>(readInteger(m_detail, "version")));
+}
 
 bool EnvironmentsPage::openAddress(const Address& address) {
     if (address.head != id()) return false;
@@ -227,7 +184,10 @@ Address EnvironmentsPage::address() const {
 }
 
 Json EnvironmentsPage::saveState() const {
-    return {{"environment", m_name.toStdString()}, {"version", m_version}, {"splitter", m_splitter->saved()}, {"draft", m_draft}};
+    return {{"environment", m_name.toStdString()},
+            {"version", m_version},
+            {"splitter", m_body->saved()},
+            {"draft", m_draft}};
 }
 
 void EnvironmentsPage::restoreState(const Json& state) {
@@ -235,7 +195,7 @@ void EnvironmentsPage::restoreState(const Json& state) {
         m_name = readString(state, "environment");
         m_version = static_cast<int>(readInteger(state, "version"));
     }
-    if (const Json* sizes = member(state, "splitter")) m_splitter->restore(*sizes);
+    if (const Json* sizes = member(state, "splitter")) m_body->restore(*sizes);
     const Json draft = readObject(state, "draft");
     if (!draft.empty()) beginForm(readObject(draft, "document"), readFlag(draft, "new", true), {});
 }
@@ -279,7 +239,9 @@ void EnvironmentsPage::showList() {
             if (readFlag(one, "curated") != curated) continue;
             const QString name = readString(one, "environment");
             const QString kind = environmentKindWord(readText(one, "kind"));
-            if (!filter.isEmpty() && !name.contains(filter, Qt::CaseInsensitive) && !kind.contains(filter, Qt::CaseInsensitive)) continue;
+            if (!filter.isEmpty() && !name.contains(filter, Qt::CaseInsensitive) &&
+                !kind.contains(filter, Qt::CaseInsensitive))
+                continue;
             if (group == nullptr) {
                 group = new QTreeWidgetItem(m_tree, {curated ? tr("With Trainyard") : tr("Of this workspace")});
                 group->setFlags(Qt::ItemIsEnabled);
@@ -289,34 +251,39 @@ void EnvironmentsPage::showList() {
             }
             auto* item = new QTreeWidgetItem(group);
             item->setText(0, name);
-            item->setData(0, kNameRole, name);
+            item->setData(0, kEnvironmentRole, name);
             const QString label = readString(one, "label");
             const QString description = readString(one, "description");
-            item->setToolTip(0, QStringList{name, label, description}.filter(QRegularExpression(QStringLiteral("."))).join(u'\n'));
+            item->setToolTip(
+                0, QStringList{name, label, description}.filter(QRegularExpression(QStringLiteral("."))).join(u'\n'));
             item->setText(1, kind);
             item->setToolTip(1, kind);
             item->setData(1, MutedRole, true);
             const std::int64_t at = readInteger(readObject(one, "last_used"), "at");
             item->setText(2, at > 0 ? formatAgo(at) : tr("never"));
-            item->setToolTip(2, at > 0 ? tr("%1, %n run(s) in all", nullptr, static_cast<int>(readInteger(one, "runs"))).arg(formatTime(at)) : tr("No run used it yet."));
+            item->setToolTip(2, at > 0 ? tr("%1, %n run(s) in all", nullptr, static_cast<int>(readInteger(one, "runs")))
+                                             .arg(formatTime(at))
+                                       : tr("No run used it yet."));
             item->setData(2, MutedRole, true);
             if (name == m_name) chosen = item;
         }
     }
-    if (chosen == nullptr && m_name.isEmpty() && !m_draft.is_object() && m_side->currentWidget() == m_choose && m_tree->topLevelItemCount() > 0 &&
-        m_tree->topLevelItem(0)->childCount() > 0) {
+    if (chosen == nullptr && m_name.isEmpty() && !m_draft.is_object() && m_side->currentWidget() == m_choose &&
+        m_tree->topLevelItemCount() > 0 && m_tree->topLevelItem(0)->childCount() > 0) {
         chosen = m_tree->topLevelItem(0)->child(0);
-        choose(chosen->data(0, kNameRole).toString(), 0);
+        choose(chosen->data(0, kEnvironmentRole).toString(), 0);
     }
     if (chosen != nullptr) m_tree->setCurrentItem(chosen);
 }
 
 void EnvironmentsPage::choose(const QString& name, int version) {
     if (name.isEmpty()) return;
-    if (name == m_name && version == m_version && m_detail.is_object() && m_side->currentWidget() == m_detailView) return;
+    if (name == m_name && version == m_version && m_detail.is_object() && m_side->currentWidget() == m_detailView)
+        return;
     const Json left = std::exchange(m_draft, Json());
     if (left.is_object()) {
-        m_shell.notice(tr("What was typed was discarded."), [this, left] { beginForm(readObject(left, "document"), readFlag(left, "new"), {}); });
+        m_shell.notice(tr("What was typed was discarded."),
+                       [this, left] { beginForm(readObject(left, "document"), readFlag(left, "new"), {}); });
     }
     m_name = name;
     m_version = version;
@@ -348,29 +315,30 @@ void EnvironmentsPage::showDetail() {
     const bool curated = readFlag(m_detail, "curated");
     const int version = static_cast<int>(readInteger(m_detail, "version"));
     const Json versions = readArray(m_detail, "versions");
-    m_title->setText(m_name);
-    const QString label = readString(m_detail, "label");
-    m_label->setText(label);
-    m_label->setVisible(!label.isEmpty());
+    m_head->setTitle(m_name);
+    m_head->setLabel(readString(m_detail, "label"));
     QStringList facts{environmentKindWord(readText(m_detail, "kind"))};
-    facts << (versions.size() > 1 ? tr("version %1 of %2").arg(version).arg(versions.size()) : tr("version %1").arg(version));
-    facts << (curated ? tr("comes with Trainyard, read-only; clone it to change it") : QString());
-    if (const std::int64_t at = readInteger(m_detail, "written_at"); at > 0) facts << tr("written %1").arg(formatAgo(at));
-    facts.removeAll(QString());
-    m_facts->setText(facts.join(QStringLiteral(" · ")));
-    m_description->setText(readString(m_detail, "description"));
-    m_description->setVisible(!m_description->text().isEmpty());
+    facts << (versions.size() > 1 ? tr("version %1 of %2").arg(version).arg(versions.size())
+                                  : tr("version %1").arg(version));
+    if (curated) facts << tr("comes with Trainyard, read-only; clone it to change it");
+    if (const std::int64_t at = readInteger(m_detail, "written_at"); at > 0)
+        facts << tr("written %1").arg(formatAgo(at));
+    m_head->setFacts(facts);
+    m_head->setDescription(readString(m_detail, "description"));
     const int runs = static_cast<int>(readInteger(m_detail, "runs"));
     const int active = static_cast<int>(readInteger(m_detail, "runs_active"));
-    m_runs->setText(active > 0 ? tr("%n run(s)", nullptr, runs) + tr(", %n of them active", nullptr, active) : (runs > 0 ? tr("%n run(s) used it", nullptr, runs) : tr("No run used it yet")));
-    m_runs->setEnabled(runs > 0);
+    m_head->runs()->setText(active > 0 ? tr("%n run(s)", nullptr, runs) + tr(", %n of them active", nullptr, active)
+                            : runs > 0 ? tr("%n run(s) used it", nullptr, runs)
+                                       : tr("No run used it yet"));
+    m_head->runs()->setEnabled(runs > 0);
     m_versionLine->setVisible(versions.size() > 1);
     m_versions->clear();
     QStringList others;
     for (auto one = versions.rbegin(); one != versions.rend(); ++one) {
         if (!one->is_number_integer()) continue;
         const int number = one->get<int>();
-        m_versions->addItem(number == versions.back() ? tr("%1 (newest)").arg(number) : QString::number(number), number);
+        m_versions->addItem(number == versions.back() ? tr("%1 (newest)").arg(number) : QString::number(number),
+                            number);
         if (number == version) {
             m_versions->setCurrentIndex(m_versions->count() - 1);
         } else {
@@ -406,8 +374,9 @@ void EnvironmentsPage::showSide(QWidget* side) {
     } else {
         setPrimaryAction(m_newAction);
         if (side != m_detailView) return setContextActions({});
-        setContextActions(readFlag(m_detail, "curated") ? QList<QAction*>{m_cloneAction, m_folderAction}
-                                                        : QList<QAction*>{m_editAction, m_cloneAction, m_folderAction, m_deleteAction});
+        setContextActions(readFlag(m_detail, "curated")
+                              ? QList<QAction*>{m_cloneAction, m_folderAction}
+                              : QList<QAction*>{m_editAction, m_cloneAction, m_folderAction, m_deleteAction});
     }
 }
 
@@ -419,7 +388,8 @@ void EnvironmentsPage::beginNew() {
 void EnvironmentsPage::beginForm(const Json& document, bool isNew, const QStringList& notes) {
     m_draft = Json{{"new", isNew}, {"document", document}};
     showSide(m_formView);
-    m_form->begin(document, isNew ? tr("New environment") : tr("New version of %1").arg(readString(document, "name")), isNew, notes);
+    m_form->begin(document, isNew ? tr("New environment") : tr("New version of %1").arg(readString(document, "name")),
+                  isNew, notes);
     Q_EMIT stateChanged();
 }
 
@@ -428,7 +398,8 @@ void EnvironmentsPage::dropDraft() {
     showSide(m_detail.is_object() ? m_detailView : static_cast<QWidget*>(m_choose));
     if (m_name.isEmpty()) showList();
     if (before.is_object()) {
-        m_shell.notice(tr("What was typed was discarded."), [this, before] { beginForm(readObject(before, "document"), readFlag(before, "new"), {}); });
+        m_shell.notice(tr("What was typed was discarded."),
+                       [this, before] { beginForm(readObject(before, "document"), readFlag(before, "new"), {}); });
     }
     Q_EMIT stateChanged();
 }
@@ -443,8 +414,9 @@ void EnvironmentsPage::clone() {
         [](const QString& text) { return text.trimmed().isEmpty() ? tr("A name is needed.") : QString(); },
         [this, from = pinned()](const QString& name) {
             if (name.isEmpty()) return;
-            m_shell.session()->start("environment.clone", {{"environment", from.toStdString()}, {"name", name.trimmed().toStdString()}}, this,
-                                     [this](const Result<Json>& made) {
+            m_shell.session()->start("environment.clone",
+                                     {{"environment", from.toStdString()}, {"name", name.trimmed().toStdString()}},
+                                     this, [this](const Result<Json>& made) {
                                          if (!made) return m_shell.warn(made.error());
                                          choose(readString(*made, "environment"), 0);
                                          readList();
@@ -460,50 +432,62 @@ void EnvironmentsPage::save() {
 }
 
 void EnvironmentsPage::saveTo(const QString& folder, bool overwrite) {
-    m_shell.session()->start("environment.save", {{"environment", pinned().toStdString()}, {"folder", folder.toStdString()}, {"overwrite", overwrite}}, this,
-                             [this, folder](const Result<Json>& done) {
-                                 if (done) {
-                                     QStringList names;
-                                     for (const Json& name : readArray(*done, "files")) {
-                                         if (name.is_string()) names << fromUtf8(name.get<std::string>());
-                                     }
-                                     m_shell.notice(tr("Saved %1 to %2.").arg(names.join(QStringLiteral(", ")), folder));
-                                     return;
-                                 }
-                                 if (done.error().code != "file.exists") return m_shell.warn(done.error());
-                                 Question question;
-                                 question.id = QStringLiteral("environment.overwrite");
-                                 question.title = tr("Replace what is there?");
-                                 question.text = fromUtf8(done.error().message);
-                                 question.buttons = {{QStringLiteral("replace"), tr("Replace"), true}};
-                                 m_shell.questions().ask(this, question, [this, folder](const QString& answer) {
-                                     if (answer == u"replace") saveTo(folder, true);
-                                 });
-                             });
+    m_shell.session()->start(
+        "environment.save",
+        {{"environment", pinned().toStdString()}, {"folder", folder.toStdString()}, {"overwrite", overwrite}}, this,
+        [this, folder](const Result<Json>& done) {
+            if (done) {
+                QStringList names;
+                for (const Json& name : readArray(*done, "files")) {
+                    if (name.is_string()) names << fromUtf8(name.get<std::string>());
+                }
+                m_shell.notice(tr("Saved %1 to %2.").arg(names.join(QStringLiteral(", ")), folder));
+                return;
+            }
+            if (done.error().code != "file.exists") return m_shell.warn(done.error());
+            Question question;
+            question.id = QStringLiteral("environment.overwrite");
+            question.title = tr("Replace what is there?");
+            question.text = fromUtf8(done.error().message);
+            question.buttons = {{QStringLiteral("replace"), tr("Replace"), true}};
+            m_shell.questions().ask(this, question, [this, folder](const QString& answer) {
+                if (answer == u"replace") saveTo(folder, true);
+            });
+        });
 }
 
 void EnvironmentsPage::remove() {
     if (!m_detail.is_object()) return;
     const QString name = m_name;
     const int versions = static_cast<int>(readArray(m_detail, "versions").size());
+    const int runs = static_cast<int>(readInteger(m_detail, "runs"));
     Question question;
     question.id = QStringLiteral("environment.delete");
     question.title = tr("Delete %1?").arg(name);
-    question.text = tr("Its %n version(s) go from this workspace. What targets have built stays there until it is cleared; runs keep their history.", nullptr, versions);
+    question.text =
+        tr("Its %n version(s) go from this workspace. What targets have built stays there until it is cleared.",
+           nullptr, versions);
+    if (runs > 0) {
+        question.text +=
+            u' ' + tr("%n kept run(s) used it: their records stay whole, with what was found there, but to "
+                      "repeat one of them another environment must be chosen.",
+                      nullptr, runs);
+    }
     question.buttons = {{QStringLiteral("delete"), tr("Delete environment"), true}};
     m_shell.questions().ask(this, question, [this, name](const QString& answer) {
         if (answer != u"delete") return;
-        m_shell.session()->start("environment.delete", {{"environment", name.toStdString()}}, this, [this, name](const Result<Json>& done) {
-            if (!done) return m_shell.warn(done.error());
-            m_shell.notice(tr("%1 was deleted.").arg(name));
-            if (name == m_name) {
-                m_name.clear();
-                m_version = 0;
-                m_detail = Json();
-                showSide(m_choose);
-            }
-            readList();
-        });
+        m_shell.session()->start("environment.delete", {{"environment", name.toStdString()}}, this,
+                                 [this, name](const Result<Json>& done) {
+                                     if (!done) return m_shell.warn(done.error());
+                                     m_shell.notice(tr("%1 was deleted.").arg(name));
+                                     if (name == m_name) {
+                                         m_name.clear();
+                                         m_version = 0;
+                                         m_detail = Json();
+                                         showSide(m_choose);
+                                     }
+                                     readList();
+                                 });
     });
 }
 

@@ -11,18 +11,15 @@ namespace trainyard::ui {
 class BuiltPanel;
 class Card;
 class CheckPanel;
-class Chip;
 class ContentPanel;
+class DetailColumn;
 class DiffPanel;
 class EmptyState;
 class EnvironmentForm;
-class InlineError;
-class LinkButton;
+class ListDetail;
 class NewEnvironmentPanel;
 class RealisedPanel;
 class SearchField;
-class Splitter;
-class TextLabel;
 
 /// What runs find installed: environments that come with the program and those of the workspace, with their versions.
 class EnvironmentsPage : public Page {
@@ -42,7 +39,7 @@ public:
     [[nodiscard]] QWidget* firstFocus() override;
 
 private:
-    QWidget* buildList();
+    void buildList();
     QWidget* buildDetail();
     void buildActions();
     void readList();
@@ -70,7 +67,7 @@ private:
     base::Json m_detail;
     base::Json m_draft;  ///< {"new", "document"}: what was typed and not saved; null while no form is open.
 
-    Splitter* m_splitter;
+    ListDetail* m_body;
     SearchField* m_search;
     QTreeWidget* m_tree;
     QStackedWidget* m_side;
@@ -80,11 +77,7 @@ private:
     QWidget* m_newView;
     EnvironmentForm* m_form;
     NewEnvironmentPanel* m_new;
-    TextLabel* m_title;
-    Chip* m_label;
-    TextLabel* m_facts;
-    TextLabel* m_description;
-    LinkButton* m_runs;
+    DetailColumn* m_head;
     QWidget* m_versionLine;
     QComboBox* m_versions;
     ContentPanel* m_content;

@@ -17,6 +17,8 @@ public:
     NewEnvironmentPanel(Shell& shell, QWidget* parent);
     /// Reads a file and hands its definition out, or tells what is wrong with it.
     void importFile(const QString& file);
+    /// The same of an image that exists somewhere.
+    void importImage(const QString& image);
     void clearError();
 
 Q_SIGNALS:
@@ -24,6 +26,8 @@ Q_SIGNALS:
     void begun(const trainyard::base::Json& document, const QStringList& notes);
 
 private:
+    void import(base::Json parameters, const QString& from);
+
     Shell& m_shell;
     InlineError* m_error;
 };

@@ -48,12 +48,16 @@ HomePage::HomePage(Shell& shell, QWidget* parent) : Page(QStringLiteral("home"),
     auto* outer = new QVBoxLayout(this);
     outer->setContentsMargins(0, 0, 0, 0);
 
-    m_empty = new EmptyState(QStringLiteral("play"), tr("Train your first model"),
-                             tr("The sample teaches a small network to tell ten kinds of clothes apart, on 60,000 real pictures, in a "
-                                "few minutes on this machine."), this);
+    m_empty = new EmptyState(
+        QStringLiteral("play"), tr("Train your first model"),
+        tr("The sample teaches a small network to tell ten kinds of clothes apart, on 60,000 real pictures, in a "
+           "few minutes on this machine."),
+        this);
     QPushButton* sample = m_empty->addPrimary(tr("Train the sample"), QStringLiteral("play"));
     sample->setObjectName(QStringLiteral("trainSampleButton"));
-    connect(sample, &QPushButton::clicked, this, [this] { m_shell.open({QStringLiteral("new"), {}, QStringLiteral("sample")}); });
+    connect(sample, &QPushButton::clicked, this, [this] {
+        m_shell.open({QStringLiteral("new"), {}, QStringLiteral("sample")});
+    });
     QPushButton* own = m_empty->addSecondary(tr("Begin with an empty form"), QStringLiteral("plus"));
     connect(own, &QPushButton::clicked, this, [this] { m_shell.open({QStringLiteral("new")}); });
     m_empty->hide();
@@ -134,9 +138,11 @@ void HomePage::showTargets() {
         open->setToolTip(name);
         open->setAccessibleName(tr("Open the target %1").arg(name));
         connect(open, &LinkButton::clicked, this, [this, name] { m_shell.open({QStringLiteral("targets"), {name}}); });
-        const ReachLook look = lookOfReach(m_shell.session()->reach(name.toStdString()).state, readFlag(one, "disabled"));
+        const ReachLook look =
+            lookOfReach(m_shell.session()->reach(name.toStdString()).state, readFlag(one, "disabled"));
         const int active = static_cast<int>(readInteger(one, "runs_active"));
-        auto* state = new ElidedLabel(active > 0 ? tr("%1, %n run(s)", nullptr, active).arg(look.word) : look.word, TextStyle::Secondary, look.ink, line);
+        auto* state = new ElidedLabel(active > 0 ? tr("%1, %n run(s)", nullptr, active).arg(look.word) : look.word,
+                                      TextStyle::Secondary, look.ink, line);
         layout->addWidget(open);
         layout->addWidget(state, 1);
         m_targetsLayout->addWidget(line);
@@ -218,9 +224,9 @@ Result<HomePage::Overview> HomePage::readOverview(store::Reader& reader) {
     auto active = reader.listRuns(query);
     if (!active) return active.error();
     overview.active = std::move(active->rows);
-    std::stable_sort(overview.active.begin(), overview.active.end(), [](const store::RunRow& a, const store::RunRow& b) {
-        return a.startedAt != 0 && b.startedAt == 0;
-    });
+    std::stable_sort(
+        overview.active.begin(), overview.active.end(),
+        [](const store::RunRow& a, const store::RunRow& b) { return a.startedAt != 0 && b.startedAt == 0; });
     query.filter.clear();
     query.limit = kRecentRuns;
     auto recent = reader.listRuns(query);
@@ -320,7 +326,8 @@ void HomePage::showLive(const std::vector<store::RunRow>& rows) {
         const std::optional<double> fraction = fractionOf(row);
         live.bar->setValue(fraction ? static_cast<int>(*fraction * 1000) : 0);
         QString text = row.progress ? progressText(*row.progress) : fromUtf8(row.stateReason);
-        if (row.state == spec::RunState::Running && row.progress && row.progress->etaNanos > 0) text += QStringLiteral(" · ") + tr("%1 left").arg(formatDuration(row.progress->etaNanos));
+        if (row.state == spec::RunState::Running && row.progress && row.progress->etaNanos > 0)
+            text += QStringLiteral(" · ") + tr("%1 left").arg(formatDuration(row.progress->etaNanos));
         live.text->setText(text);
         live.text->setVisible(!text.isEmpty());
         live.bar->setVisible(row.startedAt != 0);
@@ -360,7 +367,9 @@ void HomePage::showMachine() {
     if (!session || !session->isOpen()) return;
     if (const auto disk = base::diskSpace(session->workspace().layout.root)) {
         const std::int64_t taken = disk->totalBytes - disk->freeBytes;
-        m_disk->setValue(disk->totalBytes > 0 ? static_cast<int>(1000.0 * static_cast<double>(taken) / static_cast<double>(disk->totalBytes)) : 0);
+        m_disk->setValue(disk->totalBytes > 0 ? static_cast<int>(1000.0 * static_cast<double>(taken) /
+                                                                 static_cast<double>(disk->totalBytes))
+                                              : 0);
         m_diskText->setText(tr("Disk: %1 free of %2").arg(formatBytes(disk->freeBytes), formatBytes(disk->totalBytes)));
     }
 }

@@ -63,13 +63,15 @@ ProofFacts proofFacts(const Json& proof) {
     const Json runtime = readObject(proof, "runtime");
     facts.runtime = readString(runtime, "name");
     if (const QString version = readString(runtime, "version"); !version.isEmpty()) facts.runtime += u' ' + version;
-    if (const QString through = readString(runtime, "through"); !through.isEmpty()) facts.runtime += tr(", through %1").arg(through);
+    if (const QString through = readString(runtime, "through"); !through.isEmpty())
+        facts.runtime += tr(", through %1").arg(through);
     if (const Json* checker = member(proof, "checker")) {
         if (checker->is_object()) {
             const QString version = readString(*checker, "version");
             facts.checker = readString(*checker, "name") + (version.isEmpty() ? QString() : u' ' + version);
             const Json* passed = member(*checker, "passed");
-            if (passed && passed->is_boolean()) facts.checker += passed->get<bool>() ? tr(": accepted") : tr(": refused");
+            if (passed && passed->is_boolean())
+                facts.checker += passed->get<bool>() ? tr(": accepted") : tr(": refused");
         } else if (checker->is_string()) {
             facts.checker = fromUtf8(checker->get<std::string>());
         }
@@ -79,7 +81,11 @@ ProofFacts proofFacts(const Json& proof) {
         if (!text.isEmpty()) facts.reasons << text;
     }
     const auto count = static_cast<int>(readArray(proof, "cases").size());
-    facts.verdict = facts.passed ? QCoreApplication::translate("ModelFormat", "The same answers as the trained model in %n trial(s); largest difference %1.", nullptr, count).arg(facts.largest)
+    facts.verdict = facts.passed ? QCoreApplication::translate(
+                                       "ModelFormat",
+                                       "The same answers as the trained model in %n trial(s); largest difference %1.",
+                                       nullptr, count)
+                                       .arg(facts.largest)
                                  : tr("The proof failed.");
     return facts;
 }

@@ -23,7 +23,8 @@ using base::Error;
 using base::Json;
 using base::Result;
 
-CommandPanel::CommandPanel(Shell& shell, const std::string& command, Json fixed, const QString& button, const QString& iconName, QWidget* parent)
+CommandPanel::CommandPanel(Shell& shell, const std::string& command, Json fixed, const QString& button,
+                           const QString& iconName, QWidget* parent)
     : QWidget(parent), m_shell(shell), m_command(command), m_fixed(std::move(fixed)) {
     auto* column = new QVBoxLayout(this);
     column->setContentsMargins(0, 0, 0, 0);
@@ -133,7 +134,9 @@ void ProofPanel::setExport(const Json& record, bool newest) {
     m_download->setVisible(newest);
     const Json proof = readObject(record, "proof");
     const ProofFacts facts = proofFacts(proof);
-    m_title->setText(tr("ONNX, opset %1, %2").arg(readInteger(record, "opset", readInteger(proof, "opset"))).arg(formatAgo(readInteger(record, "created_at"))));
+    m_title->setText(tr("ONNX, opset %1, %2")
+                         .arg(readInteger(record, "opset", readInteger(proof, "opset")))
+                         .arg(formatAgo(readInteger(record, "created_at"))));
     m_verdict->setMessage(facts.passed ? InlineError::Kind::Success : InlineError::Kind::Error,
                           facts.reasons.isEmpty() ? facts.verdict : facts.verdict + u' ' + facts.reasons.join(u' '));
     m_facts->clear();
@@ -143,10 +146,16 @@ void ProofPanel::setExport(const Json& record, bool newest) {
     const bool dynamic = readFlag(record, "dynamic_batch", readFlag(proof, "dynamic_batch"));
     const Json* shape = member(record, "input_shape");
     if (!shape) shape = member(proof, "input_shape");
-    if (shape) m_facts->add(tr("Input"), (dynamic ? tr("any batch × %1") : tr("fixed batch, %1")).arg(shapeText(*shape)));
+    if (shape)
+        m_facts->add(tr("Input"), (dynamic ? tr("any batch × %1") : tr("fixed batch, %1")).arg(shapeText(*shape)));
     m_facts->add(tr("Largest difference"), facts.largest, {}, true);
-    if (const std::int64_t real = readInteger(proof, "real_samples"); real > 0) m_facts->add(tr("Real pictures tried"), formatExact(real));
-    if (!file.empty()) m_facts->add(tr("File"), formatBytes(readInteger(file, "size")) + QStringLiteral(" · ") + readString(file, "sha256").left(16), readString(file, "sha256"), true);
+    if (const std::int64_t real = readInteger(proof, "real_samples"); real > 0)
+        m_facts->add(tr("Real pictures tried"), formatExact(real));
+    if (!file.empty())
+        m_facts->add(tr("File"),
+                     formatBytes(readInteger(file, "size")) + QStringLiteral(" · ") +
+                         readString(file, "sha256").left(16),
+                     readString(file, "sha256"), true);
     const std::vector<ProofCase> cases = proofCases(proof);
     m_table->setVisible(!cases.empty());
     m_table->setRowCount(static_cast<int>(cases.size()));

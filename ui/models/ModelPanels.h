@@ -21,14 +21,15 @@ class QuietButton;
 class Shell;
 class TextLabel;
 
-/// A form made of a command's own parameters, with one button. The command runs asynchronously with progress and cancel.
+/// A form made of a command's own parameters, with one button. The command runs asynchronously with progress and
+/// cancel.
 class CommandPanel : public QWidget {
     Q_OBJECT
 
 public:
     /// `fixed`: parameters that are not asked for, with their values.
-    CommandPanel(Shell& shell, const std::string& command, base::Json fixed, const QString& button, const QString& iconName,
-                 QWidget* parent);
+    CommandPanel(Shell& shell, const std::string& command, base::Json fixed, const QString& button,
+                 const QString& iconName, QWidget* parent);
     void setFixed(const base::Json& fixed);
     void setValue(const QString& name, const base::Json& value);
     void start();

@@ -22,7 +22,7 @@ QTableWidget* makeTable(const QStringList& headers, const QString& name, const Q
     table->setItemDelegate(new CellDelegate(table));
     table->setEditTriggers(QAbstractItemView::NoEditTriggers);
     table->setSelectionBehavior(QAbstractItemView::SelectRows);
-    for (int i = 0; i < widths.size(); ++i) table->setColumnWidth(i, widths[i]);
+    for (int i = 0; i < widths.size(); ++i) table->setColumnWidth(i, Theme::current().scaled(widths[i]));
     table->horizontalHeader()->setStretchLastSection(true);
     return table;
 }

@@ -169,7 +169,8 @@ void RunsPage::buildTable() {
     header->setStretchLastSection(true);
     const auto widths = [this, header] {
         for (int i = 0; i < m_model->columnCount(); ++i) {
-            header->resizeSection(i, i < RunsModel::FirstMetric ? kColumnWidths[i] : kMetricWidth);
+            const int width = i < RunsModel::FirstMetric ? kColumnWidths[i] : kMetricWidth;
+            header->resizeSection(i, Theme::current().scaled(width));
         }
     };
     widths();
@@ -450,7 +451,8 @@ void RunsPage::showHeaderMenu(const QPoint& at) {
                 std::erase(columns, column);
                 if (on) columns.push_back(column);
                 m_model->setMetricColumns(columns);
-                for (int i = RunsModel::FirstMetric; i < m_model->columnCount(); ++i) header->resizeSection(i, kMetricWidth);
+                for (int i = RunsModel::FirstMetric; i < m_model->columnCount(); ++i)
+                    header->resizeSection(i, Theme::current().scaled(kMetricWidth));
                 placeMetrics();
                 Q_EMIT stateChanged();
             });

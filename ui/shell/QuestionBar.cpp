@@ -61,10 +61,14 @@ QuestionBar::QuestionBar(commands::Session& session, QWidget* parent) : QWidget(
         if (m_asked.size() == 1) showFirst();
     });
     // A question that was given up over there (time is over, another target) is none any more.
-    connect(&session, &commands::Session::targetReachChanged, this, [this](const QString& target, const targets::Reach& reach) {
-        if (reach.state == targets::Reach::State::NeedsAnswer || reach.state == targets::Reach::State::Connecting) return;
-        if (std::erase_if(m_asked, [&](const Asked& one) { return fromUtf8(one.what.target) == target; }) > 0) showFirst();
-    });
+    connect(&session, &commands::Session::targetReachChanged, this,
+            [this](const QString& target, const targets::Reach& reach) {
+                if (reach.state == targets::Reach::State::NeedsAnswer ||
+                    reach.state == targets::Reach::State::Connecting)
+                    return;
+                if (std::erase_if(m_asked, [&](const Asked& one) { return fromUtf8(one.what.target) == target; }) > 0)
+                    showFirst();
+            });
     connect(&session, &commands::Session::workspaceClosed, this, [this] {
         m_asked.clear();
         showFirst();
@@ -80,14 +84,18 @@ void QuestionBar::showFirst() {
     switch (what.kind) {
         case Kind::HostKey:
             m_title->setText(tr("Is this really %1?").arg(host));
-            m_text->setText(tr("It was never connected to before. Compare this %1 fingerprint with what its owner tells you; once you trust it, "
-                               "it is remembered in your known_hosts.").arg(fromUtf8(what.keyType)));
+            m_text->setText(tr("It was never connected to before. Compare this %1 fingerprint with what its owner "
+                               "tells you; once you trust it, "
+                               "it is remembered in your known_hosts.")
+                                .arg(fromUtf8(what.keyType)));
             break;
         case Kind::Password: m_title->setText(tr("Password for %1").arg(host)); break;
         case Kind::Passphrase: m_title->setText(tr("Passphrase of your key, for %1").arg(host)); break;
         case Kind::Other: m_title->setText(tr("%1 asks").arg(host)); break;
     }
-    if (!key) m_text->setText(fromUtf8(what.text) + (what.kind == Kind::Other ? QString() : u' ' + tr("It is handed to ssh and kept nowhere.")));
+    if (!key)
+        m_text->setText(fromUtf8(what.text) +
+                        (what.kind == Kind::Other ? QString() : u' ' + tr("It is handed to ssh and kept nowhere.")));
     m_fingerprint->setText(fromUtf8(what.fingerprint));
     m_fingerprint->setVisible(key && !what.fingerprint.empty());
     m_line->setVisible(!key);
@@ -110,7 +118,8 @@ void QuestionBar::answer(bool agreed) {
     const Asked asked = std::move(m_asked.front());
     m_asked.pop_front();
     const bool key = asked.what.kind == Kind::HostKey;
-    m_session.answerQuestion(asked.id, agreed ? std::optional(key ? std::string("yes") : m_line->text().toStdString()) : std::nullopt);
+    m_session.answerQuestion(asked.id, agreed ? std::optional(key ? std::string("yes") : m_line->text().toStdString())
+                                              : std::nullopt);
     showFirst();
 }
 

@@ -12,7 +12,8 @@ namespace trainyard::ui {
 class QuietButton;
 class TextLabel;
 
-/// What a target asks while it is connected (an unknown host key with its fingerprint, a password), in place above every
+/// What a target asks while it is connected (an unknown host key with its fingerprint, a password), in place above
+/// every
 /// page, one question after another. What is typed is handed on once and kept nowhere. Main thread.
 class QuestionBar final : public QWidget {
     Q_OBJECT

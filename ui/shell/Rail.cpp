@@ -75,7 +75,9 @@ void RailButton::setCollapsed(bool collapsed) {
     update();
 }
 
-QSize RailButton::sizeHint() const { return {m_collapsed ? narrow() : wide(), Theme::current().scaled(m_collapsed ? 44 : 56)}; }
+QSize RailButton::sizeHint() const {
+    return {m_collapsed ? narrow() : wide(), Theme::current().scaled(m_collapsed ? 44 : 56)};
+}
 
 void RailButton::paintEvent(QPaintEvent*) {
     QPainter painter(this);
@@ -99,7 +101,8 @@ void RailButton::paintEvent(QPaintEvent*) {
         painter.setPen(isEnabled() ? theme.color(isChecked() ? Role::Text : Role::Muted)
                                    : palette().color(QPalette::Disabled, QPalette::Text));
         const QRect place(2, 32, width() - 4, height() - 38);
-        painter.drawText(place, Qt::AlignCenter, painter.fontMetrics().elidedText(m_label, Qt::ElideRight, place.width()));
+        painter.drawText(place, Qt::AlignCenter,
+                         painter.fontMetrics().elidedText(m_label, Qt::ElideRight, place.width()));
     }
     if (m_badge > 0) {
         QFont font = theme.font(TextStyle::MonoSmall);

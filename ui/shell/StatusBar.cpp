@@ -125,7 +125,8 @@ void StatusBar::setTargets(const TargetSummary& summary) {
     fit();
     m_targets->setAccessibleName(tr("Targets: %1").arg(summary.text));
     m_targets->setToolTip(summary.detail);
-    m_targetsIcon->setPixmap(ui::icon(summary.trouble ? QStringLiteral("warning") : QStringLiteral("target"), summary.trouble ? Role::Warning : Role::Muted)
+    m_targetsIcon->setPixmap(ui::icon(summary.trouble ? QStringLiteral("warning") : QStringLiteral("target"),
+                                      summary.trouble ? Role::Warning : Role::Muted)
                                  .pixmap(QSize(14, 14), devicePixelRatioF()));
 }
 

@@ -37,7 +37,8 @@ Load loadOf(const Json& answer) {
 QString loadText(const Load& load) {
     QStringList parts;
     if (load.cores > 0) parts << TargetWatch::tr("%1 of %2 cores busy").arg(load.busy).arg(load.cores);
-    if (load.gpus > 0) parts << TargetWatch::tr("GPUs %1 %").arg(qRound(load.gpuPercent / static_cast<double>(load.gpus)));
+    if (load.gpus > 0)
+        parts << TargetWatch::tr("GPUs %1 %").arg(qRound(load.gpuPercent / static_cast<double>(load.gpus)));
     return parts.join(QStringLiteral(" · "));
 }
 
@@ -106,13 +107,14 @@ TargetWatch::TargetWatch(commands::Session& session, QObject* parent) : QObject(
         m_asking.clear();
         Q_EMIT changed();
     });
-    connect(&session, &commands::Session::targetReachChanged, this, [this](const QString& name, const targets::Reach& reach) {
-        for (WatchedTarget& target : m_targets) {
-            if (target.name == name) target.reach = reach;
-        }
-        Q_EMIT changed();
-        if (reach.state == State::Connected) readLoads();
-    });
+    connect(&session, &commands::Session::targetReachChanged, this,
+            [this](const QString& name, const targets::Reach& reach) {
+                for (WatchedTarget& target : m_targets) {
+                    if (target.name == name) target.reach = reach;
+                }
+                Q_EMIT changed();
+                if (reach.state == State::Connected) readLoads();
+            });
     if (session.isOpen()) readSoon();
 }
 
@@ -138,7 +140,9 @@ void TargetWatch::readList() {
             target.reach = m_session.reach(target.name.toStdString());
             target.runs = readInteger(one, "runs_active");
             target.disabled = readFlag(one, "disabled");
-            const auto before = std::find_if(m_targets.begin(), m_targets.end(), [&target](const WatchedTarget& known) { return known.name == target.name; });
+            const auto before = std::find_if(m_targets.begin(), m_targets.end(), [&target](const WatchedTarget& known) {
+                return known.name == target.name;
+            });
             if (before != m_targets.end()) target.load = before->load;
             targets.push_back(std::move(target));
         }

@@ -164,7 +164,11 @@ QFont Theme::font(TextStyle style) const {
     const bool mono = style == TextStyle::Mono || style == TextStyle::MonoSmall;
     QFont font;
     font.setFamilies(mono ? m_monoFamilies : m_sansFamilies);
-    if (mono) font.setStyleHint(QFont::Monospace);
+    if (mono) {
+        // Code and logs are read sign by sign: a font that draws == as one sign must not.
+        constexpr int kStrategy = int{QFont::PreferDefault} | int{QFont::PreferNoShaping};
+        font.setStyleHint(QFont::Monospace, static_cast<QFont::StyleStrategy>(kStrategy));
+    }
     font.setPixelSize(scaled(m_typeSizes[static_cast<std::size_t>(style)]));
     font.setHintingPreference(QFont::PreferVerticalHinting);
     if (style == TextStyle::BodyStrong || style == TextStyle::Section) font.setWeight(QFont::DemiBold);

@@ -49,9 +49,10 @@ WelcomePage::WelcomePage(QWidget* parent) : Page(QStringLiteral("welcome"), pare
     head->addWidget(logo);
     auto* words = new QVBoxLayout;
     words->addStretch();
-    for (auto* label : {new TextLabel(tr("Train models on machines that are yours"), TextStyle::Display, Role::Text, content),
-                        new TextLabel(tr("A workspace is a folder that holds your runs, models and their history."), TextStyle::Body,
-                                      Role::Muted, content)}) {
+    for (auto* label :
+         {new TextLabel(tr("Train models on machines that are yours"), TextStyle::Display, Role::Text, content),
+          new TextLabel(tr("A workspace is a folder that holds your runs, models and their history."), TextStyle::Body,
+                        Role::Muted, content)}) {
         label->setWordWrap(true);
         words->addWidget(label);
     }

@@ -32,9 +32,10 @@ HostsEditor::HostsEditor(QWidget* parent) : QWidget(parent), m_shown(Json::array
     auto* column = new QVBoxLayout(this);
     column->setContentsMargins(0, 0, 0, 0);
     column->setSpacing(theme.space(1));
-    auto* hint = new TextLabel(tr("As given to ssh: an alias of your configuration, a host, or user@host. The first one leads. What is left "
-                                  "empty is found by itself."),
-                               TextStyle::Secondary, Role::Muted, this);
+    auto* hint = new TextLabel(
+        tr("As given to ssh: an alias of your configuration, a host, or user@host. The first one leads. What is left "
+           "empty is found by itself."),
+        TextStyle::Secondary, Role::Muted, this);
     hint->setWordWrap(true);
     column->addWidget(hint);
     m_rowsLayout = new QVBoxLayout;
@@ -68,7 +69,9 @@ void HostsEditor::addRow(const Json& host, bool focus) {
         return edit;
     };
     const std::int64_t port = readInteger(host, "port");
-    auto* destination = field(tr("user@host"), tr("destination"), host.is_string() ? fromUtf8(host.get<std::string>()) : readString(host, "destination"), 5);
+    auto* destination =
+        field(tr("user@host"), tr("destination"),
+              host.is_string() ? fromUtf8(host.get<std::string>()) : readString(host, "destination"), 5);
     destination->setObjectName(QStringLiteral("hostInput%1").arg(number));
     auto* portLine = field(tr("port"), tr("port of ssh"), port > 0 ? QString::number(port) : QString(), 1);
     auto* address = field(tr("address"), tr("address for the other nodes"), readString(host, "address"), 3);
@@ -93,11 +96,15 @@ Json HostsEditor::typed() const {
     Json hosts = Json::array();
     for (const Row& row : m_rows) {
         const QString port = row.port->text().trimmed();
-        if (row.destination->text().isEmpty() && port.isEmpty() && row.address->text().isEmpty() && row.interface->text().isEmpty()) continue;
+        if (row.destination->text().isEmpty() && port.isEmpty() && row.address->text().isEmpty() &&
+            row.interface->text().isEmpty())
+            continue;
         bool whole = false;
         const qlonglong number = port.toLongLong(&whole);
         hosts.push_back(Json{{"destination", row.destination->text().toStdString()},
-                             {"port", port.isEmpty() ? Json(0) : whole ? Json(static_cast<std::int64_t>(number)) : Json(port.toStdString())},
+                             {"port", port.isEmpty() ? Json(0)
+                                      : whole        ? Json(static_cast<std::int64_t>(number))
+                                                     : Json(port.toStdString())},
                              {"address", row.address->text().trimmed().toStdString()},
                              {"interface", row.interface->text().trimmed().toStdString()}});
     }

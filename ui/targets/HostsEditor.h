@@ -13,7 +13,8 @@ namespace trainyard::ui {
 class LinkButton;
 class TextLabel;
 
-/// The machines of an SSH target in the order of their nodes, one a row: destination, port, address for the other nodes,
+/// The machines of an SSH target in the order of their nodes, one a row: destination, port, address for the other
+/// nodes,
 /// network interface.
 class HostsEditor : public QWidget {
     Q_OBJECT

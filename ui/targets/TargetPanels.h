@@ -1,16 +1,15 @@
 #pragma once
-// What stands on a target's page: how busy its hosts are, what the doctor found, what is cached there, the engine's build.
+// What stands on a target's page: how busy its hosts are, what the doctor found, what is cached there, the engine's
+// build.
 #include <QPointer>
 #include <QWidget>
-#include <functional>
 #include <vector>
 
 #include "core/base/Json.h"
 #include "core/commands/Command.h"
-#include "ui/shell/Theme.h"
+#include "ui/widgets/KeptTable.h"
 
 class QPlainTextEdit;
-class QTableWidget;
 class QVBoxLayout;
 
 namespace trainyard::ui {
@@ -21,14 +20,6 @@ class ProgressStrip;
 class QuietButton;
 class Shell;
 class TextLabel;
-
-/// How the word of a doctor's line looks: never colour alone.
-struct FindingLook {
-    QString icon;
-    QString word;
-    Role ink;
-};
-[[nodiscard]] FindingLook lookOfFinding(const QString& finding);
 
 /// One block a host: meters of cores and memory, its GPUs, who holds slots, who waits.
 class LoadPanel : public QWidget {
@@ -84,18 +75,12 @@ public:
 
 private:
     void list();
-    void show(const base::Json& entries);
-    void clear();
+    void clear(const std::vector<KeptTable::Entry>& entries, std::int64_t bytes);
 
     Shell& m_shell;
     QString m_target;
-    base::Json m_entries;
     QPointer<commands::Command> m_command;
-    QuietButton* m_list;
-    QuietButton* m_clear;
-    TextLabel* m_sum;
-    InlineError* m_error;
-    QTableWidget* m_table;
+    KeptTable* m_kept;
 };
 
 /// Builds the engine on the target and shows its log.

@@ -1,6 +1,5 @@
 #include "ui/targets/TargetsPage.h"
 
-#include <QHeaderView>
 #include <QScrollArea>
 #include <QScrollBar>
 #include <QStackedWidget>
@@ -18,8 +17,8 @@
 #include "ui/targets/TargetForm.h"
 #include "ui/targets/TargetPanels.h"
 #include "ui/widgets/Basics.h"
+#include "ui/widgets/Details.h"
 #include "ui/widgets/Format.h"
-#include "ui/widgets/Splitter.h"
 #include "ui/widgets/Tables.h"
 
 namespace trainyard::ui {
@@ -30,14 +29,18 @@ using State = targets::Reach::State;
 
 namespace {
 
-constexpr int kLoadMillis = 3000;
-constexpr int kNameRole = Qt::UserRole + 1;
+constexpr int kTargetLoadMillis = 3000;
+constexpr int kTargetRole = Qt::UserRole + 1;
 constexpr const char* kLocal = "local";
 
-QString shownName(const QString& target) { return target == QLatin1String(kLocal) ? TargetsPage::tr("This machine") : target; }
+QString shownName(const QString& target) {
+    return target == QLatin1String(kLocal) ? TargetsPage::tr("This machine") : target;
+}
 
-QString kindWord(const std::string& kind) {
-    return kind == "local" ? TargetsPage::tr("this computer") : kind == "slurm" ? TargetsPage::tr("Slurm") : TargetsPage::tr("SSH");
+QString targetKindWord(const std::string& kind) {
+    return kind == "local"   ? TargetsPage::tr("this computer")
+           : kind == "slurm" ? TargetsPage::tr("Slurm")
+                             : TargetsPage::tr("SSH");
 }
 
 }  // namespace
@@ -57,22 +60,18 @@ ReachLook lookOfReach(State state, bool disabled) {
 TargetsPage::TargetsPage(Shell& shell, QWidget* parent) : Page(QStringLiteral("targets"), parent), m_shell(shell) {
     auto* column = new QVBoxLayout(this);
     column->setContentsMargins(0, 0, 0, 0);
-    m_splitter = new Splitter(Qt::Horizontal, this);
-    m_splitter->setFoldBelow(860);
-    m_splitter->addWidget(buildList());
-    m_side = new QStackedWidget(m_splitter);
-    m_choose = new EmptyState(QStringLiteral("target"), tr("No target chosen"), tr("Choose one on the left, or add a machine of yours."), m_side);
+    m_body = new ListDetail(400, 860, this);
+    m_side = m_body->views();
+    buildList();
+    m_choose = new EmptyState(QStringLiteral("target"), tr("No target chosen"),
+                              tr("Choose one on the left, or add a machine of yours."), m_side);
     m_side->addWidget(m_choose);
     m_detailView = buildDetail();
     m_side->addWidget(m_detailView);
     m_form = new TargetForm(shell, m_side);
     m_formView = makeScrollPage(m_form, 760, m_side);
     m_side->addWidget(m_formView);
-    m_splitter->addWidget(m_side);
-    m_splitter->setStretchFactor(0, 2);
-    m_splitter->setStretchFactor(1, 5);
-    m_splitter->setSizes({400, 860});
-    column->addWidget(m_splitter, 1);
+    column->addWidget(m_body, 1);
     buildActions();
 
     connect(m_form, &TargetForm::saved, this, [this](const QString& name) {
@@ -92,8 +91,8 @@ TargetsPage::TargetsPage(Shell& shell, QWidget* parent) : Page(QStringLiteral("t
         Q_EMIT stateChanged();
     });
     connect(m_doctor, &DoctorPanel::examined, this, &TargetsPage::readDetail);
-    connect(m_splitter, &QSplitter::splitterMoved, this, &TargetsPage::stateChanged);
-    m_loadTimer.setInterval(kLoadMillis);
+    connect(m_body, &QSplitter::splitterMoved, this, &TargetsPage::stateChanged);
+    m_loadTimer.setInterval(kTargetLoadMillis);
     connect(&m_loadTimer, &QTimer::timeout, this, &TargetsPage::readLoad);
     connect(shell.session(), &commands::Session::targetsChanged, this, [this] {
         if (!m_active) return;
@@ -111,92 +110,49 @@ TargetsPage::TargetsPage(Shell& shell, QWidget* parent) : Page(QStringLiteral("t
     showSide(m_choose);
 }
 
-QWidget* TargetsPage::buildList() {
-    const Theme& theme = Theme::current();
-    auto* list = new QWidget(m_splitter);
-    auto* layout = new QVBoxLayout(list);
-    layout->setContentsMargins(theme.space(4), theme.space(1), 0, 0);
-    m_tree = new QTreeWidget(list);
-    m_tree->setObjectName(QStringLiteral("targetsTree"));
-    m_tree->setColumnCount(3);
-    m_tree->setHeaderLabels({tr("Target"), tr("Reach"), tr("Runs")});
-    m_tree->setRootIsDecorated(false);
-    styleTree(m_tree, tr("Compute targets"));
-    m_tree->setItemDelegate(new CellDelegate(m_tree));
-    m_tree->setColumnWidth(1, 132);
+void TargetsPage::buildList() {
+    m_tree = m_body->addTree("targetsTree", tr("Compute targets"), {tr("Target"), tr("Reach"), tr("Runs")});
     m_tree->headerItem()->setTextAlignment(2, Qt::AlignRight | Qt::AlignVCenter);
-    m_tree->header()->setMinimumSectionSize(36);
-    m_tree->header()->setStretchLastSection(false);
-    m_tree->header()->setSectionResizeMode(0, QHeaderView::Stretch);
-    m_tree->setColumnWidth(2, 56);
-    layout->addWidget(m_tree, 1);
+    m_tree->setColumnWidth(1, Theme::current().scaled(132));
+    m_tree->setColumnWidth(2, Theme::current().scaled(56));
     connect(m_tree, &QTreeWidget::currentItemChanged, this, [this](QTreeWidgetItem* item) {
-        if (item) choose(item->data(0, kNameRole).toString());
+        if (item) choose(item->data(0, kTargetRole).toString());
     });
-    return list;
 }
 
 QWidget* TargetsPage::buildDetail() {
-    const Theme& theme = Theme::current();
-    auto* content = new QWidget(m_side);
-    auto* column = new QVBoxLayout(content);
-    column->setContentsMargins(theme.space(3), theme.space(1), theme.space(4), theme.space(4));
-    column->setSpacing(theme.space(2));
-    m_title = new ElidedLabel({}, TextStyle::Title, Role::Text, content);
-    m_title->setObjectName(QStringLiteral("targetTitleLabel"));
-    m_facts = new TextLabel({}, TextStyle::Secondary, Role::Muted, content);
-    m_facts->setWordWrap(true);
-    m_description = new TextLabel({}, TextStyle::Body, Role::Text, content);
-    m_description->setWordWrap(true);
-    m_runs = new LinkButton({}, content);
-    m_runs->setObjectName(QStringLiteral("targetRunsLink"));
-    column->addWidget(m_title);
-    column->addWidget(m_facts);
-    column->addWidget(m_description);
-    column->addWidget(m_runs, 0, Qt::AlignLeft);
-    m_reach = new InlineError(content);
+    m_head = new DetailColumn(QStringLiteral("target"), m_side);
+    m_reach = new InlineError(m_head);
     m_reach->setObjectName(QStringLiteral("targetReach"));
     m_reach->clear();
-    column->addWidget(m_reach);
-    const auto card = [&](const QString& title, QWidget* panel) {
-        auto* made = new Card(title, content);
-        panel->setParent(made);
-        made->body()->addWidget(panel);
-        column->addWidget(made);
-        return made;
-    };
-    m_load = new LoadPanel(content);
-    card(tr("Load"), m_load);
-    m_doctor = new DoctorPanel(m_shell, content);
-    card(tr("Doctor"), m_doctor);
-    m_engine = new EnginePanel(m_shell, content);
-    card(tr("Engine"), m_engine);
-    m_cache = new CachePanel(m_shell, content);
-    card(tr("Cache"), m_cache);
-    m_settings = new KeyValueGrid(content);
-    card(tr("Settings that differ from the defaults"), m_settings);
-    column->addStretch(1);
-    connect(m_runs, &LinkButton::clicked, this, [this] {
+    m_head->addToHead(m_reach);
+    m_load = new LoadPanel(m_head);
+    m_head->addCard(tr("Load"), m_load);
+    m_doctor = new DoctorPanel(m_shell, m_head);
+    m_head->addCard(tr("Doctor"), m_doctor);
+    m_engine = new EnginePanel(m_shell, m_head);
+    m_head->addCard(tr("Engine"), m_engine);
+    m_cache = new CachePanel(m_shell, m_head);
+    m_head->addCard(tr("Cache"), m_cache);
+    m_settings = new KeyValueGrid(m_head);
+    m_head->addCard(tr("Settings that differ from the defaults"), m_settings);
+    connect(m_head->runs(), &LinkButton::clicked, this, [this] {
         m_shell.open({QStringLiteral("runs"), {}, QStringLiteral("target:") + m_target});
     });
-    return makeScrollPage(content, 1000, m_side);
+    return makeScrollPage(m_head, 1000, m_side);
 }
 
 void TargetsPage::buildActions() {
-    const auto make = [this](const char* iconName, const QString& text, const char* object, Role role, auto slot) {
-        auto* action = new QAction(icon(QString::fromLatin1(iconName), role), text, this);
-        action->setObjectName(QString::fromLatin1(object));
-        connect(action, &QAction::triggered, this, slot);
-        return action;
-    };
-    m_addAction = make("plus", tr("Add target"), "addTargetAction", Role::AccentText, [this] { beginAdd(Json::object()); });
-    m_saveAction = make("check", tr("Save"), "saveTargetAction", Role::AccentText, [this] { m_form->save(); });
+    m_addAction = makeAction(this, "plus", tr("Add target"), "addTargetAction", Role::AccentText,
+                             [this] { beginAdd(Json::object()); });
+    m_saveAction =
+        makeAction(this, "check", tr("Save"), "saveTargetAction", Role::AccentText, [this] { m_form->save(); });
     m_saveAction->setShortcut(Qt::CTRL | Qt::Key_S);
-    m_dropAction = make("close", tr("Discard"), "discardTargetAction", Role::Text, [this] { endForm(); });
-    m_editAction = make("edit", tr("Edit"), "editTargetAction", Role::Text, [this] { beginEdit(); });
-    m_cloneAction = make("duplicate", tr("Clone…"), "cloneTargetAction", Role::Text, [this] { clone(); });
-    m_ableAction = make("minus", tr("Disable"), "disableTargetAction", Role::Text, [this] { able(); });
-    m_deleteAction = make("trash", tr("Delete…"), "deleteTargetAction", Role::Text, [this] { remove(); });
+    m_dropAction = makeAction(this, "close", tr("Discard"), "discardTargetAction", Role::Text, [this] { endForm(); });
+    m_editAction = makeAction(this, "edit", tr("Edit"), "editTargetAction", Role::Text, [this] { beginEdit(); });
+    m_cloneAction = makeAction(this, "duplicate", tr("Clone…"), "cloneTargetAction", Role::Text, [this] { clone(); });
+    m_ableAction = makeAction(this, "minus", tr("Disable"), "disableTargetAction", Role::Text, [this] { able(); });
+    m_deleteAction = makeAction(this, "trash", tr("Delete…"), "deleteTargetAction", Role::Text, [this] { remove(); });
 }
 
 QString TargetsPage::subtitle() const {
@@ -221,12 +177,12 @@ Address TargetsPage::address() const {
 }
 
 Json TargetsPage::saveState() const {
-    return {{"target", m_target.toStdString()}, {"splitter", m_splitter->saved()}, {"draft", m_draft}};
+    return {{"target", m_target.toStdString()}, {"splitter", m_body->saved()}, {"draft", m_draft}};
 }
 
 void TargetsPage::restoreState(const Json& state) {
     if (m_target.isEmpty()) m_target = readString(state, "target");
-    if (const Json* sizes = member(state, "splitter")) m_splitter->restore(*sizes);
+    if (const Json* sizes = member(state, "splitter")) m_body->restore(*sizes);
     const Json draft = readObject(state, "draft");
     if (readFlag(draft, "new")) beginAdd(readObject(draft, "document"));
 }
@@ -252,7 +208,8 @@ void TargetsPage::readList() {
             return;
         }
         const Json problems = readArray(*found, "problems");
-        if (!problems.empty() && problems.front().is_string()) m_shell.warn({"target.damaged", problems.front().get<std::string>()});
+        if (!problems.empty() && problems.front().is_string())
+            m_shell.warn({"target.damaged", problems.front().get<std::string>()});
         m_targets = readArray(*found, "targets");
         m_readOnce = true;
         showList();
@@ -260,7 +217,9 @@ void TargetsPage::readList() {
     });
 }
 
-targets::Reach TargetsPage::reachOf(const QString& target) const { return m_shell.session()->reach(target.toStdString()); }
+targets::Reach TargetsPage::reachOf(const QString& target) const {
+    return m_shell.session()->reach(target.toStdString());
+}
 
 void TargetsPage::showList() {
     const QSignalBlocker quiet(m_tree);
@@ -276,7 +235,7 @@ void TargetsPage::showList() {
         const QString word = here && !readFlag(one, "disabled") ? tr("Here") : look.word;
         item->setText(0, shownName(name));
         item->setToolTip(0, name);
-        item->setData(0, kNameRole, name);
+        item->setData(0, kTargetRole, name);
         item->setText(1, word);
         item->setIcon(1, icon(look.icon, look.ink));
         item->setToolTip(1, reach.reason.empty() ? word : fromUtf8(reach.reason));
@@ -288,7 +247,7 @@ void TargetsPage::showList() {
     }
     if (!chosen && m_target.isEmpty() && !m_draft.is_object() && m_tree->topLevelItemCount() > 0) {
         chosen = m_tree->topLevelItem(0);
-        choose(chosen->data(0, kNameRole).toString());
+        choose(chosen->data(0, kTargetRole).toString());
     }
     if (chosen) m_tree->setCurrentItem(chosen);
 }
@@ -311,9 +270,9 @@ void TargetsPage::forgetDetail() {
     m_editWanted = false;
     m_ableAction->setEnabled(false);
     // Nothing that is pressed meanwhile may be about the target before.
-    m_title->setText(shownName(m_target));
-    m_facts->clear();
-    m_description->clear();
+    m_head->setTitle(shownName(m_target));
+    m_head->setFacts({});
+    m_head->setDescription({});
     m_doctor->setTarget(m_target, Json::object());
     m_cache->setTarget(m_target);
     m_engine->setTarget(m_target);
@@ -324,32 +283,33 @@ void TargetsPage::forgetDetail() {
 void TargetsPage::readDetail() {
     const QString target = m_target;
     if (target.isEmpty()) return;
-    m_shell.session()->start("target.show", {{"target", target.toStdString()}}, this, [this, target](const Result<Json>& found) {
-        if (target != m_target) return;
-        if (found) {
-            const bool other = !m_detail.is_object();
-            m_detail = *found;
-            showDetail();
-            if (other) {
-                m_load->setLoad(Json(), tr("Not known yet."));
-                readLoad();
-            }
-            if (std::exchange(m_editWanted, false)) beginEdit();
-            return;
-        }
-        if (found.error().code == "canceled") return;
-        m_detail = Json();
-        m_choose->setTexts(tr("No such target"), fromUtf8(found.error().message));
-        if (!m_draft.is_object()) showSide(m_choose);
-    });
+    m_shell.session()->start("target.show", {{"target", target.toStdString()}}, this,
+                             [this, target](const Result<Json>& found) {
+                                 if (target != m_target) return;
+                                 if (found) {
+                                     const bool other = !m_detail.is_object();
+                                     m_detail = *found;
+                                     showDetail();
+                                     if (other) {
+                                         m_load->setLoad(Json(), tr("Not known yet."));
+                                         readLoad();
+                                     }
+                                     if (std::exchange(m_editWanted, false)) beginEdit();
+                                     return;
+                                 }
+                                 if (found.error().code == "canceled") return;
+                                 m_detail = Json();
+                                 m_choose->setTexts(tr("No such target"), fromUtf8(found.error().message));
+                                 if (!m_draft.is_object()) showSide(m_choose);
+                             });
 }
 
 void TargetsPage::showDetail() {
     const std::string kind = readText(m_detail, "kind");
     const bool local = m_target == QLatin1String(kLocal);
     const Json spec = readObject(m_detail, "spec");
-    m_title->setText(shownName(m_target));
-    QStringList facts{kindWord(kind)};
+    m_head->setTitle(shownName(m_target));
+    QStringList facts{targetKindWord(kind)};
     const Json hosts = readArray(m_detail, "hosts");
     if (kind == "ssh") {
         QStringList names;
@@ -358,22 +318,24 @@ void TargetsPage::showDetail() {
         }
         constexpr int kMostNames = 4;
         const int rest = static_cast<int>(names.size()) - kMostNames;
-        facts << names.mid(0, kMostNames).join(QStringLiteral(", ")) + (rest > 0 ? tr(" and %n more", nullptr, rest) : QString());
+        facts << names.mid(0, kMostNames).join(QStringLiteral(", ")) +
+                     (rest > 0 ? tr(" and %n more", nullptr, rest) : QString());
     } else if (kind == "slurm") {
         const Json slurm = readObject(spec, "slurm");
         const QString login = readString(slurm, "login");
         facts << (login.isEmpty() ? tr("commands on this machine") : tr("through %1").arg(login));
         const QString partition = readString(slurm, "partition");
         facts << (partition.isEmpty() ? tr("default partition") : tr("partition %1").arg(partition));
-        facts << tr("%1 to %n node(s)", nullptr, static_cast<int>(readInteger(slurm, "max_nodes", 1))).arg(readInteger(slurm, "min_nodes", 1));
+        facts << tr("%1 to %n node(s)", nullptr, static_cast<int>(readInteger(slurm, "max_nodes", 1)))
+                     .arg(readInteger(slurm, "min_nodes", 1));
     }
-    if (const std::int64_t version = readInteger(m_detail, "version"); version > 0) facts << tr("version %1").arg(version);
+    if (const std::int64_t version = readInteger(m_detail, "version"); version > 0)
+        facts << tr("version %1").arg(version);
     if (readFlag(m_detail, "disabled")) facts << tr("disabled: new runs are refused");
-    m_facts->setText(facts.join(QStringLiteral(" · ")));
-    m_description->setText(readString(m_detail, "description"));
-    m_description->setVisible(!m_description->text().isEmpty());
+    m_head->setFacts(facts);
+    m_head->setDescription(readString(m_detail, "description"));
     const int active = static_cast<int>(readInteger(m_detail, "runs_active"));
-    m_runs->setText(active > 0 ? tr("%n run(s) have not ended here", nullptr, active) : tr("Its runs"));
+    m_head->runs()->setText(active > 0 ? tr("%n run(s) have not ended here", nullptr, active) : tr("Its runs"));
     showReach();
     m_doctor->setTarget(m_target, readObject(m_detail, "doctor"));
     m_cache->setTarget(m_target);
@@ -382,13 +344,16 @@ void TargetsPage::showDetail() {
     m_settings->clear();
     int differing = 0;
     for (const spec::Field& field : spec::targetSpecFields()) {
-        if (!spec::applies(field, spec) || field.path == "name" || field.path == "kind" || field.path == "description" || field.path == "disabled") continue;
+        if (!spec::applies(field, spec) || field.path == "name" || field.path == "kind" ||
+            field.path == "description" || field.path == "disabled")
+            continue;
         const Json* value = spec::valueAt(spec, field.path);
         if (!value || *value == field.defaultValue) continue;
         QString text = value->is_boolean() ? (value->get<bool>() ? tr("on") : tr("off")) : numberText(*value);
         if (value->is_array() || value->is_object()) {
             QStringList parts;
-            for (const auto& [key, entry] : value->items()) parts << (value->is_object() ? fromUtf8(key) + u'=' : QString()) + numberText(entry);
+            for (const auto& [key, entry] : value->items())
+                parts << (value->is_object() ? fromUtf8(key) + u'=' : QString()) + numberText(entry);
             text = parts.join(u'\n');
         }
         for (const spec::Choice& choice : field.choices) {
@@ -410,19 +375,23 @@ void TargetsPage::showReach() {
     const targets::Reach reach = reachOf(m_target);
     m_reach->setRemedy({}, {});
     if (reach.state == State::Connected) {
-        m_reach->setMessage(InlineError::Kind::Success, reach.since > 0 ? tr("Connected since %1.").arg(formatTime(reach.since)) : tr("Connected."));
+        m_reach->setMessage(InlineError::Kind::Success, reach.since > 0
+                                                            ? tr("Connected since %1.").arg(formatTime(reach.since))
+                                                            : tr("Connected."));
     } else if (reach.state == State::Connecting) {
         m_reach->setMessage(InlineError::Kind::Info, tr("Connecting…"));
     } else if (reach.state == State::NeedsAnswer) {
         m_reach->setMessage(InlineError::Kind::Warning, tr("The target asks something; answer above."));
     } else if (reach.state == State::Unreachable) {
-        QString text = reach.since > 0 ? tr("Cannot be reached since %1.").arg(formatTime(reach.since)) : tr("Cannot be reached.");
+        QString text =
+            reach.since > 0 ? tr("Cannot be reached since %1.").arg(formatTime(reach.since)) : tr("Cannot be reached.");
         if (!reach.reason.empty()) text += u' ' + fromUtf8(reach.reason);
         if (reach.nextTryAt > 0) text += u' ' + tr("Next try at %1.").arg(formatTime(reach.nextTryAt));
         m_reach->setMessage(InlineError::Kind::Error, text);
         m_reach->setRemedy(tr("Try now"), [this] { connectNow(); });
     } else {
-        m_reach->setMessage(InlineError::Kind::Info, tr("Not connected yet. A run, the doctor or this button connects."));
+        m_reach->setMessage(InlineError::Kind::Info,
+                            tr("Not connected yet. A run, the doctor or this button connects."));
         m_reach->setRemedy(tr("Connect"), [this] { connectNow(); });
     }
 }
@@ -474,7 +443,8 @@ void TargetsPage::showSide(QWidget* side) {
         actions = {m_dropAction};
     } else if (side == m_detailView) {
         const bool local = m_target == QLatin1String(kLocal);
-        actions = local ? QList<QAction*>{m_editAction, m_ableAction} : QList<QAction*>{m_editAction, m_cloneAction, m_ableAction, m_deleteAction};
+        actions = local ? QList<QAction*>{m_editAction, m_ableAction}
+                        : QList<QAction*>{m_editAction, m_cloneAction, m_ableAction, m_deleteAction};
     }
     // Set anew they would be drawn anew, under the finger that presses one.
     if (primary != primaryAction()) setPrimaryAction(primary);
@@ -486,7 +456,9 @@ void TargetsPage::beginAdd(const Json& draft) {
     showSide(m_formView);
     m_form->begin(draft, tr("Add a target"), true);
     // The focus on the first field had pushed the title out of sight.
-    QMetaObject::invokeMethod(m_form, [this] { qobject_cast<QScrollArea*>(m_formView)->verticalScrollBar()->setValue(0); }, Qt::QueuedConnection);
+    QMetaObject::invokeMethod(
+        m_form, [this] { qobject_cast<QScrollArea*>(m_formView)->verticalScrollBar()->setValue(0); },
+        Qt::QueuedConnection);
     Q_EMIT stateChanged();
 }
 
@@ -505,7 +477,8 @@ void TargetsPage::endForm() {
     showSide(m_detail.is_object() ? m_detailView : static_cast<QWidget*>(m_choose));
     if (m_target.isEmpty()) showList();
     if (readFlag(before, "new")) {
-        m_shell.notice(tr("The new target was discarded."), [this, before] { beginAdd(readObject(before, "document")); });
+        m_shell.notice(tr("The new target was discarded."),
+                       [this, before] { beginAdd(readObject(before, "document")); });
     }
     Q_EMIT stateChanged();
 }
@@ -517,7 +490,8 @@ void TargetsPage::clone() {
         [](const QString& text) { return text.trimmed().isEmpty() ? tr("A name is needed.") : QString(); },
         [this, target](const QString& name) {
             if (name.isEmpty()) return;
-            m_shell.session()->start("target.clone", {{"target", target.toStdString()}, {"name", name.trimmed().toStdString()}}, this,
+            m_shell.session()->start("target.clone",
+                                     {{"target", target.toStdString()}, {"name", name.trimmed().toStdString()}}, this,
                                      [this](const Result<Json>& made) {
                                          if (!made) return m_shell.warn(made.error());
                                          choose(readString(*made, "target"));
@@ -533,7 +507,8 @@ void TargetsPage::able() {
                              [this, target, disabled](const Result<Json>& done) {
                                  if (!done) return m_shell.warn(done.error());
                                  m_shell.notice(disabled ? tr("%1 takes new runs again.").arg(shownName(target))
-                                                         : tr("%1 takes no new runs; those that are there go on.").arg(shownName(target)));
+                                                         : tr("%1 takes no new runs; those that are there go on.")
+                                                               .arg(shownName(target)));
                              });
 }
 
@@ -542,24 +517,26 @@ void TargetsPage::remove() {
     Question question;
     question.id = QStringLiteral("target.delete");
     question.title = tr("Delete %1?").arg(target);
-    question.text = tr("Its definition goes from this workspace. Nothing is removed on the machines; runs that were there keep their history.");
+    question.text = tr("Its definition goes from this workspace. Nothing is removed on the machines; runs that were "
+                       "there keep their history.");
     question.buttons = {{QStringLiteral("delete"), tr("Delete target"), true}};
     m_shell.questions().ask(this, question, [this, target](const QString& answer) {
         if (answer != u"delete") return;
-        m_shell.session()->start("target.delete", {{"target", target.toStdString()}}, this, [this, target](const Result<Json>& done) {
-            if (!done) {
-                if (target != m_target) return m_shell.warn(done.error());
-                m_reach->setError(done.error());
-                return;
-            }
-            m_shell.notice(tr("%1 was deleted.").arg(target));
-            if (target == m_target) {
-                m_target.clear();
-                m_detail = Json();
-                showSide(m_choose);
-            }
-            readList();
-        });
+        m_shell.session()->start("target.delete", {{"target", target.toStdString()}}, this,
+                                 [this, target](const Result<Json>& done) {
+                                     if (!done) {
+                                         if (target != m_target) return m_shell.warn(done.error());
+                                         m_reach->setError(done.error());
+                                         return;
+                                     }
+                                     m_shell.notice(tr("%1 was deleted.").arg(target));
+                                     if (target == m_target) {
+                                         m_target.clear();
+                                         m_detail = Json();
+                                         showSide(m_choose);
+                                     }
+                                     readList();
+                                 });
     });
 }
 

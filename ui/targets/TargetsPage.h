@@ -12,19 +12,18 @@ class QTreeWidget;
 namespace trainyard::ui {
 
 class CachePanel;
-class Card;
+class DetailColumn;
 class DoctorPanel;
 class EmptyState;
 class EnginePanel;
 class InlineError;
 class KeyValueGrid;
-class LinkButton;
+class ListDetail;
 class LoadPanel;
-class Splitter;
 class TargetForm;
-class TextLabel;
 
-/// Where runs can be carried out: this machine, hosts over SSH, Slurm clusters; each with its reach, load, doctor and cache.
+/// Where runs can be carried out: this machine, hosts over SSH, Slurm clusters; each with its reach, load, doctor and
+/// cache.
 class TargetsPage : public Page {
     Q_OBJECT
 
@@ -42,7 +41,7 @@ public:
     [[nodiscard]] QWidget* firstFocus() override;
 
 private:
-    QWidget* buildList();
+    void buildList();
     QWidget* buildDetail();
     void buildActions();
     void readList();
@@ -75,18 +74,15 @@ private:
     QPointer<commands::Command> m_loading;
     QPointer<commands::Command> m_connecting;
 
-    Splitter* m_splitter;
+    ListDetail* m_body;
     QTreeWidget* m_tree;
     QStackedWidget* m_side;
     EmptyState* m_choose;
     QWidget* m_detailView;
     QWidget* m_formView;
     TargetForm* m_form;
-    TextLabel* m_title;
-    TextLabel* m_facts;
-    TextLabel* m_description;
+    DetailColumn* m_head;
     InlineError* m_reach;
-    LinkButton* m_runs;
     LoadPanel* m_load;
     DoctorPanel* m_doctor;
     CachePanel* m_cache;

@@ -10,11 +10,14 @@
 namespace trainyard::ui {
 namespace {
 
-constexpr int kHeight = 22;
-constexpr int kPad = 8;
-constexpr int kIcon = 14;
-constexpr int kGap = 5;
-constexpr int kCross = 18;
+// At the usual text size; all of them grow with the text.
+constexpr int kChipHeight = 22;
+constexpr int kChipPad = 8;
+constexpr int kChipIcon = 14;
+constexpr int kChipGap = 5;
+constexpr int kCrossWidth = 18;
+
+int grown(int size) { return Theme::current().scaled(size); }
 
 QFont chipFont() {
     QFont font = Theme::current().font(TextStyle::Secondary);
@@ -42,7 +45,8 @@ StateLook lookOf(spec::RunState state) {
 }
 
 int chipWidth(const QString& text, bool withIcon) {
-    return QFontMetrics(chipFont()).horizontalAdvance(text) + 2 * kPad + (withIcon ? kIcon + kGap : 0);
+    return QFontMetrics(chipFont()).horizontalAdvance(text) + 2 * grown(kChipPad) +
+           (withIcon ? grown(kChipIcon) + grown(kChipGap) : 0);
 }
 
 int paintChip(QPainter& painter, const QRect& rect, const QString& text, const QString& iconName, Role ink, Role ground,
@@ -51,14 +55,15 @@ int paintChip(QPainter& painter, const QRect& rect, const QString& text, const Q
     const bool withIcon = !iconName.isEmpty();
     const int width = std::min(chipWidth(text, withIcon), rect.width());
     const QRect box = QStyle::alignedRect(painter.layoutDirection(), Qt::AlignLeading | Qt::AlignVCenter,
-                                          QSize(width, std::min(kHeight, rect.height())), rect);
+                                          QSize(width, std::min(grown(kChipHeight), rect.height())), rect);
     draw::box(painter, box, box.height() / 2.0, theme.color(ground), QColor());
-    QRect inner = box.adjusted(kPad, 0, -kPad, 0);
+    QRect inner = box.adjusted(grown(kChipPad), 0, -grown(kChipPad), 0);
     if (withIcon) {
         const QRect where = QStyle::visualRect(painter.layoutDirection(), inner,
-                                               QRect(inner.left() - 1, inner.top(), kIcon, inner.height()));
-        draw::icon(painter, where, iconName, ink, kIcon);
-        inner = QStyle::visualRect(painter.layoutDirection(), inner, inner.adjusted(kIcon + kGap - 1, 0, 0, 0));
+                                               QRect(inner.left() - 1, inner.top(), grown(kChipIcon), inner.height()));
+        draw::icon(painter, where, iconName, ink, grown(kChipIcon));
+        inner = QStyle::visualRect(painter.layoutDirection(), inner,
+                                   inner.adjusted(grown(kChipIcon) + grown(kChipGap) - 1, 0, 0, 0));
     }
     painter.save();
     painter.setFont(chipFont());
@@ -113,13 +118,14 @@ void Chip::updateFocusPolicy() {
 }
 
 QSize Chip::sizeHint() const {
-    return {chipWidth(m_text, !m_icon.isEmpty()) + (m_removable ? kCross - 4 : 0), kHeight};
+    return {chipWidth(m_text, !m_icon.isEmpty()) + (m_removable ? grown(kCrossWidth) - 4 : 0), grown(kChipHeight)};
 }
 
-QSize Chip::minimumSizeHint() const { return {std::min(sizeHint().width(), 48), kHeight}; }
+QSize Chip::minimumSizeHint() const { return {std::min(sizeHint().width(), 48), grown(kChipHeight)}; }
 
 QRect Chip::crossRect() const {
-    return QStyle::visualRect(layoutDirection(), rect(), QRect(width() - kCross - 2, 0, kCross, height()));
+    return QStyle::visualRect(layoutDirection(), rect(),
+                              QRect(width() - grown(kCrossWidth) - 2, 0, grown(kCrossWidth), height()));
 }
 
 void Chip::paintEvent(QPaintEvent*) {
@@ -127,8 +133,9 @@ void Chip::paintEvent(QPaintEvent*) {
     const Theme& theme = Theme::current();
     if (m_removable) {
         draw::box(painter, rect(), height() / 2.0, theme.color(m_ground), QColor());
-        paintChip(painter, QStyle::visualRect(layoutDirection(), rect(), rect().adjusted(0, 0, -kCross + 6, 0)), m_text,
-                  m_icon, m_ink, m_ground, devicePixelRatioF());
+        paintChip(painter,
+                  QStyle::visualRect(layoutDirection(), rect(), rect().adjusted(0, 0, -grown(kCrossWidth) + 6, 0)),
+                  m_text, m_icon, m_ink, m_ground, devicePixelRatioF());
         draw::icon(painter, crossRect(), QStringLiteral("close"), underMouse() ? Role::Text : m_ink, 12);
     } else {
         paintChip(painter, rect(), m_text, m_icon, m_ink, m_ground, devicePixelRatioF());

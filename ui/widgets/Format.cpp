@@ -28,6 +28,11 @@ QString localized(const std::string& text) {
 QString fromUtf8(std::string_view text) { return QString::fromUtf8(text.data(), static_cast<qsizetype>(text.size())); }
 QString formatCount(std::int64_t count) { return localized(base::formatCount(count)); }
 QString formatExact(std::int64_t count) { return QLocale().toString(static_cast<qlonglong>(count)); }
+QString formatTally(double count) {
+    const bool whole = count == std::floor(count) && std::abs(count) < 1e15;
+    return whole ? formatExact(static_cast<std::int64_t>(count)) : formatNumber(count);
+}
+
 QString formatBytes(std::int64_t bytes) { return localized(base::formatBytes(bytes)); }
 QString formatDuration(std::int64_t nanos) { return localized(base::formatDuration(nanos)); }
 
@@ -104,7 +109,8 @@ QString shortLines(const QString& text, int most) {
             cut = true;
             // Not in the middle of a letter of two halves.
             const qsizetype kept = most - (text[from + most - 1].isHighSurrogate() ? 1 : 0);
-            out += text.mid(from, kept) + QStringLiteral(" … ") + tr("(%1 characters more)").arg(formatExact(end - from - kept));
+            out += text.mid(from, kept) + QStringLiteral(" … ") +
+                   tr("(%1 characters more)").arg(formatExact(end - from - kept));
             if (end < text.size()) out += u'\n';
         } else if (cut) {
             out += text.mid(from, end - from + 1);

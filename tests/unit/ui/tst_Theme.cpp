@@ -1,3 +1,5 @@
+#include <QGlyphRun>
+#include <QTextLayout>
 #include <QtTest>
 
 #include <QApplication>
@@ -151,6 +153,24 @@ private Q_SLOTS:
         QCOMPARE(Theme::current().font(TextStyle::Title).pixelSize(), 20);
         QVERIFY(QFontInfo(Theme::current().font(TextStyle::Mono)).fixedPitch());
         QCOMPARE(Theme::current().space(3), 16);
+    }
+
+    void code_isDrawnSignBySign() {
+        const auto glyphs = [](const QString& text, const QFont& font) {
+            QTextLayout layout(text, font);
+            layout.beginLayout();
+            layout.createLine();
+            layout.endLayout();
+            QList<quint32> all;
+            for (const QGlyphRun& run : layout.glyphRuns()) all << run.glyphIndexes();
+            return all;
+        };
+        const QFont mono = Theme::current().font(TextStyle::Mono);
+        for (const QString& joined : {QStringLiteral("=="), QStringLiteral("->"), QStringLiteral("!="), QStringLiteral(">=")}) {
+            QList<quint32> apart;
+            for (const QChar sign : joined) apart << glyphs(QString(sign), mono);
+            QCOMPARE(glyphs(joined, mono), apart);
+        }
     }
 };
 
