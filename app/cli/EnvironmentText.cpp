@@ -17,7 +17,7 @@ std::string pinnedOf(const Json& one) {
     return textOf(one, "environment") + ":" + textOf(one, "version");
 }
 
-std::string listText(const Json& result) {
+std::string environmentListText(const Json& result) {
     std::vector<std::vector<std::string>> rows{{"ENVIRONMENT", "VERSION", "KIND", "RUNS", "LAST USED", "ON", "DESCRIPTION"}};
     for (const Json& one : memberOf(result, "environments")) {
         const Json& last = memberOf(one, "last_used");
@@ -42,7 +42,7 @@ std::string fileText(const std::string& text) {
     return out;
 }
 
-std::string showText(const Json& result) {
+std::string environmentShowText(const Json& result) {
     std::string out = pinnedOf(result) + ", " + textOf(result, "kind") + (memberOf(result, "curated") == Json(true) ? ", comes with Trainyard" : "") + "\n";
     const std::string label = textOf(result, "label");
     out += label.empty() ? "" : label + ".\n";
@@ -103,7 +103,7 @@ std::string notesText(const Json& result) {
     return out;
 }
 
-std::string cacheText(const Json& result) {
+std::string environmentCacheText(const Json& result) {
     std::vector<std::vector<std::string>> rows{{"HOST", "BUILD", "ENVIRONMENT", "SIZE", "LAST USE", "IN USE"}};
     for (const Json& one : memberOf(result, "entries")) {
         const std::string here = textOf(one, "environment");
@@ -136,8 +136,8 @@ std::string findingsText(const Json& findings) {
 }
 
 std::optional<std::string> describeEnvironment(const std::string& action, const Json& result) {
-    if (action == "environment.list") return listText(result);
-    if (action == "environment.show") return showText(result);
+    if (action == "environment.list") return environmentListText(result);
+    if (action == "environment.show") return environmentShowText(result);
     if (action == "environment.create" || action == "environment.clone") return "Environment " + pinnedOf(result) + " was made.\n";
     if (action == "environment.edit") {
         return memberOf(result, "created") == Json(true) ? "Version " + textOf(result, "version") + " of " + textOf(result, "environment") + " was made.\n"
@@ -147,7 +147,13 @@ std::optional<std::string> describeEnvironment(const std::string& action, const 
         return notesText(result) + (result.contains("environment") ? "Environment " + pinnedOf(result) + " was made.\n"
                                                                    : base::dumpJsonPretty(memberOf(result, "spec")));
     }
-    if (action == "environment.delete") return "Environment " + textOf(result, "environment") + " was deleted.\n";
+    if (action == "environment.delete") {
+        const std::int64_t runs = integerOf(result, "runs");
+        const std::string kept = runs == 0   ? ""
+                                 : runs == 1 ? " One kept run used it; to repeat it choose another environment."
+                                             : " " + std::to_string(runs) + " kept runs used it; to repeat one choose another environment.";
+        return "Environment " + textOf(result, "environment") + " was deleted." + kept + "\n";
+    }
     if (action == "environment.diff") return diffText(result);
     if (action == "environment.save") {
         return std::to_string(memberOf(result, "files").size()) + " files of " + textOf(result, "environment") + " were written to " + textOf(result, "folder") + ".\n";
@@ -157,7 +163,7 @@ std::optional<std::string> describeEnvironment(const std::string& action, const 
         return (findings.empty() ? "Nothing is missing on " + textOf(result, "target") + ".\n" : findings) + planText(memberOf(result, "plan"));
     }
     if (action == "environment.validate") return validateText(result);
-    if (action == "environment.cache") return cacheText(result);
+    if (action == "environment.cache") return environmentCacheText(result);
     if (action == "environment.clear") return base::formatBytes(integerOf(result, "freed_bytes")) + " were freed.\n";
     return std::nullopt;
 }

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <optional>
 
+#include "app/cli/DatasetText.h"
 #include "app/cli/EnvironmentText.h"
 #include "app/cli/JsonText.h"
 #include "app/cli/ModelText.h"
@@ -120,6 +121,15 @@ std::string describeAny(const Json& result) {
     return tableText(rows, {false, false}) + lists;
 }
 
+/// Hosts that did not answer, where an action told what the others have.
+std::string silentText(const Json& result) {
+    std::string text;
+    for (const Json& one : memberOf(result, "silent")) {
+        text += textOf(one, "host") + " cannot be reached, what lies there is missing here: " + textOf(one, "message") + "\n";
+    }
+    return text;
+}
+
 }  // namespace
 
 std::string describe(const std::string& action, const Json& result) {
@@ -132,11 +142,19 @@ std::string describe(const std::string& action, const Json& result) {
     if (const std::optional<std::string> said = describeEnvironment(action, result)) {
         return *said;
     }
+    if (const std::optional<std::string> said = describeDataset(action, result)) {
+        return *said;
+    }
     const std::string run = "Run " + textOf(result, "number");
     if (action == "run.list") return describeList(result);
     if (action == "run.show") return describeRun(result);
     if (action == "run.submit" || action == "run.resume") return run + " (" + textOf(result, "name") + ") was started.\n";
     if (action == "run.cancel") return run + " was asked to stop.\n";
+    if (action == "run.checkpoint") {
+        return result["step"].is_null() ? run + " was asked for a checkpoint.\n"
+                                        : run + " has written a checkpoint at step " + textOf(result, "step") + ".\n";
+    }
+    if (action == "run.pause") return run + " has written a checkpoint and was asked to stop. Go on with: trainyard-cli run resume " + textOf(result, "number") + "\n";
     if (action == "run.rename") return run + " is now called " + textOf(result, "name") + ".\n";
     if (action == "run.tag") {
         const std::string tags = tagsOf(memberOf(result, "tags"));
@@ -152,7 +170,12 @@ std::string describe(const std::string& action, const Json& result) {
     if (action == "run.download") {
         const std::size_t files = memberOf(result, "files").size();
         return std::to_string(files) + (files == 1 ? " file (" : " files (") + base::formatBytes(integerOf(result, "bytes")) +
-               (files == 1 ? ") was copied to " : ") were copied to ") + textOf(result, "folder") + ".\n";
+               (files == 1 ? ") was copied to " : ") were copied to ") + textOf(result, "folder") + ".\n" + silentText(result);
+    }
+    if (action == "run.files") {
+        Json told = result;
+        told.erase("silent");
+        return describeAny(told) + silentText(result);
     }
     if (action == "run.duplicate") return base::dumpJsonPretty(memberOf(result, "spec"));
     if (action == "run.watch" || action == "run.wait") {

@@ -46,6 +46,24 @@ std::size_t sequenceLength(std::string_view text, std::size_t i) {
     return length;
 }
 
+/// Length of a character at `i` that turns the direction of what stands beside it (Unicode's Bidi_Control), 0 when there is
+/// none: with one a name can be shown as another.
+std::size_t directionLength(std::string_view text, std::size_t i) {
+    const std::string_view rest = text.substr(i);
+    if (rest.starts_with("\xD8\x9C")) {
+        return 2;  // U+061C
+    }
+    if (rest.size() < 3 || rest[0] != '\xE2') {
+        return 0;
+    }
+    const unsigned char second = byteAt(rest, 1);
+    const unsigned char third = byteAt(rest, 2);
+    const bool mark = second == 0x80 && (third == 0x8E || third == 0x8F);            // U+200E, U+200F
+    const bool embedding = second == 0x80 && third >= 0xAA && third <= 0xAE;         // U+202A to U+202E
+    const bool isolate = second == 0x81 && third >= 0xA6 && third <= 0xA9;           // U+2066 to U+2069
+    return mark || embedding || isolate ? 3 : 0;
+}
+
 /// Index after the escape sequence that begins at `i` (ECMA-48: CSI, strings such as OSC, and short ones).
 std::size_t skipEscape(std::string_view text, std::size_t i) {
     std::size_t at = i + 1;
@@ -129,6 +147,8 @@ std::string stripControl(std::string_view text) {
             ++i;
         } else if (c == 0xC2 && i + 1 < text.size() && byteAt(text, i + 1) >= 0x80 && byteAt(text, i + 1) <= 0x9F) {
             i += 2;  // U+0080 to U+009F, the C1 controls
+        } else if (const std::size_t turn = directionLength(text, i); turn > 0) {
+            i += turn;
         } else {
             out += text[i];
             ++i;

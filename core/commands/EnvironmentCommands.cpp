@@ -14,6 +14,7 @@
 #include "core/environments/EnvironmentWriter.h"
 #include "core/runs/RunService.h"
 #include "core/spec/RunSpec.h"
+#include "core/store/Writer.h"
 
 namespace trainyard::commands {
 namespace {
@@ -49,21 +50,27 @@ protected:
 
     /// Writes the next version and tells everybody.
     void write(const spec::EnvironmentSpec& spec, bool created, Json extra = Json::object()) {
-        const auto written = runs::writeEnvironment(layout(), spec);
-        if (!written.ok()) {
-            finish(written.error());
-            return;
-        }
-        session().noteEnvironmentsChanged();
-        const auto now = runs::readEnvironment(layout(), spec.name);
-        if (!now.ok()) {
-            finish(now.error());
-            return;
-        }
-        Json result = environmentJson(*now);
-        result["created"] = created;
-        result.update(extra);
-        finish(std::move(result));
+        session().write(
+            nullptr,
+            [layout = layout(), spec](store::Writer&) -> Result<runs::EnvironmentDefinition> {
+                const auto written = runs::writeEnvironment(layout, spec);
+                return written.ok() ? runs::readEnvironment(layout, spec.name) : written.error();
+            },
+            [&session = session(), tell = ifWanted([this, created, extra = std::move(extra)](const Result<runs::EnvironmentDefinition>& now) {
+                if (!now.ok()) {
+                    finish(now.error());
+                    return;
+                }
+                Json result = environmentJson(*now);
+                result["created"] = created;
+                result.update(extra);
+                finish(std::move(result));
+            })](const Result<runs::EnvironmentDefinition>& now) {
+                if (now.ok()) {
+                    session.noteEnvironmentsChanged();
+                }
+                tell(now);
+            });
     }
     /// "environment.exists" when there is one of this name, and so on for what cannot be made.
     [[nodiscard]] Status mayBeNew(const std::string& name) const {
@@ -249,13 +256,20 @@ private:
                                  "environment"});
                     return;
                 }
-                if (const Status removed = runs::removeEnvironment(layout(), name); !removed.ok()) {
-                    finish(removed.error());
-                    return;
-                }
-                session().noteEnvironmentsChanged();
-                finish(Json{{"environment", name}, {"runs", use.runs}});
+                removeNow(name, use.runs);
             }));
+    }
+    void removeNow(const std::string& name, std::int64_t runs) {
+        session().write(
+            nullptr, [layout = layout(), name](store::Writer&) { return runs::removeEnvironment(layout, name); },
+            [&session = session(), tell = ifWanted([this, name, runs](const Status& removed) {
+                finish(removed.ok() ? Result<Json>(Json{{"environment", name}, {"runs", runs}}) : removed.error());
+            })](const Status& removed) {
+                if (removed.ok()) {
+                    session.noteEnvironmentsChanged();
+                }
+                tell(removed);
+            });
     }
     void runOn(const runs::EnvironmentDefinition&, const Json&) override {}
 };
@@ -550,7 +564,7 @@ spec::Field environmentField() {
     return parameter("environment", "Environment", spec::FieldType::Text, Json(), "Its name; NAME:VERSION for one that is not the newest.", true);
 }
 
-CommandInfo info(const char* id, const char* title, const char* help, std::vector<spec::Field> parameters, bool writes) {
+CommandInfo environmentInfo(const char* id, const char* title, const char* help, std::vector<spec::Field> parameters, bool writes) {
     CommandInfo made;
     made.id = id;
     made.title = title;
@@ -566,26 +580,26 @@ void addEnvironmentCommands(CommandTable& table) {
     using spec::FieldType;
     const spec::Field target = parameter("target", "Target", FieldType::Text, kLocal, "What the doctor found there last counts.");
     const spec::Field cacheTarget = parameter("target", "Target", FieldType::Text, Json(), "The target's name.", true);
-    table.add<ListEnvironmentsCommand>(info("environment.list", "List environments", "Lists what runs can find installed, with its last use.", {}, false));
-    table.add<ShowEnvironmentCommand>(info("environment.show", "Show environment", "Shows what is in an environment, and where it was realised last.",
+    table.add<ListEnvironmentsCommand>(environmentInfo("environment.list", "List environments", "Lists what runs can find installed, with its last use.", {}, false));
+    table.add<ShowEnvironmentCommand>(environmentInfo("environment.show", "Show environment", "Shows what is in an environment, and where it was realised last.",
                                            {environmentField()}, false));
-    CommandInfo create = info("environment.create", "Create environment", "Defines an environment.", {}, true);
+    CommandInfo create = environmentInfo("environment.create", "Create environment", "Defines an environment.", {}, true);
     create.documents = {"spec"};
     table.add<CreateEnvironmentCommand>(std::move(create));
-    CommandInfo edit = info("environment.edit", "Edit environment", "Makes a new version of an environment; runs keep the version that they used.",
+    CommandInfo edit = environmentInfo("environment.edit", "Edit environment", "Makes a new version of an environment; runs keep the version that they used.",
                             {environmentField()}, true);
     edit.documents = {"spec"};
     table.add<EditEnvironmentCommand>(std::move(edit));
-    table.add<CloneEnvironmentCommand>(info("environment.clone", "Clone environment", "Copies an environment under a new name, to change it.",
+    table.add<CloneEnvironmentCommand>(environmentInfo("environment.clone", "Clone environment", "Copies an environment under a new name, to change it.",
                                             {environmentField(), parameter("name", "New name", FieldType::Text, Json(), "The copy's name.", true)}, true));
-    CommandInfo remove = info("environment.delete", "Delete environment", "Removes an environment with all its versions; refused while runs use it.",
+    CommandInfo remove = environmentInfo("environment.delete", "Delete environment", "Removes an environment with all its versions; refused while runs use it.",
                               {environmentField()}, true);
     remove.destructive = true;
     table.add<DeleteEnvironmentCommand>(std::move(remove));
-    table.add<DiffEnvironmentsCommand>(info("environment.diff", "Compare environments", "What differs between two versions or two environments.",
+    table.add<DiffEnvironmentsCommand>(environmentInfo("environment.diff", "Compare environments", "What differs between two versions or two environments.",
                                             {environmentField(), parameter("with", "With", FieldType::Text, "", "Another one; empty: the version before.")}, false));
     spec::Field folder = parameter("folder", "Folder", FieldType::Text, Json(), "Where its files are written.", true);
-    table.add<SaveEnvironmentCommand>(info("environment.save", "Save to folder", "Writes an environment's definition: JSON and conda YAML, requirements or Containerfile.",
+    table.add<SaveEnvironmentCommand>(environmentInfo("environment.save", "Save to folder", "Writes an environment's definition: JSON and conda YAML, requirements or Containerfile.",
                                            {environmentField(), folder, parameter("overwrite", "Overwrite", FieldType::Boolean, false, "Replaces files that are there.")}, false));
     spec::Field from = parameter("from", "Kind of file", FieldType::Choice, "", "What the file is; empty: by its name.");
     from.choices = {{"", "By its name"},
@@ -595,19 +609,19 @@ void addEnvironmentCommands(CommandTable& table) {
                     {"definition", "Trainyard's JSON"}};
     spec::Field text = parameter("text", "Text", FieldType::MultilineText, "", "The file's content, instead of a file.");
     text.maxLength = static_cast<int>(kMostFileBytes);
-    table.add<ImportEnvironmentCommand>(info("environment.import", "Import environment", "Makes an environment from another program's file, or from an image's name.",
+    table.add<ImportEnvironmentCommand>(environmentInfo("environment.import", "Import environment", "Makes an environment from another program's file, or from an image's name.",
                                              {parameter("name", "Name", FieldType::Text, "", "Empty: the file's own, where it has one."),
                                               parameter("file", "File", FieldType::Text, "", "environment.yml, requirements.txt, Containerfile, or Trainyard's JSON."), from,
                                               parameter("image", "Image", FieldType::Text, "", "A container image's name, instead of a file."), text,
                                               parameter("keep", "Keep", FieldType::Boolean, true, "No only shows what it would become.")},
                                              true));
-    table.add<CheckEnvironmentCommand>(info("environment.check", "Check environment", "What an environment lacks on a target, and what would be built there.",
+    table.add<CheckEnvironmentCommand>(environmentInfo("environment.check", "Check environment", "What an environment lacks on a target, and what would be built there.",
                                             {environmentField(), target}, false));
-    CommandInfo validate = info("environment.validate", "Validate environment", "What is wrong with a definition, before it is kept.", {target}, false);
+    CommandInfo validate = environmentInfo("environment.validate", "Validate environment", "What is wrong with a definition, before it is kept.", {target}, false);
     validate.documents = {"spec"};
     table.add<ValidateEnvironmentCommand>(std::move(validate));
-    table.add<EnvironmentCacheCommand>(info("environment.cache", "Show built environments", "Lists what a target has built, with size and last use.", {cacheTarget}, false));
-    CommandInfo clear = info("environment.clear", "Clear built environments", "Removes from a target what it has built and no run uses.",
+    table.add<EnvironmentCacheCommand>(environmentInfo("environment.cache", "Show built environments", "Lists what a target has built, with size and last use.", {cacheTarget}, false));
+    CommandInfo clear = environmentInfo("environment.clear", "Clear built environments", "Removes from a target what it has built and no run uses.",
                              {cacheTarget, parameter("keys", "Keys", FieldType::TextList, Json::array(), "Only those of these hashes.")}, true);
     clear.destructive = true;
     table.add<EnvironmentCacheCommand>(std::move(clear));

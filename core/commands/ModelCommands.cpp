@@ -3,9 +3,12 @@
 
 #include "core/base/Text.h"
 #include "core/commands/ModelCommand.h"
+#include "core/commands/ModelUse.h"
 #include "core/commands/RunCommand.h"
 #include "core/commands/RunJson.h"
+#include "core/commands/RunModels.h"
 #include "core/commands/Session.h"
+#include "core/commands/WeightsCommands.h"
 #include "core/store/Reader.h"
 #include "core/targets/LocalFiles.h"
 
@@ -74,10 +77,10 @@ private:
             finish(found.error());
             return;
         }
-        std::map<std::string, store::OutputRow> there;
+        OutputHashes there;
         for (const store::OutputRow& output : found->outputs) {
             if (output.collected && targets::isSafeRelativePath(output.path)) {
-                there[output.path] = output;
+                there[output.path] = output.sha256;
             }
         }
         std::vector<std::string> wanted = m_files;
@@ -93,26 +96,15 @@ private:
                 }
             }
         }
-        std::map<std::string, std::string> chosen;
+        OutputHashes chosen;
         for (const std::string& name : wanted) {
-            if (!choose(there, name, chosen)) {
+            if (!chooseOutputs(there, name, chosen)) {
                 finish(Error{"run.output_unknown", "Run " + std::to_string(m_row.number) + " has no collected output \"" +
                                                        base::stripControl(name) + "\"." + exampleOf(there), "files"});
                 return;
             }
         }
-        m_version.root = session().workspace().layout.outputs(m_row.id);
-        for (const auto& [path, hash] : chosen) {
-            m_version.files.push_back({m_version.root / path, path, hash});
-        }
-        m_version.run = m_row.id.str();
-        m_version.runNumber = m_row.number;
-        m_version.runName = m_row.name;
-        m_version.experiment = m_row.experiment;
-        m_version.configuration = found->spec;
-        for (const store::MetricSummary& metric : m_row.metrics) {
-            m_version.metrics.push_back(toJson(metric));
-        }
+        describeRun(m_version, session().workspace().layout, m_row, found->spec, chosen);
         m_work.start<Registered>(
             session().workspace().layout,
             [version = m_version](const Registry& models, const RegistryWork::Report& report) -> Result<Registered> {
@@ -127,25 +119,7 @@ private:
             ifWanted([this](const Result<Registered>& made) { tell(made); }));
     }
 
-    /// The output of that name, or all that lie in the folder of that name; "." is all there is. False: there is none.
-    static bool choose(const std::map<std::string, store::OutputRow>& there, const std::string& name,
-                       std::map<std::string, std::string>& chosen) {
-        std::string folder = name;
-        while (!folder.empty() && folder.back() == '/') {
-            folder.pop_back();
-        }
-        const bool all = folder == ".";
-        bool found = false;
-        for (const auto& [path, output] : there) {
-            if (all || path == name || path.compare(0, folder.size() + 1, folder + "/") == 0) {
-                chosen[path] = output.sha256;
-                found = true;
-            }
-        }
-        return found;
-    }
-
-    static std::string exampleOf(const std::map<std::string, store::OutputRow>& there) {
+    static std::string exampleOf(const OutputHashes& there) {
         constexpr std::size_t kMostNamed = 5;
         std::string text;
         std::size_t named = 0;
@@ -209,7 +183,7 @@ Json rowJson(const store::ModelVersionRow& row) {
     return out;
 }
 
-class ListCommand final : public Command {
+class ListModelCommand final : public Command {
 public:
     using Command::Command;
 
@@ -256,7 +230,7 @@ private:
     }
 };
 
-class ShowCommand final : public ModelCommand {
+class ShowModelCommand final : public ModelCommand {
 public:
     using ModelCommand::ModelCommand;
 
@@ -295,7 +269,7 @@ private:
     }
 };
 
-class EditCommand final : public ModelCommand {
+class EditModelCommand final : public ModelCommand {
 public:
     using ModelCommand::ModelCommand;
 
@@ -324,7 +298,7 @@ private:
     }
 };
 
-class DownloadCommand final : public ModelCommand {
+class DownloadModelCommand final : public ModelCommand {
 public:
     using ModelCommand::ModelCommand;
 
@@ -366,7 +340,7 @@ private:
     }
 };
 
-class DeleteCommand final : public ModelCommand {
+class DeleteModelCommand final : public ModelCommand {
 public:
     using ModelCommand::ModelCommand;
 
@@ -382,7 +356,7 @@ private:
     }
 };
 
-CommandInfo info(std::string id, std::string title, std::string help, std::vector<spec::Field> parameters, bool writes) {
+CommandInfo modelInfo(std::string id, std::string title, std::string help, std::vector<spec::Field> parameters, bool writes) {
     CommandInfo out = commandInfo(std::move(id), std::move(title), std::move(help), std::move(parameters));
     out.writes = writes;
     return out;
@@ -405,20 +379,20 @@ void addModelCommands(CommandTable& table) {
         return parameter(path, label, FieldType::Boolean, false, help);
     };
     table.add<RegisterCommand>(
-        info("model.register", "Register model", "Keeps outputs of a finished run as a model's next version, whatever kind of model they are.",
+        modelInfo("model.register", "Register model", "Keeps outputs of a finished run as a model's next version, whatever kind of model they are.",
              {runField(), text("name", "Name", "Empty: made from the run's experiment."),
               text("description", "Description", "What the model is for.", FieldType::MultilineText),
               map("tags", "Tags", "Tags and their values."),
               list("files", "Files", "Files or folders of the run's outputs; \".\" is all of them, none is what the engine left.")},
              true));
-    table.add<ListCommand>(info("model.list", "List models", "Lists the models, or one model's versions.",
+    table.add<ListModelCommand>(modelInfo("model.list", "List models", "Lists the models, or one model's versions.",
                                 {text("name", "Name", "Only the versions of this model."),
                                  flag("archived", "Archived", "Also those that were archived.")},
                                 false));
-    table.add<ShowCommand>(info("model.show", "Show model", "Shows one version with its files, exports and where it came from.",
+    table.add<ShowModelCommand>(modelInfo("model.show", "Show model", "Shows one version with its files, exports and where it came from.",
                                 {modelField()}, false));
-    table.add<EditCommand>(
-        info("model.edit", "Edit model", "Changes a version's description, tags or aliases.",
+    table.add<EditModelCommand>(
+        modelInfo("model.edit", "Edit model", "Changes a version's description, tags or aliases.",
              {modelField(),
               parameter("description", "Description", FieldType::MultilineText, Json(), "What the model is for."),
               map("set", "Set tags", "Tags and their values."), list("remove", "Remove tags", "Names of tags."),
@@ -426,16 +400,18 @@ void addModelCommands(CommandTable& table) {
                                                                            "from other versions."),
               parameter("archived", "Archived", FieldType::Boolean, Json(), "Takes it out of the lists, or back into them.")},
              true));
-    table.add<DownloadCommand>(
-        info("model.download", "Copy model", "Copies a version's files to a folder and checks them.",
+    table.add<DownloadModelCommand>(
+        modelInfo("model.download", "Copy model", "Copies a version's files to a folder and checks them.",
              {modelField(), text("to", "Folder", "Where they go.", FieldType::Folder),
               list("paths", "Files", "Files or folders of the version; empty: all of them."), flag("onnx", "ONNX", "Also the newest export, as model.onnx."),
               flag("overwrite", "Overwrite", "Replaces files that are there with other content.")},
              false));
     addModelExportCommand(table);
-    CommandInfo remove = info("model.delete", "Delete model version", "Removes a version with its exports.", {modelField()}, true);
+    addModelUseCommands(table);
+    addWeightsCommands(table);
+    CommandInfo remove = modelInfo("model.delete", "Delete model version", "Removes a version with its exports.", {modelField()}, true);
     remove.destructive = true;
-    table.add<DeleteCommand>(std::move(remove));
+    table.add<DeleteModelCommand>(std::move(remove));
 }
 
 }  // namespace trainyard::commands

@@ -20,10 +20,6 @@ namespace {
 
 constexpr std::size_t kMostNotes = 64 << 10;
 
-Json runJson(const store::RunRow& row) {
-    return Json{{"run", row.id.str()}, {"number", row.number}};
-}
-
 class CancelCommand final : public RunCommand {
 public:
     using RunCommand::RunCommand;
@@ -31,7 +27,7 @@ public:
 private:
     void runOn(const store::RunRow& row, const Json&) override {
         session().runs().cancel(row.id, ifWanted([this, row](const Status& told) {
-            finish(told.ok() ? Result<Json>(runJson(row)) : told.error());
+            finish(told.ok() ? Result<Json>(runReference(row)) : told.error());
         }));
     }
     void abort() override {}
@@ -59,7 +55,7 @@ private:
     void runOn(const store::RunRow& row, const Json& parameters) override {
         base::ObjectReader reader(parameters, "");
         const std::string name = reader.string("name");
-        Json answer = runJson(row);
+        Json answer = runReference(row);
         answer["name"] = name;
         write(row, {{wire::kind::kRename, Json{{"name", name}}}}, std::move(answer));
     }
@@ -90,7 +86,7 @@ private:
             finish(Error{"spec.required", "Name a tag to set or to remove.", "set"});
             return;
         }
-        Json answer = runJson(row);
+        Json answer = runReference(row);
         answer["tags"] = Json(tags);
         write(row, {{wire::kind::kTags, Json{{"values", std::move(values)}}}}, std::move(answer));
     }
@@ -103,7 +99,7 @@ public:
 private:
     void runOn(const store::RunRow& row, const Json& parameters) override {
         base::ObjectReader reader(parameters, "");
-        write(row, {{wire::kind::kNotes, Json{{"text", reader.string("text")}}}}, runJson(row));
+        write(row, {{wire::kind::kNotes, Json{{"text", reader.string("text")}}}}, runReference(row));
     }
 };
 
@@ -115,7 +111,7 @@ private:
     void runOn(const store::RunRow& row, const Json& parameters) override {
         base::ObjectReader reader(parameters, "");
         const bool archived = reader.boolean("archived", true);
-        Json answer = runJson(row);
+        Json answer = runReference(row);
         answer["archived"] = archived;
         write(row, {{wire::kind::kArchive, Json{{"archived", archived}}}}, std::move(answer));
     }
@@ -135,7 +131,7 @@ private:
                 finish(freed.error());
                 return;
             }
-            Json answer = runJson(row);
+            Json answer = runReference(row);
             answer["freed_bytes"] = *freed;
             finish(std::move(answer));
         }), way);
@@ -172,6 +168,18 @@ private:
         if (const std::int64_t epochs = reader.integer("epochs"); epochs > 0) {
             spec::setValueAt(document, "task.epochs", epochs);
         }
+        if (const std::int64_t more = reader.integer("more"); more > 0) {
+            if (reader.integer("epochs") > 0) {
+                finish(Error{"spec.exclusive", "Give the epochs in all or the epochs more, not both.", "more"});
+                return;
+            }
+            const Json* before = spec::valueAt(document, "task.epochs");
+            const bool known = before != nullptr && before->is_number_integer();
+            spec::setValueAt(document, "task.epochs", more + (known ? before->get<std::int64_t>() : spec::TrainTask{}.epochs));
+        }
+        if (const std::string span = reader.string("schedule"); !span.empty()) {
+            spec::setValueAt(document, "task.schedule.span", span);
+        }
         session().runs().submit(document, ifWanted([this](const Result<runs::Submitted>& submitted) {
             if (!submitted.ok()) {
                 finish(submitted.error());
@@ -197,7 +205,7 @@ private:
         m_chosen.insert(paths.begin(), paths.end());
         if (!spec::isFinal(row.state)) {
             m_ticket = session().runs().listRemoteOutputs(
-                row.id, ifWanted([this](const Result<std::vector<targets::OutputFile>>& files) { chooseLive(files); }));
+                row.id, ifWanted([this](const Result<targets::OutputList>& list) { chooseLive(list); }));
             return;
         }
         session().query(
@@ -243,7 +251,7 @@ private:
                     finish(copied.error());
                     return;
                 }
-                Json answer = runJson(m_row);
+                Json answer = runReference(m_row);
                 answer["folder"] = m_to.string();
                 answer["files"] = files;
                 answer["bytes"] = total;
@@ -252,25 +260,29 @@ private:
     }
 
     /// While the run goes on its files come from the target, as they are now.
-    void chooseLive(const Result<std::vector<targets::OutputFile>>& files) {
+    void chooseLive(const Result<targets::OutputList>& list) {
         m_ticket.reset();
-        if (!files.ok()) {
-            finish(files.error());
+        if (!list.ok()) {
+            finish(list.error());
             return;
         }
-        for (const targets::OutputFile& file : *files) {
+        m_silent = list->silent;
+        for (const targets::OutputFile& file : list->files) {
             if (m_chosen.empty() || m_chosen.contains(file.path)) {
                 m_live.push_back(file);
             }
         }
         for (const std::string& path : m_chosen) {
             if (std::none_of(m_live.begin(), m_live.end(), [&](const targets::OutputFile& file) { return file.path == path; })) {
-                finish(Error{"run.output_unknown", "The run has no output " + path + " now.", "paths"});
+                finish(m_silent.empty()
+                           ? Error{"run.output_unknown", "The run has no output " + path + " now.", "paths"}
+                           : Error{"target.unreachable", path + " is on none of the hosts that answer. " + targets::textOf(m_silent), "paths"});
                 return;
             }
         }
         if (m_live.empty()) {
-            finish(Error{"run.no_outputs", "Run " + std::to_string(m_row.number) + " has no outputs yet.", "run"});
+            finish(m_silent.empty() ? Error{"run.no_outputs", "Run " + std::to_string(m_row.number) + " has no outputs yet.", "run"}
+                                    : Error{"target.unreachable", "There are no outputs on the hosts that answer. " + targets::textOf(m_silent)});
             return;
         }
         fetchNext();
@@ -284,10 +296,11 @@ private:
                 files.push_back(file.path);
                 total += file.size;
             }
-            Json answer = runJson(m_row);
+            Json answer = runReference(m_row);
             answer["folder"] = m_to.string();
             answer["files"] = std::move(files);
             answer["bytes"] = total;
+            addSilent(answer, m_silent);
             finish(std::move(answer));
             return;
         }
@@ -364,12 +377,13 @@ private:
     base::Path m_to;
     std::set<std::string> m_chosen;
     std::vector<targets::OutputFile> m_live;
+    std::vector<targets::SilentHost> m_silent;
     std::size_t m_fetched = 0;
     std::optional<runs::Ticket> m_ticket;
     targets::OperationPtr m_work;
 };
 
-CommandInfo info(const char* id, const char* title, const char* help, std::vector<spec::Field> parameters) {
+CommandInfo editInfo(const char* id, const char* title, const char* help, std::vector<spec::Field> parameters) {
     parameters.insert(parameters.begin(), runField());
     CommandInfo made = commandInfo(id, title, help, std::move(parameters));
     made.writes = true;
@@ -380,35 +394,40 @@ CommandInfo info(const char* id, const char* title, const char* help, std::vecto
 
 void addRunEditCommands(CommandTable& table) {
     using spec::FieldType;
-    CommandInfo cancel = info("run.cancel", "Cancel run", "Ends a run; what it has made so far is kept.", {});
+    CommandInfo cancel = editInfo("run.cancel", "Cancel run", "Ends a run; what it has made so far is kept.", {});
     cancel.destructive = true;
     table.add<CancelCommand>(std::move(cancel));
+    addRunControlCommands(table);
 
     spec::Field epochs = parameter("epochs", "Epochs", FieldType::Integer, 0, "Epochs in all; 0 for the run's own number.");
     epochs.minimum = 0;
-    table.add<ResumeCommand>(info("run.resume", "Resume run", "Goes on from a run's last checkpoint as a new run.",
+    spec::Field more = parameter("more", "More epochs", FieldType::Integer, 0, "Instead of epochs: so many beyond those of the run.");
+    more.minimum = 0;
+    spec::Field span = parameter("schedule", "Schedule", FieldType::Choice, "", "What the learning rate does; empty: as the run's task.schedule.span says.");
+    span.choices = {{"", "As the run says"}, {"all", "As if planned so from the start"}, {"rest", "Anew over the rest"}};
+    table.add<ResumeCommand>(editInfo("run.resume", "Resume run", "Goes on from a run's last checkpoint as a new run.",
                                   {parameter("name", "Name", FieldType::Text, "", "Empty: made from the run's name."),
-                                   epochs}));
+                                   epochs, more, span}));
 
     spec::Field name = parameter("name", "Name", FieldType::Text, Json(), "The run's new name.", true);
     name.maxLength = 256;
-    table.add<RenameCommand>(info("run.rename", "Rename run", "Gives a run another name.", {name}));
-    table.add<TagCommand>(info("run.tag", "Tag run", "Sets and removes tags.",
+    table.add<RenameCommand>(editInfo("run.rename", "Rename run", "Gives a run another name.", {name}));
+    table.add<TagCommand>(editInfo("run.tag", "Tag run", "Sets and removes tags.",
                                {parameter("set", "Set", FieldType::TextMap, Json::object(), "Tags and their values."),
                                 parameter("remove", "Remove", FieldType::TextList, Json::array(), "Names of tags.")}));
     spec::Field notes = parameter("text", "Notes", FieldType::MultilineText, "", "The run's notes; empty removes them.");
     notes.maxLength = kMostNotes;
-    table.add<NotesCommand>(info("run.notes", "Edit notes", "Writes a run's notes.", {notes}));
-    table.add<ArchiveCommand>(info("run.archive", "Archive run", "Takes a run out of the lists, or back into them.",
+    table.add<NotesCommand>(editInfo("run.notes", "Edit notes", "Writes a run's notes.", {notes}));
+    table.add<ArchiveCommand>(editInfo("run.archive", "Archive run", "Takes a run out of the lists, or back into them.",
                                    {parameter("archived", "Archived", FieldType::Boolean, true, "The run is kept out of the lists.")}));
     spec::Field rest = parameter("target", "On the target", FieldType::Choice, "ask",
                                  "What becomes of its rest on a target that cannot be reached.");
     rest.choices = {{"ask", "Delete nothing"}, {"later", "Remove it later"}, {"leave", "Leave it there"}};
-    CommandInfo remove = info("run.delete", "Delete run", "Removes a run and all its files.", {rest});
+    CommandInfo remove = editInfo("run.delete", "Delete run", "Removes a run and all its files.", {rest});
     remove.destructive = true;
     table.add<DeleteCommand>(std::move(remove));
 
-    CommandInfo download = info("run.download", "Copy outputs", "Copies a run's outputs to a folder and checks them.",
+    CommandInfo download = editInfo("run.download", "Copy outputs", "Copies a run's outputs to a folder and checks them.",
                                 {parameter("to", "Folder", FieldType::Folder, Json(), "Where they go.", true),
                                  parameter("paths", "Files", FieldType::TextList, Json::array(), "Empty: all of them.")});
     download.writes = false;

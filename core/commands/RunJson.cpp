@@ -49,6 +49,8 @@ Json toJson(const store::MetricSummary& metric) {
                 {"max_step", metric.maxStep}};
 }
 
+Json runReference(const store::RunRow& row) { return Json{{"run", row.id.str()}, {"number", row.number}}; }
+
 Json toJson(const store::RunRow& row) {
     Json tags = Json::object();
     for (const auto& [name, value] : row.tags) {
@@ -144,6 +146,17 @@ Json toJson(const store::LogLine& line) {
                 {"rank", rankToJson(line.rank)},
                 {"out", line.out},
                 {"text", line.text}};
+}
+
+void addSilent(Json& answer, const std::vector<targets::SilentHost>& silent) {
+    if (silent.empty()) {
+        return;
+    }
+    Json hosts = Json::array();
+    for (const targets::SilentHost& one : silent) {
+        hosts.push_back(Json{{"host", one.host}, {"message", one.error.message}});
+    }
+    answer["silent"] = std::move(hosts);
 }
 
 }  // namespace trainyard::commands

@@ -21,10 +21,6 @@ namespace {
 
 constexpr std::int64_t kMostShownBytes = 1 << 20;
 
-Json runJson(const store::RunRow& row) {
-    return Json{{"run", row.id.str()}, {"number", row.number}};
-}
-
 Json changesJson(const std::vector<runs::SnapshotChange>& changes) {
     Json out = Json::array();
     for (const runs::SnapshotChange& change : changes) {
@@ -134,7 +130,7 @@ private:
 
     void read(const store::RunRow& row, const std::string& path, const base::RunId& other) {
         m_work = std::make_unique<targets::ThreadOperation<Json>>(
-            [layout = session().workspace().layout, run = row.id, answer = runJson(row), path, other](const targets::KeepGoing&) {
+            [layout = session().workspace().layout, run = row.id, answer = runReference(row), path, other](const targets::KeepGoing&) {
                 return shown(layout, run, answer, path, other);
             },
             std::function<void(std::int64_t)>{}, ifWanted([this](const Result<Json>& answer) { finish(answer); }));
@@ -295,17 +291,18 @@ private:
                     return;
                 }
                 m_ticket = session().runs().listRemoteOutputs(
-                    m_row.id, ifWanted([this](const Result<std::vector<targets::OutputFile>>& files) { add(files); }));
+                    m_row.id, ifWanted([this](const Result<targets::OutputList>& list) { add(list); }));
             }));
     }
 
-    void add(const Result<std::vector<targets::OutputFile>>& files) {
+    void add(const Result<targets::OutputList>& list) {
         m_ticket.reset();
-        if (!files.ok()) {
-            finish(files.error());
+        if (!list.ok()) {
+            finish(list.error());
             return;
         }
-        for (const targets::OutputFile& file : *files) {
+        m_silent = list->silent;
+        for (const targets::OutputFile& file : list->files) {
             m_files.try_emplace(file.path, Json{{"path", file.path}, {"size", file.size}, {"collected", false}});
         }
         answer();
@@ -316,8 +313,9 @@ private:
         for (auto& [path, file] : m_files) {
             list.push_back(std::move(file));
         }
-        Json told = runJson(m_row);
+        Json told = runReference(m_row);
         told["files"] = std::move(list);
+        addSilent(told, m_silent);
         finish(std::move(told));
     }
 
@@ -330,6 +328,7 @@ private:
 
     store::RunRow m_row;
     std::map<std::string, Json> m_files;
+    std::vector<targets::SilentHost> m_silent;
     std::optional<runs::Ticket> m_ticket;
 };
 
@@ -340,7 +339,7 @@ public:
 
 private:
     void runOn(const store::RunRow& row, const Json&) override {
-        const auto answer = ifWanted([this, row](const Status& done) { finish(done.ok() ? Result<Json>(runJson(row)) : done.error()); });
+        const auto answer = ifWanted([this, row](const Status& done) { finish(done.ok() ? Result<Json>(runReference(row)) : done.error()); });
         if (info().id == "run.collect") {
             session().runs().collectAgain(row.id, answer);
         } else {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/commands/ReaderPool.h"
+#include "core/commands/RunModels.h"
 #include "core/runs/RunService.h"
 
 namespace trainyard::commands {
@@ -77,6 +78,7 @@ void Session::openWorkspace(const base::Path& folder, QObject* context, std::fun
     }
     runs::ServiceOptions options;
     options.followRuns = m_options.followRuns;
+    options.registerModels = registerModelsOf(found->layout, found->index);
     m_runs = std::make_unique<runs::RunService>(*found, options);
     runs::RunService* service = m_runs.get();
     connect(service, &runs::RunService::changed, this, &Session::runsChanged);

@@ -11,11 +11,62 @@
 #include "core/runs/RunService.h"
 #include "core/runs/TargetBook.h"
 #include "core/store/Reader.h"
+#include "core/store/Writer.h"
 
 namespace trainyard::commands {
 namespace {
 
 constexpr int kWaitPauseMillis = 1000;
+
+enum class WriteWay {
+    Replace,      ///< The next version, whatever is there.
+    New,          ///< "target.exists" when there is one of that name.
+    GetOrCreate,  ///< What is there and equal is taken: Azure's way. "target.differs" otherwise.
+};
+
+struct Written {
+    runs::TargetDefinition target;
+    bool created = true;
+};
+
+Result<Written> writeNow(const wire::WorkspaceLayout& layout, const spec::TargetSpec& spec, WriteWay way) {
+    if (way != WriteWay::Replace) {
+        auto there = runs::readTarget(layout, spec.name);
+        if (!there.ok() && there.error().code != "target.unknown") {
+            return there.error();
+        }
+        if (there.ok() && there->version > 0) {
+            spec::TargetSpec present = there->spec;
+            present.disabled = spec.disabled;
+            if (way == WriteWay::New) {
+                return Error{"target.exists", "There is a target \"" + spec.name + "\" already; edit it, or choose another name.", "name"};
+            }
+            if (spec::toJson(present) != spec::toJson(spec)) {
+                return Error{"target.differs",
+                             "The target \"" + spec.name + "\" is there, but defined otherwise; edit it, or choose another name.", "name"};
+            }
+            return Written{std::move(*there), false};
+        }
+    }
+    if (const auto written = runs::writeTarget(layout, spec); !written.ok()) {
+        return written.error();
+    }
+    auto now = runs::readTarget(layout, spec.name);
+    return now.ok() ? Result<Written>(Written{std::move(*now), true}) : now.error();
+}
+
+/// Writes a definition in the store thread and tells everybody, also when whoever asked is gone meanwhile.
+void writeDefinition(Session& session, const spec::TargetSpec& spec, WriteWay way, std::function<void(const Result<Written>&)> done) {
+    session.write(
+        nullptr, [layout = session.workspace().layout, spec, way](store::Writer&) { return writeNow(layout, spec, way); },
+        [&session, name = spec.name, done = std::move(done)](const Result<Written>& written) {
+            if (written.ok() && written->created && session.isOpen()) {
+                session.runs().targetChanged(name);
+                session.noteTargetsChanged();
+            }
+            done(written);
+        });
+}
 
 /// An action on one target, by its name.
 class TargetCommand : public Command {
@@ -42,23 +93,14 @@ protected:
     [[nodiscard]] Json shown(const runs::TargetDefinition& target) const { return targetJson(target, service().reach(target.spec.name)); }
 
     /// Writes a definition that is different from the present one, and tells everybody.
-    void write(const spec::TargetSpec& spec, Json extra = Json::object()) {
-        const auto& layout = session().workspace().layout;
-        auto written = runs::writeTarget(layout, spec);
-        if (!written.ok()) {
-            finish(written.error());
-            return;
-        }
-        service().targetChanged(spec.name);
-        session().noteTargetsChanged();
-        auto now = runs::readTarget(layout, spec.name);
-        if (!now.ok()) {
-            finish(now.error());
-            return;
-        }
-        Json result = shown(*now);
-        result.update(extra);
-        finish(std::move(result));
+    void write(const spec::TargetSpec& spec, WriteWay way = WriteWay::Replace) {
+        writeDefinition(session(), spec, way, ifWanted([this](const Result<Written>& written) {
+                            if (written.ok()) {
+                                finish(shown(written->target));
+                            } else {
+                                finish(written.error());
+                            }
+                        }));
     }
 };
 
@@ -157,44 +199,15 @@ private:
             finish(spec.error());
             return;
         }
-        const auto& layout = session().workspace().layout;
-        auto there = runs::readTarget(layout, spec->name);
-        const bool exists = there.ok() && there->version > 0;
-        if (!there.ok() && there.error().code != "target.unknown") {
-            finish(there.error());
-            return;
-        }
-        if (exists && !getOrCreate) {
-            finish(Error{"target.exists", "There is a target \"" + spec->name + "\" already; edit it, or choose another name.", "name"});
-            return;
-        }
-        if (exists) {
-            spec::TargetSpec present = there->spec;
-            present.disabled = spec->disabled;
-            if (spec::toJson(present) != spec::toJson(*spec)) {
-                finish(Error{"target.differs", "The target \"" + spec->name + "\" is there, but defined otherwise; edit it, or choose another name.", "name"});
-                return;
-            }
-            Json result = targetJson(*there, session().runs().reach(spec->name));
-            result["created"] = false;
-            finish(std::move(result));
-            return;
-        }
-        auto written = runs::writeTarget(layout, *spec);
-        if (!written.ok()) {
-            finish(written.error());
-            return;
-        }
-        session().runs().targetChanged(spec->name);
-        session().noteTargetsChanged();
-        auto now = runs::readTarget(layout, spec->name);
-        if (!now.ok()) {
-            finish(now.error());
-            return;
-        }
-        Json result = targetJson(*now, session().runs().reach(spec->name));
-        result["created"] = true;
-        finish(std::move(result));
+        writeDefinition(session(), *spec, getOrCreate ? WriteWay::GetOrCreate : WriteWay::New, ifWanted([this](const Result<Written>& written) {
+                            if (!written.ok()) {
+                                finish(written.error());
+                                return;
+                            }
+                            Json result = targetJson(written->target, session().runs().reach(written->target.spec.name));
+                            result["created"] = written->created;
+                            finish(std::move(result));
+                        }));
     }
 };
 
@@ -228,15 +241,11 @@ private:
         base::ObjectReader reader(parameters, "");
         spec::TargetSpec copy = target.spec;
         copy.name = reader.string("name");
-        if (auto there = runs::readTarget(session().workspace().layout, copy.name); there.ok() || there.error().code != "target.unknown") {
-            finish(Error{"target.exists", "There is a target \"" + copy.name + "\" already; choose another name.", "name"});
-            return;
-        }
         if (copy.kind == spec::TargetKind::Local) {
             finish(Error{"target.local", "This machine is one target and cannot be cloned.", "target"});
             return;
         }
-        write(copy);
+        write(copy, WriteWay::New);
     }
 };
 
@@ -282,14 +291,21 @@ private:
                                  "target"});
                     return;
                 }
-                if (const Status removed = runs::removeTarget(session().workspace().layout, name); !removed.ok()) {
-                    finish(removed.error());
-                    return;
-                }
-                service().targetChanged(name);
-                session().noteTargetsChanged();
-                finish(Json{{"target", name}});
+                removeNow(name);
             }));
+    }
+    void removeNow(const std::string& name) {
+        session().write(
+            nullptr, [layout = session().workspace().layout, name](store::Writer&) { return runs::removeTarget(layout, name); },
+            [&session = session(), name, tell = ifWanted([this, name](const Status& removed) {
+                finish(removed.ok() ? Result<Json>(Json{{"target", name}}) : removed.error());
+            })](const Status& removed) {
+                if (removed.ok() && session.isOpen()) {
+                    session.runs().targetChanged(name);
+                    session.noteTargetsChanged();
+                }
+                tell(removed);
+            });
     }
 };
 
@@ -300,6 +316,7 @@ public:
 
 protected:
     void begun(runs::Ticket ticket) { m_ticket = ticket; }
+    void ended() { m_ticket.reset(); }
     void abort() override {
         if (m_ticket) {
             service().stop(*m_ticket);
@@ -365,26 +382,44 @@ private:
     void runOn(const runs::TargetDefinition& target, const Json&) override {
         const std::string name = target.spec.name;
         begun(service().doctor(name, ifWanted([this](const targets::DoctorLine& line) { reportProgress({-1, line.title, doctorLineJson(line)}); }),
-                               answer<std::vector<targets::DoctorLine>>([this, name](const std::vector<targets::DoctorLine>& lines) {
-                                   Json list = Json::array();
-                                   for (const targets::DoctorLine& line : lines) {
-                                       list.push_back(doctorLineJson(line));
+                               ifWanted([this, name](const Result<std::vector<targets::DoctorLine>>& lines) {
+                                   ended();
+                                   if (lines.ok()) {
+                                       keep(name, *lines);
+                                   } else {
+                                       finish(lines.error());
                                    }
-                                   const Json found{{"t", base::wallMicros()}, {"lines", std::move(list)}};
-                                   Json result = found;
-                                   const Json counts = doctorSummary(found);
-                                   const auto any = [&](const char* finding) { return counts[finding].get<std::int64_t>() > 0; };
-                                   result["target"] = name;
-                                   result["worst"] = any("failure") ? "failure" : any("warning") ? "warning" : any("unknown") ? "unknown" : "ok";
-                                   const Status kept = session().workspace().readOnly
-                                                           ? Status{}
-                                                           : runs::writeTargetDoctor(session().workspace().layout, name, found);
-                                   if (!kept.ok()) {
-                                       result["not_kept"] = kept.error().message;
-                                   }
-                                   session().noteTargetsChanged();
-                                   return result;
                                })));
+    }
+
+    /// What was found is kept with the definition; that it cannot be is part of the answer.
+    void keep(const std::string& name, const std::vector<targets::DoctorLine>& lines) {
+        Json list = Json::array();
+        for (const targets::DoctorLine& line : lines) {
+            list.push_back(doctorLineJson(line));
+        }
+        const Json found{{"t", base::wallMicros()}, {"lines", std::move(list)}};
+        Json result = found;
+        const Json counts = doctorSummary(found);
+        const auto any = [&](const char* finding) { return counts[finding].get<std::int64_t>() > 0; };
+        result["target"] = name;
+        result["worst"] = any("failure") ? "failure" : any("warning") ? "warning" : any("unknown") ? "unknown" : "ok";
+        if (session().workspace().readOnly) {
+            finish(std::move(result));
+            return;
+        }
+        session().write(
+            nullptr, [layout = session().workspace().layout, name, found](store::Writer&) { return runs::writeTargetDoctor(layout, name, found); },
+            [&session = session(), tell = ifWanted([this, result](const Status& kept) {
+                Json told = result;
+                if (!kept.ok()) {
+                    told["not_kept"] = kept.error().message;
+                }
+                finish(std::move(told));
+            })](const Status& kept) {
+                session.noteTargetsChanged();
+                tell(kept);
+            });
     }
 };
 

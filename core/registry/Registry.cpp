@@ -13,6 +13,7 @@
 #include "core/base/Clock.h"
 #include "core/base/Hash.h"
 #include "core/base/Ids.h"
+#include "core/base/Json.h"
 #include "core/base/Text.h"
 #include "core/registry/FileKind.h"
 #include "core/registry/VersionKind.h"
@@ -113,17 +114,12 @@ Status syncFolder(const Path& folder) {
     return {};
 }
 
-std::string textOf(const Json& object, const char* key) {
-    const auto found = object.find(key);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
 /// {path, size, sha256} of the files that a card names; entries of another shape are left out.
 std::vector<Json> filesOf(const Json& card) {
     std::vector<Json> files;
     if (const auto list = card.find("files"); list != card.end() && list->is_array()) {
         for (const Json& file : *list) {
-            if (file.is_object() && isInside(textOf(file, "path")) && isSha256(textOf(file, "sha256")) &&
+            if (file.is_object() && isInside(base::jsonText(file, "path")) && isSha256(base::jsonText(file, "sha256")) &&
                 file.contains("size") && file["size"].is_number_integer()) {
                 files.push_back(file);
             }
@@ -156,7 +152,7 @@ Json exportSummary(const Json& record) {
     }
     if (const auto file = record.find("file"); file != record.end() && file->is_object()) {
         summary["size"] = file->value("size", std::int64_t{0});
-        summary["sha256"] = textOf(*file, "sha256");
+        summary["sha256"] = base::jsonText(*file, "sha256");
     }
     if (const auto proof = record.find("proof"); proof != record.end() && proof->is_object()) {
         summary["passed"] = proof->value("passed", false);
@@ -353,7 +349,7 @@ Result<ModelVersionId> Registry::add(const NewVersion& version, const Progress& 
             own = json.ok() ? *json : Json();
         }
     }
-    const bool hasEngineCard = own.is_object() && textOf(own, "format") == "trainyard.model-card";
+    const bool hasEngineCard = own.is_object() && base::jsonText(own, "format") == "trainyard.model-card";
     const VersionKind whole = kindOfVersion(files, hasEngineCard);
     const std::string hash = hashOf(files);
     ModelVersionId id{version.name, 0};
@@ -383,6 +379,9 @@ Result<ModelVersionId> Registry::add(const NewVersion& version, const Progress& 
               {"model", std::move(own)},
               {"files", std::move(files)},
               {"exports", Json::array()}};
+    if (!version.asked.empty()) {
+        card["asked"] = version.asked;
+    }
     TRAINYARD_TRY(publish(id, std::move(card)));
     return id;
 }
@@ -502,7 +501,7 @@ Result<Registry::Download> Registry::download(const ModelVersionId& id, const Pa
     std::vector<Json> wanted;
     const std::vector<Json> all = filesOf(*own);
     const auto isNamed = [](const Json& file, const std::string& path) {
-        return textOf(file, "path") == path || isInFolder(textOf(file, "path"), path);
+        return base::jsonText(file, "path") == path || isInFolder(base::jsonText(file, "path"), path);
     };
     for (const Json& file : all) {
         if (paths.empty() || std::any_of(paths.begin(), paths.end(), [&](const std::string& path) { return isNamed(file, path); })) {
@@ -517,13 +516,13 @@ Result<Registry::Download> Registry::download(const ModelVersionId& id, const Pa
     Download out;
     std::vector<Json> toWrite;
     for (const Json& file : wanted) {
-        const Path target = folder / textOf(file, "path");
-        out.files.push_back(textOf(file, "path"));
+        const Path target = folder / base::jsonText(file, "path");
+        out.files.push_back(base::jsonText(file, "path"));
         out.bytes += file["size"].get<std::int64_t>();
         std::error_code error;
         if (std::filesystem::exists(std::filesystem::symlink_status(target, error))) {
             const auto present = base::sha256File(target);
-            if (present.ok() && *present == textOf(file, "sha256")) {
+            if (present.ok() && *present == base::jsonText(file, "sha256")) {
                 continue;
             }
             if (!overwrite) {
@@ -536,9 +535,9 @@ Result<Registry::Download> Registry::download(const ModelVersionId& id, const Pa
     std::int64_t done = 0;
     TRAINYARD_TRY(base::makeDirs(folder));
     for (const Json& file : toWrite) {
-        const Path target = folder / textOf(file, "path");
+        const Path target = folder / base::jsonText(file, "path");
         TRAINYARD_TRY(base::makeDirs(target.parent_path()));
-        TRAINYARD_TRY(m_objects.copyOut(textOf(file, "sha256"), target,
+        TRAINYARD_TRY(m_objects.copyOut(base::jsonText(file, "sha256"), target,
                                         [&](std::int64_t bytes) { return !progress || progress(done + bytes, out.bytes); }));
         done += file["size"].get<std::int64_t>();
     }
@@ -552,11 +551,11 @@ Result<Registry::Download> Registry::downloadExport(const ModelVersionId& id, co
         return records.error();
     }
     for (auto record = records->rbegin(); record != records->rend(); ++record) {
-        if (!exportId.empty() && textOf(*record, "id") != exportId) {
+        if (!exportId.empty() && base::jsonText(*record, "id") != exportId) {
             continue;
         }
         const Json& stored = (*record)["file"];
-        const std::string hash = stored.is_object() ? textOf(stored, "sha256") : "";
+        const std::string hash = stored.is_object() ? base::jsonText(stored, "sha256") : "";
         const std::int64_t size = stored.is_object() ? stored.value("size", std::int64_t{0}) : 0;
         std::error_code error;
         if (std::filesystem::exists(std::filesystem::symlink_status(file, error))) {
@@ -584,9 +583,9 @@ Result<Path> Registry::verifiedFile(const ModelVersionId& id, const std::string&
         return own.error();
     }
     for (const Json& file : filesOf(*own)) {
-        if (textOf(file, "path") == path) {
+        if (base::jsonText(file, "path") == path) {
             const auto size = file["size"].get<std::int64_t>();
-            return m_objects.verified(textOf(file, "sha256"),
+            return m_objects.verified(base::jsonText(file, "sha256"),
                                       [&](std::int64_t bytes) { return !progress || progress(bytes, size); });
         }
     }
@@ -598,7 +597,7 @@ Result<Json> Registry::addExport(const ModelVersionId& id, const Path& onnx, con
     const auto notProved = [](const std::string& why) {
         return Error{"model.proof", "The export was not kept, because its proof does not stand: " + why};
     };
-    if (!proof.is_object() || textOf(proof, "format") != "trainyard.export-proof" || !proof.value("passed", false)) {
+    if (!proof.is_object() || base::jsonText(proof, "format") != "trainyard.export-proof" || !proof.value("passed", false)) {
         return notProved("it did not pass.");
     }
     auto held = lock(true);
@@ -615,13 +614,13 @@ Result<Json> Registry::addExport(const ModelVersionId& id, const Path& onnx, con
     }
     const auto hashIn = [&](const char* key) {
         const auto found = proof.find(key);
-        return found != proof.end() && found->is_object() ? textOf(*found, "sha256") : std::string();
+        return found != proof.end() && found->is_object() ? base::jsonText(*found, "sha256") : std::string();
     };
     if (hashIn("onnx") != object->sha256) {
         return notProved("it speaks of another ONNX file.");
     }
     const std::vector<Json> files = filesOf(*own);
-    if (std::none_of(files.begin(), files.end(), [&](const Json& file) { return textOf(file, "sha256") == hashIn("model"); })) {
+    if (std::none_of(files.begin(), files.end(), [&](const Json& file) { return base::jsonText(file, "sha256") == hashIn("model"); })) {
         return notProved("it speaks of another model.");
     }
     Json record{{"format", kExportFormat},
@@ -635,7 +634,7 @@ Result<Json> Registry::addExport(const ModelVersionId& id, const Path& onnx, con
     record["file"] = {{"path", "model.onnx"}, {"size", object->size}, {"sha256", object->sha256}};
     record["proof"] = proof;
     TRAINYARD_TRY(base::makeDirs(exportsFolder(m_layout, id)));
-    TRAINYARD_TRY(base::writeFileAtomically(exportsFolder(m_layout, id) / (textOf(record, "id") + ".json"),
+    TRAINYARD_TRY(base::writeFileAtomically(exportsFolder(m_layout, id) / (base::jsonText(record, "id") + ".json"),
                                             base::dumpJsonPretty(record)));
     Json summaries = Json::array();
     const auto all = exports(id);
@@ -659,14 +658,14 @@ Result<std::vector<Json>> Registry::exports(const ModelVersionId& id) const {
             continue;
         }
         auto record = readDocument(entry.path(), kExportFormat, kExportVersion);
-        if (record.ok() && textOf(*record, "id") == name && record->contains("file")) {
+        if (record.ok() && base::jsonText(*record, "id") == name && record->contains("file")) {
             records.push_back(std::move(*record));
         }
     }
     if (error && error != std::errc::no_such_file_or_directory) {
         return base::errnoError(error.value(), "reading", exportsFolder(m_layout, id));
     }
-    std::sort(records.begin(), records.end(), [](const Json& a, const Json& b) { return textOf(a, "id") < textOf(b, "id"); });
+    std::sort(records.begin(), records.end(), [](const Json& a, const Json& b) { return base::jsonText(a, "id") < base::jsonText(b, "id"); });
     return records;
 }
 
@@ -709,12 +708,12 @@ Result<std::int64_t> Registry::remove(const ModelVersionId& id) const {
     std::vector<std::string> hashes;
     if (own.ok()) {
         for (const Json& file : filesOf(*own)) {
-            hashes.push_back(textOf(file, "sha256"));
+            hashes.push_back(base::jsonText(file, "sha256"));
         }
     }
     if (const auto records = exports(id); records.ok()) {
         for (const Json& record : *records) {
-            const std::string hash = record["file"].is_object() ? textOf(record["file"], "sha256") : "";
+            const std::string hash = record["file"].is_object() ? base::jsonText(record["file"], "sha256") : "";
             if (isSha256(hash)) {
                 hashes.push_back(hash);
             }

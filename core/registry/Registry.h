@@ -57,6 +57,7 @@ struct NewVersion {
     std::int64_t runNumber = 0;
     std::string runName;
     std::string experiment;
+    std::string asked;         ///< What the run's own record named, where it asked for the registration; kept in the card.
     Json metrics = Json::array();          ///< As they stood when it was registered.
     Json configuration = Json();           ///< The run's spec document.
     struct File {

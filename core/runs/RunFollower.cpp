@@ -107,8 +107,18 @@ void RunFollower::prepareLaunch() {
                 return;
             }
             m_plan = *plan;
+            m_plan->onPlaced = [this](const std::vector<std::string>& hosts) { return notePlaced(hosts); };
             launchNow();
         });
+}
+
+Status RunFollower::notePlaced(const std::vector<std::string>& hosts) {
+    if (!m_placed || hosts != m_hosts) {
+        TRAINYARD_TRY(appendJournal(m_context.workspace.layout, m_run, {{wire::kind::kPlaced, Json{{"hosts", hosts}}}}));
+    }
+    m_placed = true;
+    m_hosts = hosts;
+    return {};
 }
 
 void RunFollower::launchNow() {
@@ -122,7 +132,7 @@ void RunFollower::launchNow() {
         launchFailed(m_context.pool.get(m_target).error());
         return;
     }
-    m_placed = true;
+    m_plan->hosts = m_hosts;
     m_work = target->launch(
         *m_plan, [this](const targets::LaunchProgress& progress) { noteProgress(progress); },
         [this](const Status& status) { launchEnded(status); });
@@ -194,7 +204,9 @@ void RunFollower::launchEnded(const Status& status) {
                            return;
                        }
                        m_begun = true;
-                       tellInputs(m_new.spec, std::move(m_plan->inputs));
+                       if (m_plan) {
+                           tellInputs(m_new.spec, std::move(m_plan->inputs));
+                       }
                        m_plan.reset();
                        m_agentStartedAt = base::monotonicNanos();
                        m_lastBytesAt = m_agentStartedAt;
@@ -213,13 +225,89 @@ void RunFollower::launchEnded(const Status& status) {
 }
 
 void RunFollower::launchFailed(const Error& error) {
+    if (m_placed) {
+        findRest(error);
+    } else {
+        failLaunch(error);
+    }
+}
+
+void RunFollower::failLaunch(const Error& error, std::vector<JournalEntry> before) {
     const bool canceled = error.code == "canceled" || m_cancelAsked;
-    close(canceled ? RunState::Canceled : RunState::Failed, error.message);
+    close(canceled ? RunState::Canceled : RunState::Failed, error.message, std::move(before));
     answerLaunch(error);
+}
+
+JournalEntry RunFollower::leftThere() const {
+    return {wire::kind::kWarning, Json{{"code", kLeftThere}, {"message", "What is left of the run on " + m_target + " may still be running."}}};
+}
+
+void RunFollower::findRest(const Error& error) {
+    m_work.reset();
+    m_launchError = error;
+    targets::Target* target = place();
+    if (target == nullptr) {
+        failLaunch(error, {leftThere()});
+        return;
+    }
+    m_look = target->look(m_run, stepDeadline(), [this](const Result<targets::RunLook>& look) {
+        const targets::OperationPtr ended = std::move(m_look);
+        takeRest(look);
+    });
+}
+
+void RunFollower::takeRest(const Result<targets::RunLook>& look) {
+    if (m_phase != Phase::Launching || !m_launchError) {
+        return;
+    }
+    const Error error = *m_launchError;
+    if (!look.ok() || !look->silent.empty()) {
+        // Whether something runs there decides what is true.
+        noteUnreachable(look.ok() ? targets::textOf(look->silent) : look.error().message);
+        answerLaunch({});
+        retryIn(pauseMillis(m_launchTries++), [this, error] {
+            if (m_phase == Phase::Launching && !m_look && !m_command) {
+                findRest(error);
+            }
+        });
+        return;
+    }
+    const auto begun = [](const targets::NodeLook& node) {
+        return node.status != AgentStatus::NotStarted && node.status != AgentStatus::FolderMissing;
+    };
+    const auto started = static_cast<std::int64_t>(std::count_if(look->nodes.begin(), look->nodes.end(), begun));
+    const bool handedOver = look->scheduler.has_value();
+    if (started == 0 && !handedOver) {
+        heard();
+        failLaunch(error, error.code == "target.hosts" ? std::vector{leftThere()} : std::vector<JournalEntry>());
+        return;
+    }
+    if (handedOver || started >= static_cast<std::int64_t>(m_hosts.size())) {
+        // It was started whole before: what went wrong here since does not concern it.
+        m_launchError.reset();
+        launchEnded({});
+        return;
+    }
+    targets::Target* target = place();
+    if (target == nullptr) {
+        findRest(error);
+        return;
+    }
+    m_command = target->command(m_run, wire::control::kCancel, stepDeadline(), [this, error](const Status& sent) {
+        const targets::OperationPtr ended = std::move(m_command);
+        if (!sent.ok()) {
+            retryIn(pauseMillis(m_launchTries++), [this, error] { findRest(error); });
+            return;
+        }
+        m_cancelSent = true;
+        launchEnded({});
+    });
 }
 
 void RunFollower::undoLaunch() {
     m_work.reset();
+    m_look.reset();
+    m_launchError.reset();
     const Error canceled{"canceled", "Canceled before it was started."};
     if (!m_placed) {
         launchFailed(canceled);
@@ -227,7 +315,7 @@ void RunFollower::undoLaunch() {
     }
     targets::Target* target = place();
     if (target == nullptr) {
-        launchFailed(canceled);
+        findRest(canceled);
         return;
     }
     m_command = target->command(m_run, wire::control::kCancel, stepDeadline(), [this, canceled](const Status& sent) {
@@ -248,7 +336,7 @@ void RunFollower::undoLaunch() {
                 }
             });
         } else {
-            launchFailed(canceled);
+            findRest(canceled);
         }
     });
 }
@@ -273,7 +361,7 @@ void RunFollower::afterUndo(const Result<targets::RunLook>& look, bool again) {
         });
         return;
     }
-    launchFailed({"canceled", "Canceled before it was started."});
+    findRest({"canceled", "Canceled before it was started."});
 }
 
 void RunFollower::answerLaunch(Status status) {
@@ -285,7 +373,9 @@ void RunFollower::answerLaunch(Status status) {
 
 void RunFollower::adopt() {
     m_adopted = true;
-    if (const Status known = readIndex(); !known.ok()) {
+    // Whoever followed it may have died between the journal and the index.
+    const auto taken = m_context.writer.followJournal(m_run);
+    if (const Status known = taken.ok() ? readIndex() : Status(taken.error()); !known.ok()) {
         trouble(known.error());
         retryIn(1000, [this] { adopt(); });
         return;
@@ -297,16 +387,18 @@ void RunFollower::adopt() {
         return;
     }
     if (!m_begun) {
-        Result<NewRun> made = readRun(m_context.workspace.layout, m_context.reader, m_run);
-        if (!made.ok()) {
-            close(RunState::Failed, "The program that submitted this run was ended before the run was started, and it cannot "
-                                    "be started now: " + made.error().message);
+        m_phase = Phase::Launching;
+        if (m_cancelAsked) {
+            undoLaunch();
             return;
         }
-        m_phase = Phase::Launching;
+        Result<NewRun> made = readRun(m_context.workspace.layout, m_context.reader, m_run);
+        if (!made.ok()) {
+            launchFailed({made.error().code, "The program that submitted this run was ended before the run was started, and it cannot "
+                                             "be started now: " + made.error().message});
+            return;
+        }
         m_new = std::move(*made);
-        // What was sent before may be there.
-        m_placed = true;
         prepareLaunch();
         return;
     }
@@ -345,6 +437,10 @@ Status RunFollower::readIndex() {
         } else if (event.kind == wire::kind::kUpload) {
             base::ObjectReader reader(event.body, "");
             m_begun = m_begun || reader.string("step") == kHandedOver;
+        } else if (event.kind == wire::kind::kPlaced) {
+            base::ObjectReader reader(event.body, "");
+            m_placed = true;
+            m_hosts = reader.strings("hosts");
         } else if (event.kind == wire::kind::kUnreachable) {
             m_unreachableTold = true;
             base::ObjectReader reader(event.body, "");
@@ -491,9 +587,7 @@ Status RunFollower::giveUp() {
     }
     m_work.reset();
     m_command.reset();
-    close(RunState::Canceled, "Given up while " + m_target + " could not be reached.",
-          {{wire::kind::kWarning,
-            Json{{"code", kLeftThere}, {"message", "What is left of the run on " + m_target + " may still be running."}}}});
+    close(RunState::Canceled, "Given up while " + m_target + " could not be reached.", {leftThere()});
     answerLaunch(Error{"canceled", "Given up."});
     return {};
 }

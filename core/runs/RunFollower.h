@@ -14,6 +14,7 @@
 
 #include "core/base/Clock.h"
 #include "core/base/Files.h"
+#include "core/runs/Collection.h"
 #include "core/runs/Journal.h"
 #include "core/runs/RunChange.h"
 #include "core/runs/StreamCopy.h"
@@ -38,6 +39,8 @@ struct FollowContext {
     std::function<void(const base::RunId&, const std::string& code, const std::string& message)> warned;
     /// Empty code: it is well again.
     std::function<void(const std::string& code, const std::string& message)> troubled;
+    RegisterModels registerModels;  ///< Empty: records that ask for models are only kept.
+    std::function<void()> modelsChanged;
 };
 
 /// Lives in the store thread. State comes from the newest attempt; a requeue or restart is the next attempt.
@@ -92,7 +95,15 @@ private:
     void prepareLaunch();
     void launchNow();
     void launchEnded(const base::Status& status);
+    /// Nothing of the run can be there: it ends. Where something may be, findRest() looks first.
     void launchFailed(const base::Error& error);
+    /// What a launch that cannot go on left on its target: a run that was started whole goes on, a part of one is ended.
+    void findRest(const base::Error& error);
+    void takeRest(const base::Result<targets::RunLook>& look);
+    void failLaunch(const base::Error& error, std::vector<JournalEntry> before = {});
+    [[nodiscard]] JournalEntry leftThere() const;
+    /// The target is about to put the run on these hosts.
+    [[nodiscard]] base::Status notePlaced(const std::vector<std::string>& hosts);
     void undoLaunch();
     void afterUndo(const base::Result<targets::RunLook>& look, bool again);
     void answerLaunch(base::Status status);
@@ -114,6 +125,8 @@ private:
 
     void lookNow();
     void takeLook(const base::Result<targets::RunLook>& look);
+    /// Hosts that do not answer while the run's lead does: said once, each time they are lost.
+    void noteSilent(const std::vector<targets::SilentHost>& silent);
     void takeNodes(const std::vector<targets::NodeLook>& nodes);
     void takeScheduler(const targets::SchedulerLook& look);
     void schedulerEnded(const targets::SchedulerLook& look);
@@ -157,7 +170,9 @@ private:
     NewRun m_new;
     std::optional<targets::LaunchPlan> m_plan;
     std::function<void(base::Status)> m_launched;
-    bool m_placed = false;  ///< The target may have something of the run.
+    bool m_placed = false;  ///< The target may have something of the run, on these hosts by node:
+    std::vector<std::string> m_hosts;
+    std::optional<base::Error> m_launchError;  ///< Why a run that was started in part is being ended.
     int m_launchTries = 0;
     bool m_waitsToLaunch = false;
     bool m_cancelAsked = false;
@@ -183,6 +198,7 @@ private:
     int m_nodes = 1;                 ///< Of the newest attempt.
     std::set<int> m_nodesEnded;      ///< Nodes of it other than 0 that said their last word.
     std::vector<targets::OutputFile> m_nodeOutputs;
+    std::set<int> m_nodesLeft;       ///< Of which nothing was heard at the end.
     std::int64_t m_lastBytesAt = 0;  ///< Monotonic ns.
     std::int64_t m_agentStartedAt = 0;
     std::int64_t m_lastLookAt = 0;
@@ -194,6 +210,7 @@ private:
 
     std::int64_t m_unreachableSince = 0;  ///< Microseconds UTC.
     std::string m_unreachableReason;
+    std::set<std::string> m_silentTold;
     bool m_unreachableTold = false;       ///< The journal says so, since:
     std::int64_t m_toldSince = 0;
     int m_followTries = 0;
@@ -208,7 +225,7 @@ private:
 
     std::optional<Ended> m_ended;
     bool m_endedLive = false;
-    bool m_comparing = false;     ///< Outputs are here; only the comparison with the original is missing.
+    bool m_comparing = false;     ///< Outputs are here; only models and the comparison with the original are missing.
     std::optional<base::Deadline> m_factsUntil;  ///< For how long the end waits for them.
     bool m_endWaits = false;  ///< finalizeIfEnded() is on its way.
 };

@@ -5,6 +5,7 @@
 #include "core/runs/Comparison.h"
 #include "core/runs/FollowTimes.h"
 #include "core/runs/Inputs.h"
+#include "core/runs/NamedData.h"
 #include "core/runs/RunFollower.h"
 #include "core/targets/Operations.h"
 #include "core/wire/RunStream.h"
@@ -34,7 +35,10 @@ void RunFollower::tellInputs(const spec::RunSpec& spec, std::vector<targets::Inp
         return;
     }
     m_facts = std::make_unique<targets::ThreadOperation<Json>>(
-        [spec, inputs = std::move(inputs)](const targets::KeepGoing& report) { return inputFacts(spec, inputs, report); },
+        [layout = m_context.workspace.layout, spec, inputs = std::move(inputs)](const targets::KeepGoing& report) -> Result<Json> {
+            const auto placed = placeDatasets(layout, spec);
+            return placed.ok() ? inputFacts(*placed, inputs, report) : placed.error();
+        },
         std::function<void(std::int64_t)>{}, [this](const Result<Json>& facts) {
             const targets::OperationPtr ended = std::move(m_facts);
             takeInputs(facts);
@@ -82,12 +86,12 @@ void RunFollower::finalize() {
         retryIn(pauseMillis(m_fetchTries++), [this] { finalize(); });
         return;
     }
-    m_work = target->listOutputs(m_run, stepDeadline(), [this](const Result<std::vector<targets::OutputFile>>& files) {
-        if (!files.ok()) {
-            takeOutputs(files.error());
+    m_work = target->listOutputs(m_run, stepDeadline(), [this](const Result<targets::OutputList>& list) {
+        if (!list.ok() || !list->silent.empty()) {
+            takeOutputs(list.ok() ? Error{"target.unreachable", targets::textOf(list->silent)} : list.error());
             return;
         }
-        m_ended->outputs = *files;
+        m_ended->outputs = list->files;
         m_ended->listFirst = false;
         fetchOutputs();
     });
@@ -122,24 +126,45 @@ void RunFollower::takeOutputs(const Result<targets::FetchReport>& report) {
         retryIn(pauseMillis(m_fetchTries++), [this] { finalize(); });
         return;
     }
+    if (!report->left.empty()) {
+        // What is here stays; the rest is asked for again.
+        noteUnreachable(targets::textOf(report->silent));
+        retryIn(pauseMillis(m_fetchTries++), [this] { finalize(); });
+        return;
+    }
     heard();
     std::vector<JournalEntry> before;
     for (const Error& lost : report->lost) {
         before.push_back({wire::kind::kWarning, Json{{"code", lost.code}, {"message", lost.message}}});
     }
-    Json files = Json::array();
-    for (const targets::OutputFile& file : report->brought) {
-        files.push_back(Json{{"path", file.path}, {"size", file.size}, {"sha256", file.sha256}});
+    before.push_back(collectedEntry(m_ended->attempt, report->brought, m_nodesLeft));
+    if (!m_nodesLeft.empty()) {
+        before.push_back({wire::kind::kWarning,
+                          Json{{"code", "run.nodes_left"},
+                               {"message", "Of " + nodesText(m_nodesLeft) + " nothing was heard at the run's end. What is left there is brought "
+                                           "when the target can be reached."}}});
     }
-    before.push_back({wire::kind::kCollected, Json{{"attempt", m_ended->attempt}, {"outputs", std::move(files)}}});
-    compareAndClose(std::move(before));
+    auto registering = startRegistering(
+        m_context.registerModels, m_context.reader, m_context.writer, m_run, report->brought, [this, before](std::vector<JournalEntry> done) {
+            m_context.modelsChanged();
+            done.insert(done.begin(), before.begin(), before.end());
+            compareAndClose(std::move(done));
+        });
+    if (!registering) {
+        compareAndClose(std::move(before));
+        return;
+    }
+    m_comparing = true;
+    m_work = std::move(registering);
 }
 
 void RunFollower::compareAndClose(std::vector<JournalEntry> before) {
-    const RunState state = stateOfOutcome(m_ended->outcome);
+    // What was ended because it could not be started whole has failed.
+    const RunState state = m_launchError && !m_cancelAsked ? RunState::Failed : stateOfOutcome(m_ended->outcome);
+    const std::string reason = m_launchError && !m_cancelAsked ? m_launchError->message : m_ended->reason;
     const auto row = m_context.reader.run(m_run);
     if (!row.ok() || row->reproduces.empty()) {
-        close(state, m_ended->reason, std::move(before));
+        close(state, reason, std::move(before));
         return;
     }
     m_comparing = true;
@@ -159,7 +184,7 @@ void RunFollower::compareAndClose(std::vector<JournalEntry> before) {
             return compareRuns(layout, *reader, *left, *right, true, report);
         },
         std::function<void(std::int64_t)>{},
-        [this, state, before = std::move(before)](const Result<Json>& compared) mutable {
+        [this, state, reason, before = std::move(before)](const Result<Json>& compared) mutable {
             if (compared.ok()) {
                 before.push_back({wire::kind::kReproduced, *compared});
             } else {
@@ -167,7 +192,7 @@ void RunFollower::compareAndClose(std::vector<JournalEntry> before) {
                                   Json{{"code", "run.not_compared"},
                                        {"message", "It could not be compared with the run that it repeats: " + compared.error().message}}});
             }
-            close(state, m_ended->reason, std::move(before));
+            close(state, reason, std::move(before));
         });
 }
 

@@ -90,7 +90,16 @@ void RunFollower::takeLook(const Result<targets::RunLook>& look) {
         }
         return;
     }
+    const auto lead = [](const targets::NodeLook& node) { return node.node == 0 && node.status == AgentStatus::Unknown; };
+    const auto lives = [](const targets::NodeLook& node) { return node.status == AgentStatus::Alive; };
+    if (!look->silent.empty() && (std::any_of(look->nodes.begin(), look->nodes.end(), lead) ||
+                                  std::none_of(look->nodes.begin(), look->nodes.end(), lives))) {
+        // What the others say tells nothing of how the run stands.
+        noteUnreachable(targets::textOf(look->silent));
+        return;
+    }
     heard();
+    noteSilent(look->silent);
     if (m_cancelAsked && !m_cancelSent && !m_command) {
         sendCancel();
     }
@@ -105,6 +114,20 @@ void RunFollower::takeLook(const Result<targets::RunLook>& look) {
     } else {
         takeNodes(look->nodes);
     }
+}
+
+void RunFollower::noteSilent(const std::vector<targets::SilentHost>& silent) {
+    for (const targets::SilentHost& one : silent) {
+        if (m_silentTold.insert(one.host).second) {
+            journalOrRetry({{wire::kind::kWarning,
+                             Json{{"code", "run.host_silent"},
+                                  {"message", one.host + " cannot be reached, the run's other hosts can: " + one.error.message}}}},
+                           [this] { m_context.changed(m_run, RunPart::Warning); });
+        }
+    }
+    std::erase_if(m_silentTold, [&](const std::string& host) {
+        return std::none_of(silent.begin(), silent.end(), [&](const targets::SilentHost& one) { return one.host == host; });
+    });
 }
 
 void RunFollower::takeNodes(const std::vector<targets::NodeLook>& nodes) {

@@ -174,6 +174,7 @@ void RunFollower::beginAttempt(int attempt) {
     m_attempt = attempt;
     m_nodes = 1;
     m_nodesEnded.clear();
+    m_nodesLeft.clear();
     m_nodeOutputs.clear();
     m_ended.reset();
     m_endedAt = 0;
@@ -255,6 +256,11 @@ void RunFollower::finalizeIfEnded() {
     }
     m_ended->outputs.insert(m_ended->outputs.end(), m_nodeOutputs.begin(), m_nodeOutputs.end());
     m_nodeOutputs.clear();
+    for (int node = 1; node < m_nodes; ++node) {
+        if (!m_nodesEnded.contains(node)) {
+            m_nodesLeft.insert(node);
+        }
+    }
     finalize();
 }
 

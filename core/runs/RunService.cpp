@@ -240,9 +240,18 @@ Ticket RunService::measureUpload(base::Json document, std::function<void(Result<
     return ticket;
 }
 
-Ticket RunService::listRemoteOutputs(const RunId& run, std::function<void(Result<std::vector<targets::OutputFile>>)> done) {
+Ticket RunService::tell(const RunId& run, const std::string& target, const std::string& command, std::function<void(Status)> done) {
+    return onTarget<void>(
+        target,
+        [run, command](targets::Target& there, targets::DoneStatus told) {
+            return there.command(run, command, base::Deadline::inMillis(kAskMillis), std::move(told));
+        },
+        std::move(done));
+}
+
+Ticket RunService::listRemoteOutputs(const RunId& run, std::function<void(Result<targets::OutputList>)> done) {
     const Ticket ticket = ++m_lastTicket;
-    post([ticket, run, answer = answerHere<Result<std::vector<targets::OutputFile>>>(std::move(done))](RunWorker& worker) {
+    post([ticket, run, answer = answerHere<Result<targets::OutputList>>(std::move(done))](RunWorker& worker) {
         worker.listRemoteOutputs(ticket, run, answer);
     });
     return ticket;

@@ -76,9 +76,11 @@ public:
                                      std::function<void(base::Result<base::Json>)> done);
     /// What of a launch its target lacks, by a document as for submit(): as Target::measureUpload.
     [[nodiscard]] Ticket measureUpload(base::Json document, std::function<void(base::Result<base::Json>)> done);
-    /// What lies in a run's outputs on its target now.
-    [[nodiscard]] Ticket listRemoteOutputs(const base::RunId& run,
-                                           std::function<void(base::Result<std::vector<targets::OutputFile>>)> done);
+    /// Asks the agents of a run on its target for something: Target::command.
+    [[nodiscard]] Ticket tell(const base::RunId& run, const std::string& target, const std::string& command,
+                              std::function<void(base::Status)> done);
+    /// What lies in a run's outputs on its target now; of several hosts those that answer tell.
+    [[nodiscard]] Ticket listRemoteOutputs(const base::RunId& run, std::function<void(base::Result<targets::OutputList>)> done);
     /// Brings one of them, also while the run goes on. Answers with the file here. `onProgress` gets bytes done.
     [[nodiscard]] Ticket fetchFile(const base::RunId& run, const std::string& path, std::function<void(std::int64_t)> onProgress,
                                    std::function<void(base::Result<base::Path>)> done);

@@ -10,6 +10,7 @@
 
 #include "core/base/Clock.h"
 #include "core/runs/EnvironmentBook.h"
+#include "core/runs/NamedData.h"
 #include "core/runs/TargetBook.h"
 #include "core/targets/Operations.h"
 
@@ -217,7 +218,9 @@ void RunWorker::makeContext() {
         [this](const RunId& run, const std::string& code, const std::string& message) {
             m_sink.warned(run, code, message);
         },
-        [this](const std::string& code, const std::string& message) { m_sink.troubled(code, message); }});
+        [this](const std::string& code, const std::string& message) { m_sink.troubled(code, message); },
+        m_options.registerModels,
+        [this] { m_sink.modelsChanged(); }});
 }
 
 Result<store::CatchUpReport> RunWorker::rebuild(const std::function<void(double, std::string)>& progress) {
@@ -365,7 +368,8 @@ void RunWorker::submit(const Json& document, std::function<void(Result<Submitted
         done(index.error());
         return;
     }
-    Result<spec::RunSpec> spec = checkForLaunch(document, snapshotFrom.isValid());
+    const auto pinned = pinDatasets(m_workspace.layout, document);
+    Result<spec::RunSpec> spec = pinned.ok() ? checkForLaunch(*pinned, snapshotFrom.isValid()) : Result<spec::RunSpec>(pinned.error());
     if (!spec.ok()) {
         done(spec.error());
         return;

@@ -28,6 +28,7 @@ struct ServiceOptions {
     /// How often runs' folders on the targets are looked at for whether their time is over.
     int retentionMillis = 600'000;
     targets::LocalTargetOptions local;
+    RegisterModels registerModels;        ///< Empty: records that ask for models are only kept.
     TargetPool::Make makeTarget;          ///< Empty: by the kind of the definition.
     TargetPool::Definitions definitions;  ///< Empty: the workspace's target book.
 };
@@ -97,8 +98,7 @@ public:
                   std::function<void(base::Result<T>)> done);
     void stop(Ticket ticket);
     void measureUpload(Ticket ticket, const base::Json& document, std::function<void(base::Result<base::Json>)> done);
-    void listRemoteOutputs(Ticket ticket, const base::RunId& run,
-                           std::function<void(base::Result<std::vector<targets::OutputFile>>)> done);
+    void listRemoteOutputs(Ticket ticket, const base::RunId& run, std::function<void(base::Result<targets::OutputList>)> done);
     /// Brings one file of a run's outputs, also while the run goes on.
     void fetchFile(Ticket ticket, const base::RunId& run, const std::string& path, std::function<void(std::int64_t)> onProgress,
                    std::function<void(base::Result<base::Path>)> done);
@@ -122,6 +122,8 @@ private:
     void removeThere(const std::string& target, const base::RunId& run);
     [[nodiscard]] std::string targetOf(const base::RunId& run) const;
     void reachChanged(const std::string& target, const targets::Reach& reach);
+    /// What hosts left that did not answer when the run ended, now that its target can be reached.
+    void bringRest(const base::RunId& run);
     void copyStreams(const base::RunId& run, std::shared_ptr<base::FileLock> lock, std::function<void(base::Status)> done);
     void collectOutputs(const base::RunId& run, std::shared_ptr<base::FileLock> lock, std::function<void(base::Status)> done);
     void fetchLeft(const base::RunId& run, std::shared_ptr<base::FileLock> lock, std::vector<targets::OutputFile> files,
@@ -129,6 +131,8 @@ private:
     void cancelElsewhere(const base::RunId& run, base::Deadline deadline, std::function<void(base::Status)> done);
     void removeLocked(const base::RunId& run, RemoveWay way, base::Deadline deadline,
                       std::function<void(base::Result<std::int64_t>)> done);
+    void removeThereAndHere(const base::RunId& run, std::shared_ptr<base::FileLock> lock,
+                            std::function<void(base::Result<std::int64_t>)> done);
     void removeHere(const base::RunId& run, std::function<void(base::Result<std::int64_t>)> done);
     void noteChange(const base::RunId& run, RunParts parts);
     void flushChanges();
@@ -146,6 +150,8 @@ private:
     std::map<base::RunId, std::unique_ptr<RunFollower>> m_followers;
     std::map<base::RunId, targets::OperationPtr> m_retiring;
     std::map<base::RunId, targets::OperationPtr> m_commands;
+    std::map<base::RunId, targets::OperationPtr> m_registering;
+    std::set<base::RunId> m_bringing;  ///< Their rest is on its way.
     std::map<std::string, targets::OperationPtr> m_targetSweeps;
     struct OnTarget {
         std::string target;

@@ -2,11 +2,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <system_error>
 #include <utility>
 
 #include "core/base/Clock.h"
+#include "core/runs/Collection.h"
 #include "core/runs/DiskUse.h"
 #include "core/runs/FollowTimes.h"
 #include "core/runs/Launch.h"
@@ -72,7 +74,14 @@ void RunWorker::reachChanged(const std::string& target, const targets::Reach& re
 void RunWorker::retire(const RunId& run, int triesLeft) {
     const auto row = m_reader ? m_reader->run(run) : Result<store::RunRow>(Error{});
     m_retiring.erase(run);
-    if (triesLeft == 0 || !row.ok() || !spec::isFinal(row->state) || !allIsHere(*row)) {
+    if (triesLeft == 0 || !row.ok() || !spec::isFinal(row->state)) {
+        return;
+    }
+    if (areNodesLeft(*m_reader, run)) {
+        bringRest(run);
+        return;
+    }
+    if (!allIsHere(*row)) {
         return;
     }
     const std::string name = targetOf(run);
@@ -86,12 +95,25 @@ void RunWorker::retire(const RunId& run, int triesLeft) {
     }
     m_retiring[run] = (*target)->look(run, stepDeadline(), [this, run, triesLeft, name](const Result<targets::RunLook>& look) {
         const targets::OperationPtr ended = std::move(m_retiring[run]);
-        if (!look.ok() && look.error().code == "target.unreachable") {
+        if (look.ok() ? !look->silent.empty() : look.error().code == "target.unreachable") {
             m_retiring.erase(run);  // Swept when it can be reached again.
         } else if (lives(look)) {
             QTimer::singleShot(250, this, [this, run, triesLeft] { retire(run, triesLeft - 1); });
         } else {
             removeThere(name, run);
+        }
+    });
+}
+
+void RunWorker::bringRest(const RunId& run) {
+    // Only once all its hosts answer, so that it is done once and whole.
+    if (m_pool.reach(targetOf(run)).state != targets::Reach::State::Connected || !m_bringing.insert(run).second) {
+        return;
+    }
+    collectAgain(run, [this, run](const Status& brought) {
+        m_bringing.erase(run);
+        if (!brought.ok() && !targets::mayAnswerLater(brought.error()) && brought.error().code != "lock.held") {
+            m_sink.troubled(brought.error().code, brought.error().message);
         }
     });
 }
@@ -196,6 +218,23 @@ void RunWorker::removeLocked(const RunId& run, RemoveWay way, base::Deadline dea
         return;
     }
     const auto held = lock.ok() ? std::make_shared<base::FileLock>(std::move(*lock)) : nullptr;
+    // Nothing is deleted anywhere before a person has decided what becomes of hosts that do not answer.
+    onTarget<targets::RunLook>(
+        --m_lastOwnTicket, name,
+        [run](targets::Target& target, targets::Done<targets::RunLook> looked) { return target.look(run, stepDeadline(), std::move(looked)); },
+        [this, run, name, held, done = std::move(done)](const Result<targets::RunLook>& look) {
+            if (look.ok() && look->silent.empty()) {
+                removeThereAndHere(run, held, done);
+                return;
+            }
+            done(Error{"run.target_unreachable", "What the run left on " + name + " cannot be removed now: " +
+                                                     (look.ok() ? targets::textOf(look->silent) : look.error().message) +
+                                                     " Delete it here and there later, or here alone."});
+        });
+}
+
+void RunWorker::removeThereAndHere(const RunId& run, std::shared_ptr<base::FileLock> held, std::function<void(Result<std::int64_t>)> done) {
+    const std::string name = targetOf(run);
     onTarget<void>(
         --m_lastOwnTicket, name,
         [run](targets::Target& target, targets::DoneStatus removed) {
@@ -266,7 +305,7 @@ void RunWorker::collectAgain(const RunId& run, std::function<void(Status)> done)
     }
     const auto held = std::make_shared<base::FileLock>(std::move(*lock));
     const auto collected = m_reader->events(run, wire::kind::kCollected, 1);
-    if (!collected.ok() || !collected->empty()) {
+    if (!collected.ok() || (!collected->empty() && !areNodesLeft(*m_reader, run))) {
         collectOutputs(run, held, std::move(done));
         return;
     }
@@ -277,6 +316,8 @@ void RunWorker::collectAgain(const RunId& run, std::function<void(Status)> done)
         [this, run, held, done = std::move(done)](const Result<targets::RunLook>& look) {
             if (!look.ok()) {
                 done(look.error());
+            } else if (!look->silent.empty()) {
+                done(Error{"target.unreachable", targets::textOf(look->silent)});
             } else if (lives(look)) {
                 done(Error{"run.running", "It is still at work on " + targetOf(run) + "; collect what it leaves when it has ended there."});
             } else {
@@ -357,18 +398,22 @@ void RunWorker::collectOutputs(const RunId& run, std::shared_ptr<base::FileLock>
         return;
     }
     // Its agents left no list: what lies there counts.
-    onTarget<std::vector<targets::OutputFile>>(
-        --m_lastOwnTicket, targetOf(run),
-        [run](targets::Target& target, targets::Done<std::vector<targets::OutputFile>> listed) {
-            return target.listOutputs(run, base::Deadline::inMillis(kRemoveMillis), std::move(listed));
-        },
-        [this, run, held, done = std::move(done)](const Result<std::vector<targets::OutputFile>>& files) {
-            if (files.ok()) {
-                fetchLeft(run, held, *files, done);
-            } else {
-                done(files.error());
-            }
-        });
+    std::map<std::string, std::int64_t> here;
+    for (const store::OutputRow& output : *outputs) {
+        here.emplace(output.path, output.size);
+    }
+    listRemoteOutputs(--m_lastOwnTicket, run, [this, run, held, here, done = std::move(done)](const Result<targets::OutputList>& list) {
+        if (list.ok() && list->silent.empty()) {
+            std::vector<targets::OutputFile> wanted = list->files;
+            std::erase_if(wanted, [&](const targets::OutputFile& file) {
+                const auto known = here.find(file.path);
+                return known != here.end() && known->second == file.size;
+            });
+            fetchLeft(run, held, std::move(wanted), done);
+        } else {
+            done(list.ok() ? Error{"target.unreachable", targets::textOf(list->silent)} : list.error());
+        }
+    });
 }
 
 void RunWorker::fetchLeft(const RunId& run, std::shared_ptr<base::FileLock> lock, std::vector<targets::OutputFile> files,
@@ -384,28 +429,44 @@ void RunWorker::fetchLeft(const RunId& run, std::shared_ptr<base::FileLock> lock
                 return;
             }
             const auto row = m_reader->run(run);
-            Json brought = Json::array();
-            for (const targets::OutputFile& file : report->brought) {
-                brought.push_back(Json{{"path", file.path}, {"size", file.size}, {"sha256", file.sha256}});
-            }
             std::vector<JournalEntry> entries;
             for (const Error& lost : report->lost) {
                 entries.push_back({wire::kind::kWarning, Json{{"code", lost.code}, {"message", lost.message}}});
             }
-            entries.push_back({wire::kind::kCollected,
-                               Json{{"attempt", row.ok() ? std::max(1, row->attempts) : 1}, {"outputs", std::move(brought)}}});
-            edit(run, std::move(entries), done);
-            noteChange(run, RunPart::Outputs | RunPart::Warning);
-            lock->release();
-            retire(run, 2);
+            entries.push_back(collectedEntry(row.ok() ? std::max(1, row->attempts) : 1, report->brought));
+            const auto finish = [this, run, lock, silent = report->silent, done, entries](std::vector<JournalEntry> more) {
+                const auto ended = m_registering.extract(run);
+                more.insert(more.begin(), entries.begin(), entries.end());
+                edit(run, std::move(more), [silent, done](const Status& noted) {
+                    done(noted.ok() && !silent.empty() ? Status(Error{"target.unreachable", targets::textOf(silent) +
+                                                                                                " Everything else is here now."})
+                                                       : noted);
+                });
+                noteChange(run, RunPart::Outputs | RunPart::Warning);
+                lock->release();
+                m_sink.modelsChanged();
+                retire(run, 2);
+            };
+            std::vector<targets::OutputFile> here = report->brought;
+            const auto before = m_reader->outputs(run);
+            for (const store::OutputRow& output : before.ok() ? *before : std::vector<store::OutputRow>()) {
+                if (output.collected) {
+                    here.push_back({output.path, output.size, output.sha256});
+                }
+            }
+            auto registering = startRegistering(m_options.registerModels, *m_reader, *m_writer, run, here, finish);
+            if (registering) {
+                m_registering[run] = std::move(registering);
+            } else {
+                finish({});
+            }
         });
 }
 
-void RunWorker::listRemoteOutputs(Ticket ticket, const RunId& run,
-                                  std::function<void(Result<std::vector<targets::OutputFile>>)> done) {
-    onTarget<std::vector<targets::OutputFile>>(
+void RunWorker::listRemoteOutputs(Ticket ticket, const RunId& run, std::function<void(Result<targets::OutputList>)> done) {
+    onTarget<targets::OutputList>(
         ticket, targetOf(run),
-        [run](targets::Target& target, targets::Done<std::vector<targets::OutputFile>> listed) {
+        [run](targets::Target& target, targets::Done<targets::OutputList> listed) {
             return target.listOutputs(run, base::Deadline::inMillis(kRemoveMillis), std::move(listed));
         },
         std::move(done));
@@ -418,15 +479,17 @@ void RunWorker::fetchFile(Ticket ticket, const RunId& run, const std::string& pa
     listRemoteOutputs(
         --m_lastOwnTicket, run,
         [this, ticket, run, path, into, onProgress = std::move(onProgress),
-         done = std::move(done)](const Result<std::vector<targets::OutputFile>>& files) {
-            if (!files.ok()) {
-                done(files.error());
+         done = std::move(done)](const Result<targets::OutputList>& list) {
+            if (!list.ok()) {
+                done(list.error());
                 return;
             }
-            const auto found = std::find_if(files->begin(), files->end(),
+            const auto found = std::find_if(list->files.begin(), list->files.end(),
                                             [&](const targets::OutputFile& file) { return file.path == path; });
-            if (found == files->end()) {
-                done(Error{"target.missing", "The run has no output \"" + path + "\" now."});
+            if (found == list->files.end()) {
+                done(list->silent.empty() ? Error{"target.missing", "The run has no output \"" + path + "\" now."}
+                                          : Error{"target.unreachable", "\"" + path + "\" is on none of the hosts that answer. " +
+                                                                            targets::textOf(list->silent)});
                 return;
             }
             onTarget<targets::FetchReport>(

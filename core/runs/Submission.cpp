@@ -10,7 +10,9 @@
 #include <thread>
 
 #include "core/base/Clock.h"
+#include "core/runs/Inputs.h"
 #include "core/runs/Journal.h"
+#include "core/runs/PretrainedWeights.h"
 #include "core/wire/RunStream.h"
 
 namespace trainyard::runs {
@@ -26,6 +28,20 @@ namespace {
 constexpr const char* kNewPrefix = "new-";
 constexpr std::int64_t kAbandonedMicros = 60'000'000;  // A folder without a lock that is younger is left alone.
 
+/// Published weights that the lists know, for the run's own family.
+Status checkPretrainedSource(const Json& document, const std::string& path, const std::string& source) {
+    const auto weights = findPretrained(source, path);
+    if (!weights.ok()) {
+        return weights.error();
+    }
+    const Json* family = spec::valueAt(document, "task.model.family");
+    if (family != nullptr && *family != Json(weights->family)) {
+        return Error{"weights.other", weights->id + " are weights of " + weights->family + ", and the model is " +
+                                          (family->is_string() ? family->get<std::string>() : "another") + ".", path};
+    }
+    return {};
+}
+
 /// Files and folders that the spec names must be there, or the run would only fail later with the same words.
 Status checkInputs(const Json& document, bool sourceIsKept) {
     for (const spec::Field& field : spec::runSpecFields()) {
@@ -38,8 +54,17 @@ Status checkInputs(const Json& document, bool sourceIsKept) {
             continue;
         }
         const Path path = value->get<std::string>();
-        const bool elsewhere = path.string().starts_with("run:") || path.string().starts_with("target:");
-        if (path.empty() || (elsewhere && field.path == "task.model.weights.source")) {
+        if (field.path == "task.dataset.folder" && path.native().starts_with(kOnTargetPrefix)) {
+            const auto location = spec::parseInputLocation(path.native(), field.path);
+            if (!location.ok()) {
+                return Error{location.error().code, "Image folder: " + location.error().message, field.path};
+            }
+            continue;
+        }
+        if (path.empty() || spec::isElsewhere(field, path.native())) {
+            if (path.native().starts_with(kPretrainedPrefix)) {
+                TRAINYARD_TRY(checkPretrainedSource(document, field.path, path.native()));
+            }
             continue;
         }
         struct stat info {};

@@ -278,6 +278,10 @@ std::string keyOf(const std::vector<Condition>& conditions) {
 
 }  // namespace
 
+bool isElsewhere(const Field& field, std::string_view value) {
+    return std::ranges::any_of(field.elsewhere, [&](const std::string& beginning) { return value.starts_with(beginning); });
+}
+
 const Json* valueAt(const Json& document, std::string_view path) {
     const Json* at = &document;
     for (const std::string& name : base::split(path, '.')) {

@@ -48,7 +48,11 @@ struct Field {
     std::vector<Choice> choices{};
     std::vector<Condition> onlyWhen{};  ///< All must hold.
     int maxLength = 4096;               ///< Text, in bytes.
+    std::vector<std::string> elsewhere{};  ///< File, Folder: how values begin that are no path here: "run:", "target:".
 };
+
+/// Whether a value of the field names something that is not looked for among this machine's files.
+[[nodiscard]] bool isElsewhere(const Field& field, std::string_view value);
 
 /// The value at a dotted path, or null.
 [[nodiscard]] const Json* valueAt(const Json& document, std::string_view path);

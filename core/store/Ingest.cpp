@@ -283,12 +283,14 @@ void Ingest::takeJournal(const wire::Record& record) {
         takeWarning(record);
     } else if (record.kind == kind::kUpload || record.kind == kind::kUnreachable || record.kind == kind::kReachable ||
                record.kind == kind::kScheduler || record.kind == kind::kCancelAsked || record.kind == kind::kInputs ||
-               record.kind == kind::kReproduced) {
+               record.kind == kind::kReproduced || record.kind == kind::kPlaced || record.kind == kind::kRegistered) {
         addEvent(record, body);
     } else if (record.kind == kind::kCollected) {
         const int attempt = static_cast<int>(std::max<std::int64_t>(1, integerAt(body, "attempt")));
         const auto outputs = body.find("outputs");
-        addEvent(record, Json{{"attempt", attempt}, {"files", outputs != body.end() ? outputs->size() : 0}});
+        Json event{{"attempt", attempt}, {"files", outputs != body.end() ? outputs->size() : 0}};
+        if (const auto left = body.find("left"); left != body.end()) event["left"] = *left;
+        addEvent(record, event);
         if (outputs != body.end() && outputs->is_array()) {
             for (const Json& output : *outputs)
                 takeOutput(output, attempt, true);

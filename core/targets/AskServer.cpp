@@ -17,7 +17,7 @@
 namespace trainyard::targets {
 namespace {
 
-constexpr int kAnswerMillis = 120'000;
+constexpr int kPersonMillis = 120'000;
 constexpr std::size_t kLongestQuestion = 65536;
 
 std::string randomHex(int words) {
@@ -118,7 +118,7 @@ void AskServer::accept() {
     connect(client->notifier.get(), &QSocketNotifier::activated, this, [this, id] { read(id); });
     client->limit.setSingleShot(true);
     connect(&client->limit, &QTimer::timeout, this, [this, id] { answer(id, std::nullopt); });
-    client->limit.start(kAnswerMillis);
+    client->limit.start(kPersonMillis);
     m_clients[id] = std::move(client);
 }
 

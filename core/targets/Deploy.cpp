@@ -14,12 +14,12 @@
 namespace trainyard::targets {
 namespace {
 
-constexpr std::int64_t kAnswerMillis = 60'000;
+constexpr std::int64_t kHostAnswerMillis = 60'000;
 /// Unpacking and hashing of what was sent.
 constexpr std::int64_t kFinishMillis = 1'800'000;
-constexpr std::int64_t kConnectMillis = 300'000;  ///< A person may have to answer first.
+constexpr std::int64_t kDeployConnectMillis = 300'000;  ///< A person may have to answer first.
 /// Small files cost a round trip or two each; so many are on their way at once.
-constexpr std::size_t kAtOnce = 32;
+constexpr std::size_t kFilesAtOnce = 32;
 constexpr std::size_t kHashesAtOnce = 8000;  ///< In one header of 1 MiB.
 constexpr std::int64_t kReportNanos = 100'000'000;
 /// What a run itself needs beside what is sent: streams, code.
@@ -257,7 +257,7 @@ private:
     }
 
     void sendMore() {
-        while (m_next < m_needs.size() && m_underWay < kAtOnce) {
+        while (m_next < m_needs.size() && m_underWay < kFilesAtOnce) {
             const std::size_t at = m_next++;
             ++m_underWay;
             m_running[at] = m_host->upload(
@@ -282,7 +282,7 @@ private:
                         report(true);
                         afterFiles();
                     } else {
-                        if (m_finishedOnes.size() > kAtOnce) {
+                        if (m_finishedOnes.size() > kFilesAtOnce) {
                             m_finishedOnes.erase(m_finishedOnes.begin(), m_finishedOnes.end() - 1);
                         }
                         sendMore();
@@ -384,7 +384,7 @@ private:
     }
 
     [[nodiscard]] Deadline answerLimit() const {
-        return Deadline::inMillis(std::min<std::int64_t>(m_deadline.millisLeft(), kAnswerMillis));
+        return Deadline::inMillis(std::min<std::int64_t>(m_deadline.millisLeft(), kHostAnswerMillis));
     }
 
     void tell(const char* step, std::string text, std::int64_t bytes, std::int64_t total, bool always) {
@@ -455,7 +455,7 @@ std::string snapshotManifest(const std::vector<SnapshotFile>& files) {
 OperationPtr deploy(Host& host, const LaunchPlan& plan, EngineChoice engine,
                     std::function<void(LaunchProgress)> onProgress, Done<Deployed> done) {
     return std::make_unique<DeployOperation>(
-        host, plan, std::move(engine), true, Deadline::inMillis(kConnectMillis), std::move(onProgress),
+        host, plan, std::move(engine), true, Deadline::inMillis(kDeployConnectMillis), std::move(onProgress),
         [done = std::move(done)](const Result<DeployOperation::Outcome>& outcome) {
             const auto call = done;
             call(outcome.ok() ? Result<Deployed>(outcome->deployed) : Result<Deployed>(outcome.error()));

@@ -15,7 +15,7 @@ namespace trainyard::targets {
 namespace {
 
 constexpr const char* kSourcesName = "trainyard-engine-src.tar.gz";
-constexpr std::int64_t kConnectMillis = 60'000;
+constexpr std::int64_t kBuildConnectMillis = 60'000;
 constexpr std::int64_t kBuildMillis = 3 * 60 * 60 * 1000;
 constexpr std::size_t kLongestLine = 8192;
 
@@ -44,7 +44,7 @@ class EngineBuildOperation final : public Operation {
 public:
     EngineBuildOperation(Host& host, EngineBuildOptions options, std::function<void(std::string)> onLine, Done<base::Json> done)
         : m_host(&host), m_options(std::move(options)), m_onLine(std::move(onLine)), m_done(std::move(done)) {
-        m_step = host.connect(Deadline::inMillis(kConnectMillis), [this](const Status& connected) {
+        m_step = host.connect(Deadline::inMillis(kBuildConnectMillis), [this](const Status& connected) {
             if (!connected.ok()) {
                 end(connected.error());
                 return;
@@ -188,9 +188,9 @@ Result<EngineSources> findEngineSources() {
         }
         return EngineSources{candidate.lexically_normal(), *hash, static_cast<std::int64_t>(size)};
     }
-    return base::Error{"target.program", std::string("The engine's sources, ") + kSourcesName +
-                                             ", were found neither beside this program nor in ../lib/trainyard; they are built on "
-                                             "the target for its GPUs."};
+    const std::string missing = std::string("The engine's sources, ") + kSourcesName +
+                                ", were found neither beside this program nor in ../lib/trainyard; they are built on the target for its GPUs.";
+    return base::Error{"target.program", missing};
 }
 
 OperationPtr buildEngine(Host& host, EngineBuildOptions options, std::function<void(std::string)> onLine, Done<base::Json> done) {

@@ -15,7 +15,7 @@
 namespace trainyard::targets {
 namespace {
 
-constexpr std::size_t kAtOnce = 8;
+constexpr std::size_t kFetchesAtOnce = 8;
 
 bool canNeverBeBrought(const base::Error& error) {
     return error.code == "target.missing" || error.code == "target.hash" || error.code == "target.path" ||
@@ -89,7 +89,7 @@ private:
         if (!m_host) {
             return;
         }
-        while (m_next < m_wanted.size() && m_underWay < kAtOnce) {
+        while (m_next < m_wanted.size() && m_underWay < kFetchesAtOnce) {
             const std::size_t at = m_next++;
             ++m_underWay;
             HostDownload download;

@@ -134,6 +134,9 @@ OperationPtr LocalTarget::launch(LaunchPlan plan, std::function<void(LaunchProgr
     if (const Status ready = prepare(plan, engine); !ready.ok()) {
         return postResult<void>(ready, std::move(done));
     }
+    if (const Status noted = plan.placeOn({"local"}); !noted.ok()) {
+        return postResult<void>(noted, std::move(done));
+    }
     std::vector<base::Path> folders;
     for (int node = 0; node < plan.plan.nodes; ++node) {
         folders.push_back(m_work.attemptNode(plan.plan.run, plan.plan.attempt, node));
@@ -233,10 +236,10 @@ OperationPtr LocalTarget::follow(const RunId& run, std::vector<StreamPosition> f
                                              std::move(onChunk), std::move(onError));
 }
 
-OperationPtr LocalTarget::listOutputs(const RunId& run, Deadline, Done<std::vector<OutputFile>> done) {
+OperationPtr LocalTarget::listOutputs(const RunId& run, Deadline, Done<OutputList> done) {
     return std::make_unique<ThreadOperation<std::vector<OutputFile>>>(
         [folder = m_work.outputs(run)](const KeepGoing& report) { return listFiles(folder, report); },
-        std::function<void(std::int64_t)>{}, std::move(done));
+        std::function<void(std::int64_t)>{}, asList(std::move(done)));
 }
 
 OperationPtr LocalTarget::fetchOutputs(const RunId& run, std::vector<OutputFile> files, const base::Path& into,

@@ -10,6 +10,7 @@
 
 #include "core/base/Clock.h"
 #include "core/targets/Operation.h"
+#include "core/targets/Target.h"
 
 namespace trainyard::targets {
 
@@ -35,6 +36,14 @@ private:
 template <class T>
 [[nodiscard]] OperationPtr postResult(Result<T> result, std::function<void(Result<T>)> done) {
     return std::make_unique<PostedOperation<T>>(std::move(result), std::move(done));
+}
+
+/// The list of a target that is one machine.
+[[nodiscard]] inline Done<std::vector<OutputFile>> asList(Done<OutputList> done) {
+    return [done = std::move(done)](const Result<std::vector<OutputFile>>& files) {
+        const auto call = done;
+        call(files.ok() ? Result<OutputList>(OutputList{*files, {}}) : Result<OutputList>(files.error()));
+    };
 }
 
 /// Told how far the work is (bytes); false: stop.

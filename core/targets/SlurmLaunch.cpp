@@ -185,6 +185,10 @@ private:
         }
         files.emplace_back("plan.json", base::dumpJsonPretty(wire::toJson(plan)));
         files.emplace_back(kScriptName, *script);
+        if (const Status noted = m_plan.placeOn({m_host.label()}); !noted.ok()) {
+            end(noted);
+            return;
+        }
         say("submit", "Submitting the job");
         m_step = putFiles(m_host, plan.run, 0, 0, files, soon(), [this](const Status& status) {
             if (!status.ok()) {

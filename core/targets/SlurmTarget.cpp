@@ -177,8 +177,8 @@ OperationPtr SlurmTarget::follow(const RunId& run, std::vector<StreamPosition> f
     return m_host->follow(run, std::move(from), std::move(onChunk), std::move(onError));
 }
 
-OperationPtr SlurmTarget::listOutputs(const RunId& run, Deadline deadline, Done<std::vector<OutputFile>> done) {
-    return targets::listOutputs(*m_host, run, deadline, std::move(done));
+OperationPtr SlurmTarget::listOutputs(const RunId& run, Deadline deadline, Done<OutputList> done) {
+    return targets::listOutputs(*m_host, run, deadline, asList(std::move(done)));
 }
 
 OperationPtr SlurmTarget::fetchOutputs(const RunId& run, std::vector<OutputFile> files, const base::Path& into,

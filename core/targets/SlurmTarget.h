@@ -33,7 +33,7 @@ public:
                                       std::function<void(StreamChunk)> onChunk,
                                       std::function<void(base::Error)> onError) override;
     [[nodiscard]] OperationPtr listOutputs(const RunId& run, Deadline deadline,
-                                           Done<std::vector<OutputFile>> done) override;
+                                           Done<OutputList> done) override;
     [[nodiscard]] OperationPtr fetchOutputs(const RunId& run, std::vector<OutputFile> files, const base::Path& into,
                                             std::function<void(std::int64_t)> onProgress,
                                             Done<FetchReport> done) override;

@@ -53,6 +53,10 @@ public:
                                       [this](const Status& status) { end(status); });
             return;
         }
+        if (!m_plan.hosts.empty()) {
+            placeAgain();
+            return;
+        }
         m_step = findPlaces(m_shared, m_plan.plan.run, Deadline::inMillis(kConnectMillis),
                             [this](const Result<std::vector<std::size_t>>& places) {
                                 if (places.ok() && places->size() >= m_nodes) {
@@ -70,6 +74,25 @@ public:
 
 private:
     // ---- which hosts ----
+
+    /// A launch that was cut off goes on where it was: what it started there may live.
+    void placeAgain() {
+        m_places = placesOf(*m_shared, m_plan.hosts);
+        if (m_places.size() >= m_nodes) {
+            m_shared->places[m_plan.plan.run.str()] = m_places;
+            deployNext();
+            return;
+        }
+        std::string names;
+        for (const std::string& host : m_plan.hosts) {
+            names += (names.empty() ? "" : ", ") + host;
+        }
+        m_step = postResult<void>(base::Error{"target.hosts",
+                                              "The run was placed on " + names + ", and " + m_shared->spec.name +
+                                                  " does not have all of these hosts any more.",
+                                              "target"},
+                                  [this](const Status& status) { end(status); });
+    }
 
     void connectAll() {
         progress("connect", "Connecting to the hosts of " + m_shared->spec.name);
@@ -339,8 +362,18 @@ private:
             end({});
             return;
         }
-        // From here on the run may be there: repeated after a cut, the launch must not choose other hosts.
-        m_shared->places[m_plan.plan.run.str()] = m_places;
+        if (node == 0) {
+            // From here on the run may be there: repeated after a cut, the launch must not choose other hosts.
+            m_shared->places[m_plan.plan.run.str()] = m_places;
+            std::vector<std::string> hosts;
+            for (std::size_t i = 0; i < m_nodes; ++i) {
+                hosts.push_back(hostOf(i).label());
+            }
+            if (const Status noted = m_plan.placeOn(hosts); !noted.ok()) {
+                end(noted);
+                return;
+            }
+        }
         progress(node == 0 ? "submit" : "start", "Starting on " + hostOf(node).label());
         if (m_started[node]) {
             started(node);

@@ -14,23 +14,12 @@ constexpr const char* kFormat = "trainyard.places";
 
 /// Host indices from the file's text; empty when it does not fit this target any more.
 std::vector<std::size_t> readPlaces(const SshTarget::Shared& shared, const std::string& text) {
-    std::vector<std::size_t> places;
     const base::Result<base::Json> json = base::parseJson(text);
     if (!json.ok() || !base::checkFormat(*json, kFormat, 1).ok()) {
-        return places;
+        return {};
     }
     base::ObjectReader reader(*json, "");
-    for (const base::Json& name : reader.array("hosts")) {
-        const auto found =
-            std::find_if(shared.hosts.begin(), shared.hosts.end(), [&](const std::unique_ptr<Host>& host) {
-                return name.is_string() && host->label() == name.get<std::string>();
-            });
-        if (found == shared.hosts.end()) {
-            return {};
-        }
-        places.push_back(static_cast<std::size_t>(found - shared.hosts.begin()));
-    }
-    return places;
+    return placesOf(shared, reader.strings("hosts"));
 }
 
 /// Asks all hosts; the first that knows ends it, since one that cannot be reached would answer late.
@@ -82,6 +71,19 @@ private:
 };
 
 }  // namespace
+
+std::vector<std::size_t> placesOf(const SshTarget::Shared& shared, const std::vector<std::string>& labels) {
+    std::vector<std::size_t> places;
+    for (const std::string& label : labels) {
+        const auto found = std::find_if(shared.hosts.begin(), shared.hosts.end(),
+                                        [&](const std::unique_ptr<Host>& host) { return host->label() == label; });
+        if (found == shared.hosts.end()) {
+            return {};
+        }
+        places.push_back(static_cast<std::size_t>(found - shared.hosts.begin()));
+    }
+    return places;
+}
 
 std::pair<std::string, std::string> placesFile(const SshTarget::Shared& shared,
                                                const std::vector<std::size_t>& places) {

@@ -1,6 +1,7 @@
 #pragma once
 // On which hosts of an SSH target the nodes of a run live. Inside this room only.
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,12 +17,38 @@ namespace trainyard::targets {
 [[nodiscard]] OperationPtr findPlaces(std::shared_ptr<SshTarget::Shared> shared, const RunId& run, Deadline deadline,
                                       Done<std::vector<std::size_t>> done);
 
+/// Host indices of such labels, by node; empty when the target has not got one of them any more.
+[[nodiscard]] std::vector<std::size_t> placesOf(const SshTarget::Shared& shared, const std::vector<std::string>& labels);
+
 /// Name and bytes of the file beside a run.
 [[nodiscard]] std::pair<std::string, std::string> placesFile(const SshTarget::Shared& shared,
                                                              const std::vector<std::size_t>& places);
 
 /// The run's hosts, each once: with a shared folder only the first that answers need be asked.
 [[nodiscard]] std::vector<std::size_t> distinct(const std::vector<std::size_t>& places);
+
+/// The answers of hosts, sorted: who does not answer now, and the first error of one that does.
+template <class T>
+struct Heard {
+    std::vector<SilentHost> silent;
+    std::optional<base::Error> error;
+    bool any = false;  ///< At least one gave an answer.
+
+    Heard(const SshTarget::Shared& shared, const std::vector<std::pair<std::size_t, Result<T>>>& answers) {
+        for (const auto& [host, answer] : answers) {
+            if (answer.ok()) {
+                any = true;
+            } else if (mayAnswerLater(answer.error())) {
+                silent.push_back({shared.hosts[host]->label(), answer.error()});
+            } else if (!error) {
+                error = answer.error();
+            }
+        }
+        if (!any && !error && !silent.empty()) {
+            error = silent.front().error;
+        }
+    }
+};
 
 /// findPlaces, and then the same question to each of the run's hosts, each once. `done` gets the places and the answers
 /// of distinct(places), or the error of findPlaces.

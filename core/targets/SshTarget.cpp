@@ -17,6 +17,8 @@
 namespace trainyard::targets {
 namespace {
 
+constexpr std::int64_t kConnectSlackSeconds = 2;
+
 /// "node-<i>/rest" names the outputs of another node than the first, where each has a work folder of its own.
 struct NodePath {
     std::size_t node = 0;
@@ -63,7 +65,7 @@ std::optional<base::Error> errorOfAll(const std::vector<Result<T>>& answers) {
     return any ? std::nullopt : firstError(answers);
 }
 
-/// Finds the run's hosts, then fetches from one after another.
+/// Finds the run's hosts, then fetches from one after another; what lies on one that does not answer is left.
 class SshFetch final : public Operation {
 public:
     SshFetch(std::shared_ptr<SshTarget::Shared> shared, RunId run, std::vector<OutputFile> files, base::Path into,
@@ -92,21 +94,45 @@ private:
             ++m_node;
         }
         if (m_node >= m_byNode.size()) {
-            end(std::move(m_report));
+            if (!m_anyHost && !m_report.silent.empty()) {
+                end(m_report.silent.front().error);
+            } else {
+                end(std::move(m_report));
+            }
             return;
         }
         const std::string prefix = m_node == 0 ? "" : "node-" + std::to_string(m_node);
+        // Files wait patiently for a cut to end; whether it has is found out first.
+        const auto patience = Deadline::inMillis((m_shared->spec.connectSeconds + kConnectSlackSeconds) * 1000);
+        m_step = m_shared->hosts[hostNow()]->connect(patience, [this, prefix](const Status& connected) {
+            if (connected.ok()) {
+                fetchNode(prefix);
+            } else {
+                leave(prefix, connected.error());
+            }
+        });
+    }
+
+    void fetchNode(const std::string& prefix) {
         m_step = targets::fetchOutputs(
-            *m_shared->hosts[m_places[m_node]], m_run, m_byNode[m_node], prefix.empty() ? m_into : m_into / prefix,
+            *m_shared->hosts[hostNow()], m_run, m_byNode[m_node], prefix.empty() ? m_into : m_into / prefix,
             [this](std::int64_t bytes) {
                 if (m_onProgress) {
                     m_onProgress(m_bytes + bytes);
                 }
             },
             [this, prefix](const Result<FetchReport>& report) {
+                if (!report.ok() && mayAnswerLater(report.error())) {
+                    leave(prefix, report.error());
+                    return;
+                }
                 if (!report.ok()) {
                     end(report.error());
                     return;
+                }
+                m_anyHost = true;
+                if (m_shared->spec.shared) {
+                    m_report.silent.clear();  // This one has what they have.
                 }
                 for (OutputFile file : report->brought) {
                     m_bytes += file.size;
@@ -117,6 +143,24 @@ private:
                 ++m_node;
                 nextNode();
             });
+    }
+
+    /// Of one folder for all any of the run's hosts will do.
+    [[nodiscard]] std::size_t hostNow() const { return m_shared->spec.shared ? distinct(m_places)[m_try] : m_places[m_node]; }
+
+    void leave(const std::string& prefix, const base::Error& error) {
+        m_report.silent.push_back({m_shared->hosts[hostNow()]->label(), error});
+        if (m_shared->spec.shared && m_try + 1 < distinct(m_places).size()) {
+            ++m_try;
+            nextNode();
+            return;
+        }
+        for (OutputFile file : m_byNode[m_node]) {
+            file.path = prefix.empty() ? file.path : prefix + "/" + file.path;
+            m_report.left.push_back(std::move(file));
+        }
+        ++m_node;
+        nextNode();
     }
 
     void end(Result<FetchReport> result) {
@@ -136,11 +180,13 @@ private:
     std::vector<std::vector<OutputFile>> m_byNode;
     std::size_t m_node = 0;
     std::int64_t m_bytes = 0;
+    bool m_anyHost = false;
+    std::size_t m_try = 0;
     FetchReport m_report;
     OperationPtr m_step;
 };
 
-/// Looks, and starts what does not run, one node after another.
+/// Looks, and starts what does not run, one node after another, on the hosts that answer.
 class SshRevive final : public Operation {
 public:
     SshRevive(std::shared_ptr<SshTarget::Shared> shared, RunId run, Deadline deadline, DoneStatus done)
@@ -152,12 +198,16 @@ public:
             },
             [this, shared](const Result<std::vector<std::size_t>>& places,
                            const std::vector<std::pair<std::size_t, Result<std::vector<NodeLook>>>>& answers) {
-                const auto error = places.ok() ? firstError(answers) : std::optional(places.error());
+                const Heard<std::vector<NodeLook>> heard(*shared, answers);
+                const auto error = places.ok() ? heard.error : std::optional(places.error());
                 if (error) {
                     end(*error);
                     return;
                 }
                 for (const auto& [host, looks] : answers) {
+                    if (!looks.ok()) {
+                        continue;
+                    }
                     for (const NodeLook& look : *looks) {
                         const bool home = look.node >= 0 && static_cast<std::size_t>(look.node) < places->size() &&
                                           (*places)[static_cast<std::size_t>(look.node)] == host;
@@ -165,6 +215,10 @@ public:
                             m_dead.emplace_back(shared->hosts[host].get(), look);
                         }
                     }
+                }
+                if (m_dead.empty() && !heard.silent.empty()) {
+                    end(heard.silent.front().error);
+                    return;
                 }
                 next();
             });
@@ -256,6 +310,7 @@ int badness(Reach::State state) {
 /// Of two looks at one node through a shared folder the one that knows more counts.
 int knowledge(AgentStatus status) {
     switch (status) {
+    case AgentStatus::Unknown:
     case AgentStatus::FolderMissing: return 0;
     case AgentStatus::OtherBoot: return 1;  // Another machine's agent looks like one of another boot.
     case AgentStatus::NotStarted: return 2;
@@ -358,16 +413,22 @@ OperationPtr SshTarget::look(const RunId& run, Deadline deadline, Done<RunLook> 
                             const std::vector<std::pair<std::size_t, Result<std::vector<NodeLook>>>>& answers) {
             const auto call = done;
             if (!places.ok() && places.error().code == "target.missing") {
-                call(RunLook{{NodeLook{1, 0, AgentStatus::FolderMissing, {}}}, {}});
+                call(RunLook{{NodeLook{1, 0, AgentStatus::FolderMissing, {}}}, {}, {}});
                 return;
             }
-            const auto error = places.ok() ? firstError(answers) : std::optional(places.error());
+            const Heard<std::vector<NodeLook>> heard(*shared, answers);
+            const auto error = places.ok() ? heard.error : std::optional(places.error());
             if (error) {
                 call(*error);
                 return;
             }
             std::map<int, NodeLook> byNode;
+            std::set<std::size_t> silent;
             for (const auto& [host, looks] : answers) {
+                if (!looks.ok()) {
+                    silent.insert(host);
+                    continue;
+                }
                 for (const NodeLook& look : *looks) {
                     const auto [found, fresh] = byNode.try_emplace(look.node, look);
                     if (!fresh && (look.attempt > found->second.attempt ||
@@ -378,17 +439,23 @@ OperationPtr SshTarget::look(const RunId& run, Deadline deadline, Done<RunLook> 
                 }
             }
             RunLook all;
+            all.silent = heard.silent;
             int newest = 1;
             for (const auto& [node, look] : byNode) {
                 newest = std::max(newest, look.attempt);
             }
             for (std::size_t node = 0; node < places->size(); ++node) {
                 const auto found = byNode.find(static_cast<int>(node));
+                const bool unknown = silent.contains((*places)[node]);
                 NodeLook look = found != byNode.end()
                                     ? found->second
-                                    : NodeLook{newest, static_cast<int>(node), AgentStatus::FolderMissing, {}};
+                                    : NodeLook{newest, static_cast<int>(node),
+                                               unknown ? AgentStatus::Unknown : AgentStatus::FolderMissing, {}};
+                if (unknown && look.status == AgentStatus::OtherBoot) {
+                    look.status = AgentStatus::Unknown;  // Seen by another machine through their common folder.
+                }
                 look.host = shared->hosts[(*places)[node]]->label();
-                if (found != byNode.end() || node > 0 || byNode.empty()) {
+                if (found != byNode.end() || unknown || node > 0 || byNode.empty()) {
                     all.nodes.push_back(std::move(look));
                 }
             }
@@ -401,7 +468,7 @@ OperationPtr SshTarget::follow(const RunId& run, std::vector<StreamPosition> fro
     return followOverSsh(m_shared, run, std::move(from), std::move(onChunk), std::move(onError));
 }
 
-OperationPtr SshTarget::listOutputs(const RunId& run, Deadline deadline, Done<std::vector<OutputFile>> done) {
+OperationPtr SshTarget::listOutputs(const RunId& run, Deadline deadline, Done<OutputList> done) {
     return std::make_unique<OnPlaces<std::vector<OutputFile>>>(
         m_shared, run, deadline,
         [run, deadline](Host& host, Done<std::vector<OutputFile>> one) {
@@ -411,22 +478,29 @@ OperationPtr SshTarget::listOutputs(const RunId& run, Deadline deadline, Done<st
          shared = m_shared](const Result<std::vector<std::size_t>>& places,
                             const std::vector<std::pair<std::size_t, Result<std::vector<OutputFile>>>>& answers) {
             const auto call = done;
-            const auto error = places.ok() ? firstError(answers) : std::optional(places.error());
+            const Heard<std::vector<OutputFile>> heard(*shared, answers);
+            const auto error = places.ok() ? heard.error : std::optional(places.error());
             if (error) {
                 call(*error);
                 return;
             }
-            std::vector<OutputFile> all;
+            OutputList all;
+            // With one folder for all nodes whoever answers tells everything.
+            bool toldAll = false;
             for (const auto& [host, files] : answers) {
-                const auto node =
-                    static_cast<std::size_t>(std::find(places->begin(), places->end(), host) - places->begin());
-                if (node > 0 && shared->spec.shared) {
+                if (!files.ok() || toldAll) {
                     continue;
                 }
+                const auto node =
+                    static_cast<std::size_t>(std::find(places->begin(), places->end(), host) - places->begin());
+                toldAll = shared->spec.shared;
                 for (OutputFile file : *files) {
-                    file.path = node == 0 ? file.path : "node-" + std::to_string(node) + "/" + file.path;
-                    all.push_back(std::move(file));
+                    file.path = node == 0 || toldAll ? file.path : "node-" + std::to_string(node) + "/" + file.path;
+                    all.files.push_back(std::move(file));
                 }
+            }
+            if (!toldAll) {
+                all.silent = heard.silent;
             }
             call(std::move(all));
         });
@@ -473,11 +547,17 @@ OperationPtr SshTarget::removeRun(const RunId& run, Deadline deadline, DoneStatu
                 call({});
                 return;
             }
-            const auto error = places.ok() ? firstError(answers) : std::optional(places.error());
-            if (!error) {
+            const Heard<Nothing> heard(*shared, answers);
+            const auto error = places.ok() ? heard.error : std::optional(places.error());
+            if (error) {
+                call(*error);
+            } else if (!heard.silent.empty() && !shared->spec.shared) {
+                // Its places stay known: the rest is removed there once they answer.
+                call(base::Error{"target.unreachable", textOf(heard.silent)});
+            } else {
                 shared->places.erase(run.str());
+                call({});
             }
-            call(error ? Status(*error) : Status());
         });
 }
 

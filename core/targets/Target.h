@@ -62,6 +62,12 @@ struct LaunchPlan {
     bool needsEngine = false;
     bool needsCuda = false;            ///< The engine must be one that was built with CUDA. Never falls back.
     base::Path resumeCheckpoint;       ///< Empty, or a file here that becomes resume.ckpt in every node's folder.
+    /// Hosts by node where a launch that was cut off had placed the run: it is repeated there and nowhere else. Empty: anywhere.
+    std::vector<std::string> hosts;
+    /// Told where the run is placed, before anything of the run itself is put there; what is shared by hash may lie there
+    /// already. An error ends the launch with it. Empty: nobody remembers.
+    std::function<base::Status(const std::vector<std::string>& hosts)> onPlaced;
+    [[nodiscard]] base::Status placeOn(const std::vector<std::string>& on) const { return onPlaced ? onPlaced(on) : base::Status(); }
 };
 
 /// What happens before a run starts, for its journal and its page.
@@ -78,6 +84,13 @@ enum class AgentStatus {
     Gone,           ///< It ran, and its process is no more.
     OtherBoot,      ///< The machine was started anew since.
     FolderMissing,  ///< The node's folder is not there (removed, or the work folder is not mounted).
+    Unknown,        ///< Its host does not answer now.
+};
+
+/// One of several hosts that a call could not reach.
+struct SilentHost {
+    std::string host;
+    base::Error error;
 };
 
 struct NodeLook {
@@ -100,6 +113,7 @@ struct SchedulerLook {
 struct RunLook {
     std::vector<NodeLook> nodes;  ///< Of the newest attempt, by node.
     std::optional<SchedulerLook> scheduler;
+    std::vector<SilentHost> silent;  ///< Whose nodes are Unknown.
 };
 
 /// Where in one stream reading is to go on.
@@ -128,11 +142,18 @@ struct OutputFile {
     std::string sha256;  ///< Empty in a list made while the run goes on.
 };
 
+struct OutputList {
+    std::vector<OutputFile> files;
+    std::vector<SilentHost> silent;  ///< What lies there is not in the list.
+};
+
 struct FetchReport {
     std::vector<OutputFile> brought;
     /// One for each file that is gone ("target.missing"), was changed after the run ended ("target.hash") or has a name
     /// that leads elsewhere ("target.path").
     std::vector<base::Error> lost;
+    std::vector<OutputFile> left;    ///< Of hosts that do not answer now.
+    std::vector<SilentHost> silent;
 };
 
 /// Whether the target answers. `since` is microseconds UTC.
@@ -157,6 +178,11 @@ struct Question {
 /// An empty answer means no.
 using AnswerQuestion = std::function<void(std::optional<std::string>)>;
 using AskPerson = std::function<void(const Question&, AnswerQuestion)>;
+
+/// Whether an error says that somebody does not answer now but may later.
+[[nodiscard]] bool mayAnswerLater(const base::Error& error);
+/// Who does not answer and why, for people; empty when all do.
+[[nodiscard]] std::string textOf(const std::vector<SilentHost>& silent);
 
 enum class Finding { Ok, Warning, Failure, Unknown };
 
@@ -208,7 +234,7 @@ public:
     /// Asks every node's agent for something by a file in control/ (wire/Layout.h, namespace control). Written even when no
     /// agent runs: the next one finds it. "cancel" also takes the job off the scheduler's queue, where there is one.
     [[nodiscard]] virtual OperationPtr command(const RunId& run, const std::string& command, Deadline deadline, DoneStatus done) = 0;
-    /// Looks at the machines and asks the scheduler; the streams play no part.
+    /// Looks at the machines and asks the scheduler; the streams play no part. An error when none of the run's hosts answers.
     [[nodiscard]] virtual OperationPtr look(const RunId& run, Deadline deadline, Done<RunLook> done) = 0;
 
     /// Delivers the bytes of all streams of a run, of every attempt and node, from the positions on (a stream without one:
@@ -218,16 +244,17 @@ public:
     [[nodiscard]] virtual OperationPtr follow(const RunId& run, std::vector<StreamPosition> from,
                                               std::function<void(StreamChunk)> onChunk,
                                               std::function<void(base::Error)> onError) = 0;
-    /// What lies in the run's outputs folder now; without hashes.
-    [[nodiscard]] virtual OperationPtr listOutputs(const RunId& run, Deadline deadline, Done<std::vector<OutputFile>> done) = 0;
+    /// What lies in the run's outputs folder now; without hashes. Of several hosts those that answer tell.
+    [[nodiscard]] virtual OperationPtr listOutputs(const RunId& run, Deadline deadline, Done<OutputList> done) = 0;
     /// Brings files of the run's outputs into a local folder and checks size and hash of each (where it has one). What is
     /// there already with the right hash is left; half a file is gone on with. `onProgress` gets bytes done. What can never
-    /// be brought is named in the report; an error means that trying again may help.
+    /// be brought is named in the report, and what lies on hosts that do not answer; an error means that trying again may help.
     [[nodiscard]] virtual OperationPtr fetchOutputs(const RunId& run, std::vector<OutputFile> files, const base::Path& into,
                                                     std::function<void(std::int64_t)> onProgress, Done<FetchReport> done) = 0;
     /// Runs that have a folder on the target, of whatever workspace.
     [[nodiscard]] virtual OperationPtr listRuns(Deadline deadline, Done<std::vector<RunId>> done) = 0;
-    /// Removes all that the run has on the target. Only after its records and outputs were brought here.
+    /// Removes all that the run has on the target. Only after its records and outputs were brought here. Of several hosts
+    /// those that answer do it at once; the error "target.unreachable" names the others, and it is to be repeated then.
     [[nodiscard]] virtual OperationPtr removeRun(const RunId& run, Deadline deadline, DoneStatus done) = 0;
 
     /// Connects if need be. Errors say why not and what to do.

@@ -61,6 +61,8 @@ inline constexpr const char* kScheduler = "scheduler";        // job, state, rea
 inline constexpr const char* kCancelAsked = "cancel_asked";   // carried out once the target can be told
 inline constexpr const char* kInputs = "inputs";              // data: [{name, sha256, bytes}]: what the run was given
 inline constexpr const char* kReproduced = "reproduced";      // the comparison with the run that this one repeats
+inline constexpr const char* kPlaced = "placed";              // hosts: [..] by node: where the target is about to put the run
+inline constexpr const char* kRegistered = "registered";      // model, number, path: what a record "model" asked for was done
 }  // namespace kind
 
 /// One record. `body` holds every member except v, seq, t, rank, kind.

@@ -21,7 +21,13 @@
 
 namespace trainyard::bench {
 
+/// Of the sshd that runs, or 0: nothing of a benchmark that fails goes on behind it.
+inline qint64 g_sshd = 0;
+
 [[noreturn]] inline void stop(const std::string& why) {
+    if (g_sshd != 0) {
+        ::kill(static_cast<pid_t>(g_sshd), SIGTERM);
+    }
     std::fprintf(stderr, "%s: %s\n", QCoreApplication::applicationName().toUtf8().constData(), why.c_str());
     std::exit(1);
 }
@@ -65,12 +71,17 @@ public:
                            "exec /usr/sbin/sshd -D -e -f \"$0\"' \"$0\"; exec /usr/sbin/sshd -D -e -f \"$0\"");
         m_process.start(QStringLiteral("sh"),
                         {QStringLiteral("-c"), start, QString::fromStdString(text("sshd_config"))});
+        if (!m_process.waitForStarted(5000)) {
+            stop("sshd does not start");
+        }
+        g_sshd = m_process.processId();
         qputenv("TRAINYARD_SSH", QByteArray::fromStdString(text("ssh")));
         if (!test::waitFor([&] { return run(text("ssh"), {"bench", "true"}, false) == 0; }, 5000)) {
             stop("sshd does not answer: " + m_process.readAllStandardError().toStdString());
         }
     }
     ~Sshd() {
+        g_sshd = 0;
         m_process.terminate();
         m_process.waitForFinished(3000);
     }

@@ -13,6 +13,12 @@ using namespace trainyard;
 using namespace trainyard::bench;
 using namespace trainyard::test::ssh;
 
+namespace {
+
+constexpr std::int64_t kConnectNanos = 120'000'000'000;
+
+}  // namespace
+
 int main(int argc, char** argv) {
     QCoreApplication application(argc, argv);
     const QStringList words = application.arguments();
@@ -39,9 +45,19 @@ int main(int argc, char** argv) {
     std::vector<double> pauses;
     int restarts = 0;
     const std::int64_t begin = base::monotonicNanos();
+    // However it ends, the run that counts lines ends too.
+    const auto giveUp = [&](const std::string& why) {
+        static_cast<void>(base::writeFileAtomically(end, "").ok());
+        static_cast<void>(following.waitForEnd(1, 20'000));
+        stop("after " + std::to_string(pauses.size()) + " cuts " + why + " " + following.broken);
+    };
+    std::int64_t last = base::monotonicNanos();
     while (static_cast<int>(pauses.size()) < cuts) {
         const std::size_t before = following.streams.lines();
         if (sshd.breakConnections() == 0) {
+            if (base::monotonicNanos() - last > kConnectNanos) {
+                giveUp("nobody connects any more.");
+            }
             turn();
             continue;
         }
@@ -49,14 +65,15 @@ int main(int argc, char** argv) {
         // Lines that were on the way may still come: it is there again when many have.
         if (!test::waitFor([&] { return following.streams.lines() > before + 5 || !following.broken.empty(); }, 60'000) ||
             !following.broken.empty()) {
-            stop("after " + std::to_string(pauses.size()) + " cuts nothing comes any more. " + following.broken);
+            giveUp("nothing comes any more.");
         }
-        pauses.push_back(seconds(base::monotonicNanos() - cut));
+        last = base::monotonicNanos();
+        pauses.push_back(seconds(last - cut));
         if (pauses.size() % 10 == 0) {
             following.start(target, plan.plan.run);  // As another workbench would go on.
             ++restarts;
         }
-        if (!json && pauses.size() % 100 == 0) {
+        if (pauses.size() % 100 == 0) {
             std::fprintf(stderr, "%zu cuts\n", pauses.size());
         }
     }

@@ -13,7 +13,7 @@
 #include "core/base/Hash.h"
 #include "core/base/Text.h"
 #include "core/targets/SshTarget.h"
-#include "tests/bench/BenchSshd.h"
+#include "tests/bench/FirstLine.h"
 #include "tests/helpers/Await.h"
 #include "tests/helpers/Program.h"
 #include "tests/helpers/Wait.h"
@@ -26,47 +26,12 @@ namespace {
 
 Deadline soon() { return Deadline::inMillis(60'000); }
 
-/// Launches, follows, and waits for a line of log; the run ends by itself.
-double firstLine(SshTarget& target, const base::Path& source) {
-    LaunchPlan plan;
-    plan.plan.run = RunId::make();
-    plan.plan.command = {"sh", "-c", "echo the first line"};
-    plan.plan.cores = 1;
-    plan.plan.diskReserveBytes = 1 << 20;
+double sourceLine(SshTarget& target, const base::Path& source) {
+    LaunchPlan plan = linePlan();
     plan.hasSource = true;
     const std::string text = base::readFile(source).valueOr("");
     plan.source.push_back({"train.py", base::sha256Hex(text), static_cast<std::int64_t>(text.size()), false, source});
-    bool seen = false;
-    bool ended = false;
-    std::string bytes;
-    std::string failed;
-    const std::int64_t begin = base::monotonicNanos();
-    OperationPtr following;
-    const auto launching = target.launch(plan, {}, [&](const Status& status) {
-        if (!status.ok()) {
-            failed = status.error().message;
-            return;
-        }
-        following = target.follow(
-            plan.plan.run, {},
-            [&](const StreamChunk& chunk) {
-                bytes += chunk.bytes;
-                seen = seen || bytes.find("the first line") != std::string::npos;
-                ended = bytes.find("\"kind\":\"ended\"") != std::string::npos;
-            },
-            [&](const base::Error& error) { failed = error.message; });
-    });
-    while (!seen && failed.empty() && base::monotonicNanos() - begin < 30'000'000'000) {
-        turn();
-    }
-    const std::int64_t took = base::monotonicNanos() - begin;
-    if (!seen) {
-        stop("no first line came: " + failed + bytes);
-    }
-    if (!test::waitFor([&] { return ended; }, 20'000)) {
-        stop("the run did not end");
-    }
-    return seconds(took);
+    return firstLine(target, std::move(plan));
 }
 
 }  // namespace
@@ -92,11 +57,11 @@ int main(int argc, char** argv) {
     std::vector<double> warm;
     {
         SshTarget first(benchSpec(work));
-        firstLine(first, source);  // The agent is there from here on.
+        sourceLine(first, source);  // The agent is there from here on.
         for (int i = 0; i < rounds; ++i) {
             SshTarget fresh(benchSpec(work));
-            cold.push_back(firstLine(fresh, source));
-            warm.push_back(firstLine(first, source));
+            cold.push_back(sourceLine(fresh, source));
+            warm.push_back(sourceLine(first, source));
         }
     }
 

@@ -76,7 +76,7 @@ private Q_SLOTS:
         std::size_t next = 0;
         constexpr std::size_t kEach = 5;
         for (const spec::Field& field : spec::runSpecFields()) {
-            // Paths of training data are opened here, never given to a shell; they are tried by the form and by JSON.
+            // Paths of training data: see trainingPaths_….
             if (!isText(field) || field.path.starts_with("task.dataset") || field.path.starts_with("task.model")) {
                 continue;
             }
@@ -138,6 +138,81 @@ private Q_SLOTS:
             }
         }
         QVERIFY(made > 60);
+    }
+
+    /// What is no path of a file here is refused with its field named.
+    void trainingPaths_areRefused() {
+        writeSamples(*m_scratch / "good");
+        std::size_t next = 0;
+        int tried = 0;
+        constexpr std::size_t kEach = 8;
+        for (const spec::Field& field : spec::runSpecFields()) {
+            const bool path = field.type == spec::FieldType::File || field.type == spec::FieldType::Folder;
+            if (!path || !(field.path.starts_with("task.dataset") || field.path.starts_with("task.model"))) {
+                continue;
+            }
+            const bool folder = field.type == spec::FieldType::Folder;
+            for (std::size_t i = 0; i < kEach; ++i) {
+                const test::HostileValue& hostile = m_values[next++ % m_values.size()];
+                if (hostile.value.empty()) {
+                    continue;
+                }
+                for (const std::string prefix : {"", "/"}) {
+                    Arguments submit = trainingArguments("local", *m_scratch / "good");
+                    if (folder) {
+                        submit.insert(submit.end(), {"--set", "task.dataset.kind=images"});
+                    }
+                    submit.insert(submit.end(), {"--set", field.path + "=" + prefix + hostile.value});
+                    const Json answer = cliJson(submit);
+                    const std::string what = field.path + ", " + hostile.name + ": " + answer.dump();
+                    QVERIFY2(answer.contains("error"), what.c_str());
+                    QVERIFY2(answer.at("error").at("field").get<std::string>() == field.path, what.c_str());
+                    ++tried;
+                }
+            }
+        }
+        QVERIFY(tried > 60);
+    }
+
+    /// Data and weights in a folder whose name holds every value, from there into a training: here, and sent to a host; weights also
+    /// where they lie on the host.
+    void trainingPaths_arrive() {
+        base::Path folder = *m_scratch / "data";
+        for (const test::HostileValue& hostile : m_values) {
+            if (hostile.oneLine && folder.string().size() + hostile.value.size() < 3000) {
+                folder /= hostile.value.empty() ? "empty" : "x" + hostile.value;
+            }
+        }
+        writeSamples(folder);
+        const auto trained = cli(trainingArguments("local", folder), {}, 120'000);
+        QVERIFY2(trained.exitCode == 0, (trained.out + trained.err).c_str());
+        const base::Path weights = folder / "weights; $(touch canary) `x` '\".safetensors";
+        QVERIFY(base::copyFile(*m_scratch / "w/runs" / idOf("1") / "outputs/model.safetensors", weights).ok());
+        Arguments again = trainingArguments("local", folder);
+        again.insert(again.end(), {"--set", "task.model.weights.source=" + weights.string()});
+        const auto resumed = cli(again, {}, 120'000);
+        QVERIFY2(resumed.exitCode == 0, (resumed.out + resumed.err).c_str());
+        if (const std::string missing = test::Lab::missing(); !missing.empty()) {
+            TRAINYARD_SKIP(missing.c_str());
+        }
+        test::Lab lab;
+        QVERIFY2(lab.up(), lab.error().c_str());
+        QCOMPARE(cli({"target", "add", "lab", "--kind", "ssh", "--host", "node1", "--set",
+                      "engine=" + test::builtProgram("trainyard-engine").string()}).exitCode, 0);
+        const base::Path there = lab.home(1) / weights.filename();
+        QVERIFY(base::copyFile(weights, there).ok());
+        std::filesystem::permissions(there, std::filesystem::perms::others_read, std::filesystem::perm_options::add);
+        for (const std::string& source : {weights.string(), "target:/home/lab/" + weights.filename().string()}) {
+            Arguments remote = trainingArguments("lab", folder);
+            remote.insert(remote.end(), {"--set", "task.model.weights.source=" + source});
+            const auto ran = cli(remote, {}, 120'000);
+            QVERIFY2(ran.exitCode == 0, (ran.out + ran.err).c_str());
+        }
+        // One that is not there is told by its name, whatever that holds.
+        Arguments gone = trainingArguments("lab", folder);
+        gone.insert(gone.end(), {"--set", "task.model.weights.source=target:/$(touch " + m_canary + ")"});
+        QVERIFY(cli(gone, {}, 120'000).exitCode != 0);
+        QVERIFY(lab.run(1, {"test", "!", "-e", m_canary}).exitCode == 0);
     }
 
     void hosts_areKeptOrRefused() {
@@ -229,6 +304,41 @@ private:
             QVERIFY2(told->at("variables").value(name, std::string("none")) == given[i], given[i].c_str());
         }
     }
+
+    /// A short training on the samples of that folder, waited for.
+    static Arguments trainingArguments(const std::string& target, const base::Path& samples) {
+        Arguments submit{"run", "submit", "--wait", "--target", target};
+        for (const auto& [field, value] : std::initializer_list<std::pair<std::string, std::string>>{
+                 {"task.dataset.train_images", (samples / "train images").string()},
+                 {"task.dataset.train_labels", (samples / "train labels").string()},
+                 {"task.dataset.val_images", (samples / "train images").string()},
+                 {"task.dataset.val_labels", (samples / "train labels").string()},
+                 {"task.model.family", "mlp"},
+                 {"task.epochs", "1"},
+                 {"task.threads", "1"},
+                 {"task.device", "cpu"},
+                 {"limits.disk_reserve_mib", "1"}}) {
+            submit.insert(submit.end(), {"--set", field + "=" + value});
+        }
+        return submit;
+    }
+    /// 64 images of noise in IDX files, with labels of ten classes.
+    static void writeSamples(const base::Path& folder) {
+        constexpr int kSamples = 64;
+        const auto big = [](int number) { return std::string{0, 0, static_cast<char>(number >> 8), static_cast<char>(number & 255)}; };
+        std::string images = std::string("\0\0\x08\x03", 4) + big(kSamples) + big(28) + big(28);
+        std::string labels = std::string("\0\0\x08\x01", 4) + big(kSamples);
+        for (int i = 0; i < kSamples * 28 * 28; ++i) {
+            images += static_cast<char>((i * 7919) >> 3);
+        }
+        for (int i = 0; i < kSamples; ++i) {
+            labels += static_cast<char>(i % 10);
+        }
+        QVERIFY(base::makeDirs(folder).ok());
+        QVERIFY(base::writeFileAtomically(folder / "train images", images).ok());
+        QVERIFY(base::writeFileAtomically(folder / "train labels", labels).ok());
+    }
+    static std::string idOf(const std::string& number) { return cliJson({"run", "show", number}).at("run").get<std::string>(); }
 
     static void checkRefusal(const std::string& target, const Arguments& rest, const char* field) {
         Arguments submit{"run", "submit", "--target", target};

@@ -87,6 +87,12 @@ private Q_SLOTS:
         const Json model = items("1", "model", "pytorch-birds").at(0);
         QCOMPARE(model.at("path").get<std::string>() + model.at("tags").dump(),
                  std::string("model.pt{\"area\":\"birds\"}"));
+        // What the script registered is in the registry now, with where it comes from.
+        const Json birds = cliJson({"model", "show", "pytorch-birds"});
+        QVERIFY2(birds.contains("run"), birds.dump().c_str());
+        QCOMPARE(birds.at("model").get<std::string>() + " of run " + birds.at("run_number").dump(), std::string("pytorch-birds:1 of run 1"));
+        QCOMPARE(birds.at("tags").dump(), std::string(R"({"area":"birds"})"));
+        QCOMPARE(birds.at("files").at(0).at("path").get<std::string>(), std::string("model.pt"));
         const Json children = items("1", "child", "fold-1");
         QCOMPARE(children.at(0).at("state").get<std::string>() + " " + children.at(1).at("state").get<std::string>(),
                  std::string("Running Completed"));
@@ -100,6 +106,28 @@ private Q_SLOTS:
                               "distribution.kind=pytorch", "--set", "distribution.processes=2"});
         QVERIFY2(ran.exitCode == 0, (ran.out + ran.err).c_str());
         QCOMPARE(valuesOf("1", "loss"), std::string("0.0 1.0 2.0 10.0 11.0 12.0"));
+    }
+
+    /// Two ranks ask for one model each time; what cannot be registered is a warning and fails nothing.
+    void azureScript_registersOnceAndWarns() {
+        m_scratch->write("src/train.py",
+                         "import os\nfrom azureml.core import Run\nrun = Run.get_context()\n"
+                         "os.makedirs('outputs/net', exist_ok=True)\n"
+                         "for name in ('a', 'b'):\n"
+                         "    open(os.path.join(os.environ['TRAINYARD_OUTPUTS'], name), 'w').write(name)\n"
+                         "run.register_model('two', 'outputs/a')\nrun.register_model('not a name', 'b')\n");
+        for (const int number : {1, 2}) {
+            const auto ran = cli({"run", "submit", "--wait", "--source", (*m_scratch / "src").string(), "--script", "train.py", "--set",
+                                  "task.interpreter=/usr/bin/python3", "--set", "distribution.kind=pytorch", "--set",
+                                  "distribution.processes=2"});
+            QVERIFY2(ran.exitCode == 0, (ran.out + ran.err).c_str());
+            const std::string run = std::to_string(number);
+            const Json shown = cliJson({"model", "show", "two"});
+            QCOMPARE(shown.at("model").get<std::string>(), "two:" + run);
+            const Json warnings = cliJson({"run", "show", run}).at("warning_list");
+            QVERIFY2(warnings.dump().find("model.not_registered") != std::string::npos, warnings.dump().c_str());
+        }
+        QCOMPARE(cliJson({"model", "list"}).at("models").size(), std::size_t(1));
     }
 
     void mlflowCalls_areReadBack() {

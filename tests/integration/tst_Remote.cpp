@@ -41,7 +41,10 @@ private Q_SLOTS:
         pair.name = "pair";
         pair.hosts.push_back({"node2", 0, "", ""});
         pair.engine = test::builtProgram("trainyard-engine").string();
-        for (const spec::TargetSpec& target : {lab, pair}) {
+        spec::TargetSpec keeper = pair;
+        keeper.name = "keeper";
+        keeper.retention = "keep";
+        for (const spec::TargetSpec& target : {lab, pair, keeper}) {
             const auto written = writeTarget(m_workspace.layout, target);
             QVERIFY2(written.ok(), written.ok() ? "" : written.error().message.c_str());
         }
@@ -137,6 +140,48 @@ private Q_SLOTS:
         }
     }
 
+    /// One of a run's two hosts is away: nothing is deleted unasked; what cannot be deleted now is deleted on its return.
+    void delete_whileOneHostIsAway() {
+        const base::RunId run = submitDocument(onTwo("keeper", "echo $RANK > \"$TRAINYARD_OUTPUTS/r$RANK\""));
+        QVERIFY(waitForState(run, RunState::Completed, 60'000));
+        QVERIFY(std::filesystem::exists(m_workspace.layout.outputs(run) / "node-1/r1"));
+        QVERIFY(std::filesystem::exists(folder(1, run)) && std::filesystem::exists(folder(2, run)));
+        QVERIFY(m_lab->cut(2));
+        const auto asked = remove(run, RemoveWay::Ask);
+        QCOMPARE(asked.ok() ? "" : asked.error().code, std::string("run.target_unreachable"));
+        QVERIFY2(asked.error().message.find("node2 cannot be reached") != std::string::npos, asked.error().message.c_str());
+        QVERIFY(std::filesystem::exists(folder(1, run)) && reader().run(run).ok());
+        const auto later = remove(run, RemoveWay::Remember);
+        QVERIFY2(later.ok(), later.ok() ? "" : later.error().message.c_str());
+        QVERIFY(!reader().run(run).ok());
+        QVERIFY(test::waitFor([&] { return !std::filesystem::exists(folder(1, run)); }, 30'000));
+        QVERIFY(std::filesystem::exists(folder(2, run)));
+        // The program that remembers it is not the one that was asked.
+        close();
+        QVERIFY(m_lab->heal(2));
+        open();
+        std::optional<base::Status> connected;
+        QVERIFY(m_service->connectTarget("keeper", [&](const base::Status& status) { connected = status; }) > 0);
+        QVERIFY(test::waitFor([&] { return !std::filesystem::exists(folder(2, run)); }, 60'000));
+    }
+
+    /// A host falls away and the run ends without its last words: what it left comes when it is back, and only then goes there.
+    void outputsOfAHostThatWasAway_comeLater() {
+        const base::RunId run = submitDocument(onTwo("pair", "echo $RANK > \"$TRAINYARD_OUTPUTS/r$RANK\"; echo up; sleep 300"));
+        QVERIFY(waitForState(run, RunState::Running, 60'000));
+        QVERIFY(test::waitFor([&] { return lines(run) == 2; }, 30'000));
+        QVERIFY(m_lab->cut(2));
+        QVERIFY(waitForState(run, RunState::Failed, 90'000));
+        QVERIFY(std::filesystem::exists(m_workspace.layout.outputs(run) / "r0"));
+        QVERIFY(!std::filesystem::exists(m_workspace.layout.outputs(run) / "node-1/r1"));
+        const auto warnings = reader().warnings(run);
+        QVERIFY(std::any_of(warnings->begin(), warnings->end(), [](const store::WarningRow& one) { return one.code == "run.nodes_left"; }));
+        QVERIFY(m_lab->heal(2));
+        QVERIFY(test::waitFor([&] { return base::readFile(m_workspace.layout.outputs(run) / "node-1/r1").valueOr("") == "1\n"; }, 90'000));
+        QVERIFY(test::waitFor([&] { return !std::filesystem::exists(folder(1, run)) && !std::filesystem::exists(folder(2, run)); }, 60'000));
+        QVERIFY(reader().run(run)->state == RunState::Failed);
+    }
+
     void doctorAndLoad_answer() {
         std::optional<base::Result<std::vector<targets::DoctorLine>>> found;
         int told = 0;
@@ -172,6 +217,24 @@ private:
                         {"target", "lab"},
                         {"task", {{"kind", "command"}, {"command", {"sh", "-c", script}}}},
                         {"limits", {{"grace_seconds", 1}, {"disk_reserve_mib", 1}}}});
+    }
+    static Json onTwo(const char* target, const std::string& script) {
+        return Json{{"format", spec::kRunSpecFormat},
+                    {"version", spec::kRunSpecVersion},
+                    {"experiment", "remote"},
+                    {"target", target},
+                    {"task", {{"kind", "command"}, {"command", {"sh", "-c", script}}}},
+                    {"distribution", {{"kind", "pytorch"}, {"backend", "gloo"}, {"nodes", 2}}},
+                    {"limits", {{"grace_seconds", 1}, {"disk_reserve_mib", 1}}}};
+    }
+    [[nodiscard]] base::Path folder(int host, const base::RunId& run) const {
+        return wire::WorkLayout{m_lab->home(host) / ".local/share/trainyard/work"}.run(run);
+    }
+    base::Result<std::int64_t> remove(const base::RunId& run, RemoveWay way) {
+        std::optional<base::Result<std::int64_t>> answer;
+        m_service->remove(run, [&](const base::Result<std::int64_t>& freed) { answer = freed; }, way);
+        return test::waitFor([&] { return answer.has_value(); }, 60'000) ? *answer
+                                                                         : base::Result<std::int64_t>(base::Error{"test.timeout", "No answer came."});
     }
     base::RunId submitDocument(const Json& spec) {
         std::optional<base::Result<Submitted>> answer;

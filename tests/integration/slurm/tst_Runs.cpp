@@ -155,12 +155,12 @@ private Q_SLOTS:
         QCOMPARE(look->nodes.size(), std::size_t{1});
         QVERIFY(look->nodes[0].status == targets::AgentStatus::Gone);
 
-        const auto listed = SlurmRig::await<std::vector<targets::OutputFile>>([&](auto done) {
+        const auto listed = SlurmRig::await<targets::OutputList>([&](auto done) {
             return m_rig->target().listOutputs(m_run, base::Deadline::inMillis(10'000), std::move(done));
         });
         QVERIFY(listed.ok());
         const auto fetched = SlurmRig::await<targets::FetchReport>([&](auto done) {
-            return m_rig->target().fetchOutputs(m_run, *listed, *m_scratch / "outputs", {}, std::move(done));
+            return m_rig->target().fetchOutputs(m_run, listed->files, *m_scratch / "outputs", {}, std::move(done));
         });
         QVERIFY(fetched.ok());
         QCOMPARE(m_scratch->read("outputs/kept.txt"), std::string("kept\n"));

@@ -231,6 +231,14 @@ void tst_Values::stripControl_data() {
     QTest::newRow("C1") << QByteArray("a\xC2\x9B"
                                       "b\xC2\xA0")
                         << QByteArray("ab\xC2\xA0");
+    // A name must not be shown as another: "abc\u202Egnp.exe" would read "abcexe.png".
+    QTest::newRow("override") << QByteArray("abc\u202Egnp.exe") << QByteArray("abcgnp.exe");
+    QTest::newRow("embeddings") << QByteArray("a\u202A\u202B\u202C\u202Db") << QByteArray("ab");
+    QTest::newRow("isolates") << QByteArray("a\u2066\u2067\u2068\u2069b") << QByteArray("ab");
+    QTest::newRow("marks") << QByteArray("a\u200E\u200F\u061Cb") << QByteArray("ab");
+    QTest::newRow("neighbours stay") << QByteArray("\u200D\u2010\u2029\u202F\u2065\u206A\u061B\u061D")
+                                     << QByteArray("\u200D\u2010\u2029\u202F\u2065\u206A\u061B\u061D");
+    QTest::newRow("torn") << QByteArray("a\xE2\x80") << QByteArray("a\xE2\x80");
 }
 
 void tst_Values::stripControl() {

@@ -74,8 +74,8 @@ public:
         return following;
     }
     targets::OperationPtr listOutputs(const base::RunId& run, base::Deadline deadline,
-                                      targets::Done<std::vector<targets::OutputFile>> done) override {
-        return m_cable->cut ? cut<std::vector<targets::OutputFile>>(std::move(done))
+                                      targets::Done<targets::OutputList> done) override {
+        return m_cable->cut ? cut<targets::OutputList>(std::move(done))
                             : m_local.listOutputs(run, deadline, std::move(done));
     }
     targets::OperationPtr fetchOutputs(const base::RunId& run, std::vector<targets::OutputFile> files, const base::Path& into,

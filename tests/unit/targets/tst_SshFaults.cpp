@@ -417,12 +417,12 @@ void tst_SshFaults::hosts_withOneFolder() {
     QCOMPARE(following.streams.log(0), std::string("node 0 on node1\nwords\n"));
     QCOMPARE(following.streams.log(1), std::string("node 1 on node2\nwords\n"));
     // The outputs of both lie in one folder and are brought once.
-    const auto listed = await<std::vector<OutputFile>>(
-        [&](Done<std::vector<OutputFile>> done) { return target.listOutputs(plan.plan.run, soon(), std::move(done)); });
+    const auto listed =
+        await<OutputList>([&](Done<OutputList> done) { return target.listOutputs(plan.plan.run, soon(), std::move(done)); });
     QVERIFY(listed.ok());
-    QCOMPARE(listed->size(), std::size_t{2});
+    QCOMPARE(listed->files.size(), std::size_t{2});
     const auto report = await<FetchReport>([&](Done<FetchReport> done) {
-        return target.fetchOutputs(plan.plan.run, *listed, *m_scratch / "one folder", {}, std::move(done));
+        return target.fetchOutputs(plan.plan.run, listed->files, *m_scratch / "one folder", {}, std::move(done));
     });
     QVERIFY2(report.ok(), report.ok() ? "" : report.error().message.c_str());
     QCOMPARE(report->brought.size(), std::size_t{2});

@@ -128,10 +128,10 @@ void tst_SshTarget::launch_onAHostThatNeverHadAnything() {
     QVERIFY(launch(target, plan).ok());
     QVERIFY(std::find(m_steps.begin(), m_steps.end(), "upload") == m_steps.end());
 
-    const auto listed = await<std::vector<OutputFile>>(
-        [&](Done<std::vector<OutputFile>> done) { return target.listOutputs(plan.plan.run, soon(), std::move(done)); });
+    const auto listed =
+        await<OutputList>([&](Done<OutputList> done) { return target.listOutputs(plan.plan.run, soon(), std::move(done)); });
     QVERIFY(listed.ok());
-    QCOMPARE(listed->size(), std::size_t{2});
+    QCOMPARE(listed->files.size(), std::size_t{2});
     std::vector<OutputFile> wanted{{"result.txt", 4, base::sha256Hex("done")},
                                    {"sub/b", 3'000'000, base::sha256Hex(std::string(3'000'000, 'x'))},
                                    {"gone.txt", 1, base::sha256Hex("g")}};
@@ -232,7 +232,8 @@ void tst_SshTarget::command_reachesItAfterACut() {
     const Status unheard = await<void>([&](DoneStatus done) {
         return target.command(plan.plan.run, "cancel", Deadline::inMillis(4000), std::move(done));
     });
-    QCOMPARE(unheard.ok() ? "" : unheard.error().code, std::string("target.unreachable"));
+    // Which of the two depends on how soon the cut was noticed.
+    QVERIFY2(!unheard.ok() && mayAnswerLater(unheard.error()), unheard.ok() ? "" : unheard.error().code.c_str());
     QVERIFY(waitFor([&] { return target.reach().state == Reach::State::Unreachable; }, 20'000));
     QVERIFY(target.reach().nextTryAt > 0);
     QVERIFY(m_lab->heal(1));

@@ -1,0 +1,17 @@
+#include "core/targets/Target.h"
+
+namespace trainyard::targets {
+
+bool mayAnswerLater(const base::Error& error) {
+    return error.code == "target.unreachable" || error.code == "target.deadline" || error.code == "target.refused";
+}
+
+std::string textOf(const std::vector<SilentHost>& silent) {
+    std::string text;
+    for (const SilentHost& one : silent) {
+        text += (text.empty() ? "" : " ") + one.host + " cannot be reached: " + one.error.message;
+    }
+    return text;
+}
+
+}  // namespace trainyard::targets

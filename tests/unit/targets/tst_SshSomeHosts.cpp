@@ -1,0 +1,129 @@
+// A run on several hosts of which one does not answer: the others tell what they have, and who did not is named.
+#include <QTest>
+#include <memory>
+
+#include "core/wire/Layout.h"
+#include "tests/helpers/Lab.h"
+#include "tests/helpers/Scratch.h"
+#include "tests/helpers/Skip.h"
+#include "tests/unit/targets/SshRig.h"
+
+using namespace trainyard;
+using namespace trainyard::test::ssh;
+using test::await;
+using test::waitFor;
+
+namespace {
+
+/// A host that does not answer takes as long as this.
+Deadline shortly() {
+    return Deadline::inMillis(5000);
+}
+
+}  // namespace
+
+class tst_SshSomeHosts : public QObject {
+    Q_OBJECT
+
+private Q_SLOTS:
+    void initTestCase() {
+        m_scratch = std::make_unique<test::Scratch>();
+        m_scratch->isolate();
+        if (const std::string missing = test::Lab::missing(); !missing.empty()) TRAINYARD_SKIP(missing.c_str());
+        m_lab = std::make_unique<test::Lab>(test::LabOptions{2, false, false});
+        QVERIFY2(m_lab->up(), m_lab->error().c_str());
+    }
+    void cleanupTestCase() { m_lab.reset(); }
+
+    void oneIsAway_theOtherTells() {
+        SshTarget target(labSpec(2));
+        LaunchPlan plan = planOf({"sh", "-c", "echo $RANK > \"$TRAINYARD_OUTPUTS/r$RANK\""}, 2);
+        plan.plan.distribution = "pytorch";
+        plan.plan.backend = "gloo";
+        std::vector<std::string> placed;
+        plan.onPlaced = [&](const std::vector<std::string>& hosts) {
+            placed = hosts;
+            return std::filesystem::exists(folder(1, plan.plan.run)) ? Status(base::Error{"test.late", "It was put there already."}) : Status();
+        };
+        const Status launched = launch(target, plan);
+        QVERIFY2(launched.ok(), launched.ok() ? "" : launched.error().message.c_str());
+        QCOMPARE(placed, (std::vector<std::string>{"node1", "node2"}));
+        Following following(target, plan.plan.run);
+        QVERIFY2(following.waitForEnd(2), following.broken.c_str());
+
+        QVERIFY(m_lab->cut(2));
+        QVERIFY(waitFor([&] { return target.reach().state == Reach::State::Unreachable; }, 20'000));
+        // One that knows nothing of the run, as a workbench that was just started.
+        SshTarget other(labSpec(2));
+        const auto looked = await<RunLook>([&](Done<RunLook> done) { return other.look(plan.plan.run, shortly(), std::move(done)); }, 30'000);
+        QVERIFY2(looked.ok(), looked.ok() ? "" : looked.error().message.c_str());
+        QCOMPARE(looked->nodes.size(), std::size_t{2});
+        QVERIFY(looked->nodes[0].status != AgentStatus::Unknown && looked->nodes[1].status == AgentStatus::Unknown);
+        QCOMPARE(looked->silent.size(), std::size_t{1});
+        QCOMPARE(looked->silent.front().host, std::string("node2"));
+        QVERIFY(textOf(looked->silent).starts_with("node2 cannot be reached: "));
+
+        const auto listed = await<OutputList>([&](Done<OutputList> done) { return other.listOutputs(plan.plan.run, shortly(), std::move(done)); }, 30'000);
+        QVERIFY2(listed.ok(), listed.ok() ? "" : listed.error().message.c_str());
+        QCOMPARE(listed->files.size(), std::size_t{1});
+        QCOMPARE(listed->files.front().path, std::string("r0"));
+        QCOMPARE(listed->silent.size(), std::size_t{1});
+
+        const std::vector<OutputFile> both{{"r0", 2, base::sha256Hex("0\n")}, {"node-1/r1", 2, base::sha256Hex("1\n")}};
+        const auto fetched = fetch(other, plan.plan.run, both);
+        QVERIFY2(fetched.ok(), fetched.ok() ? "" : fetched.error().message.c_str());
+        QCOMPARE(fetched->brought.size(), std::size_t{1});
+        QCOMPARE(fetched->left.size(), std::size_t{1});
+        QCOMPARE(fetched->left.front().path, std::string("node-1/r1"));
+        QCOMPARE(fetched->silent.front().host, std::string("node2"));
+        QCOMPARE(m_scratch->read("outputs/r0"), std::string("0\n"));
+        const auto nothing = fetch(other, plan.plan.run, {both.back()});
+        QCOMPARE(nothing.ok() ? "" : nothing.error().code, std::string("target.unreachable"));
+
+        const Status half = remove(other, plan.plan.run);
+        QCOMPARE(half.ok() ? "" : half.error().code, std::string("target.unreachable"));
+        QVERIFY2(half.error().message.find("node2") != std::string::npos, half.error().message.c_str());
+        QVERIFY(!std::filesystem::exists(folder(1, plan.plan.run)));
+        QVERIFY(std::filesystem::exists(folder(2, plan.plan.run)));
+
+        QVERIFY(m_lab->heal(2));
+        QVERIFY(waitFor([&] { return remove(other, plan.plan.run).ok(); }, 60'000));
+        QVERIFY(!std::filesystem::exists(folder(2, plan.plan.run)));
+    }
+
+    void placeThatIsGone_isSaid() {
+        SshTarget target(labSpec(1));
+        LaunchPlan plan = planOf({"true"});
+        plan.hosts = {"node9"};
+        const Status launched = launch(target, plan);
+        QCOMPARE(launched.ok() ? "" : launched.error().code, std::string("target.hosts"));
+        QVERIFY(launched.error().message.find("node9") != std::string::npos);
+    }
+
+    void placeThatCannotBeKept_startsNothing() {
+        SshTarget target(labSpec(1));
+        LaunchPlan plan = planOf({"true"});
+        plan.onPlaced = [](const std::vector<std::string>&) { return Status(base::Error{"file.full", "The disk is full."}); };
+        const Status launched = launch(target, plan);
+        QCOMPARE(launched.ok() ? "" : launched.error().code, std::string("file.full"));
+        QVERIFY(!std::filesystem::exists(folder(1, plan.plan.run)));
+    }
+
+private:
+    [[nodiscard]] base::Path folder(int host, const RunId& run) const {
+        return wire::WorkLayout{m_lab->home(host) / ".local/share/trainyard/work"}.run(run);
+    }
+    Result<FetchReport> fetch(SshTarget& target, const RunId& run, const std::vector<OutputFile>& files) {
+        return await<FetchReport>(
+            [&](Done<FetchReport> done) { return target.fetchOutputs(run, files, *m_scratch / "outputs", {}, std::move(done)); }, 60'000);
+    }
+    static Status remove(SshTarget& target, const RunId& run) {
+        return await<void>([&](DoneStatus done) { return target.removeRun(run, shortly(), std::move(done)); }, 30'000);
+    }
+
+    std::unique_ptr<test::Scratch> m_scratch;
+    std::unique_ptr<test::Lab> m_lab;
+};
+
+QTEST_GUILESS_MAIN(tst_SshSomeHosts)
+#include "tst_SshSomeHosts.moc"
