@@ -5,8 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "core/base/Files.h"
 #include "core/base/Json.h"
 #include "core/base/Result.h"
+#include "core/datasets/DatasetBook.h"
 
 namespace trainyard::commands {
 
@@ -28,7 +30,18 @@ struct DatasetPreview {
 /// `dataset` is a spec's task.dataset. Of IDX files it reads all to their ends, of an image folder it counts the files without
 /// opening them; both belong into a worker thread.
 /// `problems` gets every error ("data.preview"), each naming its field ("task.dataset.train_images"); the first is
-/// returned.
-[[nodiscard]] base::Result<DatasetPreview> previewDataset(const base::Json& dataset, std::vector<base::Error>& problems);
+/// returned. A path that begins with "dataset:" is looked up in the workspace with this root, where one is given.
+[[nodiscard]] base::Result<DatasetPreview> previewDataset(const base::Json& dataset, std::vector<base::Error>& problems,
+                                                          const base::Path& workspace = {});
+
+struct SampleQuery {
+    std::string className;  ///< Empty: all classes.
+    std::string split;      ///< "train", "val", or empty for both.
+    std::int64_t offset = 0;
+    std::int64_t limit = 100;
+};
+/// dataset.samples of IDX files: their pixels as base64, in the files' order, training first. Reads the files up to the last sample
+/// that is asked for. Errors: "data.preview".
+[[nodiscard]] base::Result<base::Json> idxSamples(const datasets::Dataset& dataset, const SampleQuery& query);
 
 }  // namespace trainyard::commands

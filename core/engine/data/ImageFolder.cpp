@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <filesystem>
 #include <optional>
 #include <thread>
 
 #include "core/base/Text.h"
-#include "core/engine/data/Sampler.h"
 #include "core/engine/weights/StoredZip.h"
+#include "core/spec/ImageListing.h"
 
 namespace trainyard::engine {
 
@@ -22,12 +21,6 @@ constexpr const char* kField = "task.dataset.folder";
 constexpr std::size_t kMaxFiles = 20'000'000;
 
 Error folderError(const char* code, std::string message) { return {code, std::move(message), kField}; }
-
-bool isPictureName(const Path& path) {
-    std::string ending = path.extension().string();
-    std::ranges::transform(ending, ending.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-    return ending == ".jpg" || ending == ".jpeg" || ending == ".png";
-}
 
 std::string shown(const Path& path) { return "\"" + base::stripControl(path.string()) + "\""; }
 
@@ -56,10 +49,14 @@ Status collect(const Path& root, const Path& part, std::int64_t label, std::vect
     fs::recursive_directory_iterator at(root / part, fs::directory_options::skip_permission_denied, error);
     for (const fs::recursive_directory_iterator end; !error && at != end; at.increment(error)) {
         std::error_code unreadable;
-        if (at->path().filename().string().starts_with('.') || !at->is_regular_file(unreadable)) {
+        if (at->path().filename().string().starts_with('.')) {
+            at.disable_recursion_pending();
             continue;
         }
-        if (!isPictureName(at->path())) {
+        if (!at->is_regular_file(unreadable)) {
+            continue;
+        }
+        if (!spec::isPictureName(at->path().native())) {
             ++ignored;
             continue;
         }
@@ -81,41 +78,17 @@ Status collect(const Path& root, const Path& part, std::int64_t label, std::vect
     return {};
 }
 
-std::uint64_t textSeed(const std::string& text) {
-    std::uint64_t hash = 0xCBF29CE484222325ULL;  // FNV-1a
-    for (const char c : text) {
-        hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;
-    }
-    return hash;
-}
-
-/// A number that orders samples as if shuffled: depends on the seed and the path alone, so that adding a file moves no other.
-std::uint64_t rankOf(const ImageFile& file, std::int64_t seed) {
-    return mixSeeds(static_cast<std::uint64_t>(seed) ^ 0x5EEDF01DE5ULL, textSeed(file.path));
-}
-
 void split(ImageFolder& data, const spec::DatasetSpec& spec) {
     std::vector<ImageFile> all = std::move(data.training);
     data.training.clear();
-    for (std::size_t begin = 0; begin < all.size();) {
-        std::size_t end = begin;
-        while (end < all.size() && all[end].label == all[begin].label) {
-            ++end;
-        }
-        const std::size_t count = end - begin;
-        std::vector<std::size_t> order(count);
-        for (std::size_t i = 0; i < count; ++i) {
-            order[i] = begin + i;
-        }
-        std::ranges::sort(order, {}, [&](std::size_t i) { return rankOf(all[i], spec.splitSeed); });
-        const auto wanted = static_cast<std::size_t>(std::llround(static_cast<double>(count) * spec.valFraction));
-        const std::size_t kept = count < 2 ? 0 : std::clamp<std::size_t>(wanted, 1, count - 1);
-        std::sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(kept));
-        std::sort(order.begin() + static_cast<std::ptrdiff_t>(kept), order.end());
-        for (std::size_t i = 0; i < count; ++i) {
-            (i < kept ? data.validation : data.training).push_back(std::move(all[order[i]]));
-        }
-        begin = end;
+    std::vector<spec::SplitSample> samples;
+    samples.reserve(all.size());
+    for (const ImageFile& file : all) {
+        samples.push_back({file.label, file.path});
+    }
+    const std::vector<bool> kept = spec::keptForValidation(samples, spec.valFraction, spec.splitSeed);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        (kept[i] ? data.validation : data.training).push_back(std::move(all[i]));
     }
 }
 
@@ -123,7 +96,7 @@ void limit(std::vector<ImageFile>& files, std::int64_t most, std::int64_t seed) 
     if (most <= 0 || most >= static_cast<std::int64_t>(files.size())) {
         return;
     }
-    std::ranges::sort(files, {}, [&](const ImageFile& file) { return std::pair(rankOf(file, seed), file.path); });
+    std::ranges::sort(files, {}, [&](const ImageFile& file) { return std::pair(spec::splitRank(file.path, seed), file.path); });
     files.resize(static_cast<std::size_t>(most));
     std::ranges::sort(files, {}, [](const ImageFile& file) { return std::pair(file.label, file.path); });
 }
@@ -192,18 +165,9 @@ Result<ImageFolder> scanImageFolder(const spec::DatasetSpec& spec, int threads) 
     if (!fs::is_directory(data.root, error)) {
         return folderError("data.folder", shown(data.root) + (fs::exists(data.root, error) ? " is no folder." : " is not there."));
     }
-    Path train = "train";
-    Path validation;
-    const bool divided = fs::is_directory(data.root / train, error);
-    if (divided) {
-        for (const char* name : {"val", "valid", "validation", "test"}) {
-            if (validation.empty() && fs::is_directory(data.root / name, error)) {
-                validation = name;
-            }
-        }
-    } else {
-        train = "";
-    }
+    const spec::ImageLayout layout = spec::imageLayout([&](const std::string& name) { return fs::is_directory(data.root / name, error); });
+    const Path train = layout.train;
+    const Path validation = layout.validation;
     auto classes = foldersIn(data.root / train);
     if (!classes) {
         return classes.error();
