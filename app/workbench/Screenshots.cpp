@@ -131,7 +131,7 @@ void addSteps(Photographer& camera, ui::MainWindow& window, int runs) {
     run(QStringLiteral("run-running"), runs - 2);
     run(QStringLiteral("run-queued"), runs - 1);
     run(QStringLiteral("run-preparing"), runs);
-    for (const char* tab : {"log", "system", "ranks", "outputs", "configuration", "code", "notes"}) {
+    for (const char* tab : {"records", "log", "system", "ranks", "outputs", "configuration", "code", "notes"}) {
         camera.add(QStringLiteral("run-%1").arg(QLatin1String(tab)),
                    open(QStringLiteral("run/4/%1").arg(QLatin1String(tab))));
     }
@@ -141,10 +141,18 @@ void addSteps(Photographer& camera, ui::MainWindow& window, int runs) {
     camera.add(QStringLiteral("models-files"), [&window] { scrollTo(window, QStringLiteral("modelFilesTable")); });
     camera.add(QStringLiteral("models-long-names"),
                open(QStringLiteral("models/a-name-as-long-as-names-may-be-for-the-comparison-of-schedules-1/1")));
+    camera.add(QStringLiteral("tryit"), open(QStringLiteral("try/fashion-cnn:3")));
     camera.add(QStringLiteral("models-register"), open(QStringLiteral("models?q=register=3")));
+    camera.add(QStringLiteral("data"), open(QStringLiteral("data/garden-flowers")));
+    camera.add(QStringLiteral("data-pictures"), open(QStringLiteral("data/garden-flowers?q=samples")));
+    const QString longData = QStringLiteral("data/a-data-set-with-a-name-as-long-as-the-names-of-data-sets-may-be");
+    camera.add(QStringLiteral("data-problems"), open(longData));
+    camera.add(QStringLiteral("data-problems-pictures"), open(longData + QStringLiteral("?q=samples")));
+    camera.add(QStringLiteral("data-add"), open(QStringLiteral("data?q=add")));
     camera.add(QStringLiteral("environments"), open(QStringLiteral("environments/vision")));
     camera.add(QStringLiteral("environments-diff"), [&window] { scrollTo(window, QStringLiteral("diffTable")); });
     camera.add(QStringLiteral("environments-curated"), open(QStringLiteral("environments/trainyard-python-torch")));
+    camera.add(QStringLiteral("environments-realised"), open(QStringLiteral("environments/trainyard-engine")));
     camera.add(QStringLiteral("environments-long-names"),
                open(QStringLiteral("environments/an-environment-with-a-name-as-long-as-a-name-may-be-for-pictures")));
     camera.add(QStringLiteral("environments-new"), open(QStringLiteral("environments?q=new")));
@@ -244,7 +252,7 @@ int takePass(int argc, char** argv, const QString& folder, int scale) {
             Photographer camera(window, QDir(folder), suffix);
             camera.add(QStringLiteral("welcome"), [] {});
             camera.add({}, [&] { window.openWorkspace(QString::fromStdString(empty->layout.root.string())); });
-            for (const char* page : {"home", "runs", "models", "environments", "targets"}) {
+            for (const char* page : {"home", "runs", "models", "data", "environments", "targets"}) {
                 camera.add(QStringLiteral("empty-%1").arg(QLatin1String(page)),
                            [&window, page] { window.shell().open(ui::Address{QString::fromLatin1(page)}); });
             }

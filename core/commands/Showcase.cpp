@@ -7,6 +7,7 @@
 
 #include "core/base/Clock.h"
 #include "core/commands/ShowcaseFurniture.h"
+#include "core/commands/ShowcasePictures.h"
 #include "core/spec/RunSpec.h"
 #include "core/spec/RunState.h"
 #include "core/wire/RunStream.h"
@@ -138,6 +139,15 @@ public:
         std::int64_t end = running;
         if (started) {
             stream.add(running, wire::kNoRank, wire::kind::kState, state(RunState::Running));
+            stream.add(running + kSecond / 4, wire::kNoRank, wire::kind::kEnvironment,
+                       Json{{"name", "trainyard-engine:1"},
+                            {"type", "engine"},
+                            {"hash", ""},
+                            {"cached", true},
+                            {"prepare_ns", 21'000'000},
+                            {"host", "workstation"},
+                            {"kernel", "Linux 6.1.0-18-amd64"},
+                            {"facts", {{"engine", TRAINYARD_VERSION}, {"libtorch", "1.13.1"}, {"cuda", "none"}}}});
             end = train(shape, running, stream);
         }
         finish(shape, id, end, journal, stream);
@@ -210,6 +220,7 @@ private:
                 wire::SeriesPoints valLoss{"val/loss", {step}, {lossAt(shape, share) * 1.06 + noise(0.004)}, {}},
                     valAccuracy{"val/accuracy", {step}, {accuracyAt(shape, share) - 0.002 + noise(0.001)}, {}};
                 stream.add(t, 0, wire::kind::kMetrics, wire::metricsBody({valLoss, valAccuracy}, t));
+                if (m_options.furnished) evaluate(accuracyAt(shape, share), step, t, stream);
             }
             const int due = m_options.logLines * step / std::max(1, steps);
             if (due > logged) {
@@ -233,6 +244,53 @@ private:
                                             {"run_memory_bytes", 612'000'000 + noise(5e6)}}}});
         }
         return t;
+    }
+
+    /// What an evaluation reports beside numbers: who is taken for whom, figures of each class, how sure the model is.
+    static void evaluate(double accuracy, int step, std::int64_t t, Sheet& stream) {
+        static constexpr std::array<const char*, 10> kClasses = {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+                                                                 "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"};
+        static constexpr double kEach = 1000;
+        // Shirts are what such models take for other things; each class has one that it is like.
+        static constexpr std::array<int, 10> kLike = {6, 3, 4, 0, 2, 7, 0, 9, 3, 7};
+        static constexpr std::array<double, 10> kHard = {1.3, 0.2, 1.6, 0.9, 1.5, 0.4, 3.0, 0.5, 0.2, 0.4};
+        Json matrix = Json::array(), samples = Json::array(), figures = Json::array();
+        std::array<double, 10> found{}, taken{};
+        for (std::size_t row = 0; row < kClasses.size(); ++row) {
+            const double wrong = std::min(600.0, std::round(kEach * (1 - accuracy) * kHard[row]));
+            std::array<double, 10> counts{};
+            for (std::size_t column = 0; column < kClasses.size(); ++column)
+                counts[column] = column == row ? 0 : std::floor(wrong * 0.04 * static_cast<double>((row + column) % 3));
+            counts[static_cast<std::size_t>(kLike[row])] += std::floor(wrong * 0.6);
+            double others = 0;
+            for (const double count : counts) others += count;
+            counts[row] = kEach - others;
+            found[row] = counts[row];
+            for (std::size_t column = 0; column < kClasses.size(); ++column) taken[column] += counts[column];
+            matrix.push_back(counts);
+            for (int i = 0; i < 4; ++i)
+                samples.push_back(Json{{"row", row},
+                                       {"column", kLike[row]},
+                                       {"path", "val/" + std::to_string(1000 * row + 37 * static_cast<std::size_t>(i)) + ".png"},
+                                       {"probability", 0.97 - 0.06 * i}});
+        }
+        for (std::size_t i = 0; i < kClasses.size(); ++i) {
+            const double precision = found[i] / taken[i], recall = found[i] / kEach;
+            figures.push_back(Json::array({kClasses[i], precision, recall, 2 * precision * recall / (precision + recall), kEach}));
+        }
+        stream.add(t, 0, wire::kind::kTable,
+                   Json{{"name", "val/confusion"}, {"type", "confusion_matrix"}, {"step", step}, {"columns", kClasses},
+                        {"rows", std::move(matrix)}, {"samples", std::move(samples)}, {"description", "10,000 validation images"}});
+        stream.add(t, 0, wire::kind::kTable,
+                   Json{{"name", "val/classes"}, {"step", step}, {"columns", {"class", "precision", "recall", "f1", "images"}},
+                        {"rows", std::move(figures)}});
+        Json counts = Json::array(), edges = Json::array();
+        for (int i = 0; i <= 20; ++i) {
+            edges.push_back(i / 20.0);
+            if (i < 20) counts.push_back(std::round(9000 * std::exp(-(19 - i) * (0.1 + 0.9 * accuracy * accuracy)) + 40));
+        }
+        stream.add(t, 0, wire::kind::kHistogram,
+                   Json{{"name", "val/confidence"}, {"step", step}, {"counts", std::move(counts)}, {"edges", std::move(edges)}});
     }
 
     static void put(wire::SeriesPoints& series, std::int64_t step, std::int64_t t, double value) {
@@ -406,6 +464,7 @@ Result<Showcase> makeShowcase(const wire::WorkspaceLayout& layout, const Showcas
         TRAINYARD_TRY(addShowcaseModels(layout, made.runs, now));
         TRAINYARD_TRY(addShowcaseTargets(layout, now));
         TRAINYARD_TRY(addShowcaseEnvironments(layout));
+        TRAINYARD_TRY(addShowcaseDatasets(layout, now));
     }
     return made;
 }

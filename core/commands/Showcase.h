@@ -16,7 +16,7 @@ struct ShowcaseOptions {
     bool troubled = true;  ///< A failed, a canceled, a lost run and one with a very long name.
     int stepsPerRun = 1876;
     int logLines = 400;
-    bool furnished = false;  ///< Models with an export, compute targets and environments as well.
+    bool furnished = false;  ///< Models with an export, compute targets, environments and data sets as well.
     std::int64_t now = 0;  ///< Microseconds UTC that the newest record has; 0: the present.
 };
 

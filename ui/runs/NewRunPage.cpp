@@ -1,6 +1,7 @@
 #include "ui/runs/NewRunPage.h"
 
 #include <QFile>
+#include <QFileInfo>
 #include <QGridLayout>
 #include <QHBoxLayout>
 #include <QPointer>
@@ -14,6 +15,7 @@
 
 #include "core/base/Files.h"
 #include "core/commands/Session.h"
+#include "core/spec/DatasetLocation.h"
 #include "core/spec/RunSpec.h"
 #include "core/store/Reader.h"
 #include "ui/forms/FieldEditors.h"
@@ -23,7 +25,9 @@
 #include "ui/forms/JsonRead.h"
 #include "ui/runs/EnvironmentPicker.h"
 #include "ui/runs/NewRunPanels.h"
+#include "ui/runs/PatternPanel.h"
 #include "ui/runs/RunRef.h"
+#include "ui/runs/WeightsPanel.h"
 #include "ui/runs/WherePanels.h"
 #include "ui/shell/Icons.h"
 #include "ui/shell/Shell.h"
@@ -41,6 +45,7 @@ namespace {
 constexpr int kThreeColumnsFrom = 1060;
 constexpr int kTwoColumnsFrom = 700;
 constexpr int kSaveMillis = 300;
+constexpr qsizetype kMostKeptSample = 8000;  ///< Of pasted lines, characters.
 constexpr const char* kDraftKey = "new.draft";
 
 bool isIn(const spec::Field& field, std::initializer_list<const char*> groups) {
@@ -134,6 +139,7 @@ NewRunPage::NewRunPage(Shell& shell, QWidget* parent)
         takeProblems();
         refreshPanels();
     });
+    connect(m_data, &DatasetPanel::picked, this, &NewRunPage::useDataset);
     connect(m_model, &ModelPanel::refused, this, [this](const std::vector<Error>& problems) {
         m_modelProblems = problems;
         takeProblems();
@@ -164,12 +170,27 @@ void NewRunPage::buildColumns() {
     // The column is called so already.
     if (Card* card = m_where->groupCard(QStringLiteral("Where"))) card->setTitleVisible(false);
 
-    m_data = new DatasetPanel(m_what);
+    m_data = new DatasetPanel(m_shell, m_what);
     if (QVBoxLayout* header = m_what->groupHeader(QStringLiteral("Data"))) header->addWidget(m_data);
+    m_patterns = new PatternPanel(m_shell, m_what);
+    if (QVBoxLayout* footer = m_what->groupFooter(QStringLiteral("Script"))) footer->addWidget(m_patterns);
+    connect(m_patterns, &PatternPanel::patternAdded, this, &NewRunPage::addPattern);
+    // The patterns themselves are a field among the folded ones.
+    connect(m_patterns, &PatternPanel::opened, this, [this] { m_what->setUnfolded(m_what->unfolded() << QStringLiteral("Script")); });
+    connect(m_patterns, &PatternPanel::sampleChanged, this, &NewRunPage::stateChanged);
     m_model = new ModelPanel(m_what);
-    if (QVBoxLayout* footer = m_what->groupFooter(QStringLiteral("Model"))) footer->addWidget(m_model);
+    if (QVBoxLayout* footer = m_what->groupFooter(QStringLiteral("Model"))) {
+        footer->addWidget(m_model);
+        footer->addWidget(new WeightsPanel(m_shell, *m_document, m_what));
+    }
     m_target = new TargetPicker(m_shell, m_where);
     m_environment = new EnvironmentPicker(m_shell, m_where);
+    // What the other kind of target refuses at launch is not offered.
+    connect(m_target, &TargetPicker::kindChanged, this, [this](const QString& kind) {
+        std::vector<std::string> launchers;
+        if (!kind.isEmpty()) launchers = {"auto", kind == u"slurm" ? "srun" : "mpirun"};
+        m_where->offer(QStringLiteral("distribution.launcher"), launchers);
+    });
     m_drawing = new DistributionDrawing(m_where);
     m_upload = new UploadPanel(m_shell, m_where);
     if (QVBoxLayout* header = m_where->groupHeader(QStringLiteral("Where"))) {
@@ -318,6 +339,11 @@ void NewRunPage::refreshPanels() {
         }
         m_model->setModel(family, own, shape, classes);
     }
+    std::vector<std::string> patterns;
+    for (const Json& one : readArray(readObject(document, "task"), "patterns")) {
+        if (one.is_string()) patterns.push_back(one.get<std::string>());
+    }
+    m_patterns->setPatterns(patterns);
     const bool local = textAt(document, "target") == "local";
     m_drawing->setShape(static_cast<int>(std::clamp<std::int64_t>(integerAt(document, "distribution.nodes", 1), 1, 10'000)),
                         static_cast<int>(std::clamp<std::int64_t>(integerAt(document, "distribution.processes", 1), 1, 10'000)),
@@ -326,6 +352,15 @@ void NewRunPage::refreshPanels() {
     m_environment->setDocument(document);
     m_estimateSoon.start();
     refreshSummary();
+}
+
+void NewRunPage::addPattern(const QString& pattern) {
+    const QString path = QStringLiteral("task.patterns");
+    Json all = m_document->value(path);
+    if (!all.is_array()) all = Json::array();
+    const Json one = pattern.toStdString();
+    if (std::find(all.begin(), all.end(), one) == all.end()) all.push_back(one);
+    m_document->setValue(path, all);
 }
 
 void NewRunPage::takeProblems() {
@@ -447,9 +482,63 @@ void NewRunPage::loadFrom(const QString& run) {
     });
 }
 
+void NewRunPage::useDataset(const QString& dataset) {
+    if (dataset.isEmpty()) {
+        std::vector<std::pair<std::string, Json>> values;
+        for (const char* key : {"folder", "train_images", "train_labels", "val_images", "val_labels"}) {
+            const std::string path = std::string("task.dataset.") + key;
+            if (spec::isDatasetLocation(textAt(m_document->document(), path))) values.emplace_back(path, "");
+        }
+        return fillData(values, {});
+    }
+    m_shell.session()->start(
+        "dataset.show", {{"dataset", dataset.toStdString()}}, this, [this, dataset](const Result<Json>& found) {
+            if (!found) return m_error->setError(found.error());
+            const Json task = readObject(*found, "task_dataset");
+            // The kind first: which fields there are hangs on it.
+            std::vector<std::pair<std::string, Json>> values{{"task.dataset.kind", readText(task, "kind")}};
+            // Whoever names no version means the newest one, also when the form is launched later.
+            const QString pinned = QStringLiteral("dataset:") + readString(*found, "dataset");
+            for (const auto& [key, value] : task.items()) {
+                if (key == "kind") continue;
+                QString text = value.is_string() ? fromUtf8(value.get<std::string>()) : QString();
+                const bool place = text == pinned || text.startsWith(pinned + u'/');
+                if (place) text.replace(0, pinned.size(), QStringLiteral("dataset:") + dataset);
+                values.emplace_back("task.dataset." + key, place ? Json(text.toStdString()) : value);
+            }
+            fillData(values, dataset);
+        });
+}
+
+void NewRunPage::useFolder(const QString& folder) {
+    const QString name = QFileInfo(folder).fileName();
+    fillData({{"task.dataset.kind", "images"},
+              {"task.dataset.folder", folder.toStdString()},
+              {"task.dataset.name", name.toStdString()}},
+             name);
+}
+
+void NewRunPage::fillData(const std::vector<std::pair<std::string, Json>>& values, const QString& what) {
+    const Json before = m_document->document();
+    m_document->setValue(QStringLiteral("task.kind"), "train");
+    for (const auto& [path, value] : values)
+        m_document->setValue(fromUtf8(path), value);
+    // What MNIST's digits are learned with is too small for photographs.
+    const std::string family = textAt(m_document->document(), "task.model.family");
+    if (textAt(m_document->document(), "task.dataset.kind") == "images" && (family == "cnn" || family == "mlp"))
+        m_document->setValue(QStringLiteral("task.model.family"), "resnet18");
+    if (what.isEmpty()) return;
+    m_shell.notice(tr("The form takes its data from %1 now; the rest is as it was.").arg(what),
+                   [this, before, origin = m_origin] { load(before, origin); });
+}
+
 bool NewRunPage::openAddress(const Address& address) {
     if (address.head != id()) return false;
-    if (address.query == u"sample") {
+    if (address.query.startsWith(u"dataset=")) {
+        useDataset(address.query.mid(8));
+    } else if (address.query.startsWith(u"folder=")) {
+        useFolder(address.query.mid(7));
+    } else if (address.query == u"sample") {
         loadSample();
     } else if (address.query.startsWith(u"from=")) {
         loadFrom(address.query.mid(5));
@@ -458,11 +547,13 @@ bool NewRunPage::openAddress(const Address& address) {
 }
 
 void NewRunPage::activated() {
+    m_data->setActive(true);
     m_target->setActive(true);
     m_environment->setActive(true);
 }
 
 void NewRunPage::deactivated() {
+    m_data->setActive(false);
     m_target->setActive(false);
     m_environment->setActive(false);
 }
@@ -556,7 +647,9 @@ Json NewRunPage::saveState() const {
     for (FormView* view : {m_what, m_how, m_where}) {
         for (const QString& group : view->unfolded()) open.push_back(group.toStdString());
     }
-    return {{"open", open}, {"copy", m_copyKind->current()}};
+    return {{"open", open},
+            {"copy", m_copyKind->current()},
+            {"sample", m_patterns->sample().left(kMostKeptSample).toStdString()}};
 }
 
 void NewRunPage::restoreState(const Json& state) {
@@ -566,6 +659,7 @@ void NewRunPage::restoreState(const Json& state) {
     }
     for (FormView* view : {m_what, m_how, m_where}) view->setUnfolded(open);
     m_copyKind->setCurrent(readInteger(state, "copy") == 1 ? 1 : 0);
+    if (const QString sample = readString(state, "sample"); !sample.isEmpty()) m_patterns->setSample(sample);
     refreshSummary();
 }
 

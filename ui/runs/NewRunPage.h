@@ -20,6 +20,7 @@ class FormDocument;
 class FormView;
 class InlineError;
 class ModelPanel;
+class PatternPanel;
 class ProgressStrip;
 class QuietButton;
 class SegmentedControl;
@@ -60,11 +61,17 @@ private:
     void coupleDistribution(const QString& path);
     void refreshPanels();
     void refreshSummary();
+    void addPattern(const QString& pattern);
     void takeProblems();
     void estimate();
     void load(const base::Json& document, const QString& origin);
     void loadSample();
     void loadFrom(const QString& run);
+    /// Puts a dataset of the workspace (NAME or NAME:VERSION; empty: none) into the form and leaves the rest as it is.
+    void useDataset(const QString& dataset);
+    void useFolder(const QString& folder);
+    /// `values` by their paths; what was there before can be had back.
+    void fillData(const std::vector<std::pair<std::string, base::Json>>& values, const QString& what);
     /// Focuses the first error; false when there is one.
     bool ready();
     void focusError(const base::Error& error);
@@ -78,6 +85,7 @@ private:
     FormView* m_how;
     FormView* m_where;
     DatasetPanel* m_data;
+    PatternPanel* m_patterns;
     ModelPanel* m_model;
     DistributionDrawing* m_drawing;
     TargetPicker* m_target;

@@ -1,8 +1,8 @@
 #include "ui/runs/NewRunPanels.h"
 
+#include <QComboBox>
 #include <QGridLayout>
 #include <QHelpEvent>
-#include <QImageReader>
 #include <QPainter>
 #include <QPainterPath>
 #include <QPointer>
@@ -11,7 +11,11 @@
 #include <QVBoxLayout>
 #include <algorithm>
 
+#include "core/commands/Session.h"
+#include "core/spec/DatasetLocation.h"
+#include "ui/datasets/Thumbnails.h"
 #include "ui/forms/JsonRead.h"
+#include "ui/shell/Shell.h"
 #include "ui/shell/Theme.h"
 #include "ui/widgets/Basics.h"
 #include "ui/widgets/Format.h"
@@ -27,6 +31,7 @@ constexpr int kCellWidth = 64;
 constexpr int kCellHeight = 72;
 constexpr int kMostCells = 30;
 constexpr int kPauseMillis = 250;
+constexpr const char* kIdxFiles[] = {"train_images", "train_labels", "val_images", "val_labels"};
 
 const char* opName(spec::LayerOp op) {
     switch (op) {
@@ -69,16 +74,11 @@ QString shapeText(const std::vector<std::int64_t>& shape) {
     return parts.join(QStringLiteral("×"));
 }
 
-/// The middle of each picture, turned as its EXIF says; a null one where it cannot be read.
+/// A null one where it cannot be read.
 std::vector<QImage> picturesOf(const std::vector<std::string>& paths) {
     std::vector<QImage> pictures;
-    for (std::size_t i = 0; i < paths.size() && i < static_cast<std::size_t>(kMostCells); ++i) {
-        QImageReader reader(fromUtf8(paths[i]));
-        reader.setAutoTransform(true);
-        reader.setScaledSize(reader.size().scaled(2 * kPicture, 2 * kPicture, Qt::KeepAspectRatioByExpanding));
-        const QImage image = reader.read();
-        pictures.push_back(image.copy((image.width() - 2 * kPicture) / 2, (image.height() - 2 * kPicture) / 2, 2 * kPicture, 2 * kPicture));
-    }
+    for (std::size_t i = 0; i < paths.size() && i < static_cast<std::size_t>(kMostCells); ++i)
+        pictures.push_back(readThumbnail(fromUtf8(paths[i]), 2 * kPicture).image);
     return pictures;
 }
 }  // namespace
@@ -159,11 +159,28 @@ bool SampleStrip::event(QEvent* event) {
     return QWidget::event(event);
 }
 
-DatasetPanel::DatasetPanel(QWidget* parent) : QWidget(parent), m_pool(new QThreadPool(this)) {
+DatasetPanel::DatasetPanel(Shell& shell, QWidget* parent)
+    : QWidget(parent), m_shell(shell), m_pool(new QThreadPool(this)) {
     m_pool->setMaxThreadCount(1);
     auto* column = new QVBoxLayout(this);
     column->setContentsMargins(0, 0, 0, 0);
     column->setSpacing(Theme::current().space(1));
+    m_choice = new QWidget(this);
+    auto* line = new QHBoxLayout(m_choice);
+    line->setContentsMargins(0, 0, 0, 0);
+    auto* label = new TextLabel(tr("Dataset"), TextStyle::Body, Role::Text, m_choice);
+    label->setToolTip(tr("One that has a name and versions on the page Datasets, or files of your own"));
+    m_box = new QComboBox(m_choice);
+    m_box->setObjectName(QStringLiteral("datasetInput"));
+    m_box->setAccessibleName(tr("Dataset"));
+    m_box->setFocusPolicy(Qt::StrongFocus);
+    m_box->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+    m_box->setMinimumContentsLength(6);
+    label->setBuddy(m_box);
+    line->addWidget(label, 5);
+    line->addSpacing(26);
+    line->addWidget(m_box, 6);
+    column->addWidget(m_choice);
     m_summary = new TextLabel({}, TextStyle::Secondary, Role::Muted, this);
     m_summary->setWordWrap(true);
     m_summary->setObjectName(QStringLiteral("datasetSummaryLabel"));
@@ -173,12 +190,57 @@ DatasetPanel::DatasetPanel(QWidget* parent) : QWidget(parent), m_pool(new QThrea
     m_pause.setSingleShot(true);
     m_pause.setInterval(kPauseMillis);
     connect(&m_pause, &QTimer::timeout, this, &DatasetPanel::begin);
+    connect(m_box, &QComboBox::activated, this,
+            [this](int index) { Q_EMIT picked(m_box->itemData(index).toString()); });
+    connect(shell.session(), &commands::Session::datasetsChanged, this, [this] {
+        if (m_active) readNames();
+        // Its newest version may be another one now.
+        if (m_chosen.isEmpty()) return;
+        m_key.clear();
+        setDataset(Json(m_dataset));
+    });
+    showNames();
 }
 
 DatasetPanel::~DatasetPanel() { m_pool->waitForDone(); }
 
+void DatasetPanel::setActive(bool active) {
+    m_active = active;
+    if (active) readNames();
+}
+
+void DatasetPanel::readNames() {
+    m_shell.session()->start("dataset.list", Json::object(), this, [this](const base::Result<Json>& list) {
+        if (!list) return;
+        m_names.clear();
+        for (const Json& one : readArray(*list, "datasets"))
+            m_names << readString(one, "name");
+        showNames();
+    });
+}
+
+void DatasetPanel::showNames() {
+    m_box->clear();
+    m_box->addItem(tr("None: files named below"), QString());
+    for (const QString& name : std::as_const(m_names))
+        m_box->addItem(name, name);
+    if (!m_chosen.isEmpty() && m_box->findData(m_chosen) < 0) m_box->addItem(m_chosen, m_chosen);
+    m_box->setCurrentIndex(std::max(0, m_box->findData(m_chosen)));
+    m_choice->setVisible(m_box->count() > 1);
+}
+
 void DatasetPanel::setDataset(const Json& dataset) {
     m_dataset = dataset;
+    const std::string place = readText(dataset, readText(dataset, "kind") == "images" ? "folder" : kIdxFiles[0]);
+    QString chosen;
+    if (spec::isDatasetLocation(place)) {
+        if (const auto location = spec::parseDatasetLocation(place, "task.dataset"); location)
+            chosen = fromUtf8(location->dataset.text());
+    }
+    if (chosen != m_chosen) {
+        m_chosen = chosen;
+        showNames();
+    }
     QString key = readString(dataset, "kind");
     const bool folder = key == u"images";
     bool any = folder && !readText(dataset, "folder").empty();
@@ -188,7 +250,8 @@ void DatasetPanel::setDataset(const Json& dataset) {
             if (const auto found = dataset.find(number); found != dataset.end()) key += u'\n' + fromUtf8(base::dumpJson(*found));
         }
     }
-    for (const char* path : folder ? std::vector<const char*>{} : std::vector<const char*>{"train_images", "train_labels", "val_images", "val_labels"}) {
+    for (const char* path : kIdxFiles) {
+        if (folder) break;
         key += u'\n' + readString(dataset, path);
         any = any || !readText(dataset, path).empty();
     }
@@ -219,9 +282,10 @@ void DatasetPanel::begin() {
         std::vector<Error> problems;
     };
     QPointer<DatasetPanel> guard(this);
-    m_pool->start([guard, dataset = m_dataset, generation = m_generation] {
+    m_pool->start([guard, dataset = m_dataset, root = m_shell.session()->workspace().layout.root,
+                   generation = m_generation] {
         auto answer = std::make_shared<Answer>();
-        auto preview = commands::previewDataset(dataset, answer->problems);
+        auto preview = commands::previewDataset(dataset, answer->problems, root);
         if (preview) answer->preview = std::move(*preview);
         if (answer->preview) answer->pictures = picturesOf(answer->preview->samplePaths);
         // The pool is waited for by the destructor, so the panel is there while this runs.

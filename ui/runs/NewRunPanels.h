@@ -9,6 +9,7 @@
 #include "core/commands/DatasetPreview.h"
 #include "core/spec/models/LayerTable.h"
 
+class QComboBox;
 class QGridLayout;
 class QThreadPool;
 
@@ -17,6 +18,7 @@ namespace trainyard::ui {
 class InlineError;
 class KeyValueGrid;
 class LinkButton;
+class Shell;
 class TextLabel;
 
 /// One picture of each class with its name and share. Painted, so a hundred classes cost nothing.
@@ -45,13 +47,15 @@ private:
     QStringList m_names;
 };
 
-/// Reads the files in a worker when they change and shows what is in them.
+/// The workspace's datasets to choose from; reads the files in a worker when they change and shows what is in them.
 class DatasetPanel : public QWidget {
     Q_OBJECT
 
 public:
-    explicit DatasetPanel(QWidget* parent);
+    DatasetPanel(Shell& shell, QWidget* parent);
     ~DatasetPanel() override;
+    /// Shown: reads the names of the datasets now and when they change.
+    void setActive(bool active);
     /// A spec's task.dataset. Reads again only when a path changed.
     void setDataset(const base::Json& dataset);
     [[nodiscard]] const std::optional<commands::DatasetPreview>& preview() const { return m_preview; }
@@ -60,11 +64,19 @@ public:
 Q_SIGNALS:
     /// With the fields' errors, none when all is well.
     void read(const std::vector<trainyard::base::Error>& problems);
+    /// A dataset by its name; empty: files that the fields name.
+    void picked(const QString& dataset);
 
 private:
+    void readNames();
+    void showNames();
     void begin();
     void show(const QStringList& names);
 
+    Shell& m_shell;
+    bool m_active = false;
+    QStringList m_names;
+    QString m_chosen;  ///< NAME or NAME:VERSION of the dataset that the fields name; empty when it is none.
     base::Json m_dataset;
     QString m_key;
     std::optional<commands::DatasetPreview> m_preview;
@@ -73,6 +85,8 @@ private:
     bool m_reading = false;
     QTimer m_pause;
     QThreadPool* m_pool;
+    QWidget* m_choice;
+    QComboBox* m_box;
     TextLabel* m_summary;
     SampleStrip* m_strip;
 };

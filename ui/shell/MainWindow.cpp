@@ -47,6 +47,7 @@ MainWindow::MainWindow(WindowParts parts)
     setObjectName(QStringLiteral("mainWindow"));
     setWindowTitle(QStringLiteral("Trainyard"));
     setMinimumSize(720, 480);
+    setAcceptDrops(true);
     resize(1280, 800);
     m_parts.pages.push_back(PageEntry{
         QStringLiteral("settings"),

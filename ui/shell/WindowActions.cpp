@@ -1,16 +1,20 @@
-// What the window does by itself: workspaces, palette sources, notifications, closing.
+// What the window does by itself: workspaces, palette sources, what is dropped on it, notifications, closing.
 #include <QApplication>
 #include <QCloseEvent>
 #include <QDesktopServices>
 #include <QDir>
+#include <QDropEvent>
 #include <QFileInfo>
 #include <QMenu>
+#include <QMimeData>
 #include <QStandardPaths>
 #include <QTimer>
 #include <QUrl>
+#include <optional>
 
 #include "core/commands/Session.h"
 #include "core/store/Reader.h"
+#include "ui/forms/JsonRead.h"
 #include "ui/seams/Desktop.h"
 #include "ui/seams/Questions.h"
 #include "ui/shell/Icons.h"
@@ -60,7 +64,34 @@ std::vector<PaletteItem> matching(const QString& query, std::size_t limit, std::
     return best;
 }
 
+/// The page that a dropped folder or archive of pictures is for; nothing for anything else.
+std::optional<Address> pageForDrop(const QMimeData& dropped) {
+    if (!dropped.hasUrls() || dropped.urls().size() != 1) return {};
+    const QString file = dropped.urls().first().toLocalFile();
+    const QFileInfo info(file);
+    if (file.isEmpty() || !info.isReadable()) return {};
+    if (info.isDir()) return Address{QStringLiteral("new"), {}, QStringLiteral("folder=") + file};
+    static const QStringList endings{QStringLiteral("zip"),  QStringLiteral("tar"), QStringLiteral("tgz"),
+                                     QStringLiteral("tbz2"), QStringLiteral("txz"), QStringLiteral("tzst"),
+                                     QStringLiteral("gz"),   QStringLiteral("bz2"), QStringLiteral("xz"),
+                                     QStringLiteral("zst")};
+    if (info.isFile() && endings.contains(info.suffix().toLower()))
+        return Address{QStringLiteral("data"), {}, QStringLiteral("add=") + file};
+    return {};
+}
+
 }  // namespace
+
+void MainWindow::dragEnterEvent(QDragEnterEvent* event) {
+    if (m_parts.session.isOpen() && pageForDrop(*event->mimeData())) event->acceptProposedAction();
+}
+
+void MainWindow::dropEvent(QDropEvent* event) {
+    const auto address = pageForDrop(*event->mimeData());
+    if (!address || !openAddress(*address, true)) return;
+    event->acceptProposedAction();
+    activateWindow();
+}
 
 QString guideFolder() {
     const QString programs = QString::fromStdString(base::executableFolder().string());
@@ -145,6 +176,29 @@ void MainWindow::buildPaletteSources() {
                                      {},
                                      [this, name] {
                                          openAddress(Address{QStringLiteral("models"), {name}}, true);
+                                     }});
+                }
+                answer(matching(query, static_cast<std::size_t>(limit), std::move(items)));
+            });
+    });
+    m_palette->addSource([this](const QString& query, int limit, const auto& answer) {
+        if (!m_parts.session.isOpen() || query.isEmpty() || entryFor(QStringLiteral("data")) == nullptr) return;
+        m_parts.session.start(
+            "dataset.list", base::Json::object(), m_palette,
+            [this, query, limit, answer](const base::Result<base::Json>& found) {
+                std::vector<PaletteItem> items{
+                    {tr("Add a dataset…"), {}, QStringLiteral("plus"), tr("Actions"), {}, [this] {
+                         openAddress(Address{QStringLiteral("data"), {}, QStringLiteral("add")}, true);
+                     }}};
+                for (const base::Json& one : found.ok() ? readArray(found.value(), "datasets") : base::Json::array()) {
+                    const QString name = readString(one, "name");
+                    items.push_back({name,
+                                     tr("%1 pictures").arg(formatCount(readInteger(one, "images"))),
+                                     QStringLiteral("data"),
+                                     tr("Datasets"),
+                                     {},
+                                     [this, name] {
+                                         openAddress(Address{QStringLiteral("data"), {name}}, true);
                                      }});
                 }
                 answer(matching(query, static_cast<std::size_t>(limit), std::move(items)));
