@@ -8,13 +8,16 @@
 #include "core/base/Json.h"
 #include "core/engine/Guard.h"
 #include "core/engine/Runtime.h"
+#include "core/engine/data/DatasetVerb.h"
 #include "core/engine/export/Verbs.h"
 #include "core/engine/inspect/CheckVerb.h"
-#include "core/engine/inspect/EvaluateVerb.h"
 #include "core/engine/inspect/Inspect.h"
 #include "core/engine/inspect/SelfTest.h"
+#include "core/engine/serve/EvaluateVerb.h"
+#include "core/engine/serve/PredictVerb.h"
 #include "core/engine/train/Reporter.h"
 #include "core/engine/train/Trainer.h"
+#include "core/engine/weights/WeightsVerb.h"
 #include "core/wire/EngineProtocol.h"
 
 namespace trainyard::app {
@@ -36,7 +39,7 @@ Result<Json> inspect(const Json& request, const VerbProgress&) {
     return model.empty() ? Result<Json>(engine::describeEngine()) : engine::describeModel(model);
 }
 Result<Json> check(const Json& request, const VerbProgress&) { return engine::runCheckVerb(request); }
-Result<Json> evaluate(const Json& request, const VerbProgress&) { return engine::runEvaluateVerb(request); }
+Result<Json> weights(const Json& request, const VerbProgress&) { return engine::runWeightsVerb(request); }
 
 struct Verb {
     std::string_view name;
@@ -48,7 +51,11 @@ struct Verb {
 constexpr Verb kVerbs[] = {
     {"check", check, true, "three real steps of a run: memory, time, disk"},
     {"inspect", inspect, false, "versions, backends and devices, or a model file"},
-    {"evaluate", evaluate, true, "loss and accuracy of a model on a dataset"},
+    {"predict", engine::runPredictVerb, true, "the most probable classes of pictures"},
+    {"serve", engine::runServeVerb, true, "the same for requests on standard input, with the model loaded once"},
+    {"evaluate", engine::runEvaluateVerb, true, "what a model gets right and wrong on a dataset"},
+    {"dataset", engine::runDatasetVerb, true, "classes, sizes and statistics of a dataset, and what cannot be read"},
+    {"weights", weights, true, "which tensors of a file fit a model"},
     {"export", engine::runExportVerb, true, "TorchScript to ONNX"},
     {"verify", engine::runVerifyVerb, true, "prove an ONNX file against its model"},
 };

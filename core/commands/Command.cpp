@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/commands/DatasetJson.h"
 #include "core/commands/Session.h"
 
 namespace trainyard::commands {
@@ -121,6 +122,7 @@ const CommandTable& allCommands() {
         addModelCommands(filled);
         addTargetCommands(filled);
         addEnvironmentCommands(filled);
+        addDatasetCommands(filled);
         return filled;
     }();
     return table;

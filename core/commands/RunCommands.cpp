@@ -6,7 +6,9 @@
 #include "core/commands/RunCommand.h"
 #include "core/commands/RunJson.h"
 #include "core/commands/Session.h"
+#include "core/commands/WeightsCommands.h"
 #include "core/runs/EngineCall.h"
+#include "core/runs/NamedData.h"
 #include "core/runs/RunService.h"
 #include "core/runs/Submission.h"
 #include "core/spec/RunSpec.h"
@@ -102,8 +104,8 @@ public:
 
 private:
     void run(const Json& parameters) override {
-        const Json& document = parameters.at("spec");
-        const Result<spec::RunSpec> spec = runs::checkForLaunch(document);
+        const Result<Json> document = runs::placeDatasets(session().workspace().layout, parameters.at("spec"));
+        const Result<spec::RunSpec> spec = document.ok() ? runs::checkForLaunch(*document) : Result<spec::RunSpec>(document.error());
         if (!spec.ok()) {
             finish(spec.error());
             return;
@@ -120,7 +122,11 @@ private:
             reportProgress({fraction, reader.string("text"), body});
         });
         connect(m_call, &runs::EngineCall::done, this, [this](const Result<Json>& result) { finish(result); });
-        m_call->start("check", Json{{"spec", spec::toJson(*spec)}}, kCheckMillis);
+        Json checked = spec::toJson(*spec);
+        if (const std::string weights = weightsHere(session().workspace().layout, spec->train.model.weights.source); !weights.empty()) {
+            spec::setValueAt(checked, "task.model.weights.source", weights);
+        }
+        m_call->start("check", Json{{"spec", std::move(checked)}}, kCheckMillis);
     }
     void abort() override { m_call->cancel(); }
 

@@ -44,6 +44,21 @@ Result<targets::InputData> dataHere(const std::string& name, const base::Path& p
 }
 
 Result<targets::InputData> datasetHere(const spec::DatasetSpec& dataset, const InputReport& report, base::Json* document) {
+    if (dataset.kind == "images" && dataset.folder.starts_with(kOnTargetPrefix)) {
+        const auto location = spec::parseInputLocation(dataset.folder, "task.dataset.folder");
+        if (!location.ok()) {
+            return location.error();
+        }
+        targets::InputData there;
+        there.name = kDatasetInput;
+        there.origin = targets::InputData::Origin::OnTarget;
+        there.location = location->location;
+        there.sha256 = location->sha256;
+        if (document != nullptr) {
+            (*document)["task"]["dataset"]["folder"] = "$TRAINYARD_INPUT_DATASET";
+        }
+        return there;
+    }
     if (dataset.kind == "images") {
         auto folder = dataHere(kDatasetInput, dataset.folder, report);
         if (!folder.ok()) {

@@ -24,7 +24,9 @@ inline constexpr const char* kDatasetInput = "dataset";
 inline constexpr const char* kResumeInput = "resume";
 inline constexpr const char* kWeightsInput = "weights";
 
-/// The files of a train task's dataset as one input; in the document, when given, their paths become paths inside it.
+inline constexpr const char* kOnTargetPrefix = "target:";  ///< Before a path that lies on the target.
+
+/// The files of a train task's dataset as one input, or the folder on the target that it names; in the document, when given, their paths become paths inside it.
 [[nodiscard]] base::Result<targets::InputData> datasetHere(const spec::DatasetSpec& dataset, const InputReport& report,
                                                            base::Json* document = nullptr);
 

@@ -7,6 +7,8 @@
 
 #include "core/runs/EnvironmentBook.h"
 #include "core/runs/Inputs.h"
+#include "core/runs/NamedData.h"
+#include "core/runs/PretrainedWeights.h"
 #include "core/runs/Snapshot.h"
 
 namespace trainyard::runs {
@@ -134,7 +136,8 @@ base::Status addEnvironment(const wire::WorkspaceLayout& layout, const spec::Run
     return {};
 }
 
-/// The weights that a training starts from: another run's model, a file here (which travels as an input), or a file there.
+/// The weights that a training starts from: another run's model, published ones, which are fetched here, a file here (all of these
+/// travel as an input), or a file there.
 base::Status addWeights(const wire::WorkspaceLayout& layout, const spec::RunSpec& spec, bool here, const LaunchReport& report,
                         Json& document, targets::LaunchPlan& launch) {
     constexpr const char* kField = "task.model.weights.source";
@@ -152,6 +155,17 @@ base::Status addWeights(const wire::WorkspaceLayout& layout, const spec::RunSpec
     base::Path file = source;
     if (source.starts_with(kOfRun)) {
         file = layout.outputs(base::RunId(source.substr(kOfRun.size()))) / "model.safetensors";
+    }
+    if (source.starts_with(kPretrainedPrefix)) {
+        const auto published = findPretrained(source, kField);
+        if (!published.ok()) {
+            return published.error();
+        }
+        const auto fetched = fetchPretrained(*published, [&](std::int64_t done, std::int64_t) { return report(done); });
+        if (!fetched.ok()) {
+            return Error{fetched.error().code, fetched.error().message, kField};
+        }
+        file = *fetched;
     }
     std::error_code error;
     if (!std::filesystem::is_regular_file(file, error)) {
@@ -186,10 +200,35 @@ Result<Snapshot> snapshotOf(const wire::WorkspaceLayout& layout, const NewRun& r
     return taken;
 }
 
+/// The run with its data sets in the place of their names.
+Result<NewRun> withData(const wire::WorkspaceLayout& layout, const NewRun& named, const LaunchReport& report) {
+    NewRun run = named;
+    auto document = placeDatasets(layout, named.document);
+    if (!document.ok()) {
+        return document.error();
+    }
+    if (*document == named.document) {
+        return run;
+    }
+    TRAINYARD_TRY(checkDatasets(layout, named.document, report));
+    auto spec = spec::runSpecFromJson(*document);
+    if (!spec.ok()) {
+        return spec.error();
+    }
+    run.document = std::move(*document);
+    run.spec = std::move(*spec);
+    return run;
+}
+
 }  // namespace
 
-Result<targets::LaunchPlan> makeLaunch(const wire::WorkspaceLayout& layout, const NewRun& run, const spec::TargetSpec& target,
+Result<targets::LaunchPlan> makeLaunch(const wire::WorkspaceLayout& layout, const NewRun& named, const spec::TargetSpec& target,
                                        const LaunchReport& report) {
+    const auto placed = withData(layout, named, report);
+    if (!placed.ok()) {
+        return placed.error();
+    }
+    const NewRun& run = *placed;
     const spec::RunSpec& spec = run.spec;
     const bool train = spec.taskKind == spec::TaskKind::Train;
     targets::LaunchPlan launch;
@@ -206,7 +245,7 @@ Result<targets::LaunchPlan> makeLaunch(const wire::WorkspaceLayout& layout, cons
         resolved["threads"] = threadsPerRank(spec, target);
         resolved["resume_checkpoint"] = here ? run.resumeCheckpoint.string() : std::string();
     }
-    if (train && !here) {
+    if (train && (!here || spec.train.dataset.folder.starts_with(kOnTargetPrefix))) {
         auto dataset = datasetHere(spec.train.dataset, report, &document);
         if (!dataset.ok()) {
             return dataset.error();
