@@ -87,6 +87,9 @@ void addField(Subcommand& sub, const Field& field) {
         } else {
             given->option = sub.app->add_flag("--" + name, given->flag, helpOf(field));
         }
+    } else if (field.type == FieldType::TextList && field.required) {
+        given->option = sub.app->add_option(name, given->texts, helpOf(field))->required();
+        given->option->type_name("TEXT");
     } else if (field.type == FieldType::TextList || field.type == FieldType::TextMap) {
         given->option = sub.app->add_option("--" + name, given->texts, helpOf(field))->expected(1)->take_all();
         given->option->type_name(field.type == FieldType::TextMap ? "NAME=VALUE" : "TEXT");
@@ -223,7 +226,7 @@ void makeAbsolute(Json& document, std::string_view path) {
 }  // namespace
 
 bool takesRunSpec(const std::string& action) {
-    return action == "run.submit" || action == "run.check" || action == "run.estimate";
+    return action == "run.submit" || action == "run.check" || action == "run.estimate" || action == "weights.match";
 }
 
 bool definesEnvironment(const std::string& action) {
@@ -331,6 +334,8 @@ std::variant<Request, Answer> parseCommandLine(int argc, const char* const* argv
                                                : group == "workspace" ? "Workspaces: make, open, look at."
                                                : group == "target"    ? "Compute targets: define, examine, prepare."
                                                : group == "environment" ? "Environments: define, look at, take over."
+                                               : group == "dataset"     ? "Data sets: add, look at, remove."
+                                               : group == "weights"     ? "Pretrained weights: list, fetch, compare."
                                                                         : "Models: register, look at, export.");
             parent->require_subcommand(1);
             parent->fallthrough();
@@ -372,6 +377,9 @@ std::variant<Request, Answer> parseCommandLine(int argc, const char* const* argv
     if (request.action == "environment.save" || request.action == "environment.import") {
         makeAbsolute(request.parameters, "folder");
         makeAbsolute(request.parameters, "file");
+    }
+    if (request.action == "dataset.add" && request.parameters.value("source", std::string()).find("://") == std::string::npos) {
+        makeAbsolute(request.parameters, "source");
     }
     if (hasCommand && (request.spec.command.empty() || !takesRunSpec(request.action))) {
         return Answer{kUsage, "", request.spec.command.empty() ? "After -- a program is expected.\n"
@@ -452,8 +460,8 @@ int exitCodeOf(const Error& error) {
     const std::string& code = error.code;
     const auto begins = [&](const char* prefix) { return code.rfind(prefix, 0) == 0; };
     if (code == "store.run_unknown" || code == "store.run_ambiguous" || code == "store.model_unknown" ||
-        code == "run.unknown" || code == "model.unknown" || code == "run.output_unknown" || code == "target.unknown" || code == "environment.unknown" ||
-        code == "snapshot.none") {
+        code == "run.unknown" || code == "model.unknown" || code == "weights.unknown" || code == "run.no_model" || code == "run.output_unknown" || code == "target.unknown" || code == "environment.unknown" ||
+        code == "dataset.unknown" || code == "snapshot.none") {
         return kNotFound;
     }
     // What is wrong with a definition names its field; the rest of environment.* is an action that failed.

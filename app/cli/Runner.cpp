@@ -204,7 +204,8 @@ void Runner::take(const Result<Json>& result) {
         return;
     }
     if (!m_request.wait) {
-        succeed(*result);
+        // Pictures that could not be read are named in the answer; a script must not take it for whole.
+        succeed(*result, m_request.action == "model.predict" && integerOf(*result, "failed") > 0 ? kActionFailed : kOk);
         return;
     }
     m_run = textOf(*result, "run");
@@ -358,7 +359,7 @@ bool Runner::confirmed() const {
     } else {
         const std::string what = m_request.action.substr(0, m_request.action.find('.'));
         std::cerr << "Delete " << what << " " << textOf(m_request.parameters, what.c_str())
-                  << (what == "target" || what == "environment" ? "? [y/N] " : " with all its files? [y/N] ") << std::flush;
+                  << (what == "target" || what == "environment" || what == "dataset" ? "? [y/N] " : " with all its files? [y/N] ") << std::flush;
     }
     std::string answer;
     std::getline(std::cin, answer);

@@ -1,4 +1,5 @@
-// weights.list, weights.fetch, weights.match: published weights, and what of a file fits the model that is to be trained.
+// weights.list, weights.fetch, weights.match: published weights, and what of a file fits the model that is to be
+// trained.
 #include "core/commands/WeightsCommands.h"
 
 #include <algorithm>
@@ -34,7 +35,8 @@ private:
                 Error problem;
                 for (const runs::PretrainedWeights& one : runs::pretrainedWeights(&problem)) {
                     Json row = one.entry;
-                    const auto hash = runs::checkPretrained(one, [&](std::int64_t done, std::int64_t) { return keepGoing(done); });
+                    const auto hash =
+                        runs::checkPretrained(one, [&](std::int64_t done, std::int64_t) { return keepGoing(done); });
                     std::error_code error;
                     const auto size = std::filesystem::file_size(one.file(), error);
                     row["source"] = one.source();
@@ -42,10 +44,12 @@ private:
                     row["fetched"] = hash.ok();
                     row["sha256"] = hash.ok() ? Json(*hash) : Json();
                     row["bytes"] = error ? Json() : Json(static_cast<std::int64_t>(size));
-                    row["problem"] = hash.ok() || hash.error().code == "weights.absent" ? Json() : Json(hash.error().message);
+                    row["problem"] =
+                        hash.ok() || hash.error().code == "weights.absent" ? Json() : Json(hash.error().message);
                     rows.push_back(std::move(row));
                 }
-                return Json{{"weights", std::move(rows)}, {"problem", problem.code.empty() ? Json() : Json(problem.message)}};
+                return Json{{"weights", std::move(rows)},
+                            {"problem", problem.code.empty() ? Json() : Json(problem.message)}};
             },
             nullptr, ifWanted([this](Result<Json> result) { finish(std::move(result)); }));
     }
@@ -74,17 +78,21 @@ private:
         const base::Path file = by.empty() ? base::Path() : std::filesystem::absolute(by, error);
         m_work = std::make_unique<targets::ThreadOperation<Json>>(
             [weights = *weights, file](const targets::KeepGoing& keepGoing) -> Result<Json> {
-                const bool before = file.empty() && runs::checkPretrained(weights, [&](std::int64_t, std::int64_t) { return keepGoing(0); }).ok();
+                const bool before = file.empty() && runs::checkPretrained(weights, [&](std::int64_t, std::int64_t) {
+                                                        return keepGoing(0);
+                                                    }).ok();
                 // The bar counts in thousandths where the whole is known, and bytes below zero where it is not.
                 const runs::WeightsReport report = [&](std::int64_t done, std::int64_t total) {
                     return keepGoing(total > 0 ? std::min<std::int64_t>(1000, done * 1000 / total) : -done);
                 };
-                auto kept = file.empty() ? runs::fetchPretrained(weights, report) : runs::takePretrained(weights, file, report);
+                auto kept =
+                    file.empty() ? runs::fetchPretrained(weights, report) : runs::takePretrained(weights, file, report);
                 if (!kept.ok()) {
                     const bool ofFile = !file.empty() && kept.error().field.empty();
                     return Error{kept.error().code, kept.error().message, ofFile ? "file" : kept.error().field};
                 }
-                const auto hash = runs::checkPretrained(weights, [&](std::int64_t, std::int64_t) { return keepGoing(1000); });
+                const auto hash =
+                    runs::checkPretrained(weights, [&](std::int64_t, std::int64_t) { return keepGoing(1000); });
                 if (!hash.ok()) {
                     return hash.error();
                 }
@@ -131,20 +139,23 @@ private:
             const auto published = runs::findPretrained(m_model.weights.source, kSourceField);
             finish(m_model.weights.source.starts_with(runs::kPretrainedPrefix)
                        ? published.error()
-                       : Error{"weights.elsewhere", "The weights lie on the target; they are compared when the run begins.", kSourceField});
+                       : Error{"weights.elsewhere",
+                               "The weights lie on the target; they are compared when the run begins.", kSourceField});
             return;
         }
         std::error_code error;
         if (!std::filesystem::exists(file, error)) {
             const bool published = m_model.weights.source.starts_with(runs::kPretrainedPrefix);
             finish(Error{published ? "weights.absent" : "file.missing",
-                         published ? "These weights have not been fetched yet. They are when the run is launched, or now." : file + " is not there.",
+                         published
+                             ? "These weights have not been fetched yet. They are when the run is launched, or now."
+                             : file + " is not there.",
                          kSourceField});
             return;
         }
         m_work = std::make_unique<targets::ThreadOperation<DatasetPreview>>(
-            [dataset = document.at("task").value("dataset", Json::object()), root = session().workspace().layout.root](
-                const targets::KeepGoing&) -> Result<DatasetPreview> {
+            [dataset = document.at("task").value("dataset", Json::object()),
+             root = session().workspace().layout.root](const targets::KeepGoing&) -> Result<DatasetPreview> {
                 std::vector<Error> problems;
                 return previewDataset(dataset, problems, root);
             },
@@ -210,7 +221,8 @@ std::string weightsHere(const wire::WorkspaceLayout& layout, const std::string& 
 
 void addWeightsCommands(CommandTable& table) {
     using spec::FieldType;
-    CommandInfo list = commandInfo("weights.list", "List pretrained weights", "Lists published weights that a training can start from.");
+    CommandInfo list = commandInfo("weights.list", "List pretrained weights",
+                                   "Lists published weights that a training can start from.");
     list.needsWorkspace = false;
     table.add<WeightsListCommand>(std::move(list));
     CommandInfo fetch = commandInfo(
@@ -219,8 +231,9 @@ void addWeightsCommands(CommandTable& table) {
          parameter("file", "File", FieldType::File, "", "Takes this file, brought by hand, instead of fetching it.")});
     fetch.needsWorkspace = false;
     table.add<WeightsFetchCommand>(std::move(fetch));
-    CommandInfo match = commandInfo("weights.match", "Compare weights",
-                                    "Says which tensors of the weights that a run starts from fit its model, and which begin anew.");
+    CommandInfo match =
+        commandInfo("weights.match", "Compare weights",
+                    "Says which tensors of the weights that a run starts from fit its model, and which begin anew.");
     match.documents = {"spec"};
     table.add<WeightsMatchCommand>(std::move(match));
 }

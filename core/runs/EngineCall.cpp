@@ -26,6 +26,11 @@ EngineCall::EngineCall(base::Path program, QObject* parent) : QObject(parent), m
         m_err = m_err.right(kKeptWords);
     });
     connect(&m_process, &QProcess::finished, this, &EngineCall::ended);
+    connect(&m_process, &QProcess::started, this, [this] {
+        if (!m_toSay.isEmpty()) {
+            m_process.write(std::exchange(m_toSay, {}));
+        }
+    });
     connect(&m_process, &QProcess::errorOccurred, this, [this](QProcess::ProcessError error) {
         if (error == QProcess::FailedToStart) {
             finish(base::Error{"engine.missing", "trainyard-engine does not start: " +
@@ -69,16 +74,26 @@ void EngineCall::start(const std::string& verb, const base::Json& request, int d
     m_deadline.start(deadlineMillis);
     const QStringList arguments{QString::fromStdString(verb), QStringLiteral("--request"),
                                 QString::fromStdString(file.string())};
+    const auto mode = verb == "serve" ? QIODevice::ReadWrite : QIODevice::ReadOnly;
     QMetaObject::invokeMethod(
         this,
-        [this, arguments] {
+        [this, arguments, mode] {
             if (!m_stopped) {
-                m_process.start(QString::fromStdString(m_program.string()), arguments, QIODevice::ReadOnly);
+                m_process.start(QString::fromStdString(m_program.string()), arguments, mode);
                 return;
             }
             finish(*m_stopped);
         },
         Qt::QueuedConnection);
+}
+
+void EngineCall::say(const base::Json& line) {
+    const QByteArray bytes = QByteArray::fromStdString(base::dumpJson(line) + '\n');
+    if (m_process.state() == QProcess::Running) {
+        m_process.write(bytes);
+    } else {
+        m_toSay += bytes;
+    }
 }
 
 void EngineCall::cancel() {

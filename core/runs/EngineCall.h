@@ -28,6 +28,8 @@ public:
 
     /// Legal once. `deadlineMillis` counts from now.
     void start(const std::string& verb, const base::Json& request, int deadlineMillis);
+    /// A line on the engine's standard input, for a verb that reads it ("serve"). Legal after start().
+    void say(const base::Json& line);
     /// SIGTERM, and SIGKILL two seconds later. Ends with "canceled".
     void cancel();
 
@@ -47,6 +49,7 @@ private:
     QTimer m_deadline;
     QTimer m_kill;
     std::unique_ptr<QTemporaryDir> m_folder;
+    QByteArray m_toSay;  ///< Until the engine runs.
     QByteArray m_out;
     QByteArray m_err;
     std::optional<base::Result<base::Json>> m_answer;

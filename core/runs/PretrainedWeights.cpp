@@ -17,9 +17,7 @@
 #include "core/runs/HashCache.h"
 
 // Outside every namespace, as Qt wants it: the library is static, and nothing else refers to its resources.
-static void loadWeightsResource() {
-    Q_INIT_RESOURCE(weights);
-}
+static void loadWeightsResource() { Q_INIT_RESOURCE(weights); }
 
 namespace trainyard::runs {
 
@@ -36,9 +34,7 @@ constexpr int kFetchLookMillis = 100;
 constexpr std::size_t kMostSaid = 2000;
 constexpr std::int64_t kMostListBytes = 4 << 20;
 
-bool isHex(const std::string& text) {
-    return text.find_first_not_of("0123456789abcdef") == std::string::npos;
-}
+bool isHex(const std::string& text) { return text.find_first_not_of("0123456789abcdef") == std::string::npos; }
 
 bool isAddress(const std::string& text) {
     const bool web = text.starts_with("http://") || text.starts_with("https://");
@@ -47,7 +43,8 @@ bool isAddress(const std::string& text) {
 
 bool isPlainName(const std::string& text) {
     return !text.empty() && text.size() <= 200 && text.front() != '.' &&
-           std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-'; });
+           std::all_of(text.begin(), text.end(),
+                       [](unsigned char c) { return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-'; });
 }
 
 Result<std::vector<PretrainedWeights>> listFrom(std::string_view text) {
@@ -71,7 +68,8 @@ Result<std::vector<PretrainedWeights>> listFrom(std::string_view text) {
             reader.fail("json.value", "id", "An id has letters, digits, '.', '_' and '-'.");
         }
         if (!isAddress(one.address) || !isPlainName(one.fileName)) {
-            reader.fail("json.value", "address", "An address begins with http:// or https:// and ends with a file's name.");
+            reader.fail("json.value", "address",
+                        "An address begins with http:// or https:// and ends with a file's name.");
         }
         if (one.sha256Prefix.size() < 8 || one.sha256Prefix.size() > 64 || !isHex(one.sha256Prefix)) {
             reader.fail("json.value", "sha256_prefix", "8 to 64 hex digits are expected.");
@@ -102,7 +100,8 @@ Error fetchCanceled() { return {"canceled", "Fetching the weights was canceled."
 
 Error otherHash(const PretrainedWeights& weights, const std::string& what, const std::string& found) {
     return {"weights.hash", what + " is not " + weights.fileName + ": its SHA-256 begins with " +
-                                found.substr(0, weights.sha256Prefix.size()) + ", not with " + weights.sha256Prefix + "."};
+                                found.substr(0, weights.sha256Prefix.size()) + ", not with " + weights.sha256Prefix +
+                                "."};
 }
 
 /// What the last answer's head says of the whole file's size; 0 when it says nothing.
@@ -110,7 +109,8 @@ std::int64_t totalFrom(const Path& head) {
     const auto text = base::readFile(head, 1 << 20);
     std::int64_t total = 0;
     for (std::string line : base::split(text.valueOr(std::string()), '\n')) {
-        std::transform(line.begin(), line.end(), line.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+        std::transform(line.begin(), line.end(), line.begin(),
+                       [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
         if (line.starts_with("http/")) {
             total = 0;
         } else if (line.starts_with("content-length:") && total == 0) {
@@ -127,16 +127,33 @@ struct Try {
     std::string said;
 };
 
-Result<Try> fetchOnce(const PretrainedWeights& weights, const Path& part, const Path& head, const WeightsReport& report) {
+Result<Try> fetchOnce(const PretrainedWeights& weights, const Path& part, const Path& head,
+                      const WeightsReport& report) {
     // The address is one argument behind an option: never a word of a shell, never an option.
-    const QStringList arguments{QStringLiteral("--fail"),          QStringLiteral("--location"),        QStringLiteral("--max-redirs"),
-                                QStringLiteral("10"),              QStringLiteral("--proto"),           QStringLiteral("=http,https"),
-                                QStringLiteral("--proto-redir"),   QStringLiteral("=http,https"),       QStringLiteral("--globoff"),
-                                QStringLiteral("--silent"),        QStringLiteral("--show-error"),      QStringLiteral("--connect-timeout"),
-                                QStringLiteral("20"),              QStringLiteral("--speed-limit"),     QStringLiteral("1"),
-                                QStringLiteral("--speed-time"),    QStringLiteral("60"),                QStringLiteral("--continue-at"),
-                                QStringLiteral("-"),               QStringLiteral("--dump-header"),     QString::fromStdString(head.string()),
-                                QStringLiteral("--output"),        QString::fromStdString(part.string()), QStringLiteral("--url"),
+    const QStringList arguments{QStringLiteral("--fail"),
+                                QStringLiteral("--location"),
+                                QStringLiteral("--max-redirs"),
+                                QStringLiteral("10"),
+                                QStringLiteral("--proto"),
+                                QStringLiteral("=http,https"),
+                                QStringLiteral("--proto-redir"),
+                                QStringLiteral("=http,https"),
+                                QStringLiteral("--globoff"),
+                                QStringLiteral("--silent"),
+                                QStringLiteral("--show-error"),
+                                QStringLiteral("--connect-timeout"),
+                                QStringLiteral("20"),
+                                QStringLiteral("--speed-limit"),
+                                QStringLiteral("1"),
+                                QStringLiteral("--speed-time"),
+                                QStringLiteral("60"),
+                                QStringLiteral("--continue-at"),
+                                QStringLiteral("-"),
+                                QStringLiteral("--dump-header"),
+                                QString::fromStdString(head.string()),
+                                QStringLiteral("--output"),
+                                QString::fromStdString(part.string()),
+                                QStringLiteral("--url"),
                                 QString::fromStdString(weights.source())};
     QProcess process;
     process.setProcessChannelMode(QProcess::MergedChannels);
@@ -208,7 +225,8 @@ std::vector<PretrainedWeights> pretrainedWeights(Error* problem) {
         return all;
     }
     for (PretrainedWeights& one : *own) {
-        const auto same = std::find_if(all.begin(), all.end(), [&](const PretrainedWeights& known) { return known.id == one.id; });
+        const auto same =
+            std::find_if(all.begin(), all.end(), [&](const PretrainedWeights& known) { return known.id == one.id; });
         if (same != all.end()) {
             *same = std::move(one);
         } else {
@@ -228,8 +246,10 @@ Result<PretrainedWeights> findPretrained(const std::string& name, const std::str
         }
         known += (known.empty() ? "" : ", ") + one.id;
     }
-    return Error{"weights.unknown", "There are no pretrained weights \"" + base::stripControl(id) + "\". There are " + known + "." +
-                                        (problem.code.empty() ? "" : " " + problem.message), field};
+    return Error{"weights.unknown",
+                 "There are no pretrained weights \"" + base::stripControl(id) + "\". There are " + known + "." +
+                     (problem.code.empty() ? "" : " " + problem.message),
+                 field};
 }
 
 Result<std::string> checkPretrained(const PretrainedWeights& weights, const WeightsReport& report) {
@@ -252,7 +272,8 @@ Result<Path> fetchPretrained(const PretrainedWeights& weights, const WeightsRepo
         return file;
     }
     if (!isAddress(weights.source())) {
-        return Error{"weights.address", "\"" + weights.source() + "\" is no http or https address; look at " + kWeightsBaseVariable + "."};
+        return Error{"weights.address",
+                     "\"" + weights.source() + "\" is no http or https address; look at " + kWeightsBaseVariable + "."};
     }
     const auto lock = lockCache(weights, report);
     if (!lock.ok()) {
@@ -274,8 +295,8 @@ Result<Path> fetchPretrained(const PretrainedWeights& weights, const WeightsRepo
         }
         last = std::move(*made);
         all = last.status == 0;
-        // A server that answers "nothing beyond" (416) to a complete file makes curl fail; the hash decides. One that cannot give
-        // a part of a file at all gets asked for the whole.
+        // A server that answers "nothing beyond" (416) to a complete file makes curl fail; the hash decides. One that
+        // cannot give a part of a file at all gets asked for the whole.
         if (!all && before > 0 && sizeOf(part) == before) {
             const auto hash = base::sha256File(part);
             all = hash.ok() && hash->starts_with(weights.sha256Prefix);
@@ -293,9 +314,11 @@ Result<Path> fetchPretrained(const PretrainedWeights& weights, const WeightsRepo
     }
     TRAINYARD_TRY(base::removeTree(head));
     if (!all) {
-        return Error{"weights.fetch", weights.source() + " could not be fetched: " +
-                                          base::stripControl(base::toValidUtf8(base::trim(last.said))) + ". Without a network, fetch it elsewhere and put it into " +
-                                          file.parent_path().string() + ", or set " + kWeightsBaseVariable + " to a server that has it."};
+        return Error{"weights.fetch",
+                     weights.source() +
+                         " could not be fetched: " + base::stripControl(base::toValidUtf8(base::trim(last.said))) +
+                         ". Without a network, fetch it elsewhere and put it into " + file.parent_path().string() +
+                         ", or set " + kWeightsBaseVariable + " to a server that has it."};
     }
     const std::int64_t size = sizeOf(part);
     const auto hash = base::sha256File(part, [&](std::int64_t done) { return report(done, size); });
@@ -327,7 +350,8 @@ Result<Path> takePretrained(const PretrainedWeights& weights, const Path& file, 
     if (!lock.ok()) {
         return lock.error();
     }
-    TRAINYARD_TRY(base::copyFile(file, weights.file(), [&](std::int64_t done) { return report(size / 2 + done / 2, size); }));
+    TRAINYARD_TRY(
+        base::copyFile(file, weights.file(), [&](std::int64_t done) { return report(size / 2 + done / 2, size); }));
     const auto kept = checkPretrained(weights, report);
     return kept.ok() ? Result<Path>(weights.file()) : Result<Path>(kept.error());
 }

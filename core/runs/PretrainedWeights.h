@@ -1,7 +1,8 @@
 #pragma once
 // Weights that others have trained and published, named in resources/curated/weights.json and in the user's own list
-// ($XDG_CONFIG_HOME/trainyard/weights.json, the same format). They lie in $XDG_CACHE_HOME/trainyard/weights, checked against
-// their hash each time they are given out. Everything here may block: call it in a worker thread. Several processes may fetch at once.
+// ($XDG_CONFIG_HOME/trainyard/weights.json, the same format). They lie in $XDG_CACHE_HOME/trainyard/weights, checked
+// against their hash each time they are given out. Everything here may block: call it in a worker thread. Several
+// processes may fetch at once.
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -35,7 +36,8 @@ struct PretrainedWeights {
     [[nodiscard]] base::Path file() const;
 };
 
-/// The shipped ones, then the user's own; of equal ids the user's counts. What is wrong with the user's list is told in `problem`.
+/// The shipped ones, then the user's own; of equal ids the user's counts. What is wrong with the user's list is told in
+/// `problem`.
 [[nodiscard]] std::vector<PretrainedWeights> pretrainedWeights(base::Error* problem = nullptr);
 /// With or without the prefix. "weights.unknown", with the field.
 [[nodiscard]] base::Result<PretrainedWeights> findPretrained(const std::string& name, const std::string& field);
@@ -43,13 +45,15 @@ struct PretrainedWeights {
 /// Told bytes done and in all (0: not known); false: stop ("canceled").
 using WeightsReport = std::function<bool(std::int64_t done, std::int64_t total)>;
 
-/// The SHA-256 of the file in the cache. "weights.absent" (not fetched yet), "weights.hash" (another file lies there), file.*.
+/// The SHA-256 of the file in the cache. "weights.absent" (not fetched yet), "weights.hash" (another file lies there),
+/// file.*.
 [[nodiscard]] base::Result<std::string> checkPretrained(const PretrainedWeights& weights, const WeightsReport& report);
-/// The file in the cache, fetched where it is not there or damaged; gone on with after a break. The curl program does it.
-/// Errors: "weights.address", "weights.fetch" (with what curl said and what else can be done), "weights.hash" (other bytes came;
-/// they are thrown away), "canceled", file.*.
+/// The file in the cache, fetched where it is not there or damaged; gone on with after a break. The curl program does
+/// it. Errors: "weights.address", "weights.fetch" (with what curl said and what else can be done), "weights.hash"
+/// (other bytes came; they are thrown away), "canceled", file.*.
 [[nodiscard]] base::Result<base::Path> fetchPretrained(const PretrainedWeights& weights, const WeightsReport& report);
 /// Takes a file that was brought by hand. "weights.hash" when it is another one; nothing is kept then.
-[[nodiscard]] base::Result<base::Path> takePretrained(const PretrainedWeights& weights, const base::Path& file, const WeightsReport& report);
+[[nodiscard]] base::Result<base::Path> takePretrained(const PretrainedWeights& weights, const base::Path& file,
+                                                      const WeightsReport& report);
 
 }  // namespace trainyard::runs

@@ -11,7 +11,8 @@
 namespace trainyard::wire {
 
 /// Verbs: "train" (inside a run: --spec FILE), "check" (three real steps: memory, time), "inspect" (version, backends,
-/// devices; or a model file), "evaluate", "export" (TorchScript to ONNX), "selftest", "serve" (later).
+/// devices; or a model file), "predict", "serve" (predictions for requests on standard input), "evaluate", "weights", "dataset",
+/// "export" (TorchScript to ONNX), "verify", "selftest".
 struct EngineMessage {
     enum class Kind { Progress, Result, Failure } kind = Kind::Progress;
     base::Json body;    ///< Progress and Result.

@@ -24,7 +24,8 @@ Result<base::Json> runCheckVerb(const base::Json& request) {
     const spec::RunSpec& spec = train->spec;
     const auto processes = std::max<std::int64_t>(1, spec.distribution.processes);
     const double epoch = probe->stepSeconds * static_cast<double>(probe->stepsPerEpoch) + probe->validationSeconds;
-    // last.ckpt and best.ckpt, and for the moment of writing a third; model.pt and model.safetensors hold the weights alone.
+    // last.ckpt and best.ckpt, and for the moment of writing a third; model.pt, model.safetensors and weights.pth
+    // hold the weights alone.
     const std::int64_t weights = probe->parameters * 4;
     constexpr std::int64_t kSmallFiles = 1 << 20;
     return base::Json{{"device", probe->device},
@@ -38,7 +39,7 @@ Result<base::Json> runCheckVerb(const base::Json& request) {
                       {"epoch_seconds", epoch},
                       {"total_seconds", epoch * static_cast<double>(spec.train.epochs)},
                       {"peak_memory_bytes", peakResidentBytes() * processes},
-                      {"disk_bytes", probe->checkpointBytes * 3 + weights * 2 + kSmallFiles}};
+                      {"disk_bytes", probe->checkpointBytes * 3 + weights * 3 + kSmallFiles}};
 }
 
 }  // namespace trainyard::engine

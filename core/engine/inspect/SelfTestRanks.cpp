@@ -58,8 +58,7 @@ Status checkGradients(ProcessGroup& group) {
     reducer.beforeForward();
     const at::Tensor logits = shared.forward(images.slice(0, begin, begin + kPerRank).to(group.device()));
     const at::Tensor loss = crossEntropy(logits, labels.slice(0, begin, begin + kPerRank).to(group.device()), 0.0);
-    reducer.beforeBackward();
-    loss.backward();
+    reducer.backward(loss);
     for (std::size_t i = 0; i < joint.parameters().size(); ++i) {
         const at::Tensor expected = joint.parameters()[i].grad();
         const double difference = (shared.parameters()[i].grad().to(at::kCPU) - expected).abs().max().item<double>();

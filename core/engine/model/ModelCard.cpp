@@ -17,6 +17,7 @@ Json toJson(const ModelCard& card) {
             {"classes", card.classes},
             {"class_names", card.classNames},
             {"normalization", {{"mean", card.normalization.mean}, {"std", card.normalization.deviation}, {"channels", std::move(channels)}}},
+            {"resize", card.resize},
             {"dataset", {{"name", card.dataset}, {"train_samples", card.trainSamples}, {"val_samples", card.valSamples}}},
             {"parameters", card.parameters},
             {"multiply_adds", card.multiplyAdds},
@@ -54,6 +55,7 @@ base::Result<ModelCard> modelCardFromJson(const Json& json) {
         normalization.merge(channel);
     }
     reader.merge(normalization);
+    card.resize = reader.integer("resize");
     if (!(card.normalization.deviation > 0)) {
         reader.fail("json.range", "normalization", "The normalization's standard deviation is not above 0.");
     }

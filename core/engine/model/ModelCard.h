@@ -23,6 +23,7 @@ struct ModelCard {
     std::vector<std::string> classNames;   ///< May be empty.
     Normalization normalization;
     std::vector<Normalization> channels;   ///< One a channel, instead of `normalization`, where they differ.
+    std::int64_t resize = 0;               ///< Pictures: short side in pixels before the centre is cut out; 0: the card is older.
     std::string dataset;
     std::int64_t trainSamples = 0;
     std::int64_t valSamples = 0;

@@ -49,7 +49,8 @@ private:
         address.sin_family = AF_INET;
         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         socklen_t length = sizeof address;
-        const bool listens = ::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), length) == 0 && ::listen(listener.get(), 8) == 0 &&
+        const bool listens = ::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), length) == 0 &&
+                             ::listen(listener.get(), 8) == 0 &&
                              ::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0;
         m_port = listens ? ntohs(address.sin_port) : -1;
         while (listens && !m_stop) {
@@ -75,7 +76,8 @@ private:
     /// False when the other side has gone.
     static bool put(int socket, const QByteArray& bytes) {
         for (qsizetype at = 0; at < bytes.size();) {
-            const ssize_t sent = ::send(socket, bytes.constData() + at, static_cast<std::size_t>(bytes.size() - at), MSG_NOSIGNAL);
+            const ssize_t sent =
+                ::send(socket, bytes.constData() + at, static_cast<std::size_t>(bytes.size() - at), MSG_NOSIGNAL);
             if (sent <= 0) {
                 return false;
             }
@@ -104,7 +106,8 @@ private:
         }
         const QByteArray body = m_content.mid(from);
         const QByteArray size = QByteArray::number(m_content.size());
-        const QByteArray first = from > 0 ? "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes " + QByteArray::number(from) + "-" +
+        const QByteArray first = from > 0 ? "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes " +
+                                                QByteArray::number(from) + "-" +
                                                 QByteArray::number(m_content.size() - 1) + "/" + size
                                           : QByteArray("HTTP/1.1 200 OK");
         put(socket, first + "\r\nContent-Length: " + QByteArray::number(body.size()) + "\r\nConnection: close\r\n\r\n");
@@ -134,7 +137,8 @@ class TestPretrainedWeights : public QObject {
     Q_OBJECT
 
     const QByteArray m_content = QByteArray("weights of a test ").repeated(20'000);
-    const std::string m_hash = base::sha256Hex(std::string_view(m_content.constData(), static_cast<std::size_t>(m_content.size())));
+    const std::string m_hash =
+        base::sha256Hex(std::string_view(m_content.constData(), static_cast<std::size_t>(m_content.size())));
     std::unique_ptr<test::Scratch> m_scratch;
     std::unique_ptr<WebServer> m_server;
 
@@ -142,7 +146,11 @@ class TestPretrainedWeights : public QObject {
     [[nodiscard]] PretrainedWeights listed(const std::string& prefix) const {
         const base::Json list{{"format", "trainyard.pretrained-weights"},
                               {"version", 1},
-                              {"weights", {{{"id", "tiny"}, {"family", "cnn"}, {"address", m_server->base() + "/tiny-0.pth"}, {"sha256_prefix", prefix}}}}};
+                              {"weights",
+                               {{{"id", "tiny"},
+                                 {"family", "cnn"},
+                                 {"address", m_server->base() + "/tiny-0.pth"},
+                                 {"sha256_prefix", prefix}}}}};
         const base::Path file = base::xdgConfigHome() / "trainyard/weights.json";
         [[maybe_unused]] const auto made = base::makeDirs(file.parent_path());
         [[maybe_unused]] const auto written = base::writeFileAtomically(file, base::dumpJson(list));
@@ -166,7 +174,8 @@ private Q_SLOTS:
         const auto all = runs::pretrainedWeights();
         QCOMPARE(all.size(), std::size_t{6});
         for (const PretrainedWeights& one : all) {
-            const auto table = spec::buildLayerTable(one.family, base::Json::object(), {3, 224, 224}, one.entry["classes"].get<std::int64_t>());
+            const auto table = spec::buildLayerTable(one.family, base::Json::object(), {3, 224, 224},
+                                                     one.entry["classes"].get<std::int64_t>());
             QVERIFY2(table.ok(), one.id.c_str());
             QCOMPARE(table->parameters(), one.entry["parameters"].get<std::int64_t>());
             // torchvision's rule: the hash's beginning ends the file's name.

@@ -99,10 +99,11 @@ void split(Call& c) {
         parts.push_back(piece.size(axis));
     }
     const auto count = static_cast<int>(parts.size());
-    c.setResultList(c.opset() >= 13 ? c.builder().addNode("Split", {c.tensor("self"), c.builder().int64Vector(parts)},
-                                                          {{"axis", axis}}, c.place(), count)
-                                    : c.builder().addNode("Split", {c.tensor("self")}, {{"axis", axis}, {"split", parts}},
-                                                          c.place(), count));
+    if (c.opset() >= 13) {
+        c.setResultList(c.builder().addNode("Split", {c.tensor("self"), c.builder().int64Vector(parts)}, {{"axis", axis}}, c.place(), count));
+    } else {
+        c.setResultList(c.builder().addNode("Split", {c.tensor("self")}, {{"axis", axis}, {"split", parts}}, c.place(), count));
+    }
 }
 
 std::string sliceAlong(Call& c, const std::string& x, std::int64_t axis, std::int64_t start, std::int64_t end,

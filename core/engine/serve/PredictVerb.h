@@ -1,0 +1,21 @@
+#pragma once
+#include "core/base/Json.h"
+#include "core/engine/Guard.h"
+#include "core/engine/export/Verbs.h"
+
+namespace trainyard::engine {
+
+/// Request {"model", "card"?, "files": [paths of pictures, or of folders of them], "top"?: 5, "device"?, "threads"?}.
+/// Result
+/// {"predictions": [{"file", "top": [{"label", "index", "probability"}], "seconds"}], "failed", "device",
+/// "load_seconds"}; a file that cannot be read has "error" {code, message} in the place of "top". Seconds are those of
+/// reading, decoding and the model together. Errors: those of ServedModel::open, "predict.files" (none given, a folder
+/// without pictures, too many).
+[[nodiscard]] Result<base::Json> runPredictVerb(const base::Json& request, const VerbProgress& progress);
+
+/// The same for as long as standard input is open, so that the model is loaded once: after {"stage": "ready"} each line
+/// {"id", "files", "top"?} is answered by progress {"stage": "predictions", "id", and the result's or "error"}. Result
+/// {"served"}.
+[[nodiscard]] Result<base::Json> runServeVerb(const base::Json& request, const VerbProgress& progress);
+
+}  // namespace trainyard::engine
