@@ -69,7 +69,8 @@ private Q_SLOTS:
         auto* first = new QLineEdit(&window);
         auto* trap = new QPlainTextEdit(&window);
         auto* beyond = new QPushButton(QStringLiteral("beyond"), &window);
-        for (QWidget* widget : {static_cast<QWidget*>(first), static_cast<QWidget*>(trap), static_cast<QWidget*>(beyond)}) {
+        for (QWidget* widget :
+             {static_cast<QWidget*>(first), static_cast<QWidget*>(trap), static_cast<QWidget*>(beyond)}) {
             widget->setAccessibleName(QStringLiteral("named"));
             column->addWidget(widget);
         }
@@ -82,7 +83,8 @@ private Q_SLOTS:
         const QStringList found = WidgetWalk(window).findings();
         QVERIFY2(std::any_of(found.begin(), found.end(),
                              [](const QString& line) {
-                                 return line.startsWith(QLatin1String("Tab does not reach")) && line.contains(u"beyond");
+                                 return line.startsWith(QLatin1String("Tab does not reach")) &&
+                                        line.contains(u"beyond");
                              }),
                  qPrintable(found.join(QLatin1Char('\n'))));
         trap->setTabChangesFocus(true);
@@ -142,13 +144,13 @@ private Q_SLOTS:
         };
         walk(QStringLiteral("welcome"));
         QVERIFY(m_fixture.openWorkspace(m_empty));
-        for (const char* page : {"home", "runs", "models", "environments", "targets"}) {
+        for (const char* page : {"home", "runs", "models", "data", "environments", "targets"}) {
             QVERIFY(window.shell().open(ui::Address{QString::fromLatin1(page)}));
             walk(QStringLiteral("empty ") + QLatin1String(page));
         }
         QVERIFY(m_fixture.openWorkspace(m_full));
         application->blocks.clear();
-        for (const char* page : {"home", "runs", "new", "models", "targets", "settings"}) {
+        for (const char* page : {"home", "runs", "new", "models", "data", "targets", "settings"}) {
             QVERIFY2(window.shell().open(ui::Address{QString::fromLatin1(page)}), page);
             walk(QLatin1String(page));
         }
@@ -157,17 +159,27 @@ private Q_SLOTS:
             {"target with findings", {QStringLiteral("targets"), {QStringLiteral("two-gpu-rig")}}},
             {"cluster", {QStringLiteral("targets"), {QStringLiteral("university-cluster")}}},
             {"target with a long name",
-             {QStringLiteral("targets"), {QStringLiteral("a-machine-with-a-very-long-name-in-the-basement-of-the-old-house")}}},
+             {QStringLiteral("targets"),
+              {QStringLiteral("a-machine-with-a-very-long-name-in-the-basement-of-the-old-house")}}},
+            {"try it", {QStringLiteral("try"), {QStringLiteral("fashion-cnn:3")}}},
             {"exported model", {QStringLiteral("models"), {QStringLiteral("fashion-cnn"), QStringLiteral("3")}}},
             {"model with a long name",
              {QStringLiteral("models"),
-              {QStringLiteral("a-name-as-long-as-names-may-be-for-the-comparison-of-schedules-1"), QStringLiteral("1")}}},
+              {QStringLiteral("a-name-as-long-as-names-may-be-for-the-comparison-of-schedules-1"),
+               QStringLiteral("1")}}},
             {"register", {QStringLiteral("models"), {}, QStringLiteral("register=3")}},
             {"guide", {QStringLiteral("help")}},
             {"curated environment", {QStringLiteral("environments"), {QStringLiteral("trainyard-python-torch")}}},
             {"environment with versions", {QStringLiteral("environments"), {QStringLiteral("vision")}}},
             {"environment with long names",
-             {QStringLiteral("environments"), {QStringLiteral("an-environment-with-a-name-as-long-as-a-name-may-be-for-pictures")}}},
+             {QStringLiteral("environments"),
+              {QStringLiteral("an-environment-with-a-name-as-long-as-a-name-may-be-for-pictures")}}},
+            {"dataset with problems",
+             {QStringLiteral("data"),
+              {QStringLiteral("a-data-set-with-a-name-as-long-as-the-names-of-data-sets-may-be")}}},
+            {"pictures of a dataset",
+             {QStringLiteral("data"), {QStringLiteral("garden-flowers")}, QStringLiteral("samples")}},
+            {"new dataset", {QStringLiteral("data"), {}, QStringLiteral("add")}},
             {"new environment", {QStringLiteral("environments"), {}, QStringLiteral("new")}},
             {"new container", {QStringLiteral("environments"), {}, QStringLiteral("new=container")}},
         };

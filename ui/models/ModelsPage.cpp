@@ -99,7 +99,8 @@ ModelsPage::ModelsPage(Shell& shell, QWidget* parent) : Page(QStringLiteral("mod
     m_splitter->addWidget(list);
 
     m_side = new QStackedWidget(m_splitter);
-    m_choose = new EmptyState(QStringLiteral("models"), tr("No model chosen"), tr("Choose a version on the left to see its figures, files and exports."), m_side);
+    m_choose = new EmptyState(QStringLiteral("models"), tr("No model chosen"),
+                              tr("Choose a version on the left to see its figures, files and exports."), m_side);
     m_side->addWidget(m_choose);
     m_detailView = buildDetail();
     m_side->addWidget(m_detailView);
@@ -111,9 +112,11 @@ ModelsPage::ModelsPage(Shell& shell, QWidget* parent) : Page(QStringLiteral("mod
     m_splitter->setSizes({400, 860});
     column->addWidget(m_splitter, 1);
 
-    m_empty = new EmptyState(QStringLiteral("models"), tr("No models yet"),
-                             tr("Register a finished training run: its weights, figures and configuration are kept under a name, and can be "
-                                "exported to ONNX with a proof."), this);
+    m_empty = new EmptyState(
+        QStringLiteral("models"), tr("No models yet"),
+        tr("Register a finished training run: its weights, figures and configuration are kept under a name, and can be "
+           "exported to ONNX with a proof."),
+        this);
     connect(m_empty->addPrimary(tr("Choose a run"), QStringLiteral("runs")), &QPushButton::clicked, this,
             [this] { m_shell.open({QStringLiteral("runs"), {}, QStringLiteral("state:completed task:train")}); });
     m_empty->hide();
@@ -122,6 +125,9 @@ ModelsPage::ModelsPage(Shell& shell, QWidget* parent) : Page(QStringLiteral("mod
     m_downloadAction = new QAction(icon(QStringLiteral("download"), Role::AccentText), tr("Download"), this);
     m_downloadAction->setObjectName(QStringLiteral("downloadModelAction"));
     connect(m_downloadAction, &QAction::triggered, this, &ModelsPage::download);
+    m_tryAction = new QAction(icon(QStringLiteral("tryit")), tr("Try it"), this);
+    m_tryAction->setObjectName(QStringLiteral("tryModelAction"));
+    connect(m_tryAction, &QAction::triggered, this, [this] { m_shell.open({QStringLiteral("try"), {reference()}}); });
     m_deleteAction = new QAction(icon(QStringLiteral("trash")), tr("Delete version…"), this);
     m_deleteAction->setObjectName(QStringLiteral("deleteModelAction"));
     connect(m_deleteAction, &QAction::triggered, this, &ModelsPage::remove);
@@ -193,8 +199,10 @@ QWidget* ModelsPage::buildDetail() {
     column->addWidget(about);
 
     auto* exports = new Card(tr("ONNX"), content);
-    m_noExports = new TextLabel(tr("Not exported yet. The file is checked by libonnx and by an independent runtime against the trained "
-                                   "model, on real pictures, before it is kept."), TextStyle::Body, Role::Muted, exports);
+    m_noExports = new TextLabel(
+        tr("Not exported yet. The file is checked by libonnx and by an independent runtime against the trained "
+           "model, on real pictures, before it is kept."),
+        TextStyle::Body, Role::Muted, exports);
     m_noExports->setWordWrap(true);
     exports->body()->addWidget(m_noExports);
     m_notExportable = new InlineError(exports);
@@ -204,7 +212,8 @@ QWidget* ModelsPage::buildDetail() {
     m_exportsLayout = new QVBoxLayout;
     m_exportsLayout->setSpacing(theme.space(3));
     exports->body()->addLayout(m_exportsLayout);
-    m_export = new CommandPanel(m_shell, "model.export", Json{{"model", ""}, {"out", ""}, {"overwrite", false}}, tr("Export to ONNX"), QStringLiteral("export"), exports);
+    m_export = new CommandPanel(m_shell, "model.export", Json{{"model", ""}, {"out", ""}, {"overwrite", false}},
+                                tr("Export to ONNX"), QStringLiteral("export"), exports);
     exports->body()->addWidget(m_export);
     column->addWidget(exports);
 
@@ -238,7 +247,8 @@ QWidget* ModelsPage::buildDetail() {
     column->addStretch(1);
 
     connect(m_run, &LinkButton::clicked, this, [this] {
-        if (m_detail && !m_detail->row.run.empty()) m_shell.open({QStringLiteral("run"), {fromUtf8(m_detail->row.run)}});
+        if (m_detail && !m_detail->row.run.empty())
+            m_shell.open({QStringLiteral("run"), {fromUtf8(m_detail->row.run)}});
     });
     m_descriptionPause.setSingleShot(true);
     m_descriptionPause.setInterval(700);
@@ -275,7 +285,8 @@ QWidget* ModelsPage::buildRegister() {
     m_registerFacts->setWordWrap(true);
     column->addWidget(m_registerTitle);
     column->addWidget(m_registerFacts);
-    m_register = new CommandPanel(m_shell, "model.register", Json{{"run", ""}}, tr("Register"), QStringLiteral("register"), content);
+    m_register = new CommandPanel(m_shell, "model.register", Json{{"run", ""}}, tr("Register"),
+                                  QStringLiteral("register"), content);
     m_register->setButtonVisible(false);
     column->addWidget(m_register);
     column->addStretch(1);
@@ -367,7 +378,8 @@ void ModelsPage::showList() {
     QTreeWidgetItem* first = nullptr;
     for (const Named& named : m_models) {
         const QString name = fromUtf8(named.model.name);
-        const QString words = name + u' ' + fromUtf8(named.model.latest.description) + u' ' + tagsText(named.model.latest.tags);
+        const QString words =
+            name + u' ' + fromUtf8(named.model.latest.description) + u' ' + tagsText(named.model.latest.tags);
         if (!filter.isEmpty() && !words.contains(filter, Qt::CaseInsensitive)) continue;
         auto* top = new QTreeWidgetItem(m_tree);
         top->setText(0, name);
@@ -443,22 +455,27 @@ void ModelsPage::readDetail() {
 }
 
 void ModelsPage::showDetail(const Detail& detail) {
-    const bool other = !m_detail || m_detail->row.name != detail.row.name || m_detail->row.version != detail.row.version;
+    const bool other =
+        !m_detail || m_detail->row.name != detail.row.name || m_detail->row.version != detail.row.version;
     m_detail = detail;
     const store::ModelVersionRow& row = m_detail->row;
     const Json& card = row.card;
     m_title->setText(tr("%1, version %2").arg(fromUtf8(row.name)).arg(row.version));
     const Json own = readObject(card, "model");
     QStringList facts{tr("registered %1").arg(formatAgo(row.createdAt)), formatBytes(row.size)};
-    if (const std::int64_t parameters = readInteger(own, "parameters"); parameters > 0) facts << tr("%1 parameters").arg(formatCount(parameters));
+    if (const std::int64_t parameters = readInteger(own, "parameters"); parameters > 0)
+        facts << tr("%1 parameters").arg(formatCount(parameters));
     if (const Json* shape = member(own, "input_shape")) facts << tr("input %1").arg(shapeText(*shape));
-    if (const std::int64_t classes = readInteger(own, "classes"); classes > 0) facts << tr("%n class(es)", nullptr, static_cast<int>(classes));
-    if (const Json* dataset = member(own, "dataset"); dataset && dataset->is_string()) facts << fromUtf8(dataset->get<std::string>());
+    if (const std::int64_t classes = readInteger(own, "classes"); classes > 0)
+        facts << tr("%n class(es)", nullptr, static_cast<int>(classes));
+    if (const Json* dataset = member(own, "dataset"); dataset && dataset->is_string())
+        facts << fromUtf8(dataset->get<std::string>());
     for (const std::string& alias : row.aliases) facts << fromUtf8(alias);
     m_facts->setText(facts.join(QStringLiteral(" · ")));
     m_run->setVisible(!row.run.empty());
     m_run->setText(tr("From run #%1, %2").arg(readInteger(card, "run_number")).arg(readString(card, "run_name")));
-    if (other || (!m_description->hasFocus() && !m_descriptionPause.isActive())) m_description->setPlainText(fromUtf8(row.description));
+    if (other || (!m_description->hasFocus() && !m_descriptionPause.isActive()))
+        m_description->setPlainText(fromUtf8(row.description));
     if (other) m_descriptionPause.stop();
     showTags();
     showMetrics(card);
@@ -474,11 +491,12 @@ void ModelsPage::showDetail(const Detail& detail) {
 
 void ModelsPage::readKind() {
     const QString wanted = reference();
-    m_shell.session()->start("model.show", {{"model", wanted.toStdString()}}, this, [this, wanted](const Result<Json>& shown) {
-        if (!shown || wanted != reference() || !m_detail) return;
-        m_kinds = *shown;
-        showKind(m_kinds);
-    });
+    m_shell.session()->start("model.show", {{"model", wanted.toStdString()}}, this,
+                             [this, wanted](const Result<Json>& shown) {
+                                 if (!shown || wanted != reference() || !m_detail) return;
+                                 m_kinds = *shown;
+                                 showKind(m_kinds);
+                             });
 }
 
 void ModelsPage::showKind(const Json& shown) {
@@ -493,6 +511,8 @@ void ModelsPage::showKind(const Json& shown) {
         if (const QString instead = readString(exported, "instead"); !instead.isEmpty()) text += u'\n' + instead;
         m_notExportable->setMessage(InlineError::Kind::Info, text);
     }
+    // Only what the engine wrote carries a card that says how a picture becomes the model's input.
+    m_tryAction->setEnabled(readText(shown, "kind") == "torchscript" && member(shown, "card") && member(shown, "card")->is_object());
     if (const QString kind = readString(shown, "kind_title"); !kind.isEmpty() && !m_facts->text().startsWith(kind)) {
         m_facts->setText(kind + QStringLiteral(" · ") + m_facts->text());
         m_facts->setToolTip(readString(shown, "told"));
@@ -548,7 +568,8 @@ void ModelsPage::showFiles(const Json& card) {
     m_files->setRowCount(static_cast<int>(files.size()));
     int row = 0;
     for (const Json& file : files) {
-        const QString texts[] = {readString(file, "path"), formatBytes(readInteger(file, "size")), QString(), readString(file, "sha256")};
+        const QString texts[] = {readString(file, "path"), formatBytes(readInteger(file, "size")), QString(),
+                                 readString(file, "sha256")};
         for (int column = 0; column < 4; ++column) {
             auto* item = new QTableWidgetItem(texts[column]);
             item->setToolTip(column == 1 ? tr("%1 bytes").arg(formatExact(readInteger(file, "size"))) : texts[column]);
@@ -558,7 +579,8 @@ void ModelsPage::showFiles(const Json& card) {
         }
         ++row;
     }
-    m_files->setFixedHeight(m_files->horizontalHeader()->sizeHint().height() + std::min(8, std::max(1, row)) * Theme::current().rowHeight() + 6);
+    m_files->setFixedHeight(m_files->horizontalHeader()->sizeHint().height() +
+                            std::min(8, std::max(1, row)) * Theme::current().rowHeight() + 6);
 }
 
 void ModelsPage::showExports(const std::vector<Json>& exports) {
@@ -580,8 +602,9 @@ void ModelsPage::showConfiguration(const Json& card) {
         return;
     }
     m_configuration->parentWidget()->show();
-    for (const char* path : {"task.dataset.name", "task.model.family", "task.optimizer.kind", "task.optimizer.learning_rate", "task.schedule.kind",
-                             "task.epochs", "task.batch_size", "task.seed", "distribution.processes"}) {
+    for (const char* path :
+         {"task.dataset.name", "task.model.family", "task.optimizer.kind", "task.optimizer.learning_rate",
+          "task.schedule.kind", "task.epochs", "task.batch_size", "task.seed", "distribution.processes"}) {
         const spec::Field* field = spec::fieldAt(spec::runSpecFields(), path, configuration);
         const Json* value = spec::valueAt(configuration, path);
         if (!field || !value) continue;
@@ -597,7 +620,7 @@ void ModelsPage::showSide(QWidget* side) {
     m_side->setCurrentWidget(side);
     if (side == m_detailView) {
         setPrimaryAction(m_downloadAction);
-        setContextActions({m_deleteAction});
+        setContextActions({m_tryAction, m_deleteAction});
     } else if (side == m_registerView) {
         setPrimaryAction(m_registerAction);
         setContextActions({m_cancelRegister});
@@ -629,10 +652,12 @@ void ModelsPage::beginRegister(const QString& run) {
             if (const store::MetricSummary* metric = headMetric(*row)) {
                 facts << tr("%1 %2").arg(metricTitle(metric->name), formatMetric(metric->name, bestOf(*metric)));
             }
-            facts << tr("What is registered is kept under the name you give, with the run's figures and configuration; versions count up");
+            facts << tr("What is registered is kept under the name you give, with the run's figures and configuration; "
+                        "versions count up");
             m_registerFacts->setText(facts.join(QStringLiteral(". ")));
             QString name;
-            for (const QChar c : fromUtf8(row->experiment)) name += c.isLetterOrNumber() && c.unicode() < 128 ? c.toLower() : u'-';
+            for (const QChar c : fromUtf8(row->experiment))
+                name += c.isLetterOrNumber() && c.unicode() < 128 ? c.toLower() : u'-';
             m_register->setValue(QStringLiteral("name"), name.toStdString());
         });
     Q_EMIT addressChanged();
@@ -676,29 +701,40 @@ void ModelsPage::startCopy(const std::string& command, Json parameters, const QS
 
 void ModelsPage::download() {
     if (!m_detail) return;
-    m_shell.questions().chooseFolder(this, tr("Copy the model to"), QString(), [this, model = reference()](const QString& folder) {
-        if (folder.isEmpty()) return;
-        startCopy("model.download", {{"model", model.toStdString()}, {"to", folder.toStdString()}}, tr("Copying %1 to %2").arg(model, folder));
-    });
+    m_shell.questions().chooseFolder(
+        this, tr("Copy the model to"), QString(), [this, model = reference()](const QString& folder) {
+            if (folder.isEmpty()) return;
+            startCopy("model.download", {{"model", model.toStdString()}, {"to", folder.toStdString()}},
+                      tr("Copying %1 to %2").arg(model, folder));
+        });
 }
 
 void ModelsPage::downloadSelected() {
     Json paths = Json::array();
-    for (const QModelIndex& index : m_files->selectionModel()->selectedRows()) paths.push_back(m_files->item(index.row(), 0)->text().toStdString());
+    for (const QModelIndex& index : m_files->selectionModel()->selectedRows())
+        paths.push_back(m_files->item(index.row(), 0)->text().toStdString());
     if (!m_detail || paths.empty()) return;
-    m_shell.questions().chooseFolder(this, tr("Copy the files to"), QString(), [this, model = reference(), paths](const QString& folder) {
-        if (folder.isEmpty()) return;
-        startCopy("model.download", {{"model", model.toStdString()}, {"to", folder.toStdString()}, {"paths", paths}}, tr("Copying files of %1 to %2").arg(model, folder));
-    });
+    m_shell.questions().chooseFolder(
+        this, tr("Copy the files to"), QString(), [this, model = reference(), paths](const QString& folder) {
+            if (folder.isEmpty()) return;
+            startCopy("model.download",
+                      {{"model", model.toStdString()}, {"to", folder.toStdString()}, {"paths", paths}},
+                      tr("Copying files of %1 to %2").arg(model, folder));
+        });
 }
 
 void ModelsPage::downloadExport() {
     if (!m_detail) return;
-    m_shell.questions().chooseFolder(this, tr("Copy the ONNX file and the model's card to"), QString(), [this, model = reference()](const QString& folder) {
-        if (folder.isEmpty()) return;
-        startCopy("model.download", {{"model", model.toStdString()}, {"to", folder.toStdString()}, {"paths", Json::array({"model.json"})}, {"onnx", true}},
-                  tr("Copying the ONNX file to %1").arg(folder));
-    });
+    m_shell.questions().chooseFolder(this, tr("Copy the ONNX file and the model's card to"), QString(),
+                                     [this, model = reference()](const QString& folder) {
+                                         if (folder.isEmpty()) return;
+                                         startCopy("model.download",
+                                                   {{"model", model.toStdString()},
+                                                    {"to", folder.toStdString()},
+                                                    {"paths", Json::array({"model.json"})},
+                                                    {"onnx", true}},
+                                                   tr("Copying the ONNX file to %1").arg(folder));
+                                     });
 }
 
 void ModelsPage::remove() {
@@ -706,19 +742,21 @@ void ModelsPage::remove() {
     Question question;
     question.id = QStringLiteral("model.delete");
     question.title = tr("Delete %1, version %2?").arg(m_name).arg(m_version);
-    question.text = tr("Its files and exports go; up to %1 are freed. The run it came from stays.").arg(formatBytes(m_detail->row.size));
+    question.text = tr("Its files and exports go; up to %1 are freed. The run it came from stays.")
+                        .arg(formatBytes(m_detail->row.size));
     question.buttons = {{QStringLiteral("delete"), tr("Delete version"), true}};
     m_shell.questions().ask(this, question, [this, model = reference()](const QString& answer) {
         if (answer != u"delete") return;
-        m_shell.session()->start("model.delete", {{"model", model.toStdString()}}, this, [this](const Result<Json>& result) {
-            if (!result) return m_shell.warn(result.error());
-            m_shell.notice(tr("Version deleted, %1 freed.").arg(formatBytes(readInteger(*result, "freed_bytes"))));
-            m_name.clear();
-            m_version = 0;
-            m_detail.reset();
-            showSide(m_choose);
-            readList();
-        });
+        m_shell.session()->start(
+            "model.delete", {{"model", model.toStdString()}}, this, [this](const Result<Json>& result) {
+                if (!result) return m_shell.warn(result.error());
+                m_shell.notice(tr("Version deleted, %1 freed.").arg(formatBytes(readInteger(*result, "freed_bytes"))));
+                m_name.clear();
+                m_version = 0;
+                m_detail.reset();
+                showSide(m_choose);
+                readList();
+            });
     });
 }
 

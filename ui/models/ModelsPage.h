@@ -58,7 +58,8 @@ private:
     void showList();
     void readDetail();
     void showDetail(const Detail& detail);
-    /// What kind of model the version is and whether it can be exported: told by its files, which the registry looks at.
+    /// What kind of model the version is and whether it can be exported: told by its files, which the registry looks
+    /// at.
     void readKind();
     void showKind(const base::Json& shown);
     void showMetrics(const base::Json& card);
@@ -118,6 +119,7 @@ private:
     TextLabel* m_registerFacts;
     CommandPanel* m_register;
     QAction* m_downloadAction;
+    QAction* m_tryAction;
     QAction* m_deleteAction;
     QAction* m_registerAction;
     QAction* m_cancelRegister;

@@ -20,6 +20,7 @@
 #include "ui/runs/LogView.h"
 #include "ui/runs/MetricsTab.h"
 #include "ui/runs/OutputsTab.h"
+#include "ui/runs/RecordsTab.h"
 #include "ui/runs/ReproductionNotice.h"
 #include "ui/runs/RunActions.h"
 #include "ui/runs/RunNotices.h"
@@ -156,6 +157,7 @@ void RunPage::buildTabs() {
     m_tabs->setUsesScrollButtons(true);
     m_failure = new FailurePanel(m_tabs);
     m_metrics = new MetricsTab(session, m_tabs);
+    m_records = new RecordsTab(m_shell, m_tabs);
     m_log = new LogTab(session, m_tabs);
     m_system = new SystemTab(session, m_tabs);
     m_ranks = new RanksTab(m_tabs);
@@ -166,6 +168,7 @@ void RunPage::buildTabs() {
     m_notes = new NotesTab(m_tabs);
     m_failure->setObjectName(QStringLiteral("why"));
     m_metrics->setObjectName(QStringLiteral("metrics"));
+    m_records->setObjectName(QStringLiteral("records"));
     m_log->setObjectName(QStringLiteral("log"));
     m_system->setObjectName(QStringLiteral("system"));
     m_ranks->setObjectName(QStringLiteral("ranks"));
@@ -176,6 +179,7 @@ void RunPage::buildTabs() {
     m_notes->setObjectName(QStringLiteral("notes"));
     m_tabs->addTab(m_failure, tr("Why it failed"));
     m_tabs->addTab(m_metrics, tr("Metrics"));
+    m_tabs->addTab(m_records, tr("Records"));
     m_tabs->addTab(m_log, tr("Log"));
     m_tabs->addTab(m_system, tr("System"));
     m_tabs->addTab(m_ranks, tr("Ranks"));
@@ -186,6 +190,7 @@ void RunPage::buildTabs() {
     m_tabs->addTab(m_notes, tr("Notes"));
     m_tabs->setTabVisible(0, false);
     m_tabs->setTabVisible(m_tabs->indexOf(m_environment), false);
+    m_tabs->setTabVisible(m_tabs->indexOf(m_records), false);
     m_tabs->setCurrentWidget(m_metrics);
 
     connect(m_tabs, &QTabWidget::currentChanged, this, [this] {
@@ -229,7 +234,12 @@ void RunPage::buildActions() {
         return action;
     };
     m_register = make("models", tr("Register model"), "registerAction", [this] { m_actions->registerModel(m_detail->row.id); });
+    m_try = make("tryit", tr("Try it"), "tryRunAction", [this] {
+        m_shell.open({QStringLiteral("try"), {QStringLiteral("run:") + QString::number(m_detail->row.number)}});
+    });
     m_resume = make("play", tr("Resume"), "resumeAction", [this] { m_actions->resume(m_detail->row); });
+    m_pause = make("pause", tr("Pause"), "pauseRunAction", [this] { m_actions->pause(m_detail->row); });
+    m_pause->setToolTip(tr("Writes a checkpoint and ends the run; Resume goes on from there"));
     m_cancel = make("stop", tr("Cancel"), "cancelRunAction", [this] { m_actions->cancel(m_detail->row); });
     m_giveUp = make("lost", tr("Give up"), "giveUpAction", [this] { m_actions->giveUp(m_detail->row); });
     m_giveUp->setToolTip(tr("Ends the run here without knowing what becomes of it on its target"));
@@ -243,6 +253,12 @@ void RunPage::buildActions() {
     QAction* reproduce = make("refresh", tr("Reproduce"), "reproduceAction", [this] { m_actions->reproduce(m_detail->row.id); });
     reproduce->setToolTip(tr("Submits the same code, data and seed again, as a run of its own"));
     menu->addAction(reproduce);
+    QAction* checkpoint = make("finalize", tr("Checkpoint now"), "checkpointAction", [this] { m_actions->checkpoint(m_detail->row); });
+    checkpoint->setToolTip(tr("Keeps the state of the training at the next step's end"));
+    menu->addAction(checkpoint);
+    QAction* extend = make("plus", tr("Train further…"), "extendAction", [this] { m_actions->extend(m_detail->row); });
+    extend->setToolTip(tr("Goes on from the last checkpoint for more epochs, as a new run"));
+    menu->addAction(extend);
     menu->addAction(make("download", tr("Copy outputs to…"), "downloadAction", [this] { m_actions->download(m_detail->row.id, {}); }));
     menu->addAction(make("link", tr("Copy address"), "copyAddressAction", [this] { m_actions->copyAddress(m_detail->row.id); }));
     menu->addSeparator();
@@ -250,8 +266,12 @@ void RunPage::buildActions() {
     QAction* remove = make("trash", tr("Delete…"), "deleteAction", [this] { m_actions->remove({m_detail->row}); });
     menu->addAction(archive);
     menu->addAction(remove);
-    connect(menu, &QMenu::aboutToShow, this, [this, archive, remove, reproduce] {
+    connect(menu, &QMenu::aboutToShow, this, [this, archive, remove, reproduce, checkpoint, extend] {
         const bool over = m_detail && spec::isFinal(m_detail->row.state);
+        const bool train = m_detail && m_detail->row.taskKind == "train";
+        checkpoint->setVisible(train && !over);
+        checkpoint->setEnabled(train && m_detail->row.state == RunState::Running);
+        extend->setVisible(train && over && hasCheckpoint(*m_detail));
         archive->setEnabled(over);
         reproduce->setEnabled(over);
         archive->setText(m_detail && m_detail->row.archived ? tr("Take out of the archive") : tr("Archive"));
@@ -406,6 +426,7 @@ void RunPage::showAttempts() {
 
 void RunPage::showParts() {
     m_log->setDetail(*m_detail, m_attempt);
+    m_tabs->setTabVisible(m_tabs->indexOf(m_records), m_records->setDetail(*m_detail, m_attempt));
     m_system->setDetail(*m_detail, m_attempt);
     m_ranks->setDetail(*m_detail, m_attempt);
     m_tabs->setTabVisible(m_tabs->indexOf(m_environment), m_environment->setDetail(*m_detail, m_attempt));
@@ -481,8 +502,10 @@ void RunPage::showActions() {
         const bool resumable = over && row.taskKind == "train" && hasCheckpoint(*m_detail);
         if (resumable && !model) primary = m_resume;
         if (over && !primary) primary = m_duplicate;
+        if (row.state == RunState::Running && row.taskKind == "train") actions << m_pause;
         if (!over) actions << m_cancel;
         if (row.state == RunState::Lost) actions << m_giveUp;
+        if (model) actions << m_try;
         if (primary != m_duplicate) actions << m_duplicate;
         if (resumable && primary != m_resume) actions << m_resume;
         actions << m_more;

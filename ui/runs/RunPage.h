@@ -24,6 +24,7 @@ class MetricsTab;
 class NotesTab;
 class OutputsTab;
 class RanksTab;
+class RecordsTab;
 class ReproductionNotice;
 class RunActions;
 class RunNotices;
@@ -100,6 +101,7 @@ private:
     QTabWidget* m_tabs;
     FailurePanel* m_failure;
     MetricsTab* m_metrics;
+    RecordsTab* m_records;
     LogTab* m_log;
     SystemTab* m_system;
     RanksTab* m_ranks;
@@ -109,7 +111,9 @@ private:
     CodeTab* m_code;
     NotesTab* m_notes;
     QAction* m_register;
+    QAction* m_try;
     QAction* m_resume;
+    QAction* m_pause;
     QAction* m_cancel;
     QAction* m_giveUp;
     QAction* m_duplicate;

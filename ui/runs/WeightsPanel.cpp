@@ -1,0 +1,194 @@
+#include "ui/runs/WeightsPanel.h"
+
+#include <QComboBox>
+#include <QVBoxLayout>
+#include <algorithm>
+
+#include "core/commands/Session.h"
+#include "ui/forms/FormDocument.h"
+#include "ui/forms/JsonRead.h"
+#include "ui/shell/Shell.h"
+#include "ui/widgets/Basics.h"
+#include "ui/widgets/Format.h"
+
+namespace trainyard::ui {
+
+using base::Json;
+using base::Result;
+
+namespace {
+
+constexpr int kComparePauseMillis = 700;
+const QString kWeightsSource = QStringLiteral("task.model.weights.source");
+
+QString textValue(const FormDocument& document, const QString& path) {
+    const Json value = document.value(path);
+    return value.is_string() ? fromUtf8(value.get<std::string>()) : QString();
+}
+
+QString namesText(const Json& list) {
+    constexpr std::size_t kNamed = 4;
+    const Json names = readArray(list, "names");
+    QStringList shown;
+    for (std::size_t i = 0; i < std::min(kNamed, names.size()); ++i)
+        shown << fromUtf8(names[i].get<std::string>());
+    if (readInteger(list, "count") > static_cast<std::int64_t>(shown.size())) shown << QStringLiteral("…");
+    return shown.join(QStringLiteral(", "));
+}
+
+}  // namespace
+
+WeightsPanel::WeightsPanel(Shell& shell, FormDocument& document, QWidget* parent)
+    : QWidget(parent), m_shell(shell), m_document(document) {
+    const Theme& theme = Theme::current();
+    auto* column = new QVBoxLayout(this);
+    column->setContentsMargins(0, theme.space(1), 0, 0);
+    column->setSpacing(theme.space(0));
+    m_choice = new QWidget(this);
+    auto* line = new QHBoxLayout(m_choice);
+    line->setContentsMargins(0, 0, 0, 0);
+    line->setSpacing(theme.space(1));
+    line->addWidget(new TextLabel(tr("Published weights"), TextStyle::Secondary, Role::Muted, m_choice));
+    m_published = new QComboBox(m_choice);
+    m_published->setObjectName(QStringLiteral("publishedWeights"));
+    m_published->setAccessibleName(tr("Published weights to start from"));
+    m_published->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+    m_published->setMinimumContentsLength(18);
+    line->addWidget(m_published, 1);
+    column->addWidget(m_choice);
+    m_told = new TextLabel({}, TextStyle::Secondary, Role::Muted, this);
+    m_told->setObjectName(QStringLiteral("weightsMatchLabel"));
+    m_told->setWordWrap(true);
+    m_told->hide();
+    column->addWidget(m_told);
+    m_progress = new ProgressStrip(this);
+    m_progress->setCancelable(true);
+    m_progress->hide();
+    column->addWidget(m_progress);
+    m_error = new InlineError(this);
+    m_error->setObjectName(QStringLiteral("weightsMatchError"));
+    m_error->clear();
+    column->addWidget(m_error);
+
+    m_pause.setSingleShot(true);
+    m_pause.setInterval(kComparePauseMillis);
+    connect(&m_pause, &QTimer::timeout, this, &WeightsPanel::compare);
+    connect(m_published, &QComboBox::activated, this,
+            [this] { m_document.setValue(kWeightsSource, m_published->currentData().toString().toStdString()); });
+    connect(m_progress, &ProgressStrip::cancelRequested, this, [this] {
+        if (m_fetch) m_fetch->cancel();
+    });
+    connect(&m_document, &FormDocument::documentReplaced, this, &WeightsPanel::followDocument);
+    connect(&m_document, &FormDocument::documentEdited, this, &WeightsPanel::followDocument);
+    readList();
+}
+
+void WeightsPanel::readList() {
+    m_shell.session()->start("weights.list", Json::object(), this, [this](const Result<Json>& listed) {
+        if (listed) m_weights = readArray(*listed, "weights");
+        refill();
+        followDocument();
+    });
+}
+
+void WeightsPanel::refill() {
+    const std::string family = textValue(m_document, QStringLiteral("task.model.family")).toStdString();
+    m_published->clear();
+    m_published->addItem(tr("None of these"), QString());
+    for (const Json& one : m_weights) {
+        if (readText(one, "family") != family) continue;
+        const QString size = readFlag(one, "fetched") ? formatBytes(readInteger(one, "bytes")) : tr("not fetched yet");
+        m_published->addItem(tr("%1 (%2)").arg(readString(one, "title"), size),
+                             QString(QStringLiteral("pretrained:") + readString(one, "id")));
+        m_published->setItemData(
+            m_published->count() - 1,
+            tr("%1\n%2. %3").arg(readString(one, "source"), readString(one, "licence"), readString(one, "remark")),
+            Qt::ToolTipRole);
+    }
+}
+
+void WeightsPanel::followDocument() {
+    refill();
+    const QString source = textValue(m_document, kWeightsSource);
+    m_published->setCurrentIndex(std::max(0, m_published->findData(source)));
+    const bool trains = textValue(m_document, QStringLiteral("task.kind")) != u"command";
+    m_choice->setVisible(m_published->count() > 1);
+    setVisible(trains && (m_published->count() > 1 || !source.isEmpty()));
+    // The comparison is one of source, model and data.
+    const Json* task = member(m_document.document(), "task");
+    const QString wanted = source.isEmpty() || !trains || !task
+                               ? QString()
+                               : fromUtf8(base::dumpJson({readObject(*task, "model"), readObject(*task, "dataset")}));
+    if (wanted == m_compared) return;
+    m_compared = wanted;
+    m_told->hide();
+    m_error->clear();
+    if (m_match) m_match->cancel();
+    if (wanted.isEmpty()) {
+        m_pause.stop();
+    } else {
+        m_pause.start();
+    }
+}
+
+void WeightsPanel::compare() {
+    if (m_compared.isEmpty() || m_fetch) return;
+    m_match = m_shell.session()->start("weights.match", {{"spec", m_document.document()}});
+    connect(m_match, &commands::Command::finished, this, [this, of = m_compared](const Result<Json>& result) {
+        if (of != m_compared) return;
+        m_match = nullptr;
+        if (result) {
+            showMatch(*result);
+            return;
+        }
+        const base::Error& error = result.error();
+        // What is wrong with the data or the model is said at their fields.
+        if (error.code == "canceled" || (!error.field.empty() && error.field != kWeightsSource.toStdString())) return;
+        if (error.code == "weights.absent") {
+            m_error->setMessage(InlineError::Kind::Info, fromUtf8(error.message));
+            const QString source = textValue(m_document, kWeightsSource);
+            m_error->setRemedy(tr("Fetch now"), [this, source] { fetch(source); });
+        } else if (error.code == "weights.elsewhere") {
+            m_error->setMessage(InlineError::Kind::Info, fromUtf8(error.message));
+        } else {
+            m_error->setError(error);
+        }
+    });
+}
+
+void WeightsPanel::fetch(const QString& id) {
+    if (m_fetch) return;
+    m_error->clear();
+    m_progress->setTitle(tr("Fetching the weights"));
+    m_progress->setFraction(std::nullopt);
+    m_progress->show();
+    m_fetch = m_shell.session()->start("weights.fetch", {{"weights", id.toStdString()}});
+    connect(m_fetch, &commands::Command::progressed, this, [this](const commands::CommandProgress& progress) {
+        m_progress->setFraction(progress.fraction >= 0 ? std::optional(progress.fraction) : std::nullopt);
+    });
+    connect(m_fetch, &commands::Command::finished, this, [this](const Result<Json>& result) {
+        m_fetch = nullptr;
+        m_progress->hide();
+        if (result) {
+            readList();
+            compare();
+        } else if (result.error().code != "canceled") {
+            m_error->setError(result.error());
+        }
+    });
+}
+
+void WeightsPanel::showMatch(const Json& match) {
+    const auto count = [&](const char* key) { return static_cast<int>(readInteger(readObject(match, key), "count")); };
+    QStringList lines{tr("Taken over: %n tensor(s).", nullptr, count("matched"))};
+    const auto add = [&](const char* key, const QString& text) {
+        if (count(key) > 0) lines << text.arg(namesText(readObject(match, key)));
+    };
+    add("reinitialised", tr("Of another shape, begin anew: %n tensor(s), %1.", nullptr, count("reinitialised")));
+    add("missing", tr("Not in the file, begin anew: %n tensor(s), %1.", nullptr, count("missing")));
+    add("unused", tr("Of the file not used: %n tensor(s), %1.", nullptr, count("unused")));
+    m_told->setText(lines.join(u' '));
+    m_told->show();
+}
+
+}  // namespace trainyard::ui

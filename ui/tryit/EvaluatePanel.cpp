@@ -1,0 +1,312 @@
+#include "ui/tryit/EvaluatePanel.h"
+
+#include <QComboBox>
+#include <QFileInfo>
+#include <QScrollArea>
+#include <QTableWidget>
+#include <QVBoxLayout>
+#include <algorithm>
+
+#include "core/commands/Session.h"
+#include "ui/charts/ConfusionMatrix.h"
+#include "ui/forms/JsonRead.h"
+#include "ui/seams/Questions.h"
+#include "ui/shell/Shell.h"
+#include "ui/tryit/TryItParts.h"
+#include "ui/widgets/Basics.h"
+#include "ui/widgets/Details.h"
+#include "ui/widgets/FlowLayout.h"
+#include "ui/widgets/Format.h"
+
+namespace trainyard::ui {
+
+using base::Json;
+using base::Result;
+
+namespace {
+
+/// In the place of a data set's name: a folder is to be chosen.
+const QString kChoose = QStringLiteral("/choose/");
+const QString kOwn = QStringLiteral("own");
+
+/// A share, or a dash where nothing was there to be divided by.
+QString shareText(const Json& object, const char* key) {
+    const Json* value = member(object, key);
+    return value && value->is_number() ? formatPercent(value->get<double>()) : QStringLiteral("–");
+}
+
+}  // namespace
+
+EvaluatePanel::EvaluatePanel(Shell& shell, QWidget* parent) : QWidget(parent), m_shell(shell) {
+    const Theme& theme = Theme::current();
+    auto* column = new QVBoxLayout(this);
+    column->setContentsMargins(0, 0, 0, 0);
+    column->setSpacing(theme.space(2));
+    auto* choices = new QWidget(this);
+    auto* line = new FlowLayout(choices, theme.space(2), theme.space(1));
+    line->addWidget(new TextLabel(tr("Data"), TextStyle::Body, Role::Muted, choices));
+    m_data = new QComboBox(choices);
+    m_data->setObjectName(QStringLiteral("evaluateData"));
+    m_data->setAccessibleName(tr("Data to evaluate on"));
+    m_data->setMinimumWidth(theme.scaled(260));
+    m_data->setMaximumWidth(theme.scaled(420));
+    m_data->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+    line->addWidget(m_data);
+    line->addWidget(new TextLabel(tr("Part"), TextStyle::Body, Role::Muted, choices));
+    m_split = new QComboBox(choices);
+    m_split->setObjectName(QStringLiteral("evaluateSplit"));
+    m_split->setAccessibleName(tr("Part of the data"));
+    m_split->setMinimumWidth(theme.scaled(200));
+    m_split->addItem(tr("As it fits the data"), QStringLiteral("auto"));
+    m_split->addItem(tr("What was held back"), QStringLiteral("validation"));
+    m_split->addItem(tr("What was trained on"), QStringLiteral("training"));
+    m_split->addItem(tr("All of it"), QStringLiteral("all"));
+    line->addWidget(m_split);
+    column->addWidget(choices);
+    m_error = new InlineError(this);
+    m_error->setObjectName(QStringLiteral("evaluateError"));
+    m_error->clear();
+    column->addWidget(m_error);
+    m_progress = new ProgressStrip(this);
+    m_progress->setTitle(tr("Evaluating"));
+    m_progress->setCancelable(true);
+    m_progress->hide();
+    column->addWidget(m_progress);
+
+    m_empty = new EmptyState(
+        QStringLiteral("check"), tr("How often is it right?"),
+        tr("Choose data that the model has never been trained on, and press Evaluate: loss and accuracy, what is "
+           "taken for what, and the mistakes it was surest of."),
+        this);
+    column->addWidget(m_empty, 1);
+
+    auto* content = new QWidget(this);
+    auto* parts = new QVBoxLayout(content);
+    parts->setContentsMargins(0, 0, theme.space(2), theme.space(3));
+    parts->setSpacing(theme.space(3));
+    m_figures = new QWidget(content);
+    m_figuresLayout = new FlowLayout(m_figures, theme.space(2), theme.space(2));
+    parts->addWidget(m_figures);
+    m_told = new TextLabel({}, TextStyle::Secondary, Role::Muted, content);
+    m_told->setWordWrap(true);
+    parts->addWidget(m_told);
+    m_bad = new InlineError(content);
+    m_bad->setObjectName(QStringLiteral("evaluateBad"));
+    m_bad->clear();
+    parts->addWidget(m_bad);
+    m_mistakesCard = new Card(tr("Worst mistakes"), content);
+    m_mistakes = new PictureList(true, tr("Worst mistakes"), m_mistakesCard);
+    m_mistakes->setObjectName(QStringLiteral("evaluateMistakes"));
+    m_mistakes->setMinimumHeight(theme.scaled(340));
+    m_mistakesCard->body()->addWidget(m_mistakes);
+    connect(m_mistakes, &QListWidget::itemActivated, this, [this](QListWidgetItem* item) {
+        if (const QString file = m_mistakes->fileOf(m_mistakes->row(item)); !file.isEmpty()) Q_EMIT pictureWanted(file);
+    });
+    m_confusionCard = new Card(tr("What is taken for what"), content);
+    m_confusion = new ConfusionMatrix(m_confusionCard);
+    m_confusion->setObjectName(QStringLiteral("evaluateConfusion"));
+    m_confusion->setMinimumHeight(theme.scaled(400));
+    m_confusionCard->body()->addWidget(m_confusion);
+    m_meaning = new TextLabel({}, TextStyle::Secondary, Role::Muted, m_confusionCard);
+    m_meaning->setWordWrap(true);
+    m_confusionCard->body()->addWidget(m_meaning);
+    connect(m_confusion, &ConfusionMatrix::cellChosen, this,
+            [this](int row, int of) { m_meaning->setText(m_confusion->data().meaning(row, of)); });
+    parts->addWidget(m_confusionCard);
+    parts->addWidget(m_mistakesCard);
+    auto* classes = new Card(tr("Classes"), content);
+    m_classes = panelTable({{tr("Class"), 220},
+                            {tr("Samples"), 90, true},
+                            {tr("Precision"), 96, true},
+                            {tr("Recall"), 96, true},
+                            {tr("F1"), 96, true}},
+                           tr("Figures of each class"), "evaluateClasses", classes);
+    classes->body()->addWidget(m_classes);
+    parts->addWidget(classes);
+    parts->addStretch(1);
+    m_results = makeScrollPage(content, 1100, this);
+    m_results->hide();
+    column->addWidget(m_results, 1);
+
+    m_data->addItem(tr("What it was trained with"), kOwn);
+    m_data->addItem(tr("A folder…"), kChoose);
+    connect(m_data, &QComboBox::activated, this, &EvaluatePanel::chooseData);
+    connect(m_progress, &ProgressStrip::cancelRequested, this, [this] {
+        if (m_command) m_command->cancel();
+    });
+}
+
+void EvaluatePanel::setModel(const QString& model) {
+    if (model == m_model) return;
+    m_model = model;
+    if (m_command) {
+        m_command->disconnect(this);
+        m_command->cancel();
+        m_command = nullptr;
+        m_progress->hide();
+        Q_EMIT runningChanged();
+    }
+    m_error->clear();
+    m_results->hide();
+    m_empty->show();
+}
+
+void EvaluatePanel::readDatasets() {
+    m_shell.session()->start("dataset.list", Json::object(), this, [this](const Result<Json>& listed) {
+        if (!listed) return;
+        for (int row = m_data->count() - 1; row >= 0; --row) {
+            if (m_data->itemData(row).toString().startsWith(u"dataset:")) m_data->removeItem(row);
+        }
+        int at = 1;
+        for (const Json& one : readArray(*listed, "datasets")) {
+            const QString name = readString(one, "name");
+            m_data->insertItem(at++, tr("%1, dataset").arg(name), QString(QStringLiteral("dataset:") + name));
+        }
+    });
+}
+
+void EvaluatePanel::chooseData() {
+    if (m_data->currentData().toString() != kChoose) return;
+    m_data->setCurrentIndex(0);
+    m_shell.questions().chooseFolder(this, tr("Choose a folder of labelled pictures"), QString(),
+                                     [this](const QString& folder) {
+                                         if (!folder.isEmpty()) addFolder(folder);
+                                     });
+}
+
+void EvaluatePanel::addFolder(const QString& folder) {
+    int row = m_data->findData(folder);
+    if (row < 0) {
+        row = m_data->count() - 1;
+        m_data->insertItem(row, tr("%1, folder").arg(QFileInfo(folder).fileName()), folder);
+        m_data->setItemData(row, folder, Qt::ToolTipRole);
+    }
+    m_data->setCurrentIndex(row);
+}
+
+void EvaluatePanel::start() {
+    if (m_command || m_model.isEmpty()) return;
+    m_error->clear();
+    m_progress->setFraction(std::nullopt);
+    m_progress->setDetail(QString());
+    m_progress->show();
+    m_command =
+        m_shell.session()->start("model.evaluate", {{"model", m_model.toStdString()},
+                                                    {"dataset", m_data->currentData().toString().toStdString()},
+                                                    {"split", m_split->currentData().toString().toStdString()}});
+    connect(m_command, &commands::Command::progressed, this, [this](const commands::CommandProgress& progress) {
+        m_progress->setFraction(progress.fraction >= 0 ? std::optional(progress.fraction) : std::nullopt);
+        m_progress->setDetail(fromUtf8(progress.text));
+    });
+    connect(m_command, &commands::Command::finished, this, [this](const Result<Json>& result) {
+        m_command = nullptr;
+        m_progress->hide();
+        if (result) {
+            showResult(*result);
+        } else if (result.error().code != "canceled") {
+            m_error->setError(result.error());
+        }
+        Q_EMIT runningChanged();
+    });
+    Q_EMIT runningChanged();
+}
+
+void EvaluatePanel::showResult(const Json& result) {
+    m_empty->hide();
+    m_results->show();
+    showFigures(result);
+    showConfusion(result);
+    showClasses(result);
+    showMistakes(result);
+    const Json bad = readArray(result, "bad");
+    if (bad.empty()) {
+        m_bad->clear();
+        return;
+    }
+    QStringList lines{tr("%n file(s) could not be read and are not counted:", nullptr,
+                         static_cast<int>(readInteger(result, "bad_count")))};
+    constexpr std::size_t kNamed = 5;
+    for (std::size_t i = 0; i < std::min(kNamed, bad.size()); ++i)
+        lines << tr("%1: %2").arg(readString(bad[i], "file"), readString(bad[i], "why"));
+    m_bad->setMessage(InlineError::Kind::Warning, lines.join(u'\n'));
+}
+
+void EvaluatePanel::showFigures(const Json& result) {
+    emptyLayout(m_figuresLayout);
+    const auto add = [&](const QString& name, const QString& value, const QString& exact) {
+        auto* card = new Card(m_figures);
+        auto* tile = new StatTile(name, card);
+        tile->setValue(value, exact);
+        card->body()->addWidget(tile);
+        card->setMinimumWidth(Theme::current().scaled(150));
+        m_figuresLayout->addWidget(card);
+    };
+    const double accuracy = readNumber(result, "accuracy");
+    add(tr("Accuracy"), formatPercent(accuracy), exactNumber(accuracy));
+    if (const Json* five = member(result, "top5"); five && five->is_number())
+        add(tr("Within five"), formatPercent(five->get<double>()), exactNumber(five->get<double>()));
+    if (const Json* loss = member(result, "loss")) {
+        const auto value = base::jsonToNumber(*loss);
+        add(tr("Loss"), value ? formatNumber(*value) : QStringLiteral("–"), value ? exactNumber(*value) : QString());
+    }
+    add(tr("Samples"), formatCount(readInteger(result, "samples")), formatExact(readInteger(result, "samples")));
+    m_told->setText(tr("%1 on %2, %3, in %4.")
+                        .arg(readString(result, "model"), m_data->currentText(),
+                             m_split->itemText(std::max(0, m_split->findData(readString(result, "split")))),
+                             formatDuration(static_cast<std::int64_t>(readNumber(result, "seconds") * 1e9))));
+}
+
+void EvaluatePanel::showConfusion(const Json& result) {
+    ConfusionData matrix;
+    for (const Json& one : readArray(result, "classes"))
+        matrix.classes << readString(one, "name");
+    for (const Json& row : readArray(result, "confusion")) {
+        for (const Json& count : row)
+            matrix.counts.push_back(count.is_number() ? count.get<double>() : 0.0);
+    }
+    const bool whole =
+        matrix.counts.size() == static_cast<std::size_t>(matrix.size()) * static_cast<std::size_t>(matrix.size());
+    m_confusionCard->setVisible(whole && matrix.size() > 0);
+    if (!whole) return;
+    m_meaning->setText(matrix.summary());
+    m_confusion->setData(matrix);
+}
+
+void EvaluatePanel::showClasses(const Json& result) {
+    const Json classes = readArray(result, "classes");
+    m_classes->setRowCount(static_cast<int>(classes.size()));
+    int row = 0;
+    for (const Json& one : classes) {
+        putCell(m_classes, row, 0, readString(one, "name"));
+        putCell(m_classes, row, 1, formatExact(readInteger(one, "samples")));
+        putCell(m_classes, row, 2, shareText(one, "precision"));
+        putCell(m_classes, row, 3, shareText(one, "recall"));
+        putCell(m_classes, row, 4, shareText(one, "f1"));
+        ++row;
+    }
+    fitRows(m_classes, 12);
+}
+
+void EvaluatePanel::showMistakes(const Json& result) {
+    m_mistakes->clearEntries();
+    const Json mistakes = readArray(result, "mistakes");
+    m_mistakesCard->setVisible(!mistakes.empty());
+    for (const Json& one : mistakes) {
+        const Json pixels = readObject(one, "pixels");
+        const QString truth = readString(one, "name");
+        const QString taken = readString(one, "predicted_name");
+        PictureList::Entry entry;
+        entry.image = pixels.empty() ? QImage() : imageFromPixels(pixels);
+        entry.file = pixels.empty() ? readString(one, "file") : QString();
+        entry.text = tr("%1\nfor %2 (%3)").arg(taken, truth, formatPercent(readNumber(one, "probability")));
+        entry.hover = tr("%1 was taken for %2 with %3; the truth had %4.\n%5")
+                          .arg(truth, taken, formatPercent(readNumber(one, "probability")),
+                               formatPercent(readNumber(one, "true_probability")),
+                               pixels.empty()
+                                   ? readString(one, "file")
+                                   : tr("Sample %1 of %2").arg(readInteger(one, "index")).arg(readString(one, "file")));
+        m_mistakes->addEntry(entry);
+    }
+}
+
+}  // namespace trainyard::ui

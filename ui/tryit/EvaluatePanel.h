@@ -1,0 +1,69 @@
+#pragma once
+#include <QPointer>
+#include <QWidget>
+
+#include "core/base/Json.h"
+#include "core/commands/Command.h"
+
+class QComboBox;
+class QTableWidget;
+
+namespace trainyard::ui {
+
+class Card;
+class ConfusionMatrix;
+class EmptyState;
+class FlowLayout;
+class InlineError;
+class PictureList;
+class ProgressStrip;
+class Shell;
+class TextLabel;
+
+/// How good the model is on data: figures, confusion matrix, classes, the worst mistakes.
+class EvaluatePanel : public QWidget {
+    Q_OBJECT
+public:
+    EvaluatePanel(Shell& shell, QWidget* parent);
+    void setModel(const QString& model);
+    /// Reads the workspace's datasets anew.
+    void readDatasets();
+    void addFolder(const QString& folder);
+    void start();
+    [[nodiscard]] bool isRunning() const { return m_command != nullptr; }
+
+Q_SIGNALS:
+    void runningChanged();
+    /// A mistake's file, to be looked at.
+    void pictureWanted(const QString& file);
+
+private:
+    void chooseData();
+    void showResult(const base::Json& result);
+    void showFigures(const base::Json& result);
+    void showConfusion(const base::Json& result);
+    void showClasses(const base::Json& result);
+    void showMistakes(const base::Json& result);
+
+    Shell& m_shell;
+    QString m_model;
+    QPointer<commands::Command> m_command;
+    QComboBox* m_data;
+    QComboBox* m_split;
+    ProgressStrip* m_progress;
+    InlineError* m_error;
+    EmptyState* m_empty;
+    QWidget* m_results;
+    QWidget* m_figures;
+    FlowLayout* m_figuresLayout;
+    TextLabel* m_told;
+    InlineError* m_bad;
+    Card* m_confusionCard;
+    ConfusionMatrix* m_confusion;
+    TextLabel* m_meaning;
+    QTableWidget* m_classes;
+    Card* m_mistakesCard;
+    PictureList* m_mistakes;
+};
+
+}  // namespace trainyard::ui
