@@ -56,6 +56,28 @@ private Q_SLOTS:
         QCOMPARE(*spec::valueAt(rig.document.document(), "task.epochs"), Json(7));
     }
 
+    void choices_canBeNarrowed() {
+        Rig rig;
+        rig.document.setValue(QStringLiteral("distribution.kind"), "mpi");
+        const QString path = QStringLiteral("distribution.launcher");
+        FieldRow* row = rig.view.row(path);
+        QVERIFY(row);
+        auto* combo = qobject_cast<QComboBox*>(row->input());
+        auto* segments = qobject_cast<ui::SegmentedControl*>(row->input());
+        const auto count = [&] { return combo ? combo->count() : segments->count(); };
+        QCOMPARE(count(), 3);
+        rig.view.offer(path, {"auto", "srun"});
+        QCOMPARE(count(), 2);
+        // What the document has is shown even where it is not offered.
+        rig.document.setValue(path, "mpirun");
+        QCOMPARE(count(), 3);
+        rig.document.setValue(path, "srun");
+        QCOMPARE(count(), 2);
+        rig.view.offer(path, {});
+        QCOMPARE(count(), 3);
+        QCOMPARE(rig.document.value(path), Json("srun"));
+    }
+
     void outOfRange_isTold() {
         Rig rig;
         rig.document.setValue(QStringLiteral("task.epochs"), 0);

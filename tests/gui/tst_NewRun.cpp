@@ -1,7 +1,10 @@
 #include <QClipboard>
+#include <QComboBox>
 #include <QLabel>
 #include <QLineEdit>
+#include <QPlainTextEdit>
 #include <QPushButton>
+#include <QTableWidget>
 
 #include "core/spec/RunSpec.h"
 #include "tests/gui/WindowRig.h"
@@ -10,6 +13,7 @@
 #include "ui/forms/FormView.h"
 #include "ui/runs/NewRunPage.h"
 #include "ui/runs/NewRunPanels.h"
+#include "ui/runs/PatternPanel.h"
 #include "ui/widgets/Basics.h"
 
 using namespace trainyard;
@@ -123,6 +127,70 @@ private Q_SLOTS:
         const auto json = base::parseJson(body.toStdString());
         QVERIFY(json.ok());
         QCOMPARE(*json, m_page->document().document());
+    }
+
+    void patterns_areTriedAsTheAgentTriesThem() {
+        const auto trial = ui::PatternPanel::tryOn({"@pytorch-tutorial", "(?<speed>\\d+) images"},
+                                                   "Epoch 3/24\ntrain Loss: 0.6123 Acc: 0.6844\nnothing\n");
+        QVERIFY(!trial.error);
+        QCOMPARE(trial.found.size(), std::size_t{2});
+        QCOMPARE(trial.found[0].metric.name, std::string("train/loss"));
+        QCOMPARE(*trial.found[0].metric.step, std::int64_t{3});
+        QCOMPARE(trial.found[0].line, 1);
+        QCOMPARE(trial.found[0].from, 12);
+        QCOMPARE(trial.linesWithMetrics, 1);
+        QCOMPARE(trial.idle, std::vector<std::string>{"(?<speed>\\d+) images"});
+        const auto wrong = ui::PatternPanel::tryOn({"(?<loss>"}, "loss 1");
+        QVERIFY(wrong.error && wrong.found.empty() && wrong.idle.empty());
+        const auto umlaut = ui::PatternPanel::tryOn({"verlust=(?<loss>[0-9.]+)"}, "größe verlust=0.5");
+        QCOMPARE(umlaut.found.at(0).from, 14);
+        QVERIFY(ui::PatternPanel::tryOn({"@any"}, std::string(2000, '\n') + "a=1").cut);
+    }
+
+    void patterns_showWhatTheyFindInPastedLines() {
+        m_page->document().setValue(QStringLiteral("task.kind"), "command");
+        auto* toggle = m_rig->visible<QPushButton>(QStringLiteral("patternsToggle"));
+        QVERIFY(toggle);
+        QTest::mouseClick(toggle, Qt::LeftButton);
+        // A ready one brings lines of such a trainer along.
+        auto* ready = m_rig->visible<QComboBox>(QStringLiteral("readyPatternCombo"));
+        QVERIFY(ready);
+        const int keras = ready->findData(QStringLiteral("@keras"));
+        ready->setCurrentIndex(keras);
+        Q_EMIT ready->activated(keras);
+        QCOMPARE(m_page->document().value(QStringLiteral("task.patterns")), Json::array({"@keras"}));
+        auto* table = m_page->findChild<QTableWidget*>(QStringLiteral("patternTable"));
+        QVERIFY(waitFor([&] { return table->isVisible() && table->rowCount() == 3; }, 10000));
+        QCOMPARE(table->item(0, 0)->text(), QStringLiteral("loss"));
+        QCOMPARE(table->item(0, 1)->text(), QStringLiteral("2"));
+        QCOMPARE(table->item(2, 0)->text(), QStringLiteral("val_loss"));
+        m_rig->picture(QStringLiteral("patterns-ready"));
+        // Lines of one's own, pasted, and a pattern typed into the field itself.
+        auto* sample = m_rig->visible<QPlainTextEdit>(QStringLiteral("sampleLinesEdit"));
+        QGuiApplication::clipboard()->setText(QStringLiteral("it 10 | gen=0.5 dis=1.25\nit 20 | gen=0.25 dis=1e-3\n"));
+        sample->setFocus();
+        QTest::keyClick(sample, Qt::Key_A, Qt::ControlModifier);
+        QTest::keyClick(sample, Qt::Key_V, Qt::ControlModifier);
+        auto* summary = m_rig->visible<QLabel>(QStringLiteral("patternSummaryLabel"));
+        QVERIFY(waitFor([&] { return summary->text().contains(QStringLiteral("“@keras” finds nothing")); }, 10000));
+        m_page->document().setValue(QStringLiteral("task.patterns"), Json::array({"it (?<step>\\d+) .*gen=(?<gen>[0-9.]+)"}));
+        QVERIFY(waitFor([&] { return table->rowCount() == 2; }, 10000));
+        QCOMPARE(table->item(1, 1)->text(), QStringLiteral("20"));
+        QCOMPARE(table->item(1, 2)->text(), QStringLiteral("0.25"));
+        QCOMPARE(sample->extraSelections().size(), 2);
+        QCOMPARE(sample->extraSelections().at(1).cursor.selectedText(), QStringLiteral("0.25"));
+        // What cannot be read is told here and at the field.
+        m_page->document().setValue(QStringLiteral("task.patterns"), Json::array({"gen=(?<gen>[0-9.]+"}));
+        auto* error = m_page->findChild<ui::InlineError*>(QStringLiteral("patternError"));
+        QVERIFY(waitFor([&] { return error->isVisible(); }, 10000));
+        QVERIFY(waitFor([&] { return !m_page->document().errorText(QStringLiteral("task.patterns")).isEmpty(); }, 5000));
+        m_rig->picture(QStringLiteral("patterns-error"));
+        // The pasted lines are there after the program's end.
+        QTest::qWait(1500);
+        QVERIFY(m_rig->window().flushState());
+        m_rig->open();
+        m_page = m_rig->go<ui::NewRunPage>(QStringLiteral("new"));
+        QVERIFY(waitFor([&] { return m_page->findChild<QPlainTextEdit*>(QStringLiteral("sampleLinesEdit"))->toPlainText().startsWith(QStringLiteral("it 10")); }, 5000));
     }
 
     void columns_foldWithTheWidth() {

@@ -26,6 +26,7 @@
 #include "ui/runs/NewRunPage.h"
 #include "ui/runs/RunCharts.h"
 #include "ui/runs/RunPage.h"
+#include "ui/runs/SystemTab.h"
 #include "ui/targets/TargetsPage.h"
 #include "ui/widgets/Basics.h"
 
@@ -41,11 +42,15 @@ constexpr int kLong = 90'000;
 /// More than the test takes, so that only a cancel ends it.
 constexpr const char* kEndless = "100000";
 constexpr int kShort = 20;
+constexpr int kHalfMinute = 500;  ///< Lines, one each 50 ms.
 
 /// Counts aloud on every rank; rank 0 reports a loss and leaves files.
 constexpr const char* kScript = R"(import json, os, sys, time
 rank, count = int(os.environ["RANK"]), int(sys.argv[1])
 stream = open(os.environ["TRAINYARD_STREAM"], "a")
+if rank == 0:
+    with open(os.path.join(os.environ["TRAINYARD_OUTPUTS"], "early.txt"), "w") as file:
+        file.write("first words")
 print(f"rank {rank} of {os.environ['WORLD_SIZE']} has begun", flush=True)
 for i in range(count):
     print(f"rank {rank} line {i}", flush=True)
@@ -246,6 +251,31 @@ private Q_SLOTS:
         QVERIFY(openTab("metrics"));
         QVERIFY(waitFor([&] { return page->metrics()->charts()->points() > 5; }, kSoon));
         m_rig->picture(QStringLiteral("remote-running"));
+        // What each machine uses, a block a node.
+        QVERIFY(openTab("system"));
+        QVERIFY(waitFor([&] {
+            int blocks = 0;
+            const auto titles = page->findChildren<QLabel*>(QStringLiteral("systemNodeTitle"));
+            for (const char* host : {"node1", "node2"}) {
+                for (QLabel* one : titles) blocks += one->isVisible() && one->text().contains(QLatin1String(host)) ? 1 : 0;
+            }
+            return blocks == 2;
+        }, kSoon));
+        QVERIFY(waitFor([&] {
+            const auto all = page->findChild<ui::SystemTab*>()->findChildren<ui::RunCharts*>();
+            return std::count_if(all.begin(), all.end(), [](ui::RunCharts* one) { return one->isVisible() && one->points() > 0; }) == 2;
+        }, kSoon));
+        m_rig->picture(QStringLiteral("remote-system"));
+        // What it has written so far is listed on demand, while it goes on.
+        QVERIFY(openTab("outputs"));
+        QVERIFY(click(QStringLiteral("outputsFirstLookButton")));
+        auto* outputs = page->findChild<QTreeWidget*>(QStringLiteral("outputsTree"));
+        QVERIFY(waitFor([&] { return outputs->isVisible() && outputs->topLevelItemCount() == 1; }, kSoon));
+        QCOMPARE(outputs->topLevelItem(0)->text(0), QStringLiteral("early.txt"));
+        QCOMPARE(outputs->topLevelItem(0)->text(2), QStringLiteral("on the target"));
+        QVERIFY(click(QStringLiteral("outputsLookButton")));
+        m_rig->picture(QStringLiteral("remote-look"));
+        QVERIFY(openTab("metrics"));
 
         QVERIFY(m_lab->cut(0));
         QVERIFY(waitFor([&] { return notice("runReach").contains(QStringLiteral("cannot be reached since")); }, kLong));
@@ -283,7 +313,8 @@ private Q_SLOTS:
             }
             QVERIFY(lines > 5);
         }
-        QCOMPARE(page->detail()->row.warnings, std::int64_t{0});
+        // Of the cut one host may have been noticed before the other; nothing else is worth a warning.
+        for (const store::WarningRow& warning : page->detail()->warnings) QCOMPARE(warning.code, std::string("run.host_silent"));
         m_rig->picture(QStringLiteral("remote-canceled"));
     }
 
@@ -333,6 +364,44 @@ private Q_SLOTS:
             named = named || files->item(i, 0)->text().contains(QStringLiteral("weights.bin"));
         QVERIFY(named);
         m_rig->picture(QStringLiteral("remote-model"));
+    }
+
+    /// The network goes and does not come back: the run is given up and deleted here; its rest there goes once it can.
+    void unreachableRun_isGivenUp_andItsRestGoesLater() {
+        ui::RunPage* page = launch(QString::number(kHalfMinute));
+        QVERIFY(page);
+        QVERIFY(waitFor([&] { return page->detail() && page->detail()->row.number == 3; }, kSoon));
+        QVERIFY(reaches(page, RunState::Running, kLong));
+        const base::RunId run = page->detail()->row.id;
+        const auto there = [&](int host) {
+            const auto found = m_lab->run(host, {"sh", "-c", "ls -d /home/lab/.local/share/trainyard/work/runs/" + run.str()});
+            return found.exitCode == 0;
+        };
+        QVERIFY(there(1));
+        QVERIFY(m_lab->cut(0));
+        QVERIFY(reaches(page, RunState::Lost, kLong));
+        m_rig->picture(QStringLiteral("remote-lost"));
+        // No is an answer.
+        QVERIFY(click(QStringLiteral("giveUpActionButton")));
+        QVERIFY(waitFor([&] { return m_rig->questions().asked().last() == u"run.give-up"; }, kSoon));
+        QTest::qWait(300);
+        QVERIFY(page->detail()->row.state == RunState::Lost);
+        m_rig->questions().setNextAnswer(QStringLiteral("give-up"));
+        QVERIFY(click(QStringLiteral("giveUpActionButton")));
+        QVERIFY(reaches(page, RunState::Canceled, kLong));
+        QVERIFY(page->detail()->row.stateReason.find("Given up") != std::string::npos);
+        m_rig->picture(QStringLiteral("remote-given-up"));
+        m_rig->questions().setNextAnswer(QStringLiteral("delete"));
+        m_rig->questions().setNextAnswer(QStringLiteral("later"));
+        m_rig->action(QStringLiteral("deleteAction"))->trigger();
+        QVERIFY(waitFor([&] { return m_rig->questions().asked().last() == u"run.delete-rest"; }, kLong));
+        QVERIFY(waitFor([&] { return !std::filesystem::exists(m_rig->layout().run(run)); }, kLong));
+        QVERIFY(there(1));
+        // Nobody ended it: it goes on unseen to its own end, and what still works is not taken away.
+        for (const int host : {1, 2})
+            QVERIFY(waitFor([&] { return m_lab->run(host, {"pgrep", "-f", "count.py"}).exitCode != 0; }, kLong));
+        QVERIFY(m_lab->heal(0));
+        QVERIFY(waitFor([&] { return !there(1) && !there(2); }, kLong));
     }
 
 private:

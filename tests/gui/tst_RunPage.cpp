@@ -91,6 +91,29 @@ private Q_SLOTS:
         QCOMPARE(ui::plainLogText("a\tb"), QStringLiteral("a       b"));
     }
 
+    void colours_areKeptAndReadable() {
+        using ui::AnsiSpan;
+        const ui::AnsiText text = ui::ansiText("a\x1b[31mred\x1b[1mbold\x1b[0m\tz\x1b[38;5;9mq\x1b[38;2;1;2;3mw\x1b[39;22m.");
+        QCOMPARE(text.text, QStringLiteral("aredboldzqw.").replace(u'z', QStringLiteral("        z")));
+        QCOMPARE(text.spans.size(), std::size_t{3});
+        QVERIFY((text.spans[0] == AnsiSpan{1, 3, 1, false}));
+        QVERIFY((text.spans[1] == AnsiSpan{4, 4, 1, true}));
+        QCOMPARE(text.spans[2].color, 9);
+        QVERIFY(ui::ansiText("\x1b[32mgone\rstays").spans.size() == 1);
+        QCOMPARE(ui::ansiText("\x1b[32mgone\rstays").text, QStringLiteral("stays"));
+        // Torn, foreign and empty sequences leave nothing behind.
+        for (const char* torn : {"\x1b", "\x1b[", "\x1b[3", "\x1b[;;;m", "\x1b[999999999999m", "\x1b]0;title", "\x1b[38;5m", "\x1b[2K\x1b[1A"})
+            QVERIFY2(!ui::ansiText(torn).text.contains(QChar(0x1b)), torn);
+        for (const auto choice : {ui::Theme::Choice::Light, ui::Theme::Choice::Dark}) {
+            ui::Theme::current().setChoice(choice);
+            for (int i = 0; i < 16; ++i) {
+                for (const ui::Role ground : {ui::Role::Surface, ui::Role::Selection})
+                    QVERIFY(ui::Theme::contrast(ui::ansiColor(i), ui::Theme::current().color(ground)) >= 4.5);
+            }
+        }
+        ui::Theme::current().setChoice(ui::Theme::Choice::System);
+    }
+
     void failed_opensOnWhy() {
         const base::RunId id = runIn(RunState::Failed);
         QVERIFY(!id.isEmpty());

@@ -2,6 +2,8 @@
 // One input for one field. It shows a JSON value and reports what the person made of it, however wrong: what does not
 // read as the field's type is passed on as the text that was typed, and the check of the document says so.
 #include <QWidget>
+#include <string>
+#include <vector>
 
 #include "core/base/Json.h"
 #include "core/spec/Field.h"
@@ -20,6 +22,9 @@ public:
     [[nodiscard]] virtual QWidget* focusTarget() = 0;
     /// Too wide to stand beside its label.
     [[nodiscard]] virtual bool isWide() const { return false; }
+    /// Of a field with choices: those that make sense now, by value; others are shown only while the document has them. None:
+    /// all. Other editors have nothing to narrow.
+    virtual void offer(const std::vector<std::string>& values);
     /// Marks the input itself as wrong or right.
     virtual void setInvalid(bool invalid);
 

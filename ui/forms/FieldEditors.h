@@ -92,6 +92,7 @@ class SegmentedControl : public QWidget {
 public:
     explicit SegmentedControl(QWidget* parent = nullptr);
     void addSegment(const QString& text, const QString& help = {});
+    void clear();
     [[nodiscard]] int current() const { return m_current; }
     void setCurrent(int index);
     [[nodiscard]] int count() const { return static_cast<int>(m_segments.size()); }
@@ -131,10 +132,16 @@ class ChoiceEditor : public FieldEditor {
 public:
     ChoiceEditor(const spec::Field& field, QWidget* parent);
     void display(const base::Json& value) override;
+    void offer(const std::vector<std::string>& values) override;
     [[nodiscard]] QWidget* focusTarget() override;
 
 private:
-    std::vector<std::string> m_values;
+    void fill();
+
+    std::vector<spec::Choice> m_choices;
+    std::vector<std::string> m_offered;  ///< None: all.
+    std::vector<std::string> m_values;   ///< As they stand in the input.
+    std::string m_value;
     SegmentedControl* m_segments = nullptr;
     QComboBox* m_combo = nullptr;
 };

@@ -161,6 +161,8 @@ FieldRow::FieldRow(const Field& field, FormDocument& document, Questions* questi
 
 QWidget* FieldRow::input() const { return m_editor->focusTarget(); }
 
+void FieldRow::offer(const std::vector<std::string>& values) { m_editor->offer(values); }
+
 QString FieldRow::errorText() const { return m_error->isHidden() ? QString() : m_error->text(); }
 
 void FieldRow::refresh() {

@@ -24,6 +24,8 @@ public:
     [[nodiscard]] QWidget* input() const;
     [[nodiscard]] QString errorText() const;
 
+    /// Narrows the choices, by value; none: all of them.
+    void offer(const std::vector<std::string>& values);
     /// Takes value, reset arrow and error from the document.
     void refresh();
 

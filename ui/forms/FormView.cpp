@@ -92,6 +92,11 @@ FieldRow* FormView::row(const QString& path) const {
     return nullptr;
 }
 
+void FormView::offer(const QString& path, const std::vector<std::string>& values) {
+    const QList<FieldRow*> rows = m_rows.values(path);
+    for (FieldRow* row : rows) row->offer(values);
+}
+
 void FormView::refreshRow(const QString& path) {
     const QList<FieldRow*> rows = m_rows.values(path);
     for (FieldRow* row : rows) row->refresh();

@@ -32,6 +32,8 @@ public:
     [[nodiscard]] QVBoxLayout* groupFooter(const QString& group) const;
     [[nodiscard]] Card* groupCard(const QString& group) const;
 
+    /// Narrows the choices of a field, whether or not it applies now; none: all of them.
+    void offer(const QString& path, const std::vector<std::string>& values);
     /// The row of a path whose field applies now, or null.
     [[nodiscard]] FieldRow* row(const QString& path) const;
     /// Unfolds what hides the field and gives it the focus. False when it is not here or does not apply.

@@ -25,6 +25,13 @@ void SegmentedControl::addSegment(const QString& text, const QString& help) {
     update();
 }
 
+void SegmentedControl::clear() {
+    m_segments.clear();
+    m_hover = -1;
+    updateGeometry();
+    update();
+}
+
 void SegmentedControl::setCurrent(int index) {
     m_current = index;
     describe();

@@ -17,6 +17,8 @@ namespace trainyard::ui {
 using base::Json;
 using spec::FieldType;
 
+void FieldEditor::offer(const std::vector<std::string>&) {}
+
 void FieldEditor::setInvalid(bool invalid) {
     QWidget* target = focusTarget();
     if (target->property("invalid").toBool() == invalid) return;
@@ -75,45 +77,67 @@ SwitchEditor::SwitchEditor(const spec::Field&, QWidget* parent) : FieldEditor(pa
 
 void SwitchEditor::display(const Json& value) { m_box->setChecked(value.is_boolean() && value.get<bool>()); }
 
-ChoiceEditor::ChoiceEditor(const spec::Field& field, QWidget* parent) : FieldEditor(parent) {
+ChoiceEditor::ChoiceEditor(const spec::Field& field, QWidget* parent) : FieldEditor(parent), m_choices(field.choices) {
     int width = 4;
-    for (const spec::Choice& choice : field.choices) {
-        m_values.push_back(choice.value);
+    for (const spec::Choice& choice : m_choices)
         width += fontMetrics().horizontalAdvance(QString::fromStdString(choice.label)) + 20;
-    }
     constexpr int kRoomForSegments = 210;
-    if (m_values.size() > 1 && m_values.size() <= 4 && width <= kRoomForSegments) {
+    const auto picked = [this](int index) {
+        m_value = m_values[static_cast<std::size_t>(index)];
+        Q_EMIT edited(m_value);
+    };
+    if (m_choices.size() > 1 && m_choices.size() <= 4 && width <= kRoomForSegments) {
         m_segments = new SegmentedControl(this);
-        for (const spec::Choice& choice : field.choices) {
-            m_segments->addSegment(QString::fromStdString(choice.label), QString::fromStdString(choice.help));
-        }
-        connect(m_segments, &SegmentedControl::picked, this,
-                [this](int index) { Q_EMIT edited(m_values[static_cast<std::size_t>(index)]); });
-        return;
+        connect(m_segments, &SegmentedControl::picked, this, picked);
+    } else {
+        m_combo = new QComboBox(this);
+        m_combo->setFocusPolicy(Qt::StrongFocus);
+        m_combo->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+        m_combo->setMinimumContentsLength(8);
+        connect(m_combo, &QComboBox::activated, this, picked);
     }
-    m_combo = new QComboBox(this);
-    m_combo->setFocusPolicy(Qt::StrongFocus);
-    m_combo->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
-    m_combo->setMinimumContentsLength(8);
-    for (const spec::Choice& choice : field.choices) {
-        m_combo->addItem(QString::fromStdString(choice.label));
-        m_combo->setItemData(m_combo->count() - 1, QString::fromStdString(choice.help), Qt::ToolTipRole);
-    }
-    connect(m_combo, &QComboBox::activated, this,
-            [this](int index) { Q_EMIT edited(m_values[static_cast<std::size_t>(index)]); });
+    fill();
 }
 
 QWidget* ChoiceEditor::focusTarget() { return m_segments ? static_cast<QWidget*>(m_segments) : m_combo; }
 
-void ChoiceEditor::display(const Json& value) {
-    const std::string text = value.is_string() ? value.get<std::string>() : std::string();
-    const auto at = std::find(m_values.begin(), m_values.end(), text);
+void ChoiceEditor::offer(const std::vector<std::string>& values) {
+    if (values == m_offered) return;
+    m_offered = values;
+    fill();
+}
+
+void ChoiceEditor::fill() {
+    m_values.clear();
+    if (m_segments) m_segments->clear();
+    if (m_combo) m_combo->clear();
+    for (const spec::Choice& choice : m_choices) {
+        const bool offered = m_offered.empty() || std::find(m_offered.begin(), m_offered.end(), choice.value) != m_offered.end();
+        if (!offered && choice.value != m_value) continue;
+        m_values.push_back(choice.value);
+        const QString label = QString::fromStdString(choice.label);
+        const QString help = QString::fromStdString(choice.help);
+        if (m_segments) {
+            m_segments->addSegment(label, help);
+        } else {
+            m_combo->addItem(label);
+            m_combo->setItemData(m_combo->count() - 1, help, Qt::ToolTipRole);
+        }
+    }
+    const auto at = std::find(m_values.begin(), m_values.end(), m_value);
     const int index = at == m_values.end() ? -1 : static_cast<int>(at - m_values.begin());
     if (m_segments) {
         m_segments->setCurrent(index);
     } else {
         m_combo->setCurrentIndex(index);
     }
+}
+
+void ChoiceEditor::display(const Json& value) {
+    std::string text = value.is_string() ? value.get<std::string>() : std::string();
+    if (text == m_value) return;
+    m_value = std::move(text);
+    fill();
 }
 
 LinesEditor::LinesEditor(const spec::Field&, QWidget* parent) : FieldEditor(parent), m_edit(new QPlainTextEdit(this)) {

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "core/commands/Session.h"
+#include "core/store/Reader.h"
 #include "ui/runs/LogView.h"
 #include "ui/widgets/Basics.h"
 #include "ui/widgets/FlowLayout.h"
@@ -20,9 +21,12 @@ namespace trainyard::ui {
 namespace {
 /// All, standard output, standard error, agent.
 constexpr int kFixedSources = 4;
+constexpr int kMostSources = 200;
+constexpr int kWidestSource = 260;
 }  // namespace
 
-LogTab::LogTab(commands::Session& session, QWidget* parent) : QWidget(parent), m_view(new LogView(session, this)) {
+LogTab::LogTab(commands::Session& session, QWidget* parent)
+    : QWidget(parent), m_session(session), m_view(new LogView(session, this)) {
     const Theme& theme = Theme::current();
     auto* column = new QVBoxLayout(this);
     column->setContentsMargins(theme.space(4), theme.space(2), theme.space(4), theme.space(2));
@@ -80,9 +84,8 @@ LogTab::LogTab(commands::Session& session, QWidget* parent) : QWidget(parent), m
     connect(m_source, &QComboBox::activated, this, &LogTab::applyFilter);
     // Offered only where there are any.
     connect(m_view, &LogView::sourceSeen, this, [this](const QString& source) {
-        const bool build = source == u"environment";
-        const QString data = build ? source : QStringLiteral("logs");
-        if ((build || source.startsWith(u"logs/")) && m_source->findData(data) < 0) m_source->addItem(build ? tr("Environment's build") : tr("Files under logs/"), data);
+        if (source == u"environment" && m_source->findData(source) < 0) m_source->addItem(tr("Environment's build"), source);
+        if (source.startsWith(u"logs/") && m_source->findData(source) < 0) offerFiles({source});
     });
     connect(m_node, &QComboBox::activated, this, &LogTab::applyFilter);
     connect(m_follow, &QCheckBox::clicked, m_view, &LogView::setFollow);
@@ -145,10 +148,39 @@ void LogTab::setDetail(const RunDetail& detail, int attempt) {
         m_view->setFollow(live);
         m_follow->setChecked(live);
     }
-    if (other || otherAttempt) applyFilter();
+    if (!other && !otherAttempt) return;
+    applyFilter();
+    if (isVisible()) readFiles();
 }
 
 void LogTab::refresh() { m_view->refresh(); }
+
+void LogTab::offerFiles(const QStringList& files) {
+    if (files.isEmpty()) return;
+    const QString all = QStringLiteral("logs");
+    if (m_source->findData(all) < 0) m_source->addItem(tr("Files under logs/"), all);
+    for (const QString& file : files) {
+        if (m_source->findData(file) >= 0 || m_source->count() >= kMostSources) continue;
+        m_source->addItem(m_source->fontMetrics().elidedText(file, Qt::ElideMiddle, Theme::current().scaled(kWidestSource)), file);
+        m_source->setItemData(m_source->count() - 1, file, Qt::ToolTipRole);
+    }
+}
+
+void LogTab::readFiles() {
+    m_session.query(
+        this, QStringLiteral("log.files"), [run = m_run, attempt = m_attempt](store::Reader& reader) { return reader.logFiles(run, attempt); },
+        [this, run = m_run](const base::Result<std::vector<std::string>>& files) {
+            if (!files || run != m_run) return;
+            QStringList names;
+            for (const std::string& file : *files) names << fromUtf8(file);
+            offerFiles(names);
+        });
+}
+
+void LogTab::showEvent(QShowEvent* event) {
+    QWidget::showEvent(event);
+    readFiles();
+}
 
 void LogTab::showRank(int rank) {
     m_rank->setCurrentIndex(std::max(0, rank < 0 ? 0 : m_rank->findData(rank)));

@@ -33,11 +33,16 @@ public:
 
 protected:
     void keyPressEvent(QKeyEvent* event) override;
+    void showEvent(QShowEvent* event) override;
 
 private:
     void applyFilter();
     void find(bool backward);
+    /// Each file under logs/ is a source of its own, beside all of them.
+    void offerFiles(const QStringList& files);
+    void readFiles();
 
+    commands::Session& m_session;
     base::RunId m_run;
     int m_attempt = 0;
     QString m_offered;

@@ -28,29 +28,6 @@ constexpr int kMargin = 10;
 
 }  // namespace
 
-QString plainLogText(const std::string& text) {
-    const QString raw = QString::fromStdString(text);
-    QString plain;
-    plain.reserve(raw.size());
-    for (int i = 0; i < raw.size(); ++i) {
-        const QChar c = raw[i];
-        if (c == u'\x1b' && i + 1 < raw.size() && raw[i + 1] == u'[') {
-            i += 2;
-            while (i < raw.size() && !(raw[i] >= u'@' && raw[i] <= u'~')) ++i;
-            continue;
-        }
-        if (c == u'\t') {
-            plain += QString(8 - plain.size() % 8, u' ');
-        } else if (c == u'\r') {
-            // A progress bar writes over its own line; what stood there last is what a terminal shows.
-            if (i + 1 < raw.size()) plain.clear();
-        } else if (c >= u' ') {
-            plain += c;
-        }
-    }
-    return plain;
-}
-
 LogView::LogView(commands::Session& session, QWidget* parent) : QAbstractScrollArea(parent), m_session(session) {
     setFocusPolicy(Qt::StrongFocus);
     setAccessibleName(tr("Log"));
@@ -174,7 +151,8 @@ void LogView::takePage(std::int64_t page, const store::LogPage& lines) {
     const int character = std::max(1, metrics.horizontalAdvance(u'0'));
     const int widestBefore = m_widest;
     for (const store::LogLine& one : lines.lines) {
-        Line made{one.at, one.node, one.rank, fromUtf8(one.out), plainLogText(one.text)};
+        AnsiText read = ansiText(one.text);
+        Line made{one.at, one.node, one.rank, fromUtf8(one.out), std::move(read.text), std::move(read.spans)};
         m_widest = std::max(m_widest, static_cast<int>(std::min<qsizetype>(made.text.size(), 20'000)) * character);
         if (one.rank > 0) m_severalRanks = true;
         if (m_sources.insert(made.out).second) Q_EMIT sourceSeen(made.out);
@@ -291,13 +269,11 @@ void LogView::paintEvent(QPaintEvent*) {
                 painter.setBrush(theme.color(Role::WarningSoft));
                 painter.drawRect(QRect(x0 + from, area.top(), width, height - 1));
             }
-            painter.setFont(mono);
-            painter.setPen(theme.color(agent ? Role::Muted : problem ? Role::Danger : Role::Text));
+            const QColor ink = theme.color(agent ? Role::Muted : problem ? Role::Danger : Role::Text);
             // Text far to the right of the viewport costs as much as text in it; draw what can be seen.
             const int skip = std::max(0, (gutter - x0) / std::max(1, metrics.horizontalAdvance(u'0')) - 2);
             const int count = viewport()->width() / std::max(1, metrics.horizontalAdvance(u'0')) + 8;
-            painter.drawText(x0 + metrics.horizontalAdvance(u'0') * skip, area.top() + metrics.ascent() + 1,
-                             one->text.mid(skip, count));
+            paintText(painter, *one, skip, count, ink, QPointF(x0 + metrics.horizontalAdvance(u'0') * skip, area.top() + metrics.ascent() + 1));
             painter.restore();
         }
         painter.setFont(small);
@@ -319,6 +295,30 @@ void LogView::paintEvent(QPaintEvent*) {
         painter.setBrush(Qt::NoBrush);
         painter.drawRect(viewport()->rect().adjusted(1, 1, -1, -1));
     }
+}
+
+void LogView::paintText(QPainter& painter, const Line& line, int from, int count, const QColor& ink, QPointF at) const {
+    const QFont plain = Theme::current().font(TextStyle::Mono);
+    QFont bold = plain;
+    bold.setBold(true);
+    const int end = std::min(from + count, static_cast<int>(line.text.size()));
+    const auto put = [&](int begin, int stop, const AnsiSpan* span) {
+        if (begin >= stop) return;
+        const QString piece = line.text.mid(begin, stop - begin);
+        const QFont& font = span && span->bold ? bold : plain;
+        painter.setFont(font);
+        painter.setPen(span && span->color >= 0 ? ansiColor(span->color) : ink);
+        painter.drawText(at, piece);
+        at.rx() += QFontMetricsF(font).horizontalAdvance(piece);
+    };
+    int done = from;
+    for (const AnsiSpan& span : line.spans) {
+        put(done, std::min(span.from, end), nullptr);
+        done = std::max(done, std::min(span.from, end));
+        put(done, std::min(span.from + span.length, end), &span);
+        done = std::max(done, std::min(span.from + span.length, end));
+    }
+    put(done, end, nullptr);
 }
 
 std::int64_t LogView::lineAt(const QPointF& position) const {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/store/Types.h"
+#include "ui/runs/AnsiText.h"
 
 namespace trainyard::commands {
 class Session;
@@ -68,6 +69,7 @@ private:
         int rank = 0;
         QString out;
         QString text;
+        std::vector<AnsiSpan> spans;
     };
     void reset();
     void need(std::int64_t first, std::int64_t last);
@@ -80,6 +82,8 @@ private:
     void select(std::int64_t line, bool extend);
     void reveal(std::int64_t line);
     void search(const store::LogSearch& wanted, bool wrapped);
+    /// `count` characters of a line from one on, in the colours that its program gave them; the rest in `ink`.
+    void paintText(QPainter& painter, const Line& line, int from, int count, const QColor& ink, QPointF at) const;
     [[nodiscard]] int lineHeight() const;
     [[nodiscard]] int visibleLines() const;
     [[nodiscard]] std::int64_t lineAt(const QPointF& position) const;
@@ -110,8 +114,5 @@ private:
     bool m_scrolling = false;
     quint64 m_generation = 0;
 };
-
-/// Text without its ANSI escape sequences, tabs widened.
-[[nodiscard]] QString plainLogText(const std::string& text);
 
 }  // namespace trainyard::ui

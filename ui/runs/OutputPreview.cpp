@@ -1,7 +1,5 @@
 #include "ui/runs/OutputPreview.h"
 
-#include <QBuffer>
-#include <QImageReader>
 #include <QLabel>
 #include <QPlainTextEdit>
 #include <QTableWidget>
@@ -12,6 +10,7 @@
 #include "core/base/Json.h"
 #include "core/commands/Session.h"
 #include "core/store/Reader.h"
+#include "ui/runs/Pictures.h"
 #include "ui/widgets/Basics.h"
 #include "ui/widgets/Format.h"
 #include "ui/widgets/Tables.h"
@@ -23,8 +22,6 @@ using base::Result;
 namespace {
 
 constexpr std::int64_t kMostText = 256 << 10;
-constexpr std::int64_t kMostPicture = 32 << 20;
-constexpr int kMostPixels = 4096;
 constexpr int kMostRows = 500;
 constexpr int kMostColumns = 50;
 constexpr int kMostCell = 500;
@@ -65,26 +62,14 @@ QStringList fieldsOf(const QString& line) {
 OutputPreview::Content OutputPreview::read(const base::Path& file, const QString& name) {
     Content content;
     const std::string bytes = head(file, kMostText + 1);
-    QByteArray start(bytes.data(), static_cast<qsizetype>(std::min<std::size_t>(bytes.size(), 64)));
-    QBuffer probe(&start);
-    probe.open(QIODevice::ReadOnly);
-    if (!QImageReader::imageFormat(&probe).isEmpty() && !name.endsWith(u".svg", Qt::CaseInsensitive)) {
-        const std::string all = head(file, kMostPicture + 1);
-        QByteArray whole(all.data(), static_cast<qsizetype>(all.size()));
-        QBuffer device(&whole);
-        device.open(QIODevice::ReadOnly);
-        QImageReader reader(&device);
-        const QSize size = reader.size();
-        if (static_cast<std::int64_t>(all.size()) > kMostPicture || !size.isValid()) {
-            content.text = tr("This picture is too large to be shown.");
-            return content;
-        }
-        if (size.width() > kMostPixels || size.height() > kMostPixels) reader.setScaledSize(size.scaled(kMostPixels, kMostPixels, Qt::KeepAspectRatio));
-        content.picture = reader.read();
-        if (content.picture.isNull()) {
-            content.text = tr("This picture cannot be read: %1").arg(reader.errorString());
-        } else {
+    const QByteArray start(bytes.data(), static_cast<qsizetype>(std::min<std::size_t>(bytes.size(), 64)));
+    if (looksLikePicture(start) && !name.endsWith(u".svg", Qt::CaseInsensitive)) {
+        auto picture = decodePicture(QByteArray::fromStdString(head(file, kMostPictureBytes + 1)));
+        if (picture) {
             content.kind = Content::Kind::Picture;
+            content.picture = std::move(*picture);
+        } else {
+            content.text = fromUtf8(picture.error().message);
         }
         return content;
     }

@@ -163,8 +163,15 @@ void OutputsTab::look() {
             files.push_back({readString(one, "path"), readInteger(one, "size"), readString(one, "sha256"),
                              readFlag(one, "collected")});
         }
-        if (files.empty())
+        QStringList silent;
+        for (const Json& one : readArray(*result, "silent"))
+            silent << tr("%1 does not answer (%2)").arg(readString(one, "host"), readString(one, "message"));
+        if (!silent.isEmpty()) {
+            m_error->setMessage(InlineError::Kind::Warning,
+                                silent.join(QStringLiteral("; ")) + QStringLiteral(". ") + tr("What lies there is not listed."));
+        } else if (files.empty()) {
             m_error->setMessage(InlineError::Kind::Info, tr("The run has not written anything into its outputs yet."));
+        }
         display(std::move(files));
     });
 }

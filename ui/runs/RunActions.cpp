@@ -57,6 +57,24 @@ void RunActions::start(const char* command, Json parameters, std::function<void(
     });
 }
 
+void RunActions::startLong(const char* command, Json parameters, const QString& title,
+                           std::function<void(const Json&)> done) {
+    commands::Session* session = m_shell.session();
+    if (!session) return;
+    QPointer<commands::Command> started = session->start(command, std::move(parameters));
+    const int entry = m_shell.work().begin(title, [started] {
+        if (started) started->cancel();
+    });
+    connect(started, &commands::Command::finished, this, [this, entry, done = std::move(done)](const Result<Json>& result) {
+        m_shell.work().finish(entry);
+        if (result) {
+            done(*result);
+        } else if (result.error().code != "canceled") {
+            m_shell.warn(result.error());
+        }
+    });
+}
+
 void RunActions::open(const RunId& run) { m_shell.open({QStringLiteral("run"), {fromUtf8(run.str())}}); }
 
 void RunActions::duplicate(const RunId& run) {
@@ -67,6 +85,47 @@ void RunActions::resume(const RunRow& run) {
     start("run.resume", {{"run", run.id.str()}}, [this](const Json& made) {
         if (const std::string id = readText(made, "run"); !id.empty()) open(RunId(id));
     });
+}
+
+void RunActions::checkpoint(const RunRow& run) {
+    startLong("run.checkpoint", {{"run", run.id.str()}}, tr("Run #%1 writes a checkpoint").arg(run.number),
+              [this, number = run.number](const Json& answer) {
+                  const Json* step = member(answer, "step");
+                  m_shell.notice(step && step->is_number_integer()
+                                     ? tr("Run #%1 has written a checkpoint at step %2.").arg(number).arg(formatExact(step->get<std::int64_t>()))
+                                     : tr("Run #%1 was asked for a checkpoint.").arg(number));
+              });
+}
+
+void RunActions::pause(const RunRow& run) {
+    Question question;
+    question.id = QStringLiteral("run.pause");
+    question.title = tr("Pause run #%1?").arg(run.number);
+    question.text = tr("“%1” writes a checkpoint and ends, which frees what it uses. Resume goes on from there, as a new run.").arg(fromUtf8(run.name));
+    question.icon = QStringLiteral("pause");
+    question.buttons = {{QStringLiteral("pause"), tr("Pause the run")}};
+    m_shell.questions().ask(m_page, question, [this, id = run.id, number = run.number](const QString& answer) {
+        if (answer != u"pause") return;
+        startLong("run.pause", {{"run", id.str()}}, tr("Run #%1 writes a checkpoint and ends").arg(number), [this, number](const Json& made) {
+            m_shell.notice(tr("Run #%1 was paused at step %2.").arg(number).arg(formatExact(readInteger(made, "step"))));
+        });
+    });
+}
+
+void RunActions::extend(const RunRow& run) {
+    m_shell.questions().askText(
+        m_page, tr("Train run #%1 further").arg(run.number), tr("Epochs beyond those that it was planned for"), QStringLiteral("5"),
+        [](const QString& text) {
+            bool number = false;
+            const int epochs = text.trimmed().toInt(&number);
+            return number && epochs >= 1 && epochs <= 100'000 ? QString() : tr("A whole number from 1 to 100,000.");
+        },
+        [this, id = run.id](const QString& text) {
+            if (text.trimmed().isEmpty()) return;
+            start("run.resume", {{"run", id.str()}, {"more", text.trimmed().toInt()}}, [this](const Json& made) {
+                if (const std::string next = readText(made, "run"); !next.empty()) open(RunId(next));
+            });
+        });
 }
 
 void RunActions::cancel(const RunRow& run) {
@@ -252,7 +311,7 @@ void RunActions::giveUp(const RunRow& run) {
     Question question;
     question.id = QStringLiteral("run.give-up");
     question.title = tr("Give run #%1 up?").arg(run.number);
-    question.text = tr("“%1” ends here as failed, and nobody looks for it on %2 any more. Whatever it still does there goes on unseen; what was "
+    question.text = tr("“%1” ends here as canceled, and nobody looks for it on %2 any more. Whatever it still does there goes on unseen; what was "
                        "reported so far is kept.").arg(fromUtf8(run.name), fromUtf8(run.target));
     question.buttons = {{QStringLiteral("give-up"), tr("Give the run up"), true}};
     m_shell.questions().ask(m_page, question, [this, id = run.id](const QString& answer) {

@@ -26,6 +26,12 @@ public:
     void resume(const store::RunRow& run);
     /// Asks once, naming the run.
     void cancel(const store::RunRow& run);
+    /// The engine writes its state at the next step's end; the strip below tells until it has.
+    void checkpoint(const store::RunRow& run);
+    /// A checkpoint, and then the end; asks once.
+    void pause(const store::RunRow& run);
+    /// Goes on with more epochs than it had; asks how many.
+    void extend(const store::RunRow& run);
     void rename(const store::RunRow& run);
     void editTags(const store::RunRow& run);
     void setTags(const store::RunRow& run, const store::Strings& tags);
@@ -52,6 +58,8 @@ Q_SIGNALS:
 
 private:
     void start(const char* command, base::Json parameters, std::function<void(const base::Json&)> done = {});
+    /// As start(), with an entry among the long works that can be canceled.
+    void startLong(const char* command, base::Json parameters, const QString& title, std::function<void(const base::Json&)> done);
     void removeAgreed(const std::vector<base::RunId>& runs, const QString& way);
     void askAboutRest(const std::vector<base::RunId>& runs, const QString& why);
 

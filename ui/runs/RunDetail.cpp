@@ -3,12 +3,14 @@
 #include <algorithm>
 
 #include "core/store/Reader.h"
+#include "ui/runs/Records.h"
 
 namespace trainyard::ui {
 
 namespace {
 
 constexpr std::int64_t kLastLines = 24;
+constexpr int kMostRecords = 10'000;
 
 /// The rank whose end is the cause: the first with an exit status or signal that is not the supervisor's own SIGTERM.
 int failedRankOf(const RunDetail& detail) {
@@ -58,6 +60,9 @@ base::Result<RunDetail> readRunDetail(store::Reader& reader, const std::string& 
     auto environments = reader.items(id, "environment");
     if (!environments) return environments.error();
     detail.environments = std::move(*environments);
+    auto records = reader.itemHeads(id, recordKinds(), kMostRecords);
+    if (!records) return records.error();
+    detail.records = std::move(*records);
     auto descendants = reader.descendants(id);
     if (!descendants) return descendants.error();
     detail.descendants = std::move(*descendants);

@@ -92,8 +92,14 @@ QStringList misfits(const Json& document, const Json& definition) {
         wrong << TargetPicker::tr("This target has %n core(s) on a machine, you ask for %1 processes.", nullptr, static_cast<int>(*there)).arg(processes);
     }
     const bool mpi = word(document, "distribution.kind") == "mpi";
-    if (mpi && word(document, "distribution.launcher") == "srun" && !slurm) {
+    const std::string launcher = word(document, "distribution.launcher");
+    if (mpi && launcher == "srun" && !slurm) {
         wrong << TargetPicker::tr("srun is a part of Slurm, which this target is not; choose mpirun.");
+    }
+    if (mpi && slurm && launcher == "mpirun") {
+        wrong << TargetPicker::tr("In a Slurm job MPI's processes are started by srun; choose srun or Automatic.");
+    } else if (mpi && slurm && launcher != "srun" && readText(readObject(readObject(definition, "spec"), "slurm"), "launcher") == "mpirun") {
+        wrong << TargetPicker::tr("This target's definition asks for mpirun, which starts nothing in a Slurm job; choose srun, or edit and save the target.");
     }
     if (mpi && lacks(doctor, "mpi", {"mpirun", "srun"})) wrong << TargetPicker::tr("The doctor found no MPI that works there.");
     const std::string interpreter = word(document, "task.interpreter");
@@ -264,6 +270,11 @@ void TargetPicker::readLoad() {
 }
 
 void TargetPicker::showAdvice() {
+    const QString kind = readString(m_shown, "kind");
+    if (kind != m_kind) {
+        m_kind = kind;
+        Q_EMIT kindChanged(kind);
+    }
     const QStringList wrong = misfits(m_document, m_shown);
     if (!wrong.isEmpty()) {
         m_advice->setMessage(InlineError::Kind::Warning, wrong.join(u' '));
@@ -283,8 +294,7 @@ void TargetPicker::showAdvice() {
     if (mpi) {
         QString launcher = fromUtf8(word(m_document, "distribution.launcher"));
         if (launcher.isEmpty() || launcher == u"auto") {
-            launcher = readText(m_shown, "kind") == "slurm" ? readString(readObject(readObject(m_shown, "spec"), "slurm"), "launcher") : QStringLiteral("mpirun");
-            if (launcher.isEmpty()) launcher = QStringLiteral("srun");
+            launcher = kind == u"slurm" ? QStringLiteral("srun") : QStringLiteral("mpirun");
         }
         m_launcher->setText(tr("MPI's processes are started by %1 there.").arg(launcher));
     }

@@ -32,6 +32,8 @@ public:
 
 Q_SIGNALS:
     void picked(const QString& target);
+    /// The shown target is known now: "local", "ssh" or "slurm"; empty while it is not.
+    void kindChanged(const QString& kind);
 
 private:
     void readTargets();
@@ -44,6 +46,7 @@ private:
     base::Json m_document;
     QString m_target;
     base::Json m_targets;
+    QString m_kind;
     base::Json m_shown;  ///< The answer of target.show; null before.
     bool m_active = false;
     QTimer m_clock;

@@ -78,6 +78,12 @@ private Q_SLOTS:
         row("too few machines", document({{"distribution.nodes", 1}}), target("slurm", 4), "at least 2");
         row("srun without Slurm", document({{"distribution.kind", "mpi"}, {"distribution.launcher", "srun"}}),
             target("ssh", 2), "part of Slurm");
+        row("mpirun with Slurm",
+            document({{"distribution.kind", "mpi"}, {"distribution.launcher", "mpirun"}, {"distribution.nodes", 2}}),
+            target("slurm", 4), "started by srun");
+        row("srun with Slurm",
+            document({{"distribution.kind", "mpi"}, {"distribution.launcher", "srun"}, {"distribution.nodes", 2}}),
+            target("slurm", 4), "");
         row("no MPI", document({{"distribution.kind", "mpi"}}),
             target("ssh", 2,
                    Json::array({{{"id", "mpi"}, {"finding", "warning"}, {"values", {{"mpirun", ""}, {"srun", ""}}}}})),
