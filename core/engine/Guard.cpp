@@ -29,6 +29,8 @@ Error fromText(const std::string& doing, std::string_view text, const char* fall
 Error errorInFlight(const std::string& doing) {
     try {
         throw;
+    } catch (const Failed& failed) {
+        return failed.error();
     } catch (const std::bad_alloc&) {
         return fromText(doing, "bad_alloc", "engine.memory");
     } catch (const c10::Error& error) {

@@ -2,25 +2,12 @@
 // (tests/fuzz/run), but runs everywhere, in seconds, and the same way each time.
 #include <QtTest>
 
+#include "tests/fuzz/Mutate.h"
 #include "tests/fuzz/Targets.h"
 
 using namespace trainyard;
 
 namespace {
-
-class Random {
-public:
-    explicit Random(std::uint64_t seed) : m_state(seed * 0x9E3779B97F4A7C15ULL + 1) {}
-    std::size_t below(std::size_t bound) {
-        m_state ^= m_state << 13;
-        m_state ^= m_state >> 7;
-        m_state ^= m_state << 17;
-        return static_cast<std::size_t>(m_state % bound);
-    }
-
-private:
-    std::uint64_t m_state;
-};
 
 std::string streamOf(int records) {
     std::string out;
@@ -65,7 +52,7 @@ std::vector<std::string> seeds() {
             "[[[{\"a\":[1,-0.0,1e-320,\"\\u0000\\ud83d\\ude00\"]}]]]"};
 }
 
-std::string mutated(std::string text, const std::vector<std::string>& pool, Random& random) {
+const std::vector<std::string>& jsonTokens() {
     static const std::vector<std::string> tokens = {"\"",
                                                     "\\",
                                                     "{",
@@ -93,28 +80,7 @@ std::string mutated(std::string text, const std::vector<std::string>& pool, Rand
                                                     "\"kind\":\"ended\"",
                                                     "\"task\":",
                                                     "\"processes\":1000000"};
-    const std::size_t rounds = 1 + random.below(4);
-    for (std::size_t i = 0; i < rounds; ++i) {
-        const std::size_t at = random.below(text.size() + 1);
-        const std::size_t length = std::min(text.size() - at, 1 + random.below(16));
-        switch (random.below(6)) {
-        case 0:
-            if (at < text.size()) {
-                text[at] = static_cast<char>(static_cast<unsigned char>(text[at]) ^ (1U << random.below(8)));
-            }
-            break;
-        case 1: text.erase(at, length); break;
-        case 2: text.insert(at, text.substr(at, length)); break;
-        case 3: text.insert(at, tokens[random.below(tokens.size())]); break;
-        case 4: text.replace(at, length, tokens[random.below(tokens.size())]); break;
-        default: {
-            const std::string& other = pool[random.below(pool.size())];
-            const std::size_t from = random.below(other.size() + 1);
-            text.replace(at, length, other.substr(from, random.below(64)));
-        }
-        }
-    }
-    return text;
+    return tokens;
 }
 
 }  // namespace
@@ -152,8 +118,8 @@ void tst_Mutations::mutationsHold() {
     const std::vector<std::string> pool = seeds();
     constexpr int kInputs = 40'000;
     for (int i = 0; i < kInputs; ++i) {
-        Random random(static_cast<std::uint64_t>(i) * 31 + static_cast<std::uint64_t>(index));
-        const std::string input = mutated(pool[random.below(pool.size())], pool, random);
+        fuzz::Random random(static_cast<std::uint64_t>(i) * 31 + static_cast<std::uint64_t>(index));
+        const std::string input = fuzz::mutated(pool[random.below(pool.size())], pool, jsonTokens(), random);
         const std::string wrong = fuzz::kTargets[static_cast<std::size_t>(index)].check(input);
         QVERIFY2(wrong.empty(),
                  (wrong + ": " + QByteArray::fromStdString(input).toPercentEncoding().toStdString()).c_str());

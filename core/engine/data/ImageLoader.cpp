@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <numbers>
 #include <stdexcept>
 
 #include "core/base/Clock.h"
 #include "core/base/Text.h"
+#include "core/engine/data/CentreCrop.h"
 #include "core/engine/data/Sampler.h"
 #include "core/engine/weights/StoredZip.h"
 
@@ -120,26 +122,6 @@ void rotate(std::vector<std::uint8_t>& pixels, int size, double degrees) {
     }
 }
 
-/// The centre part that validation sees, in the picture's own pixels, and the size it is resized to first.
-struct CentrePlan {
-    int width = 0;
-    int height = 0;
-    Box cut;  ///< In the resized picture.
-};
-CentrePlan centreOf(const PictureInfo& info, int size, int resize) {
-    CentrePlan plan;
-    if (info.width <= info.height) {
-        plan.width = resize;
-        plan.height = static_cast<int>(static_cast<std::int64_t>(resize) * info.height / info.width);
-    } else {
-        plan.height = resize;
-        plan.width = static_cast<int>(static_cast<std::int64_t>(resize) * info.width / info.height);
-    }
-    plan.cut = {static_cast<int>(std::lround((plan.width - size) / 2.0)), static_cast<int>(std::lround((plan.height - size) / 2.0)),
-                size, size};
-    return plan;
-}
-
 }  // namespace
 
 ChannelNormalization imageNetNormalization() { return {Normalization{0.485, 0.229}, {0.456, 0.224}, {0.406, 0.225}}; }
@@ -219,7 +201,7 @@ void ImageLoader::plan(std::vector<std::vector<std::int64_t>> batches, std::int6
     m_open.clear();
     m_waiting.assign(std::make_move_iterator(batches.begin()), std::make_move_iterator(batches.end()));
     m_epoch = epoch;
-    m_failure.clear();
+    m_failure.reset();
     openSlots();
     m_wake.notify_all();
 }
@@ -257,10 +239,10 @@ const Batch& ImageLoader::next() {
     if (m_open.empty()) {
         throw std::logic_error("no batch is planned");
     }
-    m_ready.wait(lock, [this] { return !m_failure.empty() || m_open.front()->finished == m_open.front()->indices.size(); });
+    m_ready.wait(lock, [this] { return m_failure.has_value() || m_open.front()->finished == m_open.front()->indices.size(); });
     m_waited += base::monotonicNanos() - begin;
-    if (!m_failure.empty()) {
-        throw std::runtime_error(m_failure);
+    if (m_failure) {
+        throw Failed(*m_failure);
     }
     m_held = std::move(m_open.front());
     m_open.pop_front();
@@ -293,7 +275,7 @@ void ImageLoader::work() {
         if (m_stop) {
             return;
         }
-        if (slot == nullptr || !m_failure.empty()) {
+        if (slot == nullptr || m_failure) {
             m_wake.wait(lock);
             continue;
         }
@@ -327,6 +309,10 @@ void ImageLoader::fill(Slot& slot, std::size_t position, std::int64_t epoch) {
             const std::lock_guard lock(m_mutex);
             first = !m_named[static_cast<std::size_t>(shown)];
             m_named[static_cast<std::size_t>(shown)] = true;
+            m_bad += first ? 1 : 0;
+            if (first && m_bad > m_options.mostBad && !m_failure) {
+                m_failure = tooManyBad(file, why);
+            }
         }
         if (first && m_options.onBad) {
             m_options.onBad(file, why);
@@ -334,8 +320,25 @@ void ImageLoader::fill(Slot& slot, std::size_t position, std::int64_t epoch) {
         shown = (shown + 1) % count;
     }
     const std::lock_guard lock(m_mutex);
-    m_failure = "the pictures cannot be read any more: \"" + base::stripControl(m_files[static_cast<std::size_t>(index)].path) +
-                "\" and those after it; the last: " + why;
+    m_failure = gone(m_files[static_cast<std::size_t>(index)], why);
+}
+
+Error ImageLoader::gone(const ImageFile& file, const std::string& why) const {
+    return {"data.gone", "The pictures in \"" + base::stripControl(m_root.string()) + "\" cannot be read any more: \"" +
+                             base::stripControl(file.path) + "\" and others (" + base::stripControl(why) +
+                             "). Was the folder moved, or is its disk gone? Bring it back, then resume the run.",
+            "task.dataset.folder"};
+}
+
+Error ImageLoader::tooManyBad(const ImageFile& file, const std::string& why) const {
+    std::error_code unreadable;
+    if (!std::filesystem::exists((m_root / file.path).parent_path(), unreadable)) {
+        return gone(file, why);
+    }
+    return {"data.bad", std::to_string(m_bad) + " pictures that could be read at the start cannot be read any more, which is more than "
+                                                "allowed; the last is \"" + base::stripControl(file.path) + "\": " +
+                            base::stripControl(why) + ".",
+            "task.dataset.max_bad_fraction"};
 }
 
 bool ImageLoader::render(const ImageFile& file, std::int64_t index, std::int64_t epoch, float* to, std::string& why) {

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -62,6 +63,7 @@ struct ImageLoaderOptions {
     int threads = 1;
     std::shared_ptr<PictureCache> cache;  ///< Null: each picture is decoded when it is wanted.
     std::size_t cacheOffset = 0;          ///< Of this split's first file.
+    std::size_t mostBad = 0;              ///< Files that may turn out unreadable in mid-run; more end the run ("data.bad").
     /// Called on a loader's thread, once for a file, when it could not be read in mid-run; another sample stands in for it.
     std::function<void(const ImageFile&, const std::string& why)> onBad;
 };
@@ -77,8 +79,9 @@ public:
 
     /// The batches that come next, as indices into the files; what was planned before is dropped.
     void plan(std::vector<std::vector<std::int64_t>> batches, std::int64_t epoch);
-    /// The next planned batch; its tensors are written again by the call after the next. Throws std::runtime_error when too many
-    /// neighbouring files cannot be read any more. Precondition: one is left.
+    /// The next planned batch; its tensors are written again by the call after the next. Throws Failed: "data.gone" when
+    /// neighbouring files cannot be read any more, "data.bad" when more than ImageLoaderOptions::mostBad could not.
+    /// Precondition: one is left.
     [[nodiscard]] const Batch& next();
     /// Nanoseconds that `next` has waited since the last call of this.
     [[nodiscard]] std::int64_t takeWaitedNanos();
@@ -94,6 +97,8 @@ private:
     void fill(Slot& slot, std::size_t position, std::int64_t epoch);
     [[nodiscard]] bool render(const ImageFile& file, std::int64_t index, std::int64_t epoch, float* to, std::string& why);
     void openSlots();
+    [[nodiscard]] Error gone(const ImageFile& file, const std::string& why) const;
+    [[nodiscard]] Error tooManyBad(const ImageFile& file, const std::string& why) const;
 
     const Path m_root;
     const std::vector<ImageFile>& m_files;
@@ -109,10 +114,11 @@ private:
     std::int64_t m_epoch = 0;
     std::uint64_t m_generation = 0;  ///< Of plans.
     std::size_t m_busy = 0;          ///< Threads at work on a sample.
-    std::string m_failure;
+    std::optional<Error> m_failure;
     bool m_stop = false;
     std::int64_t m_waited = 0;
     std::vector<bool> m_named;       ///< Files that onBad was told of.
+    std::size_t m_bad = 0;           ///< Their number.
     Batch m_onDevice;
     std::vector<std::thread> m_threads;
 };

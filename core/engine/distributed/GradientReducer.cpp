@@ -1,10 +1,12 @@
 #include "core/engine/distributed/GradientReducer.h"
 
 #include <ATen/ATen.h>
+#include <torch/csrc/autograd/engine.h>
 
 #include <algorithm>
 #include <unordered_map>
 
+#include "core/base/Clock.h"
 #include "core/engine/distributed/C10d.h"
 
 namespace trainyard::engine {
@@ -55,10 +57,19 @@ void GradientReducer::beforeForward() {
     m_impl->reducer->prepare_for_forward();
 }
 
-void GradientReducer::beforeBackward() {
-    if (m_impl->reducer != nullptr) {
-        m_impl->reducer->prepare_for_backward({});
+void GradientReducer::backward(const at::Tensor& loss) {
+    if (m_impl->reducer == nullptr) {
+        loss.backward();
+        return;
     }
+    m_impl->reducer->prepare_for_backward({});
+    // Called at the very start, so its callback stands before the reducer's own, which waits for the exchange.
+    std::int64_t computed = 0;
+    loss.register_hook([&computed](const at::Tensor&) {
+        torch::autograd::Engine::get_default_engine().queue_callback([&computed] { computed = base::monotonicNanos(); });
+    });
+    loss.backward();
+    m_waited += computed > 0 ? base::monotonicNanos() - computed : 0;
 }
 
 #else
@@ -67,7 +78,7 @@ struct GradientReducer::Impl {};
 GradientReducer::GradientReducer(ProcessGroup&, const std::vector<at::Tensor>&, const std::vector<std::string>&) {}
 GradientReducer::~GradientReducer() = default;
 void GradientReducer::beforeForward() {}
-void GradientReducer::beforeBackward() {}
+void GradientReducer::backward(const at::Tensor& loss) { loss.backward(); }
 
 #endif
 

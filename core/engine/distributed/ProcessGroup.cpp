@@ -393,6 +393,13 @@ Status ProcessGroup::sum(std::vector<double>& values) {
     return done ? done : Status(explain(done.error()));
 }
 
+void ProcessGroup::sumTensor(at::Tensor& tensor) {
+    if (world() > 1) {
+        std::vector<at::Tensor> tensors{tensor};
+        m_impl->group->allreduce(tensors)->wait();
+    }
+}
+
 Status ProcessGroup::broadcast(const std::vector<at::Tensor>& tensors) {
     if (world() == 1 || tensors.empty()) {
         return {};
@@ -450,6 +457,7 @@ Result<std::unique_ptr<ProcessGroup>> ProcessGroup::join(const RankContext& cont
 
 Error ProcessGroup::explain(const Error& failure) { return failure; }
 Status ProcessGroup::sum(std::vector<double>&) { return {}; }
+void ProcessGroup::sumTensor(at::Tensor&) {}
 Status ProcessGroup::broadcast(const std::vector<at::Tensor>&) { return {}; }
 Result<std::vector<at::Tensor>> ProcessGroup::gather(const at::Tensor& tensor) { return std::vector<at::Tensor>{tensor}; }
 Status ProcessGroup::barrier() { return {}; }

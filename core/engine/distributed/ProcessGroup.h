@@ -30,6 +30,8 @@ public:
 
     /// Adds up elementwise over all ranks, in place.
     [[nodiscard]] Status sum(std::vector<double>& values);
+    /// The same for a tensor on device(). Throws what libtorch throws; explain() then finds the culprit.
+    void sumTensor(at::Tensor& tensor);
     /// Rank 0's values for everyone, in place.
     [[nodiscard]] Status broadcast(const std::vector<at::Tensor>& tensors);
     /// Everyone's tensor of the same shape and type, by rank; on the CPU.

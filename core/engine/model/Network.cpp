@@ -121,6 +121,15 @@ void Network::findReaders() {
     }
 }
 
+void Network::useChannelsLast() {
+    m_channelsLast = true;
+    for (at::Tensor& parameter : m_parameters) {
+        if (parameter.dim() == 4) {
+            parameter.set_data(parameter.detach().contiguous(at::MemoryFormat::ChannelsLast));
+        }
+    }
+}
+
 at::Tensor Network::run(const spec::Layer& layer, const Slot& slot, std::vector<at::Tensor>& outputs) const {
     const auto first = static_cast<std::size_t>(layer.inputs.front());
     at::Tensor& x = outputs[first];
@@ -133,6 +142,9 @@ at::Tensor Network::run(const spec::Layer& layer, const Slot& slot, std::vector<
         case spec::LayerOp::BatchNorm2d:
             if (m_training) {
                 slot.batches.add_(1);
+                if (m_trainingNorm) {
+                    return m_trainingNorm({x, slot.weight, slot.bias, slot.runningMean, slot.runningVar, layer.momentum, layer.epsilon});
+                }
             }
             return at::batch_norm(x, slot.weight, slot.bias, slot.runningMean, slot.runningVar, m_training,
                                   layer.momentum, layer.epsilon, at::globalContext().userEnabledCuDNN());
@@ -166,7 +178,7 @@ at::Tensor Network::run(const spec::Layer& layer, const Slot& slot, std::vector<
 
 at::Tensor Network::forward(const at::Tensor& images) {
     std::vector<at::Tensor> outputs(m_table.layers.size());
-    outputs[0] = images;
+    outputs[0] = m_channelsLast ? images.contiguous(at::MemoryFormat::ChannelsLast) : images;
     for (std::size_t i = 1; i < outputs.size(); ++i) {
         const spec::Layer& layer = m_table.layers[i];
         outputs[i] = run(layer, m_slots[i], outputs);
@@ -231,8 +243,9 @@ base::Status Network::load(const NamedTensors& incoming) {
     return {};
 }
 
-at::Tensor crossEntropy(const at::Tensor& logits, const at::Tensor& labels, double labelSmoothing) {
-    return at::cross_entropy_loss(logits, labels, {}, at::Reduction::Mean, -100, labelSmoothing);
+at::Tensor crossEntropy(const at::Tensor& logits, const at::Tensor& labels, double labelSmoothing, const at::Tensor& weights) {
+    const auto given = weights.defined() ? c10::optional<at::Tensor>(weights) : c10::nullopt;
+    return at::cross_entropy_loss(logits, labels, given, at::Reduction::Mean, -100, labelSmoothing);
 }
 
 }  // namespace trainyard::engine

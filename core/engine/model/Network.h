@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,6 +28,23 @@ public:
 
     /// Images {N, C, H, W}, normalised → logits {N, classes}. Throws what libtorch throws.
     [[nodiscard]] at::Tensor forward(const at::Tensor& images);
+
+    /// What batch normalisation works on while training.
+    struct NormInput {
+        const at::Tensor& x;  ///< {N, C, H, W}
+        const at::Tensor& weight;
+        const at::Tensor& bias;
+        const at::Tensor& runningMean;  ///< Moved on by the operation, like the next.
+        const at::Tensor& runningVar;
+        double momentum = 0.1;
+        double epsilon = 1e-5;
+    };
+    using TrainingNorm = std::function<at::Tensor(const NormInput&)>;
+    /// Takes the place of at::batch_norm while training.
+    void setTrainingNorm(TrainingNorm norm) { m_trainingNorm = std::move(norm); }
+    /// Keeps convolutions' weights and all that flows between layers in channels-last order (NHWC). Call before anything
+    /// shares the parameters' storage.
+    void useChannelsLast();
 
     void train(bool on) { m_training = on; }
     [[nodiscard]] bool isTraining() const { return m_training; }
@@ -62,6 +80,8 @@ private:
     spec::LayerTable m_table;
     at::Device m_device;
     bool m_training = true;
+    bool m_channelsLast = false;
+    TrainingNorm m_trainingNorm;  ///< Empty: at::batch_norm.
     std::vector<Slot> m_slots;
     std::vector<std::size_t> m_lastReader;  ///< The layer after which an output is no longer needed.
     std::vector<bool> m_mayOverwrite;       ///< The output may be changed in place by the one layer that reads it.
@@ -70,7 +90,9 @@ private:
     std::vector<at::Tensor> m_buffers;
 };
 
-/// torch.nn.functional.cross_entropy with mean over the batch; logits {N, K}, labels int64 {N}.
-[[nodiscard]] at::Tensor crossEntropy(const at::Tensor& logits, const at::Tensor& labels, double labelSmoothing);
+/// torch.nn.functional.cross_entropy with mean over the batch; logits {N, K}, labels int64 {N}, `weights` float32 {K} or
+/// undefined (then each class weighs 1).
+[[nodiscard]] at::Tensor crossEntropy(const at::Tensor& logits, const at::Tensor& labels, double labelSmoothing,
+                                      const at::Tensor& weights = {});
 
 }  // namespace trainyard::engine

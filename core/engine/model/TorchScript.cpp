@@ -205,7 +205,7 @@ Status saveTorchScript(const Network& network, const base::Path& path) {
         std::map<std::string, at::Tensor> state;
         for (const auto& [name, tensor] : network.state()) {
             // register_parameter wants a leaf that asks for gradients, so that fine-tuning works on the loaded model.
-            at::Tensor copy = tensor.detach().to(at::kCPU);
+            at::Tensor copy = tensor.detach().to(at::kCPU).contiguous();
             const bool isParameter = std::ranges::find(network.parameterNames(), name) != network.parameterNames().end();
             state[name] = copy.set_requires_grad(isParameter);
         }

@@ -27,7 +27,7 @@ Scores scoresFrom(base::ObjectReader& reader, const char* key) {
 Json toJson(const CheckpointSubject& subject) {
     return {{"family", subject.family},         {"options", subject.options},     {"input_shape", subject.inputShape},
             {"classes", subject.classes},       {"optimizer", subject.optimizer}, {"batch_size", subject.batchSize},
-            {"seed", subject.seed},             {"samples", subject.samples}};
+            {"seed", subject.seed},             {"samples", subject.samples},     {"sampling", subject.sampling}};
 }
 
 /// The tensors whose names begin with `prefix`, without it.
@@ -67,6 +67,11 @@ Status checkSubject(const base::Path& path, const Json& saved, const CheckpointS
                                             ", here it is " + base::dumpJson(wanted[key]) + ".",
                          std::string("task.") + key};
         }
+    }
+    if (saved.value("sampling", Json()) != wanted["sampling"]) {
+        return Error{"resume.data", "The checkpoint \"" + path.string() +
+                                        "\" stands in the middle of an epoch whose samples were chosen in another way.",
+                     "task.sampling"};
     }
     return {};
 }
@@ -109,6 +114,8 @@ Status writeCheckpoint(const base::Path& path, const CheckpointSubject& subject,
                            {"epoch_scores", toJson(state.epochScores)},
                            {"best_accuracy", state.bestAccuracy},
                            {"best_epoch", state.bestEpoch},
+                           {"schedule_start", state.scheduleStart},
+                           {"run", state.run},
                            {"history", state.history}};
     content.metadata.emplace_back("checkpoint", base::dumpJson(document));
     return writeSafeTensors(content, path);
@@ -140,11 +147,14 @@ Result<Restored> readCheckpoint(const base::Path& path, const CheckpointSubject&
     state.epochScores = scoresFrom(reader, "epoch_scores");
     state.bestAccuracy = reader.number("best_accuracy", -1);
     state.bestEpoch = reader.integer("best_epoch", -1);
+    state.scheduleStart = reader.integer("schedule_start");
+    state.run = reader.string("run");
     state.history = reader.array("history");
     const Json saved = reader.object("subject");
     const std::int64_t optimizerSteps = reader.integer("optimizer_steps");
     TRAINYARD_TRY(reader.status(/*rejectUnknown=*/false));
-    if (state.epoch < 0 || state.stepInEpoch < 0 || state.step < 0 || optimizerSteps < 0) {
+    if (state.epoch < 0 || state.stepInEpoch < 0 || state.step < 0 || optimizerSteps < 0 || state.scheduleStart < 0 ||
+        state.scheduleStart > state.step) {
         return Error{"resume.format", "\"" + path.string() + "\" holds a negative position."};
     }
     TRAINYARD_TRY(checkSubject(path, saved, subject, state.stepInEpoch > 0));

@@ -24,6 +24,8 @@ struct TrainingState {
     Scores epochScores;            ///< Since the epoch's start (sums over all ranks).
     double bestAccuracy = -1;
     std::int64_t bestEpoch = -1;
+    std::int64_t scheduleStart = 0;  ///< The step that the learning rate's schedule counts from.
+    std::string run;                 ///< The run that trained last; may be empty.
     base::Json history = base::Json::array();  ///< One {"epoch","step","val/loss","val/accuracy"} an epoch.
 };
 
@@ -37,6 +39,7 @@ struct CheckpointSubject {
     std::int64_t batchSize = 0;
     std::int64_t seed = 0;
     std::int64_t samples = 0;
+    base::Json sampling;  ///< Null: each sample once an epoch.
 };
 
 /// Weights, optimizer, every rank's generator and the position, in one safetensors file: temp, fsync, rename.
@@ -46,7 +49,7 @@ struct CheckpointSubject {
 
 /// Restores all of it. Returns the generators' states, by rank. `optimizerFor` is asked for the optimizer that belongs to the
 /// position, once the checkpoint is known to fit. Errors: "resume.format", "format.newer", "resume.model",
-/// "resume.optimizer", "resume.data" (in the middle of an epoch: other data, seed or batch size).
+/// "resume.optimizer", "resume.data" (in the middle of an epoch: other data, seed, batch size or sampling).
 struct Restored {
     TrainingState state;
     std::vector<at::Tensor> generators;

@@ -26,6 +26,9 @@ Scores evaluate(const std::function<at::Tensor(const at::Tensor&)>& forward,
                 ++(*options.confusion)[static_cast<std::size_t>(cells[i])];
             }
         }
+        if (options.onLogits) {
+            options.onLogits(logits, batch.labels, at);
+        }
         if (options.onBatch && !options.onBatch(end - options.begin)) {
             break;
         }

@@ -16,6 +16,8 @@ struct EvaluateOptions {
     std::int64_t batchSize = 256;
     /// counts[label × classes + prediction]; filled when not null.
     std::vector<std::int64_t>* confusion = nullptr;
+    /// Called after each batch with its logits, its labels and the number of its first sample.
+    std::function<void(const at::Tensor&, const at::Tensor&, std::int64_t)> onLogits{};
     /// Called after each batch with the samples done; false stops early.
     std::function<bool(std::int64_t)> onBatch{};
 };

@@ -15,8 +15,18 @@ bool isSgd(const spec::OptimizerSpec& spec) { return spec.kind == "sgd"; }
 
 bool canFuse(const std::vector<at::Tensor>& parameters) {
     return fusedUpdatesSupported() && std::ranges::all_of(parameters, [](const at::Tensor& p) {
-               return p.is_cpu() && p.scalar_type() == at::kFloat && p.is_contiguous();
+               return p.is_cpu() && p.scalar_type() == at::kFloat && p.is_non_overlapping_and_dense();
            });
+}
+
+/// Whether a loop over memory meets the same element of all three; a tensor that is not there matches.
+bool sameOrder(const at::Tensor& parameter, const at::Tensor& gradient, const at::Tensor& kept) {
+    for (const at::MemoryFormat format : {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast}) {
+        if ((format == at::MemoryFormat::Contiguous || parameter.dim() == 4) && parameter.is_contiguous(format)) {
+            return gradient.is_contiguous(format) && (!kept.defined() || kept.is_contiguous(format));
+        }
+    }
+    return false;
 }
 
 struct AdamNumbers {
@@ -120,7 +130,7 @@ void Optimizer::stepSgd(double baseRate) {
         at::Tensor& parameter = m_parameters[i];
         const at::Tensor& gradient = parameter.grad();
         at::Tensor& buffer = m_first[i];
-        if (m_fused && gradient.is_contiguous()) {
+        if (m_fused && sameOrder(parameter, gradient, buffer)) {
             fusedSgd(step, parameter.numel(), parameter.data_ptr<float>(), gradient.data_ptr<float>(),
                      buffer.defined() ? buffer.data_ptr<float>() : nullptr);
             continue;
@@ -160,7 +170,7 @@ void Optimizer::stepAdam(double baseRate) {
         at::Tensor gradient = parameter.grad();
         at::Tensor& average = m_first[i];
         at::Tensor& square = m_second[i];
-        if (m_fused && gradient.is_contiguous()) {
+        if (m_fused && sameOrder(parameter, gradient, average)) {
             fusedAdam(step, parameter.numel(), parameter.data_ptr<float>(), gradient.data_ptr<float>(),
                       average.data_ptr<float>(), square.data_ptr<float>());
             continue;

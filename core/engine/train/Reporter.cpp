@@ -26,6 +26,20 @@ void Reporter::metrics(std::int64_t step, const std::vector<std::pair<std::strin
     m_writer.metrics(series);
 }
 
+void Reporter::note(std::string_view name, std::int64_t step, const std::string& text) {
+    if (m_leads) {
+        m_writer.write("text", {{"name", name}, {"text", text}, {"step", step}});
+    }
+}
+
+void Reporter::table(std::string_view name, std::int64_t step, base::Json body) {
+    if (m_leads) {
+        body["name"] = name;
+        body["step"] = step;
+        m_writer.write("table", std::move(body));
+    }
+}
+
 void Reporter::warning(std::string_view code, std::string_view message) {
     m_writer.warning(code, message);
     std::fprintf(stderr, "warning: %.*s\n", static_cast<int>(message.size()), message.data());

@@ -27,6 +27,10 @@ public:
     void params(const base::Json& values);
     /// Points of one step in one record.
     void metrics(std::int64_t step, const std::vector<std::pair<std::string, double>>& values);
+    /// A record of the kind `text` under a name, of one step. Of the lead only.
+    void note(std::string_view name, std::int64_t step, const std::string& text);
+    /// A record of the kind `table` under a name, of one step. Of the lead only.
+    void table(std::string_view name, std::int64_t step, base::Json body);
     void warning(std::string_view code, std::string_view message);
     /// Why this rank is about to end with an error.
     void failure(std::string_view code, std::string_view message);

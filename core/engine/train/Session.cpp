@@ -8,6 +8,7 @@
 #include <numeric>
 #include <utility>
 
+#include "core/base/Clock.h"
 #include "core/engine/Runtime.h"
 #include "core/engine/train/Evaluate.h"
 #include "core/engine/train/Schedule.h"
@@ -39,7 +40,30 @@ CheckpointSubject subjectOf(const spec::TrainTask& task, const spec::LayerTable&
     subject.batchSize = task.batchSize;
     subject.seed = task.seed;
     subject.samples = samples;
+    if (task.sampling == "balanced") {
+        subject.sampling = task.sampling;
+    } else if (task.sampling == "weighted") {
+        subject.sampling = task.samplingWeights;
+    }
     return subject;
+}
+
+/// The first batch normalisation that sees planes of 1 × 1; empty where none does. It cannot train on one sample.
+std::string singlePointNorm(const spec::LayerTable& table) {
+    for (const spec::Layer& layer : table.layers) {
+        if (layer.op == spec::LayerOp::BatchNorm2d && layer.outShape.size() == 3 && layer.outShape[1] * layer.outShape[2] == 1) {
+            return layer.name;
+        }
+    }
+    return {};
+}
+
+Status checkListed(const std::vector<double>& listed, std::int64_t classes, const char* field) {
+    if (static_cast<std::int64_t>(listed.size()) == classes) {
+        return {};
+    }
+    return Error{"data.classes",
+                 std::to_string(listed.size()) + " numbers are listed, but the data has " + std::to_string(classes) + " classes.", field};
 }
 
 }  // namespace
@@ -52,6 +76,15 @@ std::int64_t LoadedData::validationCount() const {
 }
 std::vector<std::int64_t> LoadedData::sampleShape() const {
     return folder ? std::vector<std::int64_t>{3, imageSize, imageSize} : training.sampleShape();
+}
+
+std::int64_t LoadedData::trainingLabel(std::int64_t sample) const {
+    const auto index = static_cast<std::size_t>(sample);
+    return folder ? folder->training[index].label : training.labels[index];
+}
+std::string LoadedData::validationName(std::int64_t sample) const {
+    return folder ? (folder->root / folder->validation[static_cast<std::size_t>(sample)].path).string()
+                  : validationFile + " #" + std::to_string(sample);
 }
 
 Result<LoadedData> loadData(const spec::TrainTask& task, int threads) {
@@ -91,6 +124,7 @@ Result<LoadedData> loadData(const spec::TrainTask& task, int threads) {
     }
     data.classes = *classes;
     data.classNames = task.dataset.classNames;
+    data.validationFile = task.dataset.valImages;
     TRAINYARD_TRY(checkValidationSet(task.dataset, data.training, data.validation, data.classes));
     if (task.normalize) {
         data.normalization = measureNormalization(data.training);
@@ -115,6 +149,8 @@ Session::Session(const spec::RunSpec& spec, LoadedData data, spec::LayerTable ta
     options.normalization = m_data.channels;
     options.device = device;
     options.threads = loaderThreads(spec);
+    options.mostBad = static_cast<std::size_t>(m_task.dataset.maxBadFraction *
+                                               static_cast<double>(folder.training.size() + folder.validation.size()));
     options.onBad = [this](const ImageFile& file, const std::string& why) {
         const std::lock_guard lock(m_badMutex);
         m_bad.push_back({file.path, why});
@@ -143,16 +179,28 @@ Result<std::unique_ptr<Session>> Session::make(const TrainRequest& request, Load
     return guarded("building the model", [&]() -> Result<std::unique_ptr<Session>> {
         at::manual_seed(static_cast<std::uint64_t>(task.seed));
         std::unique_ptr<Session> session(new Session(request.spec, std::move(data), std::move(*table), group, device));
+        if (task.syncBatchNorm && group.world() > 1) {
+            session->m_sync = std::make_unique<SyncBatchNorm>(group);
+            session->m_network.setTrainingNorm([sync = session->m_sync.get()](const Network::NormInput& in) {
+                return sync->normalize(in.x, in.weight, in.bias, in.runningMean, in.runningVar, in.momentum, in.epsilon);
+            });
+        }
+        TRAINYARD_TRY(session->settleClasses());
+        TRAINYARD_TRY(session->settleBatches());
         if (group.rank() == 0) {
             TRAINYARD_TRY(session->takeStartingWeights());
         }
         session->shareWeights();
+        if (task.memoryFormat == "channels_last") {
+            session->m_network.useChannelsLast();
+        }
         if (group.rank() > 0) {
             // Dropout must not drop the same units on every rank.
             at::manual_seed(mixSeeds(static_cast<std::uint64_t>(task.seed), static_cast<std::uint64_t>(group.rank())));
         }
         session->trainLayersOf(0);
-        if (group.world() == 1 && task.labelSmoothing == 0 && !task.model.weights.freeze && !session->m_data.folder) {
+        if (group.world() == 1 && task.labelSmoothing == 0 && !task.model.weights.freeze && !session->m_data.folder &&
+            task.accumulation == 1 && task.classWeights == "none") {
             session->m_dense = DenseStep::forNetwork(session->m_network);
         }
         session->startEpoch(0);
@@ -190,6 +238,70 @@ Status Session::takeStartingWeights() {
     return {};
 }
 
+Status Session::settleClasses() {
+    const std::int64_t classes = m_data.classes;
+    std::vector<std::vector<std::int64_t>> samplesOf;
+    if (m_task.classWeights == "balanced" || m_task.sampling != "shuffle") {
+        samplesOf.resize(static_cast<std::size_t>(classes));
+        for (std::int64_t i = 0; i < m_data.trainingCount(); ++i) {
+            samplesOf[static_cast<std::size_t>(m_data.trainingLabel(i))].push_back(i);
+        }
+    }
+    if (m_task.classWeights == "list") {
+        TRAINYARD_TRY(checkListed(m_task.classWeightList, classes, "task.class_weight_list"));
+        m_weightOf = m_task.classWeightList;
+    } else if (m_task.classWeights == "balanced") {
+        // scikit-learn's: samples / (classes × samples of the class). A class without samples never asks for its weight.
+        for (const auto& own : samplesOf) {
+            m_weightOf.push_back(own.empty() ? 1.0 : static_cast<double>(m_data.trainingCount()) /
+                                                         (static_cast<double>(classes) * static_cast<double>(own.size())));
+        }
+    }
+    if (!m_weightOf.empty()) {
+        m_classWeights = at::tensor(m_weightOf, at::kDouble).to(m_device, at::kFloat);
+    }
+    if (m_task.sampling == "shuffle") {
+        return {};
+    }
+    std::vector<double> weights(static_cast<std::size_t>(classes), 1.0);
+    if (m_task.sampling == "weighted") {
+        TRAINYARD_TRY(checkListed(m_task.samplingWeights, classes, "task.sampling_weights"));
+        weights = m_task.samplingWeights;
+    }
+    double drawn = 0;
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+        drawn += samplesOf[i].empty() ? 0 : weights[i];
+    }
+    if (drawn <= 0) {
+        return Error{"data.classes", "The classes that are to be drawn have no training samples.", "task.sampling_weights"};
+    }
+    m_sampler.drawByClass(std::move(samplesOf), weights);
+    return {};
+}
+
+Status Session::settleBatches() {
+    const std::string norm = singlePointNorm(m_network.table());
+    if (norm.empty()) {
+        return {};
+    }
+    const std::int64_t count = m_data.trainingCount();
+    const std::int64_t world = m_group.world();
+    const std::int64_t least = m_sync ? 2 : 2 * world;
+    m_leastSamples = m_sync ? 1 : 2;
+    const std::string why = "The layer " + norm + " normalises planes of 1 × 1 pixel over the batch and takes at least two samples" +
+                            (m_sync || world == 1 ? "" : " a process");
+    if (const std::int64_t batch = std::min(m_task.batchSize, count); batch < least) {
+        return Error{"train.batch_norm", why + "; a batch has " + std::to_string(batch) + ". Take a batch of " + std::to_string(least) +
+                                             " or more, or larger images.",
+                     count < least ? "task.dataset" : "task.batch_size"};
+    }
+    if (const std::int64_t tail = count % m_task.batchSize; count > m_task.batchSize && tail > 0 && tail < least) {
+        m_sampler.dropTail();
+        m_whyTailDropped = why + ", so the last batch of each epoch, of " + std::to_string(tail) + ", is left out.";
+    }
+    return {};
+}
+
 bool Session::isFrozenIn(std::int64_t epoch) const {
     const spec::WeightsSpec& weights = m_task.model.weights;
     return weights.freeze && (weights.unfreezeEpoch == 0 || epoch < weights.unfreezeEpoch);
@@ -213,6 +325,7 @@ void Session::trainLayersOf(std::int64_t epoch) {
             rules.push_back({inHead ? 1.0 : m_task.model.weights.backboneRate, m_task.decayNorms || parameter.dim() > 1});
         }
     }
+    m_reducerNanos += m_reducer ? m_reducer->takeWaitedNanos() : 0;
     m_reducer.reset();
     m_reducer = std::make_unique<GradientReducer>(m_group, parameters, names);
     m_optimizer = std::make_unique<Optimizer>(m_task.optimizer, std::move(parameters), std::move(names), std::move(rules));
@@ -245,13 +358,42 @@ Batch Session::validationSamples(std::int64_t count) {
     return {batch->images.to(at::kCPU), batch->labels.to(at::kCPU)};
 }
 
-const Batch& Session::nextPictures(const TrainingState& state) {
-    if (m_plannedEpoch != state.epoch || m_plannedStep != state.stepInEpoch) {
+std::vector<Sampler::Shard> Session::partsOf(const Sampler::Shard& shard) const {
+    const std::int64_t most = shard.globalCount / m_group.world() / m_leastSamples;
+    const std::int64_t parts = std::clamp<std::int64_t>(most, 1, m_task.accumulation);
+    std::vector<Sampler::Shard> cut;
+    for (std::int64_t i = 0; i < parts; ++i) {
+        const Range own = shardRange(shard.count, static_cast<int>(i), static_cast<int>(parts));
+        Sampler::Shard part = shard;
+        part.indices += own.begin;
+        part.count = own.end - own.begin;
+        cut.push_back(part);
+    }
+    return cut;
+}
+
+double Session::lossWeight(const Sampler::Shard& part) const {
+    if (m_weightOf.empty()) {
+        return GradientReducer::shardWeight(part.count, part.globalCount, m_group.world());
+    }
+    const auto sum = [this](const std::int64_t* indices, std::int64_t count) {
+        double weights = 0;
+        for (std::int64_t i = 0; i < count; ++i) {
+            weights += m_weightOf[static_cast<std::size_t>(m_data.trainingLabel(indices[i]))];
+        }
+        return weights;
+    };
+    return sum(part.indices, part.count) * m_group.world() / sum(part.globalIndices, part.globalCount);
+}
+
+const Batch& Session::nextPictures(const TrainingState& state, bool first) {
+    if (first && (m_plannedEpoch != state.epoch || m_plannedStep != state.stepInEpoch)) {
         std::vector<std::vector<std::int64_t>> batches;
         for (std::int64_t step = state.stepInEpoch; step < stepsPerEpoch(); ++step) {
-            const Sampler::Shard shard = m_sampler.shard(step);
-            if (shard.count > 0) {
-                batches.emplace_back(shard.indices, shard.indices + shard.count);
+            for (const Sampler::Shard& part : partsOf(m_sampler.shard(step))) {
+                if (part.count > 0) {
+                    batches.emplace_back(part.indices, part.indices + part.count);
+                }
             }
         }
         m_loader->plan(std::move(batches), state.epoch);
@@ -261,48 +403,68 @@ const Batch& Session::nextPictures(const TrainingState& state) {
     return m_loader->next();
 }
 
-const Batch& Session::cutShard(const Sampler::Shard& shard, const TrainingState& state) {
-    if (m_loader) {
-        return nextPictures(state);
+const Batch& Session::cutPart(const Sampler::Shard& part, const TrainingState& state, bool first) {
+    const std::int64_t begin = base::monotonicNanos();
+    const Batch& batch = m_loader         ? nextPictures(state, first)
+                         : m_task.augment ? m_cutter.cutAugmented(part.indices, part.count, m_task.seed, state.epoch)
+                                          : m_cutter.cut(part.indices, part.count);
+    m_dataNanos += base::monotonicNanos() - begin;
+    return batch;
+}
+
+at::Tensor Session::partLoss(const Sampler::Shard& part, const TrainingState& state, bool first, StepResult& result) {
+    const Batch& batch = cutPart(part, state, first);
+    const at::Tensor logits = m_network.forward(batch.images);
+    const at::Tensor loss = crossEntropy(logits, batch.labels, m_task.labelSmoothing, m_classWeights);
+    result.finite = m_meter.add(loss, logits, batch.labels) && result.finite;
+    const double weight = lossWeight(part);
+    return weight == 1.0 ? loss : loss * weight;
+}
+
+at::Tensor Session::standInLoss() {
+    // At an epoch's end a batch may have fewer samples than ranks. The exchange still needs this rank's backward
+    // pass; two samples (batch statistics are not defined for one) with weight 0 give it gradients of zero.
+    const std::vector<std::int64_t> shape = m_data.sampleShape();
+    const auto options = at::TensorOptions().device(m_device);
+    const at::Tensor images = at::zeros({2, shape[0], shape[1], shape[2]}, options.dtype(at::kFloat));
+    const at::Tensor labels = at::zeros({2}, options.dtype(at::kLong));
+    if (m_sync) {
+        m_sync->setCounted(false);
     }
-    if (m_task.augment) {
-        return m_cutter.cutAugmented(shard.indices, shard.count, m_task.seed, state.epoch);
-    }
-    return m_cutter.cut(shard.indices, shard.count);
+    return crossEntropy(m_network.forward(images), labels, 0.0) * 0.0;
 }
 
 Session::StepResult Session::step(TrainingState& state) {
     const Sampler::Shard shard = m_sampler.shard(state.stepInEpoch);
     StepResult result;
     result.localCount = shard.count;
-    result.learningRate =
-        learningRateAt(m_task.schedule, m_task.optimizer.learningRate, state.step, totalSteps(), stepsPerEpoch());
+    const std::int64_t start = state.scheduleStart;
+    result.learningRate = learningRateAt(m_task.schedule, m_task.optimizer.learningRate, state.step - start, totalSteps() - start,
+                                         stepsPerEpoch());
 
     m_network.train(true);
     m_optimizer->clearGradients();
-    m_reducer->beforeForward();
     if (m_dense != nullptr) {
-        const Batch& batch = cutShard(shard, state);
+        const Batch& batch = cutPart(shard, state, /*first=*/true);
         const DenseStep::Result dense = m_dense->run(batch);
         result.finite = m_meter.add(dense.loss, dense.logits, batch.labels);
-    } else if (shard.count > 0) {
-        const Batch& batch = cutShard(shard, state);
-        const at::Tensor logits = m_network.forward(batch.images);
-        const at::Tensor loss = crossEntropy(logits, batch.labels, m_task.labelSmoothing);
-        result.finite = m_meter.add(loss, logits, batch.labels);
-        const double weight = GradientReducer::shardWeight(shard.count, shard.globalCount, m_group.world());
-        m_reducer->beforeBackward();
-        (weight == 1.0 ? loss : loss * weight).backward();
     } else {
-        // At an epoch's end a batch may have fewer samples than ranks. The exchange still needs this rank's backward
-        // pass; two samples (batch statistics are not defined for one) with weight 0 give it gradients of zero.
-        const std::vector<std::int64_t> shape = m_data.sampleShape();
-        const auto options = at::TensorOptions().device(m_device);
-        const at::Tensor images = at::zeros({2, shape[0], shape[1], shape[2]}, options.dtype(at::kFloat));
-        const at::Tensor labels = at::zeros({2}, options.dtype(at::kLong));
-        const at::Tensor loss = crossEntropy(m_network.forward(images), labels, 0.0) * 0.0;
-        m_reducer->beforeBackward();
-        loss.backward();
+        const std::vector<Sampler::Shard> parts = partsOf(shard);
+        for (std::size_t i = 0; i < parts.size(); ++i) {
+            const bool last = i + 1 == parts.size();
+            if (last) {
+                m_reducer->beforeForward();
+            }
+            const at::Tensor loss = parts[i].count > 0 ? partLoss(parts[i], state, i == 0, result) : standInLoss();
+            if (last) {
+                m_reducer->backward(loss);
+            } else {
+                loss.backward();
+            }
+        }
+        if (m_sync) {
+            m_sync->setCounted(true);
+        }
     }
     if (result.finite) {
         if (m_task.clipNorm > 0) {
@@ -315,18 +477,34 @@ Session::StepResult Session::step(TrainingState& state) {
     return result;
 }
 
-Scores Session::validate(const std::function<bool(std::int64_t)>& onBatch) {
+StepTimes Session::takeTimes() {
+    StepTimes times;
+    times.data = static_cast<double>(std::exchange(m_dataNanos, 0)) * 1e-9;
+    const std::int64_t waited = std::exchange(m_reducerNanos, 0) + m_reducer->takeWaitedNanos() +
+                                (m_sync ? m_sync->takeWaitedNanos() : 0);
+    times.exchange = static_cast<double>(waited) * 1e-9;
+    return times;
+}
+
+Session::Validation Session::validate(const std::function<bool(std::int64_t)>& onBatch) {
     m_network.train(false);
+    Validation result;
+    result.classes = ClassScores(m_data.classes);
     const Range own = shardRange(m_data.validationCount(), m_group.rank(), m_group.world());
     EvaluateOptions options;
     options.begin = own.begin;
     options.end = own.end;
     options.onBatch = onBatch;
+    options.onLogits = [&result](const at::Tensor& logits, const at::Tensor& labels, std::int64_t first) {
+        result.classes.add(logits, labels);
+        result.mistakes.add(logits, labels, first);
+    };
     const auto forward = [this](const at::Tensor& images) { return m_network.forward(images); };
     if (!m_validationLoader) {
-        return evaluate(
+        result.scores = evaluate(
             forward, [this](std::int64_t first, std::int64_t last) -> const Batch& { return m_validationCutter.cutRange(first, last); },
             options);
+        return result;
     }
     options.batchSize = kPictureBatch;
     std::vector<std::vector<std::int64_t>> batches;
@@ -336,7 +514,9 @@ Scores Session::validate(const std::function<bool(std::int64_t)>& onBatch) {
         batches.push_back(std::move(indices));
     }
     m_validationLoader->plan(std::move(batches), 0);
-    return evaluate(forward, [this](std::int64_t, std::int64_t) -> const Batch& { return m_validationLoader->next(); }, options);
+    result.scores =
+        evaluate(forward, [this](std::int64_t, std::int64_t) -> const Batch& { return m_validationLoader->next(); }, options);
+    return result;
 }
 
 Result<TrainingState> Session::resume(const base::Path& checkpoint) {

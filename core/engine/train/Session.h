@@ -14,10 +14,14 @@
 #include "core/engine/data/Sampler.h"
 #include "core/engine/distributed/GradientReducer.h"
 #include "core/engine/distributed/ProcessGroup.h"
+#include "core/engine/distributed/SyncBatchNorm.h"
 #include "core/engine/model/Network.h"
 #include "core/engine/train/Checkpoint.h"
+#include "core/engine/train/ClassScores.h"
 #include "core/engine/train/DenseStep.h"
+#include "core/engine/train/Mistakes.h"
 #include "core/engine/train/Optimizer.h"
+#include "core/engine/train/RankTimes.h"
 #include "core/engine/train/Trainer.h"
 
 namespace trainyard::engine {
@@ -36,6 +40,10 @@ struct LoadedData {
     [[nodiscard]] std::int64_t trainingCount() const;
     [[nodiscard]] std::int64_t validationCount() const;
     [[nodiscard]] std::vector<std::int64_t> sampleShape() const;
+    [[nodiscard]] std::int64_t trainingLabel(std::int64_t sample) const;
+    /// Of a validation sample, for people: its path, or the file of images and the sample's number in it.
+    [[nodiscard]] std::string validationName(std::int64_t sample) const;
+    std::string validationFile;  ///< Of IDX data.
 };
 /// IDX files of the two splits are unpacked at the same time; an image folder's headers are read on `threads` threads.
 [[nodiscard]] Result<LoadedData> loadData(const spec::TrainTask& task, int threads);
@@ -56,8 +64,16 @@ public:
     [[nodiscard]] StepResult step(TrainingState& state);
     /// Draws the order of `epoch` anew; call before its first step and after a resume. Collective in the epoch that unfreezes.
     void startEpoch(std::int64_t epoch);
+    /// What a validation of this rank's part came to.
+    struct Validation {
+        Scores scores;
+        ClassScores classes;
+        Mistakes mistakes;
+    };
     /// This rank's part of the validation set. Batch statistics must be rank 0's by then.
-    [[nodiscard]] Scores validate(const std::function<bool(std::int64_t)>& onBatch = {});
+    [[nodiscard]] Validation validate(const std::function<bool(std::int64_t)>& onBatch = {});
+    /// Seconds of the steps since the last call of this, summed: waiting for data and for other ranks; `step` is left at 0.
+    [[nodiscard]] StepTimes takeTimes();
 
     /// Takes up a checkpoint: weights, optimizer, this rank's generator.
     [[nodiscard]] Result<TrainingState> resume(const base::Path& checkpoint);
@@ -74,6 +90,8 @@ public:
     [[nodiscard]] Batch validationSamples(std::int64_t count);
     /// What was taken from the weights that the task starts from; null where there are none.
     [[nodiscard]] const base::Json& startingWeights() const { return m_startingWeights; }
+    /// Why the last, smaller batch of each epoch is left out; empty where none is.
+    [[nodiscard]] const std::string& whyTailDropped() const { return m_whyTailDropped; }
     [[nodiscard]] std::int64_t stepsPerEpoch() const { return m_sampler.stepsPerEpoch(); }
     [[nodiscard]] std::int64_t totalSteps() const { return m_sampler.stepsPerEpoch() * m_task.epochs; }
 
@@ -84,8 +102,16 @@ private:
     /// Optimizer and reducer for the layers that are trained from `epoch` on.
     void trainLayersOf(std::int64_t epoch);
     [[nodiscard]] bool isFrozenIn(std::int64_t epoch) const;
-    [[nodiscard]] const Batch& cutShard(const Sampler::Shard& shard, const TrainingState& state);
-    [[nodiscard]] const Batch& nextPictures(const TrainingState& state);
+    [[nodiscard]] Status settleClasses();
+    [[nodiscard]] Status settleBatches();
+    /// The parts that go through the model one after another; their number is the same on every rank.
+    [[nodiscard]] std::vector<Sampler::Shard> partsOf(const Sampler::Shard& shard) const;
+    /// What the mean loss of a part is to be multiplied by, so that the ranks' average is the gradient of the joint batch.
+    [[nodiscard]] double lossWeight(const Sampler::Shard& part) const;
+    [[nodiscard]] at::Tensor partLoss(const Sampler::Shard& part, const TrainingState& state, bool first, StepResult& result);
+    [[nodiscard]] at::Tensor standInLoss();
+    [[nodiscard]] const Batch& cutPart(const Sampler::Shard& part, const TrainingState& state, bool first);
+    [[nodiscard]] const Batch& nextPictures(const TrainingState& state, bool first);
 
     spec::TrainTask m_task;
     LoadedData m_data;
@@ -99,6 +125,13 @@ private:
     BatchCutter m_validationCutter;
     StepMeter m_meter;
     std::unique_ptr<GradientReducer> m_reducer;
+    std::unique_ptr<SyncBatchNorm> m_sync;  ///< Null where each rank normalises by itself.
+    std::vector<double> m_weightOf;   ///< Of each class in the loss; empty: 1 each.
+    at::Tensor m_classWeights;        ///< The same for libtorch; undefined: 1 each.
+    std::int64_t m_leastSamples = 1;  ///< That a part must have.
+    std::string m_whyTailDropped;
+    std::int64_t m_dataNanos = 0;     ///< Waited for batches since takeTimes().
+    std::int64_t m_reducerNanos = 0;  ///< Of reducers that were replaced.
     std::unique_ptr<DenseStep> m_dense;  ///< Null where autograd is needed.
     base::Json m_startingWeights;
     std::mutex m_badMutex;

@@ -17,7 +17,9 @@
 #include "core/engine/model/ModelCard.h"
 #include "core/engine/model/SafeTensors.h"
 #include "core/engine/model/TorchScript.h"
+#include "core/engine/train/RankTimes.h"
 #include "core/engine/train/Session.h"
+#include "core/engine/weights/StateDict.h"
 #include "core/wire/Layout.h"
 
 namespace trainyard::engine {
@@ -30,6 +32,11 @@ using base::Path;
 constexpr std::int64_t kSampleImages = 32;
 /// Ranks agree on stopping and on checkpoints asked for at least every so many steps.
 constexpr std::int64_t kAgreeEverySteps = 10;
+/// With more classes the confusion matrix is told at the end only, and with more than this the table of classes too.
+constexpr std::int64_t kMatrixClasses = 100;
+constexpr std::int64_t kTableClasses = 1000;
+/// Wrong answers that a confusion matrix names.
+constexpr std::size_t kNamedMistakes = 200;
 
 double seconds(std::int64_t nanos) { return static_cast<double>(nanos) * 1e-9; }
 
@@ -88,8 +95,12 @@ private:
     Result<Next> agree(bool report, const Session::StepResult& last);
     /// The checkpoint to go on from: in a later attempt the run's own last one, else the one that the request names.
     [[nodiscard]] Result<Path> startingPoint();
-    void report(const Session::StepResult& last);
+    void report(const Session::StepResult& last, const StepTimes& own);
+    /// Of the window that ends now.
+    [[nodiscard]] StepTimes windowTimes();
     Status validateAndKeep();
+    /// What the last validation came to, class by class; `matrix` with the confusion matrix.
+    void reportClasses(bool table, bool matrix);
     Status save(const std::vector<Path>& files);
     Status writeOutputs();
     [[nodiscard]] Error notFinite(double learningRate) const;
@@ -111,6 +122,11 @@ private:
     const spec::TrainTask& m_task;
     TrainingState m_state;
     Scores m_lastValidation;
+    ClassScores m_classes;                 ///< Of the last validation, over all ranks.
+    std::vector<Mistakes::One> m_mistakes;  ///< The same, of rank 0.
+    bool m_matrixTold = true;
+    SlowRanks m_slowRanks;
+    double m_agreeSeconds = 0;  ///< In this window.
     double m_rate = 0;  ///< Steps a second, smoothed.
     double m_validationSeconds = 0;
     std::int64_t m_windowStart = 0;
@@ -190,9 +206,17 @@ Result<TrainSummary> TrainingLoop::run() {
             const Json& last = m_state.history.back();
             m_lastValidation = {last.value("val/loss", 0.0), last.value("val/accuracy", 0.0), 1.0};
         }
+        // A later attempt of this run goes on with what its first began.
+        const bool another = m_context.attempt == 1 || m_state.run != m_context.runId;
+        if (another && m_task.schedule.span == "rest") {
+            m_state.scheduleStart = m_state.step;
+        } else if (m_task.schedule.span == "all") {
+            m_state.scheduleStart = 0;
+        }
         m_reporter.say("going on from step " + std::to_string(m_state.step) + " of epoch " +
                        std::to_string(m_state.epoch + 1));
     }
+    m_state.run = m_context.runId;
     TrainSummary summary;
     while (m_state.epoch < m_task.epochs && !summary.stopped) {
         auto next = guarded("training", [&] { return runEpoch(); });
@@ -207,6 +231,7 @@ Result<TrainSummary> TrainingLoop::run() {
         }
     }
     if (!summary.stopped) {
+        reportClasses(m_classes.classes() > kTableClasses, !m_matrixTold);
         m_reporter.progress("save", position());
         TRAINYARD_TRY(save({lastCheckpoint()}));
         if (m_context.leads()) {
@@ -256,11 +281,24 @@ Result<TrainingLoop::Next> TrainingLoop::agree(bool reportNow, const Session::St
                        std::filesystem::exists(m_context.control / wire::control::kCheckpoint, unreadable);
     const bool signalled = takeCheckpointRequest();
     std::vector<double> sums{stopRequested() ? 1.0 : 0.0, asked || signalled ? 1.0 : 0.0};
+    StepTimes times;
+    const auto world = static_cast<std::size_t>(m_group.world());
     if (reportNow) {
         const Scores own = m_session.meter().take();
         sums.insert(sums.end(), {own.lossSum, own.correct, own.count});
+        times = windowTimes();
+        // Each rank fills its own place.
+        sums.resize(sums.size() + 3 * world, 0.0);
+        double* place = sums.data() + sums.size() - 3 * (world - static_cast<std::size_t>(m_group.rank()));
+        place[0] = times.step;
+        place[1] = times.data;
+        place[2] = times.exchange;
     }
+    const std::int64_t waitBegin = base::monotonicNanos();
     TRAINYARD_TRY(m_group.sum(sums));
+    if (!reportNow) {  // A report's own wait lies between two windows.
+        m_agreeSeconds += seconds(base::monotonicNanos() - waitBegin);
+    }
     if (reportNow) {
         const Scores joint{sums[2], sums[3], sums[4]};
         if (!std::isfinite(joint.lossSum)) {
@@ -268,8 +306,15 @@ Result<TrainingLoop::Next> TrainingLoop::agree(bool reportNow, const Session::St
         }
         m_state.window.add(joint);
         m_state.epochScores.add(joint);
-        report(last);
+        report(last, times);
         m_state.window = {};
+        std::vector<StepTimes> byRank;
+        for (std::size_t at = sums.size() - 3 * world; at < sums.size(); at += 3) {
+            byRank.push_back({sums[at], sums[at + 1], sums[at + 2]});
+        }
+        if (const std::string slow = m_slowRanks.look(byRank); !slow.empty() && m_context.leads()) {
+            m_reporter.warning("train.slow_rank", slow);
+        }
     }
     const bool stop = sums[0] > 0;
     if (stop || sums[1] > 0) {
@@ -282,17 +327,30 @@ Result<TrainingLoop::Next> TrainingLoop::agree(bool reportNow, const Session::St
             m_state.window.add(joint);
             m_state.epochScores.add(joint);
         }
+        const std::int64_t saveBegin = base::monotonicNanos();
         TRAINYARD_TRY(save({lastCheckpoint()}));
+        m_windowStart += base::monotonicNanos() - saveBegin;
         if (asked) {
             std::error_code ignored;
             std::filesystem::remove(m_context.control / wire::control::kCheckpoint, ignored);
         }
-        m_reporter.say("checkpoint written at step " + std::to_string(m_state.step));
+        const std::string written = "checkpoint written at step " + std::to_string(m_state.step);
+        m_reporter.note("checkpoint", m_state.step, written);
+        m_reporter.say(written);
     }
     return stop ? Next::Stop : Next::GoOn;
 }
 
-void TrainingLoop::report(const Session::StepResult& last) {
+StepTimes TrainingLoop::windowTimes() {
+    StepTimes times = m_session.takeTimes();
+    const auto steps = static_cast<double>(std::max<std::int64_t>(1, m_windowSteps));
+    times.step = seconds(base::monotonicNanos() - m_windowStart) / steps;
+    times.data /= steps;
+    times.exchange = (times.exchange + std::exchange(m_agreeSeconds, 0)) / steps;
+    return times;
+}
+
+void TrainingLoop::report(const Session::StepResult& last, const StepTimes& own) {
     for (const BadFile& bad : m_session.takeBadFiles()) {
         reportBadFile(m_reporter, bad);
     }
@@ -307,6 +365,11 @@ void TrainingLoop::report(const Session::StepResult& last) {
                   {"train/learning_rate", last.learningRate}};
     }
     values.emplace_back("train/samples_per_second", m_windowLocalSamples / elapsed);
+    values.emplace_back("train/step_seconds", own.step);
+    values.emplace_back("train/data_seconds", own.data);
+    if (m_group.world() > 1) {
+        values.emplace_back("train/exchange_seconds", own.exchange);
+    }
     m_reporter.metrics(m_state.step, values);
     m_reporter.progress("train", position(), m_rate, etaNanos());
     m_windowStart = now;
@@ -319,20 +382,36 @@ Status TrainingLoop::validateAndKeep() {
     m_reporter.progress("validate", position(), m_rate, etaNanos());
     // Each rank's batch statistics followed its own shards; rank 0's count.
     TRAINYARD_TRY(m_group.broadcast(m_session.network().buffers()));
-    const Scores own = m_session.validate();
-    std::vector<double> sums{own.lossSum, own.correct, own.count};
+    Session::Validation own = m_session.validate();
+    std::vector<double> sums{own.scores.lossSum, own.scores.correct, own.scores.count};
+    sums.insert(sums.end(), own.classes.sums().begin(), own.classes.sums().end());
     TRAINYARD_TRY(m_group.sum(sums));
     m_lastValidation = {sums[0], sums[1], sums[2]};
+    m_classes = std::move(own.classes);
+    m_classes.setSums({sums.begin() + 3, sums.end()});
+    auto mistakes = m_group.gather(own.mistakes.packed());
+    if (!mistakes) {
+        return mistakes.error();
+    }
+    m_mistakes = Mistakes::merged(*mistakes);
     m_validationSeconds = seconds(base::monotonicNanos() - begin);
 
     const double accuracy = m_lastValidation.accuracy();
-    m_state.history.push_back({{"epoch", m_state.epoch + 1},
-                               {"step", m_state.step},
-                               {"val/loss", m_lastValidation.loss()},
-                               {"val/accuracy", accuracy}});
-    if (m_context.leads()) {
-        m_reporter.metrics(m_state.step, {{"val/loss", m_lastValidation.loss()}, {"val/accuracy", accuracy}});
+    std::vector<std::pair<std::string, double>> values{{"val/loss", m_lastValidation.loss()}, {"val/accuracy", accuracy}};
+    if (m_classes.classes() > 5) {
+        values.emplace_back("val/top5", m_classes.top5());
     }
+    values.emplace_back("val/f1", m_classes.macroF1());
+    Json entry{{"epoch", m_state.epoch + 1}, {"step", m_state.step}};
+    for (const auto& [name, value] : values) {
+        entry[name] = value;
+    }
+    m_state.history.push_back(std::move(entry));
+    if (m_context.leads()) {
+        m_reporter.metrics(m_state.step, values);
+    }
+    m_matrixTold = m_classes.classes() <= kMatrixClasses;
+    reportClasses(m_classes.classes() <= kTableClasses, m_matrixTold);
     m_reporter.say("epoch " + std::to_string(m_state.epoch + 1) + "/" + std::to_string(m_task.epochs) + ": loss " +
                    base::formatSignificant(m_state.epochScores.loss()) + ", accuracy " +
                    percent(m_state.epochScores.accuracy()) + "; validation loss " +
@@ -358,6 +437,30 @@ Status TrainingLoop::validateAndKeep() {
     return files.empty() ? Status() : save(files);
 }
 
+void TrainingLoop::reportClasses(bool table, bool matrix) {
+    if (!m_context.leads() || m_classes.classes() == 0) {
+        return;
+    }
+    const std::vector<std::string>& names = m_session.data().classNames;
+    if (table) {
+        m_reporter.table("val/classes", m_state.step, m_classes.table(names));
+    }
+    if (matrix && m_classes.hasMatrix()) {
+        Json body = m_classes.matrix(names);
+        Json samples = Json::array();
+        for (const Mistakes::One& one : m_mistakes) {
+            if (samples.size() < kNamedMistakes) {
+                samples.push_back({{"row", one.label},
+                                   {"column", one.predicted},
+                                   {"path", m_session.data().validationName(one.sample)},
+                                   {"probability", one.probability}});
+            }
+        }
+        body["samples"] = std::move(samples);
+        m_reporter.table("val/confusion", m_state.step, std::move(body));
+    }
+}
+
 Status TrainingLoop::save(const std::vector<Path>& files) { return m_session.checkpoint(files, m_state); }
 
 Status TrainingLoop::writeOutputs() {
@@ -366,6 +469,7 @@ Status TrainingLoop::writeOutputs() {
     network.train(false);
     TRAINYARD_TRY(saveTorchScript(network, outputs("model.pt")));
     TRAINYARD_TRY(writeSafeTensors({network.state(), {{"format", "pt"}}}, outputs("model.safetensors")));
+    TRAINYARD_TRY(writeStateDict(network.state(), outputs("weights.pth")));
 
     const Batch batch = m_session.validationSamples(kSampleImages);
     TRAINYARD_TRY(writeSafeTensors({{{"images", batch.images}, {"labels", batch.labels}}, {}}, outputs("samples.safetensors")));
@@ -379,6 +483,7 @@ Status TrainingLoop::writeOutputs() {
     card.normalization = data.normalization;
     if (data.folder) {
         card.channels.assign(data.channels.begin(), data.channels.end());
+        card.resize = m_task.dataset.resizeSize;
     }
     card.dataset = m_task.dataset.name;
     card.trainSamples = data.trainingCount();
@@ -441,12 +546,40 @@ void reportSetup(Reporter& reporter, const TrainRequest& request, const RankCont
                      weights["missing"]["count"].dump() + " were not in the file, " + weights["unused"]["count"].dump() +
                      " of the file were not used");
     }
+    if (!session.whyTailDropped().empty() && reporter.leads()) {
+        reporter.warning("train.tail", session.whyTailDropped());
+    }
     reporter.params(params);
     reporter.say(table.family + " with " + base::formatCount(table.parameters()) + " parameters on " + device.str() +
                  ", " + std::to_string(context.world) + (context.world == 1 ? " process, " : " processes, ") +
                  std::to_string(threads) + (threads == 1 ? " thread" : " threads") + "; " +
                  std::to_string(data.trainingCount()) + " training and " + std::to_string(data.validationCount()) +
                  " validation samples, " + std::to_string(session.stepsPerEpoch()) + " steps an epoch");
+}
+
+/// Memory that ran out, in terms of what can be lowered.
+Error memoryError(const Error& error, const TrainRequest& request, const RankContext& context) {
+    const spec::TrainTask& task = request.spec.train;
+    const std::int64_t share = (task.batchSize + context.world - 1) / context.world;
+    const std::int64_t part = (share + task.accumulation - 1) / task.accumulation;
+    std::string batch = "a batch of " + std::to_string(task.batchSize) + " samples";
+    if (part < task.batchSize) {
+        batch += ", of which " + std::to_string(part) + " go through the model at once";
+    }
+    const std::string pictures = task.dataset.kind == "images"
+                                     ? ", the image size (" + std::to_string(task.dataset.imageSize) + " pixels)"
+                                     : std::string();
+    const std::string ranks = context.localWorld > 1
+                                  ? ", the processes on one machine (" + std::to_string(context.localWorld) + ")"
+                                  : std::string();
+    // What libtorch said stands in brackets at the end.
+    const std::size_t bracket = error.message.find(" (");
+    const std::string detail = bracket == std::string::npos ? " (" + error.message + ")" : error.message.substr(bracket);
+    return {error.code,
+            "Memory ran out in training with " + batch + ". Set task.accumulation to " + std::to_string(2 * task.accumulation) +
+                ": the same steps with half as much at once. Or lower task.batch_size" + pictures + ranks + ", or take a smaller model." +
+                detail,
+            "task.batch_size"};
 }
 
 }  // namespace
@@ -529,6 +662,9 @@ Result<TrainSummary> train(const TrainRequest& request, const RankContext& conte
     }
     const auto blamePeers = [&](const Error& error) {
         // A backward pass that fails for want of a peer shows as an error of libtorch's or of Gloo's.
+        if (error.code == "engine.memory") {
+            return memoryError(error, request, context);
+        }
         const bool maybePeer = error.code == "engine.torch" || error.code == "engine.failed";
         return context.world > 1 && maybePeer ? (*group)->explain(error) : error;
     };

@@ -76,7 +76,7 @@ Result<MappedFile> MappedFile::open(const base::Path& path) {
     }
     if (!S_ISREG(info.st_mode) || info.st_size == 0) {
         return Error{S_ISREG(info.st_mode) ? "file.io" : "file.kind",
-                     "\"" + base::stripControl(path.string()) + "\" is " +
+                     "\"" + base::stripControl(base::toValidUtf8(path.string())) + "\" is " +
                          (S_ISREG(info.st_mode) ? "empty." : "no regular file.")};
     }
     const auto size = static_cast<std::size_t>(info.st_size);
@@ -141,7 +141,7 @@ Result<std::map<std::string, std::string_view>> readStoredZip(std::string_view b
             field += 4 + length;
         }
         at += kEntry + nameSize + extraSize + commentSize;
-        const std::string shown = base::stripControl(name);
+        const std::string shown = base::stripControl(base::toValidUtf8(name));
         if ((flags & 1) != 0 || method != 0 || packed != size) {
             members[name] = {};
             continue;

@@ -112,7 +112,7 @@ private:
             type = typeOfDtype(arguments[6]->text);
         }
         if (!type) {
-            return Error{"weights.type", "The file has tensors of the type \"" + base::stripControl(storage[1]->text) +
+            return Error{"weights.type", "The file has tensors of the type \"" + base::stripControl(base::toValidUtf8(storage[1]->text)) +
                                              "\", which are no plain numbers. Save them as float32 or float16."};
         }
         auto bytes = m_storage(storage[2]->text);
@@ -201,7 +201,7 @@ private:
             }
             auto tensor = m_tensors.tensor(*item);
             if (!tensor) {
-                return Error{tensor.error().code, "\"" + base::stripControl(key->text) + "\": " + tensor.error().message};
+                return Error{tensor.error().code, "\"" + base::stripControl(base::toValidUtf8(key->text)) + "\": " + tensor.error().message};
             }
             if (*tensor) {
                 here.tensors.emplace_back(key->text, **tensor);
@@ -282,7 +282,7 @@ Status checkCalls(const PickleRead& read) {
         // A value with a state of its own and no arguments is an object of some class; anything else is a call.
         const bool object = value.items.size() >= 3 && (value.items[1]->items.empty() || value.items[1]->kind == Kind::None);
         if (!library && !object) {
-            std::string shown = base::stripControl(name);
+            std::string shown = base::stripControl(base::toValidUtf8(name));
             std::ranges::replace(shown, ' ', '.');
             return Error{"weights.code", "The file wants to call " + shown + ", which no weights need. Nothing of it was run; do not open "
                                          "it with torch.load. Save model.state_dict() or a safetensors file."};
@@ -292,7 +292,8 @@ Status checkCalls(const PickleRead& read) {
 }
 
 Error compressedError(const std::string& name) {
-    return {"weights.zip", "\"" + base::stripControl(name) + "\" in the archive is compressed or encrypted, which torch.save never does. "
+    return {"weights.zip", "\"" + base::stripControl(base::toValidUtf8(name)) +
+                           "\" in the archive is compressed or encrypted, which torch.save never does. "
                            "Save the weights again."};
 }
 
@@ -312,7 +313,7 @@ Result<WeightFile> fromZip(const std::map<std::string, std::string_view>& member
     TensorBuilder builder([&](const std::string& key) -> Result<std::string_view> {
         const auto found = members.find(folder + "data/" + key);
         if (found == members.end()) {
-            return pickleError("the storage \"" + base::stripControl(key) + "\" is missing");
+            return pickleError("the storage \"" + base::stripControl(base::toValidUtf8(key)) + "\" is missing");
         }
         if (found->second.data() == nullptr) {
             return compressedError(found->first);
@@ -371,7 +372,7 @@ Result<WeightFile> fromLegacy(std::string_view bytes) {
     TensorBuilder builder([&](const std::string& key) -> Result<std::string_view> {
         const auto found = storages.find(key);
         if (found == storages.end()) {
-            return pickleError("the storage \"" + base::stripControl(key) + "\" is missing");
+            return pickleError("the storage \"" + base::stripControl(base::toValidUtf8(key)) + "\" is missing");
         }
         return found->second;
     });
@@ -439,7 +440,7 @@ Json listed(const std::vector<std::string>& names) {
     constexpr std::size_t kShown = 20;
     Json list = Json::array();
     for (std::size_t i = 0; i < std::min(kShown, names.size()); ++i) {
-        list.push_back(base::stripControl(names[i]));
+        list.push_back(base::stripControl(base::toValidUtf8(names[i])));
     }
     return {{"count", names.size()}, {"names", std::move(list)}};
 }
@@ -450,11 +451,11 @@ Result<WeightFile> readWeightFile(const Path& path) {
     auto file = guarded("reading the weights", [&] { return readByContent(path); });
     if (!file) {
         Error error = std::move(file).error();
-        error.message = "\"" + base::stripControl(path.string()) + "\": " + error.message;
+        error.message = "\"" + base::stripControl(base::toValidUtf8(path.string())) + "\": " + error.message;
         return error;
     }
     if (file->tensors.empty()) {
-        return Error{"weights.empty", "\"" + base::stripControl(path.string()) + "\" holds no tensors."};
+        return Error{"weights.empty", "\"" + base::stripControl(base::toValidUtf8(path.string())) + "\" holds no tensors."};
     }
     stripPrefixes(*file);
     return file;
@@ -462,7 +463,7 @@ Result<WeightFile> readWeightFile(const Path& path) {
 
 Json toJson(const WeightFile& file, const WeightMatch& match) {
     return {{"kind", file.kind},
-            {"under", base::stripControl(file.under)},
+            {"under", base::stripControl(base::toValidUtf8(file.under))},
             {"prefix", file.prefix},
             {"tensors", file.tensors.size()},
             {"matched", listed(match.matched)},
@@ -500,7 +501,7 @@ Result<WeightMatch> matchWeights(const WeightFile& file, const Network& network)
         return Error{"weights.other", "Only " + std::to_string(fitting) + " of the " + std::to_string(own) + " tensors of " +
                                           network.table().family + " are in the file with the same name and shape; the weights belong "
                                           "to another model. The file begins with \"" +
-                                          base::stripControl(file.tensors.front().first) + "\".",
+                                          base::stripControl(base::toValidUtf8(file.tensors.front().first)) + "\".",
                      "task.model.weights.source"};
     }
     return match;

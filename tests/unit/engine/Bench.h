@@ -154,13 +154,40 @@ public:
                 continue;
             }
             for (const Json& series : line["series"]) {
-                if (series["name"] != "train/samples_per_second") {
+                const auto name = series["name"].get<std::string>();
+                if (name != "train/samples_per_second" && !name.ends_with("_seconds")) {
                     all.push_back(series["name"].get<std::string>() + " " + base::dumpJson(series["step"]) + " " +
                                   base::dumpJson(series["value"]));
                 }
             }
         }
         return all;
+    }
+
+    /// Bodies of the tables of that name.
+    std::vector<Json> tables(const std::string& run, const std::string& name, int rank = 0) const {
+        std::vector<Json> found;
+        for (const Json& line : stream(run, rank)) {
+            if (line["kind"] == "table" && line["name"] == name) {
+                found.push_back(line);
+            }
+        }
+        return found;
+    }
+
+    /// Values of a metric, in the order they were told.
+    std::vector<double> values(const std::string& run, const std::string& name, int rank = 0) const {
+        std::vector<double> found;
+        for (const Json& line : stream(run, rank)) {
+            if (line["kind"] == "metrics") {
+                for (const Json& series : line["series"]) {
+                    if (series["name"] == name) {
+                        found.push_back(series["value"][0].get<double>());
+                    }
+                }
+            }
+        }
+        return found;
     }
 
     std::int64_t lastStep(const std::string& run) const {

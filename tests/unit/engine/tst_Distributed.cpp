@@ -26,7 +26,9 @@ struct Job {
     int samples = 64;
     int batch = 16;
     int steps = 1;
-    std::string mode = "session";  ///< "session", "broken" (no exchange), "die", "stop": what rank 1 does at its third step.
+    /// "session", "broken" (no exchange), "die", "stop": what rank 1 does at its third step; "sync" (batch normalisation over all
+    /// ranks), "apart" (by each for itself), "parts" (accumulation), "classes" (weighted loss).
+    std::string mode = "session";
     std::string output;
 };
 
@@ -56,6 +58,18 @@ TrainRequest makeRequest(const Job& job) {
     task.schedule.kind = "constant";
     task.batchSize = job.batch;
     task.epochs = 1000;
+    if (job.mode.starts_with("sync") || job.mode == "apart") {
+        task.model.options = {{"batch_norm", true}, {"width", 4}, {"convolutions", 2}};
+        task.syncBatchNorm = job.mode != "apart";
+    }
+    if (job.mode.ends_with("parts")) {
+        task.accumulation = 3;
+    }
+    if (job.mode == "classes") {
+        task.accumulation = 2;
+        task.classWeights = "list";
+        task.classWeightList = {0.1, 3, 1, 1, 2, 0.5, 1, 8, 1, 0.25};
+    }
     return request;
 }
 
@@ -112,6 +126,9 @@ Result<NamedTensors> runJob(const Job& job, const RankContext& context) {
         const at::Tensor& parameter = network.parameters()[i];
         result.emplace_back("gradient." + network.parameterNames()[i], parameter.grad().clone());
         result.emplace_back("weight." + network.parameterNames()[i], parameter.detach().clone());
+    }
+    for (std::size_t i = 0; i < network.buffers().size(); ++i) {
+        result.emplace_back("buffer." + std::to_string(i), network.buffers()[i].to(at::kFloat));
     }
     TRAINYARD_TRY((*group)->barrier());
     return result;
@@ -200,11 +217,21 @@ private Q_SLOTS:
         QTest::addColumn<int>("steps");
         QTest::addColumn<int>("world");
         QTest::addColumn<double>("tolerance");
-        QTest::newRow("equal shards, 1 step") << 64 << 16 << 1 << 2 << 2e-6;
-        QTest::newRow("equal shards, 20 steps") << 64 << 16 << 20 << 2 << 2e-4;
-        QTest::newRow("unequal shards, 1 step") << 64 << 15 << 1 << 2 << 2e-6;
-        QTest::newRow("unequal shards and ends, 20 steps") << 53 << 15 << 20 << 2 << 2e-4;
-        QTest::newRow("three ranks, a batch with one sample") << 33 << 16 << 6 << 3 << 1e-4;
+        QTest::addColumn<QString>("mode");
+        const auto row = [](const char* name, int samples, int batch, int steps, int world, double tolerance, const char* mode = "session") {
+            QTest::newRow(name) << samples << batch << steps << world << tolerance << QString::fromLatin1(mode);
+        };
+        row("equal shards, 1 step", 64, 16, 1, 2, 2e-6);
+        row("equal shards, 20 steps", 64, 16, 20, 2, 2e-4);
+        row("unequal shards, 1 step", 64, 15, 1, 2, 2e-6);
+        row("unequal shards and ends, 20 steps", 53, 15, 20, 2, 2e-4);
+        row("three ranks, a batch with one sample", 33, 16, 6, 3, 1e-4);
+        row("added up over parts", 53, 15, 20, 2, 2e-4, "parts");
+        row("parts, three ranks, a batch with one sample", 33, 16, 6, 3, 1e-4, "parts");
+        row("weighted classes in parts", 53, 15, 20, 2, 2e-4, "classes");
+        row("joint statistics, 1 step", 64, 15, 1, 2, 1e-4, "sync");
+        row("joint statistics, unequal ends, 12 steps", 53, 15, 12, 2, 5e-3, "sync");
+        row("joint statistics, three ranks, a batch with one sample", 33, 16, 3, 3, 1e-3, "sync");
     }
     void gradients_equalTheJointBatch() {
         QFETCH(int, samples);
@@ -212,8 +239,9 @@ private Q_SLOTS:
         QFETCH(int, steps);
         QFETCH(int, world);
         QFETCH(double, tolerance);
+        QFETCH(QString, mode);
         const test::Scratch scratch;
-        const Job job{samples, batch, steps, "session", {}};
+        const Job job{samples, batch, steps, mode.toStdString(), {}};
         Ranks ranks(job, world, scratch.path());
         const auto expected = runJob(job, RankContext{});
         QVERIFY(expected.ok());
@@ -224,6 +252,39 @@ private Q_SLOTS:
             QVERIFY(result.ok());
             const double difference = largestDifference(result->tensors, *expected);
             QVERIFY2(difference < tolerance, std::to_string(difference).c_str());
+        }
+    }
+
+    void jointStatistics_inParts() {
+        // What a part is differs from one process to several, so ranks are compared with each other alone.
+        const test::Scratch scratch;
+        const Job job{53, 15, 8, "sync parts", {}};
+        Ranks ranks(job, 3, scratch.path());
+        std::vector<NamedTensors> results;
+        for (std::size_t rank = 0; rank < 3; ++rank) {
+            QVERIFY(ranks.finished(rank, 60000));
+            QVERIFY2(ranks.exitCode(rank) == 0, ranks.output(rank).c_str());
+            const auto result = readSafeTensors(scratch / ("out" + std::to_string(rank)));
+            QVERIFY(result.ok());
+            results.push_back(result->tensors);
+        }
+        QVERIFY(largestDifference(results[1], results[0]) == 0);
+        QVERIFY(largestDifference(results[2], results[0]) == 0);
+    }
+
+    void jointStatistics_withoutThemItDiffers() {
+        const test::Scratch scratch;
+        Job job{64, 15, 1, "apart", {}};
+        Ranks ranks(job, 2, scratch.path());
+        job.mode = "sync";
+        const auto expected = runJob(job, RankContext{});
+        QVERIFY(expected.ok());
+        for (std::size_t rank : {0U, 1U}) {
+            QVERIFY(ranks.finished(rank, 60000));
+            QVERIFY2(ranks.exitCode(rank) == 0, ranks.output(rank).c_str());
+            const auto result = readSafeTensors(scratch / ("out" + std::to_string(rank)));
+            QVERIFY(result.ok());
+            QVERIFY(largestDifference(result->tensors, *expected) > 1e-2);
         }
     }
 

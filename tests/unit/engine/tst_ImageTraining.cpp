@@ -203,6 +203,38 @@ private Q_SLOTS:
         QVERIFY(m_bench.warned("strict", "data.bad", "more than allowed"));
     }
 
+    void picturesThatGoInMidRun() {
+        const auto started = [&](const char* name, const base::Path& folder) {
+            std::filesystem::copy(birds(), folder, std::filesystem::copy_options::recursive);
+            Json document = spec();
+            spec::setValueAt(document, "task.dataset.folder", folder.string());
+            spec::setValueAt(document, "task.dataset.cache_mib", 0);
+            spec::setValueAt(document, "task.epochs", 2000);
+            auto ranks = m_bench.start(name, document);
+            (void) test::waitFor([&] { return m_bench.lastStep(name) >= 10; }, 60'000);
+            return ranks;
+        };
+        // The folder goes.
+        const base::Path moved = m_bench.scratch() / "moved-birds";
+        const auto gone = started("gone", moved);
+        std::filesystem::rename(moved, m_bench.scratch() / "elsewhere");
+        QCOMPARE(Bench::finish(*gone.front()), 1);
+        QVERIFY(m_bench.warned("gone", "data.gone", "moved-birds"));
+        // Single pictures: named and stood in for, up to the limit, which is 4 for each split.
+        const base::Path thinned = m_bench.scratch() / "thinned-birds";
+        const auto fewer = started("fewer", thinned);
+        std::filesystem::remove(thinned / "wren/003.png");
+        QVERIFY(test::waitFor([&] { return m_bench.warned("fewer", "data.bad", "003.png"); }, 30'000));
+        QVERIFY(fewer.front()->state() == QProcess::Running);
+        for (const char* kind : {"hen", "wren"}) {
+            for (const char* file : {"005.png", "007.png", "009.png", "011.png", "013.png", "015.png"}) {
+                std::filesystem::remove(thinned / kind / file);
+            }
+        }
+        QCOMPARE(Bench::finish(*fewer.front()), 1);
+        QVERIFY(m_bench.warned("fewer", "data.bad", "more than allowed"));
+    }
+
     void patience_endsTheTrainingEarly() {
         Json document = spec();
         spec::setValueAt(document, "task.epochs", 40);

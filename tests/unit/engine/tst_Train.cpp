@@ -239,7 +239,10 @@ rates(lambda o: torch.optim.lr_scheduler.StepLR(o, 16, 0.5), 40)
              {"dataset", {{"val_images", (bench.scratch() / "val-images").string()}, {"val_labels", (bench.scratch() / "val-labels").string()}}}}));
         const auto evaluated = test::runProgram(test::builtProgram("trainyard-engine"), {"evaluate", "--request", request.string()});
         QVERIFY2(evaluated.exitCode == 0, evaluated.out.c_str());
-        const Json result = *base::parseJson(evaluated.out);
+        const std::string answer = evaluated.out.substr(0, evaluated.out.find_last_not_of('\n') + 1);
+        const auto parsed = base::parseJson(answer.substr(answer.rfind('\n') + 1));  // Progress stands before it.
+        QVERIFY2(parsed.ok(), evaluated.out.c_str());
+        const Json& result = *parsed;
         QCOMPARE(result["accuracy"].get<double>(), accuracy);
         QCOMPARE(result["samples"], Json(301));
         const auto samples = readSafeTensors(bench.folder("run") / "outputs/samples.safetensors");
@@ -250,15 +253,26 @@ rates(lambda o: torch.optim.lr_scheduler.StepLR(o, 16, 0.5), 40)
     void resume_equalsTheUninterruptedRun_data() {
         QTest::addColumn<int>("world");
         QTest::addColumn<QString>("optimizer");
-        QTest::newRow("one process") << 1 << QStringLiteral("sgd");
-        QTest::newRow("one process, AdamW") << 1 << QStringLiteral("adamw");
-        QTest::newRow("two processes") << 2 << QStringLiteral("sgd");
+        QTest::addColumn<bool>("options");
+        QTest::newRow("one process") << 1 << QStringLiteral("sgd") << false;
+        QTest::newRow("one process, AdamW") << 1 << QStringLiteral("adamw") << false;
+        QTest::newRow("two processes") << 2 << QStringLiteral("sgd") << false;
+        QTest::newRow("one process, parts, drawn by class") << 1 << QStringLiteral("adamw") << true;
+        QTest::newRow("two processes, joint statistics") << 2 << QStringLiteral("sgd") << true;
     }
     void resume_equalsTheUninterruptedRun() {
         QFETCH(int, world);
         QFETCH(QString, optimizer);
+        QFETCH(bool, options);
         const Bench bench;
         Json document = bench.spec();
+        if (options) {
+            spec::setValueAt(document, "task.accumulation", 3);
+            spec::setValueAt(document, "task.class_weights", "balanced");
+            spec::setValueAt(document, "task.sampling", "balanced");
+            spec::setValueAt(document, "task.memory_format", "channels_last");
+            spec::setValueAt(document, "task.sync_batch_norm", true);
+        }
         spec::setValueAt(document, "task.optimizer.kind", optimizer.toStdString());
         spec::setValueAt(document, "task.epochs", 8);
         if (world > 1) {
@@ -396,11 +410,13 @@ rates(lambda o: torch.optim.lr_scheduler.StepLR(o, 16, 0.5), 40)
         spec::setValueAt(document, "distribution.processes", many);
         QCOMPARE(bench.run("run", document, many), 0);
         QVERIFY(bench.warned("run", "train.cores", "cores"));
-        // Only rank 0 tells losses; the others their own throughput.
+        // Only rank 0 tells losses; the others their own throughput and times.
         for (const Json& line : bench.stream("run", 1)) {
+            QVERIFY(line["kind"] != "table");
             if (line["kind"] == "metrics") {
-                QCOMPARE(line["series"].size(), std::size_t{1});
+                QCOMPARE(line["series"].size(), std::size_t{4});
                 QCOMPARE(line["series"][0]["name"], Json("train/samples_per_second"));
+                QCOMPARE(line["series"][3]["name"], Json("train/exchange_seconds"));
             }
         }
     }
