@@ -19,7 +19,7 @@ using registry::ModelVersionId;
 using registry::Registry;
 
 /// What the engine leaves in a run's outputs.
-constexpr const char* kModelFiles[] = {"model.pt", "model.safetensors", "model.json", "samples.safetensors"};
+constexpr const char* kModelFiles[] = {"model.pt", "model.safetensors", "weights.pth", "model.json", "samples.safetensors"};
 
 class RegisterCommand final : public RunCommand {
 public:

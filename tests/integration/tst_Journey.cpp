@@ -317,6 +317,60 @@ private Q_SLOTS:
         QVERIFY(spec::validateRunSpec(copy.at("spec")).empty());
     }
 
+    void training_pausedAndGoneOnWith() {
+        const base::Path images = "/usr/share/datasets/fashion-mnist";
+        if (!std::filesystem::exists(images) || !std::filesystem::exists(test::builtProgram("trainyard-engine"))) {
+            TRAINYARD_SKIP("Needs trainyard-engine and the package dataset-fashion-mnist.");
+        }
+        QVERIFY2(!m_driver->get("workspace.sample", Json::object()).is_null(), m_driver->lastError().c_str());
+        Json spec = m_driver->get("workspace.drafts", Json::object()).at("drafts").at(0).at("spec");
+        spec::setValueAt(spec, "task.model.family", "mlp");
+        spec::setValueAt(spec, "task.model.options", Json::object());
+        spec::setValueAt(spec, "task.dataset.train_limit", 4000);
+        spec::setValueAt(spec, "task.dataset.val_limit", 200);
+        spec::setValueAt(spec, "task.epochs", 5000);
+        const Json submitted = m_driver->get("run.submit", {{"spec", spec}});
+        QVERIFY2(!submitted.is_null(), m_driver->lastError().c_str());
+        const std::string run = submitted.at("run").get<std::string>();
+        QVERIFY(m_driver->waitForState(run, "Running"));
+        const Json kept = m_driver->get("run.checkpoint", {{"run", run}});
+        QVERIFY2(!kept.is_null(), m_driver->lastError().c_str());
+        QCOMPARE(m_driver->state(run), "Running");
+        const Json paused = m_driver->get("run.pause", {{"run", run}});
+        QVERIFY2(!paused.is_null(), m_driver->lastError().c_str());
+        const auto step = paused.at("step").get<std::int64_t>();
+        QVERIFY(step > kept.at("step").get<std::int64_t>());
+        QCOMPARE(m_driver->watch(run, 60'000).at("state").get<std::string>(), "Canceled");
+        QCOMPARE(m_driver->run("run.pause", {{"run", run}}).error().code, "run.not_running");
+
+        const Json child = m_driver->get("run.resume", {{"run", run}, {"more", 7}, {"schedule", "rest"}});
+        QVERIFY2(!child.is_null(), m_driver->lastError().c_str());
+        const std::string next = child.at("run").get<std::string>();
+        std::int64_t from = -1;
+        QVERIFY(test::waitFor([&] {
+            for (const std::string& line : m_driver->log(next, "stdout")) {
+                if (line.starts_with("going on from step ")) {
+                    from = std::stoll(line.substr(19));
+                }
+            }
+            return from >= 0;
+        }));
+        QVERIFY(from >= step);
+        const Json asked = m_driver->get("run.show", {{"run", next}}).at("spec");
+        QCOMPARE(*spec::valueAt(asked, "task.epochs"), Json(5007));
+        QCOMPARE(*spec::valueAt(asked, "task.schedule.span"), Json("rest"));
+        QVERIFY(!m_driver->get("run.cancel", {{"run", next}}).is_null());
+        QCOMPARE(m_driver->watch(next, 60'000).at("state").get<std::string>(), "Canceled");
+        // A script knows itself whether it can go on.
+        const std::string script = m_driver->submit("sleep 60");
+        QVERIFY(m_driver->waitForState(script, "Running"));
+        QCOMPARE(m_driver->run("run.pause", {{"run", script}}).error().code, "run.script");
+        const Json told = m_driver->get("run.checkpoint", {{"run", script}});
+        QVERIFY(!told.is_null() && told.at("step").is_null());
+        QVERIFY(!m_driver->get("run.cancel", {{"run", script}}).is_null());
+        QCOMPARE(m_driver->watch(script).at("state").get<std::string>(), "Canceled");
+    }
+
 private:
     base::Path workFolder() const { return base::Path(qEnvironmentVariable("TRAINYARD_WORK").toStdString()); }
 
