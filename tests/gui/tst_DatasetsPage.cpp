@@ -5,6 +5,7 @@
 #include <QImage>
 #include <QLabel>
 #include <QLineEdit>
+#include <QListView>
 #include <QListWidget>
 #include <QMimeData>
 #include <QPainter>
@@ -452,6 +453,24 @@ private Q_SLOTS:
         QVERIFY(drop(rig, folder));
         QCOMPARE(form->document().document().at("task").at("dataset").at("folder").get<std::string>(), folder.string());
         QVERIFY(waitFor([&] { return data->preview().has_value() && data->preview()->validation == 4; }, 20'000));
+    }
+
+    void palette_findsDatasets() {
+        WindowRig rig(WindowRig::Fill::Nothing);
+        QVERIFY(add(rig, birds(rig.scratch() / "birds"), QStringLiteral("waterfowl")));
+        ui::Palette& palette = rig.window().commandPalette();
+        const auto row = [&](const QString& title) {
+            const QAbstractItemModel* hits = palette.findChild<QListView*>()->model();
+            for (int i = 0; i < hits->rowCount(); ++i) {
+                if (hits->index(i, 0).data().toString() == title) return i;
+            }
+            return -1;
+        };
+        palette.openOver(QStringLiteral("waterf"));
+        QVERIFY(waitFor([&] { return row(QStringLiteral("waterfowl")) >= 0; }, 10'000));
+        palette.openOver(QStringLiteral("Add a data"));
+        QVERIFY(waitFor([&] { return row(QStringLiteral("Add a dataset…")) >= 0; }, 10'000));
+        palette.closeUp();
     }
 
     void nameThatIsNotThere_isSaid() {

@@ -297,7 +297,7 @@ ClassesPanel::ClassesPanel(QWidget* parent) : QWidget(parent), m_model(new Class
     m_table->horizontalHeader()->setSortIndicator(ClassModel::Name, Qt::AscendingOrder);
     m_table->horizontalHeader()->setStretchLastSection(true);
     const Theme& theme = Theme::current();
-    m_table->setColumnWidth(ClassModel::Name, theme.scaled(200));
+    m_table->setColumnWidth(ClassModel::Name, theme.scaled(260));
     m_table->setColumnWidth(ClassModel::Training, theme.scaled(92));
     m_table->setColumnWidth(ClassModel::Validation, theme.scaled(96));
     m_table->setToolTip(tr("Enter shows the pictures of the class"));

@@ -179,7 +179,7 @@ QWidget* DatasetsPage::buildOverview() {
         showFilter();
         showSamples();
     });
-    return makeScrollPage(content, 1000, m_tabs);
+    return makeScrollPage(content, 1680, m_tabs);
 }
 
 QWidget* DatasetsPage::buildSamples() {
@@ -531,6 +531,7 @@ void DatasetsPage::beginAdding(const QString& source, const Json& values) {
         m_shell.notice(tr("Another dataset is being added; this one can be added after it."));
     if (!source.isEmpty()) m_add->begin(source, values);
     showSide(m_addView);
+    if (QWidget* first = firstFocus()) first->setFocus();
     Q_EMIT stateChanged();
 }
 
