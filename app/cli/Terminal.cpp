@@ -125,7 +125,7 @@ std::string describeAny(const Json& result) {
 std::string silentText(const Json& result) {
     std::string text;
     for (const Json& one : memberOf(result, "silent")) {
-        text += textOf(one, "host") + " cannot be reached, what lies there is missing here: " + textOf(one, "message") + "\n";
+        text += "What lies on " + textOf(one, "host") + " is missing here: " + textOf(one, "message") + "\n";
     }
     return text;
 }

@@ -210,7 +210,7 @@ private:
 
     std::int64_t m_unreachableSince = 0;  ///< Microseconds UTC.
     std::string m_unreachableReason;
-    std::set<std::string> m_silentTold;
+    std::set<std::string> m_silentTold;   ///< Hosts of which noteSilent() spoke.
     bool m_unreachableTold = false;       ///< The journal says so, since:
     std::int64_t m_toldSince = 0;
     int m_followTries = 0;

@@ -121,7 +121,7 @@ void RunFollower::noteSilent(const std::vector<targets::SilentHost>& silent) {
         if (m_silentTold.insert(one.host).second) {
             journalOrRetry({{wire::kind::kWarning,
                              Json{{"code", "run.host_silent"},
-                                  {"message", one.host + " cannot be reached, the run's other hosts can: " + one.error.message}}}},
+                                  {"message", "The run's other hosts can be reached. " + targets::textOf({one})}}}},
                            [this] { m_context.changed(m_run, RunPart::Warning); });
         }
     }

@@ -101,6 +101,7 @@ RunWorker::RunWorker(Workspace workspace, ServiceOptions options, WorkerSink sin
             }
         }
         m_targetSweeps.erase(name);
+        m_awaited.erase(name);
         std::erase_if(m_retiring, [&](const auto& one) { return targetOf(one.first) == name; });
         std::vector<std::function<void(Error)>> broken;
         for (auto one = m_operations.begin(); one != m_operations.end();) {

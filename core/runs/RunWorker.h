@@ -124,6 +124,8 @@ private:
     void reachChanged(const std::string& target, const targets::Reach& reach);
     /// What hosts left that did not answer when the run ended, now that its target can be reached.
     void bringRest(const base::RunId& run);
+    /// Something is to be done there as soon as all its hosts answer.
+    void awaitTarget(const std::string& name);
     void copyStreams(const base::RunId& run, std::shared_ptr<base::FileLock> lock, std::function<void(base::Status)> done);
     void collectOutputs(const base::RunId& run, std::shared_ptr<base::FileLock> lock, std::function<void(base::Status)> done);
     void fetchLeft(const base::RunId& run, std::shared_ptr<base::FileLock> lock, std::vector<targets::OutputFile> files,
@@ -153,6 +155,7 @@ private:
     std::map<base::RunId, targets::OperationPtr> m_registering;
     std::set<base::RunId> m_bringing;  ///< Their rest is on its way.
     std::map<std::string, targets::OperationPtr> m_targetSweeps;
+    std::map<std::string, targets::OperationPtr> m_awaited;  ///< Connections that are waited for, by target.
     struct OnTarget {
         std::string target;
         targets::OperationPtr operation;

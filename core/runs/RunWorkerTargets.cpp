@@ -107,7 +107,11 @@ void RunWorker::retire(const RunId& run, int triesLeft) {
 
 void RunWorker::bringRest(const RunId& run) {
     // Only once all its hosts answer, so that it is done once and whole.
-    if (m_pool.reach(targetOf(run)).state != targets::Reach::State::Connected || !m_bringing.insert(run).second) {
+    if (m_pool.reach(targetOf(run)).state != targets::Reach::State::Connected) {
+        awaitTarget(targetOf(run));
+        return;
+    }
+    if (!m_bringing.insert(run).second) {
         return;
     }
     collectAgain(run, [this, run](const Status& brought) {
@@ -115,6 +119,17 @@ void RunWorker::bringRest(const RunId& run) {
         if (!brought.ok() && !targets::mayAnswerLater(brought.error()) && brought.error().code != "lock.held") {
             m_sink.troubled(brought.error().code, brought.error().message);
         }
+    });
+}
+
+void RunWorker::awaitTarget(const std::string& name) {
+    const auto target = m_pool.get(name);
+    if (!target.ok() || m_awaited.contains(name)) {
+        return;
+    }
+    // While somebody waits a host is tried again; its change of reach does the rest.
+    m_awaited[name] = (*target)->connect(base::Deadline::inMillis(kDayMicros / 1000), [this, name](const Status&) {
+        const auto ended = m_awaited.extract(name);
     });
 }
 
@@ -137,8 +152,11 @@ void RunWorker::removeThere(const std::string& name, const RunId& run) {
         m_retiring.erase(run);
         return;
     }
-    m_retiring[run] = (*target)->removeRun(run, base::Deadline::inMillis(kRemoveMillis), [this, run](const Status& removed) {
+    m_retiring[run] = (*target)->removeRun(run, base::Deadline::inMillis(kRemoveMillis), [this, run, name](const Status& removed) {
         const auto ended = m_retiring.extract(run);
+        if (!removed.ok() && targets::mayAnswerLater(removed.error())) {
+            awaitTarget(name);
+        }
         if (removed.ok()) {
             std::error_code ignored;
             std::filesystem::remove(removalFile(m_workspace.layout, run), ignored);

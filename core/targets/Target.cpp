@@ -9,7 +9,8 @@ bool mayAnswerLater(const base::Error& error) {
 std::string textOf(const std::vector<SilentHost>& silent) {
     std::string text;
     for (const SilentHost& one : silent) {
-        text += (text.empty() ? "" : " ") + one.host + " cannot be reached: " + one.error.message;
+        const bool named = one.error.message.starts_with(one.host);
+        text += (text.empty() ? "" : " ") + (named ? std::string() : one.host + " cannot be reached: ") + one.error.message;
     }
     return text;
 }

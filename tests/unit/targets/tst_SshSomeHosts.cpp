@@ -61,7 +61,7 @@ private Q_SLOTS:
         QVERIFY(looked->nodes[0].status != AgentStatus::Unknown && looked->nodes[1].status == AgentStatus::Unknown);
         QCOMPARE(looked->silent.size(), std::size_t{1});
         QCOMPARE(looked->silent.front().host, std::string("node2"));
-        QVERIFY(textOf(looked->silent).starts_with("node2 cannot be reached: "));
+        QVERIFY(textOf(looked->silent).starts_with("node2 "));
 
         const auto listed = await<OutputList>([&](Done<OutputList> done) { return other.listOutputs(plan.plan.run, shortly(), std::move(done)); }, 30'000);
         QVERIFY2(listed.ok(), listed.ok() ? "" : listed.error().message.c_str());
