@@ -119,9 +119,9 @@ private Q_SLOTS:
 
     void pickles() { loop(m_pickles, 60'000, [](const std::string& bytes) { return fuzz::pickle(bytes); }); }
     void archives() { loop(m_archives, 20'000, [](const std::string& bytes) { return fuzz::zip(bytes); }); }
-    void stateDicts() { loop(m_archives, 4'000, [this](const std::string& bytes) { return weightFile(bytes); }); }
-    void safetensors() { loop(m_safe, 4'000, [this](const std::string& bytes) { return safeTensors(bytes); }); }
-    void safetensorsAsWeights() { loop({m_safe.front()}, 2'000, [this](const std::string& bytes) { return weightFile(bytes); }); }
+    void stateDicts() { loop(m_archives, 1'200, [this](const std::string& bytes) { return weightFile(bytes); }); }
+    void safetensors() { loop(m_safe, 500, [this](const std::string& bytes) { return safeTensors(bytes); }); }
+    void safetensorsAsWeights() { loop({m_safe.front()}, 400, [this](const std::string& bytes) { return weightFile(bytes); }); }
 
     void brokenRule_isSeen() {
         QVERIFY(!fuzz::soundError({"file.io", "x"}, "weights.pickle").empty());
