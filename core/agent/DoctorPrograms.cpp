@@ -12,6 +12,7 @@
 #include "core/agent/Doctor.h"
 #include "core/agent/Gpus.h"
 #include "core/agent/Slots.h"
+#include "core/base/Json.h"
 #include "core/base/Text.h"
 
 namespace trainyard::agent::probes {
@@ -147,11 +148,6 @@ const TorchAnswer& askTorch(const std::string& python) {
     return answer;
 }
 
-std::string textOf(const base::Json& json, const char* key) {
-    const auto it = json.find(key);
-    return it != json.end() && it->is_string() ? it->get<std::string>() : std::string();
-}
-
 bool isTrue(const base::Json& json, const char* key) {
     const auto it = json.find(key);
     return it != json.end() && it->is_boolean() && it->get<bool>();
@@ -272,11 +268,11 @@ DoctorLine nccl(const DoctorQuestion& question) {
     if (auto none = withoutGpu(question, line)) return *none;
     const base::Json& torch = askTorch(question.python).json;
     std::vector<std::string> more;
-    if (const std::string path = textOf(torch, "path"); !path.empty()) {
+    if (const std::string path = base::jsonText(torch, "path"); !path.empty()) {
         more.push_back((base::Path(path).parent_path() / "nvidia" / "nccl" / "lib").string());
     }
     DoctorLine told = line;
-    if (const std::string version = textOf(torch, "nccl_version"); !version.empty()) {
+    if (const std::string version = base::jsonText(torch, "nccl_version"); !version.empty()) {
         told.values["version"] = version;
         return conclude(told, Finding::Ok, version + ", with " + question.python + "'s torch");
     }
@@ -437,13 +433,13 @@ DoctorLine torch(const DoctorQuestion& question) {
                         "import torch fails: " + (last.empty() ? result.trouble(question.python) : last),
                         "Install PyTorch anew for this interpreter.");
     }
-    const std::string version = textOf(answer.json, "version");
+    const std::string version = base::jsonText(answer.json, "version");
     if (version.empty()) {
         return conclude(line, Finding::Unknown, "The interpreter's answer cannot be read",
                         "Try import torch there by hand.");
     }
     line.values = answer.json;
-    const std::string cudaVersion = textOf(answer.json, "cuda");
+    const std::string cudaVersion = base::jsonText(answer.json, "cuda");
     const std::string text = version + (cudaVersion.empty() ? ", without CUDA" : ", CUDA " + cudaVersion);
     if (!gpuList().gpus.empty() && cudaVersion.empty()) {
         return conclude(line, Finding::Warning, text + ", but there are GPUs",

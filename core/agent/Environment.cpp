@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +10,8 @@
 #include <csignal>
 #include <cstring>
 
+#include "core/agent/BuildWords.h"
+#include "core/agent/ProcessTree.h"
 #include "core/agent/ServeStore.h"
 #include "core/base/Clock.h"
 #include "core/base/Text.h"
@@ -21,28 +24,64 @@ namespace {
 
 constexpr const char* kReadyFormat = "trainyard.environment-ready";
 constexpr std::int64_t kRemoveMillis = 60'000;
-constexpr std::int64_t kSmallFile = 1 << 20;
+constexpr std::int64_t kRemoveFileBytes = 1 << 20;
 constexpr std::int64_t kLogBytes = 16 << 10;
-constexpr std::int64_t kDrainBytes = 512 << 10;
+constexpr std::int64_t kBuildLogDrainBytes = 512 << 10;
 /// With less than this left, a failed step failed for want of disk.
 constexpr std::int64_t kFullBytes = 4 << 20;
-/// In the environment of all that a build starts, so that a later build can end what an earlier one left.
+/// In the environment of all that a build starts, with the folder that is built, so that it can be ended when its
+/// keeper is gone.
 constexpr const char* kBuildVariable = "TRAINYARD_BUILD";
+constexpr int kEndTries = 50;
+constexpr unsigned kEndPauseMicros = 20'000;
+constexpr unsigned kOrphanPauseMicros = 2'000;
+constexpr int kFullExit = 28;  ///< Of our own processes: the disk is full.
+constexpr const char* kRoom = "Clear the target's cache, or give it another work folder.";
+
+std::string killed(int signal) {
+    const std::string how = "it was killed by " + signalName(signal);
+    return signal == SIGKILL
+               ? how + ", by hand or by the kernel for want of memory. Start the run again; it builds anew."
+               : how + ". Start the run again; it builds anew.";
+}
 
 base::Error canceled() { return {"canceled", "The run was canceled while its environment was being built."}; }
 
-/// Programs of a build whose keeper was killed: nobody else may have them, since the lock is ours.
-void endOldBuild(const std::string& hash) {
-    const std::string mark = std::string(kBuildVariable) + "=" + hash;
-    std::error_code error;
-    for (fs::directory_iterator it("/proc", error), end; !error && it != end; it.increment(error)) {
-        const std::string name = it->path().filename().string();
-        if (name.find_first_not_of("0123456789") != std::string::npos || name == std::to_string(::getpid())) continue;
-        const std::string text = base::readFile(it->path() / "environ").valueOr({});
-        const std::size_t at = text.find(mark);
-        if (at != std::string::npos && (at == 0 || text[at - 1] == '\0')) ::kill(static_cast<pid_t>(std::stol(name)), SIGKILL);
+/// Programs of a build whose keeper was killed: nobody else may have them, since the lock is ours. What they start
+/// meanwhile is met by the next look.
+void endOldBuild(const Path& folder) {
+    const std::string mark = std::string(kBuildVariable) + "=" + folder.string();
+    for (int tries = 0; tries < kEndTries; ++tries) {
+        bool found = false;
+        std::error_code error;
+        for (fs::directory_iterator it("/proc", error), end; !error && it != end; it.increment(error)) {
+            const std::string name = it->path().filename().string();
+            if (name.find_first_not_of("0123456789") != std::string::npos || name == std::to_string(::getpid()))
+                continue;
+            const std::vector<std::string> variables =
+                base::split(base::readFile(it->path() / "environ").valueOr({}), '\0');
+            if (std::find(variables.begin(), variables.end(), mark) == variables.end()) continue;
+            found = ::kill(static_cast<pid_t>(std::stol(name)), SIGKILL) == 0 || found;
+        }
+        if (!found) return;
+        ::usleep(kEndPauseMicros);
     }
 }
+
+/// What a killed keeper left is ours now, since we are a subreaper; while an environment is built we have nothing else below us.
+/// Programs in a container do not have the build's variable.
+void endOrphans() {
+    for (int tries = 0; tries < kEndTries; ++tries) {
+        bool found = false;
+        for (const pid_t pid : descendantsOf(::getpid())) found = ::kill(pid, SIGKILL) == 0 || found;
+        while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+        }
+        if (!found) return;
+        ::usleep(kOrphanPauseMicros);
+    }
+}
+
+bool isFull(const base::Error& error) { return error.code == "file.full"; }
 
 std::int64_t bytesIn(const Path& folder) {
     std::int64_t bytes = 0;
@@ -59,16 +98,12 @@ int writeReady(const Path& folder, Json ready) {
     if (!base::removeTree(folder / "tmp").ok()) return 1;
     ready["bytes"] = bytesIn(folder);
     const base::UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!fd.valid() || ::syncfs(fd.get()) != 0) return 1;
+    const auto failed = [] { return errno == ENOSPC || errno == EDQUOT ? kFullExit : 1; };
+    if (!fd.valid() || ::syncfs(fd.get()) != 0) return failed();
     const base::UniqueFd used(::open((folder / "used").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (!used.valid()) return 1;
-    return base::writeFileAtomically(environmentReady(folder), base::dumpJsonPretty(ready)).ok() ? 0 : 1;
-}
-
-bool looksLikeAnError(const std::string& line) {
-    std::string lower;
-    std::transform(line.begin(), line.end(), std::back_inserter(lower), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-    return lower.starts_with("error") || lower.find(" error:") != std::string::npos || lower.find("no space left") != std::string::npos;
+    if (!used.valid()) return failed();
+    const auto written = base::writeFileAtomically(environmentReady(folder), base::dumpJsonPretty(ready));
+    return written.ok() ? 0 : isFull(written.error()) ? kFullExit : 1;
 }
 
 }  // namespace
@@ -86,7 +121,7 @@ Status removeEnvironment(const Path& folder) {
     // Not usable any more, whatever happens next.
     std::error_code error;
     fs::remove(environmentReady(folder), error);
-    const auto text = base::readFile(folder / "remove.json", kSmallFile);
+    const auto text = base::readFile(folder / "remove.json", kRemoveFileBytes);
     const auto json = text.ok() ? base::parseJson(*text) : Result<Json>(text.error());
     if (json.ok() && json->is_object()) {
         base::ObjectReader reader(*json, "");
@@ -141,13 +176,21 @@ Result<bool> EnvironmentBuild::advance(StreamSink& sink) {
             const bool good = end->exit == 0 && end->signal == 0;
             m_child.reset();
             if (m_stage == Stage::Discard) return *m_error;
+            const std::string kept = "Building " + title() + " failed after its last step, while it was kept: ";
             if (m_canceled) {
                 discard(canceled());
             } else if (!good && m_stage == Stage::Clear) {
-                return base::Error{"environment.folder", "What an earlier build left in " + m_folder.string() + " could not be removed."};
+                return base::Error{"environment.folder",
+                                   "What an earlier build left in " + m_folder.string() +
+                                       " could not be removed. Remove it by hand, then start the run again."};
+            } else if (end->exit == kFullExit) {
+                discard({"environment.disk", kept + "the disk of " + m_folder.string() + " is full. " + kRoom});
+            } else if (end->signal != 0) {
+                discard({"environment.step", kept + killed(end->signal)});
             } else if (!good) {
-                discard({"environment.folder", "The environment was built, but could not be kept: " + m_folder.string() +
-                                                   " could not be written to the end; is the disk full?"});
+                discard(
+                    {"environment.folder",
+                     kept + m_folder.string() + " could not be written to the end. Look at the disk of this machine."});
             } else {
                 m_stage = m_stage == Stage::Clear ? Stage::Make : Stage::Look;
             }
@@ -161,7 +204,12 @@ Result<bool> EnvironmentBuild::advance(StreamSink& sink) {
     }
     Status done;
     switch (m_stage) {
-    case Stage::Look: return look();
+    case Stage::Look: {
+        auto ready = look();
+        if (ready.ok() || !isFull(ready.error())) return ready;
+        return base::Error{"environment.disk", "Building " + title() + " failed before it began: the disk of " +
+                                                   m_work.environments().string() + " is full. " + kRoom};
+    }
     case Stage::Clear: TRAINYARD_TRY(clear()); return false;
     case Stage::Make: done = make(); break;
     case Stage::Step: done = m_step < m_environment.steps.size() ? startStep() : finish(); break;
@@ -203,15 +251,26 @@ Result<bool> EnvironmentBuild::look() {
 Status EnvironmentBuild::work(std::function<int()> what) {
     TreeSpec spec;
     spec.held = m_lock ? m_lock->fd() : -1;
+    spec.abandoned = whenAbandoned();
     auto child = TreeChild::call(spec, std::move(what));
     if (!child.ok()) return child.error();
     m_child.emplace(std::move(child).value());
     return {};
 }
 
+std::function<void()> EnvironmentBuild::whenAbandoned() const {
+    return [folder = m_folder, hash = m_environment.hash] {
+        if (isReadyEnvironment(folder, hash)) return;
+        endOldBuild(folder);
+        // What cannot be removed is the next build's to remove.
+        if (const auto removed = removeEnvironment(folder); !removed.ok())
+            std::fprintf(stderr, "trainyard-agent: %s\n", removed.error().message.c_str());
+    };
+}
+
 Status EnvironmentBuild::clear() {
-    return work([folder = m_folder, hash = m_environment.hash] {
-        endOldBuild(hash);
+    return work([folder = m_folder] {
+        endOldBuild(folder);
         return removeEnvironment(folder).ok() ? 0 : 1;
     });
 }
@@ -223,16 +282,27 @@ Status EnvironmentBuild::make() {
                                                    m_work.environments().string() + " has " + base::formatBytes(space->freeBytes) +
                                                    " free. Clear the target's cache, or give it another work folder."};
     }
+    if (const auto written = writeFiles(); !written.ok()) {
+        if (!isFull(written.error())) return written.error();
+        return base::Error{"environment.disk",
+                           "Building " + title() +
+                               " failed before its first step, while its files were written: the disk of " +
+                               m_folder.string() + " is full. " + kRoom};
+    }
+    m_log.emplace(file("build.log"), wire::kNoRank, "environment");
+    m_log->maskWith(&m_masker);
+    m_step = 0;
+    m_stage = Stage::Step;
+    return {};
+}
+
+Status EnvironmentBuild::writeFiles() {
     TRAINYARD_TRY(base::makeDirs(file("tmp")));
     for (const wire::PlanBuildFile& one : m_environment.files) {
         const Path path = m_folder / one.name;
         TRAINYARD_TRY(base::makeDirs(path.parent_path()));
         TRAINYARD_TRY(base::writeFileAtomically(path, one.text));
     }
-    m_log.emplace(file("build.log"), wire::kNoRank, "environment");
-    m_log->maskWith(&m_masker);
-    m_step = 0;
-    m_stage = Stage::Step;
     return {};
 }
 
@@ -243,7 +313,7 @@ Status EnvironmentBuild::startStep() {
     std::erase_if(variables, [](const auto& entry) { return entry.first.starts_with("TRAINYARD_") || entry.first.starts_with("AZ_BATCHAI_"); });
     for (const auto& [name, value] : m_names) variables[name] = value;
     variables["TMPDIR"] = file("tmp").string();
-    variables[kBuildVariable] = m_environment.hash;
+    variables[kBuildVariable] = m_folder.string();
     for (const auto& [name, value] : m_secrets) variables[name] = value;
     for (const auto& [name, value] : step.variables) variables[name] = expandVariables(value, m_names);
     TreeSpec spec;
@@ -252,6 +322,7 @@ Status EnvironmentBuild::startStep() {
     spec.folder = m_folder.string();
     spec.log = file("build.log").string();
     spec.held = m_lock->fd();
+    spec.abandoned = whenAbandoned();
     auto child = TreeChild::start(spec);
     if (!child.ok()) return child.error();
     m_child.emplace(std::move(child).value());
@@ -268,8 +339,12 @@ Status EnvironmentBuild::afterStep(const ChildEnd& end, StreamSink& sink) {
                              std::to_string(m_environment.steps.size()) + "): ";
     if (const int error = m_child->notStarted(); error != 0) {
         const std::string program = expandVariables(step.command.front(), m_names);
-        if (error == ENOSPC || error == EDQUOT) return base::Error{"environment.disk", what + "the disk is full."};
-        if (error == ENOENT) return base::Error{"environment.program", what + "the program " + program + " is not on this machine."};
+        if (error == ENOSPC || error == EDQUOT)
+            return base::Error{"environment.disk", what + "the disk is full. " + kRoom};
+        if (error == ENOENT)
+            return base::Error{"environment.program",
+                               what + "the program " + program +
+                                   " is not on this machine. Install it there, or choose another kind of environment."};
         return base::Error{"environment.program", what + program + " cannot be started: " + std::strerror(error) + "."};
     }
     if (m_timedOut) {
@@ -278,9 +353,15 @@ Status EnvironmentBuild::afterStep(const ChildEnd& end, StreamSink& sink) {
     if (end.signal != 0 || end.exit != 0) {
         const std::string said = lastWords();
         const auto space = base::diskSpace(m_folder);
-        if (space.ok() && space->freeBytes < kFullBytes) return base::Error{"environment.disk", what + "the disk is full. " + said};
-        const std::string how = end.signal != 0 ? "it was killed by " + signalName(end.signal) : "exit status " + std::to_string(end.exit);
-        return base::Error{"environment.step", what + how + (said.empty() ? "." : ": " + said)};
+        const std::string told = said.empty() ? std::string() : said + ". ";
+        // Its own cache, or a container engine's storage, may lie on another disk than the environment.
+        if (saysDiskIsFull(said))
+            return base::Error{"environment.disk", what + "the disk is full: " + told + remedyOf(said)};
+        if (space.ok() && space->freeBytes < kFullBytes)
+            return base::Error{"environment.disk", what + "the disk is full. " + told + kRoom};
+        if (end.signal != 0) return base::Error{"environment.step", what + killed(end.signal)};
+        return base::Error{"environment.step", what + "exit status " + std::to_string(end.exit) +
+                                                   (told.empty() ? ". " : ": " + told) + remedyOf(said)};
     }
     ++m_step;
     return {};
@@ -305,7 +386,12 @@ void EnvironmentBuild::discard(base::Error error) {
     m_stage = Stage::Discard;
     m_reason = "Removing what was built of " + title();
     m_child.reset();
-    if (const auto started = work([folder = m_folder] { return removeEnvironment(folder).ok() ? 0 : 1; }); !started.ok()) m_child.reset();
+    endOrphans();
+    const auto remove = [folder = m_folder] {
+        endOldBuild(folder);  // Left where the keeper itself was killed.
+        return removeEnvironment(folder).ok() ? 0 : 1;
+    };
+    if (const auto started = work(remove); !started.ok()) m_child.reset();
 }
 
 void EnvironmentBuild::cancel() {
@@ -316,7 +402,7 @@ void EnvironmentBuild::cancel() {
 
 void EnvironmentBuild::readLog(StreamSink& sink, bool final) {
     do {
-        while (m_log->drain(sink, kDrainBytes, false) >= kDrainBytes && sink.mayTakeMore()) {
+        while (m_log->drain(sink, kBuildLogDrainBytes, false) >= kBuildLogDrainBytes && sink.mayTakeMore()) {
         }
         m_log->flushPartial(sink, final, false);
         sink.flush();
@@ -328,15 +414,14 @@ std::string EnvironmentBuild::lastWords() const {
     const auto size = static_cast<std::int64_t>(fs::file_size(file("build.log"), error));
     if (error) return {};
     const std::int64_t from = std::max<std::int64_t>(0, size - kLogBytes);
-    std::string last;
-    std::string wrong;
+    std::vector<std::string> lines;
     for (const std::string& line : base::split(base::readFileRange(file("build.log"), from, kLogBytes).valueOr({}), '\n')) {
-        const std::string text = base::stripControl(base::toValidUtf8(base::trim(m_masker.mask(line))));
-        if (text.empty()) continue;
-        last = text;
-        if (looksLikeAnError(text)) wrong = text;
+        lines.push_back(base::stripControl(base::toValidUtf8(base::trim(m_masker.mask(line)))));
     }
-    return (wrong.empty() ? last : wrong).substr(0, 500);
+    std::string said = whatWentWrong(lines);
+    while (said.ends_with('.'))
+        said.pop_back();
+    return said;
 }
 
 }  // namespace trainyard::agent

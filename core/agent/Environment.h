@@ -58,12 +58,15 @@ private:
     [[nodiscard]] Result<bool> look();
     [[nodiscard]] Status clear();
     [[nodiscard]] Status make();
+    [[nodiscard]] Status writeFiles();
     [[nodiscard]] Status startStep();
     [[nodiscard]] Status afterStep(const ChildEnd& end, StreamSink& sink);
     [[nodiscard]] Status finish();
     /// Keeps the error, removes what was made, then fails with it.
     void discard(base::Error error);
     [[nodiscard]] Status work(std::function<int()> what);
+    /// What a keeper does when the agent was killed: nothing half-made stays.
+    [[nodiscard]] std::function<void()> whenAbandoned() const;
     void readLog(StreamSink& sink, bool final);
     [[nodiscard]] std::string lastWords() const;
     [[nodiscard]] Path file(const char* name) const { return m_folder / name; }

@@ -12,12 +12,13 @@ namespace {
 
 constexpr std::int64_t kLimitMillis = 30'000;
 constexpr std::size_t kMostBytes = 4 << 20;
-constexpr std::int64_t kSmallFile = 4096;
+constexpr std::int64_t kImageIdBytes = 4096;
 
 }  // namespace
 
-EnvironmentFacts::EnvironmentFacts(const NodeLayout& layout, const wire::Plan& plan, const Machine& machine)
-    : m_environment(plan.environment), m_names(environmentNames(layout, plan)) {
+EnvironmentFacts::EnvironmentFacts(const NodeLayout& layout, const wire::Plan& plan, const Machine& machine,
+                                   const Masker& masker)
+    : m_environment(plan.environment), m_masker(masker), m_names(environmentNames(layout, plan)) {
     if (!m_environment.hash.empty()) m_folder = wire::WorkLayout{plan.workFolder}.environment(m_environment.hash);
     Launch nothing;
     m_variables = rankEnvironment(currentEnvironment(), plan, layout, nothing, 0);
@@ -34,7 +35,7 @@ void EnvironmentFacts::start(bool cached, std::int64_t prepareNanos) {
     m_body["prepare_ns"] = prepareNanos;
     if (!m_environment.interpreter.empty()) m_body["interpreter"] = expandVariables(m_environment.interpreter, m_names);
     if (m_folder.empty()) return;
-    const std::string image(base::trim(base::readFileRange(m_folder / "image.id", 0, kSmallFile).valueOr({})));
+    const std::string image(base::trim(base::readFileRange(m_folder / "image.id", 0, kImageIdBytes).valueOr({})));
     if (!image.empty()) m_body["image"] = base::stripControl(base::toValidUtf8(image));
 }
 
@@ -83,12 +84,13 @@ void EnvironmentFacts::service(StreamSink& sink) {
         tell(sink, {}, name + (m_out.size() > kMostBytes ? " said too much." : " did not answer within 30 s."));
         return;
     }
-    const auto json = base::parseJson(m_out);
+    auto json = base::parseJson(m_out);
     if (!json.ok() || !json->is_object()) {
-        const std::string said = base::stripControl(base::toValidUtf8(base::trim(m_out))).substr(0, 200);
+        const std::string said = base::stripControl(base::toValidUtf8(m_masker.mask(base::trim(m_out)))).substr(0, 200);
         tell(sink, {}, name + (said.empty() ? " said nothing." : " answered no JSON object: " + said));
         return;
     }
+    m_masker.maskAll(*json);
     keep(*json);
     tell(sink, *json, {});
 }

@@ -5,6 +5,7 @@
 
 #include "core/agent/Child.h"
 #include "core/agent/Machine.h"
+#include "core/agent/Masker.h"
 #include "core/agent/RankEnvironment.h"
 #include "core/agent/StreamSink.h"
 #include "core/base/Clock.h"
@@ -14,7 +15,8 @@ namespace trainyard::agent {
 
 class EnvironmentFacts {
 public:
-    EnvironmentFacts(const NodeLayout& layout, const wire::Plan& plan, const Machine& machine);
+    /// `masker` must outlive it.
+    EnvironmentFacts(const NodeLayout& layout, const wire::Plan& plan, const Machine& machine, const Masker& masker);
 
     /// `prepareNanos`: what it took to have the environment ready.
     void start(bool cached, std::int64_t prepareNanos);
@@ -30,6 +32,7 @@ private:
     void tell(StreamSink& sink, const Json& facts, const std::string& error);
 
     wire::PlanEnvironment m_environment;
+    const Masker& m_masker;
     Variables m_names;
     Variables m_variables;
     Path m_folder;  ///< Empty: nothing is built.

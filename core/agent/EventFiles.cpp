@@ -18,13 +18,13 @@ using base::Json;
 
 namespace {
 
-constexpr std::size_t kReadBytes = 128 << 10;
-constexpr std::int64_t kDrainBytes = 1 << 20;
+constexpr std::size_t kEventReadBytes = 128 << 10;
+constexpr std::int64_t kEventDrainBytes = 1 << 20;
 constexpr std::size_t kMaxPoints = 4096;
 constexpr int kMaxDepth = 8;
 constexpr std::int64_t kLookNanos = 500'000'000;
 constexpr std::int64_t kLookShare = 250;  ///< A look may take this part of the time between two.
-constexpr std::int64_t kReportNanos = 10'000'000'000;
+constexpr std::int64_t kDamageReportNanos = 10'000'000'000;
 constexpr std::int64_t kToleranceMicros = 2'000'000;  ///< Of file systems that keep times in seconds.
 
 std::int64_t modifiedMicros(const struct stat& about) {
@@ -91,6 +91,11 @@ EventFiles::EventFiles(EventFiles&&) noexcept = default;
 EventFiles& EventFiles::operator=(EventFiles&&) noexcept = default;
 EventFiles::~EventFiles() = default;
 
+/// UTF-8, without secrets.
+std::string EventFiles::shown(const std::string& text) const {
+    return base::toValidUtf8(m_masker ? m_masker->mask(text) : text);
+}
+
 void EventFiles::look(StreamSink& sink) {
     const std::int64_t began = base::monotonicNanos();
     std::size_t entries = 0;
@@ -109,7 +114,7 @@ void EventFiles::look(StreamSink& sink) {
             if (!isEventFile(at->path().filename().string()) || !at->is_regular_file(ignored)) continue;
             const std::string relative = at->path().lexically_relative(folder.path).string();
             const std::size_t slash = relative.rfind('/');
-            take(at->path(), folder.label + "/" + relative,
+            take(at->path(), shown(folder.label + "/" + relative),
                  prefixOf(folder.label, slash == std::string::npos ? std::string() : relative.substr(0, slash)), sink);
         }
     }
@@ -147,7 +152,7 @@ void EventFiles::take(const base::Path& path, const std::string& source, const s
 }
 
 bool EventFiles::read(File& file, StreamSink& sink, wire::ClientLineTranslator& translator) {
-    static std::string buffer(kReadBytes, '\0');  // The agent has one thread.
+    static std::string buffer(kEventReadBytes, '\0');  // The agent has one thread.
     std::int64_t total = 0;
     while (sink.mayTakeMore()) {
         struct stat about {};
@@ -183,11 +188,11 @@ bool EventFiles::read(File& file, StreamSink& sink, wire::ClientLineTranslator& 
             from = file.cutter.at();
         }
         file.damageSeen = file.cutter.damaged() + file.badEvents;
-        if (total >= kDrainBytes) break;
+        if (total >= kEventDrainBytes) break;
     }
     flush(file, sink);
     reportDamage(file, sink, false);
-    return total >= kDrainBytes || !sink.mayTakeMore();
+    return total >= kEventDrainBytes || !sink.mayTakeMore();
 }
 
 void EventFiles::put(File& file, const TfEvent& event, std::int64_t from, StreamSink& sink,
@@ -208,7 +213,7 @@ void EventFiles::put(File& file, const TfEvent& event, std::int64_t from, Stream
         sink.put(std::move(record));
     };
     for (const TfValue& value : event.values) {
-        const std::string name = file.prefix + base::toValidUtf8(value.tag);
+        const std::string name = shown(file.prefix + value.tag);
         if (!translator.admits(m_rank, name)) {
             if (!std::exchange(m_toldNames, true)) {
                 sink.putWarning(
@@ -242,7 +247,7 @@ void EventFiles::put(File& file, const TfEvent& event, std::int64_t from, Stream
                                               {"sum", base::numberToJson(value.histogram->sum)},
                                               {"number", base::numberToJson(value.histogram->number)}});
         }
-        if (value.text) send(wire::kind::kText, Json{{"name", name}, {"text", base::toValidUtf8(*value.text)}});
+        if (value.text) send(wire::kind::kText, Json{{"name", name}, {"text", shown(*value.text)}});
         for (const TfImage& image : value.images) {
             const bool png = image.bytes.starts_with("\x89PNG");
             Json body{{"name", name},
@@ -281,7 +286,7 @@ void EventFiles::flush(File& file, StreamSink& sink) {
 
 void EventFiles::reportDamage(File& file, StreamSink& sink, bool final) {
     const std::int64_t now = base::monotonicNanos();
-    if (file.damageSeen > file.damageTold && (final || file.lastReport == 0 || now - file.lastReport >= kReportNanos)) {
+    if (file.damageSeen > file.damageTold && (final || file.lastReport == 0 || now - file.lastReport >= kDamageReportNanos)) {
         file.lastReport = now;
         sink.put(m_rank, wire::kind::kWarning,
                  Json{{"code", "events.damaged"},

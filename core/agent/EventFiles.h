@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/agent/Masker.h"
 #include "core/agent/StreamSink.h"
 #include "core/agent/TfEvents.h"
 #include "core/base/Files.h"
@@ -30,6 +31,8 @@ public:
     EventFiles& operator=(EventFiles&&) noexcept;
     ~EventFiles();
 
+    /// Must outlive this.
+    void maskWith(const Masker* masker) { m_masker = masker; }
     /// Looks for new files when it is time to, and reads what is new, a bounded amount. True when more is waiting.
     bool drain(StreamSink& sink, wire::ClientLineTranslator& translator);
     /// The ranks have ended: the last look. True when everything was read; otherwise call it again.
@@ -49,7 +52,10 @@ private:
     void flush(File& file, StreamSink& sink);
     void reportDamage(File& file, StreamSink& sink, bool final);
 
+    [[nodiscard]] std::string shown(const std::string& text) const;
+
     std::vector<EventFolder> m_folders;
+    const Masker* m_masker = nullptr;
     int m_rank = 0;
     std::int64_t m_since = 0;
     std::map<std::string, std::int64_t> m_offsets;

@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::int64_t kScanNanos = 1'000'000'000;
 constexpr std::int64_t kReadNanos = 200'000'000;
-constexpr std::int64_t kDrainBytes = 256 << 10;
+constexpr std::int64_t kFolderDrainBytes = 256 << 10;
 constexpr std::int64_t kLookBytes = 4096;
 constexpr int kMostEntries = 20'000;
 
@@ -88,7 +88,9 @@ void FolderTail::scan(StreamSink& sink) {
             return;
         }
         const auto called = m_names.find(one.inode);
-        const std::string name = called != m_names.end() ? called->second : one.name;
+        const std::string name = called != m_names.end() ? called->second
+                                 : m_masker              ? m_masker->mask(one.name)
+                                                         : one.name;
         LogTail tail(one.path, rankIn(name), name);
         tail.followsAFile(one.inode);
         tail.maskWith(m_masker);
@@ -102,7 +104,7 @@ void FolderTail::scan(StreamSink& sink) {
 
 bool FolderTail::read(File& file, StreamSink& sink, bool dropLogs, bool final) {
     if (file.full) return false;
-    const std::int64_t got = file.tail.drain(sink, std::min(kDrainBytes, kMostFileBytes - file.read), dropLogs);
+    const std::int64_t got = file.tail.drain(sink, std::min(kFolderDrainBytes, kMostFileBytes - file.read), dropLogs);
     file.read += got;
     if (file.read >= kMostFileBytes) {
         file.full = true;
@@ -111,7 +113,7 @@ bool FolderTail::read(File& file, StreamSink& sink, bool dropLogs, bool final) {
         return false;
     }
     file.tail.flushPartial(sink, final && file.tail.atEnd(), dropLogs);
-    return got >= kDrainBytes || (final && !file.tail.atEnd());
+    return got >= kFolderDrainBytes || (final && !file.tail.atEnd());
 }
 
 bool FolderTail::readAll(StreamSink& sink, bool dropLogs, bool final) {

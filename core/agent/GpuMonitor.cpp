@@ -17,7 +17,7 @@ constexpr std::int64_t kStale = 5 * kSecond;
 constexpr std::int64_t kUseStale = 5 * kSecond / 2;  ///< pmon tells each process every second.
 constexpr std::int64_t kLongestPause = 60 * kSecond;
 constexpr std::size_t kMostLine = 64 << 10;
-constexpr double kMebibyte = 1 << 20;
+constexpr double kBytesAMebibyte = 1 << 20;
 
 /// Fields of the query behind the index, the name of each value and its unit.
 struct Field {
@@ -27,7 +27,7 @@ struct Field {
 };
 constexpr std::array kFields{
     Field{"utilization.gpu", "utilization_percent", 1}, Field{"utilization.memory", "memory_utilization_percent", 1},
-    Field{"memory.used", "memory_bytes", kMebibyte},    Field{"memory.total", "memory_total_bytes", kMebibyte},
+    Field{"memory.used", "memory_bytes", kBytesAMebibyte},    Field{"memory.total", "memory_total_bytes", kBytesAMebibyte},
     Field{"temperature.gpu", "temperature_celsius", 1}, Field{"power.draw", "power_watts", 1},
 };
 
@@ -113,7 +113,7 @@ void GpuMonitor::takeProcess(const std::string& line) {
     const auto pid = field("pid");
     if (!gpu || !pid || !wanted(static_cast<int>(*gpu))) return;
     Use use{m_pmonAt, field("sm"), {}};
-    if (const auto memory = field("fb")) use.memoryBytes = *memory * kMebibyte;
+    if (const auto memory = field("fb")) use.memoryBytes = *memory * kBytesAMebibyte;
     m_uses[{static_cast<int>(*gpu), static_cast<pid_t>(*pid)}] = use;
 }
 

@@ -18,7 +18,7 @@ namespace trainyard::agent {
 
 namespace {
 
-constexpr std::size_t kReadBytes = 64 << 10;
+constexpr std::size_t kHttpReadBytes = 64 << 10;
 constexpr std::int64_t kLingerMillis = 2'000;
 constexpr std::int64_t kLingerBytes = 64 << 20;
 constexpr std::int64_t kMillion = 1'000'000;
@@ -330,7 +330,7 @@ struct HttpServer::Connection {
         bool moved = false;
         while (true) {
             if (sent == out.size() && outFileLeft > 0) {
-                out.resize(kReadBytes);
+                out.resize(kHttpReadBytes);
                 sent = 0;
                 const ssize_t got = ::read(outFile.get(), out.data(),
                                            std::min<std::size_t>(out.size(), static_cast<std::size_t>(outFileLeft)));
@@ -380,7 +380,7 @@ struct HttpServer::Connection {
             feed(bytes);
             return true;
         }
-        static std::string buffer(kReadBytes, '\0');  // The agent has one thread.
+        static std::string buffer(kHttpReadBytes, '\0');  // The agent has one thread.
         ssize_t got = 0;
         do {
             got = ::recv(fd.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);

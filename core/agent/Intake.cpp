@@ -30,7 +30,8 @@ std::string newSecret() {
 
 }  // namespace
 
-Intake::Intake(const NodeLayout& layout, const wire::Plan& plan) : m_layout(layout), m_plan(plan) {}
+Intake::Intake(const NodeLayout& layout, const wire::Plan& plan, const Masker& masker)
+    : m_layout(layout), m_plan(plan), m_masker(masker) {}
 
 std::vector<std::string> Intake::tokens(const std::string& secret) const {
     std::vector<std::string> all;
@@ -80,6 +81,7 @@ void Intake::begin(const Launch& launch, const std::map<std::string, std::int64_
     // A run's folder is where the outputs lie too.
     if (m_plan.node == 0 || !m_plan.sharedFolder) folders.push_back({"outputs", m_plan.outputsFolder});
     m_events.emplace(std::move(folders), m_plan.node * m_plan.processes, launch.t, offsets);
+    m_events->maskWith(&m_masker);
 }
 
 void Intake::addDescriptors(std::vector<pollfd>& into) const {

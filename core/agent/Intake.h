@@ -11,6 +11,7 @@
 
 #include "core/agent/EventFiles.h"
 #include "core/agent/HttpServer.h"
+#include "core/agent/Masker.h"
 #include "core/agent/Mlflow.h"
 #include "core/agent/RankFiles.h"
 #include "core/agent/StreamSink.h"
@@ -20,7 +21,8 @@ namespace trainyard::agent {
 
 class Intake {
 public:
-    Intake(const NodeLayout& layout, const wire::Plan& plan);
+    /// `masker` must outlive it.
+    Intake(const NodeLayout& layout, const wire::Plan& plan, const Masker& masker);
 
     /// Before the ranks start: fills in what they find in their environment. What fails is a warning, not the run's
     /// end.
@@ -43,6 +45,7 @@ private:
 
     NodeLayout m_layout;
     wire::Plan m_plan;
+    const Masker& m_masker;
     std::unique_ptr<Mlflow> m_mlflow;  ///< Outlives the server, which calls it.
     std::optional<HttpServer> m_server;
     std::optional<EventFiles> m_events;

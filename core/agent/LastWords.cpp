@@ -1,5 +1,6 @@
 #include "core/agent/LastWords.h"
 
+#include "core/base/Json.h"
 #include "core/base/Text.h"
 #include "core/wire/ClientLine.h"
 
@@ -9,13 +10,8 @@ namespace {
 
 constexpr std::size_t kMaxSentence = 1000;  // Bytes; it stands in lists and in one line of a terminal.
 
-std::string textOf(const base::Json& body, const char* name) {
-    const auto found = body.find(name);
-    return found != body.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
 std::string sentenceOf(const base::Json& body) {
-    const std::string text = textOf(body, "message");
+    const std::string text = base::jsonText(body, "message");
     std::string line(base::trim(std::string_view(text).substr(0, text.find('\n'))));
     if (line.size() > kMaxSentence) line = base::toValidUtf8(line.substr(0, kMaxSentence)) + "…";
     return line;
@@ -29,7 +25,7 @@ void LastWords::take(const wire::Record& record) {
     } else if (record.kind == wire::kind::kWarning) {
         const auto fatal = record.body.find("fatal");
         if (fatal == record.body.end() || !fatal->is_boolean() || !fatal->get<bool>()) return;
-        code = textOf(record.body, "code");
+        code = base::jsonText(record.body, "code");
         failure = sentenceOf(record.body);
     }
 }

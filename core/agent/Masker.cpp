@@ -1,6 +1,7 @@
 #include "core/agent/Masker.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "core/base/Json.h"
 #include "core/base/Text.h"
@@ -11,6 +12,12 @@ namespace {
 
 /// A line of a key or certificate; shorter ones are seldom secret ("}", "true").
 constexpr std::size_t kLeastLine = 8;
+constexpr std::size_t kLongestMember = 16;
+
+/// "value", "bin_counts": how the protocol calls its members.
+bool isPlainMember(const std::string& name) {
+    return name.size() <= kLongestMember && name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string::npos;
+}
 
 }  // namespace
 
@@ -61,6 +68,63 @@ std::string Masker::mask(std::string_view text) const {
         at = found->first + found->second;
     }
     return shown += text.substr(at);
+}
+
+void Masker::maskAll(base::Json& json) const {
+    if (json.is_string()) {
+        json = mask(json.get_ref<const std::string&>());
+    } else if (json.is_object()) {
+        maskMembers(json, true);
+    } else if (json.is_array()) {
+        for (base::Json& entry : json)
+            maskAll(entry);
+    }
+}
+
+void Masker::maskMembers(base::Json& object, bool ownNames) const {
+    for (auto& [name, value] : object.get_ref<base::Json::object_t&>())
+        maskAll(value);
+    renameMembers(object, ownNames);
+}
+
+void Masker::renameMembers(base::Json& object, bool ownNames) const {
+    base::Json masked = base::Json::object();
+    // As a vector: its own insert searches all members, and a line may have hundreds of thousands.
+    auto& members = masked.get_ref<base::Json::object_t&>();
+    std::unordered_set<std::string> names;
+    for (auto& [name, value] : object.get_ref<base::Json::object_t&>()) {
+        std::string shown = ownNames || !isPlainMember(name) ? mask(name) : name;
+        // Of names that are one when they are masked, the first stays.
+        if (names.insert(shown).second) members.Container::emplace_back(std::move(shown), std::move(value));
+    }
+    object = std::move(masked);
+}
+
+void Masker::maskLine(base::Json& line) const {
+    if (!line.is_object()) return;
+    const base::Json kind = line.value("kind", base::Json());
+    const base::Json data = kind == "image" ? line.value("data", base::Json()) : base::Json();
+    for (auto& [name, value] : line.items()) {
+        // Names below "values" are the script's; those of a series, a table and the like are the protocol's.
+        if (name == "series" && value.is_array()) {
+            for (base::Json& series : value) {
+                if (series.is_object()) maskMembers(series, false);
+            }
+        } else if (name == "values" && kind == "params" && value.is_object()) {
+            for (auto& [param, number] : value.items()) {
+                // A secret of digits that was given as a number.
+                if (number.is_number() &&
+                    std::find(m_secrets.begin(), m_secrets.end(), number.dump()) != m_secrets.end())
+                    number = std::string(kMask);
+            }
+            maskAll(value);
+        } else {
+            maskAll(value);
+        }
+    }
+    line["kind"] = kind;
+    if (!data.is_null()) line["data"] = data;
+    renameMembers(line, false);
 }
 
 }  // namespace trainyard::agent

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/Json.h"
+
 namespace trainyard::agent {
 
 class Masker {
@@ -24,9 +26,17 @@ public:
     [[nodiscard]] std::size_t undecided(std::string_view text) const;
     /// A whole text.
     [[nodiscard]] std::string mask(std::string_view text) const;
+    /// All texts of a line that a rank reported, and the names that are its own. What the protocol needs to read it
+    /// stays: its kind, its members' names, and the bytes of a picture, in whose base64 a short secret is found by
+    /// chance.
+    void maskLine(base::Json& line) const;
+    /// All texts and names in it.
+    void maskAll(base::Json& json) const;
 
 private:
     void insert(std::string secret);
+    void maskMembers(base::Json& object, bool ownNames) const;
+    void renameMembers(base::Json& object, bool ownNames) const;
     std::vector<std::string> m_secrets;  ///< Longest first.
 };
 

@@ -10,6 +10,7 @@
 #include "core/base/Clock.h"
 #include "core/base/Content.h"
 #include "core/base/Ids.h"
+#include "core/base/Json.h"
 
 namespace trainyard::agent {
 
@@ -34,11 +35,6 @@ HttpAnswer bad(int status, const char* code, const std::string& message) {
 }
 
 HttpAnswer invalid(const std::string& message) { return bad(400, "INVALID_PARAMETER_VALUE", message); }
-
-std::string textOf(const Json& object, const char* name) {
-    const auto found = object.find(name);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
 
 /// Protocol buffers in JSON spell 64-bit numbers as texts.
 std::int64_t integerOf(const Json& object, const char* name) {
@@ -74,10 +70,10 @@ Mlflow::Mlflow(const NodeLayout& layout, const wire::Plan& plan)
     if (!json.ok()) return;
     for (const Json& one : listOf(*json, "children")) {
         TrackedRun child;
-        child.id = textOf(one, "id");
-        child.name = textOf(one, "name");
-        child.prefix = textOf(one, "prefix");
-        child.parent = textOf(one, "parent");
+        child.id = base::jsonText(one, "id");
+        child.name = base::jsonText(one, "name");
+        child.prefix = base::jsonText(one, "prefix");
+        child.parent = base::jsonText(one, "parent");
         child.rank = static_cast<int>(integerOf(one, "rank"));
         child.startMillis = integerOf(one, "start");
         m_runs.emplace(child.id, std::move(child));
@@ -210,13 +206,13 @@ HttpAnswer Mlflow::answer(HttpRequest& request) {
 HttpAnswer Mlflow::call(const std::string& name, const HttpRequest& request, const Body& body) {
     const int rank = request.client;
     const auto unknownRun = [&] {
-        return bad(404, "RESOURCE_DOES_NOT_EXIST", "There is no run \"" + textOf(body, "run_id") + "\" here.");
+        return bad(404, "RESOURCE_DOES_NOT_EXIST", "There is no run \"" + base::jsonText(body, "run_id") + "\" here.");
     };
     if (name == "experiments/create") return good(Json{{"experiment_id", kExperimentId}});
     if (name == "experiments/get-by-name")
-        return good(Json{{"experiment", experiment(textOf(body, "experiment_name"))}});
+        return good(Json{{"experiment", experiment(base::jsonText(body, "experiment_name"))}});
     if (name == "experiments/get") {
-        if (textOf(body, "experiment_id") != kExperimentId)
+        if (base::jsonText(body, "experiment_id") != kExperimentId)
             return bad(404, "RESOURCE_DOES_NOT_EXIST", "There is one experiment here, the run's, with the id 0.");
         return good(Json{{"experiment", experiment({})}});
     }
@@ -224,7 +220,7 @@ HttpAnswer Mlflow::call(const std::string& name, const HttpRequest& request, con
         return good(Json{{"experiments", Json::array({experiment({})})}});
     if (name == "experiments/set-experiment-tag") {
         if (auto failed =
-                put(rank, Json{{"kind", "tags"}, {"values", Json{{textOf(body, "key"), textOf(body, "value")}}}}))
+                put(rank, Json{{"kind", "tags"}, {"values", Json{{base::jsonText(body, "key"), base::jsonText(body, "value")}}}}))
             return std::move(*failed);
         return good();
     }
@@ -240,7 +236,7 @@ HttpAnswer Mlflow::call(const std::string& name, const HttpRequest& request, con
                    "Trainyard's tracking server does not cover " + name +
                        "; the guide's page \"Run your own script\" lists the calls it answers.");
     }
-    const std::string id = textOf(body, "run_id").empty() ? textOf(body, "run_uuid") : textOf(body, "run_id");
+    const std::string id = base::jsonText(body, "run_id").empty() ? base::jsonText(body, "run_uuid") : base::jsonText(body, "run_id");
     TrackedRun* run = find(rank, id);
     if (!run) return unknownRun();
     if (name == "runs/get") return good(Json{{"run", describe(*run)}});
@@ -248,9 +244,9 @@ HttpAnswer Mlflow::call(const std::string& name, const HttpRequest& request, con
     if (name == "runs/log-parameter") return logParams(rank, *run, Json::array({body}));
     if (name == "runs/set-tag") return setTags(rank, *run, Json::array({body}));
     if (name == "runs/delete-tag") {
-        run->tags.erase(textOf(body, "key"));
+        run->tags.erase(base::jsonText(body, "key"));
         if (auto failed =
-                put(rank, Json{{"kind", "tags"}, {"values", Json{{run->prefix + textOf(body, "key"), nullptr}}}}))
+                put(rank, Json{{"kind", "tags"}, {"values", Json{{run->prefix + base::jsonText(body, "key"), nullptr}}}}))
             return std::move(*failed);
         return good();
     }
@@ -271,12 +267,12 @@ HttpAnswer Mlflow::call(const std::string& name, const HttpRequest& request, con
 }
 
 HttpAnswer Mlflow::createRun(int rank, const Body& body) {
-    std::string name = textOf(body, "run_name");
+    std::string name = base::jsonText(body, "run_name");
     std::string parent;
     for (const Json& tag : listOf(body, "tags")) {
         if (!tag.is_object()) continue;
-        if (textOf(tag, "key") == "mlflow.runName" && name.empty()) name = textOf(tag, "value");
-        if (textOf(tag, "key") == "mlflow.parentRunId") parent = textOf(tag, "value");
+        if (base::jsonText(tag, "key") == "mlflow.runName" && name.empty()) name = base::jsonText(tag, "value");
+        if (base::jsonText(tag, "key") == "mlflow.parentRunId") parent = base::jsonText(tag, "value");
     }
     TrackedRun* run = nullptr;
     if (!m_ownTaken[static_cast<std::size_t>(rank)] && parent.empty()) {
@@ -316,12 +312,12 @@ HttpAnswer Mlflow::createRun(int rank, const Body& body) {
 }
 
 HttpAnswer Mlflow::updateRun(int rank, const Body& body) {
-    TrackedRun* run = find(rank, textOf(body, "run_id").empty() ? textOf(body, "run_uuid") : textOf(body, "run_id"));
-    if (!run) return bad(404, "RESOURCE_DOES_NOT_EXIST", "There is no run \"" + textOf(body, "run_id") + "\" here.");
-    const std::string status = textOf(body, "status");
+    TrackedRun* run = find(rank, base::jsonText(body, "run_id").empty() ? base::jsonText(body, "run_uuid") : base::jsonText(body, "run_id"));
+    if (!run) return bad(404, "RESOURCE_DOES_NOT_EXIST", "There is no run \"" + base::jsonText(body, "run_id") + "\" here.");
+    const std::string status = base::jsonText(body, "status");
     if (!status.empty()) run->status = status;
     if (const std::int64_t end = integerOf(body, "end_time"); end > 0) run->endMillis = end;
-    if (const std::string name = textOf(body, "run_name"); !name.empty()) run->name = name;
+    if (const std::string name = base::jsonText(body, "run_name"); !name.empty()) run->name = name;
     if (run->rank >= 0 && !status.empty()) {
         const char* state = status == "FINISHED" ? "Completed"
                             : status == "FAILED" ? "Failed"
@@ -350,7 +346,7 @@ HttpAnswer Mlflow::logMetrics(int rank, TrackedRun& run, const Body& list) {
     if (list.empty()) return good();
     std::map<std::string, Json> series;
     for (const Json& one : list) {
-        const std::string key = one.is_object() ? textOf(one, "key") : std::string();
+        const std::string key = one.is_object() ? base::jsonText(one, "key") : std::string();
         const auto value = one.is_object() && one.contains("value") ? base::jsonToNumber(one["value"]) : std::nullopt;
         if (key.empty() || !value) return invalid("A metric needs a \"key\" and a \"value\" that is a number.");
         const std::int64_t step = integerOf(one, "step");
@@ -381,7 +377,7 @@ HttpAnswer Mlflow::logParams(int rank, TrackedRun& run, const Body& list) {
     if (list.empty()) return good();
     Json values = Json::object();
     for (const Json& one : list) {
-        const std::string key = one.is_object() ? textOf(one, "key") : std::string();
+        const std::string key = one.is_object() ? base::jsonText(one, "key") : std::string();
         if (key.empty() || !one.contains("value")) return invalid("A parameter needs a \"key\" and a \"value\".");
         const auto known = run.params.find(key);
         if (known != run.params.end() && known->second != one["value"]) {
@@ -398,10 +394,10 @@ HttpAnswer Mlflow::logParams(int rank, TrackedRun& run, const Body& list) {
 HttpAnswer Mlflow::setTags(int rank, TrackedRun& run, const Body& list) {
     Json values = Json::object();
     for (const Json& one : list) {
-        const std::string key = one.is_object() ? textOf(one, "key") : std::string();
+        const std::string key = one.is_object() ? base::jsonText(one, "key") : std::string();
         if (key.empty()) return invalid("A tag needs a \"key\".");
-        if (run.tags.size() < kMaxNames) run.tags[key] = textOf(one, "value");
-        values[run.prefix + key] = textOf(one, "value");
+        if (run.tags.size() < kMaxNames) run.tags[key] = base::jsonText(one, "value");
+        values[run.prefix + key] = base::jsonText(one, "value");
     }
     if (values.empty()) return good();
     if (auto failed = put(rank, Json{{"kind", "tags"}, {"values", std::move(values)}})) return std::move(*failed);

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "core/base/Json.h"
+
 namespace trainyard::agent {
 
 namespace {
@@ -13,22 +15,12 @@ namespace {
 constexpr std::int64_t kRetryNanos = 200'000'000;
 constexpr std::int64_t kConnectNanos = 3'000'000'000;
 
-std::string textOf(const Json& object, const char* name) {
-    const auto found = object.find(name);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-std::int64_t integerOf(const Json& object, const char* name) {
-    const auto found = object.find(name);
-    return found != object.end() && found->is_number_integer() ? found->get<std::int64_t>() : 0;
-}
-
 }  // namespace
 
 NodeMember::NodeMember(const wire::Plan& plan, std::string host, Path leadFile)
     : m_plan(plan), m_host(std::move(host)), m_leadFile(std::move(leadFile)), m_heardAt(base::monotonicNanos()) {}
 
-std::string NodeMember::phase() const { return textOf(m_order, "phase"); }
+std::string NodeMember::phase() const { return base::jsonText(m_order, "phase"); }
 
 void NodeMember::addDescriptors(std::vector<pollfd>& into) const {
     if (!m_socket.open()) return;
@@ -53,8 +45,8 @@ void NodeMember::connect() {
     if (port == 0 || address.empty()) {
         const auto lead = readJsonFile(m_leadFile);
         if (!lead.ok() || !lead->is_object()) return;
-        address = textOf(*lead, "address");
-        port = static_cast<int>(std::clamp<std::int64_t>(integerOf(*lead, "port"), 0, 65535));
+        address = base::jsonText(*lead, "address");
+        port = static_cast<int>(std::clamp<std::int64_t>(base::jsonInteger(*lead, "port"), 0, 65535));
     }
     const auto place = wire::numericAddress(address, port);
     if (!place.ok() || port == 0) return;
@@ -108,20 +100,20 @@ void NodeMember::take(const std::string& line, std::int64_t wallMicros) {
         return;
     }
     m_heardAt = base::monotonicNanos();
-    const std::string kind = textOf(*message, "kind");
+    const std::string kind = base::jsonText(*message, "kind");
     if (kind == "welcome") {
         m_welcome = m_everConnected = true;
         m_refused.reset();
         if (!m_status.empty()) m_socket.send(m_status);
     } else if (kind == "refused") {
-        m_refused = base::Error{textOf(*message, "code"), textOf(*message, "reason")};
-        m_leadsAttempt = static_cast<int>(std::clamp<std::int64_t>(integerOf(*message, "attempt"), 0, 1'000'000));
+        m_refused = base::Error{base::jsonText(*message, "code"), base::jsonText(*message, "reason")};
+        m_leadsAttempt = static_cast<int>(std::clamp<std::int64_t>(base::jsonInteger(*message, "attempt"), 0, 1'000'000));
         m_socket.close();
     } else if (kind == "order") {
         m_order = std::move(message).value();
     } else if (kind == "beat") {
-        const std::int64_t sent = integerOf(*message, "t");
-        const Offset found{integerOf(*message, "lead") - (sent + wallMicros) / 2, wallMicros - sent};
+        const std::int64_t sent = base::jsonInteger(*message, "t");
+        const Offset found{base::jsonInteger(*message, "lead") - (sent + wallMicros) / 2, wallMicros - sent};
         if (!m_offset || found.roundTripMicros <= m_offset->roundTripMicros) m_offset = found;
     }
 }

@@ -15,11 +15,11 @@ namespace trainyard::agent {
 
 namespace {
 
-constexpr std::size_t kReadBytes = 128 << 10;
+constexpr std::size_t kTailReadBytes = 128 << 10;
 constexpr std::int64_t kDrainBytes = 512 << 10;
 constexpr std::int64_t kQuietNanos = 1'000'000'000;
 constexpr std::int64_t kRewriteNanos = 5'000'000'000;
-constexpr std::int64_t kReportNanos = 10'000'000'000;
+constexpr std::int64_t kDropReportNanos = 10'000'000'000;
 constexpr std::size_t kMaxClientLine = 8 << 20;
 constexpr std::size_t kMaxPoints = 4096;
 constexpr std::int64_t kSuspectNanos = 10'000'000;
@@ -27,7 +27,7 @@ constexpr std::int64_t kMatchNanos = 50'000'000;  ///< After which a look leaves
 
 /// One buffer for all files: the agent has one thread, and a buffer a file would cost memory a rank.
 std::string_view readAt(int fd, std::int64_t offset, std::int64_t maxBytes) {
-    static std::string buffer(kReadBytes, '\0');
+    static std::string buffer(kTailReadBytes, '\0');
     ssize_t got = 0;
     do {
         got = ::pread(fd, buffer.data(), std::min<std::size_t>(buffer.size(), static_cast<std::size_t>(maxBytes)), offset);
@@ -167,6 +167,8 @@ void LogTail::emit(StreamSink& sink, bool dropping) {
         if (piece.continues) body["continues"] = true;
         if (piece.replaced) body["replaced"] = true;
         body[kSource] = sourceOf(m_path, piece.from, piece.to);
+        // A name of the script's own.
+        if (!m_inode.empty() && m_masker) body[kSource]["file"] = m_masker->mask(fileName());
         if (!m_inode.empty()) body[kSource]["inode"] = m_inode;
         sink.put(m_rank, wire::kind::kLog, std::move(body));
         m_lastPart = base::monotonicNanos();
@@ -215,7 +217,7 @@ void LogTail::flushPartial(StreamSink& sink, bool final, bool dropping) {
 
 void LogTail::reportDropped(StreamSink& sink, bool final) {
     const std::int64_t now = base::monotonicNanos();
-    if (m_droppedLines == 0 || (!final && m_lastReport != 0 && now - m_lastReport < kReportNanos)) return;
+    if (m_droppedLines == 0 || (!final && m_lastReport != 0 && now - m_lastReport < kDropReportNanos)) return;
     m_lastReport = now;
     base::Json body = base::Json::object();
     body["code"] = "disk.reserve";
@@ -272,6 +274,16 @@ std::int64_t ClientTail::drain(StreamSink& sink, wire::ClientLineTranslator& tra
     return total;
 }
 
+/// Masked once it is parsed: JSON spells a text in many ways. Names are counted as they are then told.
+base::Result<wire::Record> ClientTail::translated(std::string_view line, std::int64_t now,
+                                                  wire::ClientLineTranslator& translator) const {
+    if (!m_masker || m_masker->isEmpty()) return translator.translate(m_rank, line, now);
+    auto parsed = base::parseJson(line);
+    if (!parsed.ok()) return translator.translate(m_rank, m_masker->mask(line), now);
+    m_masker->maskLine(*parsed);
+    return translator.translateParsed(m_rank, *parsed, now);
+}
+
 void ClientTail::takeLine(std::string_view line, std::int64_t end, StreamSink& sink,
                           wire::ClientLineTranslator& translator) {
     const std::int64_t from = m_taken;
@@ -290,9 +302,7 @@ void ClientTail::takeLine(std::string_view line, std::int64_t end, StreamSink& s
         return;
     }
     if (base::trim(line).empty()) return;
-    std::string masked;
-    if (m_masker && !m_masker->isEmpty()) line = masked = m_masker->mask(line);
-    auto record = translator.translate(m_rank, line, sink.now());
+    auto record = translated(line, sink.now(), translator);
     if (!record.ok()) {
         bad(record.error().message);
         return;
@@ -313,12 +323,12 @@ void ClientTail::takeLine(std::string_view line, std::int64_t end, StreamSink& s
     if (m_series.empty()) m_seriesFrom = from;
     m_seriesTo = end;
     for (wire::SeriesPoints& points : *series) {
-        auto known = std::find_if(m_series.begin(), m_series.end(),
-                                  [&](const wire::SeriesPoints& other) { return other.name == points.name; });
+        const auto [at, isNew] = m_seriesAt.emplace(points.name, m_series.size());
         m_points += points.value.size();
-        if (known == m_series.end()) {
+        if (isNew) {
             m_series.push_back(std::move(points));
         } else {
+            wire::SeriesPoints* known = &m_series[at->second];
             known->step.insert(known->step.end(), points.step.begin(), points.step.end());
             known->value.insert(known->value.end(), points.value.begin(), points.value.end());
             known->t.insert(known->t.end(), points.t.begin(), points.t.end());
@@ -339,6 +349,7 @@ void ClientTail::flushMetrics(StreamSink& sink) {
     record.body[kSource] = source(m_seriesFrom, m_seriesTo);
     sink.put(std::move(record));
     m_series.clear();
+    m_seriesAt.clear();
     m_points = 0;
 }
 

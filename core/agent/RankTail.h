@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -111,6 +112,8 @@ public:
 
 private:
     void takeLine(std::string_view line, std::int64_t end, StreamSink& sink, wire::ClientLineTranslator& translator);
+    [[nodiscard]] base::Result<wire::Record> translated(std::string_view line, std::int64_t now,
+                                                        wire::ClientLineTranslator& translator) const;
     void flushMetrics(StreamSink& sink);
     void flushErrors(StreamSink& sink);
     [[nodiscard]] base::Json source(std::int64_t from, std::int64_t to) const;
@@ -127,6 +130,7 @@ private:
     LastWords m_lastWords;
 
     std::vector<wire::SeriesPoints> m_series;  ///< Metrics of the lines since m_seriesFrom, for one record.
+    std::unordered_map<std::string, std::size_t> m_seriesAt;  ///< Its places, by name.
     std::size_t m_points = 0;
     std::int64_t m_seriesFrom = 0;
     std::int64_t m_seriesTo = 0;

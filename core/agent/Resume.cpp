@@ -1,30 +1,21 @@
 #include "core/agent/Resume.h"
 
 #include "core/agent/RankTail.h"
+#include "core/base/Json.h"
 
 namespace trainyard::agent {
 
 namespace {
-
-std::int64_t integerOf(const base::Json& object, const char* name) {
-    const auto found = object.find(name);
-    return found != object.end() && found->is_number_integer() ? found->get<std::int64_t>() : 0;
-}
-
-std::string textOf(const base::Json& object, const char* name) {
-    const auto found = object.find(name);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
 
 void take(const wire::Record& record, Resume& resume, wire::ClientLineTranslator& translator) {
     if (record.kind == wire::kind::kAttempt && !resume.hasAttempt) {
         resume.hasAttempt = true;
         resume.attemptT = record.t;
         if (const auto identity = record.body.find("identity"); identity != record.body.end() && identity->is_object()) {
-            resume.attemptBootId = textOf(*identity, "boot_id");
+            resume.attemptBootId = base::jsonText(*identity, "boot_id");
         }
     } else if (record.kind == wire::kind::kState) {
-        resume.state = textOf(record.body, "state");
+        resume.state = base::jsonText(record.body, "state");
         if (resume.state == "Running" && resume.runningT == 0) resume.runningT = record.t;
     } else if (record.kind == wire::kind::kEnded) {
         resume.ended = true;
@@ -43,11 +34,11 @@ void take(const wire::Record& record, Resume& resume, wire::ClientLineTranslator
     if (record.rank != wire::kNoRank) resume.lastWords[record.rank].take(record);
     const auto source = record.body.find(kSource);
     if (source != record.body.end() && source->is_object() && source->contains("inode")) {
-        resume.logOffsets[textOf(*source, "inode")] = integerOf(*source, "to");
-        resume.logNames[textOf(*source, "inode")] = textOf(record.body, "out");
+        resume.logOffsets[base::jsonText(*source, "inode")] = base::jsonInteger(*source, "to");
+        resume.logNames[base::jsonText(*source, "inode")] = base::jsonText(record.body, "out");
     } else if (source != record.body.end() && source->is_object() && record.rank != wire::kNoRank) {
         // The last one counts, not the highest: a rank may have emptied its file.
-        resume.offsets[textOf(*source, "file")] = integerOf(*source, "to");
+        resume.offsets[base::jsonText(*source, "file")] = base::jsonInteger(*source, "to");
     }
 }
 

@@ -8,7 +8,7 @@ namespace trainyard::agent {
 
 namespace {
 
-constexpr std::int64_t kMostBytes = 64 << 10;
+constexpr std::int64_t kMostSecretBytes = 64 << 10;
 
 base::Result<std::string> valueOf(const wire::PlanSecret& secret) {
     const std::string what = "The secret " + secret.variable + " is not to be had: ";
@@ -19,7 +19,7 @@ base::Result<std::string> valueOf(const wire::PlanSecret& secret) {
         return std::string(value);
     }
     const base::Path path = secret.file.starts_with("~/") ? base::homeFolder() / secret.file.substr(2) : base::Path(secret.file);
-    auto text = base::readFile(path, kMostBytes);
+    auto text = base::readFile(path, kMostSecretBytes);
     if (!text.ok()) return error(text.error().message);
     if (text->ends_with('\n')) text->pop_back();
     if (text->ends_with('\r')) text->pop_back();

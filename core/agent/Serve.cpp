@@ -27,11 +27,11 @@ constexpr std::size_t kRoomyBytes = 1 << 20;
 /// More than this unsent: the client does not read; it is given up.
 constexpr std::size_t kCompactBytes = 8 << 20;
 constexpr std::size_t kMostUnsent = 64 << 20;
-constexpr std::size_t kReadBytes = 256 << 10;
+constexpr std::size_t kFrameReadBytes = 256 << 10;
 constexpr int kPipeBytes = 256 << 10;
 constexpr std::size_t kMostRequests = 1024;
 
-std::optional<std::int64_t> integerOf(const Json& header, const char* key) {
+std::optional<std::int64_t> headerInteger(const Json& header, const char* key) {
     const auto it = header.find(key);
     if (it == header.end() || !it->is_number_integer()) return {};
     return it->get<std::int64_t>();
@@ -103,7 +103,7 @@ bool Serve::turn() {
 }
 
 bool Serve::readInput() {
-    m_input.resize(kReadBytes);
+    m_input.resize(kFrameReadBytes);
     const ssize_t got = ::read(STDIN_FILENO, m_input.data(), m_input.size());
     if (got < 0 && (errno == EINTR || errno == EAGAIN)) return true;
     if (got <= 0) return false;
@@ -145,15 +145,15 @@ bool Serve::flush() {
 
 void Serve::take(wire::ServeFrame frame) {
     const Json& header = frame.header;
-    if (const auto number = integerOf(header, "ping")) {
+    if (const auto number = headerInteger(header, "ping")) {
         send({{"pong", *number}, {"t", base::wallMicros()}}, {});
         return;
     }
-    if (const auto canceled = integerOf(header, "cancel")) {
+    if (const auto canceled = headerInteger(header, "cancel")) {
         if (m_requests.erase(*canceled) > 0) refuse(*canceled, {"canceled", "The request was canceled."});
         return;
     }
-    const auto id = integerOf(header, "id");
+    const auto id = headerInteger(header, "id");
     if (!id) {
         refuse(0, {"serve.id", "A frame has no id."});
     } else if (header.contains("verb")) {

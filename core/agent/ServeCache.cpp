@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::int64_t kReportNanos = 200'000'000;
+constexpr std::int64_t kScanReportNanos = 200'000'000;
 /// An upload that nobody has gone on with for so long may be cleared.
 constexpr std::int64_t kStaleUploadMicros = std::int64_t{3600} * 1'000'000;
 
@@ -212,7 +212,7 @@ Result<Json> hashPath(const Path& path, const ServeWorker::Say& say) {
     std::int64_t last = 0;
     const auto content = base::readContent(path, [&](std::int64_t bytes, std::int64_t total) {
         const std::int64_t now = base::monotonicNanos();
-        if (now - last < kReportNanos) return true;
+        if (now - last < kScanReportNanos) return true;
         last = now;
         return say({{"event", "progress"}, {"bytes", bytes}, {"total", total}});
     });

@@ -386,7 +386,7 @@ std::optional<Supervisor::Verdict> Supervisor::startFirst() {
 
 std::optional<Supervisor::Verdict> Supervisor::launch(const std::vector<int>& gpus) {
     followLogs();
-    m_intake.emplace(m_layout, m_plan);
+    m_intake.emplace(m_layout, m_plan, m_masker);
     if (!m_launch) {
         Launch decided;
         m_intake->prepare(decided, *m_sink);
@@ -511,9 +511,9 @@ Supervisor::Verdict Supervisor::judgeRanks() {
     if (culprit.is_object()) {
         return {"failed", culprit.value("code", std::string("rank.exit")), culprit.value("reason", std::string())};
     }
-    for (const RankTail& tail : m_tails) {
-        // It said that it fails, and then ended well.
-        if (const LastWords& said = tail.lastWords(); !said.failure.empty()) return {"failed", said.code.empty() ? "rank.said" : said.code, said.failure};
+    // It said that it fails, and then ended well.
+    if (const Json said = firstFailure(); said.is_object()) {
+        return {"failed", said.value("code", std::string("rank.said")), said.value("reason", std::string())};
     }
     if (const std::string& said = m_tails.front().lastWords().conclusion; !said.empty()) return {"completed", {}, said};
     const int count = m_plan.nodes * m_plan.processes;
@@ -527,8 +527,7 @@ Supervisor::Verdict Supervisor::judgeOwn(int rank) const {
     const std::string number = "ank " + std::to_string(global);
     const std::string where = m_plan.nodes > 1 ? " on node " + std::to_string(m_plan.node) + " (" + m_machine.host + ")" : std::string();
     if (const LastWords& said = m_tails[static_cast<std::size_t>(rank)].lastWords(); !said.failure.empty()) {
-        const std::string who = m_plan.nodes * m_plan.processes > 1 ? "R" + number + where + ": " : std::string();
-        return {"failed", said.code.empty() ? "rank.exit" : said.code, who + said.failure};
+        return {"failed", said.code.empty() ? "rank.exit" : said.code, speaker(rank) + said.failure};
     }
     if (m_plan.engine && exit.kind == RankExit::Kind::Exited) {
         // Its last words were lost, most likely to a full disk; the status still tells the kind of trouble.

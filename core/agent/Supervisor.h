@@ -109,6 +109,12 @@ private:
     /// The rank that failed first on this node: {"rank","node","host","stopped","lost","t","code","reason","lines"}; null: none.
     [[nodiscard]] Json ownCulprit() const;
     [[nodiscard]] Json firstCulprit();
+    /// The first rank of this node that said that it fails, whatever its exit status: {"code","reason"}; null: none.
+    [[nodiscard]] Json ownFailure() const;
+    /// The same of all nodes.
+    [[nodiscard]] Json firstFailure();
+    /// "Rank 3 on node 1 (host): " where there are several ranks.
+    [[nodiscard]] std::string speaker(int rank) const;
     void finishOthers();
     void leaveTogether(const Verdict& verdict);
     void decideRestart(const Verdict& verdict);

@@ -20,8 +20,8 @@ namespace kind = wire::kind;
 
 namespace {
 
-constexpr const char* kPreparing = "Preparing";
-constexpr std::int64_t kLookMillis = 20;
+constexpr const char* kStatePreparing = "Preparing";
+constexpr std::int64_t kBuildLookMillis = 20;
 
 /// Whether the process has a handler of its own for the signal: without one, SIGUSR1 would end it.
 bool heeds(pid_t pid, int signal) {
@@ -71,7 +71,7 @@ std::optional<Supervisor::Verdict> Supervisor::realise() {
         if (*ready) break;
         if (const std::string& reason = m_environment->reason(); reason != shown) {
             shown = m_waitsFor = reason;
-            putState(kPreparing, reason);
+            putState(kStatePreparing, reason);
         }
         if (!stopped) stopped = canceled();
         if (!stopped) stopped = diskFull();
@@ -79,7 +79,7 @@ std::optional<Supervisor::Verdict> Supervisor::realise() {
         if (stopped || m_leave) m_environment->cancel();
         m_sink->flush();
         m_sink->syncIfDue();
-        wait(kLookMillis);
+        wait(kBuildLookMillis);
     }
     m_waitsFor.clear();
     m_prepareNanos = base::monotonicNanos() - begun;
@@ -96,7 +96,7 @@ void Supervisor::holdEnvironment() {
 void Supervisor::askFacts() {
     const wire::PlanEnvironment& environment = m_plan.environment;
     if (m_resume.environmentTold || (environment.name.empty() && environment.facts.empty())) return;
-    m_facts.emplace(m_layout, m_plan, m_machine);
+    m_facts.emplace(m_layout, m_plan, m_machine, m_masker);
     m_facts->start(!m_environment || m_environment->wasCached(), m_prepareNanos);
 }
 

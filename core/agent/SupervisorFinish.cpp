@@ -16,7 +16,7 @@ namespace {
 
 constexpr const char* kFinalizing = "Finalizing";
 constexpr std::int64_t kCancelLookNanos = 100'000'000;
-constexpr std::int64_t kReportNanos = 1'000'000'000;
+constexpr std::int64_t kHashReportNanos = 1'000'000'000;
 constexpr std::int64_t kMpiPauseMillis = 20;
 constexpr std::int64_t kRetryMillis = 250;
 constexpr std::int64_t kRequeueMillis = 20'000;
@@ -50,7 +50,7 @@ Status Supervisor::finalize(Verdict verdict) {
             lastLook = now;
             wait(0);
             stop = stop || (mayCancel && canceled().has_value());
-            if (now - lastReport >= kReportNanos) {
+            if (now - lastReport >= kHashReportNanos) {
                 lastReport = now;
                 m_sink->put(wire::kNoRank, kind::kProgress,
                             Json{{"stage", "outputs"}, {"done", done}, {"total", total}, {"unit", "bytes"}});
@@ -67,7 +67,7 @@ Status Supervisor::finalize(Verdict verdict) {
             verdict = {"canceled", "run.canceled", "The run was canceled while its outputs were being listed."};
         }
         for (const std::string& warning : manifest.warnings) {
-            m_sink->putWarning(wire::kNoRank, "outputs.skipped", warning);
+            m_sink->putWarning(wire::kNoRank, "outputs.skipped", m_masker.mask(warning));
         }
     }
     if (m_hub) {
@@ -112,7 +112,7 @@ void Supervisor::askScheduler() {
 Status Supervisor::writeEnded(const Verdict& verdict, const Json& outputs) {
     Json body = Json::object();
     body["outcome"] = verdict.outcome;
-    body["reason"] = verdict.reason;
+    body["reason"] = m_masker.mask(verdict.reason);
     if (!verdict.code.empty()) body["code"] = verdict.code;
     body["ranks"] = m_ranks ? m_ranks->describeAll() : Json::array();
     for (int node = 1; m_hub && node < m_hub->count(); ++node) {

@@ -6,6 +6,7 @@
 
 #include "core/agent/NextAttempt.h"
 #include "core/agent/Supervisor.h"
+#include "core/base/Json.h"
 #include "core/base/Text.h"
 
 namespace trainyard::agent {
@@ -14,7 +15,7 @@ namespace kind = wire::kind;
 
 namespace {
 
-constexpr std::int64_t kTickMillis = 100;
+constexpr std::int64_t kMeetingTickMillis = 100;
 constexpr std::int64_t kRefusalNanos = 10'000'000'000;
 constexpr std::int64_t kStopMillis = 30'000;
 constexpr std::int64_t kGoodbyeMillis = 3000;
@@ -23,16 +24,6 @@ constexpr std::int64_t kClockMicros = 2000;
 constexpr std::int64_t kMpiGoneNanos = 1'500'000'000;
 
 std::string seconds(std::int64_t count) { return base::formatDuration(count * 1'000'000'000); }
-
-std::string textOf(const Json& object, const char* name) {
-    const auto found = object.find(name);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-std::int64_t integerOf(const Json& object, const char* name) {
-    const auto found = object.find(name);
-    return found != object.end() && found->is_number_integer() ? found->get<std::int64_t>() : 0;
-}
 
 bool boolOf(const Json& object, const char* name) {
     const auto found = object.find(name);
@@ -52,7 +43,7 @@ Events Supervisor::wait(std::int64_t millis) {
     if (m_facts && m_facts->descriptor() >= 0) sockets.push_back({m_facts->descriptor(), POLLIN, 0});
     if (m_intake) m_intake->addDescriptors(sockets);
     m_loop.watchSockets(std::move(sockets));
-    const Events events = m_loop.wait(m_hub || m_member ? std::min(millis, kTickMillis) : millis);
+    const Events events = m_loop.wait(m_hub || m_member ? std::min(millis, kMeetingTickMillis) : millis);
     m_controlTouched = m_controlTouched || events.control;
     if (events.terminate && m_plan.scheduler && !m_schedulerEnds) {
         m_schedulerEnds = true;
@@ -91,7 +82,7 @@ std::optional<Supervisor::Verdict> Supervisor::openLinks() {
     }
     int port = m_plan.leadPort;
     // An agent before this one may have told the others its port already.
-    if (const auto lead = readJsonFile(m_layout.lead()); lead.ok() && port == 0) port = static_cast<int>(std::clamp<std::int64_t>(integerOf(*lead, "port"), 0, 65535));
+    if (const auto lead = readJsonFile(m_layout.lead()); lead.ok() && port == 0) port = static_cast<int>(std::clamp<std::int64_t>(base::jsonInteger(*lead, "port"), 0, 65535));
     auto hub = NodeHub::listen(m_plan, m_address, port);
     if (!hub.ok() && port != 0 && m_plan.leadPort == 0) hub = NodeHub::listen(m_plan, m_address, 0);
     if (!hub.ok()) return Verdict{"failed", hub.error().code, hub.error().message};
@@ -139,6 +130,7 @@ Json Supervisor::nodeStatus() const {
     if (m_ranks && m_launch) {
         status["ranks"] = m_ranks->describeAll();
         if (Json culprit = ownCulprit(); culprit.is_object()) status["culprit"] = std::move(culprit);
+        if (Json failure = ownFailure(); failure.is_object()) status["failure"] = std::move(failure);
     }
     if (m_plan.distribution == "mpi" && m_ranks) {
         status["program"] = (base::executableFolder() / "trainyard-agent").string();
@@ -154,7 +146,7 @@ std::optional<Supervisor::Verdict> Supervisor::linkVerdict() {
         if (m_member->phase() == "finish") {
             const Json told = m_member->order().value("verdict", Json::object());
             m_restart = boolOf(m_member->order(), "restart");
-            return Verdict{textOf(told, "outcome"), textOf(told, "code"), textOf(told, "reason")};
+            return Verdict{base::jsonText(told, "outcome"), base::jsonText(told, "code"), base::jsonText(told, "reason")};
         }
         if (m_member->refused() && m_member->refused()->code == "node.attempt" && m_member->leadsAttempt() > m_plan.attempt && !m_plan.scheduler) {
             // This machine was away while the others began again.
@@ -175,7 +167,7 @@ std::optional<Supervisor::Verdict> Supervisor::linkVerdict() {
         const NodeHub::Member& member = m_hub->member(node);
         if (m_lostNodes.contains(node)) continue;
         if (const auto own = member.status.find("verdict"); own != member.status.end() && own->is_object()) {
-            Verdict verdict{textOf(*own, "outcome"), textOf(*own, "code"), textOf(*own, "reason")};
+            Verdict verdict{base::jsonText(*own, "outcome"), base::jsonText(*own, "code"), base::jsonText(*own, "reason")};
             if (verdict.outcome == "failed") verdict.reason = "On " + m_hub->name(node) + ": " + verdict.reason;
             return verdict;
         }
@@ -211,7 +203,7 @@ std::optional<Supervisor::Verdict> Supervisor::gather() {
             for (int node = 1; node < m_hub->count(); ++node) {
                 const std::string phase = m_hub->member(node).phase();
                 ready += phase == "ready" || phase == "holding" || phase == "running" ? 1 : 0;
-                const std::string why = phase == "preparing" ? textOf(m_hub->member(node).status, "reason") : std::string();
+                const std::string why = phase == "preparing" ? base::jsonText(m_hub->member(node).status, "reason") : std::string();
                 if (!why.empty() && why != shownReason) {
                     shownReason = why;
                     std::string who = m_hub->name(node);
@@ -228,7 +220,7 @@ std::optional<Supervisor::Verdict> Supervisor::gather() {
         }
         m_sink->flush();
         m_sink->syncIfDue();
-        wait(kTickMillis);
+        wait(kMeetingTickMillis);
         if (m_leave) return {};
     }
 }
@@ -261,7 +253,7 @@ std::optional<Supervisor::Verdict> Supervisor::lineUp() {
                 bool all = true;
                 for (int other = 1; other < m_hub->count(); ++other) all = all && holds(other);
                 if (all) return {};
-            } else if (const std::string why = textOf(m_hub->member(node).status, "reason"); !why.empty() && why != shown) {
+            } else if (const std::string why = base::jsonText(m_hub->member(node).status, "reason"); !why.empty() && why != shown) {
                 shown = why;
                 std::string who = m_hub->name(node);
                 who[0] = 'N';
@@ -270,7 +262,7 @@ std::optional<Supervisor::Verdict> Supervisor::lineUp() {
         }
         m_sink->flush();
         m_sink->syncIfDue();
-        wait(kTickMillis);
+        wait(kMeetingTickMillis);
         if (m_leave) return {};
     }
 }
@@ -314,7 +306,7 @@ std::optional<Supervisor::Verdict> Supervisor::driveMpi() {
             const Json& status = m_hub->member(node).status;
             if (m_hub->member(node).phase() != "running") return {};
             const auto index = static_cast<std::size_t>(node);
-            nodes.push_back({index < m_plan.peers.size() ? m_plan.peers[index].address : std::string(), textOf(status, "program"), textOf(status, "folder")});
+            nodes.push_back({index < m_plan.peers.size() ? m_plan.peers[index].address : std::string(), base::jsonText(status, "program"), base::jsonText(status, "folder")});
             if (nodes.back().address.empty() && !m_plan.scheduler) return Verdict{"failed", "mpi.address", "The plan names no address of " + m_hub->name(node) + "."};
         }
         m_mpi.emplace(m_layout);
@@ -375,17 +367,45 @@ Json Supervisor::ownCulprit() const {
 Json Supervisor::firstCulprit() {
     Json first = ownCulprit();
     const auto order = [](const Json& culprit) {
-        return std::tuple(boolOf(culprit, "stopped"), !boolOf(culprit, "lost"), integerOf(culprit, "t"));
+        return std::tuple(boolOf(culprit, "stopped"), !boolOf(culprit, "lost"), base::jsonInteger(culprit, "t"));
     };
     for (int node = 1; m_hub && node < m_hub->count(); ++node) {
         const Json& status = m_hub->member(node).status;
         const auto found = status.find("culprit");
         if (found == status.end() || !found->is_object()) continue;
         Json other = *found;
-        other["t"] = integerOf(other, "t") + integerOf(status, "offset_us");
+        other["t"] = base::jsonInteger(other, "t") + base::jsonInteger(status, "offset_us");
         if (!first.is_object() || order(other) < order(first)) first = std::move(other);
     }
     return first;
+}
+
+std::string Supervisor::speaker(int rank) const {
+    if (m_plan.nodes * m_plan.processes == 1) return {};
+    const std::string where =
+        m_plan.nodes > 1 ? " on node " + std::to_string(m_plan.node) + " (" + m_machine.host + ")" : std::string();
+    return "Rank " + std::to_string(m_plan.node * m_plan.processes + rank) + where + ": ";
+}
+
+Json Supervisor::ownFailure() const {
+    for (std::size_t rank = 0; rank < m_tails.size(); ++rank) {
+        const LastWords& said = m_tails[rank].lastWords();
+        if (said.failure.empty()) continue;
+        return Json{{"code", said.code.empty() ? "rank.said" : said.code},
+                    {"reason", speaker(static_cast<int>(rank)) + said.failure}};
+    }
+    return {};
+}
+
+Json Supervisor::firstFailure() {
+    if (Json own = ownFailure(); own.is_object()) return own;
+    for (int node = 1; m_hub && node < m_hub->count(); ++node) {
+        const Json& status = m_hub->member(node).status;
+        const auto found = status.find("failure");
+        if (found != status.end() && found->is_object())
+            return Json{{"code", base::jsonText(*found, "code")}, {"reason", base::jsonText(*found, "reason")}};
+    }
+    return {};
 }
 
 /// The lead's `ended` comes last, so that all streams are complete when it is there.
@@ -405,7 +425,7 @@ void Supervisor::finishOthers() {
         }
         if (!waiting || m_leave) return;
         m_sink->flush();
-        wait(kTickMillis);
+        wait(kMeetingTickMillis);
     }
 }
 

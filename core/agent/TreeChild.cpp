@@ -94,6 +94,7 @@ public:
             tell({error, 0, 0});
         }
         follow();
+        if (m_spec.abandoned && ::getppid() != m_agent) m_spec.abandoned();
         tell(m_result);
     }
 

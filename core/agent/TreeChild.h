@@ -20,6 +20,7 @@ struct TreeSpec {
     std::string log;                       ///< stdout and stderr are appended to this file.
     int held = -1;                         ///< A descriptor that the keeper holds to its end: a lock; the program does not get it.
     std::int64_t graceMillis = 5000;       ///< Between SIGTERM and SIGKILL when asked to end.
+    std::function<void()> abandoned;       ///< Called by the keeper when all has ended and we are gone.
 };
 
 class TreeChild {

@@ -73,14 +73,18 @@ void checkContainer(const EnvironmentSpec& spec, const TargetFacts& facts, Findi
             continue;
         }
         const auto& there = host.containerEngines;
-        if (wanted == "auto" ? there.empty() : std::ranges::find(there, wanted) == there.end()) {
+        const auto isWanted = [&](const std::string& engine) {
+            return wanted == "auto" || engine == wanted || (isApptainer(wanted) && isApptainer(engine));
+        };
+        if (std::ranges::none_of(there, isWanted)) {
             const std::string what = wanted == "auto" ? "no container engine that works" : "no " + wanted + " that works";
             findings.add(Level::Failure, "environment.no_engine", "container.engine", host.host,
                          "There is " + what + " on " + findings.place(host) + (host.enginesText.empty() ? "." : ": " + host.enginesText + "."),
                          host.enginesRemedy.empty() ? "Install podman there, or choose an engine that is there." : host.enginesRemedy);
-        } else if (buildsImage && there == std::vector<std::string>{"apptainer"}) {
+        } else if (buildsImage && std::ranges::all_of(there, isApptainer)) {
             findings.add(Level::Failure, "environment.apptainer", "container.engine", host.host,
-                         "Only apptainer is on " + findings.place(host) + ", which builds no Containerfile and adds no packages.",
+                         "Only " + there.front() + " is on " + findings.place(host) +
+                             ", which builds no Containerfile and adds no packages.",
                          "Install podman there, or name an image that has all that is needed.");
         }
     }

@@ -93,7 +93,9 @@ Json buildJson(const EnvironmentSpec& spec, const TargetFacts& facts) {
         // The same packages whichever of the three puts them there.
         case EnvironmentKind::Conda: built["part"].erase("tool"); break;
         case EnvironmentKind::Container:
-            built["part"]["engine"] = containerEngineOf(spec, facts);
+            // One image file, whichever of the two made it.
+            built["part"]["engine"] =
+                isApptainer(containerEngineOf(spec, facts)) ? "apptainer" : containerEngineOf(spec, facts);
             for (const char* later : {"gpus", "mounts"}) {
                 built["part"].erase(later);
             }
@@ -210,7 +212,10 @@ std::vector<std::string> runCommand(const EnvironmentSpec& spec, const std::stri
                                      "--entrypoint="};
     const bool podman = engine == "podman";
     if (podman) {
-        command.insert(command.end(), {"--ulimit=host", "--security-opt=label=disable"});
+        // Root inside is who runs podman outside: without a daemon's rights the user himself, whose files a run's then
+        // are. An image that names another user would write as one of his subordinate ids, and not into the run's
+        // folders.
+        command.insert(command.end(), {"--user=0:0", "--ulimit=host", "--security-opt=label=disable"});
     } else {
         // Docker's daemon is root: without this, so are the files that a run leaves.
         command.emplace_back("--user=$TRAINYARD_UID:$TRAINYARD_GID");
@@ -257,7 +262,8 @@ std::vector<std::string> runCommand(const EnvironmentSpec& spec, const std::stri
     return command;
 }
 
-void planApptainer(const EnvironmentSpec& spec, const RunNeeds& needs, PlanEnvironment& plan) {
+void planApptainer(const EnvironmentSpec& spec, const std::string& program, const RunNeeds& needs,
+                   PlanEnvironment& plan) {
     const std::string& name = spec.container.image;
     std::string image = expandedHome(name);
     if (name.starts_with('/') || name.starts_with("~/")) {
@@ -265,9 +271,9 @@ void planApptainer(const EnvironmentSpec& spec, const RunNeeds& needs, PlanEnvir
     } else {
         const std::string source = name.find("://") == std::string::npos ? "docker://" + name : name;
         image = in("image.sif");
-        plan.steps.push_back({"Fetch the image", {"apptainer", "build", image, source}, spec.buildVariables, kLongStep});
+        plan.steps.push_back({"Fetch the image", {program, "build", image, source}, spec.buildVariables, kLongStep});
     }
-    plan.wrap = {"apptainer", "exec", "--bind", kWork, "--pwd", kWorkingFolder};
+    plan.wrap = {program, "exec", "--bind", kWork, "--pwd", kWorkingFolder};
     if (spec.container.gpus) {
         plan.wrap.emplace_back("--nv");
     }
@@ -282,13 +288,15 @@ void planApptainer(const EnvironmentSpec& spec, const RunNeeds& needs, PlanEnvir
 
 base::Status planContainer(const EnvironmentSpec& spec, const TargetFacts& facts, const RunNeeds& needs, PlanEnvironment& plan) {
     const std::string engine = containerEngineOf(spec, facts);
-    if (engine == "apptainer") {
+    if (isApptainer(engine)) {
         if (spec.container.source != "image" || !spec.container.requirements.empty()) {
             return Error{"environment.apptainer",
-                         "The target " + facts.target + " has apptainer alone, which builds no Containerfile and adds no packages; install podman there, "
-                         "or name an image that has all that is needed.", "container.engine"};
+                         "The target " + facts.target + " has " + engine +
+                             " alone, which builds no Containerfile and adds no packages; install podman there, "
+                             "or name an image that has all that is needed.",
+                         "container.engine"};
         }
-        planApptainer(spec, needs, plan);
+        planApptainer(spec, engine, needs, plan);
     } else {
         buildImage(spec, engine, plan);
         plan.wrap = runCommand(spec, engine, needs, plan);
@@ -320,12 +328,21 @@ void planInterpreter(const EnvironmentSpec& spec, const TargetFacts& facts, Plan
 
 }  // namespace
 
+bool isApptainer(const std::string& engine) { return engine == "apptainer" || engine == "singularity"; }
+
 std::string expandedHome(const std::string& path) {
     return path.starts_with("~/") ? "$HOME" + path.substr(1) : path;
 }
 
 std::string containerEngineOf(const EnvironmentSpec& spec, const TargetFacts& facts) {
-    return chosen(spec.container.engine, facts, {"podman", "docker", "apptainer"}, &HostFacts::engines, &HostFacts::containerEngines);
+    const auto among = [&](const std::vector<std::string>& usual) {
+        return chosen("auto", facts, usual, &HostFacts::engines, &HostFacts::containerEngines);
+    };
+    if (spec.container.engine == "auto") {
+        return among({"podman", "docker", "apptainer", "singularity"});
+    }
+    // The older name of the same program, with the same words.
+    return isApptainer(spec.container.engine) ? among({"apptainer", "singularity"}) : spec.container.engine;
 }
 
 std::string condaToolOf(const EnvironmentSpec& spec, const TargetFacts& facts) {

@@ -27,6 +27,8 @@ struct RunNeeds {
 /// Program that the spec's "auto" stands for on this target: "podman", "micromamba"…
 [[nodiscard]] std::string containerEngineOf(const spec::EnvironmentSpec& spec, const TargetFacts& facts);
 [[nodiscard]] std::string condaToolOf(const spec::EnvironmentSpec& spec, const TargetFacts& facts);
+/// Apptainer, or Singularity as it was called before.
+[[nodiscard]] bool isApptainer(const std::string& engine);
 /// What runs scripts or makes the virtual environment on the target; a path beginning with "$HOME/" or a name.
 [[nodiscard]] std::string pythonOf(const spec::EnvironmentSpec& spec, const TargetFacts& facts);
 /// "~/x" as a program without a shell needs it: "$HOME/x".

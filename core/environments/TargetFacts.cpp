@@ -48,7 +48,8 @@ void take(HostFacts& host, const Json& json) {
         host.torchText = text;
         host.torch = presence(finding, !values.string("version").empty());
     } else if (id == "containers") {
-        host.containerEngines = ordered(namesIn(values.array("engines")), {"podman", "docker", "apptainer"});
+        host.containerEngines =
+            ordered(namesIn(values.array("engines")), {"podman", "docker", "apptainer", "singularity"});
         host.engines = presence(finding, !host.containerEngines.empty());
         host.enginesText = text;
         host.enginesRemedy = line.string("remedy");
@@ -79,7 +80,8 @@ TargetFacts factsOf(const std::string& target, const std::string& python, const 
         ObjectReader line(json, "");
         const std::string name = line.string("host");
         const auto found = std::ranges::find(facts.hosts, name, &HostFacts::host);
-        HostFacts& host = found != facts.hosts.end() ? *found : facts.hosts.emplace_back(HostFacts{.host = name});
+        HostFacts& host = found != facts.hosts.end() ? *found : facts.hosts.emplace_back();
+        host.host = name;
         take(host, json);
         facts.examined = true;
     }

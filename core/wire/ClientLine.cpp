@@ -138,7 +138,10 @@ Result<Record> ClientLineTranslator::translate(int rank, std::string_view line, 
     if (!parsed.ok()) {
         return clientError("is no JSON: " + parsed.error().message);
     }
-    const Json& object = *parsed;
+    return translateParsed(rank, *parsed, now);
+}
+
+Result<Record> ClientLineTranslator::translateParsed(int rank, const Json& object, std::int64_t now) {
     if (!object.is_object() || !object.contains("kind") || !object["kind"].is_string() ||
         object["kind"].get_ref<const std::string&>().empty()) {
         return clientError("is no JSON object with a \"kind\"");

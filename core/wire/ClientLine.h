@@ -59,6 +59,8 @@ class ClientLineTranslator {
 public:
     /// `now` is the agent's stream clock; used where the line has no t. Errors: "client.line" (kept as a warning by the caller).
     [[nodiscard]] Result<Record> translate(int rank, std::string_view line, std::int64_t now);
+    /// The same of a line that was parsed already.
+    [[nodiscard]] Result<Record> translateParsed(int rank, const Json& object, std::int64_t now);
     /// For a restarted agent, and for points from elsewhere: what had been numbered before.
     void noteStep(int rank, const std::string& name, std::int64_t step);
     /// The step that a point without one would get.

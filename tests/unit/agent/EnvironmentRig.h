@@ -1,5 +1,7 @@
 #pragma once
 // Plans with environments, and what became of them.
+#include <map>
+
 #include "core/base/Hash.h"
 #include "tests/unit/agent/AgentRig.h"
 
@@ -49,6 +51,26 @@ public:
 private:
     wire::WorkLayout m_work;
 };
+
+/// All processes below this one, parents before their children.
+inline std::vector<pid_t> processesBelow(pid_t parent) {
+    std::multimap<pid_t, pid_t> children;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+        const std::string name = entry.path().filename().string();
+        if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+        const std::string stat = base::readFile(entry.path() / "stat").valueOr({});
+        const std::size_t behind = stat.rfind(") ");  // The state's letter, then the parent.
+        if (behind != std::string::npos) children.emplace(std::atoi(stat.c_str() + behind + 4), std::stoi(name));
+    }
+    std::vector<pid_t> all;
+    for (std::size_t next = 0; next <= all.size(); ++next) {
+        const auto [from, to] = children.equal_range(next == 0 ? parent : all[next - 1]);
+        for (auto it = from; it != to; ++it)
+            all.push_back(it->second);
+    }
+    return all;
+}
 
 /// Living processes whose command line holds the text.
 inline std::vector<pid_t> processesThatSay(const std::string& text) {

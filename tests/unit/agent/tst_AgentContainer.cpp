@@ -3,8 +3,10 @@
 #include <tuple>
 
 #include "core/agent/Container.h"
+#include "core/agent/Environment.h"
+#include "core/base/Text.h"
 #include "tests/helpers/Children.h"
-#include "tests/helpers/Skip.h"
+#include "tests/helpers/Containers.h"
 #include "tests/unit/agent/EnvironmentRig.h"
 
 using namespace trainyard;
@@ -17,15 +19,13 @@ private:
     static constexpr const char* kImage = "localhost/trainyard-test-base";
 
     /// A shell and a few programs with their libraries: what a base image needs.
-    bool makeImage() {
+    ProgramResult makeImage() const {
         const std::string script =
             "set -e; root=$1/root; mkdir -p $root/bin $root/tmp $root/proc $root/dev $root/sys $root/etc $root/run; "
             "for p in dash sleep cat env; do cp \"$(command -v $p)\" $root/bin/; done; ln -s dash $root/bin/sh; "
             "for l in $(ldd $root/bin/dash $root/bin/sleep $root/bin/cat $root/bin/env | grep -o '/[^ ]*' | grep -v : | sort -u); do "
             "mkdir -p $root$(dirname $l); cp -L $l $root$l; done; tar -C $root -cf $1/root.tar .; podman import -q $1/root.tar \"$2\"";
-        const auto made = runProgram("/bin/sh", {"-c", script, "sh", m_folder->path().toStdString(), kImage});
-        m_why = made.err;
-        return made.exitCode == 0;
+        return runProgram("/bin/sh", {"-c", script, "sh", m_folder->path().toStdString(), kImage});
     }
     wire::Plan plan(const EnvironmentRig& rig, const std::string& script) const {
         auto plan = rig.plan("box:1", {"echo built > made"}, script);
@@ -34,11 +34,32 @@ private:
                                  "--volume=" + rig.root().string() + ":" + rig.root().string(), "--workdir=" + rig.root().string(), kImage};
         return plan;
     }
+    /// What core/environments plans for a Containerfile.
+    wire::Plan buildPlan(const EnvironmentRig& rig, const std::string& file) const {
+        auto plan = rig.plan("image:1", {file}, "true");
+        const std::string tag = "localhost/trainyard-environment:" + plan.environment.hash;
+        plan.environment.kind = "container";
+        plan.environment.steps[0] = {
+            "Build the image",
+            {"podman", "build", "--network=host", "--tag", tag, "--file", "$TRAINYARD_ENVIRONMENT/Containerfile",
+             "--iidfile", "$TRAINYARD_ENVIRONMENT/image.id", "--layers=false", "$TRAINYARD_ENVIRONMENT/context"},
+            {},
+            600};
+        plan.environment.files = {
+            {"Containerfile", file},
+            {"context/requirements.txt", ""},
+            {"remove.json", "{\"commands\": [[\"podman\", \"image\", \"rm\", \"--force\", \"" + tag + "\"]]}"}};
+        return plan;
+    }
+    static std::string allImages() {
+        return runProgram("/usr/bin/podman", {"images", "--all", "--format", "{{.ID}} {{.Repository}}"}).out;
+    }
     static std::string containers() { return runProgram("/usr/bin/podman", {"ps", "--all", "--format", "{{.Names}}"}).out; }
 
 private Q_SLOTS:
     void initTestCase() {
-        if (runProgram("/bin/sh", {"-c", "command -v podman && command -v runc"}).exitCode != 0) TRAINYARD_SKIP("podman or runc is missing");
+        m_probe = probeContainers();
+        if (!m_probe.possible) return;
         // Storage on an overlay: not below /tmp, which may be one itself.
         m_folder = std::make_unique<QTemporaryDir>(QStringLiteral("/var/tmp/trainyard-podman-XXXXXX"));
         QVERIFY(m_folder->isValid());
@@ -53,20 +74,23 @@ private Q_SLOTS:
         write("CONTAINERS_STORAGE_CONF", "storage.conf",
               "[storage]\ndriver = \"overlay\"\ngraphroot = \"" + root + "/store\"\nrunroot = \"" + root + "/run\"\n");
         write("CONTAINERS_REGISTRIES_CONF", "registries.conf", "unqualified-search-registries = []\nshort-name-mode = \"disabled\"\n");
-        if (!makeImage()) QSKIP(("this machine makes no images: " + m_why).c_str());
+        const auto made = makeImage();
+        TRAINYARD_CONTAINER_STEP(m_probe, "podman import", made);
         const auto tried = runProgram("/usr/bin/podman", {"run", "--rm", "--network=host", kImage, "/bin/sh", "-c", "echo fine"});
-        if (tried.out != "fine\n") QSKIP(("this machine runs no containers: " + tried.err).c_str());
+        TRAINYARD_CONTAINER_STEP(m_probe, "podman run", tried);
+        QCOMPARE(tried.out, std::string("fine\n"));
     }
     void cleanupTestCase() {
         if (!m_folder) return;
         const auto removed = runProgram("/usr/bin/podman", {"rm", "--all", "--force"});
         if (removed.exitCode != 0) qWarning("%s", removed.err.c_str());
-        std::ignore = runProgram("/bin/sh", {"-c", "umount \"$1\"/store/overlay 2> /dev/null; umount \"$1\"/store 2> /dev/null; true", "sh", m_folder->path().toStdString()});
+        std::ignore = runProgram("/bin/sh", {"-c", "umount \"$1\"/store/overlay/*/merged 2> /dev/null; umount \"$1\"/store/overlay 2> /dev/null; umount \"$1\"/store 2> /dev/null; true", "sh", m_folder->path().toStdString()});
     }
     void init() { m_guard = std::make_unique<ChildGuard>(); }
     void cleanup() { QVERIFY2(m_guard->noneLeft(20'000), m_guard->report().c_str()); }
 
     void ranks_runInside_andReportFromThere() {
+        TRAINYARD_NEED_CONTAINERS(m_probe);
         Scratch scratch;
         EnvironmentRig rig(scratch);
         scratch.write("token", "a-secret-word\n");
@@ -90,6 +114,7 @@ private Q_SLOTS:
         for (const char* how : {"cancel", "deaf", "shim killed", "rank killed", "agent killed"}) QTest::newRow(how) << QString::fromLatin1(how);
     }
     void nothingOfAContainer_isLeft() {
+        TRAINYARD_NEED_CONTAINERS(m_probe);
         QFETCH(QString, how);
         Scratch scratch;
         EnvironmentRig rig(scratch);
@@ -119,6 +144,143 @@ private Q_SLOTS:
         QCOMPARE(containers(), std::string());
     }
 
+    void image_thatCannotBeBuilt_data() {
+        QTest::addColumn<QByteArray>("file");
+        QTest::addColumn<QByteArray>("words");
+        QTest::newRow("half-way") << QByteArray("FROM " + QByteArray(kImage) +
+                                                "\nENV A=1\nRUN echo not today >&2; exit 3\n")
+                                  << QByteArray("exit 3");
+        QTest::newRow("no such image") << QByteArray("FROM localhost/trainyard-nothere:1\n")
+                                       << QByteArray("trainyard-nothere");
+    }
+    /// podman's own words, the step and a remedy; no image and no folder stays.
+    void image_thatCannotBeBuilt() {
+        TRAINYARD_NEED_CONTAINERS(m_probe);
+        QFETCH(QByteArray, file);
+        QFETCH(QByteArray, words);
+        Scratch scratch;
+        const EnvironmentRig rig(scratch);
+        const std::string images = allImages();
+        const auto made = buildPlan(rig, file.toStdString());
+        const NodeLayout layout = rig.place(made);
+        QCOMPARE(AgentProcess(layout).wait(), 0);
+        const Json ended = endedOf(recordsOf(layout));
+        QCOMPARE(textOf(ended, "code"), std::string("environment.step"));
+        const std::string reason = textOf(ended, "reason");
+        QVERIFY2(reason.find("\"Build the image\" (step 1 of 1)") != std::string::npos &&
+                     reason.find(words.toStdString()) != std::string::npos,
+                 reason.c_str());
+        QVERIFY(rig.isGoneOf(made));
+        QCOMPARE(allImages(), images);
+        QCOMPARE(containers(), std::string());
+    }
+
+    void buildKilled_inTheMiddle_data() {
+        QTest::addColumn<bool>("agentToo");
+        QTest::newRow("agent") << true;
+        QTest::newRow("builder") << false;
+    }
+    /// kill -9 while podman runs a step of the Containerfile: no process, folder or image of it stays, and the next run
+    /// builds.
+    void buildKilled_inTheMiddle() {
+        TRAINYARD_NEED_CONTAINERS(m_probe);
+        QFETCH(bool, agentToo);
+        Scratch scratch;
+        const EnvironmentRig rig(scratch);
+        const std::string images = allImages();
+        const std::string mark = "mark" + base::newUuid7();
+        auto made = buildPlan(rig, "FROM " + std::string(kImage) + "\nRUN echo building; : " + mark +
+                                       "; while [ ! -e /tmp/never ]; do sleep 0.1; done\n");
+        const NodeLayout layout = rig.place(made);
+        AgentProcess agent(layout);
+        QVERIFY2(waitFor(
+                     [&] {
+                         const auto lines = linesOf(recordsOf(layout), -1, "environment");
+                         return std::find(lines.begin(), lines.end(), "building") != lines.end();
+                     },
+                     30'000),
+                 EnvironmentRig::streamText(layout).c_str());
+        if (agentToo) {
+            agent.kill(SIGKILL);
+        } else {
+            // All but what runs in the container, which is left to the agent.
+            for (const pid_t pid : processesBelow(agent.pid())) {
+                if (base::readFile("/proc/" + std::to_string(pid) + "/cmdline").valueOr({}).find("while [") ==
+                    std::string::npos)
+                    ::kill(pid, SIGKILL);
+            }
+            QCOMPARE(agent.wait(), 0);
+            QVERIFY2(textOf(endedOf(recordsOf(layout)), "reason").find("killed by SIGKILL") != std::string::npos,
+                     textOf(endedOf(recordsOf(layout)), "reason").c_str());
+        }
+        QVERIFY(waitFor([&] { return processesThatSay(mark).empty() && rig.isGoneOf(made); }, 30'000));
+        QCOMPARE(allImages(), images);
+        made = buildPlan(rig, "FROM " + std::string(kImage) + "\nENV WHOLE=1\n");
+        const NodeLayout again = rig.place(made);
+        QCOMPARE(AgentProcess(again).wait(), 0);
+        QVERIFY2(textOf(endedOf(recordsOf(again)), "outcome") == "completed",
+                 textOf(endedOf(recordsOf(again)), "reason").c_str());
+        QVERIFY(agent::removeEnvironment(rig.folder(made)).ok());
+        QCOMPARE(allImages(), images);
+    }
+
+    /// A stand-in for the engine, so that a machine that runs no containers still tests what the agent has to do with
+    /// one: the name it gives, what it runs, and how it removes one whose client was killed.
+    void standIn_isNamed_run_andRemoved_data() {
+        QTest::addColumn<QString>("engine");
+        QTest::addColumn<bool>("killed");
+        for (const char* engine : {"podman", "docker"}) {
+            QTest::addRow("%s", engine) << QString::fromLatin1(engine) << false;
+            QTest::addRow("%s killed", engine) << QString::fromLatin1(engine) << true;
+        }
+    }
+    void standIn_isNamed_run_andRemoved() {
+        QFETCH(QString, engine);
+        QFETCH(bool, killed);
+        Scratch scratch;
+        EnvironmentRig rig(scratch);
+        const std::string program = engine.toStdString();
+        std::filesystem::permissions(
+            scratch.write(
+                "bin/" + program,
+                "#!/bin/sh\nprintf '%s\\0' \"$@\" end >> \"$CALLS\"\n"
+                "[ \"$1\" = run ] || exit 0\nwhile [ \"$1\" != an/image ]; do shift; done; shift\nexec \"$@\"\n"),
+            std::filesystem::perms::owner_all);
+        auto made =
+            rig.plan("box:1", {"echo built > made"}, killed ? "echo up; sleep 300" : "echo \"a  b\"; printenv RANK");
+        made.environment.kind = "container";
+        made.environment.wrap = {program, "run", "--rm", "--workdir=$TRAINYARD_WORKING_FOLDER", "an/image"};
+        const NodeLayout layout = rig.place(made);
+        AgentProcess agent(
+            layout, {},
+            {{"PATH", (scratch / "bin").string() + ":/usr/bin:/bin"}, {"CALLS", (scratch / "calls").string()}});
+        const std::string name = agent::containerName(made, 0);
+        if (killed) {
+            QVERIFY(waitFor([&] { return !linesOf(recordsOf(layout), 0, "stdout").empty(); }, 20'000));
+            ::kill(pidOfRank(layout, 0, "shim"), SIGKILL);
+        }
+        QCOMPARE(agent.wait(), 0);
+        std::vector<std::vector<std::string>> calls(1);
+        for (const std::string& word : base::split(scratch.read("calls"), '\0')) {
+            if (word == "end") {
+                calls.emplace_back();
+            } else {
+                calls.back().push_back(word);
+            }
+        }
+        QCOMPARE(calls.front(),
+                 (std::vector<std::string>{"run", "--name=" + name, "--rm",
+                                           "--workdir=" + (layout.root.parent_path().parent_path()).string(),
+                                           "an/image", "/bin/sh", "-c", made.command.back()}));
+        if (killed) {
+            QCOMPARE(textOf(endedOf(recordsOf(layout)), "outcome"), std::string("failed"));
+            QVERIFY(std::find(calls.begin(), calls.end(),
+                              (std::vector<std::string>{"rm", "--force", "--volumes", name})) != calls.end());
+        } else {
+            QCOMPARE(linesOf(recordsOf(layout), 0, "stdout"), (std::vector<std::string>{"a  b", "0"}));
+        }
+    }
+
     void names_areGivenWhereThereIsNone() {
         std::vector<std::string> wrap{"/usr/bin/podman", "--log-level=error", "run", "--rm", "image"};
         auto found = agent::containerIn(wrap, "mine");
@@ -137,7 +299,7 @@ private Q_SLOTS:
 private:
     std::unique_ptr<ChildGuard> m_guard;
     std::unique_ptr<QTemporaryDir> m_folder;
-    std::string m_why;
+    ContainerProbe m_probe;
 };
 
 QTEST_GUILESS_MAIN(TestAgentContainer)

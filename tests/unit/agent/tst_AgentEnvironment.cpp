@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <functional>
+#include <tuple>
 
 #include "core/agent/Environment.h"
 #include "core/agent/Masker.h"
@@ -133,6 +134,139 @@ private Q_SLOTS:
             QCOMPARE(linesOf(recordsOf(layouts[i]), 0, "stdout"), (std::vector<std::string>{"done"}));
         }
         QCOMPARE(scratch.read("built"), std::string("x\n"));
+    }
+
+    /// One that waits is canceled at once, and the one that builds does not notice.
+    void cancel_whileAnotherBuilds() {
+        Scratch scratch;
+        EnvironmentRig rig(scratch);
+        const std::string step = waitFor(scratch / "go") + "; echo done > made";
+        const NodeLayout builds = rig.place(rig.plan("shared:1", {step}, "cat \"$TRAINYARD_ENVIRONMENT/made\""));
+        AgentProcess first(builds);
+        QVERIFY(test::waitFor(
+            [&] { return EnvironmentRig::reasonsOf(recordsOf(builds)).find("Step 1") != std::string::npos; }, 20'000));
+        const NodeLayout waits = rig.place(rig.plan("shared:1", {step}, "echo never"));
+        AgentProcess second(waits);
+        QVERIFY(test::waitFor(
+            [&] {
+                return EnvironmentRig::reasonsOf(recordsOf(waits)).find("Waiting for another run") != std::string::npos;
+            },
+            20'000));
+        std::ofstream(waits.control() / wire::control::kCancel) << "";
+        QCOMPARE(second.wait(), 0);
+        QCOMPARE(textOf(endedOf(recordsOf(waits)), "outcome"), std::string("canceled"));
+        scratch.write("go", "");
+        QCOMPARE(first.wait(), 0);
+        QCOMPARE(linesOf(recordsOf(builds), 0, "stdout"), (std::vector<std::string>{"done"}));
+    }
+
+    /// Where the one that builds is canceled, or its agent killed, the one that waits builds.
+    void theOneThatWaits_takesOver_data() {
+        QTest::addColumn<bool>("killed");
+        QTest::newRow("canceled") << false;
+        QTest::newRow("killed") << true;
+    }
+    void theOneThatWaits_takesOver() {
+        QFETCH(bool, killed);
+        Scratch scratch;
+        EnvironmentRig rig(scratch);
+        const std::string step = "[ ! -e half ] || exit 9; echo x >> " + quoted(scratch / "begun") +
+                                 "; echo half > half; " + waitFor(scratch / "go") + "; rm half; echo done > made";
+        const NodeLayout builds = rig.place(rig.plan("shared:1", {step}, "true"));
+        AgentProcess first(builds);
+        QVERIFY(test::waitFor([&] { return scratch.read("begun") == "x\n"; }, 20'000));
+        const NodeLayout waits = rig.place(rig.plan("shared:1", {step}, "cat \"$TRAINYARD_ENVIRONMENT/made\""));
+        AgentProcess second(waits);
+        QVERIFY(test::waitFor(
+            [&] {
+                return EnvironmentRig::reasonsOf(recordsOf(waits)).find("Waiting for another run") != std::string::npos;
+            },
+            20'000));
+        if (killed) {
+            first.kill(SIGKILL);
+        } else {
+            std::ofstream(builds.control() / wire::control::kCancel) << "";
+            QCOMPARE(first.wait(), 0);
+            QCOMPARE(textOf(endedOf(recordsOf(builds)), "outcome"), std::string("canceled"));
+        }
+        QVERIFY(test::waitFor([&] { return scratch.read("begun") == "x\nx\n"; }, 30'000));
+        scratch.write("go", "");
+        QCOMPARE(second.wait(), 0);
+        const auto records = recordsOf(waits);
+        QVERIFY2(textOf(endedOf(records), "outcome") == "completed", textOf(endedOf(records), "reason").c_str());
+        QCOMPARE(linesOf(records, 0, "stdout"), (std::vector<std::string>{"done"}));
+        QVERIFY(EnvironmentRig::reasonsOf(records).find("Step 1 (1 of 1)") != std::string::npos);
+    }
+
+    /// The same hash below another work folder is another build, which the first look of a builder leaves alone.
+    void otherWorkFolders_areLeftAlone() {
+        Scratch scratch;
+        const EnvironmentRig here(scratch, scratch / "here");
+        const EnvironmentRig there(scratch, scratch / "there");
+        const std::vector<std::string> steps{"echo x >> " + quoted(scratch / "begun") + "; " + waitFor(scratch / "go") +
+                                             "; echo done > made"};
+        const NodeLayout one = here.place(here.plan("same:1", steps, "cat \"$TRAINYARD_ENVIRONMENT/made\""));
+        AgentProcess first(one);
+        QVERIFY(test::waitFor([&] { return scratch.read("begun") == "x\n"; }, 20'000));
+        const NodeLayout other = there.place(there.plan("same:1", steps, "cat \"$TRAINYARD_ENVIRONMENT/made\""));
+        AgentProcess second(other);
+        QVERIFY(test::waitFor([&] { return scratch.read("begun") == "x\nx\n"; }, 20'000));
+        scratch.write("go", "");
+        for (AgentProcess* agent : {&first, &second})
+            QCOMPARE(agent->wait(), 0);
+        for (const NodeLayout& layout : {one, other}) {
+            QVERIFY2(textOf(endedOf(recordsOf(layout)), "outcome") == "completed",
+                     textOf(endedOf(recordsOf(layout)), "reason").c_str());
+        }
+    }
+
+    /// Two users of one machine build each their own at once; what another user built is nobody's to trust.
+    void users_buildEachTheirOwn() {
+        if (::geteuid() != 0) TRAINYARD_SKIP("Only root can be two users.");
+        constexpr uid_t kOther = 65534;
+        Scratch ours;
+        Scratch theirs;
+        for (const Scratch* scratch : {&ours, &theirs}) {
+            for (const Path& folder : {scratch->path().parent_path(), scratch->path()}) {
+                std::filesystem::permissions(folder, std::filesystem::perms(0755));
+            }
+        }
+        const Path program = theirs / "agent";
+        std::filesystem::copy_file(builtProgram("trainyard-agent"), program);
+        const EnvironmentRig rig(ours);
+        const std::vector<std::string> steps{"echo x; " + waitFor(ours / "go") + "; echo done > made"};
+        const NodeLayout layout = rig.place(rig.plan("same:1", steps, "true"));
+        AgentProcess agent(layout);
+        QVERIFY(test::waitFor([&] { return !linesOf(recordsOf(layout), -1, "environment").empty(); }, 20'000));
+        // The same definition, and so the same hash, which the other user's step does not wait for.
+        const auto asOther = [&](const Path& work) {
+            const EnvironmentRig other(theirs, work);
+            auto plan = other.plan("same:1", steps, "cat \"$TRAINYARD_ENVIRONMENT/made\"");
+            plan.environment.steps[0].command = {"/bin/sh", "-c", "echo theirs > made"};
+            const NodeLayout placed = other.place(plan);
+            for (const auto& entry : std::filesystem::recursive_directory_iterator(theirs.path()))
+                std::ignore = ::lchown(entry.path().c_str(), kOther, kOther);
+            std::ignore = ::chown(theirs.path().c_str(), kOther, kOther);
+            ProgramOptions options;
+            options.variables = {{"HOME", theirs.path().string()}};
+            options.folder = "/";
+            const auto ran = runProgram(
+                "/usr/bin/setpriv",
+                {"--reuid=65534", "--regid=65534", "--clear-groups", program.string(), "run", placed.root.string()},
+                options);
+            if (ran.exitCode != 0) QTest::qFail(ran.err.c_str(), __FILE__, __LINE__);
+            return recordsOf(placed);
+        };
+        const auto own = asOther(theirs / "work");
+        QVERIFY2(textOf(endedOf(own), "outcome") == "completed", textOf(endedOf(own), "reason").c_str());
+        QCOMPARE(linesOf(own, 0, "stdout"), (std::vector<std::string>{"theirs"}));
+        const Json refused = endedOf(asOther(rig.work().root));
+        QCOMPARE(textOf(refused, "outcome"), std::string("failed"));
+        QVERIFY2(textOf(refused, "reason").find(rig.work().environments().string()) != std::string::npos,
+                 textOf(refused, "reason").c_str());
+        ours.write("go", "");
+        QCOMPARE(agent.wait(), 0);
+        QCOMPARE(textOf(endedOf(recordsOf(layout)), "outcome"), std::string("completed"));
     }
 
     void agentKilled_atEachStageOfABuild_data() {

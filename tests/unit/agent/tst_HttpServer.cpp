@@ -276,6 +276,30 @@ private Q_SLOTS:
         QCOMPARE(m_echo.answered, 4 * kEach);
     }
 
+    /// A million requests of one that reads no answers: it is not read on, costs no memory, and holds nobody up.
+    void aMillionRequests_ofOneWhoReadsNothing() {
+        listen();
+        Client flood(*m_server);
+        const long before = residentKiB();
+        const std::string one = request("POST", "/m", "{}");
+        std::string thousand;
+        for (int i = 0; i < 1000; ++i)
+            thousand += one;
+        std::size_t sent = 0;
+        for (int i = 0; i < 1000; ++i) {
+            const std::size_t now = flood.send(thousand, 1000);
+            sent += now;
+            if (now < thousand.size()) break;
+        }
+        QVERIFY2(sent < 1000 * thousand.size(), "all were taken, though nobody read the answers");
+        QVERIFY2(residentKiB() - before < 100'000, std::to_string(residentKiB() - before).c_str());
+        Client other(*m_server);
+        other.send(request("GET", "/"));
+        QCOMPARE(other.answer(), 200);
+        for (int i = 0; i < 1000; ++i)
+            QCOMPARE(flood.answer(), 200);
+    }
+
     void files_goToDiskAndACutOneIsAbandoned() {
         listen();
         const std::string data(20 << 20, 'f');

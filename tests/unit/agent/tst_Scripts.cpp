@@ -6,6 +6,7 @@
 #include "core/agent/Clients.h"
 #include "core/base/Text.h"
 #include "tests/helpers/Children.h"
+#include "tests/unit/agent/NodesRig.h"
 #include "tests/unit/agent/ScriptRig.h"
 
 using namespace trainyard;
@@ -80,6 +81,56 @@ private Q_SLOTS:
         QCOMPARE(textOf(endedOf(records), "outcome"), std::string("failed"));
         QCOMPARE(textOf(endedOf(records), "reason"), std::string("no birds were found"));
         QCOMPARE(textOf(endedOf(records), "code"), std::string("Data.Empty"));
+    }
+
+    /// Whichever rank says it, on whichever node, and though every rank ends well.
+    void azureShim_failOnAnyRankOfAnyNode_data() {
+        QTest::addColumn<int>("rank");
+        for (int rank = 0; rank < 4; ++rank)
+            QTest::addRow("rank %d", rank) << rank;
+    }
+    void azureShim_failOnAnyRankOfAnyNode() {
+        QFETCH(int, rank);
+        NodesRig nodes(
+            *m_scratch,
+            m_rig->commandPlan({testPython(), "-c",
+                                "import os\nfrom azureml.core import Run\nif os.environ['RANK'] == '" +
+                                    std::to_string(rank) +
+                                    "': Run.get_context().fail('no birds were found', 'Data.Empty')\nprint('goes on')"},
+                               2),
+            2);
+        QVERIFY(nodes.startAll());
+        QVERIFY(nodes.waitAll());
+        for (int node = 0; node < 2; ++node) {
+            const Json ended = nodes.ended(node);
+            QCOMPARE(textOf(ended, "outcome"), std::string("failed"));
+            QCOMPARE(textOf(ended, "code"), std::string("Data.Empty"));
+            const std::string reason = textOf(ended, "reason");
+            QVERIFY2(reason.starts_with("Rank " + std::to_string(rank) + " on node " + std::to_string(rank / 2)) &&
+                         reason.ends_with(": no birds were found"),
+                     reason.c_str());
+            QVERIFY(!linesOf(nodes.records(node), 2 * node, "stdout").empty());
+        }
+    }
+
+    /// A lead that was killed after the others had told it hears it again.
+    void azureShim_failIsHeardByTheNextLead() {
+        const std::string go = base::shellQuote((*m_scratch / "go").string());
+        NodesRig nodes(
+            *m_scratch,
+            m_rig->shellPlan("[ \"$RANK\" = 0 ] || { echo '{\"kind\":\"warning\",\"fatal\":true,\"message\":\"told "
+                             "early\"}' >> \"$TRAINYARD_STREAM\"; exit 0; }; "
+                             "while [ ! -e " +
+                             go + " ]; do sleep 0.02; done"),
+            2);
+        QVERIFY(nodes.startAll());
+        QVERIFY(waitFor([&] { return !ofKind(nodes.records(1), "warning").empty(); }, 30'000));
+        nodes.agent(0).kill(SIGKILL);
+        nodes.start(0);
+        m_scratch->write("go", "");
+        QVERIFY(nodes.waitAll());
+        QVERIFY2(textOf(nodes.ended(0), "reason").ends_with(": told early"), textOf(nodes.ended(0), "reason").c_str());
+        QCOMPARE(textOf(nodes.ended(1), "outcome"), std::string("failed"));
     }
 
     void azureShim_offline() {

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "core/environments/EnvironmentPlan.h"
+#include "core/environments/EnvironmentReader.h"
 #include "tests/helpers/Program.h"
 #include "tests/helpers/Scratch.h"
 #include "tests/helpers/Skip.h"
@@ -45,6 +46,30 @@ fi
 mkdir -p "$4/conda-meta"
 grep -o '"python=[^"]*"' "$6" | tr -d '"' >"$4/seen"
 echo '{}' >"$4/conda-meta/python-3.11.2-h0_0.json"
+)";
+
+/// env create --prefix P --file F, with CONDA_ALWAYS_YES for its questions: conda's and mamba's own words.
+constexpr const char* kConda = R"(#!/bin/sh
+[ "$1" = --version ] && { echo "${0##*/} 23.11.0"; exit 0; }
+[ "$1" = env ] && [ "$2" = create ] && [ "$3" = --prefix ] && [ "$5" = --file ] && [ $# = 6 ] ||
+    { echo "usage: ${0##*/} [-h] [-v] [--no-plugins] [-V] COMMAND ..." >&2; echo "${0##*/}: error: unrecognized arguments: $*" >&2; exit 2; }
+[ "$CONDA_ALWAYS_YES" = true ] || { echo "Proceed ([y]/n)? " >&2; exit 1; }
+[ ! -e "$4" ] || { echo "CondaValueError: prefix already exists: $4" >&2; exit 1; }
+cp "$6" "$4.seen"
+if grep -q nosuchpackage "$6"; then
+    echo 'Solving environment: failed'
+    printf 'PackagesNotFoundError: The following packages are not available from current channels:\n\n  - nosuchpackage\n\nCurrent channels:\n\n  - defaults\n' >&2
+    exit 1
+fi
+if grep -q impossible "$6"; then
+    printf 'LibMambaUnsatisfiableError: Encountered problems while solving:\n  - package impossible-2.0 requires python >=3.14, but none of the providers can be installed\n' >&2
+    exit 1
+fi
+if grep -q nosuchwheel "$6"; then
+    printf 'Pip subprocess error:\nERROR: No matching distribution found for nosuchwheel\n\nfailed\n\nCondaEnvException: Pip failed\n' >&2
+    exit 1
+fi
+/usr/bin/python3 -m venv --without-pip "$4" && mkdir -p "$4/conda-meta" && echo '{}' >"$4/conda-meta/python-3.11.2-h0_0.json"
 )";
 
 }  // namespace
@@ -152,6 +177,71 @@ private Q_SLOTS:
         QVERIFY(!build(planEnvironment(spec, 1, {}).value()));
         QCOMPARE(m_step, "Make the conda environment");
         QVERIFY(m_said.find("perhaps a typo or a missing channel") != std::string::npos);
+    }
+
+    /// Each of the three with its own command line; the file that it reads is the definition, unchanged.
+    void conda_eachTool_data() {
+        QTest::addColumn<QString>("tool");
+        QTest::newRow("conda") << QStringLiteral("conda");
+        QTest::newRow("mamba") << QStringLiteral("mamba");
+    }
+    void conda_eachTool() {
+        QFETCH(QString, tool);
+        standIn(tool.toStdString(), kConda);
+        EnvironmentSpec spec;
+        spec.name = "mine";
+        spec.kind = EnvironmentKind::Conda;
+        spec.conda.tool = tool.toStdString();
+        spec.conda.channels = {"pytorch", "conda-forge", "https://conda.example/own"};
+        spec.conda.dependencies = {"python=3.11", "pytorch>=2,<3", "conda-forge::numpy>=1.24", "pip"};
+        spec.conda.pip = {"horovod[pytorch]==0.28.1", "mine ; python_version >= \"3.9\""};
+        const auto plan = planEnvironment(spec, 1, {}).value();
+        QVERIFY2(build(plan), m_said.c_str());
+        const auto read = importConda(m_scratch->read("env/conda.seen"), "mine");
+        QVERIFY2(read.ok(), read.ok() ? "" : read.error().message.c_str());
+        const auto seen = spec::environmentSpecFromJson(read->document);
+        QVERIFY(seen.ok());
+        QCOMPARE(seen->conda.channels, spec.conda.channels);
+        QCOMPARE(seen->conda.dependencies, spec.conda.dependencies);
+        QCOMPARE(seen->conda.pip, spec.conda.pip);
+        QCOMPARE(factsFrom(plan)["conda"], Json::array({"python-3.11.2-h0_0"}));
+    }
+
+    void conda_eachTool_itsOwnErrors_data() {
+        QTest::addColumn<QString>("tool");
+        QTest::addColumn<QString>("dependency");
+        QTest::addColumn<QString>("words");
+        for (const char* tool : {"conda", "mamba"}) {
+            QTest::addRow("%s, not there", tool) << QString::fromLatin1(tool) << QStringLiteral("nosuchpackage")
+                                                 << QStringLiteral("PackagesNotFoundError");
+            QTest::addRow("%s, excluded", tool) << QString::fromLatin1(tool) << QStringLiteral("impossible")
+                                                << QStringLiteral("LibMambaUnsatisfiableError");
+            QTest::addRow("%s, pip", tool) << QString::fromLatin1(tool) << QStringLiteral("nosuchwheel")
+                                           << QStringLiteral("No matching distribution found for nosuchwheel");
+        }
+    }
+    void conda_eachTool_itsOwnErrors() {
+        QFETCH(QString, tool);
+        QFETCH(QString, dependency);
+        QFETCH(QString, words);
+        standIn(tool.toStdString(), kConda);
+        EnvironmentSpec spec;
+        spec.name = "mine";
+        spec.kind = EnvironmentKind::Conda;
+        spec.conda.tool = tool.toStdString();
+        spec.conda.dependencies = {"python", dependency.toStdString()};
+        QVERIFY(!build(planEnvironment(spec, 1, {}).value()));
+        QCOMPARE(m_step, "Make the conda environment");
+        QVERIFY2(QString::fromStdString(m_said).contains(words), m_said.c_str());
+    }
+
+    /// As their documentation says: an unknown word is an error, so the stand-in does not take what the tool would not.
+    void conda_standInsAreStrict() {
+        std::filesystem::create_directories(*m_scratch / "env");
+        standIn("conda", kConda);
+        standIn("micromamba", kMicromamba);
+        QCOMPARE(carriedOut({"conda", "create", "--yes", "--prefix", "/x", "--file", "/y"}, {}).exitCode, 2);
+        QCOMPARE(carriedOut({"micromamba", "env", "create", "--prefix", "/x", "--file", "/y"}, {}).exitCode, 109);
     }
 
     void setup_script() {

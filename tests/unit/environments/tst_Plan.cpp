@@ -176,6 +176,7 @@ private Q_SLOTS:
             QVERIFY(word.find("/t") != 0);
         }
         const auto docker = planEnvironment(spec, 1, facts({line("containers", "ok", engines({"docker"}))})).value();
+        QVERIFY(has(plan.wrap, "--user=0:0") && !has(docker.wrap, "--ulimit=host"));
         QVERIFY(has(docker.wrap, "--user=$TRAINYARD_UID:$TRAINYARD_GID") && has(docker.wrap, "--gpus=all"));
         QVERIFY(docker.hash != plan.hash);
     }
@@ -190,9 +191,21 @@ private Q_SLOTS:
         spec.container.image = "/srv/images/a.sif";
         plan = planEnvironment(spec, 1, {}).value();
         QVERIFY(plan.hash.empty() && plan.steps.empty());
+        // Singularity, where that is what is there: the same words, and the same image in the cache.
+        spec.container.image = "docker://python:3.11";
+        const auto singularity = facts({line("containers", "ok", engines({"singularity"}))});
+        for (const char* engine : {"auto", "apptainer"}) {
+            spec.container.engine = engine;
+            plan = planEnvironment(spec, 1, singularity).value();
+            QCOMPARE(plan.steps.at(0).command.front() + " " + plan.wrap.front(), "singularity singularity");
+            QVERIFY(codes(spec, singularity).empty());
+        }
+        QCOMPARE(plan.hash, hashOf(spec));
         spec.container.engine = "auto";
         spec.container.image = "a";
         spec.container.requirements = {"numpy"};
+        QCOMPARE(planEnvironment(spec, 1, singularity).error().code, "environment.apptainer");
+        QCOMPARE(codes(spec, singularity), std::vector<std::string>{"environment.apptainer"});
         QCOMPARE(planEnvironment(spec, 1, facts({line("containers", "ok", engines({"apptainer"}))})).error().code, "environment.apptainer");
     }
 

@@ -263,7 +263,7 @@ class Run:
             trainyard.conclusion("The script completed the run.")
 
     def fail(self, error_details=None, error_code=None, _set_status=True):
-        """Makes the run fail, with this as its reason, also when the script then ends well."""
+        """Makes the run fail, from whichever rank, with this as its reason, also when the script then ends well."""
         self._end("Failed", str(error_details or ""))
         if self._parent is None:
             trainyard.failure(str(error_code or "run.fail"), str(error_details or "The script said that the run failed."))
