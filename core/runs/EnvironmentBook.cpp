@@ -27,6 +27,7 @@ using base::Status;
 namespace {
 
 constexpr int kMostTries = 100;
+constexpr const char* kLastNumberFile = "last";
 
 std::vector<int> versionsOf(const wire::WorkspaceLayout& layout, const std::string& name) {
     std::vector<int> versions;
@@ -41,6 +42,19 @@ std::vector<int> versionsOf(const wire::WorkspaceLayout& layout, const std::stri
     }
     std::sort(versions.begin(), versions.end());
     return versions;
+}
+
+/// The highest number that a name ever had, also when it was deleted since.
+int lastNumber(const wire::WorkspaceLayout& layout, const std::string& name) {
+    const std::vector<int> versions = versionsOf(layout, name);
+    int last = versions.empty() ? 0 : versions.back();
+    if (const auto kept = base::readFile(layout.environments() / name / kLastNumberFile); kept.ok()) {
+        int number = 0;
+        if (std::from_chars(kept->data(), kept->data() + kept->size(), number).ec == std::errc{}) {
+            last = std::max(last, number);
+        }
+    }
+    return last;
 }
 
 EnvironmentDefinition definitionOf(const environments::Curated& curated) {
@@ -152,8 +166,7 @@ Result<int> writeEnvironment(const wire::WorkspaceLayout& layout, const spec::En
     static std::atomic<int> writers{0};
     const Path aside = folder / (".new-" + std::to_string(::getpid()) + "-" + std::to_string(++writers));
     TRAINYARD_TRY(base::writeFileAtomically(aside, base::dumpJsonPretty(document)));
-    const std::vector<int> versions = versionsOf(layout, spec.name);
-    int version = versions.empty() ? 1 : versions.back() + 1;
+    int version = lastNumber(layout, spec.name) + 1;
     Status linked;
     for (int tries = 0; tries < kMostTries; ++tries, ++version) {
         const Path file = layout.environmentVersion(spec.name, version);
@@ -177,10 +190,20 @@ Status removeEnvironment(const wire::WorkspaceLayout& layout, const std::string&
     if (environments::hasCuratedName(name)) {
         return Error{"environment.reserved", "The environments that come with Trainyard cannot be deleted.", "environment"};
     }
-    if (!spec::parseEnvironmentName(name).ok() || name.find(':') != std::string::npos || versionsOf(layout, name).empty()) {
+    if (!spec::parseEnvironmentName(name).ok() || name.find(':') != std::string::npos) {
         return unknown(name);
     }
-    return base::removeTree(layout.environments() / name);
+    const std::vector<int> versions = versionsOf(layout, name);
+    if (versions.empty()) {
+        return unknown(name);
+    }
+    // Kept runs name what they used as name:number, so a number never comes back for something else.
+    TRAINYARD_TRY(base::writeFileAtomically(layout.environments() / name / kLastNumberFile,
+                                            std::to_string(lastNumber(layout, name))));
+    for (const int version : versions) {
+        TRAINYARD_TRY(base::removeTree(layout.environmentVersion(name, version)));
+    }
+    return {};
 }
 
 Result<EnvironmentDefinition> environmentOf(const wire::WorkspaceLayout& layout, const spec::RunSpec& spec) {

@@ -50,6 +50,11 @@ private Q_SLOTS:
         QCOMPARE(readEnvironment(m_layout, "mine:1").error().code, "environment.unknown");
         QCOMPARE(removeEnvironment(m_layout, "mine").error().code, "environment.unknown");
         QCOMPARE(removeEnvironment(m_layout, "..").error().code, "environment.unknown");
+        for (const EnvironmentDefinition& one : readEnvironments(m_layout)) QVERIFY(one.curated);
+        // Kept runs name mine:1 and mine:2, which must never become something else.
+        QCOMPARE(writeEnvironment(m_layout, venv("mine", {"c"})).value(), 3);
+        QCOMPARE(readEnvironment(m_layout, "mine")->versions, std::vector<int>{3});
+        QCOMPARE(readEnvironment(m_layout, "mine:1").error().code, "environment.unknown");
     }
 
     void curated_areThereAndStay() {
