@@ -258,17 +258,6 @@ private:
 
 }  // namespace
 
-bool isArchive(const Path& file) {
-    const Utf8Names names;
-    const Reader reader = makeReader();
-    archive_entry* entry = nullptr;
-    if (!reader || ::archive_read_open_filename(reader.get(), file.c_str(), kBlock) != ARCHIVE_OK) {
-        return false;
-    }
-    const int got = ::archive_read_next_header(reader.get(), &entry);
-    return (got == ARCHIVE_OK || got == ARCHIVE_WARN) && ::archive_format(reader.get()) != ARCHIVE_FORMAT_EMPTY;
-}
-
 Result<Unpacked> unpackArchive(const Path& file, const Path& folder, const ArchiveLimits& limits,
                                const Report& report) {
     return Unpacker(file, folder, limits, report).run();

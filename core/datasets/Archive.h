@@ -18,9 +18,6 @@ struct ArchiveLimits {
     std::int64_t reserve = std::int64_t{1} << 30;  ///< Left free on the disk.
 };
 
-/// True when libarchive knows the file's format by its content.
-[[nodiscard]] bool isArchive(const base::Path& file);
-
 struct Unpacked {
     std::int64_t files = 0;
     std::int64_t bytes = 0;

@@ -40,7 +40,6 @@ private Q_SLOTS:
                                     {"__MACOSX/birds/hen/._a.jpg", "x"},
                                     {"birds/.DS_Store", "x"}},
                                    format.toStdString(), filter.toStdString()));
-        QVERIFY(isArchive(file));
         std::int64_t last = -1;
         const auto unpacked = unpack(file, {}, [&](std::int64_t permille) { return (last = permille) <= 1000; });
         QVERIFY2(unpacked.ok(), unpacked.ok() ? "" : unpacked.error().message.c_str());
@@ -169,7 +168,6 @@ private Q_SLOTS:
     void noArchive() {
         QFETCH(QByteArray, bytes);
         const base::Path file = m_scratch->write("a.zip", bytes.toStdString());
-        QVERIFY(!isArchive(file));
         const auto unpacked = unpack(file);
         QVERIFY(unpacked.ok() ? unpacked->files == 0
                               : unpacked.error().code == "archive.kind" || unpacked.error().code == "archive.damaged");
