@@ -202,7 +202,7 @@ RealisedPanel::RealisedPanel(Shell& shell, QWidget* parent) : QWidget(parent), m
     m_none->setWordWrap(true);
     column->addWidget(m_none);
     m_table = panelTable({{tr("When"), 120}, {tr("Target"), 190}, {tr("Version"), 72, true}, {tr("Run"), 72, true},
-                          {tr("What was found"), 260}},
+                          {tr("What was found")}},
                          tr("Where it was realised"), "realisedTable", this);
     column->addWidget(m_table);
     connect(m_table, &QTableWidget::cellActivated, this, [this](int row) {
@@ -217,7 +217,7 @@ void RealisedPanel::setEnvironment(const Json& detail) {
     m_table->setRowCount(static_cast<int>(m_rows.size()));
     int row = 0;
     for (const Json& one : m_rows) {
-        const std::int64_t at = readInteger(one, "at");
+        const std::int64_t at = readTime(one, "at");
         QString where = readString(one, "target") == u"local" ? tr("This machine") : readString(one, "target");
         if (const QString host = readString(one, "host"); !host.isEmpty()) where += QStringLiteral(" · ") + host;
         const Json facts = readObject(one, "facts");
@@ -228,7 +228,7 @@ void RealisedPanel::setEnvironment(const Json& detail) {
         }
         if (const QString image = readString(one, "image"); !image.isEmpty())
             found << tr("image %1").arg(image.left(19));
-        putCell(m_table, row, 0, at > 0 ? formatAgo(at) : readString(one, "at"), at > 0 ? formatTime(at) : QString());
+        putCell(m_table, row, 0, at > 0 ? formatAgo(at) : QString(), at > 0 ? formatTime(at) : QString());
         putCell(m_table, row, 1, where);
         // Runs name the engine that comes with the program without a number.
         const std::int64_t version = readInteger(one, "version");
@@ -294,7 +294,7 @@ DiffPanel::DiffPanel(Shell& shell, QWidget* parent) : QWidget(parent), m_shell(s
     m_same->setObjectName(QStringLiteral("sameLabel"));
     m_same->hide();
     column->addWidget(m_same);
-    m_table = panelTable({{tr("What"), 190}, {tr("There"), 290}, {tr("Here"), 260}}, tr("Differences"), "diffTable",
+    m_table = panelTable({{tr("What"), 190}, {tr("There"), 290}, {tr("Here")}}, tr("Differences"), "diffTable",
                          this);
     m_table->setWordWrap(false);
     column->addWidget(m_table);

@@ -259,7 +259,7 @@ void EnvironmentsPage::showList() {
             item->setText(1, kind);
             item->setToolTip(1, kind);
             item->setData(1, MutedRole, true);
-            const std::int64_t at = readInteger(readObject(one, "last_used"), "at");
+            const std::int64_t at = readTime(readObject(one, "last_used"), "at");
             item->setText(2, at > 0 ? formatAgo(at) : tr("never"));
             item->setToolTip(2, at > 0 ? tr("%1, %n run(s) in all", nullptr, static_cast<int>(readInteger(one, "runs")))
                                              .arg(formatTime(at))
@@ -321,7 +321,7 @@ void EnvironmentsPage::showDetail() {
     facts << (versions.size() > 1 ? tr("version %1 of %2").arg(version).arg(versions.size())
                                   : tr("version %1").arg(version));
     if (curated) facts << tr("comes with Trainyard, read-only; clone it to change it");
-    if (const std::int64_t at = readInteger(m_detail, "written_at"); at > 0)
+    if (const std::int64_t at = readTime(m_detail, "written_at"); at > 0)
         facts << tr("written %1").arg(formatAgo(at));
     m_head->setFacts(facts);
     m_head->setDescription(readString(m_detail, "description"));

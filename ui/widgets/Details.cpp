@@ -1,5 +1,6 @@
 #include "ui/widgets/Details.h"
 
+#include <QDateTime>
 #include <QHeaderView>
 #include <QStackedWidget>
 #include <QTableWidget>
@@ -8,6 +9,7 @@
 
 #include <algorithm>
 
+#include "ui/forms/JsonRead.h"
 #include "ui/widgets/Basics.h"
 #include "ui/widgets/Chips.h"
 #include "ui/widgets/Tables.h"
@@ -132,6 +134,12 @@ Card* DetailColumn::addCard(const QString& title, QWidget* panel) {
     return card;
 }
 
+std::int64_t readTime(const base::Json& object, std::string_view key) {
+    const QDateTime at = QDateTime::fromString(readString(object, key), Qt::ISODateWithMs);
+    constexpr std::int64_t kMicrosPerMilli = 1000;
+    return at.isValid() ? at.toMSecsSinceEpoch() * kMicrosPerMilli : 0;
+}
+
 void emptyLayout(QLayout* layout) {
     while (QLayoutItem* item = layout->takeAt(0)) {
         if (QWidget* widget = item->widget()) {
@@ -187,7 +195,8 @@ QTableWidget* panelTable(const std::vector<PanelColumn>& columns, const QString&
         header->setTextAlignment((column.number ? Qt::AlignRight : Qt::AlignLeft) | Qt::AlignVCenter);
         header->setData(NumberRole, column.number);
         table->setHorizontalHeaderItem(i, header);
-        table->setColumnWidth(i, Theme::current().scaled(column.width));
+        // The last one takes what the others leave.
+        if (column.width > 0) table->setColumnWidth(i, Theme::current().scaled(column.width));
     }
     table->hide();
     return table;

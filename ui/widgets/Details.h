@@ -6,10 +6,13 @@
 #include <QStringList>
 #include <QWidget>
 
+#include <cstdint>
 #include <initializer_list>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "core/base/Json.h"
 #include "ui/shell/Icons.h"
 #include "ui/shell/Theme.h"
 #include "ui/widgets/Splitter.h"
@@ -103,6 +106,9 @@ QAction* makeAction(QObject* page, const char* iconName, const QString& text, co
     return action;
 }
 
+/// A time that commands give as ISO text, in microseconds UTC; 0 when there is none.
+[[nodiscard]] std::int64_t readTime(const base::Json& object, std::string_view key);
+
 /// Takes everything out, hidden at once: deleteLater alone would leave it painted until the loop turns.
 void emptyLayout(QLayout* layout);
 
@@ -116,7 +122,7 @@ InlineError* addMessage(QVBoxLayout* column, const char* object, QWidget* panel)
 
 struct PanelColumn {
     QString header;
-    int width = 100;  ///< Pixels at the usual text size.
+    int width = 0;  ///< Pixels at the usual text size; the last column takes what the others leave.
     bool number = false;
 };
 /// A small read-only table inside a card, hidden while it has no rows.

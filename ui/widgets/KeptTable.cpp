@@ -21,7 +21,7 @@ std::vector<PanelColumn> keptColumns(bool severalKinds) {
     columns.push_back({KeptTable::tr("Name"), severalKinds ? 220 : 290});
     columns.push_back({KeptTable::tr("Size"), 100, true});
     columns.push_back({KeptTable::tr("Last used"), 130});
-    columns.push_back({KeptTable::tr("Host"), 100});
+    columns.push_back({KeptTable::tr("Host")});
     return columns;
 }
 
