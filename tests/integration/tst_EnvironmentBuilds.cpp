@@ -71,9 +71,9 @@ build)
     if [ -s "$CONTROL/says" ]; then cat "$CONTROL/says" >&2; exit 125; fi
     if [ "${0##*/}" = podman ] || [ "${0##*/}" = docker ]; then
         while [ "$1" != --iidfile ]; do shift; done
-        stages && echo sha256:0123 > "$2"
+        echo sha256:0123 > "$2" && stages
     else
-        stages && : > "$2"
+        : > "$2" && stages
     fi ;;
 run|exec)
     while [ $# -gt 0 ]; do
