@@ -1,19 +1,17 @@
 #include "core/runs/PretrainedWeights.h"
 
+#include <QEventLoop>
 #include <QFile>
-#include <QProcess>
 #include <QThread>
 #include <algorithm>
 #include <cassert>
 #include <cctype>
-#include <cstdlib>
-#include <optional>
 #include <system_error>
 #include <utility>
 
-#include "core/base/Clock.h"
 #include "core/base/Hash.h"
 #include "core/base/Text.h"
+#include "core/datasets/Fetch.h"
 #include "core/runs/HashCache.h"
 
 // Outside every namespace, as Qt wants it: the library is static, and nothing else refers to its resources.
@@ -29,9 +27,7 @@ using base::Status;
 
 namespace {
 
-constexpr int kFetchTries = 4;
 constexpr int kFetchLookMillis = 100;
-constexpr std::size_t kMostSaid = 2000;
 constexpr std::int64_t kMostListBytes = 4 << 20;
 
 bool isHex(const std::string& text) { return text.find_first_not_of("0123456789abcdef") == std::string::npos; }
@@ -104,82 +100,23 @@ Error otherHash(const PretrainedWeights& weights, const std::string& what, const
                                 "."};
 }
 
-/// What the last answer's head says of the whole file's size; 0 when it says nothing.
-std::int64_t totalFrom(const Path& head) {
-    const auto text = base::readFile(head, 1 << 20);
-    std::int64_t total = 0;
-    for (std::string line : base::split(text.valueOr(std::string()), '\n')) {
-        std::transform(line.begin(), line.end(), line.begin(),
-                       [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-        if (line.starts_with("http/")) {
-            total = 0;
-        } else if (line.starts_with("content-length:") && total == 0) {
-            total = std::atoll(line.c_str() + 15);
-        } else if (line.starts_with("content-range:") && line.find('/') != std::string::npos) {
-            total = std::atoll(line.c_str() + line.find('/') + 1);
+/// Waits in an event loop of its own.
+Status download(const PretrainedWeights& weights, const Path& part, const WeightsReport& report) {
+    datasets::Fetch fetch({weights.source(), {}}, part);
+    QEventLoop loop;
+    Status ended;
+    QObject::connect(&fetch, &datasets::Fetch::progressed, &loop, [&](std::int64_t done, std::int64_t total) {
+        if (!report(done, total)) {
+            fetch.cancel();
         }
-    }
-    return total;
-}
-
-struct Try {
-    int status = 0;  ///< curl's; 0: all came.
-    std::string said;
-};
-
-Result<Try> fetchOnce(const PretrainedWeights& weights, const Path& part, const Path& head,
-                      const WeightsReport& report) {
-    // The address is one argument behind an option: never a word of a shell, never an option.
-    const QStringList arguments{QStringLiteral("--fail"),
-                                QStringLiteral("--location"),
-                                QStringLiteral("--max-redirs"),
-                                QStringLiteral("10"),
-                                QStringLiteral("--proto"),
-                                QStringLiteral("=http,https"),
-                                QStringLiteral("--proto-redir"),
-                                QStringLiteral("=http,https"),
-                                QStringLiteral("--globoff"),
-                                QStringLiteral("--silent"),
-                                QStringLiteral("--show-error"),
-                                QStringLiteral("--connect-timeout"),
-                                QStringLiteral("20"),
-                                QStringLiteral("--speed-limit"),
-                                QStringLiteral("1"),
-                                QStringLiteral("--speed-time"),
-                                QStringLiteral("60"),
-                                QStringLiteral("--continue-at"),
-                                QStringLiteral("-"),
-                                QStringLiteral("--dump-header"),
-                                QString::fromStdString(head.string()),
-                                QStringLiteral("--output"),
-                                QString::fromStdString(part.string()),
-                                QStringLiteral("--url"),
-                                QString::fromStdString(weights.source())};
-    QProcess process;
-    process.setProcessChannelMode(QProcess::MergedChannels);
-    process.start(QStringLiteral("curl"), arguments, QIODevice::ReadOnly);
-    constexpr int kStartMillis = 20'000;
-    if (!process.waitForStarted(kStartMillis)) {
-        return Error{"weights.fetch", "The program curl does not start on this machine. Fetch " + weights.source() +
-                                          " elsewhere and put it into " + weights.file().parent_path().string() + "."};
-    }
-    Try made;
-    while (!process.waitForFinished(kFetchLookMillis)) {
-        if (!report(sizeOf(part), totalFrom(head))) {
-            process.terminate();
-            if (!process.waitForFinished(2000)) {
-                process.kill();
-                process.waitForFinished(2000);
-            }
-            return fetchCanceled();
-        }
-    }
-    made.said = process.readAll().toStdString();
-    if (made.said.size() > kMostSaid) {
-        made.said.erase(0, made.said.size() - kMostSaid);
-    }
-    made.status = process.exitStatus() == QProcess::NormalExit ? process.exitCode() : -1;
-    return made;
+    });
+    QObject::connect(&fetch, &datasets::Fetch::done, &loop, [&](const Status& status) {
+        ended = status;
+        loop.quit();
+    });
+    fetch.start();
+    loop.exec();
+    return ended;
 }
 
 /// The cache's lock; waits for another process that fetches the same.
@@ -283,42 +220,13 @@ Result<Path> fetchPretrained(const PretrainedWeights& weights, const WeightsRepo
         return file;  // Another process has fetched it meanwhile.
     }
     const Path part = file.string() + ".part";
-    const Path head = file.string() + ".head";
-    Try last;
-    bool all = false;
-    std::optional<std::string> found;
-    for (int attempt = 0; attempt < kFetchTries && !all; ++attempt) {
-        const std::int64_t before = sizeOf(part);
-        auto made = fetchOnce(weights, part, head, report);
-        if (!made.ok()) {
-            return made.error();
+    if (const Status came = download(weights, part, report); !came.ok()) {
+        if (came.error().code == "canceled") {
+            return fetchCanceled();
         }
-        last = std::move(*made);
-        all = last.status == 0;
-        // A server that answers "nothing beyond" (416) to a complete file makes curl fail; the hash decides. One that
-        // cannot give a part of a file at all gets asked for the whole.
-        if (!all && before > 0 && sizeOf(part) == before) {
-            const auto hash = base::sha256File(part);
-            all = hash.ok() && hash->starts_with(weights.sha256Prefix);
-            if (!all) {
-                TRAINYARD_TRY(base::removeTree(part));
-            }
-        }
-        const auto pause = base::Deadline::inMillis(all ? 0 : 400 * (attempt + 1));
-        while (!pause.passed()) {
-            if (!report(sizeOf(part), 0)) {
-                return fetchCanceled();
-            }
-            QThread::msleep(kFetchLookMillis);
-        }
-    }
-    TRAINYARD_TRY(base::removeTree(head));
-    if (!all) {
-        return Error{"weights.fetch",
-                     weights.source() +
-                         " could not be fetched: " + base::stripControl(base::toValidUtf8(base::trim(last.said))) +
-                         ". Without a network, fetch it elsewhere and put it into " + file.parent_path().string() +
-                         ", or set " + kWeightsBaseVariable + " to a server that has it."};
+        return Error{"weights.fetch", came.error().message + " Without a network, fetch it elsewhere and put it into " +
+                                          file.parent_path().string() + ", or set " + kWeightsBaseVariable +
+                                          " to a server that has it."};
     }
     const std::int64_t size = sizeOf(part);
     const auto hash = base::sha256File(part, [&](std::int64_t done) { return report(done, size); });
