@@ -161,8 +161,8 @@ private Q_SLOTS:
         QVERIFY(meaning->text().startsWith(QStringLiteral("94 of 100 samples of “cat” were recognised")));
         QVERIFY(!m_rig->visible<QListWidget>(QStringLiteral("confusionSamples")));
         QCOMPARE(matrix->accessibleDescription(), matrix->data().meaning(0, 0));
-        QCOMPARE(matrix->data().meaning(-1, 1),
-                 QStringLiteral("186 samples were taken for “dog”; 180 of them are (precision 96.8 %)."));
+        QVERIFY(matrix->data().meaning(-1, 1).startsWith(
+            QStringLiteral("186 samples were taken for “dog”; 180 of them are (precision 96.8")));
         QVERIFY(matrix->data().meaning(2, -1).contains(QStringLiteral("(recall –)")));
         auto* cells = part<ui::SegmentedControl>("recordCellsControl");
         cells->setFocus();
@@ -174,7 +174,7 @@ private Q_SLOTS:
         QVERIFY(part<ui::ConfusionMatrix>("confusionMatrix"));
         // Many classes are a map; each cell of it still says what it means.
         QVERIFY(choose(QStringLiteral("big classes"), Kind::Confusion));
-        QCOMPARE(matrix->data().size(), 120);
+        QVERIFY(waitFor([&] { return matrix->data().size() == 120; }, kSoon));
         QTest::mouseClick(matrix, Qt::LeftButton, {}, matrix->cellRect(60, 60).center().toPoint());
         QCOMPARE(matrix->chosenRow(), 60);
         m_rig->picture(QStringLiteral("records-matrix-large"));

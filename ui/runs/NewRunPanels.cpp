@@ -421,7 +421,8 @@ void DistributionDrawing::paintEvent(QPaintEvent*) {
     painter.setRenderHint(QPainter::Antialiasing);
     const int nodes = std::min(m_nodes, 3);
     constexpr int kGap = 8;
-    const qreal nodeWidth = std::min(180.0, (width() - kGap * (nodes - 1)) / static_cast<qreal>(nodes));
+    const qreal nodeWidth =
+        std::min<qreal>(theme.scaled(180), (width() - kGap * (nodes - 1)) / static_cast<qreal>(nodes));
     painter.setFont(theme.font(TextStyle::MonoSmall));
     for (int n = 0; n < nodes; ++n) {
         const qreal x = isRightToLeft() ? width() - (n + 1) * nodeWidth - n * kGap : n * (nodeWidth + kGap);
@@ -432,7 +433,8 @@ void DistributionDrawing::paintEvent(QPaintEvent*) {
         painter.setPen(theme.color(Role::Muted));
         QString title = n == 2 && m_nodes > 3 ? tr("… %1 machines").arg(m_nodes) : m_nodes == 1 && m_here ? tr("this machine") : tr("machine %1").arg(n + 1);
         if (m_nodes == 1 && m_cores > 0) title += tr(" · %n core(s)", nullptr, m_cores);
-        painter.drawText(box.adjusted(8, 4, -4, 0), Qt::AlignTop | (isRightToLeft() ? Qt::AlignRight : Qt::AlignLeft), title);
+        painter.drawText(box.adjusted(8, 4, -4, 0), Qt::AlignTop | (isRightToLeft() ? Qt::AlignRight : Qt::AlignLeft),
+                         painter.fontMetrics().elidedText(title, Qt::ElideRight, static_cast<int>(box.width()) - 12));
         const int most = std::max(1, static_cast<int>((nodeWidth - 16) / 30));
         const int shown = std::min(m_processes, most);
         for (int p = 0; p < shown; ++p) {

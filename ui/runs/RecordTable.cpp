@@ -22,8 +22,9 @@ constexpr int kNarrowestColumn = 70;
 
 /// Numbers as figures, whole ones in full; the exact text stands in the tooltip and in copies.
 QString shownCell(const TableCell& cell) {
-    if (!cell.isNumber || cell.number == std::floor(cell.number) || !std::isfinite(cell.number)) return cell.text;
-    return formatNumber(cell.number);
+    if (!cell.isNumber || !std::isfinite(cell.number)) return cell.text;
+    const bool whole = cell.number == std::floor(cell.number) && std::abs(cell.number) < 1e15;
+    return whole ? QString::number(cell.number, 'f', 0) : formatNumber(cell.number);
 }
 
 /// What comes first when sorting upwards: numbers, then texts, then nothing.
@@ -92,10 +93,8 @@ void RecordTableModel::sort(int column, Qt::SortOrder order) {
             const TableCell& left = rows[static_cast<std::size_t>(a)][at];
             const TableCell& right = rows[static_cast<std::size_t>(b)][at];
             const int kinds = cellRank(left) - cellRank(right);
-            // What is empty stays at the end either way.
-            if (kinds != 0)
-                return order == Qt::AscendingOrder || cellRank(left) == 2 || cellRank(right) == 2 ? kinds < 0
-                                                                                                  : kinds > 0;
+            // What is no number stays behind those that are, and what is empty at the end, either way.
+            if (kinds != 0) return kinds < 0;
             if (cellRank(left) == 0)
                 return order == Qt::AscendingOrder ? left.number < right.number : left.number > right.number;
             const int texts = left.text.compare(right.text, Qt::CaseInsensitive);

@@ -69,7 +69,7 @@ RecordsTab::RecordsTab(Shell& shell, QWidget* parent)
     m_splitter->setFoldBelow(theme.scaled(620));
     m_splitter->addWidget(buildList());
     m_splitter->addWidget(buildRecord());
-    m_splitter->setSizes({260, 800});
+    m_splitter->setSizes({theme.scaled(260), theme.scaled(800)});
     m_splitter->setStretchFactor(0, 0);
     m_splitter->setStretchFactor(1, 1);
     m_splitter->setChildrenCollapsible(false);
@@ -134,11 +134,13 @@ QWidget* RecordsTab::buildRecord() {
     steps->addWidget(m_previous);
     steps->addWidget(m_slider, 1);
     steps->addWidget(m_next);
-    column->addWidget(m_steps);
-    m_place = new TextLabel({}, TextStyle::Secondary, Role::Muted, side);
+    auto* where = new QHBoxLayout;
+    where->setSpacing(theme.space(2));
+    where->addWidget(m_steps, 1);
+    m_place = new ElidedLabel({}, TextStyle::Secondary, Role::Muted, side);
     m_place->setObjectName(QStringLiteral("recordPlaceLabel"));
-    m_place->setWordWrap(true);
-    column->addWidget(m_place);
+    where->addWidget(m_place);
+    column->addLayout(where);
 
     m_bar = new QWidget(side);
     auto* flow = new FlowLayout(m_bar, theme.space(1), theme.space(0));

@@ -82,7 +82,7 @@ private:
     IconButton* m_previous;
     IconButton* m_next;
     QSlider* m_slider;
-    TextLabel* m_place;
+    ElidedLabel* m_place;
     QWidget* m_bar;
     IconButton* m_smaller;
     IconButton* m_larger;
