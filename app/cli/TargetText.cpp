@@ -22,7 +22,7 @@ std::string hostsOf(const Json& target) {
     return text;
 }
 
-std::string listText(const Json& result) {
+std::string targetListText(const Json& result) {
     std::vector<std::vector<std::string>> rows{{"TARGET", "KIND", "STATE", "RUNS", "HOSTS", "DESCRIPTION"}};
     for (const Json& target : memberOf(result, "targets")) {
         const std::string state = memberOf(target, "disabled") == Json(true) ? "disabled" : textOf(memberOf(target, "reach"), "state");
@@ -49,7 +49,7 @@ std::string loadText(const Json& result) {
     return tableText(rows, {false, true, true, true, true, true, true, true});
 }
 
-std::string cacheText(const Json& result) {
+std::string targetCacheText(const Json& result) {
     const Json& entries = memberOf(result, "entries");
     if (entries.empty()) {
         return "Nothing is kept there.\n";
@@ -165,7 +165,7 @@ std::string compareText(const Json& result) {
 
 std::optional<std::string> describeTarget(const std::string& action, const Json& result) {
     const std::string target = "Target " + textOf(result, "target");
-    if (action == "target.list") return listText(result);
+    if (action == "target.list") return targetListText(result);
     if (action == "target.show") return base::dumpJsonPretty(result);
     if (action == "target.add") {
         return target + (memberOf(result, "created") == Json(false) ? " was there already.\n" : " was added.\n");
@@ -178,7 +178,7 @@ std::optional<std::string> describeTarget(const std::string& action, const Json&
     if (action == "target.wait") return target + " is ready.\n";
     if (action == "target.doctor") return "Worst finding: " + textOf(result, "worst") + ".\n";
     if (action == "target.load") return loadText(result);
-    if (action == "target.cache") return cacheText(result);
+    if (action == "target.cache") return targetCacheText(result);
     if (action == "target.clear-cache") return base::formatBytes(integerOf(result, "freed_bytes")) + " were freed.\n";
     if (action == "target.build-engine") {
         return "The engine was built in " + textOf(result, "seconds") + " s against " + textOf(result, "libtorch") + ".\n";

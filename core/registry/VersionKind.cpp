@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/base/Json.h"
+
 namespace trainyard::registry {
 
 namespace {
@@ -13,16 +15,11 @@ constexpr const char* kSaveInstead =
     "In the training script, save the model as TorchScript too and register that file: "
     "torch.jit.script(model).save(\"outputs/model.pt\"), or torch.jit.trace(model, example) where script does not take the model.";
 
-std::string textOf(const Json& object, const char* key) {
-    const auto found = object.find(key);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
 std::vector<std::string> pathsOfKind(const std::vector<Json>& files, const char* kind) {
     std::vector<std::string> paths;
     for (const Json& file : files) {
-        if (textOf(file, "kind") == kind) {
-            paths.push_back(textOf(file, "path"));
+        if (base::jsonText(file, "kind") == kind) {
+            paths.push_back(base::jsonText(file, "path"));
         }
     }
     return paths;
@@ -32,7 +29,7 @@ std::vector<std::string> pathsOfKind(const std::vector<Json>& files, const char*
 
 VersionKind kindOfVersion(const std::vector<Json>& files, bool hasEngineCard) {
     if (files.size() == 1) {
-        return {textOf(files.front(), "kind"), textOf(files.front(), "path")};
+        return {base::jsonText(files.front(), "kind"), base::jsonText(files.front(), "path")};
     }
     const std::vector<std::string> scripts = pathsOfKind(files, "torchscript");
     if (hasEngineCard && std::find(scripts.begin(), scripts.end(), kEngineModel) != scripts.end()) {
@@ -63,7 +60,7 @@ Exportability exportabilityOf(const Json& card) {
         return out;
     }
     const auto find = [&](const std::string& path) {
-        return std::find_if(files->begin(), files->end(), [&](const Json& file) { return file.is_object() && textOf(file, "path") == path; });
+        return std::find_if(files->begin(), files->end(), [&](const Json& file) { return file.is_object() && base::jsonText(file, "path") == path; });
     };
     if (!card.contains("kind")) {
         out.possible = find(kEngineModel) != files->end();
@@ -71,10 +68,10 @@ Exportability exportabilityOf(const Json& card) {
         out.reason = out.possible ? "" : "It has no model.pt.";
         return out;
     }
-    const std::string kind = textOf(card, "kind");
-    const std::string main = textOf(card, "main");
+    const std::string kind = base::jsonText(card, "kind");
+    const std::string main = base::jsonText(card, "main");
     const auto file = find(main);
-    const std::string mainKind = file == files->end() ? "" : textOf(*file, "kind");
+    const std::string mainKind = file == files->end() ? "" : base::jsonText(*file, "kind");
     if (mainKind == "torchscript") {
         out.possible = true;
         out.file = main;
@@ -91,12 +88,12 @@ Exportability exportabilityOf(const Json& card) {
         out.reason = "A pickled module names its code and does not hold it, and reading it would run code, so it is never opened here.";
     } else if (kind == "folder") {
         const auto scripts = std::count_if(files->begin(), files->end(), [](const Json& one) {
-            return one.is_object() && textOf(one, "kind") == "torchscript";
+            return one.is_object() && base::jsonText(one, "kind") == "torchscript";
         });
         out.reason = scripts > 1 ? "It holds several TorchScript files." : "None of its files is TorchScript.";
         out.instead = scripts > 1 ? "Register the file that is meant as a model of its own." : kSaveInstead;
     } else {
-        const std::string told = file == files->end() ? "" : textOf(*file, "told");
+        const std::string told = file == files->end() ? "" : base::jsonText(*file, "told");
         out.reason = "It is no TorchScript" + (told.empty() ? std::string(".") : ": " + told);
     }
     return out;

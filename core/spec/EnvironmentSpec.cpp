@@ -14,7 +14,7 @@ namespace trainyard::spec {
 
 namespace {
 
-const std::vector<std::string> kFreePaths = {"format", "version"};
+const std::vector<std::string> kEnvironmentFreePaths = {"format", "version"};
 
 constexpr std::pair<EnvironmentKind, const char*> kKinds[] = {
     {EnvironmentKind::Engine, "engine"}, {EnvironmentKind::Interpreter, "interpreter"}, {EnvironmentKind::Venv, "venv"},
@@ -221,7 +221,7 @@ std::vector<Error> validateEnvironmentSpec(const Json& document) {
     if (const Status format = base::checkFormat(document, kEnvironmentSpecFormat, kEnvironmentSpecVersion); !format.ok()) {
         return {format.error()};
     }
-    std::vector<Error> errors = checkDocument(environmentSpecFields(), document, kFreePaths);
+    std::vector<Error> errors = checkDocument(environmentSpecFields(), document, kEnvironmentFreePaths);
     std::vector<Error> more;
     Checks checks(more);
     const EnvironmentSpec spec = readSpec(document);

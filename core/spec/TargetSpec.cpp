@@ -18,7 +18,7 @@ using base::Status;
 namespace {
 
 // Hosts are a list of objects, which no field describes: checked here.
-const std::vector<std::string> kFreePaths = {"format", "version", "hosts"};
+const std::vector<std::string> kTargetFreePaths = {"format", "version", "hosts"};
 
 TargetKind kindOf(const std::string& name) {
     return name == "local" ? TargetKind::Local : name == "slurm" ? TargetKind::Slurm : TargetKind::Ssh;
@@ -236,7 +236,7 @@ std::vector<Error> validateTargetSpec(const Json& document) {
     if (const Status format = base::checkFormat(document, kTargetSpecFormat, kTargetSpecVersion); !format.ok()) {
         return {format.error()};
     }
-    std::vector<Error> errors = checkDocument(targetSpecFields(), document, kFreePaths);
+    std::vector<Error> errors = checkDocument(targetSpecFields(), document, kTargetFreePaths);
     std::vector<Error> more;
     const TargetSpec spec = readTarget(document, more);
     crossChecks(spec, more);

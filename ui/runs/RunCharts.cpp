@@ -19,7 +19,7 @@ using base::Result;
 
 namespace {
 
-constexpr int kRefreshMillis = 50;
+constexpr int kChartRefreshMillis = 50;
 constexpr int kLargeHeight = 300;
 constexpr int kSmallHeight = 190;
 constexpr int kCompactHeight = 140;
@@ -80,7 +80,7 @@ RunCharts::RunCharts(commands::Session& session, Extent extent, QWidget* parent)
     m_grid->setContentsMargins(0, 0, 0, 0);
     m_grid->setSpacing(Theme::current().space(2));
     m_soon.setSingleShot(true);
-    m_soon.setInterval(kRefreshMillis);
+    m_soon.setInterval(kChartRefreshMillis);
     connect(&m_soon, &QTimer::timeout, this, [this] {
         findMetrics();
         for (const auto& plot : m_plots) fetch(*plot);
@@ -114,7 +114,7 @@ void RunCharts::note(const QList<runs::RunChange>& changes) {
     for (const runs::RunChange& change : changes) {
         if (!change.parts.testFlag(part)) continue;
         if (std::any_of(m_runs.begin(), m_runs.end(), [&](const RunRef& run) { return run.id == change.run; })) {
-            if (!m_soon.isActive() && isVisible()) m_soon.start(kRefreshMillis);
+            if (!m_soon.isActive() && isVisible()) m_soon.start(kChartRefreshMillis);
             return;
         }
     }

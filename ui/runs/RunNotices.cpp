@@ -19,7 +19,7 @@ using spec::RunState;
 
 namespace {
 
-constexpr int kProgressScale = 1000;
+constexpr int kUploadScale = 1000;
 
 /// The newest event of a kind, or nullptr.
 const store::EventRow* newest(const RunDetail& detail, std::string_view kind) {
@@ -47,7 +47,7 @@ RunNotices::RunNotices(Shell& shell, QWidget* parent) : QWidget(parent), m_shell
     m_uploadText = new ElidedLabel({}, TextStyle::Secondary, Role::Text, m_upload);
     m_uploadText->setObjectName(QStringLiteral("runUploadLabel"));
     m_uploadBar = new QProgressBar(m_upload);
-    m_uploadBar->setRange(0, kProgressScale);
+    m_uploadBar->setRange(0, kUploadScale);
     m_uploadBar->setTextVisible(false);
     m_uploadBar->setFixedHeight(6);
     m_uploadBar->setAccessibleName(tr("Progress of the upload"));
@@ -106,7 +106,7 @@ void RunNotices::showUpload() {
     }
     m_uploadText->setText(text);
     m_uploadBar->setVisible(total > 0);
-    m_uploadBar->setValue(total > 0 ? static_cast<int>(static_cast<double>(done) / static_cast<double>(total) * kProgressScale) : 0);
+    m_uploadBar->setValue(total > 0 ? static_cast<int>(static_cast<double>(done) / static_cast<double>(total) * kUploadScale) : 0);
 }
 
 void RunNotices::showQueue() {

@@ -15,11 +15,11 @@
 namespace trainyard::ui {
 namespace {
 
-QColor tone(Role role) { return Theme::current().color(role); }
-bool isEnabled(const QStyleOption& option) { return option.state & QStyle::State_Enabled; }
-bool isHovered(const QStyleOption& option) { return isEnabled(option) && (option.state & QStyle::State_MouseOver); }
+QColor toneOf(Role role) { return Theme::current().color(role); }
+bool controlEnabled(const QStyleOption& option) { return option.state & QStyle::State_Enabled; }
+bool controlHovered(const QStyleOption& option) { return controlEnabled(option) && (option.state & QStyle::State_MouseOver); }
 /// Only once the keyboard was used: a pressed button needs no ring.
-bool hasFocus(const QStyleOption& option) {
+bool ringShown(const QStyleOption& option) {
     return (option.state & QStyle::State_HasFocus) && (option.state & QStyle::State_KeyboardFocusChange);
 }
 
@@ -44,36 +44,36 @@ void Style::drawButton(const QStyleOptionButton& option, QPainter& painter, cons
     const Look look = lookOf(widget);
     const int radius = Theme::current().radius();
     const bool down = option.state & (State_Sunken | State_On);
-    QColor fill = tone(Role::Surface), outline = Theme::blend(tone(Role::Border), tone(Role::BorderStrong), 0.55);
+    QColor fill = toneOf(Role::Surface), outline = Theme::blend(toneOf(Role::Border), toneOf(Role::BorderStrong), 0.55);
     switch (look) {
     case Look::Primary:
     case Look::Danger:
-        fill = tone(look == Look::Primary ? Role::AccentFill : Role::DangerFill);
+        fill = toneOf(look == Look::Primary ? Role::AccentFill : Role::DangerFill);
         // Darker when touched, so that the white text gains contrast rather than loses it.
-        if (isHovered(option)) fill = Theme::blend(fill, Qt::black, 0.10);
+        if (controlHovered(option)) fill = Theme::blend(fill, Qt::black, 0.10);
         if (down) fill = Theme::blend(fill, Qt::black, 0.22);
         outline = QColor();
         break;
     case Look::Ghost:
     case Look::Link:
         fill = outline = QColor();
-        if (look == Look::Ghost && isHovered(option)) fill = tone(Role::Hover);
-        if (look == Look::Ghost && down) fill = Theme::blend(tone(Role::Hover), tone(Role::Accent), 0.14);
+        if (look == Look::Ghost && controlHovered(option)) fill = toneOf(Role::Hover);
+        if (look == Look::Ghost && down) fill = Theme::blend(toneOf(Role::Hover), toneOf(Role::Accent), 0.14);
         break;
     case Look::Outlined:
-        if (isHovered(option)) fill = tone(Role::Hover);
-        if (down) fill = Theme::blend(tone(Role::Hover), tone(Role::Accent), 0.14);
-        if (option.state & State_On) outline = tone(Role::Accent);
+        if (controlHovered(option)) fill = toneOf(Role::Hover);
+        if (down) fill = Theme::blend(toneOf(Role::Hover), toneOf(Role::Accent), 0.14);
+        if (option.state & State_On) outline = toneOf(Role::Accent);
         break;
     }
-    if (!isEnabled(option)) {
-        fill = look == Look::Ghost || look == Look::Link ? QColor() : tone(Role::Sunken);
-        outline = look == Look::Outlined ? tone(Role::Border) : QColor();
+    if (!controlEnabled(option)) {
+        fill = look == Look::Ghost || look == Look::Link ? QColor() : toneOf(Role::Sunken);
+        outline = look == Look::Outlined ? toneOf(Role::Border) : QColor();
     }
     draw::box(painter, option.rect, radius, fill, outline);
-    if (hasFocus(option)) {
+    if (ringShown(option)) {
         if (look == Look::Primary || look == Look::Danger) {
-            draw::box(painter, QRectF(option.rect).adjusted(2, 2, -2, -2), radius - 2, QColor(), tone(Role::AccentText),
+            draw::box(painter, QRectF(option.rect).adjusted(2, 2, -2, -2), radius - 2, QColor(), toneOf(Role::AccentText),
                       1.5);
         }
         draw::focusRing(painter, option.rect, radius);
@@ -82,15 +82,15 @@ void Style::drawButton(const QStyleOptionButton& option, QPainter& painter, cons
 
 void Style::drawButtonLabel(const QStyleOptionButton& option, QPainter& painter, const QWidget* widget) const {
     const Look look = lookOf(widget);
-    QColor ink = tone(Role::Text);
-    if (look == Look::Primary || look == Look::Danger) ink = tone(Role::AccentText);
-    if (look == Look::Link) ink = tone(Role::Accent);
-    if (widget != nullptr && widget->property("destructive").toBool()) ink = tone(Role::Danger);
-    if (!isEnabled(option)) ink = option.palette.color(QPalette::Disabled, QPalette::ButtonText);
+    QColor ink = toneOf(Role::Text);
+    if (look == Look::Primary || look == Look::Danger) ink = toneOf(Role::AccentText);
+    if (look == Look::Link) ink = toneOf(Role::Accent);
+    if (widget != nullptr && widget->property("destructive").toBool()) ink = toneOf(Role::Danger);
+    if (!controlEnabled(option)) ink = option.palette.color(QPalette::Disabled, QPalette::ButtonText);
     painter.save();
     QFont font = painter.font();
     if (look != Look::Link) font.setWeight(QFont::Medium);
-    if (look == Look::Link) font.setUnderline(isHovered(option));
+    if (look == Look::Link) font.setUnderline(controlHovered(option));
     painter.setFont(font);
     const QFontMetrics metrics(font);
     const bool hasIcon = !option.icon.isNull();
@@ -106,7 +106,7 @@ void Style::drawButtonLabel(const QStyleOptionButton& option, QPainter& painter,
     const auto mirrored = [&](const QRect& rect) { return visualRect(option.direction, inner, rect); };
     if (hasIcon) {
         const QRect where = mirrored(QRect(x, inner.center().y() - iconSize / 2 + 1, iconSize, iconSize));
-        option.icon.paint(&painter, where, Qt::AlignCenter, isEnabled(option) ? QIcon::Normal : QIcon::Disabled);
+        option.icon.paint(&painter, where, Qt::AlignCenter, controlEnabled(option) ? QIcon::Normal : QIcon::Disabled);
         x += iconSize + gap;
     }
     const int room = inner.right() - x - (hasMenu ? 18 : 0) + 1;
@@ -119,7 +119,7 @@ void Style::drawButtonLabel(const QStyleOptionButton& option, QPainter& painter,
     if (hasMenu) {
         draw::icon(painter, mirrored(QRect(x + std::min(textWidth, room) + 2, inner.top(), 16, inner.height())),
                    QStringLiteral("chevron-down"), look == Look::Primary ? Role::AccentText : Role::Muted, 14,
-                   isEnabled(option));
+                   controlEnabled(option));
     }
     painter.restore();
 }
@@ -127,12 +127,12 @@ void Style::drawButtonLabel(const QStyleOptionButton& option, QPainter& painter,
 void Style::drawMenuItem(const QStyleOptionMenuItem& option, QPainter& painter) const {
     const QRect rect = option.rect;
     if (option.menuItemType == QStyleOptionMenuItem::Separator) {
-        painter.fillRect(QRect(rect.left() + 8, rect.center().y(), rect.width() - 16, 1), tone(Role::Border));
+        painter.fillRect(QRect(rect.left() + 8, rect.center().y(), rect.width() - 16, 1), toneOf(Role::Border));
         return;
     }
-    const bool enabled = isEnabled(option);
+    const bool enabled = controlEnabled(option);
     if (enabled && (option.state & State_Selected)) {
-        draw::box(painter, rect.adjusted(0, 0, 0, 0), Theme::current().smallRadius(), tone(Role::Selection), QColor());
+        draw::box(painter, rect.adjusted(0, 0, 0, 0), Theme::current().smallRadius(), toneOf(Role::Selection), QColor());
     }
     const auto mirrored = [&](const QRect& part) { return visualRect(option.direction, rect, part); };
     const QRect lead = mirrored(QRect(rect.left() + 8, rect.top(), kMenuIcon + 4, rect.height()));
@@ -146,11 +146,11 @@ void Style::drawMenuItem(const QStyleOptionMenuItem& option, QPainter& painter) 
     const QString shortcut = option.text.section(QLatin1Char('\t'), 1);
     const QRect textRect = mirrored(rect.adjusted(kMenuLead, 0, -12, 0));
     painter.setFont(option.font);
-    painter.setPen(enabled ? tone(Role::Text) : option.palette.color(QPalette::Disabled, QPalette::Text));
+    painter.setPen(enabled ? toneOf(Role::Text) : option.palette.color(QPalette::Disabled, QPalette::Text));
     const int hidden = Qt::TextSingleLine | Qt::TextHideMnemonic;
     painter.drawText(textRect, Qt::AlignVCenter | Qt::AlignLeading | hidden, text);
     if (!shortcut.isEmpty()) {
-        painter.setPen(tone(Role::Muted));
+        painter.setPen(toneOf(Role::Muted));
         painter.drawText(textRect, Qt::AlignVCenter | Qt::AlignTrailing | hidden, shortcut);
     }
     if (option.menuItemType == QStyleOptionMenuItem::SubMenu) {
@@ -164,15 +164,15 @@ void Style::drawMenuItem(const QStyleOptionMenuItem& option, QPainter& painter) 
 void Style::drawTab(const QStyleOptionTab& option, QPainter& painter) const {
     const bool selected = option.state & State_Selected;
     const QRect rect = option.rect;
-    if (isHovered(option) && !selected) {
-        draw::box(painter, QRectF(rect).adjusted(2, 4, -2, -4), Theme::current().radius(), tone(Role::Hover), QColor());
+    if (controlHovered(option) && !selected) {
+        draw::box(painter, QRectF(rect).adjusted(2, 4, -2, -4), Theme::current().radius(), toneOf(Role::Hover), QColor());
     }
     painter.save();
     QFont font = painter.font();
     font.setWeight(selected ? QFont::DemiBold : QFont::Normal);
     painter.setFont(font);
-    painter.setPen(!isEnabled(option) ? option.palette.color(QPalette::Disabled, QPalette::Text)
-                                      : tone(selected ? Role::Text : Role::Muted));
+    painter.setPen(!controlEnabled(option) ? option.palette.color(QPalette::Disabled, QPalette::Text)
+                                      : toneOf(selected ? Role::Text : Role::Muted));
     QRect textRect = rect;
     if (!option.icon.isNull()) {
         const int width = QFontMetrics(font).horizontalAdvance(option.text) + 22;
@@ -184,25 +184,25 @@ void Style::drawTab(const QStyleOptionTab& option, QPainter& painter) const {
     painter.drawText(textRect, Qt::AlignCenter | Qt::TextSingleLine | Qt::TextHideMnemonic, option.text);
     painter.restore();
     if (selected) {
-        draw::box(painter, QRectF(rect.left() + 8, rect.bottom() - 1, rect.width() - 16, 2), 1, tone(Role::Accent),
+        draw::box(painter, QRectF(rect.left() + 8, rect.bottom() - 1, rect.width() - 16, 2), 1, toneOf(Role::Accent),
                   QColor());
     }
-    if (hasFocus(option)) {
+    if (ringShown(option)) {
         draw::focusRing(painter, QRectF(rect).adjusted(2, 4, -2, -5), Theme::current().radius());
     }
 }
 
 void Style::drawHeader(const QStyleOptionHeader& option, QPainter& painter) const {
-    painter.fillRect(option.rect, tone(Role::Surface));
-    if (isHovered(option)) painter.fillRect(option.rect, tone(Role::Hover));
-    painter.fillRect(QRect(option.rect.left(), option.rect.bottom(), option.rect.width(), 1), tone(Role::Border));
+    painter.fillRect(option.rect, toneOf(Role::Surface));
+    if (controlHovered(option)) painter.fillRect(option.rect, toneOf(Role::Hover));
+    painter.fillRect(QRect(option.rect.left(), option.rect.bottom(), option.rect.width(), 1), toneOf(Role::Border));
 }
 
 void Style::drawProgress(const QStyleOptionProgressBar& option, QPainter& painter) const {
     // One thin track; the text, if any, is the page's to show beside it.
     const int height = std::min(6, option.rect.height());
     const QRectF track(option.rect.left(), option.rect.center().y() - height / 2.0 + 0.5, option.rect.width(), height);
-    const QColor ground = Theme::blend(tone(Role::Sunken), tone(Role::BorderStrong), 0.25);
+    const QColor ground = Theme::blend(toneOf(Role::Sunken), toneOf(Role::BorderStrong), 0.25);
     draw::box(painter, track, height / 2.0, ground, QColor());
     const bool unknown = option.maximum <= option.minimum;
     if (unknown) {
@@ -210,7 +210,7 @@ void Style::drawProgress(const QStyleOptionProgressBar& option, QPainter& painte
         QPainterPath clip;
         clip.addRoundedRect(track, height / 2.0, height / 2.0);
         painter.setClipPath(clip);
-        painter.fillRect(track, QBrush(tone(Role::Accent), Qt::BDiagPattern));
+        painter.fillRect(track, QBrush(toneOf(Role::Accent), Qt::BDiagPattern));
         painter.restore();
         return;
     }
@@ -219,7 +219,7 @@ void Style::drawProgress(const QStyleOptionProgressBar& option, QPainter& painte
     QRectF done = track;
     done.setWidth(std::max<double>(height, track.width() * std::min(1.0, share)));
     if (option.direction == Qt::RightToLeft) done.moveRight(track.right());
-    draw::box(painter, done, height / 2.0, tone(Role::Accent), QColor());
+    draw::box(painter, done, height / 2.0, toneOf(Role::Accent), QColor());
 }
 
 void Style::drawComboBox(const QStyleOptionComboBox& option, QPainter& painter, const QWidget* widget) const {
@@ -233,7 +233,7 @@ void Style::drawComboBox(const QStyleOptionComboBox& option, QPainter& painter, 
     frame.state.setFlag(State_HasFocus, focused);
     proxy()->drawPrimitive(PE_PanelLineEdit, &frame, &painter, widget);
     draw::icon(painter, proxy()->subControlRect(CC_ComboBox, &option, SC_ComboBoxArrow, widget),
-               QStringLiteral("chevron-down"), Role::Muted, 14, isEnabled(option));
+               QStringLiteral("chevron-down"), Role::Muted, 14, controlEnabled(option));
 }
 
 void Style::drawSpinBox(const QStyleOptionSpinBox& option, QPainter& painter, const QWidget* widget) const {
@@ -244,9 +244,9 @@ void Style::drawSpinBox(const QStyleOptionSpinBox& option, QPainter& painter, co
     if (option.buttonSymbols == QAbstractSpinBox::NoButtons) return;
     const auto button = [&](SubControl sub, const QString& name, QAbstractSpinBox::StepEnabledFlag flag) {
         const QRect rect = proxy()->subControlRect(CC_SpinBox, &option, sub, widget);
-        const bool enabled = isEnabled(option) && (option.stepEnabled & flag);
-        if (enabled && isHovered(option) && option.activeSubControls == sub) {
-            draw::box(painter, QRectF(rect).adjusted(1, 1, -2, -1), 3, tone(Role::Hover), QColor());
+        const bool enabled = controlEnabled(option) && (option.stepEnabled & flag);
+        if (enabled && controlHovered(option) && option.activeSubControls == sub) {
+            draw::box(painter, QRectF(rect).adjusted(1, 1, -2, -1), 3, toneOf(Role::Hover), QColor());
         }
         draw::icon(painter, rect, name, Role::Muted, 11, enabled);
     };
@@ -257,9 +257,9 @@ void Style::drawSpinBox(const QStyleOptionSpinBox& option, QPainter& painter, co
 void Style::drawScrollBar(const QStyleOptionSlider& option, QPainter& painter, const QWidget* widget) const {
     if (option.maximum <= option.minimum) return;
     const QRect handle = proxy()->subControlRect(CC_ScrollBar, &option, SC_ScrollBarSlider, widget);
-    const bool active = isHovered(option) || (option.state & State_Sunken);
+    const bool active = controlHovered(option) || (option.state & State_Sunken);
     const int inset = active ? 2 : 3;
-    const QColor ink = Theme::blend(tone(Role::Background), tone(Role::BorderStrong), active ? 1.0 : 0.65);
+    const QColor ink = Theme::blend(toneOf(Role::Background), toneOf(Role::BorderStrong), active ? 1.0 : 0.65);
     const QRectF box = option.orientation == Qt::Vertical ? QRectF(handle).adjusted(inset, 2, -inset, -2)
                                                           : QRectF(handle).adjusted(2, inset, -2, -inset);
     draw::box(painter, box, std::min(box.width(), box.height()) / 2, ink, QColor());
@@ -272,7 +272,7 @@ void Style::drawSlider(const QStyleOptionSlider& option, QPainter& painter, cons
     const QPointF middle = QRectF(groove).center();
     const QRectF track = horizontal ? QRectF(groove.left(), middle.y() - 2, groove.width(), 4)
                                     : QRectF(middle.x() - 2, groove.top(), 4, groove.height());
-    draw::box(painter, track, 2, Theme::blend(tone(Role::Sunken), tone(Role::BorderStrong), 0.35), QColor());
+    draw::box(painter, track, 2, Theme::blend(toneOf(Role::Sunken), toneOf(Role::BorderStrong), 0.35), QColor());
     QRectF done = track;
     if (horizontal) {
         if (option.upsideDown) {
@@ -283,11 +283,11 @@ void Style::drawSlider(const QStyleOptionSlider& option, QPainter& painter, cons
     } else {
         done.setTop(handle.center().y());
     }
-    draw::box(painter, done, 2, isEnabled(option) ? tone(Role::Accent) : tone(Role::BorderStrong), QColor());
+    draw::box(painter, done, 2, controlEnabled(option) ? toneOf(Role::Accent) : toneOf(Role::BorderStrong), QColor());
     const QRectF knob = QRectF(handle).adjusted(2, 2, -2, -2);
-    draw::box(painter, knob, knob.width() / 2, tone(Role::Surface),
-              isEnabled(option) ? tone(Role::Accent) : tone(Role::Border), 2);
-    if (hasFocus(option)) draw::focusRing(painter, QRectF(handle), handle.width() / 2.0);
+    draw::box(painter, knob, knob.width() / 2, toneOf(Role::Surface),
+              controlEnabled(option) ? toneOf(Role::Accent) : toneOf(Role::Border), 2);
+    if (ringShown(option)) draw::focusRing(painter, QRectF(handle), handle.width() / 2.0);
 }
 
 void Style::drawControl(ControlElement element, const QStyleOption* option, QPainter* painter,
@@ -332,15 +332,15 @@ void Style::drawControl(ControlElement element, const QStyleOption* option, QPai
         }
         break;
     case CE_HeaderEmptyArea:
-        painter->fillRect(option->rect, tone(Role::Surface));
+        painter->fillRect(option->rect, toneOf(Role::Surface));
         painter->fillRect(QRect(option->rect.left(), option->rect.bottom(), option->rect.width(), 1),
-                          tone(Role::Border));
+                          toneOf(Role::Border));
         return;
     case CE_HeaderLabel:
         if (const auto* header = qstyleoption_cast<const QStyleOptionHeader*>(option)) {
             painter->save();
             painter->setFont(Theme::current().font(TextStyle::Secondary));
-            painter->setPen(tone(header->sortIndicator == QStyleOptionHeader::None ? Role::Muted : Role::Text));
+            painter->setPen(toneOf(header->sortIndicator == QStyleOptionHeader::None ? Role::Muted : Role::Text));
             const QRect room = header->rect;
             painter->drawText(room, static_cast<int>(header->textAlignment) | Qt::TextSingleLine,
                               painter->fontMetrics().elidedText(header->text, Qt::ElideRight, room.width()));
@@ -363,12 +363,12 @@ void Style::drawControl(ControlElement element, const QStyleOption* option, QPai
                 const QRect where =
                     alignedRect(combo->direction, Qt::AlignLeft | Qt::AlignVCenter, QSize(16, 16), edit);
                 combo->currentIcon.paint(painter, where, Qt::AlignCenter,
-                                         isEnabled(*option) ? QIcon::Normal : QIcon::Disabled);
+                                         controlEnabled(*option) ? QIcon::Normal : QIcon::Disabled);
                 textRect = visualRect(combo->direction, edit, edit.adjusted(22, 0, 0, 0));
             }
             if (!combo->editable) {
                 painter->setPen(
-                    combo->palette.color(isEnabled(*option) ? QPalette::Active : QPalette::Disabled, QPalette::Text));
+                    combo->palette.color(controlEnabled(*option) ? QPalette::Active : QPalette::Disabled, QPalette::Text));
                 painter->drawText(textRect, Qt::AlignVCenter | Qt::AlignLeading | Qt::TextSingleLine,
                                   combo->fontMetrics.elidedText(combo->currentText, Qt::ElideRight, textRect.width()));
             }
@@ -381,7 +381,7 @@ void Style::drawControl(ControlElement element, const QStyleOption* option, QPai
         const QRect rect = option->rect;
         const QRect line = vertical ? QRect(rect.center().x(), rect.top(), 1, rect.height())
                                     : QRect(rect.left(), rect.center().y(), rect.width(), 1);
-        painter->fillRect(line, isHovered(*option) ? tone(Role::Accent) : tone(Role::Border));
+        painter->fillRect(line, controlHovered(*option) ? toneOf(Role::Accent) : toneOf(Role::Border));
         return;
     }
     default: break;
@@ -424,7 +424,7 @@ void Style::drawComplexControl(ComplexControl control, const QStyleOptionComplex
             label.rect = tool->rect;
             label.features &= ~QStyleOptionToolButton::HasMenu;
             proxy()->drawControl(CE_ToolButtonLabel, &label, painter, widget);
-            if (hasFocus(*tool)) draw::focusRing(*painter, tool->rect, Theme::current().radius());
+            if (ringShown(*tool)) draw::focusRing(*painter, tool->rect, Theme::current().radius());
             return;
         }
         break;
