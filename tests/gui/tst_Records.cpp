@@ -185,7 +185,7 @@ private Q_SLOTS:
     void table_isSortedAndCopied() {
         QVERIFY(choose(QStringLiteral("per class"), Kind::Table));
         auto* table = part<ui::RecordTable>("recordTable");
-        QCOMPARE(table->model()->rowCount(), 4);
+        QVERIFY(waitFor([&] { return table->model()->rowCount() == 4; }, kSoon));
         const auto first = [&](int column) { return table->model()->index(0, column).data().toString(); };
         QCOMPARE(first(0), QStringLiteral("cat"));
         const auto header = [&](int column) {
