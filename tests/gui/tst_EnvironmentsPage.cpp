@@ -2,6 +2,8 @@
 #include <QLabel>
 #include <QLineEdit>
 #include <QPlainTextEdit>
+#include <QPushButton>
+#include <QScrollArea>
 #include <QTableWidget>
 #include <QTreeWidget>
 #include <filesystem>
@@ -39,7 +41,9 @@ private:
         return waitFor(
             [&] {
                 const QList<QLabel*> labels = part->findChildren<QLabel*>();
-                return std::any_of(labels.begin(), labels.end(), [&](const QLabel* label) { return label->isVisible() && label->text().contains(text); });
+                return std::any_of(labels.begin(), labels.end(), [&](const QLabel* label) {
+                    return label->isVisible() && label->text().contains(text);
+                });
             },
             10000);
     }
@@ -47,7 +51,8 @@ private:
         QStringList found;
         auto* tree = page->findChild<QTreeWidget*>(QStringLiteral("environmentsTree"));
         for (int group = 0; group < tree->topLevelItemCount(); ++group) {
-            for (int row = 0; row < tree->topLevelItem(group)->childCount(); ++row) found << tree->topLevelItem(group)->child(row)->text(0);
+            for (int row = 0; row < tree->topLevelItem(group)->childCount(); ++row)
+                found << tree->topLevelItem(group)->child(row)->text(0);
         }
         return found;
     }
@@ -70,7 +75,14 @@ private Q_SLOTS:
         }));
         QVERIFY(page->findChild<QLabel*>(QStringLiteral("neverRealisedLabel"))->isVisible());
         // What it needs is judged by itself, on this machine first.
-        QVERIFY(waitFor([&] { return !page->findChild<ui::CheckPanel*>()->findChild<ui::EnvironmentFindings*>()->findChildren<QLabel*>().isEmpty(); }, 10000));
+        QVERIFY(waitFor(
+            [&] {
+                return !page->findChild<ui::CheckPanel*>()
+                            ->findChild<ui::EnvironmentFindings*>()
+                            ->findChildren<QLabel*>()
+                            .isEmpty();
+            },
+            10000));
         rig.picture(QStringLiteral("environments-curated"));
     }
 
@@ -92,7 +104,8 @@ private Q_SLOTS:
         rig.questions().setNextAnswer(QString::fromStdString(folder.string()));
         rig.questions().setNextAnswer(QString());
         shownAction(page, "saveToFolderAction")->trigger();
-        QVERIFY(waitFor([&] { return rig.questions().asked().contains(QStringLiteral("environment.overwrite")); }, 10000));
+        QVERIFY(
+            waitFor([&] { return rig.questions().asked().contains(QStringLiteral("environment.overwrite")); }, 10000));
         QCOMPARE(base::readFile(written).value(), std::string("mine"));
         rig.questions().setNextAnswer(QString::fromStdString(folder.string()));
         rig.questions().setNextAnswer(QStringLiteral("replace"));
@@ -123,7 +136,8 @@ private Q_SLOTS:
         // Compared with the version before at once.
         auto* table = page->findChild<QTableWidget*>(QStringLiteral("diffTable"));
         QVERIFY(waitFor([&] { return table->rowCount() == 1; }, 10000));
-        QVERIFY2(table->item(0, 2)->text().contains(u"numpy") && !table->item(0, 1)->text().contains(u"numpy"), qPrintable(table->item(0, 1)->text()));
+        QVERIFY2(table->item(0, 2)->text().contains(u"numpy") && !table->item(0, 1)->text().contains(u"numpy"),
+                 qPrintable(table->item(0, 1)->text()));
 
         // The old version is still there to look at, under an address of its own.
         QVERIFY(rig.go<ui::EnvironmentsPage>(QStringLiteral("environments/mine/1")));
@@ -176,14 +190,16 @@ private Q_SLOTS:
         page = rig.go<ui::EnvironmentsPage>(QStringLiteral("environments"));
         QVERIFY(page);
         QVERIFY(waitFor([&] { return page->findChild<ui::EnvironmentForm*>()->isVisible(); }, 5000));
-        QCOMPARE(page->findChild<ui::EnvironmentForm*>()->document().value("name", std::string()), std::string("typed-by-hand"));
+        QCOMPARE(page->findChild<ui::EnvironmentForm*>()->document().value("name", std::string()),
+                 std::string("typed-by-hand"));
     }
 
     void newFromFiles_readsThemOrSaysTheLine() {
         WindowRig rig(WindowRig::Fill::Nothing);
         const auto folder = rig.scratch() / "project";
         std::filesystem::create_directories(folder);
-        std::ofstream(folder / "environment.yml") << "name: from-conda\nchannels:\n  - conda-forge\ndependencies:\n  - python=3.11\n  - pip\n  - pip:\n      - einops==0.8.0\n";
+        std::ofstream(folder / "environment.yml") << "name: from-conda\nchannels:\n  - conda-forge\ndependencies:\n  - "
+                                                     "python=3.11\n  - pip\n  - pip:\n      - einops==0.8.0\n";
         std::ofstream(folder / "requirements.txt") << "numpy>=1.24\n# a comment\nscipy\n";
         std::ofstream(folder / "Containerfile") << "FROM debian:12\nRUN apt-get update\n";
         std::ofstream(folder / "broken.yml") << "name: x\ndependencies: [python\n";
@@ -204,7 +220,8 @@ private Q_SLOTS:
         QVERIFY2(error->text().contains(u"broken.yml"), qPrintable(error->text()));
 
         const auto read = [&](const char* kind) {
-            return waitFor([&] { return form->isVisible() && form->document().value("kind", std::string()) == kind; }, 10000);
+            return waitFor([&] { return form->isVisible() && form->document().value("kind", std::string()) == kind; },
+                           10000);
         };
         choose("environment.yml");
         QVERIFY(read("conda"));
@@ -230,8 +247,119 @@ private Q_SLOTS:
         QVERIFY(!list->isEnabled());
         QVERIFY(waitFor([&] { return list->isEnabled(); }, 30000));
         auto* sum = page->findChild<QLabel*>(QStringLiteral("builtSumLabel"));
-        QCOMPARE(sum->text(), QStringLiteral("Nothing is built there."));
+        QCOMPARE(sum->text(), QStringLiteral("Nothing is kept there."));
         QVERIFY(!page->findChild<QPushButton*>(QStringLiteral("builtClearButton"))->isVisible());
+    }
+
+    void newFromAnImageName_takesIt() {
+        WindowRig rig(WindowRig::Fill::Nothing);
+        auto* page = rig.go<ui::EnvironmentsPage>(QStringLiteral("environments?q=new"));
+        QVERIFY(page);
+        auto* choices = page->findChild<ui::NewEnvironmentPanel*>();
+        auto* form = page->findChild<ui::EnvironmentForm*>();
+        const auto type = [&](const QString& image) {
+            QVERIFY(rig.go<ui::EnvironmentsPage>(QStringLiteral("environments?q=new")));
+            rig.questions().setNextAnswer(image);
+            auto* card = choices->findChild<ui::Card*>(QStringLiteral("importImageCard"));
+            card->setFocus();
+            QTest::keyClick(card, Qt::Key_Return);
+        };
+        type(QStringLiteral("two words; rm -rf"));
+        auto* error = choices->findChild<ui::InlineError*>(QStringLiteral("importError"));
+        QVERIFY(waitFor([&] { return !error->isClear(); }, 10000));
+        rig.picture(QStringLiteral("environments-wrong-image"));
+        type(QStringLiteral("registry.example:5000/team/torch:2.6-cuda12"));
+        QVERIFY(waitFor([&] { return form->isVisible(); }, 10000));
+        QCOMPARE(form->document().at("kind").get<std::string>(), std::string("container"));
+        QCOMPARE(form->document().at("container").at("image").get<std::string>(),
+                 std::string("registry.example:5000/team/torch:2.6-cuda12"));
+        QCOMPARE(form->document().at("name").get<std::string>(), std::string("torch"));
+        rig.picture(QStringLiteral("environments-image-form"));
+        page->primaryAction()->trigger();
+        QVERIFY(stands(page, QStringLiteral("torch")));
+        QVERIFY(std::filesystem::exists(rig.layout().environmentVersion("torch", 1)));
+    }
+
+    /// A real run builds it; then the page has where and when, and the cache with its size, which Clear empties.
+    void realisedAndBuilt_areShownAndCleared() {
+        WindowRig rig(WindowRig::Fill::Nothing);
+        const Json tools{{"format", "trainyard.environment"},
+                         {"version", 1},
+                         {"name", "tools"},
+                         {"kind", "setup"},
+                         {"setup", {{"script", "head -c 3000000 /dev/zero > filler\n"}}}};
+        bool created = false;
+        rig.session().start("environment.create", {{"spec", tools}}, &rig.window(),
+                            [&](const base::Result<Json>& done) { created = done.ok(); });
+        QVERIFY(waitFor([&] { return created; }, 10000));
+        auto* page = rig.go<ui::EnvironmentsPage>(QStringLiteral("environments/tools"));
+        QVERIFY(page && stands(page, QStringLiteral("tools")));
+        auto* never = page->findChild<QLabel*>(QStringLiteral("neverRealisedLabel"));
+        QVERIFY(waitFor([&] { return never->isVisible(); }, 10000));
+
+        const Json run{{"format", "trainyard.run-spec"},
+                       {"version", 1},
+                       {"experiment", "pictures"},
+                       {"task", {{"kind", "command"}, {"command", {"sh", "-c", "ls"}}}},
+                       {"environment", "tools"}};
+        QString failed, state;
+        rig.session().start("run.submit", {{"spec", run}}, &rig.window(), [&](const base::Result<Json>& done) {
+            if (!done) failed = QString::fromStdString(done.error().message);
+        });
+        connect(&rig.session(), &commands::Session::runEnded, &rig.window(),
+                [&](const base::RunId&, spec::RunState how, const QString& why) {
+                    state = how == spec::RunState::Completed ? QStringLiteral("completed") : why;
+                });
+        QVERIFY(waitFor([&] { return !state.isEmpty() || !failed.isEmpty(); }, 120000));
+        QVERIFY2(state == u"completed", qPrintable(state + failed));
+
+        auto* realised = page->findChild<QTableWidget*>(QStringLiteral("realisedTable"));
+        QVERIFY(rig.go<ui::Page>(QStringLiteral("runs")));
+        QVERIFY(rig.go<ui::EnvironmentsPage>(QStringLiteral("environments/tools/1")));
+        QVERIFY(waitFor([&] { return realised->rowCount() == 1 && realised->isVisible(); }, 20000));
+        QVERIFY(!never->isVisible());
+        QVERIFY2(realised->item(0, 1)->text().startsWith(QStringLiteral("This machine")),
+                 qPrintable(realised->item(0, 1)->text()));
+        QCOMPARE(realised->item(0, 2)->text(), QStringLiteral("1"));
+        // In words, not as a date that is cut.
+        QVERIFY2(realised->item(0, 0)->text().contains(u"ago") || realised->item(0, 0)->text().contains(u"now"),
+                 qPrintable(realised->item(0, 0)->text()));
+        auto* tree = page->findChild<QTreeWidget*>(QStringLiteral("environmentsTree"));
+        const auto lastRun = [tree] { return tree->topLevelItem(0)->child(0)->text(2); };
+        QVERIFY2(waitFor([&] { return lastRun() != u"never"; }, 10000), qPrintable(lastRun()));
+        rig.picture(QStringLiteral("environments-realised"));
+
+        auto* list = page->findChild<QPushButton*>(QStringLiteral("builtListButton"));
+        auto* clear = page->findChild<QPushButton*>(QStringLiteral("builtClearButton"));
+        auto* table = page->findChild<QTableWidget*>(QStringLiteral("builtTable"));
+        auto* sum = page->findChild<QLabel*>(QStringLiteral("builtSumLabel"));
+        QTest::mouseClick(list, Qt::LeftButton);
+        QVERIFY(waitFor([&] { return table->rowCount() == 1; }, 30000));
+        QCOMPARE(table->item(0, 0)->text(), QStringLiteral("tools:1"));
+        QVERIFY2(table->item(0, 1)->text().contains(u"MiB") || table->item(0, 1)->text().contains(u"MB"),
+                 qPrintable(table->item(0, 1)->text()));
+        QVERIFY(!table->item(0, 2)->text().isEmpty() && clear->isVisible());
+        for (QWidget* at = table->parentWidget(); at != nullptr; at = at->parentWidget()) {
+            if (auto* area = qobject_cast<QScrollArea*>(at)) area->ensureWidgetVisible(table);
+        }
+        rig.picture(QStringLiteral("environments-built"));
+        // Not without an answer.
+        rig.questions().setNextAnswer(QString());
+        QTest::mouseClick(clear, Qt::LeftButton);
+        QVERIFY(waitFor([&] { return rig.questions().asked().contains(QStringLiteral("environment.clear")); }, 5000));
+        QVERIFY2(rig.questions().texts().last().contains(u"M"), qPrintable(rig.questions().texts().last()));
+        QCOMPARE(table->rowCount(), 1);
+        rig.questions().setNextAnswer(QStringLiteral("clear"));
+        QTest::mouseClick(clear, Qt::LeftButton);
+        QVERIFY(waitFor([&] { return sum->text() == u"Nothing is kept there."; }, 30000));
+        QVERIFY(!clear->isVisible() && !table->isVisible());
+
+        // A kept run used it: that is said before it is deleted, and the run keeps what it had.
+        rig.questions().setNextAnswer(QStringLiteral("delete"));
+        shownAction(page, "deleteEnvironmentAction")->trigger();
+        QVERIFY(waitFor([&] { return !names(page).contains(QStringLiteral("tools")); }, 10000));
+        QVERIFY2(rig.questions().texts().last().contains(u"1 kept run used it"),
+                 qPrintable(rig.questions().texts().last()));
     }
 
     void nameThatIsNotThere_isSaid() {
