@@ -284,7 +284,7 @@ private:
 
 void addModelUseCommands(CommandTable& table) {
     using spec::FieldType;
-    spec::Field files = parameter("files", "Pictures", FieldType::TextList, Json::array(),
+    spec::Field files = parameter("files", "Pictures", FieldType::TextList, Json(),
                                   "JPEG or PNG files, or folders of them.", true);
     spec::Field top =
         parameter("top", "Classes", FieldType::Integer, 5, "How many of the most probable classes are told.");
