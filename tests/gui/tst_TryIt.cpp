@@ -13,7 +13,9 @@
 #include "tests/gui/WindowRig.h"
 #include "tests/helpers/Program.h"
 #include "ui/charts/ConfusionMatrix.h"
+#include "ui/forms/FormDocument.h"
 #include "ui/models/ModelsPage.h"
+#include "ui/runs/NewRunPage.h"
 #include "ui/tryit/TryItPage.h"
 #include "ui/tryit/TryItParts.h"
 #include "ui/widgets/Basics.h"
@@ -51,7 +53,7 @@ void writeBars(const test::Scratch& scratch, const std::string& name, unsigned c
     std::string labels = std::string("\0\0\x08\x01", 4) + bigEndian(count);
     for (unsigned i = 0; i < count; ++i) {
         labels.push_back(static_cast<char>(i % 4));
-        images += bar(i % 4, seed, 150);
+        images += bar(i % 4, seed, 200);
     }
     (void) scratch.write(name + "-images", images);
     (void) scratch.write(name + "-labels", labels);
@@ -226,6 +228,38 @@ private Q_SLOTS:
         rig.picture(QStringLiteral("tryit-layers-light"));
         // The address names the model, so the way back leads here again.
         QCOMPARE(page->address().parts, QStringList{QStringLiteral("bars:1")});
+    }
+
+    void newRun_offersWeightsAndComparesThem() {
+        WindowRig rig(WindowRig::Fill::Nothing);
+        auto* page = rig.go<ui::NewRunPage>(QStringLiteral("new"));
+        QVERIFY(page);
+        ui::FormDocument& document = page->document();
+        Json other = m_spec;
+        other["task"]["model"] = {{"family", "resnet18"}};
+        document.setDocument(other);
+        auto* published = page->findChild<QComboBox*>(QStringLiteral("publishedWeights"));
+        QVERIFY(published && waitFor([&] { return published->count() == 2 && published->isVisible(); }, 10000));
+        published->setCurrentIndex(1);
+        Q_EMIT published->activated(1);
+        QCOMPARE(document.value(QStringLiteral("task.model.weights.source")), Json("pretrained:resnet18-imagenet"));
+        auto* error = page->findChild<ui::InlineError*>(QStringLiteral("weightsMatchError"));
+        QVERIFY(waitFor([&] { return error->isVisible(); }, 20000));
+        auto* fetch = error->findChild<QPushButton*>();
+        QVERIFY(fetch && fetch->isVisible());
+        rig.picture(QStringLiteral("tryit-weights-light"));
+
+        // Of the small model that was trained, on its own data but with one class more, the last layer begins anew.
+        Json task = m_spec["task"];
+        task["dataset"]["class_names"] = {"ceiling", "shelf", "table", "floor", "wall"};
+        task["model"]["weights"] = {{"source", (m_trained / "outputs/model.safetensors").string()}};
+        Json changed = m_spec;
+        changed["task"] = task;
+        document.setDocument(changed);
+        auto* told = page->findChild<QLabel*>(QStringLiteral("weightsMatchLabel"));
+        QVERIFY(waitFor([&] { return told->isVisible(); }, 30000));
+        QVERIFY2(told->text().contains(QStringLiteral("begin anew: 2 tensors")), qPrintable(told->text()));
+        rig.picture(QStringLiteral("tryit-match-light"));
     }
 };
 
