@@ -278,7 +278,8 @@ public:
         // Measured now, for what slows this moment down (a hot processor, a neighbour on its core) slows both.
         if (spent > kLimitMicros) {
             if (const double slower = slowness(); spent > static_cast<std::int64_t>(kLimitMicros * slower)) {
-                blocks << QStringLiteral("%1 event %2: %3 ms of processor time, on a processor %4 times slower than the reference")
+                blocks << QStringLiteral(
+                              "%1 event %2: %3 ms of processor time, on a processor %4 times slower than the reference")
                               .arg(name)
                               .arg(type)
                               .arg(spent / 1000)

@@ -76,7 +76,8 @@ public:
         const QString folder = qEnvironmentVariable("TRAINYARD_PICTURES");
         if (folder.isEmpty()) return;
         QTest::qWait(600);
-        if (!m_window->grab().save(folder + u'/' + name + QStringLiteral(".png"))) qWarning("no picture %s", qPrintable(name));
+        if (!m_window->grab().save(folder + u'/' + name + QStringLiteral(".png")))
+            qWarning("no picture %s", qPrintable(name));
     }
 
     [[nodiscard]] ui::MainWindow& window() { return *m_window; }

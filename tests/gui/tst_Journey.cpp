@@ -37,7 +37,8 @@ private Q_SLOTS:
 
         // Home is empty and offers the sample.
         QVERIFY(rig.go<ui::HomePage>(QStringLiteral("home")));
-        QVERIFY(waitFor([&] { return rig.visible<QPushButton>(QStringLiteral("trainSampleButton")) != nullptr; }, 10000));
+        QVERIFY(
+            waitFor([&] { return rig.visible<QPushButton>(QStringLiteral("trainSampleButton")) != nullptr; }, 10000));
         QTest::mouseClick(rig.visible<QPushButton>(QStringLiteral("trainSampleButton")), Qt::LeftButton);
         auto* form = qobject_cast<ui::NewRunPage*>(rig.window().page());
         QVERIFY(form);
@@ -68,7 +69,9 @@ private Q_SLOTS:
         QVERIFY(waitFor([&] { return run->detail() && run->metrics()->charts()->points() > 0; }, 60000));
         QVERIFY(waitFor([&] { return spec::isFinal(run->detail()->row.state); }, 120000));
         QVERIFY2(run->detail()->row.state == RunState::Completed, run->detail()->row.stateReason.c_str());
-        QVERIFY(waitFor([&] { return run->metrics()->charts()->chart(QStringLiteral("Accuracy"))->seriesKeys().size() == 2; }, 10000));
+        QVERIFY(waitFor(
+            [&] { return run->metrics()->charts()->chart(QStringLiteral("Accuracy"))->seriesKeys().size() == 2; },
+            10000));
         const base::RunId id = run->detail()->row.id;
         QVERIFY(waitFor([&] { return run->detail()->outputs.size() >= 4; }, 10000));
         rig.go<ui::RunPage>(QStringLiteral("run/%1/log").arg(QString::fromStdString(id.str())));
@@ -82,7 +85,11 @@ private Q_SLOTS:
 
         // Registered under a name, and exported with a proof.
         run = rig.go<ui::RunPage>(QStringLiteral("run/") + QString::fromStdString(id.str()));
-        QVERIFY(waitFor([&] { return run->primaryAction() && run->primaryAction()->objectName() == QStringLiteral("registerAction"); }, 10000));
+        QVERIFY(waitFor(
+            [&] {
+                return run->primaryAction() && run->primaryAction()->objectName() == QStringLiteral("registerAction");
+            },
+            10000));
         run->primaryAction()->trigger();
         auto* models = qobject_cast<ui::ModelsPage*>(rig.window().page());
         QVERIFY(models);
@@ -93,14 +100,20 @@ private Q_SLOTS:
         rig.picture(QStringLiteral("journey-register"));
         models->primaryAction()->trigger();
         auto* title = models->findChild<QLabel*>(QStringLiteral("modelTitleLabel"));
-        QVERIFY(waitFor([&] { return title->isVisible() && title->text().startsWith(QStringLiteral("clothes")); }, 30000));
+        QVERIFY(
+            waitFor([&] { return title->isVisible() && title->text().startsWith(QStringLiteral("clothes")); }, 30000));
         QVERIFY(models->findChild<QTableWidget*>(QStringLiteral("modelFilesTable"))->rowCount() >= 3);
 
         rig.picture(QStringLiteral("journey-model"));
         auto* button = models->findChild<QPushButton*>(QStringLiteral("model.exportButton"));
         QVERIFY(button);
         button->click();
-        QVERIFY(waitFor([&] { return rig.visible<QTableWidget>(QStringLiteral("proofTable")) != nullptr || rig.visible<ui::InlineError>(QStringLiteral("model.exportError")) != nullptr; }, 120000));
+        QVERIFY(waitFor(
+            [&] {
+                return rig.visible<QTableWidget>(QStringLiteral("proofTable")) != nullptr ||
+                       rig.visible<ui::InlineError>(QStringLiteral("model.exportError")) != nullptr;
+            },
+            120000));
         auto* failed = rig.visible<ui::InlineError>(QStringLiteral("model.exportError"));
         QVERIFY2(!failed, failed ? qPrintable(failed->text()) : "");
         QVERIFY(rig.visible<QTableWidget>(QStringLiteral("proofTable"))->rowCount() >= 4);
@@ -115,7 +128,12 @@ private Q_SLOTS:
         const QString folder = QString::fromStdString((rig.scratch() / "out").string());
         rig.questions().setNextAnswer(folder);
         rig.action(QStringLiteral("downloadModelAction"))->trigger();
-        QVERIFY(waitFor([&] { return std::filesystem::exists(rig.scratch() / "out" / "model.pt") || std::filesystem::exists(rig.scratch() / "out" / "clothes-1" / "model.pt"); }, 20000));
+        QVERIFY(waitFor(
+            [&] {
+                return std::filesystem::exists(rig.scratch() / "out" / "model.pt") ||
+                       std::filesystem::exists(rig.scratch() / "out" / "clothes-1" / "model.pt");
+            },
+            20000));
     }
 };
 

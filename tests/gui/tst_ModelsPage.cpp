@@ -59,7 +59,8 @@ private Q_SLOTS:
         QVERIFY2(added.ok(), added.ok() ? "" : added.error().message.c_str());
         bool indexed = false;
         rig.session().write(
-            this, [](store::Writer& index) { return index.applyModel("by-hand", 1); }, [&](const base::Status& done) { indexed = done.ok(); });
+            this, [](store::Writer& index) { return index.applyModel("by-hand", 1); },
+            [&](const base::Status& done) { indexed = done.ok(); });
         QVERIFY(waitFor([&] { return indexed; }, 10000));
         auto* page = rig.go<ui::ModelsPage>(QStringLiteral("models/by-hand/1"));
         QVERIFY(page);
@@ -87,8 +88,16 @@ private Q_SLOTS:
                          {"checker", {{"name", "libonnx"}, {"version", "1.12.0"}, {"passed", true}}},
                          {"runtime", {{"name", "ONNX Runtime"}, {"version", "1.20.1"}, {"through", "Node.js"}}},
                          {"max_abs_diff", 3.1e-7},
-                         {"cases", Json::array({Json{{"input", "zeros"}, {"batch", 1}, {"max_abs_diff", 3.1e-7}, {"allowed", 1e-4}, {"argmax_equal", true}},
-                                                Json{{"input", "real"}, {"batch", 7}, {"max_abs_diff", "NaN"}, {"allowed", 1e-4}, {"argmax_equal", false}},
+                         {"cases", Json::array({Json{{"input", "zeros"},
+                                                     {"batch", 1},
+                                                     {"max_abs_diff", 3.1e-7},
+                                                     {"allowed", 1e-4},
+                                                     {"argmax_equal", true}},
+                                                Json{{"input", "real"},
+                                                     {"batch", 7},
+                                                     {"max_abs_diff", "NaN"},
+                                                     {"allowed", 1e-4},
+                                                     {"argmax_equal", false}},
                                                 Json{{"input", "real"}, {"batch", 9}, {"error", "wrong batch"}}})}};
         const ui::ProofFacts facts = ui::proofFacts(proof);
         QVERIFY(facts.passed);

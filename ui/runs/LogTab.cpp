@@ -95,6 +95,7 @@ LogTab::LogTab(commands::Session& session, QWidget* parent)
     connect(m_search->lineEdit(), &QLineEdit::returnPressed, this, [this] { find(false); });
     connect(m_next, &IconButton::clicked, this, [this] { find(false); });
     connect(m_previous, &IconButton::clicked, this, [this] { find(true); });
+    connect(m_regex, &QCheckBox::toggled, this, [this] { find(false); });
     connect(m_view, &LogView::searched, this, [this](const QString& text, bool found) {
         m_found->setLook(TextStyle::Secondary, found ? Role::Muted : Role::Danger);
         m_found->setText(text);
@@ -197,7 +198,11 @@ void LogTab::applyFilter() {
     m_view->setFilter(filter);
 }
 
-void LogTab::find(bool backward) { m_view->find(m_search->text(), m_regex->isChecked(), backward); }
+void LogTab::find(bool backward) {
+    // With nothing to look for yet, that is typed next.
+    if (m_search->text().isEmpty()) m_search->lineEdit()->setFocus(Qt::ShortcutFocusReason);
+    m_view->find(m_search->text(), m_regex->isChecked(), backward);
+}
 
 void LogTab::keyPressEvent(QKeyEvent* event) {
     if (event->key() == Qt::Key_F3) return find(event->modifiers().testFlag(Qt::ShiftModifier));
