@@ -19,7 +19,7 @@ using base::Json;
 using base::Path;
 using base::Status;
 
-constexpr std::int64_t kMinute = 60'000'000;
+constexpr std::int64_t kFurnitureMinute = 60'000'000;
 
 std::string bytes(std::size_t size, unsigned seed) {
     std::mt19937 random(seed);
@@ -215,7 +215,7 @@ Status addShowcaseTargets(const wire::WorkspaceLayout& layout, std::int64_t now)
     rig.description = "The two machines under the desk, one GPU each.";
     rig.hosts = {{"ada@rig-1", 0, "10.0.0.11", "eth0"}, {"ada@rig-2", 0, "10.0.0.12", "eth0"}};
     rig.workFolder = "/data/trainyard";
-    const Json rigDoctor{{"t", now - 25 * kMinute},
+    const Json rigDoctor{{"t", now - 25 * kFurnitureMinute},
                          {"lines",
                           {line("reach", "Can be reached", "rig-1", "ok", "OpenSSH 9.2, answered in 4 ms"),
                            line("reach", "Can be reached", "rig-2", "ok", "OpenSSH 9.2, answered in 5 ms"),
@@ -235,7 +235,7 @@ Status addShowcaseTargets(const wire::WorkspaceLayout& layout, std::int64_t now)
     cluster.slurm.login = "login.cluster.example";
     cluster.slurm.partition = "gpu";
     cluster.slurm.maxNodes = 4;
-    const Json clusterDoctor{{"t", now - 26 * 60 * kMinute},
+    const Json clusterDoctor{{"t", now - 26 * 60 * kFurnitureMinute},
                              {"lines",
                               {line("reach", "Can be reached", "login.cluster.example", "ok", "OpenSSH 8.7, answered in 21 ms"),
                                line("slurm", "Slurm", "", "ok", "22.05.8"),
