@@ -197,8 +197,10 @@ private Q_SLOTS:
         }
         test::Lab lab;
         QVERIFY2(lab.up(), lab.error().c_str());
-        QCOMPARE(cli({"target", "add", "lab", "--kind", "ssh", "--host", "node1", "--set",
-                      "engine=" + test::builtProgram("trainyard-engine").string()}).exitCode, 0);
+        // The hosts have a /tmp and a /var/tmp of their own, and the build may lie there.
+        QVERIFY(base::copyFile(test::builtProgram("trainyard-engine"), lab.home(1) / "engine").ok());
+        std::filesystem::permissions(lab.home(1) / "engine", std::filesystem::perms(0755));
+        QCOMPARE(cli({"target", "add", "lab", "--kind", "ssh", "--host", "node1", "--set", "engine=/home/lab/engine"}).exitCode, 0);
         const base::Path there = lab.home(1) / weights.filename();
         QVERIFY(base::copyFile(weights, there).ok());
         std::filesystem::permissions(there, std::filesystem::perms::others_read, std::filesystem::perm_options::add);

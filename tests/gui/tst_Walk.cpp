@@ -137,10 +137,19 @@ private Q_SLOTS:
         QStringList all;
         const auto walk = [&](const QString& name) {
             m_fixture.settle(200);
-            WidgetWalk walker(window);
-            for (const QString& finding : walker.findings())
-                all << name + QStringLiteral(" | ") + finding;
-            QVERIFY2(walker.looked > 10, qPrintable(name));
+            // What is wrong has to stay wrong: a page may just have got its data.
+            for (int look = 0; look < 2; ++look) {
+                WidgetWalk walker(window);
+                const QStringList found = walker.findings();
+                QVERIFY2(walker.looked > 10, qPrintable(name));
+                if (found.isEmpty()) return;
+                if (look == 0) {
+                    m_fixture.settle();
+                    continue;
+                }
+                for (const QString& finding : found)
+                    all << name + QStringLiteral(" | ") + finding;
+            }
         };
         walk(QStringLiteral("welcome"));
         QVERIFY(m_fixture.openWorkspace(m_empty));

@@ -84,7 +84,7 @@ private Q_SLOTS:
         QVERIFY(!run.empty());
         test::SessionDriver driver;
         QVERIFY(driver.run("workspace.open", Json{{"folder", m_workspace.string()}}).ok());
-        const Json ended = driver.watch(run, 90'000);
+        const Json ended = watched(driver, run, 90'000);
         QCOMPARE(ended.value("state", "?"), "Completed");
         QCOMPARE(count(mark), 1);
         QCOMPARE(base::readFile(layout().outputs(base::RunId(run)) / "r").valueOr("").substr(0, mark.size()), mark);
@@ -111,7 +111,7 @@ private Q_SLOTS:
         }
         QCOMPARE(count("cut"), std::max(before, count("cut", host)));
         QVERIFY(m_lab->heal(host));
-        QCOMPARE(driver.watch(run, 120'000).value("state", "?"), "Completed");
+        QCOMPARE(watched(driver, run, 120'000).value("state", "?"), "Completed");
         QCOMPARE(count("cut"), 1);
         QCOMPARE(placedOn(run), placed);
     }
@@ -124,7 +124,7 @@ private Q_SLOTS:
         std::filesystem::remove(*m_scratch / "data/gone");
         test::SessionDriver driver;
         QVERIFY(driver.run("workspace.open", Json{{"folder", m_workspace.string()}}).ok());
-        QCOMPARE(driver.watch(run, 90'000).value("state", "?"), "Completed");
+        QCOMPARE(watched(driver, run, 90'000).value("state", "?"), "Completed");
         QCOMPARE(count("gone"), 1);
     }
 
@@ -135,7 +135,7 @@ private Q_SLOTS:
         std::filesystem::remove(*m_scratch / "data/early");
         test::SessionDriver driver;
         QVERIFY(driver.run("workspace.open", Json{{"folder", m_workspace.string()}}).ok());
-        const Json ended = driver.watch(run, 90'000);
+        const Json ended = watched(driver, run, 90'000);
         // Where the kill came too late, it was started and goes on.
         const bool begun = count("early") > 0;
         QCOMPARE(ended.value("state", "?"), begun ? "Completed" : "Failed");
@@ -201,6 +201,14 @@ private:
         return std::any_of(all.begin(), all.end(), [&](const Json& one) {
             return one.value("kind", "") == what || (one.value("kind", "") == wire::kind::kUpload && one.value("step", "") == what);
         });
+    }
+    /// The run's end; the index may still have to find what the killed process only began.
+    static Json watched(test::SessionDriver& driver, const std::string& run, int timeoutMillis) {
+        if (!test::waitFor([&] { return driver.state(run) != "?"; }, timeoutMillis)) {
+            return Json::object();
+        }
+        const Json ended = driver.watch(run, timeoutMillis);
+        return ended.is_object() ? ended : Json{{"state", driver.lastError()}};
     }
     [[nodiscard]] std::vector<std::string> placedOn(const std::string& run) const {
         std::vector<std::string> hosts;

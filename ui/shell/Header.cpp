@@ -161,7 +161,8 @@ void Header::fold() {
         m_more->hide();
         return;
     }
-    int room = width() - 16 - 20 - 80 - 60 - 180;  // Margins, steps, the search field, at least so much title.
+    // Margins; steps, the search field, at least so much title.
+    int room = width() - 36 - Theme::current().scaled(80 + 60 + 180);
     if (m_primary != nullptr) room -= m_primary->sizeHint().width() + 8;
     const QList<QAction*>& actions = m_page->contextActions();
     m_more->menu()->clear();
