@@ -197,10 +197,7 @@ private Q_SLOTS:
         }
         test::Lab lab;
         QVERIFY2(lab.up(), lab.error().c_str());
-        // The hosts have a /tmp and a /var/tmp of their own, and the build may lie there.
-        QVERIFY(base::copyFile(test::builtProgram("trainyard-engine"), lab.home(1) / "engine").ok());
-        std::filesystem::permissions(lab.home(1) / "engine", std::filesystem::perms(0755));
-        QCOMPARE(cli({"target", "add", "lab", "--kind", "ssh", "--host", "node1", "--set", "engine=/home/lab/engine"}).exitCode, 0);
+        QCOMPARE(cli({"target", "add", "lab", "--kind", "ssh", "--host", "node1", "--set", "engine=" + lab.giveEngine(1)}).exitCode, 0);
         const base::Path there = lab.home(1) / weights.filename();
         QVERIFY(base::copyFile(weights, there).ok());
         std::filesystem::permissions(there, std::filesystem::perms::others_read, std::filesystem::perm_options::add);

@@ -4,7 +4,10 @@
 
 #include <QStandardPaths>
 #include <cstdlib>
+#include <filesystem>
+#include <system_error>
 
+#include "tests/helpers/Program.h"
 #include "tests/helpers/Scratch.h"
 
 namespace trainyard::test {
@@ -40,6 +43,13 @@ Lab::~Lab() {
     if (!m_folder.empty()) {
         [[maybe_unused]] const base::Status removed = base::removeTree(m_folder);
     }
+}
+
+std::string Lab::giveEngine(int host) const {
+    const base::Path there = home(host) / "trainyard-engine";
+    std::error_code error;
+    std::filesystem::copy_file(builtProgram("trainyard-engine"), there, std::filesystem::copy_options::overwrite_existing, error);
+    return error ? std::string() : "/home/lab/trainyard-engine";
 }
 
 base::Path Lab::home(int host) const { return m_folder / ("home." + std::to_string(m_options.shared ? 0 : host)); }

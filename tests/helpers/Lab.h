@@ -33,6 +33,9 @@ public:
     [[nodiscard]] const base::Path& folder() const { return m_folder; }
     /// A host's home folder as it lies here.
     [[nodiscard]] base::Path home(int host) const;
+    /// Copies the engine into the host's home and says where it lies there: the hosts have a /tmp and a /var/tmp of
+    /// their own, so one that was built below those is not to be seen. Empty when it cannot be copied.
+    [[nodiscard]] std::string giveEngine(int host) const;
     /// The ssh that reaches the hosts, and its configuration.
     [[nodiscard]] base::Path ssh() const { return m_folder / "ssh"; }
     [[nodiscard]] base::Path sshConfig() const { return m_folder / "ssh_config"; }

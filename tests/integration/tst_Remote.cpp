@@ -40,7 +40,10 @@ private Q_SLOTS:
         spec::TargetSpec pair = lab;
         pair.name = "pair";
         pair.hosts.push_back({"node2", 0, "", ""});
-        pair.engine = test::builtProgram("trainyard-engine").string();
+        for (const int host : {1, 2}) {
+            pair.engine = m_lab->giveEngine(host);
+            QVERIFY(!pair.engine.empty());
+        }
         spec::TargetSpec keeper = pair;
         keeper.name = "keeper";
         keeper.retention = "keep";
