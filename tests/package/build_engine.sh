@@ -54,7 +54,7 @@ wait "$builder" && fail "a build that was ended says it succeeded"
 
 began=$SECONDS
 in_root_alone "$root" nice -n 10 sh /root/sources/build-engine.sh --work "/root/the work" --sources "$hash" --jobs "${JOBS:-1}" >"$work/build.log" 2>&1 ||
-    { tail -40 "$work/build.log"; fail "the engine cannot be built"; }
+    { grep -B 1 "error:" "$work/build.log" | head -40; tail -10 "$work/build.log"; fail "the engine cannot be built"; }
 took=$((SECONDS - began))
 result=$(sed -n 's/^RESULT //p' "$work/build.log")
 key=$(sed -n 's/.*"key":"\([^"]*\)".*/\1/p' <<<"$result")

@@ -26,14 +26,14 @@ using base::Status;
 constexpr std::int64_t kMaxPixels = 178'956'970;
 constexpr int kMaxSide = 65'535;
 
-Error damaged(const std::string& what) { return {"picture.damaged", "it is damaged: " + what}; }
+Error damagedPicture(const std::string& what) { return {"picture.damaged", "it is damaged: " + what}; }
 
 bool isJpeg(std::string_view bytes) { return bytes.starts_with("\xFF\xD8\xFF"); }
 bool isPng(std::string_view bytes) { return bytes.starts_with("\x89PNG\r\n\x1a\n"); }
 
 Status checkSize(std::int64_t width, std::int64_t height) {
     if (width < 1 || height < 1) {
-        return damaged("it has no pixels");
+        return damagedPicture("it has no pixels");
     }
     if (width > kMaxSide || height > kMaxSide || width * height > kMaxPixels) {
         return Error{"picture.large", "its " + std::to_string(width) + " × " + std::to_string(height) + " pixels are more than a picture may have"};
@@ -129,7 +129,7 @@ public:
 
     Status readHeader() {
         if (setjmp(m_errors.jump) != 0) {
-            return damaged(m_errors.text);
+            return damagedPicture(m_errors.text);
         }
         jpeg_create_decompress(&m_jpeg);
         m_made = true;
@@ -164,7 +164,7 @@ public:
             return done.error();
         }
         if (m_errors.cutOff) {
-            return damaged("it is cut off");
+            return damagedPicture("it is cut off");
         }
         return std::move(m_part);
     }
@@ -179,7 +179,7 @@ private:
 
     Status readRows(bool whole) {
         if (setjmp(m_errors.jump) != 0) {
-            return damaged(m_errors.text);
+            return damagedPicture(m_errors.text);
         }
         jpeg_start_decompress(&m_jpeg);
         m_left = 0;
@@ -259,7 +259,7 @@ Result<Picture> decodePng(std::string_view bytes) {
     png_image image{};
     image.version = PNG_IMAGE_VERSION;
     if (png_image_begin_read_from_memory(&image, bytes.data(), bytes.size()) == 0) {
-        return damaged(image.message);
+        return damagedPicture(image.message);
     }
     if (const Status fits = checkSize(image.width, image.height); !fits.ok()) {
         png_image_free(&image);
@@ -273,7 +273,7 @@ Result<Picture> decodePng(std::string_view bytes) {
     const std::string text = image.message;
     png_image_free(&image);
     if (!read) {
-        return damaged(text);
+        return damagedPicture(text);
     }
     if (!alpha) {
         picture.pixels = std::move(raw);
@@ -333,7 +333,7 @@ Result<PictureInfo> readPictureInfo(std::string_view bytes) {
 #if TRAINYARD_HAVE_PNG
     if (isPng(bytes)) {
         if (bytes.size() < 33) {
-            return damaged("it is cut off");
+            return damagedPicture("it is cut off");
         }
         const std::int64_t width = bigEndian(bytes, 16);
         const std::int64_t height = bigEndian(bytes, 20);
@@ -373,7 +373,7 @@ Result<DecodedPart> decodePart(std::string_view bytes, const PictureInfo& info, 
         JpegReader reader(bytes);
         TRAINYARD_TRY(reader.readHeader());
         if (reader.width() != info.width || reader.height() != info.height) {
-            return damaged("it changed while it was read");
+            return damagedPicture("it changed while it was read");
         }
         return reader.decode(box, target);
     }
@@ -383,7 +383,7 @@ Result<DecodedPart> decodePart(std::string_view bytes, const PictureInfo& info, 
         return whole.error();
     }
     if (whole->width != info.width || whole->height != info.height) {
-        return damaged("it changed while it was read");
+        return damagedPicture("it changed while it was read");
     }
     return DecodedPart{std::move(*whole), box};
 }

@@ -52,18 +52,18 @@ base::Path runtimeFolder() {
 }
 
 /// A private folder that goes with its owner.
-class ScratchFolder {
+class ProofFolder {
 public:
-    ScratchFolder() {
+    ProofFolder() {
         const char* base = std::getenv("TMPDIR");
         std::string pattern = (base::Path(base != nullptr && *base != '\0' ? base : "/tmp") / "trainyard-proof-XXXXXX").string();
         if (::mkdtemp(pattern.data()) != nullptr) {
             m_path = pattern;
         }
     }
-    ScratchFolder(const ScratchFolder&) = delete;
-    ScratchFolder& operator=(const ScratchFolder&) = delete;
-    ~ScratchFolder() {
+    ProofFolder(const ProofFolder&) = delete;
+    ProofFolder& operator=(const ProofFolder&) = delete;
+    ~ProofFolder() {
         std::error_code error;
         std::filesystem::remove_all(m_path, error);
     }
@@ -173,7 +173,7 @@ base::Result<RuntimeAnswer> runOnnx(const RuntimeChoice& runtime, const base::Pa
                                     const std::vector<std::string>& outputNames, const std::vector<RuntimeCase>& cases,
                                     base::Deadline deadline) {
     const std::int64_t start = base::monotonicNanos();
-    const ScratchFolder scratch;
+    const ProofFolder scratch;
     if (scratch.path().empty()) {
         return base::Error{"file.io", "No temporary folder could be made for the proof."};
     }

@@ -18,7 +18,7 @@ namespace {
 using base::Json;
 
 constexpr std::int64_t kMaxHeaderBytes = 100 << 20;
-constexpr std::int64_t kMaxFileBytes = std::int64_t{64} << 30;
+constexpr std::int64_t kMostSafeTensorsBytes = std::int64_t{64} << 30;
 
 constexpr std::array<std::pair<const char*, at::ScalarType>, 9> kTypes{{{"F32", at::kFloat},
                                                                         {"F64", at::kDouble},
@@ -81,7 +81,7 @@ Result<at::Tensor> readTensor(const Path& path, const std::string& name, const J
             return wrong("has a shape that cannot be");
         }
         const auto n = size.get<std::uint64_t>();
-        if (n != 0 && bytes > std::uint64_t{kMaxFileBytes} / n) {
+        if (n != 0 && bytes > std::uint64_t{kMostSafeTensorsBytes} / n) {
             return wrong("has a shape larger than any file");
         }
         bytes *= n;
@@ -147,7 +147,7 @@ Status writeSafeTensors(const SafeTensors& content, const Path& path) {
 }
 
 Result<SafeTensors> readSafeTensors(const Path& path) {
-    auto read = base::readFile(path, kMaxFileBytes);
+    auto read = base::readFile(path, kMostSafeTensorsBytes);
     if (!read) {
         return read.error();
     }
