@@ -3,7 +3,7 @@
 # a libtorch without CUDA is refused where CUDA is asked for, a build that is ended leaves nothing, one that is done is found
 # again at once, and the engine trains.
 #   build_engine.sh BUILDFOLDER [suite]
-# Takes eight minutes with one compiler (JOBS), so it is not a part of tests/run.
+# Takes five minutes with one compiler (JOBS), so it is not a part of tests/run.
 set -euo pipefail
 # shellcheck source=tests/package/roots.sh
 . "$(dirname "$0")/roots.sh"
