@@ -56,3 +56,127 @@ def last_json(command, environment, timeout=900):
     if done.returncode != 0:
         raise SystemExit(f"{command[0]} failed:\n{done.stdout}\n{done.stderr}")
     return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+FORMATS = ("contiguous", "channels_last")
+
+
+def together(commands, environments, timeout=900):
+    """Runs programs side by side, each with an environment of its own; the JSON objects in their last lines."""
+    children = []
+    try:
+        for command, environment in zip(commands, environments):
+            children.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        answers = []
+        for command, child in zip(commands, children):
+            said, errors = child.communicate(timeout=timeout)
+            if child.returncode != 0:
+                raise SystemExit(f"{command[0]} failed:\n{said}\n{errors}")
+            answers.append(json.loads(said.strip().splitlines()[-1]))
+        return answers
+    finally:
+        for child in children:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+
+
+class FamilySteps:
+    """Steps of a family with torchvision's names on batches in memory, by the engine and by Python."""
+
+    def __init__(self, family, size, batch, classes, threads, device, steps):
+        self.words = [family, str(size), str(batch), str(classes), str(threads)]
+        self.rest = [device, str(steps)]
+        self.threads = threads
+        self.formats = {}
+
+    def engine(self, layout):
+        return [str(BUILD / "tests" / "bench_engine_family"), *self.words, layout, *self.rest]
+
+    def python(self, layout, mode):
+        return [PYTHON, str(ROOT / "tests" / "bench" / "peer_family.py"), *self.words, layout, *self.rest, mode]
+
+    def environment(self, mode="tuned"):
+        return dict(os.environ) if mode == "untuned" else tuned(self.threads)
+
+    def choose_formats(self, tries):
+        """The better memory format of each side, by `tries` runs each."""
+        self.formats = {}
+        for side, make in (("engine", self.engine), ("python", lambda layout: self.python(layout, "tuned"))):
+            best = {layout: min(last_json(make(layout), self.environment())["step_seconds"] for _ in range(tries)) for layout in FORMATS}
+            self.formats[side] = min(best, key=best.get)
+        return self.formats
+
+    def pair(self, python_first):
+        def engine():
+            return last_json(self.engine(self.formats["engine"]), self.environment())
+
+        def python():
+            return last_json(self.python(self.formats["python"], "tuned"), self.environment())
+
+        if python_first:
+            b = python()
+            return engine(), b
+        a = engine()
+        return a, python()
+
+
+def losses_agree(ours, theirs):
+    """Whether two lists of losses are the same bits, and how far the last ones lie apart."""
+    return {"bit_equal": ours == theirs, "last": [ours[-1], theirs[-1]],
+            "last_difference": abs(ours[-1] - theirs[-1]) / max(abs(theirs[-1]), 1e-12)}
+
+
+def image_task(folder, family, size, batch, epochs, layout="contiguous", device="cpu", threads=0, seed=1):
+    """A run on a folder of pictures, with random resized crop and flip, a constant rate, and no checkpoint but the best."""
+    return {
+        "format": "trainyard.run-spec", "version": 1, "experiment": "bench",
+        "task": {
+            "kind": "train", "epochs": epochs, "batch_size": batch, "seed": seed, "device": device, "threads": threads,
+            "log_every_steps": 1, "checkpoint_every_epochs": 0, "memory_format": layout,
+            "dataset": {"kind": "images", "folder": str(folder), "image_size": size, "resize_size": size * 256 // 224},
+            "model": {"family": family},
+            "optimizer": {"kind": "sgd", "learning_rate": 0.01, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4},
+            "schedule": {"kind": "constant"},
+        },
+    }
+
+
+def read_stream(path):
+    """What a run's rank 0 told so far: a list of epochs, each with seconds (training and validation), train_losses and val values."""
+    epochs, begin, current = [], None, {"train_losses": []}
+    with open(path, encoding="utf-8") as lines:
+        for line in lines:
+            if not line.endswith("\n"):
+                break
+            record = json.loads(line)
+            if record["kind"] == "progress" and record["stage"] == "train" and begin is None:
+                begin = record["t"]
+            if record["kind"] != "metrics":
+                continue
+            for series in record["series"]:
+                if series["name"] == "train/loss":
+                    current["train_losses"] += series["value"]
+                if series["name"] in ("train/samples_per_second", "train/data_seconds", "train/step_seconds"):
+                    current.setdefault(series["name"], []).extend(series["value"])
+                if series["name"].startswith("val/"):
+                    current[series["name"]] = series["value"][-1]
+                if series["name"] == "val/accuracy":
+                    current["seconds"] = (record["t"] - begin) / 1e6
+            if "seconds" in current and begin is not None:
+                epochs.append(current)
+                begin, current = None, {"train_losses": []}
+    return epochs
+
+
+def engine_run(specification, outputs, environment=None):
+    """Trains by `trainyard-engine train`, as a process of its own; its epochs and its peak of memory in bytes."""
+    os.makedirs(outputs, exist_ok=True)
+    spec, stream = os.path.join(outputs, "spec.json"), os.path.join(outputs, "stream")
+    with open(spec, "w", encoding="utf-8") as file:
+        json.dump(specification, file)
+    if os.path.exists(stream):
+        os.unlink(stream)
+    given = dict(environment or os.environ, TRAINYARD_STREAM=stream, TRAINYARD_OUTPUTS=str(outputs))
+    peak_bytes = run_alone([str(BUILD / "bin" / "trainyard-engine"), "train", "--spec", spec], given)
+    return read_stream(stream), peak_bytes
