@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "core/agent/BuildWords.h"
+#include "core/agent/ImageBuild.h"
 #include "core/agent/ProcessTree.h"
 #include "core/agent/ServeStore.h"
 #include "core/base/Clock.h"
@@ -31,7 +32,7 @@ constexpr std::int64_t kBuildLogDrainBytes = 512 << 10;
 constexpr std::int64_t kFullBytes = 4 << 20;
 /// In the environment of all that a build starts, with the folder that is built, so that it can be ended when its
 /// keeper is gone.
-constexpr const char* kBuildVariable = "TRAINYARD_BUILD";
+constexpr const char* kBuildVariable = kBuildMark;
 constexpr int kEndTries = 50;
 constexpr unsigned kEndPauseMicros = 20'000;
 constexpr unsigned kOrphanPauseMicros = 2'000;
@@ -47,9 +48,10 @@ std::string killed(int signal) {
 
 base::Error canceled() { return {"canceled", "The run was canceled while its environment was being built."}; }
 
-/// Programs of a build whose keeper was killed: nobody else may have them, since the lock is ours. What they start
-/// meanwhile is met by the next look.
+/// Programs of a build whose keeper was killed, also those in containers of it: nobody else may have them, since the lock is
+/// ours. What they start meanwhile is met by the next look.
 void endOldBuild(const Path& folder) {
+    const std::set<FileIdentity> mounted = filesOfContainers(folder / "tmp");
     const std::string mark = std::string(kBuildVariable) + "=" + folder.string();
     for (int tries = 0; tries < kEndTries; ++tries) {
         bool found = false;
@@ -58,10 +60,12 @@ void endOldBuild(const Path& folder) {
             const std::string name = it->path().filename().string();
             if (name.find_first_not_of("0123456789") != std::string::npos || name == std::to_string(::getpid()))
                 continue;
+            const auto pid = static_cast<pid_t>(std::stol(name));
             const std::vector<std::string> variables =
                 base::split(base::readFile(it->path() / "environ").valueOr({}), '\0');
-            if (std::find(variables.begin(), variables.end(), mark) == variables.end()) continue;
-            found = ::kill(static_cast<pid_t>(std::stol(name)), SIGKILL) == 0 || found;
+            if (std::find(variables.begin(), variables.end(), mark) == variables.end() && !livesInContainer(pid, mounted))
+                continue;
+            found = ::kill(pid, SIGKILL) == 0 || found;
         }
         if (!found) return;
         ::usleep(kEndPauseMicros);
@@ -78,6 +82,22 @@ void endOrphans() {
         }
         if (!found) return;
         ::usleep(kOrphanPauseMicros);
+    }
+}
+
+/// What killed builds of other environments left, whose agents and keepers are all gone: they would lie there until the same
+/// environment is asked for again.
+void removeOldBuilds(const wire::WorkLayout& work, const Path& ours) {
+    std::error_code error;
+    for (fs::directory_iterator it(work.environments(), error), end; !error && it != end; it.increment(error)) {
+        const Path& folder = it->path();
+        const std::string hash = folder.filename().string();
+        if (folder == ours || !fs::is_directory(it->symlink_status()) || isReadyEnvironment(folder, hash)) continue;
+        const auto lock = base::FileLock::tryExclusive(environmentLock(work, hash), "the clearing of a broken build");
+        if (!lock.ok() || isReadyEnvironment(folder, hash)) continue;
+        endOldBuild(folder);
+        if (const auto removed = removeEnvironment(folder); !removed.ok())
+            std::fprintf(stderr, "trainyard-agent: %s\n", removed.error().message.c_str());
     }
 }
 
@@ -120,7 +140,7 @@ bool isReadyEnvironment(const Path& folder, const std::string& hash) {
 Status removeEnvironment(const Path& folder) {
     // Not usable any more, whatever happens next.
     std::error_code error;
-    fs::remove(environmentReady(folder), error);
+    const bool wasReady = fs::remove(environmentReady(folder), error);
     const auto text = base::readFile(folder / "remove.json", kRemoveFileBytes);
     const auto json = text.ok() ? base::parseJson(*text) : Result<Json>(text.error());
     if (json.ok() && json->is_object()) {
@@ -135,6 +155,8 @@ Status removeEnvironment(const Path& folder) {
                 std::fprintf(stderr, "trainyard-agent: %s\n", result.trouble(spec.argv.empty() ? "an empty command" : spec.argv.front()).c_str());
             }
         }
+        if (const std::string builder = reader.string("builder"); !wasReady && !builder.empty())
+            removeHalfBuilt(builder, folder);
     }
     return removeReadOnlyTree(folder);
 }
@@ -269,9 +291,11 @@ std::function<void()> EnvironmentBuild::whenAbandoned() const {
 }
 
 Status EnvironmentBuild::clear() {
-    return work([folder = m_folder] {
+    return work([folder = m_folder, layout = m_work] {
         endOldBuild(folder);
-        return removeEnvironment(folder).ok() ? 0 : 1;
+        const bool removed = removeEnvironment(folder).ok();
+        removeOldBuilds(layout, folder);
+        return removed ? 0 : 1;
     });
 }
 

@@ -20,7 +20,7 @@ namespace trainyard::agent {
 
 namespace {
 
-constexpr std::size_t kRehashBytes = 4 << 20;  ///< A turn.
+constexpr std::size_t kUploadRehashBytes = 4 << 20;  ///< A turn.
 /// Large writes get large pages, which a virtual machine may first have to ask its host for.
 constexpr std::size_t kWriteBytes = 32 << 10;
 constexpr std::int64_t kHeldPauseMillis = 100;
@@ -131,7 +131,7 @@ private:
     /// Hashes what an earlier channel brought, piece by piece. True once it is done.
     bool rehash() {
         if (m_done == m_there) return true;
-        std::string bytes(static_cast<std::size_t>(std::min<std::int64_t>(m_there - m_done, kRehashBytes)), '\0');
+        std::string bytes(static_cast<std::size_t>(std::min<std::int64_t>(m_there - m_done, kUploadRehashBytes)), '\0');
         const ssize_t got = ::read(m_file.get(), bytes.data(), bytes.size());
         if (got <= 0) {
             if (got < 0 && errno == EINTR) return false;

@@ -190,8 +190,13 @@ void buildImage(const EnvironmentSpec& spec, const std::string& engine, PlanEnvi
         build.title = "Put the packages on the image";
     }
     if (engine == "podman") {
-        // Without layers of its own: a build that fails leaves no image behind.
-        build.command.emplace_back("--layers=false");
+        // Without layers of its own: a build that fails leaves no image behind. By argument and label the agent knows again
+        // what one that was killed left in podman's storage.
+        build.command.insert(build.command.end(),
+                             {"--layers=false", "--build-arg", std::string("TRAINYARD_BUILD=") + kFolder, "--label",
+                              std::string("trainyard.build=") + kFolder});
+    } else {
+        build.command.emplace_back("--force-rm");
     }
     for (const auto& [name, value] : spec.buildVariables) {
         // Without a value: taken from the variables of the step, so that no '$' in it is taken for a name.
@@ -199,7 +204,11 @@ void buildImage(const EnvironmentSpec& spec, const std::string& engine, PlanEnvi
     }
     build.command.push_back(in("context"));
     plan.steps.push_back(std::move(build));
-    plan.files.push_back({"remove.json", base::dumpJsonPretty(Json{{"commands", Json::array({Json::array({engine, "image", "rm", "--force", tagOf(plan)})})}})});
+    Json remove{{"commands", Json::array({Json::array({engine, "image", "rm", "--force", tagOf(plan)})})}};
+    if (engine == "podman") {
+        remove["builder"] = engine;
+    }
+    plan.files.push_back({"remove.json", base::dumpJsonPretty(remove)});
 }
 
 void mountInto(std::vector<std::string>& command, const std::string& from, const std::string& to, bool readOnly) {

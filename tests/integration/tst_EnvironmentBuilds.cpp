@@ -421,7 +421,11 @@ private Q_SLOTS:
         } else {
             build.insert(build.end(), {"--network=host", "--tag", image, "--file", folder + "/Containerfile",
                                        "--iidfile", folder + "/image.id"});
-            if (name == "podman") build.emplace_back("--layers=false");
+            if (name == "podman") {
+                build.insert(build.end(), {"--layers=false", "--build-arg", "TRAINYARD_BUILD=" + folder, "--label", "trainyard.build=" + folder});
+            } else {
+                build.emplace_back("--force-rm");
+            }
             build.insert(build.end(), {"--build-arg", "FLAVOUR", folder + "/context", ""});
             run.insert(run.end(), {"run", "--name=trainyard-" + site.plan.run.str() + "-a1-r0", "--rm", "--pull=never",
                                    "--network=host", "--ipc=host", "--pid=host", "--log-driver=none", "--entrypoint="});

@@ -1,4 +1,5 @@
 // Ranks in real containers: what they see, and that nothing of a container outlives its rank.
+#include <QProcess>
 #include <QTemporaryDir>
 #include <tuple>
 
@@ -42,17 +43,51 @@ private:
         plan.environment.steps[0] = {
             "Build the image",
             {"podman", "build", "--network=host", "--tag", tag, "--file", "$TRAINYARD_ENVIRONMENT/Containerfile",
-             "--iidfile", "$TRAINYARD_ENVIRONMENT/image.id", "--layers=false", "$TRAINYARD_ENVIRONMENT/context"},
+             "--iidfile", "$TRAINYARD_ENVIRONMENT/image.id", "--layers=false", "--build-arg",
+             "TRAINYARD_BUILD=$TRAINYARD_ENVIRONMENT", "--label", "trainyard.build=$TRAINYARD_ENVIRONMENT",
+             "$TRAINYARD_ENVIRONMENT/context"},
             {},
             600};
         plan.environment.files = {
             {"Containerfile", file},
             {"context/requirements.txt", ""},
-            {"remove.json", "{\"commands\": [[\"podman\", \"image\", \"rm\", \"--force\", \"" + tag + "\"]]}"}};
+            {"remove.json", "{\"commands\": [[\"podman\", \"image\", \"rm\", \"--force\", \"" + tag + "\"]], \"builder\": \"podman\"}"}};
         return plan;
+    }
+    /// Another user of the same storage, whose podman was killed as ours is; the program in its container goes on and says
+    /// what is returned.
+    static std::string killedBuildOfAStranger(const Scratch& scratch) {
+        const std::string mark = "stranger" + base::newUuid7();
+        scratch.write("theirs/Containerfile", "FROM " + std::string(kImage) + "\nRUN : " + mark + "; while [ ! -e /tmp/never ]; do sleep 0.1; done\n");
+        QProcess podman;
+        podman.start(QStringLiteral("/usr/bin/podman"),
+                     {QStringLiteral("build"), QStringLiteral("--network=host"), QStringLiteral("--layers=false"),
+                      QStringLiteral("--build-arg"), QStringLiteral("TRAINYARD_BUILD=/elsewhere"),
+                      QString::fromStdString((scratch / "theirs").string())});
+        if (!waitFor([&] { return !processesThatSay(mark).empty(); }, 30'000))
+            QTest::qFail("the other build did not begin", __FILE__, __LINE__);
+        const std::vector<pid_t> victims = allButInside(processesBelow(static_cast<pid_t>(podman.processId())));
+        podman.kill();
+        for (const pid_t pid : victims) ::kill(pid, SIGKILL);
+        podman.waitForFinished(10'000);
+        return mark;
+    }
+    /// Without what runs in the container.
+    static std::vector<pid_t> allButInside(std::vector<pid_t> processes) {
+        std::erase_if(processes, [](pid_t pid) {
+            return base::readFile("/proc/" + std::to_string(pid) + "/cmdline").valueOr({}).find("while [") != std::string::npos;
+        });
+        return processes;
     }
     static std::string allImages() {
         return runProgram("/usr/bin/podman", {"images", "--all", "--format", "{{.ID}} {{.Repository}}"}).out;
+    }
+    /// Those in which images are built, too.
+    static std::vector<std::string> allContainers() {
+        const auto listed = runProgram("/usr/bin/podman", {"ps", "--all", "--external", "--quiet", "--no-trunc"});
+        std::vector<std::string> ids = base::split(listed.out, '\n');
+        std::erase(ids, std::string());
+        return ids;
     }
     static std::string containers() { return runProgram("/usr/bin/podman", {"ps", "--all", "--format", "{{.Names}}"}).out; }
 
@@ -176,20 +211,22 @@ private Q_SLOTS:
     }
 
     void buildKilled_inTheMiddle_data() {
-        QTest::addColumn<bool>("agentToo");
-        QTest::newRow("agent") << true;
-        QTest::newRow("builder") << false;
+        QTest::addColumn<QString>("killed");
+        for (const char* killed : {"agent", "builder", "both"}) QTest::newRow(killed) << QString::fromLatin1(killed);
     }
-    /// kill -9 while podman runs a step of the Containerfile: no process, folder or image of it stays, and the next run
-    /// builds.
+    /// kill -9 while podman runs a step of the second stage of a Containerfile: no process, folder, working container or image
+    /// of it stays, and the next run builds. Where agent and builder are both gone, that next run, of whichever environment, is
+    /// the one that clears. What others build is not touched.
     void buildKilled_inTheMiddle() {
         TRAINYARD_NEED_CONTAINERS(m_probe);
-        QFETCH(bool, agentToo);
+        QFETCH(QString, killed);
         Scratch scratch;
         const EnvironmentRig rig(scratch);
+        const std::string strangers = killed == u"both" ? killedBuildOfAStranger(scratch) : std::string();
         const std::string images = allImages();
+        const std::vector<std::string> before = allContainers();
         const std::string mark = "mark" + base::newUuid7();
-        auto made = buildPlan(rig, "FROM " + std::string(kImage) + "\nRUN echo building; : " + mark +
+        auto made = buildPlan(rig, "FROM " + std::string(kImage) + " AS first\nENV A=1\nFROM first\nRUN echo building; : " + mark +
                                        "; while [ ! -e /tmp/never ]; do sleep 0.1; done\n");
         const NodeLayout layout = rig.place(made);
         AgentProcess agent(layout);
@@ -200,28 +237,40 @@ private Q_SLOTS:
                      },
                      30'000),
                  EnvironmentRig::streamText(layout).c_str());
-        if (agentToo) {
+        QVERIFY(allContainers().size() > before.size());
+        if (killed == u"agent") {
             agent.kill(SIGKILL);
         } else {
-            // All but what runs in the container, which is left to the agent.
-            for (const pid_t pid : processesBelow(agent.pid())) {
-                if (base::readFile("/proc/" + std::to_string(pid) + "/cmdline").valueOr({}).find("while [") ==
-                    std::string::npos)
-                    ::kill(pid, SIGKILL);
-            }
+            const std::vector<pid_t> victims = allButInside(processesBelow(agent.pid()));
+            if (killed == u"both") agent.kill(SIGKILL);
+            for (const pid_t pid : victims) ::kill(pid, SIGKILL);
+        }
+        if (killed == u"builder") {
             QCOMPARE(agent.wait(), 0);
             QVERIFY2(textOf(endedOf(recordsOf(layout)), "reason").find("killed by SIGKILL") != std::string::npos,
                      textOf(endedOf(recordsOf(layout)), "reason").c_str());
         }
-        QVERIFY(waitFor([&] { return processesThatSay(mark).empty() && rig.isGoneOf(made); }, 30'000));
-        QCOMPARE(allImages(), images);
-        made = buildPlan(rig, "FROM " + std::string(kImage) + "\nENV WHOLE=1\n");
-        const NodeLayout again = rig.place(made);
+        const auto isCleared = [&] {
+            return processesThatSay(mark).empty() && rig.isGoneOf(made) && allContainers() == before && allImages() == images;
+        };
+        if (killed == u"both") {
+            QVERIFY(!processesThatSay(mark).empty() && !rig.isGoneOf(made) && allContainers().size() > before.size());
+        } else {
+            QVERIFY(waitFor(isCleared, 30'000));
+        }
+        const auto other = buildPlan(rig, "FROM " + std::string(kImage) + "\nENV WHOLE=1\n");
+        const NodeLayout again = rig.place(other);
         QCOMPARE(AgentProcess(again).wait(), 0);
         QVERIFY2(textOf(endedOf(recordsOf(again)), "outcome") == "completed",
                  textOf(endedOf(recordsOf(again)), "reason").c_str());
-        QVERIFY(agent::removeEnvironment(rig.folder(made)).ok());
-        QCOMPARE(allImages(), images);
+        QVERIFY(agent::removeEnvironment(rig.folder(other)).ok());
+        QVERIFY2(isCleared(), (allImages() + "instead of " + images).c_str());
+        if (!strangers.empty()) {
+            QCOMPARE(before.size(), std::size_t(1));
+            QVERIFY(!processesThatSay(strangers).empty());
+            for (const pid_t pid : processesThatSay(strangers)) ::kill(pid, SIGKILL);
+            QCOMPARE(runProgram("/usr/bin/podman", {"rm", "--force", before.front()}).exitCode, 0);
+        }
     }
 
     /// A stand-in for the engine, so that a machine that runs no containers still tests what the agent has to do with
