@@ -52,49 +52,6 @@ for child in children[:3]:
     assert child.wait() == 0
 """
 
-TENSORBOARD = """
-import os, struct, sys, time
-def crc32c_table():
-    table = []
-    for i in range(256):
-        crc = i
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
-        table.append(crc)
-    return table
-TABLE = crc32c_table()
-def masked(data):
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = (crc >> 8) ^ TABLE[(crc ^ byte) & 0xFF]
-    crc ^= 0xFFFFFFFF
-    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
-def varint(value):
-    out = b""
-    while value >= 0x80:
-        out += bytes([value & 0x7F | 0x80])
-        value >>= 7
-    return out + bytes([value])
-def block(field, data):
-    return varint(field << 3 | 2) + varint(len(data)) + data
-def framed(data):
-    length = struct.pack("<Q", len(data))
-    return length + struct.pack("<I", masked(length)) + data + struct.pack("<I", masked(data))
-os.makedirs("logs", exist_ok=True)
-with open("logs/events.out.tfevents.1.bench", "ab", buffering=0) as file:
-    file.write(framed(struct.pack("<Bd", 9, time.time()) + block(3, b"brain.Event:2")))
-    began = time.time()
-    seconds = float(sys.argv[1])
-    step = 0
-    while time.time() - began < seconds:
-        # 100 values an event, 100 events a second: 10,000 metrics a second.
-        summary = b"".join(block(1, block(1, b"m%d" % n) + b"\\x15" + struct.pack("<f", step)) for n in range(100))
-        file.write(framed(struct.pack("<Bd", 9, time.time()) + b"\\x10" + varint(step) + block(5, summary)))
-        step += 1
-        time.sleep(max(0, began + step / 100 - time.time()))
-print(step)
-"""
-
 MLFLOW = """
 import http.client, json, os, time, urllib.parse
 place = urllib.parse.urlparse(os.environ["MLFLOW_TRACKING_URI"])
@@ -182,7 +139,8 @@ def main():
         result["many_points"] = seen
         result["many_lost"] = sum(options.calls - seen[name] for name in ("p0", "p1", "p2")) + max(0, options.calls - seen["p3"])
         result["mlflow_us"] = numbers(run(MLFLOW)[1])
-        agent, lines = run(TENSORBOARD, options.seconds)
+        agent = Agent(scratch, [sys.executable, str(ROOT / "tests/data/scripts/event_rate.py"), str(options.seconds)])
+        lines = agent.wait()
         delays = sorted((told - at) / 1000 for _, _, _, at, told in agent.points())
         result["tensorboard"] = {"points": len(delays), "lost": int(lines[0]) * 100 - len(delays), "median_ms": delays[len(delays) // 2],
                                  "p99_ms": delays[len(delays) * 99 // 100], "worst_ms": delays[-1]}

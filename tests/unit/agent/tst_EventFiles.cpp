@@ -65,6 +65,41 @@ private Q_SLOTS:
         QCOMPARE(warningsOf(records), std::string());
     }
 
+    /// Not our idea of the format alone: torch.utils.tensorboard makes the messages, Google's library encodes them.
+    void ofPyTorchsSummaryWriter() {
+        const std::string python = testPython();
+        if (runProgram("/bin/sh", {"-c", "command -v protoc"}).exitCode != 0 ||
+            runProgram(python, {"-c", "import torch, six, google.protobuf, distutils.version, PIL"}).exitCode != 0) {
+            TRAINYARD_SKIP("Needs python3-torch, python3-protobuf, python3-pil and protobuf-compiler.");
+        }
+        wire::Plan plan = m_rig->shellPlan("");
+        plan.command = {python, scriptFile("summary_writer.py")};
+        const auto records = carryOut(plan);
+        QVERIFY2(textOf(endedOf(records), "outcome") == "completed", errorsOf(records).c_str());
+        const auto loss = pointsOf(records, 0, "loss");
+        QCOMPARE(loss.size(), std::size_t(20));
+        for (const auto& [step, value] : loss) QCOMPARE(value, double(1.0F / static_cast<float>(step + 1)));
+        using Points = std::vector<std::pair<std::int64_t, double>>;
+        QCOMPARE(pointsOf(records, 0, "tensor"), (Points{{3, 0.75}}));
+        QCOMPARE(pointsOf(records, 0, "exact"), (Points{{4, 0.1}}));
+        // add_scalars makes a folder, and in it a file, for each of its curves.
+        QCOMPARE(pointsOf(records, 0, "both_left/both"), (Points{{7, 1.5}}));
+        QCOMPARE(pointsOf(records, 0, "both_right/both"), (Points{{7, 2.5}}));
+        const Record* weights = named(records, "histogram", "weights");
+        QVERIFY(weights != nullptr);
+        double counted = 0;
+        for (const Json& count : weights->body["counts"]) counted += count.get<double>();
+        QCOMPARE(counted, 100.0);
+        QCOMPARE(weights->body["edges"].front().get<double>() <= 0 && weights->body["edges"].back().get<double>() >= 99, true);
+        const Record* red = named(records, "image", "red");
+        QVERIFY(red != nullptr);
+        QCOMPARE(red->body["height"].get<int>(), 6);
+        QCOMPARE(red->body["width"].get<int>(), 9);
+        QCOMPARE(textOf(named(records, "text", "note/text_summary")->body, "text"), std::string("what the run is *for*"));
+        QCOMPARE(linesOf(records, 0, "stdout"), std::vector<std::string>{"sum 4950.0"});
+        QCOMPARE(warningsOf(records), std::string());
+    }
+
     void damagedTruncatedAndTorn() {
         using W = EventWriter;
         std::string damaged = W::version() + W::framed(W::event(1, W::scalar("d", 1))) +
