@@ -14,7 +14,12 @@ Json reachJson(const targets::Reach& reach) {
         case State::Unreachable: state = "unreachable"; break;
         case State::NeedsAnswer: state = "needs_answer"; break;
     }
-    return Json{{"state", state}, {"since", reach.since}, {"reason", reach.reason}, {"next_try_at", reach.nextTryAt}};
+    Json told{{"state", state}, {"since", reach.since}, {"reason", reach.reason}, {"next_try_at", reach.nextTryAt}};
+    if (reach.hosts > 1) {
+        told["hosts"] = reach.hosts;
+        told["hosts_connected"] = reach.connected;
+    }
+    return told;
 }
 
 Json doctorLineJson(const targets::DoctorLine& line) {

@@ -101,7 +101,6 @@ RunWorker::RunWorker(Workspace workspace, ServiceOptions options, WorkerSink sin
             }
         }
         m_targetSweeps.erase(name);
-        m_awaited.erase(name);
         std::erase_if(m_retiring, [&](const auto& one) { return targetOf(one.first) == name; });
         std::vector<std::function<void(Error)>> broken;
         for (auto one = m_operations.begin(); one != m_operations.end();) {
@@ -279,6 +278,7 @@ void RunWorker::begin() {
     if (m_writer && m_options.followRuns) {
         sweep();
         sweepTarget(kLocalTarget);
+        findDebts();
         m_retention.start(m_options.retentionMillis);
         QThreadPool::globalInstance()->start([layout = m_workspace.layout] { sweepTrash(layout); });
     }

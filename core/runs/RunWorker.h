@@ -122,10 +122,15 @@ private:
     void removeThere(const std::string& target, const base::RunId& run);
     [[nodiscard]] std::string targetOf(const base::RunId& run) const;
     void reachChanged(const std::string& target, const targets::Reach& reach);
-    /// What hosts left that did not answer when the run ended, now that its target can be reached.
+    /// What hosts left that did not answer when the run ended; owed while they do not.
     void bringRest(const base::RunId& run);
-    /// Something is to be done there as soon as all its hosts answer.
-    void awaitTarget(const std::string& name);
+    /// Something of the run is to be brought from there or removed there, and could not be: it is tried again and again, after
+    /// growing pauses, and at once when the target is connected. paid() ends it.
+    void owe(const std::string& name, const base::RunId& run);
+    void paid(const std::string& name, const base::RunId& run);
+    void collectDebts(const std::string& name);
+    /// What an earlier program could not bring or remove.
+    void findDebts();
     void copyStreams(const base::RunId& run, std::shared_ptr<base::FileLock> lock, std::function<void(base::Status)> done);
     void collectOutputs(const base::RunId& run, std::shared_ptr<base::FileLock> lock, std::function<void(base::Status)> done);
     void fetchLeft(const base::RunId& run, std::shared_ptr<base::FileLock> lock, std::vector<targets::OutputFile> files,
@@ -133,8 +138,10 @@ private:
     void cancelElsewhere(const base::RunId& run, base::Deadline deadline, std::function<void(base::Status)> done);
     void removeLocked(const base::RunId& run, RemoveWay way, base::Deadline deadline,
                       std::function<void(base::Result<std::int64_t>)> done);
-    void removeThereAndHere(const base::RunId& run, std::shared_ptr<base::FileLock> lock,
+    void removeThereAndHere(const base::RunId& run, std::shared_ptr<base::FileLock> lock, base::Deadline deadline,
                             std::function<void(base::Result<std::int64_t>)> done);
+    /// Ends what is still at work there of a run that has ended here: it was given up.
+    void endThere(const std::string& name, const base::RunId& run, std::function<void()> then);
     void removeHere(const base::RunId& run, std::function<void(base::Result<std::int64_t>)> done);
     void noteChange(const base::RunId& run, RunParts parts);
     void flushChanges();
@@ -155,7 +162,12 @@ private:
     std::map<base::RunId, targets::OperationPtr> m_registering;
     std::set<base::RunId> m_bringing;  ///< Their rest is on its way.
     std::map<std::string, targets::OperationPtr> m_targetSweeps;
-    std::map<std::string, targets::OperationPtr> m_awaited;  ///< Connections that are waited for, by target.
+    struct Debts {
+        std::set<base::RunId> runs;
+        int tries = 0;
+        std::unique_ptr<QTimer> timer;
+    };
+    std::map<std::string, Debts> m_debts;  ///< By target.
     struct OnTarget {
         std::string target;
         targets::OperationPtr operation;

@@ -27,10 +27,14 @@ using base::Status;
 namespace {
 
 constexpr int kRemoveMillis = 60'000;
+constexpr int kLockMillis = 10'000;      // Longer than a look that finds a host silent.
+constexpr int kEndingMillis = 1000;
+constexpr int kTriesBefore = 2;          // A call of the command line is over before anybody is connected to for old debts.
+constexpr const char* kBusy = "target.busy";  // Of a removal: an agent of the run is at work there.
 constexpr int kStreamsMillis = 600'000;  // For the records of a run that was given up.
 constexpr std::int64_t kDayMicros = 86'400'000'000;
 
-/// Runs that were deleted here while their target could not be reached: an empty file each.
+/// Runs that were deleted here while their target could not be reached: a file each, with the target's name.
 base::Path removalFile(const wire::WorkspaceLayout& layout, const RunId& run) {
     return layout.trash() / "there" / run.str();
 }
@@ -66,6 +70,12 @@ void RunWorker::reachChanged(const std::string& target, const targets::Reach& re
     if (reach.state == targets::Reach::State::Connected && m_begun && m_writer && m_options.followRuns &&
         !m_targetSweeps.contains(target)) {
         sweepTarget(target);
+    }
+    if (reach.state == targets::Reach::State::Connected) {
+        if (const auto debts = m_debts.find(target); debts != m_debts.end()) {
+            debts->second.tries = 0;
+            collectDebts(target);
+        }
     }
 }
 
@@ -106,31 +116,81 @@ void RunWorker::retire(const RunId& run, int triesLeft) {
 }
 
 void RunWorker::bringRest(const RunId& run) {
-    // Only once all its hosts answer, so that it is done once and whole.
-    if (m_pool.reach(targetOf(run)).state != targets::Reach::State::Connected) {
-        awaitTarget(targetOf(run));
-        return;
-    }
     if (!m_bringing.insert(run).second) {
         return;
     }
-    collectAgain(run, [this, run](const Status& brought) {
+    const std::string name = targetOf(run);
+    collectAgain(run, [this, run, name](const Status& brought) {
         m_bringing.erase(run);
-        if (!brought.ok() && !targets::mayAnswerLater(brought.error()) && brought.error().code != "lock.held") {
+        if (brought.ok() || brought.error().code == "store.run_unknown") {
+            paid(name, run);
+        } else if (targets::mayAnswerLater(brought.error()) || brought.error().code == "lock.held" ||
+                   brought.error().code == "run.running") {
+            owe(name, run);
+        } else {
+            paid(name, run);
             m_sink.troubled(brought.error().code, brought.error().message);
         }
     });
 }
 
-void RunWorker::awaitTarget(const std::string& name) {
-    const auto target = m_pool.get(name);
-    if (!target.ok() || m_awaited.contains(name)) {
+void RunWorker::owe(const std::string& name, const RunId& run) {
+    Debts& debts = m_debts[name];
+    debts.runs.insert(run);
+    if (!debts.timer) {
+        debts.timer = std::make_unique<QTimer>();
+        debts.timer->setSingleShot(true);
+        connect(debts.timer.get(), &QTimer::timeout, this, [this, name] { collectDebts(name); });
+    }
+    if (!debts.timer->isActive()) {
+        debts.timer->start(pauseMillis(debts.tries++));
+    }
+}
+
+void RunWorker::paid(const std::string& name, const RunId& run) {
+    const auto debts = m_debts.find(name);
+    if (debts != m_debts.end() && debts->second.runs.erase(run) > 0 && debts->second.runs.empty()) {
+        debts->second.timer.release()->deleteLater();  // This may be called by its signal.
+        m_debts.erase(debts);
+    }
+}
+
+void RunWorker::collectDebts(const std::string& name) {
+    const auto debts = m_debts.find(name);
+    if (debts == m_debts.end() || !m_reader) {
         return;
     }
-    // While somebody waits a host is tried again; its change of reach does the rest.
-    m_awaited[name] = (*target)->connect(base::Deadline::inMillis(kDayMicros / 1000), [this, name](const Status&) {
-        const auto ended = m_awaited.extract(name);
-    });
+    for (const RunId& run : std::set<RunId>(debts->second.runs)) {
+        std::error_code error;
+        if (std::filesystem::exists(removalFile(m_workspace.layout, run), error)) {
+            removeThere(name, run);
+        } else if (areNodesLeft(*m_reader, run)) {
+            bringRest(run);
+        } else {
+            paid(name, run);
+            retire(run, 2);
+        }
+    }
+}
+
+void RunWorker::findDebts() {
+    const auto oweFromBefore = [this](const std::string& name, const RunId& run) {
+        m_debts[name].tries = kTriesBefore;
+        owe(name, run);
+    };
+    if (const auto left = m_reader->runsLeftBehind(); left.ok()) {
+        for (const RunId& run : *left) {
+            oweFromBefore(targetOf(run), run);
+        }
+    }
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(m_workspace.layout.trash() / "there", error)) {
+        const RunId run(entry.path().filename().string());
+        const auto name = base::readFile(entry.path());
+        if (run.isValid() && name.ok() && !name->empty()) {
+            oweFromBefore(*name, run);
+        }
+    }
 }
 
 bool RunWorker::allIsHere(const store::RunRow& row) const {
@@ -150,17 +210,24 @@ void RunWorker::removeThere(const std::string& name, const RunId& run) {
     const auto target = m_pool.get(name);
     if (!target.ok()) {
         m_retiring.erase(run);
+        paid(name, run);
         return;
     }
     m_retiring[run] = (*target)->removeRun(run, base::Deadline::inMillis(kRemoveMillis), [this, run, name](const Status& removed) {
         const auto ended = m_retiring.extract(run);
         if (!removed.ok() && targets::mayAnswerLater(removed.error())) {
-            awaitTarget(name);
+            owe(name, run);
+            return;
+        }
+        if (!removed.ok() && removed.error().code == kBusy) {
+            endThere(name, run, [this, name, run] { owe(name, run); });
+            return;
         }
         if (removed.ok()) {
             std::error_code ignored;
             std::filesystem::remove(removalFile(m_workspace.layout, run), ignored);
         }
+        paid(name, run);
     });
 }
 
@@ -190,7 +257,7 @@ void RunWorker::remove(const RunId& run, RemoveWay way, std::function<void(Resul
         done(writer().error());
         return;
     }
-    removeLocked(run, way, base::Deadline::inMillis(2000), std::move(done));
+    removeLocked(run, way, base::Deadline::inMillis(kLockMillis), std::move(done));
 }
 
 void RunWorker::removeLocked(const RunId& run, RemoveWay way, base::Deadline deadline,
@@ -242,7 +309,7 @@ void RunWorker::removeLocked(const RunId& run, RemoveWay way, base::Deadline dea
         [run](targets::Target& target, targets::Done<targets::RunLook> looked) { return target.look(run, stepDeadline(), std::move(looked)); },
         [this, run, name, held, done = std::move(done)](const Result<targets::RunLook>& look) {
             if (look.ok() && look->silent.empty()) {
-                removeThereAndHere(run, held, done);
+                removeThereAndHere(run, held, base::Deadline::inMillis(kRemoveMillis), done);
                 return;
             }
             done(Error{"run.target_unreachable", "What the run left on " + name + " cannot be removed now: " +
@@ -251,16 +318,32 @@ void RunWorker::removeLocked(const RunId& run, RemoveWay way, base::Deadline dea
         });
 }
 
-void RunWorker::removeThereAndHere(const RunId& run, std::shared_ptr<base::FileLock> held, std::function<void(Result<std::int64_t>)> done) {
+void RunWorker::endThere(const std::string& name, const RunId& run, std::function<void()> then) {
+    onTarget<void>(
+        --m_lastOwnTicket, name,
+        [run](targets::Target& target, targets::DoneStatus sent) {
+            return target.command(run, wire::control::kCancel, stepDeadline(), std::move(sent));
+        },
+        [then = std::move(then)](const Status&) { then(); });
+}
+
+void RunWorker::removeThereAndHere(const RunId& run, std::shared_ptr<base::FileLock> held, base::Deadline deadline,
+                                   std::function<void(Result<std::int64_t>)> done) {
     const std::string name = targetOf(run);
     onTarget<void>(
         --m_lastOwnTicket, name,
-        [run](targets::Target& target, targets::DoneStatus removed) {
-            return target.removeRun(run, base::Deadline::inMillis(kRemoveMillis), std::move(removed));
+        [run, deadline](targets::Target& target, targets::DoneStatus removed) {
+            return target.removeRun(run, deadline, std::move(removed));
         },
-        [this, run, name, held, done = std::move(done)](const Status& removed) {
+        [this, run, name, held, deadline, done = std::move(done)](const Status& removed) {
             if (removed.ok()) {
                 removeHere(run, done);
+                return;
+            }
+            if (removed.error().code == kBusy && !deadline.passed()) {
+                endThere(name, run, [this, run, held, deadline, done] {
+                    QTimer::singleShot(kEndingMillis, this, [this, run, held, deadline, done] { removeThereAndHere(run, held, deadline, done); });
+                });
                 return;
             }
             done(Error{"run.target_unreachable", "What the run left on " + name + " cannot be removed now: " +

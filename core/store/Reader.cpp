@@ -202,6 +202,18 @@ Result<std::map<std::string, std::int64_t>> Reader::activeByTarget() const {
     });
 }
 
+Result<std::vector<RunId>> Reader::runsLeftBehind() const {
+    return m_state->query([](Connection& open) -> Result<std::vector<RunId>> {
+        std::vector<RunId> runs;
+        Query rows(open, "SELECT runs.id FROM events JOIN runs ON runs.number = events.run WHERE events.kind = 'collected' AND "
+                         "json_type(events.body, '$.left') IS NOT NULL AND events.seq = (SELECT max(seq) FROM events AS later "
+                         "WHERE later.run = events.run AND later.kind = 'collected') ORDER BY runs.number");
+        while (rows.next())
+            runs.emplace_back(rows.text(0));
+        return runs;
+    });
+}
+
 Result<std::vector<std::string>> Reader::metricNames() const {
     return m_state->query([](Connection& open) -> Result<std::vector<std::string>> {
         std::vector<std::string> names;

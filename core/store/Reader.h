@@ -37,6 +37,8 @@ public:
     [[nodiscard]] Result<Counts> counts() const;
     /// Runs that have not ended, by their target; a target without any is left out.
     [[nodiscard]] Result<std::map<std::string, std::int64_t>> activeByTarget() const;
+    /// Runs whose last collection left something on their target.
+    [[nodiscard]] Result<std::vector<RunId>> runsLeftBehind() const;
     /// Names of all metrics in the workspace, for the columns a person may choose.
     [[nodiscard]] Result<std::vector<std::string>> metricNames() const;
     [[nodiscard]] Result<std::vector<std::string>> experiments() const;

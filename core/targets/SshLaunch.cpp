@@ -2,7 +2,6 @@
 
 #include <QRandomGenerator>
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include "core/base/Text.h"
@@ -57,17 +56,18 @@ public:
             placeAgain();
             return;
         }
+        if (m_plan.onPlaced) {
+            // Somebody remembers where it was put, and it was not: no host need be asked.
+            m_step = postResult<void>(Status(), [this](const Status&) { placeAnew(); });
+            return;
+        }
         m_step = findPlaces(m_shared, m_plan.plan.run, Deadline::inMillis(kConnectMillis),
                             [this](const Result<std::vector<std::size_t>>& places) {
                                 if (places.ok() && places->size() >= m_nodes) {
                                     m_places = *places;
                                     deployNext();
-                                } else if (m_shared->hosts.size() == m_nodes) {
-                                    m_places.resize(m_nodes);
-                                    std::iota(m_places.begin(), m_places.end(), std::size_t{0});
-                                    deployNext();
                                 } else {
-                                    connectAll();
+                                    placeAnew();
                                 }
                             });
     }
@@ -94,15 +94,26 @@ private:
                                   [this](const Status& status) { end(status); });
     }
 
+    void placeAnew() {
+        if (m_shared->hosts.size() == m_nodes) {
+            m_places = hostsOf(*m_shared);
+            deployNext();
+        } else {
+            connectAll();
+        }
+    }
+
     void connectAll() {
         progress("connect", "Connecting to the hosts of " + m_shared->spec.name);
+        Patience patience = hostPatience(m_shared, hostsOf(*m_shared));
+        patience.enough = m_nodes;  // A slow one is waited for where it is needed.
         m_step = std::make_unique<Gather<base::Json>>(
             m_shared->hosts.size(),
             [this](std::size_t i, Done<base::Json> one) -> OperationPtr {
                 m_shared->hosts[i]->connectNow();
                 return loadOfHost(*m_shared->hosts[i], Deadline::inMillis(kConnectMillis), std::move(one));
             },
-            [this](const Gather<base::Json>::Answers& loads) { chooseHosts(loads); });
+            [this](const Gather<base::Json>::Answers& loads) { chooseHosts(loads); }, std::move(patience));
     }
 
     void chooseHosts(const Gather<base::Json>::Answers& loads) {

@@ -1,6 +1,7 @@
 #include "core/targets/SshPlaces.h"
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -104,6 +105,23 @@ std::vector<std::size_t> distinct(const std::vector<std::size_t>& places) {
         }
     }
     return once;
+}
+
+std::vector<std::size_t> hostsOf(const SshTarget::Shared& shared) {
+    std::vector<std::size_t> hosts(shared.hosts.size());
+    std::iota(hosts.begin(), hosts.end(), std::size_t{0});
+    return hosts;
+}
+
+Patience hostPatience(std::shared_ptr<SshTarget::Shared> shared, std::vector<std::size_t> hosts) {
+    return {kHostPatienceMillis, [shared = std::move(shared), hosts = std::move(hosts)](std::size_t i) {
+                const Host& host = *shared->hosts[hosts[i]];
+                const std::string& why = host.reach().reason;
+                return base::Error{"target.unreachable",
+                                   !why.empty() ? why
+                                                : host.label() + " has not answered for " +
+                                                      std::to_string(kHostPatienceMillis / 1000) + " s."};
+            }};
 }
 
 OperationPtr findPlaces(std::shared_ptr<SshTarget::Shared> shared, const RunId& run, Deadline deadline,

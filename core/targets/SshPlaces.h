@@ -50,17 +50,26 @@ struct Heard {
     }
 };
 
+/// For questions that a host answers at once where it answers at all.
+inline constexpr int kHostPatienceMillis = 5000;
+
+/// What a host of these is taken to have answered that said nothing for so long while another did.
+[[nodiscard]] Patience hostPatience(std::shared_ptr<SshTarget::Shared> shared, std::vector<std::size_t> hosts);
+/// The indices of a target's hosts.
+[[nodiscard]] std::vector<std::size_t> hostsOf(const SshTarget::Shared& shared);
+
 /// findPlaces, and then the same question to each of the run's hosts, each once. `done` gets the places and the answers
-/// of distinct(places), or the error of findPlaces.
+/// of distinct(places), or the error of findPlaces. `quick`: with kHostPatienceMillis for those that do not answer.
 template <class T>
 class OnPlaces final : public Operation {
 public:
     using Start = std::function<OperationPtr(Host&, Done<T>)>;
     using Answers = std::function<void(Result<std::vector<std::size_t>>, std::vector<std::pair<std::size_t, Result<T>>>)>;
 
-    OnPlaces(std::shared_ptr<SshTarget::Shared> shared, const RunId& run, Deadline deadline, Start start, Answers done)
+    OnPlaces(std::shared_ptr<SshTarget::Shared> shared, const RunId& run, Deadline deadline, Start start, Answers done,
+             bool quick = false)
         : m_shared(std::move(shared)), m_start(std::move(start)), m_done(std::move(done)) {
-        m_step = findPlaces(m_shared, run, deadline, [this](const Result<std::vector<std::size_t>>& places) {
+        m_step = findPlaces(m_shared, run, deadline, [this, quick](const Result<std::vector<std::size_t>>& places) {
             if (!places.ok()) {
                 const auto call = std::move(m_done);
                 call(places.error(), {});
@@ -79,7 +88,8 @@ public:
                     const auto call = std::move(m_done);
                     const auto at = m_places;
                     call(at, std::move(all));
-                });
+                },
+                quick ? hostPatience(m_shared, m_hosts) : Patience{});
         });
     }
 

@@ -320,6 +320,19 @@ int knowledge(AgentStatus status) {
     return 0;
 }
 
+/// Why each of the hosts that cannot be reached cannot; of many only the first few.
+std::string reasonsOf(const SshTarget::Shared& shared) {
+    constexpr int kMost = 3;
+    std::string text;
+    int silent = 0;
+    for (const std::unique_ptr<Host>& host : shared.hosts) {
+        if (host->reach().state == Reach::State::Unreachable && ++silent <= kMost) {
+            text += (text.empty() ? "" : " ") + host->reach().reason;
+        }
+    }
+    return silent <= kMost ? text : text + " And " + std::to_string(silent - kMost) + " more.";
+}
+
 }  // namespace
 
 SshTarget::SshTarget(spec::TargetSpec spec) : m_spec(std::move(spec)), m_shared(std::make_shared<Shared>()) {
@@ -360,6 +373,14 @@ void SshTarget::hostReachChanged() {
         }
     }
     m_reach = *worst;
+    if (m_reach.state == Reach::State::Unreachable) {
+        m_reach.reason = reasonsOf(*m_shared);
+    }
+    m_reach.hosts = static_cast<int>(m_shared->hosts.size());
+    m_reach.connected = static_cast<int>(
+        std::count_if(m_shared->hosts.begin(), m_shared->hosts.end(), [](const std::unique_ptr<Host>& host) {
+            return host->reach().state == Reach::State::Connected;
+        }));
     if (m_onReach) {
         const auto tell = m_onReach;
         tell(m_reach);
@@ -460,7 +481,8 @@ OperationPtr SshTarget::look(const RunId& run, Deadline deadline, Done<RunLook> 
                 }
             }
             call(std::move(all));
-        });
+        },
+        true);
 }
 
 OperationPtr SshTarget::follow(const RunId& run, std::vector<StreamPosition> from,
@@ -530,7 +552,8 @@ OperationPtr SshTarget::listRuns(Deadline deadline, Done<std::vector<RunId>> don
                 }
             }
             call(std::vector<RunId>(all.begin(), all.end()));
-        });
+        },
+        hostPatience(m_shared, hostsOf(*m_shared)));
 }
 
 OperationPtr SshTarget::removeRun(const RunId& run, Deadline deadline, DoneStatus done) {
@@ -602,7 +625,8 @@ OperationPtr SshTarget::load(Deadline deadline, Done<base::Json> done) {
                 return;
             }
             call(base::Json{{"hosts", std::move(hosts)}});
-        });
+        },
+        hostPatience(m_shared, hostsOf(*m_shared)));
 }
 
 OperationPtr SshTarget::listCache(Deadline deadline, Done<std::vector<CacheEntry>> done) {
@@ -677,13 +701,17 @@ OperationPtr SshTarget::measureUpload(const LaunchPlan& plan, Deadline deadline,
             std::int64_t files = 0;
             std::int64_t bytes = 0;
             std::int64_t rate = 0;
+            std::set<std::string> fetches;
             for (const Result<base::Json>& answer : answers) {
                 base::ObjectReader reader(*answer, "");
                 files += reader.integer("files");
                 bytes += reader.integer("bytes");
                 rate = std::max(rate, reader.integer("bytes_per_second"));
+                for (const std::string& input : reader.strings("fetches")) {
+                    fetches.insert(input);
+                }
             }
-            call(base::Json{{"files", files}, {"bytes", bytes}, {"bytes_per_second", rate}});
+            call(base::Json{{"files", files}, {"bytes", bytes}, {"bytes_per_second", rate}, {"fetches", fetches}});
         });
 }
 

@@ -48,6 +48,18 @@ struct InputData {
     std::vector<File> files;  ///< Here.
     bool isFolder = true;     ///< The variable names the folder; false: its only file.
     std::string location;     ///< OnTarget: absolute path there. Address: http(s) address.
+
+    /// Where the target can fetch it by itself.
+    struct Fetch {
+        std::string address;
+        std::string sha256;              ///< What the file's SHA-256 begins with: 8 to 64 digits.
+        bool unpack = false;             ///< It is an archive.
+        std::vector<std::string> only;   ///< Paths inside that belong to the data; empty: all.
+    };
+    std::optional<Fetch> fetch;
+    /// Brings it here, so that it can be sent, where the target cannot fetch it; for a pool thread. Told bytes done; false: stop.
+    /// Empty where `files` are here already.
+    std::function<base::Result<InputData>(const std::function<bool(std::int64_t)>&)> bringHere;
 };
 
 /// All that a target needs to carry out one attempt of a run. `plan` has what does not depend on node and place (run,
@@ -67,12 +79,14 @@ struct LaunchPlan {
     /// Told where the run is placed, before anything of the run itself is put there; what is shared by hash may lie there
     /// already. An error ends the launch with it. Empty: nobody remembers.
     std::function<base::Status(const std::vector<std::string>& hosts)> onPlaced;
+    /// Told the content hash of what was fetched there, by input, where it was not known before. Empty: nobody wants to know.
+    std::function<void(const std::string& input, const std::string& sha256)> onFetched;
     [[nodiscard]] base::Status placeOn(const std::vector<std::string>& on) const { return onPlaced ? onPlaced(on) : base::Status(); }
 };
 
 /// What happens before a run starts, for its journal and its page.
 struct LaunchProgress {
-    std::string step;  ///< "connect", "deploy", "engine", "upload", "submit", "start": the last word of an "upload" record.
+    std::string step;  ///< "connect", "deploy", "engine", "fetch", "instead", "upload", "submit", "start": the last word of an "upload" record.
     std::string text;  ///< For people: "Sending 3 files of the data set".
     std::int64_t bytesDone = 0;
     std::int64_t bytesTotal = 0;
@@ -163,6 +177,8 @@ struct Reach {
     std::int64_t since = 0;
     std::string reason;           ///< One sentence with the remedy, when not connected.
     std::int64_t nextTryAt = 0;   ///< Microseconds UTC; 0 when none is planned.
+    int hosts = 1;                ///< Machines that the state is about: it is that of the worst of them.
+    int connected = 0;            ///< How many of several are connected.
 };
 
 /// Something that only a person can answer. Answered with text; an unanswered question times out and the connection fails.

@@ -393,7 +393,23 @@ private Q_SLOTS:
         m_rig->picture(QStringLiteral("remote-given-up"));
         // What it does there it goes on doing.
         QVERIFY(there(1));
+
+        // Deleted while it lies out of reach: what becomes of its rest is asked, and no answer deletes nothing.
+        auto* remove = m_rig->action(QStringLiteral("deleteAction"));
+        QVERIFY(remove && remove->isEnabled());
+        m_rig->questions().setNextAnswer(QStringLiteral("delete"));
+        remove->trigger();
+        QVERIFY(waitFor([&] { return m_rig->questions().asked().last() == u"run.delete-rest"; }, kLong));
+        QVERIFY(m_rig->questions().texts().last().contains(QStringLiteral("node1 ")));
+        QTest::qWait(300);
+        QVERIFY(page->detail() && page->detail()->row.id == run);
+        m_rig->questions().setNextAnswer(QStringLiteral("delete"));
+        m_rig->questions().setNextAnswer(QStringLiteral("leave"));
+        remove->trigger();
+        QVERIFY(waitFor([&] { return !std::filesystem::exists(m_rig->layout().run(run)); }, kLong));
+        m_rig->picture(QStringLiteral("remote-deleted"));
         QVERIFY(m_lab->heal(0));
+        QVERIFY(there(1));
     }
 
 private:

@@ -163,9 +163,38 @@ private Q_SLOTS:
         close();
         QVERIFY(m_lab->heal(2));
         open();
-        std::optional<base::Status> connected;
-        QVERIFY(m_service->connectTarget("keeper", [&](const base::Status& status) { connected = status; }) > 0);
         QVERIFY(test::waitFor([&] { return !std::filesystem::exists(folder(2, run)); }, 60'000));
+    }
+
+    /// Given up while nothing of it can be reached, and deleted: here at once, there by the next program as soon as its hosts
+    /// answer, and what still runs there ends.
+    void givenUpRun_isDeletedHereAndLaterThere() {
+        const base::RunId run = submitDocument(onTwo("pair", "echo up; exec sleep 311"));
+        QVERIFY(waitForState(run, RunState::Running, 60'000));
+        QVERIFY(m_lab->cut(0));
+        QVERIFY(waitForState(run, RunState::Lost, 60'000));
+        std::optional<base::Status> given;
+        m_service->giveUp(run, [&](const base::Status& status) { given = status; });
+        QVERIFY(test::waitFor([&] { return given.has_value(); }, 30'000));
+        QVERIFY2(given->ok(), given->ok() ? "" : given->error().message.c_str());
+        QVERIFY(waitForState(run, RunState::Canceled, 30'000));
+        const auto asked = remove(run, RemoveWay::Ask);
+        QCOMPARE(asked.ok() ? "" : asked.error().code, std::string("run.target_unreachable"));
+        QVERIFY(reader().run(run).ok());
+        const auto later = remove(run, RemoveWay::Remember);
+        QVERIFY2(later.ok(), later.ok() ? "" : later.error().message.c_str());
+        QVERIFY(!reader().run(run).ok());
+        QVERIFY(!std::filesystem::exists(m_workspace.layout.run(run)));
+        QVERIFY(std::filesystem::exists(folder(1, run)) && std::filesystem::exists(folder(2, run)));
+        close();
+        QVERIFY(m_lab->heal(0));
+        open();
+        QVERIFY(test::waitFor([&] { return !std::filesystem::exists(folder(1, run)) && !std::filesystem::exists(folder(2, run)); }, 90'000));
+        for (const int host : {1, 2}) {
+            const auto left = m_lab->run(host, {"pgrep", "-f", "sleep 311"});
+            QVERIFY2(left.exitCode != 0, left.out.c_str());
+        }
+        QVERIFY(test::waitFor([&] { return std::filesystem::is_empty(m_workspace.layout.trash() / "there"); }, 30'000));
     }
 
     /// A host falls away and the run ends without its last words: what it left comes when it is back, and only then goes there.
@@ -179,10 +208,16 @@ private Q_SLOTS:
         QVERIFY(!std::filesystem::exists(m_workspace.layout.outputs(run) / "node-1/r1"));
         const auto warnings = reader().warnings(run);
         QVERIFY(std::any_of(warnings->begin(), warnings->end(), [](const store::WarningRow& one) { return one.code == "run.nodes_left"; }));
+        // Another program goes on with it, and finds the host silent first; nobody uses the target.
+        close();
+        open();
+        QVERIFY(reader().runsLeftBehind().valueOr({}) == std::vector<base::RunId>{run});
+        QTest::qWait(2000);
         QVERIFY(m_lab->heal(2));
         QVERIFY(test::waitFor([&] { return base::readFile(m_workspace.layout.outputs(run) / "node-1/r1").valueOr("") == "1\n"; }, 90'000));
         QVERIFY(test::waitFor([&] { return !std::filesystem::exists(folder(1, run)) && !std::filesystem::exists(folder(2, run)); }, 60'000));
         QVERIFY(reader().run(run)->state == RunState::Failed);
+        QVERIFY(reader().runsLeftBehind()->empty());
     }
 
     void doctorAndLoad_answer() {

@@ -135,11 +135,16 @@ void LoadPanel::setLoad(const Json& load, const QString& why) {
             facts << tr("%n run(s) there", nullptr, static_cast<int>(leases));
         if (const auto waiting = readArray(host, "waiting").size(); waiting > 0)
             facts << tr("%n waiting", nullptr, static_cast<int>(waiting));
-        if (const QString error = readString(host, "error"); !error.isEmpty()) facts << error;
         if (!facts.isEmpty()) {
             auto* line = new TextLabel(facts.join(QStringLiteral(" · ")), TextStyle::Secondary, Role::Muted, block);
             line->setWordWrap(true);
             column->addWidget(line);
+        }
+        if (const QString error = readString(readObject(host, "error"), "message"); !error.isEmpty()) {
+            auto* silent = new InlineError(block);
+            silent->setObjectName(QStringLiteral("loadSilentHost"));
+            silent->setMessage(InlineError::Kind::Warning, error);
+            column->addWidget(silent);
         }
         m_column->addWidget(block);
         m_hosts.push_back(block);

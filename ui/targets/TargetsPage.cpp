@@ -232,7 +232,10 @@ void TargetsPage::showList() {
         // This machine needs no connection.
         const bool here = name == QLatin1String(kLocal);
         const ReachLook look = lookOfReach(here ? State::Connected : reach.state, readFlag(one, "disabled"));
-        const QString word = here && !readFlag(one, "disabled") ? tr("Here") : look.word;
+        const bool some = reach.state == State::Unreachable && reach.connected > 0 && !readFlag(one, "disabled");
+        const QString word = here && !readFlag(one, "disabled") ? tr("Here")
+                             : some ? tr("%1 of %2 answer").arg(reach.connected).arg(reach.hosts)
+                                    : look.word;
         item->setText(0, shownName(name));
         item->setToolTip(0, name);
         item->setData(0, kTargetRole, name);
@@ -385,9 +388,14 @@ void TargetsPage::showReach() {
     } else if (reach.state == State::Unreachable) {
         QString text =
             reach.since > 0 ? tr("Cannot be reached since %1.").arg(formatTime(reach.since)) : tr("Cannot be reached.");
+        if (reach.connected > 0) {
+            text = tr("%1 of its %n host(s) answer since %2.", nullptr, reach.hosts)
+                       .arg(reach.connected)
+                       .arg(formatTime(reach.since));
+        }
         if (!reach.reason.empty()) text += u' ' + fromUtf8(reach.reason);
         if (reach.nextTryAt > 0) text += u' ' + tr("Next try at %1.").arg(formatTime(reach.nextTryAt));
-        m_reach->setMessage(InlineError::Kind::Error, text);
+        m_reach->setMessage(reach.connected > 0 ? InlineError::Kind::Warning : InlineError::Kind::Error, text);
         m_reach->setRemedy(tr("Try now"), [this] { connectNow(); });
     } else {
         m_reach->setMessage(InlineError::Kind::Info,
@@ -418,7 +426,8 @@ void TargetsPage::connectNow() {
 void TargetsPage::readLoad() {
     if (!m_active || m_loading || m_target.isEmpty() || m_side->currentWidget() != m_detailView) return;
     // Looking must not open a connection that asks for a password: only what is connected already is asked.
-    if (m_target != QLatin1String(kLocal) && reachOf(m_target).state != State::Connected) {
+    const targets::Reach reach = reachOf(m_target);
+    if (m_target != QLatin1String(kLocal) && reach.state != State::Connected && reach.connected == 0) {
         m_load->setLoad(Json(), tr("Known once the target is connected."));
         return;
     }

@@ -53,6 +53,8 @@ private Q_SLOTS:
 
         QVERIFY(m_lab->cut(2));
         QVERIFY(waitFor([&] { return target.reach().state == Reach::State::Unreachable; }, 20'000));
+        QCOMPARE(target.reach().hosts, 2);
+        QCOMPARE(target.reach().connected, 1);
         // One that knows nothing of the run, as a workbench that was just started.
         SshTarget other(labSpec(2));
         const auto looked = await<RunLook>([&](Done<RunLook> done) { return other.look(plan.plan.run, shortly(), std::move(done)); }, 30'000);
@@ -89,6 +91,42 @@ private Q_SLOTS:
         QVERIFY(m_lab->heal(2));
         QVERIFY(waitFor([&] { return remove(other, plan.plan.run).ok(); }, 60'000));
         QVERIFY(!std::filesystem::exists(folder(2, plan.plan.run)));
+    }
+
+    /// ssh takes minutes to notice that a host is silent; who asks is told by the others and who is silent is named.
+    void silentHost_isNotWaitedFor() {
+        spec::TargetSpec spec = labSpec(2);
+        spec.aliveSeconds = 60;
+        SshTarget target(spec);
+        LaunchPlan plan = planOf({"true"}, 2);
+        plan.plan.distribution = "pytorch";
+        plan.plan.backend = "gloo";
+        const Status launched = launch(target, plan);
+        QVERIFY2(launched.ok(), launched.ok() ? "" : launched.error().message.c_str());
+        Following following(target, plan.plan.run);
+        QVERIFY2(following.waitForEnd(2), following.broken.c_str());
+        QVERIFY(m_lab->cut(2));
+        const auto late = [] { return Deadline::inMillis(120'000); };
+        const auto looked = await<RunLook>([&](Done<RunLook> done) { return target.look(plan.plan.run, late(), std::move(done)); }, 100'000);
+        QVERIFY2(looked.ok(), looked.ok() ? "" : looked.error().message.c_str());
+        QCOMPARE(looked->silent.size(), std::size_t{1});
+        QCOMPARE(looked->silent.front().error.message, std::string("node2 has not answered for 5 s."));
+        QVERIFY(target.reach().state == Reach::State::Connected);  // ssh has noticed nothing.
+        const auto load = await<base::Json>([&](Done<base::Json> done) { return target.load(late(), std::move(done)); }, 100'000);
+        QVERIFY2(load.ok(), load.ok() ? "" : load.error().message.c_str());
+        QVERIFY(!load->at("hosts").at(0).contains("error"));
+        QCOMPARE(load->at("hosts").at(1).at("error").at("code").get<std::string>(), std::string("target.unreachable"));
+        // A run that needs only one of them goes to the one that answers.
+        LaunchPlan single = planOf({"true"});
+        std::vector<std::string> placed;
+        single.onPlaced = [&](const std::vector<std::string>& hosts) {
+            placed = hosts;
+            return Status();
+        };
+        const Status alone = launch(target, single);
+        QVERIFY2(alone.ok(), alone.ok() ? "" : alone.error().message.c_str());
+        QCOMPARE(placed, std::vector<std::string>{"node1"});
+        QVERIFY(m_lab->heal(2));
     }
 
     void placeThatIsGone_isSaid() {
