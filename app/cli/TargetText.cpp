@@ -77,6 +77,9 @@ std::string estimateText(const Json& result) {
         const std::int64_t speed = integerOf(upload, "bytes_per_second");
         out += "To be sent: " + textOf(upload, "files") + " files, " + base::formatBytes(bytes) +
                (speed > 0 && bytes > 0 ? ", about " + base::formatDuration(bytes * 1'000'000'000 / speed) : "") + ".\n";
+        for (const Json& input : memberOf(upload, "fetches")) {
+            out += "The target fetches \"" + base::stripControl(input.get<std::string>()) + "\" itself.\n";
+        }
     }
     out += findingsText(memberOf(memberOf(result, "environment"), "findings"));
     const std::string why = textOf(result, "upload_error");

@@ -174,7 +174,7 @@ Result<Json> cacheAnswer(const wire::WorkLayout& work) {
 void clearUploads(const wire::WorkLayout& work) {
     for (const Path& part : childrenOf(work.incoming())) {
         if (!uploadGoesOn(part) && base::wallMicros() - sizeOf(part).newest > kStaleUploadMicros)
-            ::unlink(part.c_str());
+            (void)removeReadOnlyTree(part);  // What cannot go now goes the next time.
     }
 }
 

@@ -67,30 +67,6 @@ std::map<std::string, base::ContentFile> verifiedParts(const wire::WorkLayout& w
     return parts;
 }
 
-/// Gives the owner's write bits to all folders below (`writable`) or takes all write bits of files and folders.
-Status setWritable(const Path& root, bool writable) {
-    std::vector<Path> folders{root};
-    std::error_code error;
-    if (writable && ::chmod(root.c_str(), 0700) != 0) return base::errnoError(errno, "change", root);
-    for (fs::recursive_directory_iterator it(root, error), end; !error && it != end; it.increment(error)) {
-        struct stat info {};
-        if (::lstat(it->path().c_str(), &info) != 0) return base::errnoError(errno, "look at", it->path());
-        if (S_ISDIR(info.st_mode)) {
-            folders.push_back(it->path());
-            if (writable && ::chmod(it->path().c_str(), 0700) != 0)
-                return base::errnoError(errno, "change", it->path());
-        } else if (!writable && S_ISREG(info.st_mode) && ::chmod(it->path().c_str(), 0400) != 0) {
-            return base::errnoError(errno, "change", it->path());
-        }
-    }
-    if (error) return base::errnoError(error.value(), "read", root);
-    if (writable) return {};
-    for (const Path& folder : folders) {
-        if (::chmod(folder.c_str(), 0500) != 0) return base::errnoError(errno, "change", folder);
-    }
-    return {};
-}
-
 Result<Json> finishData(const wire::WorkLayout& work, const std::string& entry, const std::string& name,
                         const std::vector<base::ContentFile>& files) {
     Json answer = Json::object();
@@ -120,18 +96,7 @@ Result<Json> finishData(const wire::WorkLayout& work, const std::string& entry, 
             return base::errnoError(errno, "remove", dataFiles(work, entry) / file.path);
         }
     }
-    TRAINYARD_TRY(setWritable(dataFiles(work, entry), false));
-    const base::UniqueFd folder(::open(work.dataEntry(entry).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!folder.valid() || ::syncfs(folder.get()) != 0) return base::errnoError(errno, "sync", work.dataEntry(entry));
-    Json info = Json::object();
-    info["format"] = "trainyard.data";
-    info["version"] = 1;
-    info["name"] = base::stripControl(base::toValidUtf8(name)).substr(0, 200);
-    info["files"] = files.size();
-    info["size"] = bytes;
-    info["t"] = base::wallMicros();
-    TRAINYARD_TRY(base::writeFileAtomically(dataInfo(work, entry), base::dumpJsonPretty(info)));
-    ::unlink(partsFile(work, entry).c_str());
+    TRAINYARD_TRY(sealData(work, entry, name, files.size(), bytes, {}));
     return answer;
 }
 
@@ -210,6 +175,29 @@ Result<Json> finishEngine(const wire::WorkLayout& work, const std::string& key, 
 
 }  // namespace
 
+Status setWritable(const Path& root, bool writable) {
+    std::vector<Path> folders{root};
+    std::error_code error;
+    if (writable && ::chmod(root.c_str(), 0700) != 0) return base::errnoError(errno, "change", root);
+    for (fs::recursive_directory_iterator it(root, error), end; !error && it != end; it.increment(error)) {
+        struct stat info {};
+        if (::lstat(it->path().c_str(), &info) != 0) return base::errnoError(errno, "look at", it->path());
+        if (S_ISDIR(info.st_mode)) {
+            folders.push_back(it->path());
+            if (writable && ::chmod(it->path().c_str(), 0700) != 0)
+                return base::errnoError(errno, "change", it->path());
+        } else if (!writable && S_ISREG(info.st_mode) && ::chmod(it->path().c_str(), 0400) != 0) {
+            return base::errnoError(errno, "change", it->path());
+        }
+    }
+    if (error) return base::errnoError(error.value(), "read", root);
+    if (writable) return {};
+    for (const Path& folder : folders) {
+        if (::chmod(folder.c_str(), 0500) != 0) return base::errnoError(errno, "change", folder);
+    }
+    return {};
+}
+
 Status openWork(const wire::WorkLayout& work) {
     if (const auto made = base::makeDirs(work.root); !made.ok()) return targetError(made.error());
     return base::checkOwnedByUs(work.root);
@@ -218,6 +206,26 @@ Status openWork(const wire::WorkLayout& work) {
 Path partsFile(const wire::WorkLayout& work, const std::string& entry) { return work.dataEntry(entry) / "parts.jsonl"; }
 Path dataFiles(const wire::WorkLayout& work, const std::string& entry) { return work.dataEntry(entry) / "files"; }
 Path dataInfo(const wire::WorkLayout& work, const std::string& entry) { return work.dataEntry(entry) / "info.json"; }
+
+bool isDataComplete(const wire::WorkLayout& work, const std::string& entry) { return isThere(dataInfo(work, entry)); }
+
+Status sealData(const wire::WorkLayout& work, const std::string& entry, const std::string& name, std::size_t files,
+                std::int64_t bytes, const std::string& archive) {
+    TRAINYARD_TRY(setWritable(dataFiles(work, entry), false));
+    const base::UniqueFd folder(::open(work.dataEntry(entry).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!folder.valid() || ::syncfs(folder.get()) != 0) return base::errnoError(errno, "sync", work.dataEntry(entry));
+    Json info = Json::object();
+    info["format"] = "trainyard.data";
+    info["version"] = 1;
+    info["name"] = base::stripControl(base::toValidUtf8(name)).substr(0, 200);
+    info["files"] = files;
+    info["size"] = bytes;
+    info["t"] = base::wallMicros();
+    if (!archive.empty()) info["archive"] = archive;
+    TRAINYARD_TRY(base::writeFileAtomically(dataInfo(work, entry), base::dumpJsonPretty(info)));
+    ::unlink(partsFile(work, entry).c_str());
+    return {};
+}
 
 Status syncWork(const wire::WorkLayout& work) {
     const base::UniqueFd folder(::open(work.root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -32,6 +32,7 @@ constexpr std::array kVerbs{
     Verb{"upload", &serveUpload},
     Verb{"finish_data", &serveFinishData},
     Verb{"finish_engine", &serveFinishEngine},
+    Verb{"fetch", &serveFetch},
     Verb{"put", &servePut},
     Verb{"start", &serveStart},
     Verb{"command", &serveCommandVerb},

@@ -14,6 +14,7 @@ using MadeRequest = Result<ServeRequestPtr>;
                                           std::string payload);
 [[nodiscard]] MadeRequest serveFinishEngine(ServeContext& context, std::int64_t id, const Json& header,
                                             std::string payload);
+[[nodiscard]] MadeRequest serveFetch(ServeContext& context, std::int64_t id, const Json& header, std::string payload);
 [[nodiscard]] MadeRequest servePut(ServeContext& context, std::int64_t id, const Json& header, std::string payload);
 [[nodiscard]] MadeRequest serveStart(ServeContext& context, std::int64_t id, const Json& header, std::string payload);
 [[nodiscard]] MadeRequest serveCommandVerb(ServeContext& context, std::int64_t id, const Json& header,

@@ -14,7 +14,6 @@
 #include "core/commands/DatasetJson.h"
 #include "core/commands/RunCommand.h"
 #include "core/commands/Session.h"
-#include "core/datasets/Archive.h"
 #include "core/datasets/Content.h"
 #include "core/datasets/Fetch.h"
 #include "core/datasets/Problems.h"
@@ -22,6 +21,7 @@
 #include "core/runs/EngineCall.h"
 #include "core/runs/HashCache.h"
 #include "core/targets/Operations.h"
+#include "core/unpack/Archive.h"
 
 namespace trainyard::commands {
 namespace {
@@ -232,7 +232,7 @@ private:
                 if (!folder.ok()) {
                     return folder.error();
                 }
-                const auto unpacked = datasets::unpackArchive(archive, (*folder)->files(), {}, report);
+                const auto unpacked = unpack::unpackArchive(archive, (*folder)->files(), {}, report);
                 const bool useless =
                     !unpacked.ok() && unpacked.error().code != "file.full" && unpacked.error().code != "canceled";
                 if (fetched && (unpacked.ok() || useless)) {

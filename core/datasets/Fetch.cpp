@@ -1,5 +1,6 @@
 #include "core/datasets/Fetch.h"
 
+#include <QEventLoop>
 #include <algorithm>
 #include <charconv>
 #include <string_view>
@@ -215,6 +216,25 @@ std::int64_t Fetch::bytesTold() const {
         }
     }
     return length > 0 ? m_before + length : 0;
+}
+
+Status fetchNow(const Address& address, const base::Path& to,
+                const std::function<bool(std::int64_t, std::int64_t)>& report) {
+    Fetch fetch(address, to);
+    QEventLoop loop;
+    Status ended;
+    QObject::connect(&fetch, &Fetch::progressed, &loop, [&](std::int64_t done, std::int64_t total) {
+        if (!report(done, total)) {
+            fetch.cancel();
+        }
+    });
+    QObject::connect(&fetch, &Fetch::done, &loop, [&](const Status& status) {
+        ended = status;
+        loop.quit();
+    });
+    fetch.start();
+    loop.exec();
+    return ended;
 }
 
 }  // namespace trainyard::datasets

@@ -5,6 +5,7 @@
 #include <QProcess>
 #include <QTimer>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -64,5 +65,9 @@ private:
     bool m_stopped = false;
     bool m_finished = false;
 };
+
+/// The same in a thread that may block, in an event loop of its own. `report`: bytes here and in all; false: stop.
+[[nodiscard]] base::Status fetchNow(const Address& address, const base::Path& to,
+                                    const std::function<bool(std::int64_t done, std::int64_t total)>& report);
 
 }  // namespace trainyard::datasets

@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "core/base/Content.h"
+#include "core/datasets/Fetch.h"
+#include "core/runs/Fetchable.h"
 #include "core/runs/HashCache.h"
 
 namespace trainyard::runs {
@@ -43,13 +45,24 @@ Result<targets::InputData> dataHere(const std::string& name, const base::Path& p
     return data;
 }
 
+bool isDataElsewhere(const spec::DatasetSpec& dataset) {
+    return dataset.folder.starts_with(kOnTargetPrefix) || datasets::isAddress(dataset.folder);
+}
+
 Result<targets::InputData> datasetHere(const spec::DatasetSpec& dataset, const InputReport& report, base::Json* document) {
-    if (dataset.kind == "images" && dataset.folder.starts_with(kOnTargetPrefix)) {
+    if (dataset.kind == "images" && isDataElsewhere(dataset)) {
         const auto location = spec::parseInputLocation(dataset.folder, "task.dataset.folder");
         if (!location.ok()) {
             return location.error();
         }
         targets::InputData there;
+        if (location->kind == spec::InputLocation::Kind::Address) {
+            there = addressInput(kDatasetInput, {location->location, location->sha256, true, {}});
+            if (document != nullptr) {
+                (*document)["task"]["dataset"]["folder"] = "$TRAINYARD_INPUT_DATASET";
+            }
+            return there;
+        }
         there.name = kDatasetInput;
         there.origin = targets::InputData::Origin::OnTarget;
         there.location = location->location;
@@ -118,8 +131,12 @@ Result<std::vector<targets::InputData>> resolveInputs(const spec::RunSpec& spec,
         data.name = name;
         data.location = location->location;
         data.sha256 = location->sha256;
-        if (location->kind != Kind::Here) {
-            data.origin = location->kind == Kind::OnTarget ? targets::InputData::Origin::OnTarget : targets::InputData::Origin::Address;
+        if (location->kind == Kind::Address) {
+            inputs.push_back(addressInput(name, {location->location, location->sha256, false, {}}));
+            continue;
+        }
+        if (location->kind == Kind::OnTarget) {
+            data.origin = targets::InputData::Origin::OnTarget;
             data.isFolder = false;
             inputs.push_back(std::move(data));
             continue;

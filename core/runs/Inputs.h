@@ -26,7 +26,10 @@ inline constexpr const char* kWeightsInput = "weights";
 
 inline constexpr const char* kOnTargetPrefix = "target:";  ///< Before a path that lies on the target.
 
-/// The files of a train task's dataset as one input, or the folder on the target that it names; in the document, when given, their paths become paths inside it.
+/// Whether its pictures are a folder on the target, or an archive at an address.
+[[nodiscard]] bool isDataElsewhere(const spec::DatasetSpec& dataset);
+
+/// The files of a train task's dataset as one input, or the folder on the target or the address that it names; in the document, when given, their paths become paths inside it.
 [[nodiscard]] base::Result<targets::InputData> datasetHere(const spec::DatasetSpec& dataset, const InputReport& report,
                                                            base::Json* document = nullptr);
 

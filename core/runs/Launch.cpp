@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <system_error>
 #include <utility>
 
 #include "core/runs/EnvironmentBook.h"
+#include "core/runs/Fetchable.h"
 #include "core/runs/Inputs.h"
 #include "core/runs/NamedData.h"
 #include "core/runs/PretrainedWeights.h"
@@ -136,13 +138,48 @@ base::Status addEnvironment(const wire::WorkspaceLayout& layout, const spec::Run
     return {};
 }
 
-/// The weights that a training starts from: another run's model, published ones, which are fetched here, a file here (all of these
+/// Published weights as an input that the target fetches, or that is fetched and checked here where it cannot.
+targets::InputData publishedInput(const PretrainedWeights& weights, const LaunchReport& checking) {
+    // Where they lie here too, the whole hash is known.
+    const auto whole = checkPretrained(weights, [&](std::int64_t done, std::int64_t) { return checking(done); });
+    targets::InputData data =
+        addressInput(kWeightsInput, {weights.source(), whole.ok() ? *whole : weights.sha256Prefix, false, {}});
+    data.bringHere = [weights](const std::function<bool(std::int64_t)>& report) -> Result<targets::InputData> {
+        const auto file = fetchPretrained(weights, [&](std::int64_t done, std::int64_t) { return report(done); });
+        return file.ok() ? dataHere(kWeightsInput, *file, report) : Result<targets::InputData>(file.error());
+    };
+    return data;
+}
+
+/// Of what lies here and has an address, the target is told it; where it is to be sent, what has only an address is fetched here.
+base::Status offerAddresses(const wire::WorkspaceLayout& layout, const Json& named, const spec::TargetSpec& target,
+                            const LaunchReport& report, std::vector<targets::InputData>& inputs) {
+    const auto addresses = target.fetchHere ? std::map<std::string, targets::InputData::Fetch>() : fetchableDatasets(layout, named);
+    for (targets::InputData& input : inputs) {
+        const auto address = addresses.find(input.sha256);
+        if (input.origin == targets::InputData::Origin::Here && address != addresses.end()) {
+            input.fetch = address->second;
+        }
+        if (target.fetchHere && input.origin == targets::InputData::Origin::Address) {
+            auto brought = input.bringHere(report);
+            if (!brought.ok()) {
+                return brought.error();
+            }
+            input = std::move(*brought);
+        }
+    }
+    return {};
+}
+
+/// The weights that a training starts from: another run's model, published ones, which are fetched, a file here (all of these
 /// travel as an input), or a file there.
-base::Status addWeights(const wire::WorkspaceLayout& layout, const spec::RunSpec& spec, bool here, const LaunchReport& report,
-                        Json& document, targets::LaunchPlan& launch) {
+base::Status addWeights(const wire::WorkspaceLayout& layout, const spec::RunSpec& spec, const spec::TargetSpec& target,
+                        const LaunchReport& report, Json& document, targets::LaunchPlan& launch) {
     constexpr const char* kField = "task.model.weights.source";
     constexpr std::string_view kOnTarget = "target:";
     constexpr std::string_view kOfRun = "run:";
+    constexpr const char* kWeightsVariable = "$TRAINYARD_INPUT_WEIGHTS";
+    const bool here = target.kind == spec::TargetKind::Local;
     const std::string& source = spec.train.model.weights.source;
     Json& place = document["task"]["model"]["weights"]["source"];
     if (source.empty()) {
@@ -160,6 +197,11 @@ base::Status addWeights(const wire::WorkspaceLayout& layout, const spec::RunSpec
         const auto published = findPretrained(source, kField);
         if (!published.ok()) {
             return published.error();
+        }
+        if (!here && !target.fetchHere) {
+            launch.inputs.push_back(publishedInput(*published, report));
+            place = kWeightsVariable;
+            return {};
         }
         const auto fetched = fetchPretrained(*published, [&](std::int64_t done, std::int64_t) { return report(done); });
         if (!fetched.ok()) {
@@ -181,7 +223,7 @@ base::Status addWeights(const wire::WorkspaceLayout& layout, const spec::RunSpec
         return Error{weights.error().code, weights.error().message, kField};
     }
     launch.inputs.push_back(std::move(*weights));
-    place = "$TRAINYARD_INPUT_WEIGHTS";
+    place = kWeightsVariable;
     return {};
 }
 
@@ -245,7 +287,7 @@ Result<targets::LaunchPlan> makeLaunch(const wire::WorkspaceLayout& layout, cons
         resolved["threads"] = threadsPerRank(spec, target);
         resolved["resume_checkpoint"] = here ? run.resumeCheckpoint.string() : std::string();
     }
-    if (train && (!here || spec.train.dataset.folder.starts_with(kOnTargetPrefix))) {
+    if (train && (!here || isDataElsewhere(spec.train.dataset))) {
         auto dataset = datasetHere(spec.train.dataset, report, &document);
         if (!dataset.ok()) {
             return dataset.error();
@@ -253,7 +295,7 @@ Result<targets::LaunchPlan> makeLaunch(const wire::WorkspaceLayout& layout, cons
         launch.inputs.push_back(std::move(*dataset));
     }
     if (train) {
-        TRAINYARD_TRY(addWeights(layout, spec, here, report, document, launch));
+        TRAINYARD_TRY(addWeights(layout, spec, target, report, document, launch));
     }
     if (!run.resumeCheckpoint.empty() && !(train && here)) {
         auto resume = dataHere(kResumeInput, run.resumeCheckpoint, report);
@@ -278,6 +320,9 @@ Result<targets::LaunchPlan> makeLaunch(const wire::WorkspaceLayout& layout, cons
         return inputs.error();
     }
     launch.inputs.insert(launch.inputs.end(), std::make_move_iterator(inputs->begin()), std::make_move_iterator(inputs->end()));
+    if (!here) {
+        TRAINYARD_TRY(offerAddresses(layout, named.document, target, report, launch.inputs));
+    }
     TRAINYARD_TRY(addEnvironment(layout, spec, target, launch));
     document["resolved"] = std::move(resolved);
     launch.files.emplace_back(kSpecFile, base::dumpJsonPretty(document));

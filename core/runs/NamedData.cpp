@@ -2,9 +2,9 @@
 
 #include <map>
 #include <utility>
+#include <vector>
 
 #include "core/datasets/Content.h"
-#include "core/datasets/DatasetBook.h"
 #include "core/runs/HashCache.h"
 
 namespace trainyard::runs {
@@ -97,13 +97,23 @@ Result<spec::RunSpec> placeDatasets(const wire::WorkspaceLayout& layout, const s
     return placed.ok() ? spec::runSpecFromJson(*placed) : Result<spec::RunSpec>(placed.error());
 }
 
-Status checkDatasets(const wire::WorkspaceLayout& layout, const Json& document, const InputReport& report) {
+std::vector<datasets::Dataset> namedDatasets(const wire::WorkspaceLayout& layout, const Json& document) {
     std::map<std::string, datasets::Dataset> named;
     Json copy = document;
-    TRAINYARD_TRY(forEachNamed(layout, copy, [&](Json&, const datasets::Resolved& found) {
+    const Status read = forEachNamed(layout, copy, [&](Json&, const datasets::Resolved& found) {
         named.emplace(found.dataset.pinned(), found.dataset);
-    }));
-    for (const auto& [pinned, dataset] : named) {
+    });
+    std::vector<datasets::Dataset> all;
+    for (auto& [pinned, dataset] : named) {
+        all.push_back(std::move(dataset));
+    }
+    return read.ok() ? all : std::vector<datasets::Dataset>();
+}
+
+Status checkDatasets(const wire::WorkspaceLayout& layout, const Json& document, const InputReport& report) {
+    Json copy = document;
+    TRAINYARD_TRY(forEachNamed(layout, copy, [](Json&, const datasets::Resolved&) {}));
+    for (const datasets::Dataset& dataset : namedDatasets(layout, document)) {
         const datasets::Place place{dataset.kind, dataset.path, dataset.layout, dataset.files, {}};
         const auto hasher = [](const base::Path& file, const datasets::Report& each) {
             return HashCache::shared().sha256(file, each);
@@ -116,7 +126,7 @@ Status checkDatasets(const wire::WorkspaceLayout& layout, const Json& document, 
         }
         if (now->sha256 != dataset.sha256) {
             return Error{"dataset.changed", "The data in " + dataset.path.string() + " are no longer those of " +
-                                                pinned +
+                                                dataset.pinned() +
                                                 ". Add them again, which makes a new version, and name that one."};
         }
     }

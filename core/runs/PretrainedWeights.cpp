@@ -1,6 +1,5 @@
 #include "core/runs/PretrainedWeights.h"
 
-#include <QEventLoop>
 #include <QFile>
 #include <QThread>
 #include <algorithm>
@@ -98,25 +97,6 @@ Error otherHash(const PretrainedWeights& weights, const std::string& what, const
     return {"weights.hash", what + " is not " + weights.fileName + ": its SHA-256 begins with " +
                                 found.substr(0, weights.sha256Prefix.size()) + ", not with " + weights.sha256Prefix +
                                 "."};
-}
-
-/// Waits in an event loop of its own.
-Status download(const PretrainedWeights& weights, const Path& part, const WeightsReport& report) {
-    datasets::Fetch fetch({weights.source(), {}}, part);
-    QEventLoop loop;
-    Status ended;
-    QObject::connect(&fetch, &datasets::Fetch::progressed, &loop, [&](std::int64_t done, std::int64_t total) {
-        if (!report(done, total)) {
-            fetch.cancel();
-        }
-    });
-    QObject::connect(&fetch, &datasets::Fetch::done, &loop, [&](const Status& status) {
-        ended = status;
-        loop.quit();
-    });
-    fetch.start();
-    loop.exec();
-    return ended;
 }
 
 /// The cache's lock; waits for another process that fetches the same.
@@ -220,7 +200,7 @@ Result<Path> fetchPretrained(const PretrainedWeights& weights, const WeightsRepo
         return file;  // Another process has fetched it meanwhile.
     }
     const Path part = file.string() + ".part";
-    if (const Status came = download(weights, part, report); !came.ok()) {
+    if (const Status came = datasets::fetchNow({weights.source(), {}}, part, report); !came.ok()) {
         if (came.error().code == "canceled") {
             return fetchCanceled();
         }

@@ -107,6 +107,11 @@ void RunFollower::prepareLaunch() {
                 return;
             }
             m_plan = *plan;
+            m_plan->onFetched = [this](const std::string& input, const std::string& sha256) {
+                for (targets::InputData& data : m_plan->inputs) {
+                    data.sha256 = data.name == input ? sha256 : data.sha256;
+                }
+            };
             m_plan->onPlaced = [this](const std::vector<std::string>& hosts) { return notePlaced(hosts); };
             launchNow();
         });
@@ -447,6 +452,10 @@ Status RunFollower::readIndex() {
             m_toldSince = reader.integer("since", event.at);
         } else if (event.kind == wire::kind::kReachable) {
             m_unreachableTold = false;
+        } else if (event.kind == wire::kind::kHostSilent) {
+            m_silentTold.insert(base::ObjectReader(event.body, "").string("host"));
+        } else if (event.kind == wire::kind::kHostBack) {
+            m_silentTold.erase(base::ObjectReader(event.body, "").string("host"));
         }
     }
     if (row->state == RunState::Lost) {

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "core/base/Clock.h"
+#include "core/datasets/Fetch.h"
 #include "core/runs/Inputs.h"
 #include "core/runs/Journal.h"
 #include "core/runs/PretrainedWeights.h"
@@ -54,7 +55,8 @@ Status checkInputs(const Json& document, bool sourceIsKept) {
             continue;
         }
         const Path path = value->get<std::string>();
-        if (field.path == "task.dataset.folder" && path.native().starts_with(kOnTargetPrefix)) {
+        if (field.path == "task.dataset.folder" &&
+            (path.native().starts_with(kOnTargetPrefix) || datasets::isAddress(path.native()))) {
             const auto location = spec::parseInputLocation(path.native(), field.path);
             if (!location.ok()) {
                 return Error{location.error().code, "Image folder: " + location.error().message, field.path};

@@ -65,7 +65,7 @@ void addImages(FieldTable& table) {
                               "With train/ and val/ in it, each with a folder for every class; or with the classes' folders themselves, from which "
                               "validation samples are then taken. Or dataset:NAME, or target:/path for a folder of the target.");
     folder.required = true;
-    folder.elsewhere = {"dataset:", "target:"};
+    folder.elsewhere = {"dataset:", "target:", "http://", "https://"};
     Field& fraction = table.number("task.dataset.val_fraction", "Validation share", defaults.valFraction, 0, 0.9,
                                    "Share of each class that is kept for validation when there is no val/.");
     fraction.minimumExclusive = true;
@@ -310,7 +310,7 @@ void addTraining(FieldTable& table) {
         .add("task.normalize", "Normalize", FieldType::Boolean, defaults.normalize,
              "Shift and scale the images by mean and standard deviation of the training images.")
         .advanced = true;
-    table.group("Training", {kTrain, kIdx});
+    table.group("Augmentation", {kTrain, kIdx});
     table.add("task.augment", "Augment", FieldType::Boolean, defaults.augment,
               "Random shifts by up to 2 pixels and horizontal flips, against overfitting.");
     addAugmentation(table);

@@ -213,6 +213,7 @@ TargetSpec readTarget(const Json& document, std::vector<Error>& errors) {
     in.get("torch", spec.torch);
     in.get("python", spec.python);
     in.get("data_cache_gib", spec.dataCacheGiB);
+    in.get("fetch_here", spec.fetchHere);
     in.get("retention", spec.retention);
     in.get("retention_days", spec.retentionDays);
     in.get("connect_seconds", spec.connectSeconds);
@@ -277,6 +278,7 @@ Json toJson(const TargetSpec& spec) {
         document["retention_days"] = spec.retentionDays;
     }
     if (spec.kind != TargetKind::Local) {
+        document["fetch_here"] = spec.fetchHere;
         document["connect_seconds"] = spec.connectSeconds;
         document["alive_seconds"] = spec.aliveSeconds;
     }

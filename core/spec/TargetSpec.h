@@ -63,6 +63,7 @@ struct TargetSpec {
     std::string torch;            ///< Absolute path of a libtorch there, for building the engine; empty: looked for.
     std::string python = "python3";  ///< Default interpreter of scripts.
     std::int64_t dataCacheGiB = 0;   ///< Oldest unused data goes above it; 0: no limit.
+    bool fetchHere = false;          ///< Addresses are fetched on this machine and sent there: for closed networks.
     std::string retention = "collected";  ///< When a run's folder goes from the target: "collected" (once all is here), "keep", "days".
     std::int64_t retentionDays = 7;
     std::int64_t connectSeconds = 10;     ///< For one try to connect.

@@ -93,6 +93,11 @@ const std::vector<Field>& targetSpecFields() {
                      "When a run's folder goes from the target.");
         table.group("Keeping", {{"retention", {"days"}}});
         table.integer("retention_days", "Days", defaults.retentionDays, 0, 36500, "days", "After the run's end.");
+        table.group("Keeping", {kElsewhere});
+        table.add("fetch_here", "Fetch on this machine", FieldType::Boolean, defaults.fetchHere,
+                  "Data and weights that have an address are fetched on this machine and sent, for targets that reach no "
+                  "other network. Otherwise the target fetches them itself.")
+            .advanced = true;
         table.group("Connection", {kElsewhere});
         table.integer("connect_seconds", "Time to connect", defaults.connectSeconds, 1, 600, "seconds", "For one try.").advanced = true;
         table

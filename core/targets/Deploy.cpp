@@ -3,6 +3,7 @@
 #include <QPointer>
 #include <algorithm>
 #include <map>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -17,6 +18,8 @@ namespace {
 constexpr std::int64_t kHostAnswerMillis = 60'000;
 /// Unpacking and hashing of what was sent.
 constexpr std::int64_t kFinishMillis = 1'800'000;
+/// A large data set over a slow line.
+constexpr std::int64_t kFetchMillis = 24 * 3600 * 1000;
 constexpr std::int64_t kDeployConnectMillis = 300'000;  ///< A person may have to answer first.
 /// Small files cost a round trip or two each; so many are on their way at once.
 constexpr std::size_t kFilesAtOnce = 32;
@@ -50,6 +53,12 @@ Wanted wantedBy(const LaunchPlan& plan) {
     return wanted;
 }
 
+/// A file from an address whose content hash is known before it is fetched.
+bool isOneKnownFile(const InputData& input) {
+    return input.origin == InputData::Origin::Address && input.fetch && !input.fetch->unpack && !input.sha256.empty() &&
+           input.sha256 == input.fetch->sha256;
+}
+
 std::vector<std::string> textsOf(const base::Json& answer, const char* member) {
     base::ObjectReader reader(answer, "");
     return reader.strings(member);
@@ -62,6 +71,7 @@ public:
         Deployed deployed;
         std::int64_t files = 0;
         std::int64_t bytes = 0;
+        std::vector<std::string> fetches;  ///< Inputs that the host is to fetch itself.
     };
 
     DeployOperation(Host& host, const LaunchPlan& plan, EngineChoice engine, bool send, Deadline deadline,
@@ -163,6 +173,11 @@ private:
             for (const auto& [hash, input] : m_wanted.data) {
                 data.push_back(hash);
             }
+            for (const InputData& input : m_plan.inputs) {
+                if (isOneKnownFile(input)) {
+                    data.push_back(input.sha256);
+                }
+            }
             request.header["data"] = std::move(data);
             if (m_bundled) {
                 request.header["engines"] = {m_outcome.deployed.engineKey};
@@ -180,17 +195,136 @@ private:
                 }
             }
             for (const std::string& hash : textsOf(*answer, "data")) {
+                m_absent.insert(hash);
                 if (const auto found = m_wanted.data.find(hash); found != m_wanted.data.end()) {
-                    needData(*found->second);
+                    if (found->second->fetch) {
+                        m_toFetch.push_back(found->second);
+                    } else {
+                        needData(*found->second);
+                    }
                 }
             }
             m_needsEngine = m_needsEngine || !textsOf(*answer, "engines").empty();
             if (m_asked < m_hashes.size()) {
                 askNext();
-            } else {
-                count();
+                return;
             }
+            for (const InputData& input : m_plan.inputs) {
+                const bool there = isOneKnownFile(input) && !m_absent.contains(input.sha256);
+                if (input.origin == InputData::Origin::Address && input.fetch && (m_send || !there)) {
+                    m_toFetch.push_back(&input);  // What is there is answered at once, with its path.
+                }
+            }
+            fetchNext();
         });
+    }
+
+    // ------------------------------------------------------------------------------------- what the host fetches itself
+
+    /// One after another: they share the host's line.
+    void fetchNext() {
+        if (!m_send) {
+            for (const InputData* input : m_toFetch) {
+                m_outcome.fetches.push_back(input->name);
+            }
+        }
+        if (m_toFetch.empty() || !m_send) {
+            count();
+            return;
+        }
+        const InputData& input = *m_toFetch.front();
+        const InputData::Fetch& fetch = *input.fetch;
+        const bool knows = input.origin == InputData::Origin::Here;
+        std::int64_t bytes = 0;
+        for (const InputData::File& file : input.files) {
+            bytes += file.size;
+        }
+        HostRequest request;
+        request.header = {{"verb", "fetch"},         {"name", input.name}, {"address", fetch.address},
+                          {"sha256", fetch.sha256},  {"unpack", fetch.unpack}, {"only", fetch.only},
+                          {"entry", fetch.unpack && knows ? input.sha256 : std::string()},
+                          {"size", bytes}};
+        request.patient = true;
+        request.onEvent = [this](const base::Json& event, const std::string&) {
+            base::ObjectReader reader(event, "");
+            const bool isBytes = reader.string("unit") == "bytes";
+            tell("fetch", base::stripControl(reader.string("stage")) + " on " + m_host->label(),
+                 isBytes ? reader.integer("count") : 0, isBytes ? reader.integer("total") : 0, false);
+        };
+        m_step = m_host->request(std::move(request), Deadline::inMillis(kFetchMillis),
+                                 [this](const Result<base::Json>& answer) { fetched(answer); });
+    }
+
+    void fetched(const Result<base::Json>& answer) {
+        const InputData& input = *m_toFetch.front();
+        if (answer.ok()) {
+            base::ObjectReader reader(*answer, "");
+            FoundThere found{reader.string("path"), reader.string("entry")};
+            if (const Status read = reader.status(false); !read.ok()) {
+                end(read.error());
+                return;
+            }
+            if (input.sha256 != found.entry && m_plan.onFetched) {
+                m_plan.onFetched(input.name, found.entry);
+            }
+            m_found[input.name] = std::move(found);
+            nextAfterFetch();
+            return;
+        }
+        const base::Error& error = answer.error();
+        if (error.code == "canceled" || error.code == "target.disk_full" || error.code == "target.unreachable" ||
+            error.code == "target.refused" || error.code == "target.deadline" || error.code == "target.protocol") {
+            end(error);
+            return;
+        }
+        const std::string instead = m_host->label() + " cannot fetch " + input.name + " itself: " + error.message;
+        if (input.origin == InputData::Origin::Here) {
+            tell("instead", instead + " It is sent from here.", 0, 0, true);
+            needData(input);
+            nextAfterFetch();
+            return;
+        }
+        if (!input.bringHere) {
+            end(error);
+            return;
+        }
+        tell("instead", instead + " It is fetched here and sent.", 0, 0, true);
+        m_step = std::make_unique<ThreadOperation<InputData>>(
+            [bring = input.bringHere](const KeepGoing& report) { return bring(report); },
+            [this, name = input.name](std::int64_t bytes) { tell("fetch", "Fetching " + name + " here", bytes, 0, false); },
+            [this, instead](const Result<InputData>& brought) {
+                if (!brought.ok()) {
+                    end(base::Error{brought.error().code, instead + " Nor can this machine: " + brought.error().message,
+                                    brought.error().field});
+                    return;
+                }
+                const InputData& here = m_brought[m_toFetch.front()->name] = *brought;
+                if (m_plan.onFetched) {
+                    m_plan.onFetched(here.name, here.sha256);
+                }
+                askBrought(here);
+            });
+    }
+
+    /// Another run may have sent it before.
+    void askBrought(const InputData& here) {
+        HostRequest request;
+        request.header = {{"verb", "have"}, {"data", {here.sha256}}};
+        m_step = m_host->request(std::move(request), answerLimit(), [this, &here](const Result<base::Json>& answer) {
+            if (!answer.ok()) {
+                end(answer.error());
+                return;
+            }
+            if (!textsOf(*answer, "data").empty()) {
+                needData(here);
+            }
+            nextAfterFetch();
+        });
+    }
+
+    void nextAfterFetch() {
+        m_toFetch.erase(m_toFetch.begin());
+        fetchNext();
     }
 
     void needData(const InputData& input) {
@@ -359,10 +493,19 @@ private:
 
     void fillIn() {
         const std::string work = m_host->workFolder();
-        for (const InputData& input : m_plan.inputs) {
+        for (const InputData& wanted : m_plan.inputs) {
+            const auto brought = m_brought.find(wanted.name);
+            const InputData& input = brought != m_brought.end() ? brought->second : wanted;
             wire::PlanInput planned;
             planned.name = input.name;
             planned.sha256 = input.sha256;
+            if (const auto found = m_found.find(input.name);
+                found != m_found.end() && input.origin == InputData::Origin::Address) {
+                planned.path = found->second.path;
+                planned.sha256 = found->second.entry;
+                m_outcome.deployed.inputs.push_back(std::move(planned));
+                continue;
+            }
             switch (input.origin) {
             case InputData::Origin::Here:
                 planned.path = work + "/data/" + input.sha256 + "/files";
@@ -425,6 +568,14 @@ private:
     bool m_askedRest = false;
     std::vector<std::string> m_hashes;
     std::size_t m_asked = 0;
+    struct FoundThere {
+        std::string path;
+        std::string entry;
+    };
+    std::vector<const InputData*> m_toFetch;
+    std::set<std::string> m_absent;  ///< Of the data asked about.
+    std::map<std::string, FoundThere> m_found;     ///< Fetched there, by input.
+    std::map<std::string, InputData> m_brought;    ///< Fetched here instead, by input.
     std::vector<HostUpload> m_needs;
     std::vector<const InputData*> m_unfinished;
     std::vector<std::int64_t> m_progress;
@@ -474,6 +625,7 @@ OperationPtr measureDeploy(Host& host, const LaunchPlan& plan, EngineChoice engi
             }
             call(base::Json{{"files", outcome->files},
                             {"bytes", outcome->bytes},
+                            {"fetches", outcome->fetches},
                             {"bytes_per_second", at ? at->uploadBytesPerSecond() : 0}});
         });
 }

@@ -22,12 +22,14 @@ struct Deployed {
     std::string resumeCheckpoint;          ///< <work>/objects/<sha256>, or empty.
 };
 
+/// What has an address is fetched by the host itself (InputData::fetch); where it cannot, `onProgress` says so and it is sent.
 /// Connects, looks what is missing, checks the free space ("target.disk_full" with both numbers), sends it and finishes
 /// data and engine. Resumable: what has arrived is not sent again. `onProgress` in the event loop, about ten times a second.
 [[nodiscard]] OperationPtr deploy(Host& host, const LaunchPlan& plan, EngineChoice engine,
                                   std::function<void(LaunchProgress)> onProgress, Done<Deployed> done);
 
-/// What deploy() would send: {"files","bytes","bytes_per_second"} (the last as measured lately, 0 when not known).
+/// What deploy() would send: {"files","bytes","bytes_per_second","fetches"} (the rate as measured lately, 0 when not known; the
+/// inputs that the host is to fetch itself from their addresses, unless they are there already).
 [[nodiscard]] OperationPtr measureDeploy(Host& host, const LaunchPlan& plan, EngineChoice engine, Deadline deadline,
                                          Done<base::Json> done);
 

@@ -164,6 +164,8 @@ Status placeLaunch(const wire::WorkLayout& work, const base::Path& slots, const 
         known.sha256 = input.sha256;
         if (input.origin == InputData::Origin::Address) {
             known.address = input.location;
+            known.unpack = input.fetch && input.fetch->unpack;
+            known.sha256 = input.fetch ? input.fetch->sha256 : input.sha256;
         } else {
             known.path = pathOfInput(input);
             known.verify = input.origin == InputData::Origin::OnTarget && !input.sha256.empty();

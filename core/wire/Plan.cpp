@@ -57,7 +57,8 @@ Json toJson(const Plan& plan) {
                           {"path", input.path},
                           {"sha256", input.sha256},
                           {"address", input.address},
-                          {"verify", input.verify}});
+                          {"verify", input.verify},
+                          {"unpack", input.unpack}});
     }
     return Json{{"format", kPlanFormat},
                 {"version", kPlanVersion},
@@ -170,7 +171,7 @@ Result<Plan> planFromJson(const Json& json) {
     for (const Json& one : reader.array("inputs")) {
         ObjectReader input(one, "inputs");
         PlanInput known{input.string("name"), absolutePath(input, "path", true), input.string("sha256"),
-                        input.string("address"), input.boolean("verify")};
+                        input.string("address"), input.boolean("verify"), input.boolean("unpack")};
         const bool named = !known.name.empty() && std::all_of(known.name.begin(), known.name.end(), [](unsigned char c) {
             return c < 0x80 && (std::isalnum(c) != 0 || c == '_');
         });

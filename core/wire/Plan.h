@@ -21,6 +21,7 @@ struct PlanInput {
     std::string sha256;   ///< What `path` must have (wire::contentHash); empty: not looked at.
     std::string address;  ///< http(s) address to fetch it from into <work>/data/<sha256>/ when it is not there.
     bool verify = false;  ///< A declared path: its content is hashed before the ranks start (or known by an unchanged record).
+    bool unpack = false;  ///< What lies at `address` is an archive, and `path` becomes the folder of what is in it.
 };
 
 /// One step of an environment's build, run by the agent in the environment's folder, without a shell.

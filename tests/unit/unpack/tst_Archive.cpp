@@ -2,12 +2,12 @@
 
 #include <fstream>
 
-#include "core/datasets/Archive.h"
+#include "core/unpack/Archive.h"
 #include "tests/helpers/Archives.h"
 #include "tests/helpers/Scratch.h"
 
 using namespace trainyard;
-using namespace trainyard::datasets;
+using namespace trainyard::unpack;
 using test::ArchiveItem;
 
 class TestArchive : public QObject {

@@ -1,4 +1,4 @@
-#include "core/datasets/Archive.h"
+#include "core/unpack/Archive.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -16,7 +16,7 @@
 #include "core/base/Content.h"
 #include "core/base/Text.h"
 
-namespace trainyard::datasets {
+namespace trainyard::unpack {
 
 using base::Error;
 using base::Path;
@@ -263,4 +263,4 @@ Result<Unpacked> unpackArchive(const Path& file, const Path& folder, const Archi
     return Unpacker(file, folder, limits, report).run();
 }
 
-}  // namespace trainyard::datasets
+}  // namespace trainyard::unpack

@@ -1,11 +1,15 @@
 #pragma once
+// Archives that others made: unpacked with limits, so that nothing leaves the folder and nothing fills the disk.
 #include <cstdint>
+#include <functional>
 
 #include "core/base/Files.h"
 #include "core/base/Result.h"
-#include "core/datasets/Content.h"
 
-namespace trainyard::datasets {
+namespace trainyard::unpack {
+
+/// Thousandths done so far; false: stop ("canceled").
+using Report = std::function<bool(std::int64_t)>;
 
 /// What keeps a small file from filling the disk.
 struct ArchiveLimits {
@@ -31,4 +35,4 @@ struct Unpacked {
 [[nodiscard]] base::Result<Unpacked> unpackArchive(const base::Path& file, const base::Path& folder,
                                                    const ArchiveLimits& limits, const Report& report);
 
-}  // namespace trainyard::datasets
+}  // namespace trainyard::unpack
