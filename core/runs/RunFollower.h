@@ -125,7 +125,7 @@ private:
 
     void lookNow();
     void takeLook(const base::Result<targets::RunLook>& look);
-    /// Hosts that do not answer while the run's lead does: said once, each time they are lost.
+    /// Hosts that do not answer while the run's lead does: said once, each time they are lost or answer again.
     void noteSilent(const std::vector<targets::SilentHost>& silent);
     void takeNodes(const std::vector<targets::NodeLook>& nodes);
     void takeScheduler(const targets::SchedulerLook& look);
@@ -210,7 +210,7 @@ private:
 
     std::int64_t m_unreachableSince = 0;  ///< Microseconds UTC.
     std::string m_unreachableReason;
-    std::set<std::string> m_silentTold;   ///< Hosts of which noteSilent() spoke.
+    std::set<std::string> m_silentTold;   ///< Hosts that the journal says are silent.
     bool m_unreachableTold = false;       ///< The journal says so, since:
     std::int64_t m_toldSince = 0;
     int m_followTries = 0;

@@ -117,17 +117,35 @@ void RunFollower::takeLook(const Result<targets::RunLook>& look) {
 }
 
 void RunFollower::noteSilent(const std::vector<targets::SilentHost>& silent) {
+    std::vector<JournalEntry> entries;
     for (const targets::SilentHost& one : silent) {
-        if (m_silentTold.insert(one.host).second) {
-            journalOrRetry({{wire::kind::kWarning,
-                             Json{{"code", "run.host_silent"},
-                                  {"message", "The run's other hosts can be reached. " + targets::textOf({one})}}}},
-                           [this] { m_context.changed(m_run, RunPart::Warning); });
+        if (!m_silentTold.insert(one.host).second) {
+            continue;
         }
+        Json nodes = Json::array();
+        for (std::size_t node = 0; node < m_hosts.size(); ++node) {
+            if (m_hosts[node] == one.host) {
+                nodes.push_back(node);
+            }
+        }
+        entries.push_back({wire::kind::kWarning,
+                           Json{{"code", "run.host_silent"},
+                                {"message", "The run's other hosts can be reached. " + targets::textOf({one})}}});
+        entries.push_back({wire::kind::kHostSilent, Json{{"host", one.host},
+                                                         {"nodes", std::move(nodes)},
+                                                         {"since", base::wallMicros()},
+                                                         {"reason", one.error.message}}});
     }
     std::erase_if(m_silentTold, [&](const std::string& host) {
-        return std::none_of(silent.begin(), silent.end(), [&](const targets::SilentHost& one) { return one.host == host; });
+        const bool back = std::none_of(silent.begin(), silent.end(), [&](const targets::SilentHost& one) { return one.host == host; });
+        if (back) {
+            entries.push_back({wire::kind::kHostBack, Json{{"host", host}}});
+        }
+        return back;
     });
+    if (!entries.empty()) {
+        journalOrRetry(std::move(entries), [this] { m_context.changed(m_run, RunPart::Warning); });
+    }
 }
 
 void RunFollower::takeNodes(const std::vector<targets::NodeLook>& nodes) {

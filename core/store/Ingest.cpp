@@ -283,7 +283,8 @@ void Ingest::takeJournal(const wire::Record& record) {
         takeWarning(record);
     } else if (record.kind == kind::kUpload || record.kind == kind::kUnreachable || record.kind == kind::kReachable ||
                record.kind == kind::kScheduler || record.kind == kind::kCancelAsked || record.kind == kind::kInputs ||
-               record.kind == kind::kReproduced || record.kind == kind::kPlaced || record.kind == kind::kRegistered) {
+               record.kind == kind::kReproduced || record.kind == kind::kPlaced || record.kind == kind::kRegistered ||
+               record.kind == kind::kHostSilent || record.kind == kind::kHostBack) {
         addEvent(record, body);
     } else if (record.kind == kind::kCollected) {
         const int attempt = static_cast<int>(std::max<std::int64_t>(1, integerAt(body, "attempt")));

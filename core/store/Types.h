@@ -208,8 +208,8 @@ struct SeriesRow {
 };
 
 /// What the workspace's side noted on the way: kinds "upload", "unreachable", "reachable", "scheduler", "cancel_asked",
-/// "inputs", "reproduced", "placed", "registered", with their members as run-stream.md has them; and "collected" {attempt,
-/// files: how many, left?}.
+/// "inputs", "reproduced", "placed", "registered", "host_silent", "host_back", with their members as run-stream.md has
+/// them; and "collected" {attempt, files: how many, left?}.
 struct EventRow {
     std::string kind;
     std::int64_t at = 0;

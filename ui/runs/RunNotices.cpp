@@ -33,6 +33,43 @@ QString inTime(std::int64_t at) {
     return left <= 0 ? RunNotices::tr("now") : RunNotices::tr("in %1").arg(formatDuration(left * 1000));
 }
 
+/// Hosts that were lost and have not come back, by the newest word about each.
+std::vector<const store::EventRow*> silentHosts(const RunDetail& detail) {
+    std::vector<const store::EventRow*> silent;
+    for (const store::EventRow& event : detail.events) {
+        if (event.kind != "host_silent" && event.kind != "host_back") continue;
+        const std::string host = readText(event.body, "host");
+        std::erase_if(silent, [&](const store::EventRow* one) { return readText(one->body, "host") == host; });
+        if (event.kind == "host_silent") silent.push_back(&event);
+    }
+    return silent;
+}
+
+bool names(const Json& nodes, int node) {
+    return std::any_of(nodes.begin(), nodes.end(), [&](const Json& one) { return one.is_number_integer() && one.get<int>() == node; });
+}
+
+/// "rank 1", "ranks 1, 3 and 5"; empty when nothing is known of the nodes' processes.
+QString ranksOn(const RunDetail& detail, const Json& nodes) {
+    QStringList ranks;
+    for (const store::RankRow& rank : detail.ranks) {
+        if (rank.attempt == detail.row.attempts && rank.rank >= 0 && names(nodes, rank.node)) ranks << QString::number(rank.rank);
+    }
+    if (ranks.isEmpty()) return {};
+    const QString last = ranks.takeLast();
+    return ranks.isEmpty() ? RunNotices::tr("rank %1").arg(last)
+                           : RunNotices::tr("ranks %1 and %2").arg(ranks.join(QStringLiteral(", ")), last);
+}
+
+/// When the newest record of these nodes was written; 0 without one.
+std::int64_t lastHeard(const RunDetail& detail, const Json& nodes) {
+    std::int64_t at = 0;
+    for (const store::RankRow& rank : detail.ranks) {
+        if (rank.attempt == detail.row.attempts && names(nodes, rank.node)) at = std::max(at, rank.lastAt);
+    }
+    return at;
+}
+
 }  // namespace
 
 RunNotices::RunNotices(Shell& shell, QWidget* parent) : QWidget(parent), m_shell(shell) {
@@ -61,6 +98,9 @@ RunNotices::RunNotices(Shell& shell, QWidget* parent) : QWidget(parent), m_shell
     m_reach = new InlineError(this);
     m_reach->setObjectName(QStringLiteral("runReach"));
     column->addWidget(m_reach);
+    m_silent = new InlineError(this);
+    m_silent->setObjectName(QStringLiteral("runSilentHosts"));
+    column->addWidget(m_silent);
     m_cancel = new InlineError(this);
     m_cancel->setObjectName(QStringLiteral("runCancelRemembered"));
     column->addWidget(m_cancel);
@@ -75,18 +115,25 @@ RunNotices::RunNotices(Shell& shell, QWidget* parent) : QWidget(parent), m_shell
 void RunNotices::setDetail(const RunDetail& detail) {
     m_detail.row = detail.row;
     m_detail.events = detail.events;
+    m_detail.attempts = detail.attempts;
+    m_detail.ranks = detail.ranks;
     showAll();
 }
 
 void RunNotices::showAll() {
     if (spec::isFinal(m_detail.row.state)) {
-        m_clock.stop();
-        return hide();
+        m_upload->hide();
+        m_queue->hide();
+        m_reach->clear();
+        m_cancel->clear();
+        showOwed();
+        setVisible(!m_silent->isClear());
+        return m_clock.stop();
     }
     showUpload();
     showQueue();
-    showReach();
-    const bool any = !m_upload->isHidden() || !m_queue->isHidden() || !m_reach->isClear() || !m_cancel->isClear();
+    showReach(showSilent());
+    const bool any = !m_upload->isHidden() || !m_queue->isHidden() || !m_reach->isClear() || !m_silent->isClear() || !m_cancel->isClear();
     setVisible(any);
     any ? m_clock.start() : m_clock.stop();
 }
@@ -121,18 +168,28 @@ void RunNotices::showQueue() {
     m_queue->setText(parts.join(QStringLiteral(" · ")));
 }
 
-void RunNotices::showReach() {
+void RunNotices::showReach(bool silentNamed) {
     const store::EventRow* cut = newest(m_detail, "unreachable");
     const store::EventRow* back = newest(m_detail, "reachable");
     const targets::Reach reach = m_shell.session()->reach(m_detail.row.target);
     const bool told = cut && (!back || back->at < cut->at);
-    const bool unreachable = reach.state == targets::Reach::State::Unreachable || (told && reach.state != targets::Reach::State::Connected);
+    // The state is that of the worst of several hosts; those that are silent are named already.
+    const bool unreachable = told ? reach.state != targets::Reach::State::Connected
+                                  : reach.state == targets::Reach::State::Unreachable && !silentNamed;
     if (!unreachable) {
         m_reach->clear();
         return m_cancel->clear();
     }
     const std::int64_t since = told ? readInteger(cut->body, "since", cut->at) : reach.since;
-    QString text = tr("%1 cannot be reached since %2; the run goes on there.").arg(fromUtf8(m_detail.row.target), formatTime(since));
+    const bool ending = m_detail.row.state == RunState::Finalizing;
+    QString text = (ending ? tr("%1 cannot be reached since %2; the run has ended there, and what it left is brought once it answers.")
+                           : tr("%1 cannot be reached since %2; the run goes on there."))
+                       .arg(fromUtf8(m_detail.row.target), formatTime(since));
+    if (reach.connected > 0 && reach.state == targets::Reach::State::Unreachable && !told) {
+        text = tr("%1 of %n host(s) of %2 answer since %3; the run goes on.", nullptr, reach.hosts)
+                   .arg(reach.connected)
+                   .arg(fromUtf8(m_detail.row.target), formatTime(since));
+    }
     const QString reason = !reach.reason.empty() ? fromUtf8(reach.reason) : told ? readString(cut->body, "reason") : QString();
     if (!reason.isEmpty()) text += u' ' + reason;
     if (!text.endsWith(u'.')) text += u'.';
@@ -151,6 +208,77 @@ void RunNotices::showReach() {
     } else {
         m_cancel->clear();
     }
+}
+
+bool RunNotices::showSilent() {
+    const std::vector<const store::EventRow*> silent = silentHosts(m_detail);
+    if (silent.empty()) {
+        m_silent->clear();
+        return false;
+    }
+    QStringList texts;
+    for (const store::EventRow* one : silent) {
+        const QString host = readString(one->body, "host");
+        const Json nodes = readArray(one->body, "nodes");
+        QString reason = readString(one->body, "reason");
+        if (!reason.isEmpty() && !reason.endsWith(u'.')) reason += u'.';
+        QString text = tr("%1 does not answer since %2; the run's other machines do.").arg(host, formatTime(readInteger(one->body, "since", one->at)));
+        if (!reason.isEmpty()) text += u' ' + reason;
+        const QString ranks = ranksOn(m_detail, nodes);
+        const std::int64_t heard = lastHeard(m_detail, nodes);
+        if (!ranks.isEmpty() && heard > 0) {
+            text += u' ' + tr("Owed from there: all that %1 reported after %2, and the files it leaves.").arg(ranks, formatTime(heard));
+        } else {
+            text += u' ' + tr("Owed from there: all that it reports, and the files it leaves.");
+        }
+        texts << text;
+    }
+    texts << tr("It is brought as soon as there is an answer.");
+    if (const targets::Reach reach = m_shell.session()->reach(m_detail.row.target); reach.nextTryAt > 0 && !m_trying)
+        texts << tr("Next try %1.").arg(inTime(reach.nextTryAt));
+    if (m_trying) texts << tr("Trying…");
+    m_silent->setMessage(InlineError::Kind::Warning, texts.join(u' '));
+    if (m_trying) {
+        m_silent->setRemedy({}, {});
+    } else {
+        m_silent->setRemedy(tr("Try now"), [this] { tryNow(); });
+    }
+    return true;
+}
+
+void RunNotices::showOwed() {
+    const store::EventRow* collected = newest(m_detail, "collected");
+    const Json left = collected ? readArray(collected->body, "left") : Json::array();
+    if (left.empty()) return m_silent->clear();
+    QStringList hosts;
+    for (const store::AttemptRow& one : m_detail.attempts) {
+        if (one.attempt == m_detail.row.attempts && !one.host.empty() && names(left, one.node)) hosts << fromUtf8(one.host);
+    }
+    const QString whose = hosts.isEmpty() ? tr("%n machine(s)", nullptr, static_cast<int>(left.size())) : hosts.join(QStringLiteral(", "));
+    QString text = tr("Nothing was heard of %1 at the run's end.").arg(whose);
+    const std::int64_t heard = lastHeard(m_detail, left);
+    text += u' ' + (heard > 0 ? tr("Owed from there: its records after %1 and its files; they are brought when %2 can be reached.")
+                                    .arg(formatTime(heard), fromUtf8(m_detail.row.target))
+                              : tr("Owed from there: its records and its files; they are brought when %1 can be reached.")
+                                    .arg(fromUtf8(m_detail.row.target)));
+    if (m_trying) text += u' ' + tr("Trying…");
+    m_silent->setMessage(InlineError::Kind::Warning, text);
+    if (m_trying) {
+        m_silent->setRemedy({}, {});
+    } else {
+        m_silent->setRemedy(tr("Collect now"), [this] { collect(); });
+    }
+}
+
+void RunNotices::collect() {
+    if (m_trying) return;
+    m_trying = m_shell.session()->start("run.collect", {{"run", m_detail.row.id.str()}});
+    connect(m_trying, &commands::Command::finished, this, [this](const Result<Json>& result) {
+        m_trying = nullptr;
+        if (!result && result.error().code != "canceled") m_shell.warn(result.error());
+        showAll();
+    });
+    showAll();
 }
 
 void RunNotices::tryNow() {

@@ -39,7 +39,9 @@ void tst_IngestRecords::events_areKeptInOrder() {
                             record(wire::kind::kUnreachable, Json{{"since", 11}, {"reason", "No route."}}, 12),
                             record(wire::kind::kCancelAsked, Json::object(), 13), record("unheard-of", Json::object(), 14),
                             record(wire::kind::kReachable, Json{{"since", 11}}, 15),
-                            record(wire::kind::kScheduler, Json{{"job", "7"}, {"state", "pending"}}, 16)});
+                            record(wire::kind::kScheduler, Json{{"job", "7"}, {"state", "pending"}}, 16),
+                            record(wire::kind::kHostSilent, Json{{"host", "b"}, {"nodes", {1}}, {"since", 17}}, 17),
+                            record(wire::kind::kHostBack, Json{{"host", "b"}}, 18)});
     auto writer = Writer::open(workspace.location);
     STORE_OK(writer);
     STORE_OK(writer->followJournal(run));
@@ -47,7 +49,7 @@ void tst_IngestRecords::events_areKeptInOrder() {
     STORE_OK(reader);
     const auto all = reader->events(run);
     STORE_OK(all);
-    QCOMPARE(all->size(), std::size_t{5});
+    QCOMPARE(all->size(), std::size_t{7});
     QCOMPARE(all->at(0).kind, "upload");
     QCOMPARE(all->at(0).body.at("bytes_done").get<int>(), 5);
     QCOMPARE(all->at(1).at, 12);
@@ -55,7 +57,8 @@ void tst_IngestRecords::events_areKeptInOrder() {
     QCOMPARE(reader->events(run, wire::kind::kCancelAsked)->size(), std::size_t{1});
     const auto newest = reader->events(run, {}, 2);
     QCOMPARE(newest->size(), std::size_t{2});
-    QCOMPARE(newest->at(0).kind, "reachable");
+    QCOMPARE(newest->at(0).kind, "host_silent");
+    QCOMPARE(newest->at(0).body.at("nodes"), Json::array({1}));
     STORE_OK(writer->deleteRun(run));
     QVERIFY(!reader->events(run).ok());
 }
