@@ -81,6 +81,10 @@ void RunActions::duplicate(const RunId& run) {
     m_shell.open({QStringLiteral("new"), {}, QStringLiteral("from=") + fromUtf8(run.str())});
 }
 
+void RunActions::goOn(const RunId& run) {
+    m_shell.open({QStringLiteral("new"), {}, QStringLiteral("after=") + fromUtf8(run.str())});
+}
+
 void RunActions::resume(const RunRow& run) {
     start("run.resume", {{"run", run.id.str()}}, [this](const Json& made) {
         if (const std::string id = readText(made, "run"); !id.empty()) open(RunId(id));

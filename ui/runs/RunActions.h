@@ -23,6 +23,8 @@ public:
 
     void open(const base::RunId& run);
     void duplicate(const base::RunId& run);
+    /// Fills the form with the run's settings, to go on from what it left: a script knows itself how.
+    void goOn(const base::RunId& run);
     void resume(const store::RunRow& run);
     /// Asks once, naming the run.
     void cancel(const store::RunRow& run);

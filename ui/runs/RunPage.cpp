@@ -245,6 +245,7 @@ void RunPage::buildActions() {
     m_giveUp->setToolTip(tr("Ends the run here without knowing what becomes of it on its target"));
     m_duplicate = make("duplicate", tr("Duplicate"), "duplicateAction", [this] { m_actions->duplicate(m_detail->row.id); });
     m_more = new QAction(icon(QStringLiteral("more")), tr("More"), this);
+    m_more->setObjectName(QStringLiteral("moreRunAction"));
     auto* menu = new QMenu(this);
     menu->addAction(make("edit", tr("Rename"), "renameAction", [this] {
         m_name->setFocus(Qt::ShortcutFocusReason);
@@ -259,6 +260,9 @@ void RunPage::buildActions() {
     QAction* extend = make("plus", tr("Train further…"), "extendAction", [this] { m_actions->extend(m_detail->row); });
     extend->setToolTip(tr("Goes on from the last checkpoint for more epochs, as a new run"));
     menu->addAction(extend);
+    QAction* goOn = make("play", tr("Go on from its outputs…"), "goOnAction", [this] { m_actions->goOn(m_detail->row.id); });
+    goOn->setToolTip(tr("A new run of the same script that finds what this one left"));
+    menu->addAction(goOn);
     menu->addAction(make("download", tr("Copy outputs to…"), "downloadAction", [this] { m_actions->download(m_detail->row.id, {}); }));
     menu->addAction(make("link", tr("Copy address"), "copyAddressAction", [this] { m_actions->copyAddress(m_detail->row.id); }));
     menu->addSeparator();
@@ -266,12 +270,13 @@ void RunPage::buildActions() {
     QAction* remove = make("trash", tr("Delete…"), "deleteAction", [this] { m_actions->remove({m_detail->row}); });
     menu->addAction(archive);
     menu->addAction(remove);
-    connect(menu, &QMenu::aboutToShow, this, [this, archive, remove, reproduce, checkpoint, extend] {
+    connect(menu, &QMenu::aboutToShow, this, [this, archive, remove, reproduce, checkpoint, extend, goOn] {
         const bool over = m_detail && spec::isFinal(m_detail->row.state);
         const bool train = m_detail && m_detail->row.taskKind == "train";
         checkpoint->setVisible(train && !over);
         checkpoint->setEnabled(train && m_detail->row.state == RunState::Running);
         extend->setVisible(train && over && hasCheckpoint(*m_detail));
+        goOn->setVisible(m_detail && !train && over && !m_detail->outputs.empty());
         archive->setEnabled(over);
         reproduce->setEnabled(over);
         archive->setText(m_detail && m_detail->row.archived ? tr("Take out of the archive") : tr("Archive"));
