@@ -121,6 +121,42 @@ std::string describeAny(const Json& result) {
     return tableText(rows, {false, false}) + lists;
 }
 
+/// What trying real steps came to: what the run needs, what does not fit, the largest batch that does.
+std::string describeCheck(const Json& found) {
+    const bool fits = memberOf(found, "fits") != Json(false);
+    std::vector<std::vector<std::string>> rows;
+    const auto bytes = [&](const char* label, const char* need, const char* free) {
+        if (integerOf(found, need) <= 0) {
+            return;
+        }
+        const std::int64_t there = integerOf(found, free);
+        rows.push_back({label, base::formatBytes(integerOf(found, need)) +
+                                   (there > 0 ? " of " + base::formatBytes(there) + " that are free" : std::string())});
+    };
+    const auto seconds = [&](const char* label, const char* key) {
+        if (const double value = numberOf(found, key).value_or(0); value > 0) {
+            rows.push_back({label, base::formatDuration(static_cast<std::int64_t>(value * 1e9))});
+        }
+    };
+    rows.push_back({"Device", textOf(found, "device")});
+    bytes("Memory", "memory_bytes", "memory_free_bytes");
+    bytes("GPU memory", "device_memory_bytes", "device_memory_free_bytes");
+    seconds("Start", "setup_seconds");
+    seconds("First epoch", "first_epoch_seconds");
+    seconds("An epoch", "seconds_per_epoch");
+    seconds("In all", "seconds_total");
+    bytes("Disk", "disk_bytes", "");
+    if (integerOf(found, "largest_batch") > 0) {
+        rows.push_back({"Largest batch", textOf(found, "largest_batch")});
+    }
+    std::string text = (fits ? "It fits.\n" : "It does not fit.\n") + tableText(rows, {false, false});
+    for (const Json& one : memberOf(found, "messages")) {
+        const std::string field = textOf(one, "field");
+        text += textOf(one, "severity") + ": " + textOf(one, "text") + (field.empty() ? "" : " (" + field + ")") + "\n";
+    }
+    return text;
+}
+
 /// Hosts that did not answer, where an action told what the others have.
 std::string silentText(const Json& result) {
     std::string text;
@@ -149,6 +185,7 @@ std::string describe(const std::string& action, const Json& result) {
     if (action == "run.list") return describeList(result);
     if (action == "run.show") return describeRun(result);
     if (action == "run.submit" || action == "run.resume") return run + " (" + textOf(result, "name") + ") was started.\n";
+    if (action == "run.check") return describeCheck(result);
     if (action == "run.cancel") return run + " was asked to stop.\n";
     if (action == "run.checkpoint") {
         return result["step"].is_null() ? run + " was asked for a checkpoint.\n"

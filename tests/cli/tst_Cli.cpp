@@ -157,6 +157,8 @@ private Q_SLOTS:
         QVERIFY(made.contains("sample"));
         const Json checked = test::cliJson({"run", "check", "--draft", "fashion-mnist"});
         QVERIFY2(checked.contains("peak_memory_bytes"), checked.dump().c_str());
+        const auto said = cli({"run", "check", "--draft", "fashion-mnist"});
+        QVERIFY2(said.out.starts_with("It fits.\n") && said.out.find("An epoch") != std::string::npos, said.out.c_str());
         const Json run = test::cliJson({"run", "submit", "--wait", "--draft", "fashion-mnist", "--set", "task.epochs=1", "--set",
                                "task.dataset.train_limit=1000", "--set", "task.dataset.val_limit=200"});
         QCOMPARE(run.value("state", std::string()), "Completed");

@@ -12,12 +12,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 
 #include "core/base/Files.h"
 #include "core/commands/Session.h"
 #include "core/spec/DatasetLocation.h"
 #include "core/spec/RunSpec.h"
 #include "core/store/Reader.h"
+#include "ui/datasets/AugmentPanel.h"
 #include "ui/forms/FieldEditors.h"
 #include "ui/forms/FieldRow.h"
 #include "ui/forms/FormDocument.h"
@@ -26,6 +28,7 @@
 #include "ui/runs/EnvironmentPicker.h"
 #include "ui/runs/NewRunPanels.h"
 #include "ui/runs/PatternPanel.h"
+#include "ui/runs/PreflightPanel.h"
 #include "ui/runs/RunRef.h"
 #include "ui/runs/WeightsPanel.h"
 #include "ui/runs/WherePanels.h"
@@ -60,6 +63,11 @@ std::int64_t integerAt(const Json& document, std::string_view path, std::int64_t
 std::string textAt(const Json& document, std::string_view path) {
     const Json* value = spec::valueAt(document, path);
     return value && value->is_string() ? value->get<std::string>() : std::string();
+}
+
+/// What of a document a check depends on.
+Json triedOf(const Json& document) {
+    return Json::array({readObject(document, "task"), readObject(document, "distribution"), textAt(document, "target")});
 }
 
 }  // namespace
@@ -162,7 +170,7 @@ void NewRunPage::buildColumns() {
     m_grid->setHorizontalSpacing(theme.space(3));
     m_grid->setVerticalSpacing(theme.space(1));
     m_what = new FormView(*m_document, questions, [](const spec::Field& f) { return isIn(f, {"Run", "Script", "Data", "Model"}); }, m_columns);
-    m_how = new FormView(*m_document, questions, [](const spec::Field& f) { return isIn(f, {"Optimizer", "Schedule", "Training"}); }, m_columns);
+    m_how = new FormView(*m_document, questions, [](const spec::Field& f) { return isIn(f, {"Optimizer", "Schedule", "Training", "Augmentation"}); }, m_columns);
     m_where = new FormView(*m_document, questions, [](const spec::Field& f) { return f.path != "target" && f.path != "environment" && isIn(f, {"Where", "Limits"}); }, m_columns);
     const QString titles[] = {tr("What"), tr("How"), tr("Where")};
     for (int i = 0; i < 3; ++i) m_titles[i] = new SectionTitle(titles[i], m_columns);
@@ -183,6 +191,7 @@ void NewRunPage::buildColumns() {
         footer->addWidget(m_model);
         footer->addWidget(new WeightsPanel(m_shell, *m_document, m_what));
     }
+    if (QVBoxLayout* footer = m_how->groupFooter(QStringLiteral("Augmentation"))) footer->addWidget(new AugmentPanel(m_shell, *m_document, m_how));
     m_target = new TargetPicker(m_shell, m_where);
     m_environment = new EnvironmentPicker(m_shell, m_where);
     // What the other kind of target refuses at launch is not offered.
@@ -234,12 +243,10 @@ QWidget* NewRunPage::buildSummary() {
     auto* inner = new QVBoxLayout;
     inner->setContentsMargins(theme.space(4), theme.space(1), theme.space(4), theme.space(1));
     inner->setSpacing(theme.space(1));
-    m_checked = new InlineError(bar);
-    m_checked->setObjectName(QStringLiteral("checkResult"));
-    m_checked->clear();
-    inner->addWidget(m_checked);
+    m_preflight = new PreflightPanel(bar);
+    inner->addWidget(m_preflight);
     m_checking = new ProgressStrip(bar);
-    m_checking->setTitle(tr("Trying three real steps"));
+    m_checking->setTitle(tr("Trying real steps"));
     m_checking->setCancelable(true);
     m_checking->hide();
     inner->addWidget(m_checking);
@@ -256,11 +263,12 @@ QWidget* NewRunPage::buildSummary() {
     m_estimate = figure("summaryEstimateLabel");
     m_check = new QuietButton(tr("Check"), QStringLiteral("check"), bar);
     m_check->setObjectName(QStringLiteral("checkButton"));
-    m_check->setToolTip(tr("Runs three real steps and tells memory, time and disk"));
+    m_check->setToolTip(tr("Tries real steps on this machine and tells memory, time, disk, what does not fit and the largest batch that does"));
     line->addWidget(m_check);
     inner->addLayout(line);
     column->addLayout(inner);
     connect(m_check, &QuietButton::clicked, this, &NewRunPage::check);
+    connect(m_preflight, &PreflightPanel::batchWanted, this, &NewRunPage::useBatch);
     connect(m_checking, &ProgressStrip::cancelRequested, this, [this] {
         if (m_checkCommand) m_checkCommand->cancel();
     });
@@ -300,7 +308,7 @@ void NewRunPage::arrange(int width) {
 
 void NewRunPage::edited() {
     m_save.start();
-    m_checked->clear();
+    m_preflight->clear();
     refreshPanels();
 }
 
@@ -379,7 +387,7 @@ void NewRunPage::refreshSummary() {
     const bool train = textAt(document, "task.kind") != "command";
     m_parameters->setVisible(train);
     m_steps->setVisible(train);
-    m_check->setEnabled(train && !m_checkCommand && textAt(document, "target") == "local");
+    m_check->setEnabled(train && !m_checkCommand);
     m_parameters->setText(m_model->table() ? tr("%1 parameters").arg(formatCount(m_model->table()->parameters())) : tr("– parameters"));
     const std::int64_t limit = integerAt(document, "task.dataset.train_limit", 0);
     std::int64_t samples = m_data->preview() ? m_data->preview()->training : 0;
@@ -449,7 +457,7 @@ void NewRunPage::estimate() {
 
 void NewRunPage::load(const Json& document, const QString& origin) {
     m_origin = origin;
-    m_checked->clear();
+    m_preflight->clear();
     m_error->clear();
     m_document->setDocument(document);
     m_save.start();
@@ -472,13 +480,15 @@ void NewRunPage::loadSample() {
     });
 }
 
-void NewRunPage::loadFrom(const QString& run) {
-    m_shell.session()->start("run.duplicate", {{"run", run.toStdString()}}, this, [this](const Result<Json>& made) {
+void NewRunPage::loadFrom(const QString& run, bool onward) {
+    m_shell.session()->start("run.duplicate", {{"run", run.toStdString()}}, this, [this, run, onward](const Result<Json>& made) {
         if (!made) {
             m_error->setError(made.error());
             return;
         }
-        load(readObject(*made, "spec"), tr("duplicate of a run"));
+        Json document = readObject(*made, "spec");
+        if (onward) spec::setValueAt(document, "resume_from", run.toStdString());
+        load(document, onward ? tr("goes on from a run's outputs") : tr("duplicate of a run"));
     });
 }
 
@@ -538,10 +548,15 @@ bool NewRunPage::openAddress(const Address& address) {
         useDataset(address.query.mid(8));
     } else if (address.query.startsWith(u"folder=")) {
         useFolder(address.query.mid(7));
+    } else if (address.query.startsWith(u"weights=")) {
+        m_document->setValue(QStringLiteral("task.kind"), "train");
+        m_columns->findChild<WeightsPanel*>()->takeFile(address.query.mid(8));
     } else if (address.query == u"sample") {
         loadSample();
     } else if (address.query.startsWith(u"from=")) {
-        loadFrom(address.query.mid(5));
+        loadFrom(address.query.mid(5), false);
+    } else if (address.query.startsWith(u"after=")) {
+        loadFrom(address.query.mid(6), true);
     }
     return true;
 }
@@ -607,7 +622,7 @@ void NewRunPage::launch() {
 
 void NewRunPage::check() {
     if (m_checkCommand || !ready()) return;
-    m_checked->clear();
+    m_preflight->clear();
     m_checking->setFraction(std::nullopt);
     m_checking->show();
     m_checkCommand = m_shell.session()->start("run.check", {{"spec", m_document->document()}});
@@ -616,30 +631,45 @@ void NewRunPage::check() {
         if (progress.fraction >= 0) m_checking->setFraction(progress.fraction);
         if (!progress.text.empty()) m_checking->setDetail(fromUtf8(progress.text));
     });
-    connect(m_checkCommand, &commands::Command::finished, this, [this](const Result<Json>& result) {
+    connect(m_checkCommand, &commands::Command::finished, this, [this, asked = triedOf(m_document->document())](const Result<Json>& result) {
         m_checkCommand = nullptr;
         m_checking->hide();
         m_check->setEnabled(true);
-        showCheck(result);
+        // What was changed meanwhile was not tried.
+        if (asked == triedOf(m_document->document())) showCheck(result);
     });
 }
 
 void NewRunPage::showCheck(const Result<Json>& result) {
     if (!result) {
-        if (result.error().code == "canceled") return m_checked->clear();
+        if (result.error().code == "canceled") return m_preflight->clear();
         if (!result.error().field.empty()) m_document->setOutsideErrors({result.error()});
-        return m_checked->setError(result.error());
+        return m_preflight->setError(result.error());
     }
-    const Json& found = *result;
-    const auto seconds = [&](const char* key) { return formatDuration(static_cast<std::int64_t>(readNumber(found, key) * 1e9)); };
-    const std::int64_t memory = readInteger(found, "peak_memory_bytes");
-    const std::int64_t disk = readInteger(found, "disk_bytes");
-    const MachineFacts facts = machineFacts();
-    QString text = tr("Works on %1. %2 memory at most, %3 an epoch, about %4 in all, %5 on disk.")
-                       .arg(readString(found, "device"), formatBytes(memory), seconds("epoch_seconds"), seconds("total_seconds"), formatBytes(disk));
-    const bool tight = facts.memoryFreeBytes > 0 && memory > facts.memoryFreeBytes;
-    if (tight) text += u' ' + tr("Only %1 of memory are free now.").arg(formatBytes(facts.memoryFreeBytes));
-    m_checked->setMessage(tight ? InlineError::Kind::Warning : InlineError::Kind::Success, text);
+    PreflightPlace place;
+    if (textAt(m_document->document(), "target") != "local") {
+        place.elsewhere = m_target->target();
+        place.memoryBytes = memoryOf(m_target->definition());
+        return m_preflight->setText(preflightText(*result, place));
+    }
+    m_shell.session()->query(
+        this, QStringLiteral("new.disk"),
+        [root = m_shell.session()->workspace().layout.root](store::Reader&) -> Result<std::int64_t> {
+            std::error_code error;
+            const auto space = std::filesystem::space(root, error);
+            return error ? 0 : static_cast<std::int64_t>(space.available);
+        },
+        [this, found = *result, place, asked = triedOf(m_document->document())](const Result<std::int64_t>& free) mutable {
+            if (asked != triedOf(m_document->document())) return;
+            place.diskFreeBytes = free ? *free : 0;
+            m_preflight->setText(preflightText(found, place));
+        });
+}
+
+void NewRunPage::useBatch(std::int64_t batch) {
+    const Json before = m_document->document();
+    m_document->setValue(QStringLiteral("task.batch_size"), batch);
+    m_shell.notice(tr("The batch size is %1 now.").arg(formatExact(batch)), [this, before, origin = m_origin] { load(before, origin); });
 }
 
 Json NewRunPage::saveState() const {

@@ -21,6 +21,7 @@ class FormView;
 class InlineError;
 class ModelPanel;
 class PatternPanel;
+class PreflightPanel;
 class ProgressStrip;
 class QuietButton;
 class SegmentedControl;
@@ -66,7 +67,8 @@ private:
     void estimate();
     void load(const base::Json& document, const QString& origin);
     void loadSample();
-    void loadFrom(const QString& run);
+    /// A run's settings; `onward`: to go on from what that run left.
+    void loadFrom(const QString& run, bool onward);
     /// Puts a dataset of the workspace (NAME or NAME:VERSION; empty: none) into the form and leaves the rest as it is.
     void useDataset(const QString& dataset);
     void useFolder(const QString& folder);
@@ -78,6 +80,7 @@ private:
     void launch();
     void check();
     void showCheck(const base::Result<base::Json>& result);
+    void useBatch(std::int64_t batch);
 
     Shell& m_shell;
     FormDocument* m_document;
@@ -101,7 +104,7 @@ private:
     TextLabel* m_estimate;
     QuietButton* m_check;
     ProgressStrip* m_checking;
-    InlineError* m_checked;
+    PreflightPanel* m_preflight;
     Card* m_copies;
     CopyField* m_copy;
     SegmentedControl* m_copyKind;

@@ -19,7 +19,7 @@ using base::Result;
 
 namespace {
 
-constexpr int kLoadMillis = 5000;
+constexpr int kPickerLoadMillis = 5000;
 constexpr int kPauseMillis = 600;
 
 std::int64_t whole(const Json& document, std::string_view path, std::int64_t fallback) {
@@ -69,6 +69,8 @@ QStringList unverified(const Json& document) {
     if (kind == "mpi") names << QStringLiteral("Horovod");
     return names;
 }
+
+std::int64_t memoryOf(const Json& definition) { return found(readObject(definition, "doctor"), "memory_bytes").value_or(0); }
 
 QStringList misfits(const Json& document, const Json& definition) {
     QStringList wrong;
@@ -150,7 +152,7 @@ TargetPicker::TargetPicker(Shell& shell, QWidget* parent) : QWidget(parent), m_s
     column->addWidget(m_open, 0, Qt::AlignLeft);
     connect(m_combo, &QComboBox::activated, this, [this](int index) { Q_EMIT picked(m_combo->itemData(index).toString()); });
     connect(m_open, &LinkButton::clicked, this, [this] { m_shell.open({QStringLiteral("targets"), {m_target}}); });
-    m_clock.setInterval(kLoadMillis);
+    m_clock.setInterval(kPickerLoadMillis);
     connect(&m_clock, &QTimer::timeout, this, &TargetPicker::readLoad);
     connect(shell.session(), &commands::Session::targetsChanged, this, [this] {
         if (!m_active) return;

@@ -29,6 +29,8 @@ public:
     /// Shown: reads targets and load now and then.
     void setActive(bool active);
     [[nodiscard]] QString target() const { return m_target; }
+    /// The answer of target.show; null before it came.
+    [[nodiscard]] const base::Json& definition() const { return m_shown; }
 
 Q_SIGNALS:
     void picked(const QString& target);
@@ -62,6 +64,9 @@ private:
 /// Why a run does not fit a target, one sentence each: by its definition and what the doctor found there. `definition` is the
 /// answer of target.show.
 [[nodiscard]] QStringList misfits(const base::Json& document, const base::Json& definition);
+
+/// Memory of the target's smallest machine that the doctor saw; 0 when it saw none.
+[[nodiscard]] std::int64_t memoryOf(const base::Json& definition);
 
 /// What of a run was built against documented interfaces and never seen on real hardware: "CUDA", "NCCL", "Horovod".
 [[nodiscard]] QStringList unverified(const base::Json& document);

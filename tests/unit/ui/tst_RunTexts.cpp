@@ -2,6 +2,7 @@
 #include <QtTest>
 
 #include "core/spec/RunSpec.h"
+#include "ui/runs/PreflightPanel.h"
 #include "ui/runs/SystemPlots.h"
 #include "ui/runs/WherePanels.h"
 #include "ui/widgets/Format.h"
@@ -129,6 +130,53 @@ private Q_SLOTS:
                  QStringList{QStringLiteral("CUDA")});
         QCOMPARE(ui::unverified(document({{"task.kind", "command"}, {"distribution.kind", "mpi"}})),
                  QStringList{QStringLiteral("Horovod")});
+    }
+
+    void preflight_saysWhatFitsAndWhatDoesNot() {
+        using Kind = ui::InlineError::Kind;
+        constexpr std::int64_t kGiB = std::int64_t{1} << 30;
+        const auto has = [](const ui::PreflightText& text, const char* part) {
+            return text.headline.contains(QString::fromUtf8(part));
+        };
+        const auto line = [](const ui::PreflightText& text, const char* finding, const char* part) {
+            return std::any_of(text.lines.begin(), text.lines.end(), [&](const auto& one) {
+                return one.first == QLatin1String(finding) && one.second.contains(QString::fromUtf8(part));
+            });
+        };
+        Json found{{"device", "cpu"}, {"memory_bytes", 2 * kGiB}, {"memory_free_bytes", 6 * kGiB}, {"seconds_per_epoch", 12.0},
+                   {"first_epoch_seconds", 30.0}, {"seconds_total", 150.0}, {"disk_bytes", kGiB}, {"largest_batch", 96},
+                   {"fits", true}, {"measured", true}, {"messages", Json::array()}};
+        const ui::PreflightText good = ui::preflightText(found, {});
+        QVERIFY(good.kind == Kind::Success && !good.batch && good.lines.empty());
+        for (const char* part : {"Works on cpu", "2 GiB of memory", "12 s an epoch (the first 30 s)", "2 min 30 s in all", "1 GiB on disk",
+                                 "6 GiB of memory are free", "largest batch that fits: 96"}) {
+            QString wanted = QString::fromUtf8(part);
+            // As the formats write whole sizes.
+            wanted.replace(QStringLiteral("2 GiB"), ui::formatBytes(2 * kGiB)).replace(QStringLiteral("6 GiB"), ui::formatBytes(6 * kGiB));
+            wanted.replace(QStringLiteral("1 GiB on"), ui::formatBytes(kGiB) + QStringLiteral(" on"));
+            QVERIFY2(good.headline.contains(wanted), qPrintable(good.headline + QStringLiteral(" | ") + wanted));
+        }
+        // Where the files come to lie there is less room than they take.
+        const ui::PreflightText full = ui::preflightText(found, {{}, 0, kGiB / 2});
+        QVERIFY(full.kind == Kind::Error && has(full, "Does not fit") && line(full, "failure", "workspace's disk"));
+        // Too large a batch: which field, and one that fits.
+        found["fits"] = false;
+        found["measured"] = false;
+        found["memory_bytes"] = 9 * kGiB;
+        found["messages"] = Json::array({{{"severity", "error"}, {"field", "task.batch_size"}, {"text", "Needs more memory than is free."}},
+                             {{"severity", "info"}, {"field", ""}, {"text", "Pictures are kept in memory."}}});
+        const ui::PreflightText tight = ui::preflightText(found, {});
+        QVERIFY(tight.kind == Kind::Error && has(tight, "Does not fit"));
+        QVERIFY(tight.batch && *tight.batch == 96);
+        QVERIFY(line(tight, "failure", "Batch size: Needs more memory") && line(tight, "", "Pictures are kept"));
+        // The same run on a target with more memory, or with less.
+        const ui::PreflightText big = ui::preflightText(found, {QStringLiteral("lab"), 64 * kGiB, 0});
+        QVERIFY(big.kind == Kind::Warning && has(big, "On lab it needs") && !big.batch);
+        const ui::PreflightText small = ui::preflightText(found, {QStringLiteral("lab"), 4 * kGiB, 0});
+        QVERIFY(small.kind == Kind::Error && line(small, "failure", "A machine of lab"));
+        // An engine that tells less.
+        const ui::PreflightText bare = ui::preflightText(Json{{"device", "cpu"}, {"epoch_seconds", 3.0}}, {});
+        QVERIFY(bare.kind == Kind::Success && has(bare, "an epoch"));
     }
 
     void shortLines_cutsLinesAndNothingElse() {
