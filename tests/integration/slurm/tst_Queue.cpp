@@ -3,6 +3,7 @@
 
 #include "core/spec/RunSpec.h"
 #include "tests/helpers/Children.h"
+#include "tests/helpers/Hostile.h"
 #include "tests/helpers/Scratch.h"
 #include "tests/helpers/Skip.h"
 #include "tests/integration/slurm/SlurmRig.h"
@@ -338,6 +339,32 @@ private Q_SLOTS:
             QVERIFY(entry.path().filename() != "canary");
         }
         QVERIFY(named);
+    }
+
+    /// Through the batch script and srun, byte for byte.
+    void everyHostileValue_arrivesAsItIs() {
+        const base::Path canary = m_rig->lab().shared() / "canary-of-values";
+        auto launch = SlurmRig::plan({"/usr/bin/python3", "-c",
+                                      "import json, os, sys\n"
+                                      "told = {'argv': sys.argv[1:], 'variables': {k: v for k, v in os.environ.items() if k.startswith('H_')}}\n"
+                                      "json.dump(told, open(os.path.join(os.environ['TRAINYARD_OUTPUTS'], 'told.json'), 'w'))\n"});
+        std::vector<std::string> arguments;
+        Json variables = Json::object();
+        for (const test::HostileValue& value : test::hostileValues(canary.string())) {
+            arguments.push_back(value.value);
+            variables["H_" + std::to_string(arguments.size())] = value.value;
+            launch.plan.command.push_back(value.value);
+            launch.plan.variables.emplace_back("H_" + std::to_string(arguments.size()), value.value);
+        }
+        QVERIFY(begin(launch));
+        const auto streams = m_rig->follow(m_run, SlurmRig::ended());
+        QCOMPARE(SlurmRig::endOf(streams).value("outcome", std::string()), std::string("completed"));
+        const auto told = base::parseJson(base::readFile(m_rig->runFolder(m_run) / "outputs" / "told.json").valueOr(""));
+        QVERIFY(told.ok());
+        QCOMPARE(told->at("argv").get<std::vector<std::string>>(), arguments);
+        const Json different = Json::diff(variables, told->at("variables"));  // The order of the names does not matter.
+        QVERIFY2(different.empty(), base::dumpJson(different).c_str());
+        QVERIFY(!std::filesystem::exists(canary));
     }
 
 private:
