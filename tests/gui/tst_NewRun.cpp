@@ -14,6 +14,7 @@
 #include "ui/runs/NewRunPage.h"
 #include "ui/runs/NewRunPanels.h"
 #include "ui/runs/PatternPanel.h"
+#include "ui/runs/PreflightPanel.h"
 #include "ui/widgets/Basics.h"
 
 using namespace trainyard;
@@ -191,6 +192,81 @@ private Q_SLOTS:
         m_rig->open();
         m_page = m_rig->go<ui::NewRunPage>(QStringLiteral("new"));
         QVERIFY(waitFor([&] { return m_page->findChild<QPlainTextEdit*>(QStringLiteral("sampleLinesEdit"))->toPlainText().startsWith(QStringLiteral("it 10")); }, 5000));
+    }
+
+    /// What would travel is told before anything does, and a folder that is too much for a run is warned of.
+    void source_isMeasuredBeforeItTravels() {
+        const base::Path source = m_rig->scratch().write("project/train.py", "print(1)\n").parent_path();
+        m_rig->scratch().write("project/data.bin", std::string(3 << 20, 'x'));
+        m_rig->scratch().write("project/left out.log", "not this one");
+        m_rig->scratch().write("project/.gitignore", "*.log\n");
+        m_page->document().setValue(QStringLiteral("task.kind"), "command");
+        m_page->document().setValue(QStringLiteral("task.source_folder"), source.string());
+        m_page->document().setValue(QStringLiteral("task.script"), "train.py");
+        auto* upload = m_page->findChild<QLabel*>(QStringLiteral("uploadLabel"));
+        auto* warning = m_page->findChild<ui::InlineError*>(QStringLiteral("uploadWarning"));
+        QVERIFY(waitFor([&] { return upload->isVisible() && upload->text().startsWith(QStringLiteral("Source: 3 files, 3")); }, 20'000));
+        QVERIFY(warning->isClear());
+        for (int i = 0; i < 2001; ++i) m_rig->scratch().write("project/many/" + std::to_string(i), "x");
+        // The folder itself is chosen anew, as a person does who looks again.
+        m_page->document().setValue(QStringLiteral("task.source_folder"), "");
+        m_page->document().setValue(QStringLiteral("task.source_folder"), source.string());
+        QVERIFY(waitFor([&] { return upload->text().contains(QStringLiteral("2004 files")); }, 20'000));
+        QVERIFY2(warning->isVisible() && warning->text().contains(QStringLiteral("files")), qPrintable(warning->text()));
+        m_rig->picture(QStringLiteral("new-many-files"));
+    }
+
+    void unseenHardware_isLabelled() {
+        auto* note = m_page->findChild<ui::InlineError*>(QStringLiteral("unverifiedNote"));
+        QVERIFY(note->isClear());
+        m_page->document().setValue(QStringLiteral("task.device"), "cuda");
+        QVERIFY(waitFor([&] { return !note->isClear(); }, 5000));
+        QVERIFY2(note->text().contains(QStringLiteral("Not verified on real hardware: CUDA")), qPrintable(note->text()));
+        m_page->document().setValue(QStringLiteral("task.device"), "cpu");
+        QVERIFY(waitFor([&] { return note->isClear(); }, 5000));
+    }
+
+    /// Quotes only show where a word begins and ends; what travels are the words themselves.
+    void arguments_showTheirQuotes() {
+        m_page->document().setValue(QStringLiteral("task.kind"), "command");
+        m_page->document().setValue(QStringLiteral("task.arguments"), Json::array({"--name", "two words", "it's", "$HOME"}));
+        auto* label = m_page->findChild<QLabel*>(QStringLiteral("task.argumentsQuotedLabel"));
+        QVERIFY(label);
+        QVERIFY(waitFor([&] { return label->text() == QStringLiteral("--name 'two words' 'it'\\''s' $HOME"); }, 5000));
+    }
+
+    /// By the real engine: what the run needs; then one click takes the batch that fits.
+    void preflight_isShownAndItsBatchTaken() {
+        fillSample();
+        m_page->document().setValue(QStringLiteral("task.model.family"), "mlp");
+        m_page->document().setValue(QStringLiteral("task.dataset.train_limit"), 2000);
+        auto* check = m_rig->visible<QPushButton>(QStringLiteral("checkButton"));
+        QVERIFY(check && check->isEnabled());
+        QTest::mouseClick(check, Qt::LeftButton);
+        auto* panel = m_page->findChild<ui::PreflightPanel*>();
+        auto* result = panel->findChild<ui::InlineError*>(QStringLiteral("checkResult"));
+        QVERIFY(waitFor([&] { return result->isVisible(); }, 60'000));
+        for (const char* part : {" of memory", " an epoch", " in all", " on disk"})
+            QVERIFY2(result->text().contains(QLatin1String(part)), qPrintable(result->text()));
+        m_rig->picture(QStringLiteral("preflight-fits"));
+        ui::PreflightText tight;
+        tight.kind = ui::InlineError::Kind::Error;
+        tight.headline = QStringLiteral("Does not fit. It needs 19.3 GiB of memory. 3.1 GiB of memory are free. The largest batch that fits: 24.");
+        tight.lines = {{QStringLiteral("failure"), QStringLiteral("Batch size: 19.3 GiB for 256 pictures at 224 pixels; take a smaller batch or smaller pictures.")},
+                       {QStringLiteral("warning"), QStringLiteral("Threads: more than this machine has cores.")}};
+        tight.batch = 24;
+        panel->setText(tight);
+        m_rig->picture(QStringLiteral("preflight-tight"));
+        auto* take = result->findChild<QPushButton*>();
+        QVERIFY(take && take->isVisible());
+        QTest::mouseClick(take, Qt::LeftButton);
+        QVERIFY(waitFor([&] { return m_page->document().value(QStringLiteral("task.batch_size")) == Json(24); }, 5000));
+        // What was said held for the form as it was.
+        QVERIFY(waitFor([&] { return !panel->isVisible(); }, 5000));
+        auto* undo = m_rig->visible<QAbstractButton>(QStringLiteral("undoButton"));
+        QVERIFY(undo);
+        QTest::mouseClick(undo, Qt::LeftButton);
+        QVERIFY(waitFor([&] { return m_page->document().value(QStringLiteral("task.batch_size")) != Json(24); }, 5000));
     }
 
     void columns_foldWithTheWidth() {

@@ -16,10 +16,13 @@
 #include "tests/gui/WindowRig.h"
 #include "tests/helpers/Program.h"
 #include "tests/helpers/Skip.h"
+#include "ui/forms/FormDocument.h"
+#include "ui/runs/NewRunPage.h"
 #include "ui/runs/OutputPreview.h"
 #include "ui/runs/ReproductionNotice.h"
 #include "ui/runs/RunNotices.h"
 #include "ui/runs/RunPage.h"
+#include "ui/runs/StageStrip.h"
 #include "ui/widgets/Basics.h"
 #include "ui/widgets/Format.h"
 
@@ -153,6 +156,17 @@ private Q_SLOTS:
         QVERIFY(!huge.text.isEmpty());
     }
 
+    void preview_showsThePicture() {
+        ui::OutputPreview preview(m_rig->session(), nullptr);
+        preview.resize(500, 400);
+        preview.show();
+        preview.showFile(m_rig->scratch().write("outputs/p.png", png({64, 48})), QStringLiteral("p.png"));
+        auto* shown = preview.findChild<QLabel*>(QStringLiteral("previewPicture"));
+        QVERIFY(shown);
+        QVERIFY(waitFor([&] { return shown->isVisible() && !shown->pixmap().isNull(); }, 10'000));
+        QCOMPARE(shown->pixmap().toImage().pixelColor(5, 5), QColor(Qt::darkCyan));
+    }
+
     void preview_newestFileWins() {
         ui::OutputPreview preview(m_rig->session(), nullptr);
         preview.resize(500, 400);
@@ -225,6 +239,158 @@ private Q_SLOTS:
         QVERIFY(notice->isClear());
     }
 
+    /// What a script does that no seed holds: the page of its repetition says what came out otherwise.
+    void reproduced_saysWhatDiffers() {
+        m_rig->scratch().write("odd/train.py", R"(import json, os, time
+with open(os.environ["TRAINYARD_STREAM"], "a") as stream:
+    for step in range(3):
+        value = 1.0 if step == 0 else time.time()
+        stream.write(json.dumps({"kind": "metric", "name": "odd", "value": value, "step": step}) + "\n")
+)");
+        m_source = m_rig->scratch() / "odd";
+        const QString first = runScript();
+        QVERIFY(!first.isEmpty());
+        ui::RunPage* shown = page(first);
+        QVERIFY(shown);
+        const std::int64_t number = shown->detail()->row.number;
+        m_rig->action(QStringLiteral("reproduceAction"))->trigger();
+        QVERIFY(waitFor([&] { return shown->detail() && shown->detail()->row.number == number + 1; }, 30'000));
+        auto* notice = shown->findChild<ui::ReproductionNotice*>();
+        QVERIFY(waitFor([&] { return notice->text().startsWith(QStringLiteral("Not the same as run #%1").arg(number)); }, 60'000));
+        for (const char* part : {"What differs: 1 metric (odd: ", " there, ", " here"})
+            QVERIFY2(notice->text().contains(QLatin1String(part)), qPrintable(notice->text()));
+        m_rig->picture(QStringLiteral("reproduced-otherwise"));
+    }
+
+    void outputs_areCopiedByClicks() {
+        m_rig->scratch().write("left/train.py", R"(import os
+os.makedirs(os.path.join(os.environ["TRAINYARD_OUTPUTS"], "deep"))
+for name in ("a.txt", "deep/b.txt"):
+    with open(os.path.join(os.environ["TRAINYARD_OUTPUTS"], name), "w") as file:
+        file.write(name)
+)");
+        m_source = m_rig->scratch() / "left";
+        const QString run = runScript();
+        QVERIFY(!run.isEmpty());
+        m_left = run;
+        auto* shown = m_rig->go<ui::RunPage>(QStringLiteral("run/%1/outputs").arg(run));
+        auto* tree = shown->findChild<QTreeWidget*>(QStringLiteral("outputsTree"));
+        QVERIFY(waitFor([&] { return named(tree, QStringLiteral("b.txt")) != nullptr; }, 10'000));
+        const auto copy = [&](const char* button, const char* folder) {
+            const base::Path to = m_rig->scratch() / folder;
+            std::filesystem::create_directories(to);
+            m_rig->questions().setNextAnswer(QString::fromStdString(to.string()));
+            auto* found = m_rig->visible<QPushButton>(QString::fromLatin1(button));
+            if (found && found->isEnabled()) QTest::mouseClick(found, Qt::LeftButton);
+        };
+        const auto holds = [&](const char* file, const std::string& text) {
+            return base::readFile(m_rig->scratch() / file).valueOr(std::string()) == text;
+        };
+        tree->setCurrentItem(named(tree, QStringLiteral("b.txt")));
+        copy("copySelectedButton", "one");
+        QVERIFY(waitFor([&] { return holds("one/deep/b.txt", "deep/b.txt"); }, 20'000));
+        QVERIFY(!std::filesystem::exists(m_rig->scratch() / "one/a.txt"));
+        copy("copyAllButton", "all");
+        QVERIFY(waitFor([&] { return holds("all/a.txt", "a.txt") && holds("all/deep/b.txt", "deep/b.txt"); }, 20'000));
+    }
+
+    /// A script goes on from what an earlier run of it left: its form comes filled.
+    void script_goesOnFromItsOutputs() {
+        QVERIFY(page(m_left));
+        QVERIFY(m_rig->action(QStringLiteral("goOnAction")));
+        m_rig->action(QStringLiteral("goOnAction"))->trigger();
+        auto* form = qobject_cast<ui::NewRunPage*>(m_rig->window().page());
+        QVERIFY(form);
+        QVERIFY(waitFor([&] { return form->document().value(QStringLiteral("resume_from")) == Json(m_left.toStdString()); }, 10'000));
+        QCOMPARE(form->document().value(QStringLiteral("task.script")), Json("train.py"));
+        m_rig->scratch().write("left/train.py", R"(import os
+with open(os.path.join(os.environ["TRAINYARD_INPUT_RESUME"], "deep/b.txt")) as file:
+    print("found", file.read())
+)");
+        QVERIFY(form->document().validateNow().empty());
+        m_rig->action(QStringLiteral("launchAction"))->trigger();
+        QVERIFY(waitFor([&] { return qobject_cast<ui::RunPage*>(m_rig->window().page()) != nullptr; }, 20'000));
+        auto* shown = qobject_cast<ui::RunPage*>(m_rig->window().page());
+        QVERIFY(waitFor([&] { return shown->detail() && shown->detail()->row.id.str() != m_left.toStdString() && spec::isFinal(shown->detail()->row.state); }, 60'000));
+        QVERIFY2(shown->detail()->row.state == RunState::Completed, shown->detail()->row.stateReason.c_str());
+        QCOMPARE(shown->detail()->row.parent, m_left.toStdString());
+    }
+
+    void stages_haveTheirTimes() {
+        ui::StageStrip strip(nullptr);
+        strip.resize(700, 44);
+        store::RunRow row;
+        row.state = RunState::Completed;
+        constexpr std::int64_t kSecond = 1'000'000;
+        constexpr std::int64_t kBegin = 1'000 * kSecond;
+        row.endedAt = kBegin + 100 * kSecond;
+        // Two attempts: preparing belongs to the run, all else to the newest.
+        const std::vector<store::StageRow> stages{{RunState::Preparing, kBegin, "", 0, true},
+                                                  {RunState::Running, kBegin + 5 * kSecond, "", 1, false},
+                                                  {RunState::Queued, kBegin + 20 * kSecond, "Waits for a GPU.", 2, false},
+                                                  {RunState::Running, kBegin + 50 * kSecond, "", 2, false},
+                                                  {RunState::Finalizing, kBegin + 95 * kSecond, "", 2, false},
+                                                  {RunState::Completed, kBegin + 100 * kSecond, "", 0, true}};
+        strip.setRun(row, stages);
+        const auto told = [](const char* word, std::int64_t seconds) {
+            return QString::fromLatin1(word) + u' ' + ui::formatDuration(seconds * 1'000'000'000);
+        };
+        QCOMPARE(strip.accessibleDescription(), (QStringList{told("Preparing", 20), told("Queued", 30), told("Running", 45), told("Finalizing", 5)}
+                                                     .join(QStringLiteral(", "))));
+        // While a stage lasts its time grows.
+        row.state = RunState::Running;
+        row.endedAt = 0;
+        const std::int64_t now = base::wallMicros();
+        strip.setRun(row, {{RunState::Preparing, now - 90 * kSecond, "", 0, true}, {RunState::Running, now - 60 * kSecond, "", 1, false}});
+        QVERIFY2(strip.accessibleDescription().startsWith(told("Preparing", 30) + QStringLiteral(", Running 1 min")),
+                 qPrintable(strip.accessibleDescription()));
+    }
+
+    void notices_nameSilentHostsAndWhatTheyOwe() {
+        ui::RunNotices notices(m_rig->window().shell(), nullptr);
+        notices.resize(700, 200);
+        const std::int64_t now = base::wallMicros();
+        ui::RunDetail detail;
+        detail.row.target = "pair";
+        detail.row.state = RunState::Running;
+        detail.row.attempts = 1;
+        for (int rank = 0; rank < 4; ++rank) {
+            store::RankRow one;
+            one.rank = rank;
+            one.node = rank / 2;
+            one.lastAt = now - 30'000'000;
+            detail.ranks.push_back(one);
+        }
+        for (int node = 0; node < 2; ++node) {
+            store::AttemptRow one;
+            one.node = node;
+            one.host = "node" + std::to_string(node + 1);
+            detail.attempts.push_back(one);
+        }
+        detail.events.push_back(
+            {"host_silent", now, {{"host", "node2"}, {"nodes", {1}}, {"since", now - 20'000'000}, {"reason", "No route to host"}}});
+        notices.setDetail(detail);
+        auto* silent = notices.findChild<ui::InlineError*>(QStringLiteral("runSilentHosts"));
+        QVERIFY(!notices.isHidden());
+        const QStringList parts{QStringLiteral("node2 does not answer since ") + ui::formatTime(now - 20'000'000),
+                                QStringLiteral("No route to host."), QStringLiteral("ranks 2 and 3 reported after ") + ui::formatTime(now - 30'000'000)};
+        for (const QString& part : parts) QVERIFY2(silent->text().contains(part), qPrintable(silent->text()));
+        QVERIFY(notices.findChild<ui::InlineError*>(QStringLiteral("runReach"))->isClear());
+        // It answers again.
+        detail.events.push_back({"host_back", now + 1, {{"host", "node2"}}});
+        notices.setDetail(detail);
+        QVERIFY(notices.isHidden());
+        // The run has ended without it, and then its rest is here.
+        detail.row.state = RunState::Failed;
+        detail.events.push_back({"collected", now + 2, {{"attempt", 1}, {"files", 1}, {"left", {1}}}});
+        notices.setDetail(detail);
+        QVERIFY2(silent->text().startsWith(QStringLiteral("Nothing was heard of node2 at the run's end.")), qPrintable(silent->text()));
+        QVERIFY(silent->text().contains(QStringLiteral("when pair can be reached")));
+        detail.events.push_back({"collected", now + 3, {{"attempt", 1}, {"files", 2}}});
+        notices.setDetail(detail);
+        QVERIFY(notices.isHidden());
+    }
+
     void notices_tellWhatStandsInBetween() {
         ui::RunNotices notices(m_rig->window().shell(), nullptr);
         notices.resize(700, 200);
@@ -281,6 +447,7 @@ private:
     std::unique_ptr<WindowRig> m_rig;
     base::Path m_source;
     QString m_first;
+    QString m_left;  ///< A run that has outputs.
 };
 
 TRAINYARD_GUI_TEST(RunPartsTest)

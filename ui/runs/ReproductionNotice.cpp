@@ -95,16 +95,16 @@ void ReproductionNotice::tell(const Json& comparison) {
         return names;
     };
     QStringList wrong;
-    if (differs("state")) wrong << tr("it did not end as that one did");
+    if (differs("state")) wrong << tr("how it ended");
     if (differs("snapshot")) {
         const QStringList names = namesOf("files", "path");
-        wrong << tr("%n file(s) of its code differ (%1)", nullptr, static_cast<int>(names.size())).arg(someOf(names));
+        wrong << tr("%n file(s) of its code (%1)", nullptr, static_cast<int>(names.size())).arg(someOf(names));
     }
-    if (differs("data")) wrong << tr("its data differ (%1)").arg(someOf(namesOf("data", "name")));
-    if (differs("environment")) wrong << tr("its environment differs (%1)").arg(someOf(namesOf("environment", "name")));
+    if (differs("data")) wrong << tr("its data (%1)").arg(someOf(namesOf("data", "name")));
+    if (differs("environment")) wrong << tr("its environment (%1)").arg(someOf(namesOf("environment", "name")));
     if (differs("spec")) {
         const QStringList names = namesOf("spec", "path");
-        wrong << tr("%n setting(s) differ (%1)", nullptr, static_cast<int>(names.size())).arg(someOf(names));
+        wrong << tr("%n setting(s) (%1)", nullptr, static_cast<int>(names.size())).arg(someOf(names));
     }
     const Json metrics = readArray(comparison, "metrics");
     if (differs("metrics") || differs("points")) {
@@ -121,11 +121,11 @@ void ReproductionNotice::tell(const Json& comparison) {
                 text += tr(", from step %1 on").arg(numberText(*step));
             names << text;
         }
-        wrong << tr("%n metric(s) differ (%1)", nullptr, static_cast<int>(names.size())).arg(someOf(names));
+        wrong << tr("%n metric(s) (%1)", nullptr, static_cast<int>(names.size())).arg(someOf(names));
     }
     if (!wrong.isEmpty())
         return setMessage(Kind::Warning,
-                          tr("Not the same as run %1: %2.").arg(m_original, wrong.join(QStringLiteral("; "))));
+                          tr("Not the same as run %1. What differs: %2.").arg(m_original, wrong.join(QStringLiteral("; "))));
     setMessage(
         Kind::Success,
         metrics.empty()
