@@ -27,6 +27,7 @@ EnvironmentFacts::EnvironmentFacts(const NodeLayout& layout, const wire::Plan& p
     m_body["hash"] = m_environment.hash;
     m_body["host"] = machine.host;
     m_body["kernel"] = machine.kernel;
+    if (!machine.driver.empty()) m_body["driver"] = machine.driver;
 }
 
 void EnvironmentFacts::start(bool cached, std::int64_t prepareNanos) {

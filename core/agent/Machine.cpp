@@ -69,9 +69,12 @@ bool isInPath(const std::string& program) {
     return false;
 }
 
-int countGpus() {
-    const auto known = gpusOfKernel().gpus.size();
-    return static_cast<int>(known > 0 || !isInPath("nvidia-smi") ? known : findGpus().gpus.size());
+void inspectGpus(Machine& machine) {
+    GpuList list = gpusOfKernel();
+    if (list.gpus.empty() && isInPath("nvidia-smi")) list = findGpus();
+    machine.gpus = static_cast<int>(list.gpus.size());
+    machine.driver = base::trim(base::readFile("/sys/module/nvidia/version", 256).valueOr({}));
+    if (machine.driver.empty() && !list.gpus.empty()) machine.driver = list.gpus.front().driver;
 }
 
 }  // namespace
@@ -85,7 +88,7 @@ Machine inspectMachine() {
     }
     machine.cores = countCores();
     machine.memoryBytes = countMemory();
-    machine.gpus = countGpus();
+    inspectGpus(machine);
     return machine;
 }
 

@@ -30,6 +30,17 @@ Result<std::vector<store::RunRow>> runsOf(const store::Reader& index, const std:
     return std::move(page->rows);
 }
 
+/// As the engine tells it among its parameters; null where it was no engine that ran.
+Json libtorchOf(const store::Reader& index, const base::RunId& run) {
+    const auto params = index.params(run);
+    for (const store::ParamRow& param : params.valueOr({})) {
+        if (param.name == "libtorch") {
+            return param.value;
+        }
+    }
+    return {};
+}
+
 }  // namespace
 
 Result<std::map<std::string, EnvironmentUse>> environmentUses(const store::Reader& index) {
@@ -72,6 +83,13 @@ Result<Json> realisedWhere(const store::Reader& index, const std::string& name) 
         for (const store::ItemRow& item : *items) {
             const Json body = item.body.is_object() ? item.body : Json::object();
             base::ObjectReader reader(body, "");
+            Json facts = reader.object("facts");
+            if (const std::string driver = reader.string("driver"); !driver.empty()) {
+                facts["driver"] = driver;
+            }
+            if (const Json libtorch = libtorchOf(index, row.id); !libtorch.is_null()) {
+                facts["libtorch"] = libtorch;
+            }
             Json one{{"target", row.target},
                      {"host", reader.string("host")},
                      {"at", timeToJson(item.at)},
@@ -80,7 +98,7 @@ Result<Json> realisedWhere(const store::Reader& index, const std::string& name) 
                      {"version", used->version},
                      {"hash", reader.string("hash")},
                      {"image", reader.string("image")},
-                     {"facts", reader.object("facts")}};
+                     {"facts", std::move(facts)}};
             const bool known = std::ranges::any_of(realised, [&](const Json& other) {
                 return other["target"] == one["target"] && other["host"] == one["host"] && other["version"] == one["version"];
             });

@@ -77,7 +77,8 @@ std::optional<std::map<std::string, Json>> dataOf(const store::Reader& reader, c
 
 /// What the ranks really ran in, as the agents of the newest attempt found it.
 std::map<std::string, Json> environmentOf(const std::string& pinned, const std::vector<store::ItemRow>& records,
-                                          const std::vector<store::AttemptRow>& attempts) {
+                                          const std::vector<store::AttemptRow>& attempts,
+                                          const std::vector<store::ParamRow>& params) {
     std::map<std::string, Json> found;
     if (!pinned.empty()) {
         found["name"] = pinned;
@@ -85,6 +86,12 @@ std::map<std::string, Json> environmentOf(const std::string& pinned, const std::
     for (const store::AttemptRow& attempt : attempts) {
         if (attempt.attempt == attempts.back().attempt && attempt.node == 0 && !attempt.agentVersion.empty()) {
             found["agent"] = attempt.agentVersion;
+        }
+    }
+    // The engine tells its libtorch itself.
+    for (const store::ParamRow& param : params) {
+        if (param.name == "libtorch") {
+            found["libtorch"] = param.value;
         }
     }
     if (records.empty()) {
@@ -96,7 +103,7 @@ std::map<std::string, Json> environmentOf(const std::string& pinned, const std::
             newest = &record;
         }
     }
-    for (const char* member : {"type", "hash", "image", "interpreter"}) {
+    for (const char* member : {"type", "hash", "image", "interpreter", "driver"}) {
         if (const auto value = newest->body.find(member); value != newest->body.end() && !value->is_null()) {
             found[member] = *value;
         }
@@ -339,15 +346,18 @@ Result<Json> compareRuns(const wire::WorkspaceLayout& layout, const store::Reade
     const auto rightAttempts = reader.attempts(right.id);
     const auto leftRecords = reader.items(left.id, wire::kind::kEnvironment);
     const auto rightRecords = reader.items(right.id, wire::kind::kEnvironment);
-    for (const Error* error : {leftAttempts.ok() ? nullptr : &leftAttempts.error(), rightAttempts.ok() ? nullptr : &rightAttempts.error(),
-                               leftRecords.ok() ? nullptr : &leftRecords.error(), rightRecords.ok() ? nullptr : &rightRecords.error()}) {
+    const auto leftParams = reader.params(left.id);
+    const auto rightParams = reader.params(right.id);
+    const auto errorOf = [](const auto& result) { return result.ok() ? nullptr : &result.error(); };
+    for (const Error* error : {errorOf(leftAttempts), errorOf(rightAttempts), errorOf(leftRecords), errorOf(rightRecords),
+                               errorOf(leftParams), errorOf(rightParams)}) {
         if (error != nullptr) {
             return *error;
         }
     }
     Named environment, target, data;
-    put(environment, environmentOf(left.environment, *leftRecords, *leftAttempts),
-        environmentOf(right.environment, *rightRecords, *rightAttempts));
+    put(environment, environmentOf(left.environment, *leftRecords, *leftAttempts, *leftParams),
+        environmentOf(right.environment, *rightRecords, *rightAttempts, *rightParams));
     put(target, targetOf(left, *leftAttempts), targetOf(right, *rightAttempts));
     const auto leftData = dataOf(reader, left.id);
     const auto rightData = dataOf(reader, right.id);

@@ -223,7 +223,9 @@ void RealisedPanel::setEnvironment(const Json& detail) {
         const Json facts = readObject(one, "facts");
         QStringList found;
         for (const char* key : {"python", "torch", "libtorch", "cuda", "driver", "image"}) {
-            if (const Json* value = member(facts, key); value && (value->is_string() || value->is_number()))
+            const Json* value = member(facts, key);
+            if (value && value->is_object()) value = member(*value, "version");
+            if (value && (value->is_string() || value->is_number()))
                 found << QStringLiteral("%1 %2").arg(QLatin1String(key), valueText(*value, nullptr));
         }
         if (const QString image = readString(one, "image"); !image.isEmpty())

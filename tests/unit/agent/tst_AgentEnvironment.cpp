@@ -7,9 +7,11 @@
 
 #include "core/agent/Environment.h"
 #include "core/agent/Masker.h"
+#include "core/base/Text.h"
 #include "tests/helpers/Children.h"
 #include "tests/helpers/Skip.h"
 #include "tests/unit/agent/EnvironmentRig.h"
+#include "tests/unit/agent/GpuStandIn.h"
 #include "tests/unit/agent/ServeRig.h"
 
 using namespace trainyard;
@@ -448,6 +450,19 @@ private Q_SLOTS:
         const Json told = EnvironmentRig::environmentOf(recordsOf(layout));
         QCOMPARE(textOf(told, "facts_error"), std::string("/bin/sh answered no JSON object: no json"));
         QCOMPARE(textOf(endedOf(recordsOf(layout)), "outcome"), std::string("completed"));
+    }
+
+    /// A stand-in for nvidia-smi; a machine with a real card says what its kernel has loaded.
+    void driver_isInTheRecord() {
+        Scratch scratch;
+        EnvironmentRig rig(scratch);
+        const GpuStandIn smi(scratch);
+        const std::string loaded(base::trim(base::readFile("/sys/module/nvidia/version", 256).valueOr({})));
+        auto plan = rig.plan("python:1", {}, "true");
+        plan.environment.hash.clear();
+        const NodeLayout layout = rig.place(plan);
+        QCOMPARE(AgentProcess(layout, {}, {{"PATH", smi.path()}}).wait(), 0);
+        QCOMPARE(textOf(EnvironmentRig::environmentOf(recordsOf(layout)), "driver"), loaded.empty() ? std::string("535.104.05") : loaded);
     }
 
     void wrap_standsBeforeEveryRank() {
