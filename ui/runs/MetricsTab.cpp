@@ -136,14 +136,18 @@ void MetricsTab::setDetail(const RunDetail& detail) {
                          : detail.row.state == spec::RunState::Queued      ? tr("Waits in the queue")
                                                                            : tr("The run has not begun to train yet."));
     const store::WarningRow* shown = nullptr;
+    int others = -1;
     for (const store::WarningRow& one : detail.warnings) {
+        // Which host is silent stands above the tabs for as long as it is.
+        if (one.code == "run.host_silent") continue;
+        ++others;
         if (!one.damagedLine) shown = &one;
     }
     if (!shown || detail.row.state == spec::RunState::Failed) {
         m_warning->clear();
     } else {
         QString text = fromUtf8(shown->message);
-        if (detail.warnings.size() > 1) text += u' ' + tr("(%n more warning(s))", nullptr, static_cast<int>(detail.warnings.size()) - 1);
+        if (others > 0) text += u' ' + tr("(%n more warning(s))", nullptr, others);
         m_warning->setMessage(InlineError::Kind::Warning, text);
     }
 }
