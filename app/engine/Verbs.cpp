@@ -9,9 +9,11 @@
 #include "core/engine/Guard.h"
 #include "core/engine/Runtime.h"
 #include "core/engine/data/DatasetVerb.h"
+#include "core/engine/data/PreviewVerb.h"
 #include "core/engine/export/Verbs.h"
 #include "core/engine/inspect/CheckVerb.h"
 #include "core/engine/inspect/Inspect.h"
+#include "core/engine/inspect/Probe.h"
 #include "core/engine/inspect/SelfTest.h"
 #include "core/engine/serve/EvaluateVerb.h"
 #include "core/engine/serve/PredictVerb.h"
@@ -38,7 +40,6 @@ Result<Json> inspect(const Json& request, const VerbProgress&) {
     TRAINYARD_TRY(reader.status(/*rejectUnknown=*/false));
     return model.empty() ? Result<Json>(engine::describeEngine()) : engine::describeModel(model);
 }
-Result<Json> check(const Json& request, const VerbProgress&) { return engine::runCheckVerb(request); }
 Result<Json> weights(const Json& request, const VerbProgress&) { return engine::runWeightsVerb(request); }
 
 struct Verb {
@@ -49,12 +50,13 @@ struct Verb {
 };
 
 constexpr Verb kVerbs[] = {
-    {"check", check, true, "three real steps of a run: memory, time, disk"},
+    {"check", engine::runCheckVerb, true, "real steps of a run: memory, time, disk, the largest batch"},
     {"inspect", inspect, false, "versions, backends and devices, or a model file"},
     {"predict", engine::runPredictVerb, true, "the most probable classes of pictures"},
     {"serve", engine::runServeVerb, true, "the same for requests on standard input, with the model loaded once"},
     {"evaluate", engine::runEvaluateVerb, true, "what a model gets right and wrong on a dataset"},
     {"dataset", engine::runDatasetVerb, true, "classes, sizes and statistics of a dataset, and what cannot be read"},
+    {"preview", engine::runPreviewVerb, true, "training samples as a run's augmentation makes them"},
     {"weights", weights, true, "which tensors of a file fit a model"},
     {"export", engine::runExportVerb, true, "TorchScript to ONNX"},
     {"verify", engine::runVerifyVerb, true, "prove an ONNX file against its model"},
@@ -199,6 +201,9 @@ int runEngine(const std::vector<std::string_view>& arguments) {
         }
         const bool gpu = arguments.size() == 2 && arguments[1] == "--gpu";
         return gpu || arguments.size() == 1 ? selfTestVerb(gpu) : usage("\"selftest\" takes --gpu and nothing else");
+    }
+    if (name == "check" && arguments.size() > 2 && arguments[1] == "--rank") {
+        return engine::runProbeRank({arguments.begin() + 2, arguments.end()});
     }
     const std::string_view option = name == "train" ? "--spec" : "--request";
     std::optional<base::Path> file;

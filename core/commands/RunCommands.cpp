@@ -8,6 +8,7 @@
 #include "core/commands/Session.h"
 #include "core/commands/WeightsCommands.h"
 #include "core/runs/EngineCall.h"
+#include "core/runs/Inputs.h"
 #include "core/runs/NamedData.h"
 #include "core/runs/RunService.h"
 #include "core/runs/Submission.h"
@@ -112,6 +113,11 @@ private:
         }
         if (spec->taskKind != spec::TaskKind::Train) {
             finish(Error{"run.check_train_only", "Only training can be tried out before it is launched.", "task.kind"});
+            return;
+        }
+        if (runs::isDataElsewhere(spec->train.dataset)) {
+            finish(Error{"run.check_elsewhere", "The data do not lie on this machine, so training cannot be tried on them here.",
+                         "task.dataset.folder"});
             return;
         }
         m_call = new runs::EngineCall({}, this);
@@ -367,7 +373,7 @@ void addRunCommands(CommandTable& table) {
     submit.writes = true;
     table.add<SubmitCommand>(std::move(submit));
 
-    CommandInfo check = commandInfo("run.check", "Check run", "Tries three real steps of a spec: memory, time, disk.", {});
+    CommandInfo check = commandInfo("run.check", "Check run", "Tries a spec's real steps: memory, time, the largest batch.", {});
     check.documents = {"spec"};
     check.needsWorkspace = false;
     table.add<CheckCommand>(std::move(check));

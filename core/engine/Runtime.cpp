@@ -5,7 +5,6 @@
 #include <dlfcn.h>
 #include <malloc.h>
 #include <sched.h>
-#include <sys/resource.h>
 #include <torch/cuda.h>
 #include <unistd.h>
 
@@ -65,6 +64,14 @@ void waitWithoutSpinning(char** argv) {
     execv(self.c_str(), argv);
 }
 
+std::string ownProgram() {
+    std::error_code failed;
+    const base::Path self = std::filesystem::read_symlink("/proc/self/exe", failed);
+    const char* launcher = std::getenv("TRAINYARD_ENGINE_LAUNCHER");
+    const bool underLoader = self.filename().string().starts_with("ld-linux");
+    return underLoader && launcher != nullptr ? std::string(launcher) : self.string();
+}
+
 std::int64_t usableCores() {
     cpu_set_t set;
     CPU_ZERO(&set);
@@ -122,10 +129,28 @@ Result<c10::Device> chooseDevice(const std::string& asked, int localRank) {
     });
 }
 
-std::int64_t peakResidentBytes() {
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
-    return std::int64_t{usage.ru_maxrss} * 1024;
+PeakMemory peakMemory() {
+    PeakMemory peak;
+    const std::string status = base::readFile("/proc/self/status", 1 << 16).valueOr("");
+    for (const std::string& line : base::split(status, '\n')) {
+        for (const auto& [name, value] : {std::pair{"VmHWM:", &peak.resident}, std::pair{"VmPeak:", &peak.address}}) {
+            if (line.starts_with(name)) {
+                const std::string_view number = base::trim(std::string_view(line).substr(std::string_view(name).size()));
+                std::int64_t kibibytes = 0;
+                (void) std::from_chars(number.data(), number.data() + number.size(), kibibytes);
+                *value = kibibytes * 1024;
+            }
+        }
+    }
+    return peak;
+}
+
+std::int64_t freeDeviceBytes() {
+    using MemoryInfo = int (*)(std::size_t*, std::size_t*);
+    auto* ask = reinterpret_cast<MemoryInfo>(dlsym(RTLD_DEFAULT, "cudaMemGetInfo"));
+    std::size_t free = 0;
+    std::size_t total = 0;
+    return ask != nullptr && ask(&free, &total) == 0 ? static_cast<std::int64_t>(free) : 0;
 }
 
 void watchSignals() {

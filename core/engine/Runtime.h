@@ -18,6 +18,9 @@ void tuneAllocator();
 /// long. OpenMP reads it while it is loaded, so only a new start helps. Second line of main(); returns when nothing was to do.
 void waitWithoutSpinning(char** argv);
 
+/// The path by which this program is started anew: its launcher where it runs under a loader of its own.
+[[nodiscard]] std::string ownProgram();
+
 /// Cores this process may run on (affinity and cgroup quota honoured), at least 1.
 [[nodiscard]] std::int64_t usableCores();
 
@@ -37,8 +40,14 @@ void setThreads(std::int64_t threads, std::int64_t blasThreads);
 /// asked for and absent (this engine is built without it, or sees no GPU), or has fewer GPUs than ranks. Never falls back.
 [[nodiscard]] Result<c10::Device> chooseDevice(const std::string& asked, int localRank);
 
-/// Largest resident memory of this process so far, bytes.
-[[nodiscard]] std::int64_t peakResidentBytes();
+/// Highest values of this process so far, bytes.
+struct PeakMemory {
+    std::int64_t resident = 0;
+    std::int64_t address = 0;  ///< Of its address space, which `ulimit -v` limits.
+};
+[[nodiscard]] PeakMemory peakMemory();
+/// Free memory of the current GPU, bytes; 0 where this build cannot tell.
+[[nodiscard]] std::int64_t freeDeviceBytes();
 
 /// SIGTERM and SIGINT ask the training loop to write a checkpoint and end; SIGUSR1 asks for a checkpoint.
 void watchSignals();

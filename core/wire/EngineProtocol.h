@@ -10,7 +10,7 @@
 
 namespace trainyard::wire {
 
-/// Verbs: "train" (inside a run: --spec FILE), "check" (three real steps: memory, time), "inspect" (version, backends,
+/// Verbs: "train" (inside a run: --spec FILE), "check" (pre-flight: memory, time), "inspect" (version, backends,
 /// devices; or a model file), "predict", "serve" (predictions for requests on standard input), "evaluate", "weights", "dataset",
 /// "export" (TorchScript to ONNX), "verify", "selftest".
 struct EngineMessage {

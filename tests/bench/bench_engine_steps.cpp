@@ -87,7 +87,7 @@ int run(const std::string& folder, const std::string& family, std::int64_t batch
     std::vector<double> steady(times.begin() + kWarmUp, times.end());
     std::ranges::sort(steady);
     const base::Json result = {{"step_seconds", steady[steady.size() / 2]}, {"cpu_step_seconds", cpuPerStep}, {"steps", steps}, {"losses", losses},
-                               {"peak_bytes", peakResidentBytes()}, {"fused", optimizer.isFused()}};
+                               {"peak_bytes", peakMemory().resident}, {"fused", optimizer.isFused()}};
     std::printf("%s\n", base::dumpJson(result).c_str());
     return 0;
 }

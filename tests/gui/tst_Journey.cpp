@@ -54,7 +54,7 @@ private Q_SLOTS:
         document.setValue(QStringLiteral("name"), "journey");
         QVERIFY(document.validateNow().empty());
 
-        // Check tries three real steps.
+        // Check tries real steps.
         QTest::mouseClick(form->findChild<QPushButton*>(QStringLiteral("checkButton")), Qt::LeftButton);
         auto* checked = form->findChild<ui::InlineError*>(QStringLiteral("checkResult"));
         QVERIFY(waitFor([&] { return checked->isVisible(); }, 60000));

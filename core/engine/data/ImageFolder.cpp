@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "core/base/Text.h"
-#include "core/engine/weights/StoredZip.h"
+#include "core/engine/data/FileReader.h"
 #include "core/spec/ImageListing.h"
 
 namespace trainyard::engine {
@@ -19,6 +19,8 @@ using base::Path;
 
 constexpr const char* kField = "task.dataset.folder";
 constexpr std::size_t kMaxFiles = 20'000'000;
+/// Enough of most files to know the picture's size.
+constexpr std::int64_t kHeaderBytes = 64 << 10;
 
 Error folderError(const char* code, std::string message) { return {code, std::move(message), kField}; }
 
@@ -106,13 +108,20 @@ void readHeaders(ImageFolder& data, std::vector<ImageFile>& files, int threads) 
     std::vector<std::optional<std::string>> wrong(files.size());
     std::atomic<std::size_t> next{0};
     const auto work = [&] {
+        FileReader reader;
         for (std::size_t i = next++; i < files.size(); i = next++) {
-            const auto mapped = MappedFile::open(data.root / files[i].path);
-            if (!mapped) {
-                wrong[i] = mapped.error().message;
+            const Path path = data.root / files[i].path;
+            auto bytes = reader.read(path, kHeaderBytes);
+            if (!bytes) {
+                wrong[i] = bytes.error().message;
                 continue;
             }
-            const auto info = readPictureInfo(mapped->bytes());
+            auto info = readPictureInfo(*bytes);
+            if (!info && static_cast<std::int64_t>(bytes->size()) == kHeaderBytes) {
+                // What a camera puts before the picture may be long.
+                bytes = reader.read(path);
+                info = bytes ? readPictureInfo(*bytes) : Result<PictureInfo>(bytes.error());
+            }
             if (info) {
                 files[i].info = *info;
             } else {

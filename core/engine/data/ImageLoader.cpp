@@ -12,7 +12,6 @@
 #include "core/base/Text.h"
 #include "core/engine/data/CentreCrop.h"
 #include "core/engine/data/Sampler.h"
-#include "core/engine/weights/StoredZip.h"
 
 namespace trainyard::engine {
 
@@ -122,6 +121,14 @@ void rotate(std::vector<std::uint8_t>& pixels, int size, double degrees) {
     }
 }
 
+/// A loader that nobody gave a list of bad pictures keeps its own.
+ImageLoaderOptions withList(ImageLoaderOptions options, std::size_t files) {
+    if (!options.bad) {
+        options.bad = std::make_shared<BadPictures>(options.firstFile + files, 0);
+    }
+    return options;
+}
+
 }  // namespace
 
 ChannelNormalization imageNetNormalization() { return {Normalization{0.485, 0.229}, {0.456, 0.224}, {0.406, 0.225}}; }
@@ -166,8 +173,35 @@ void PictureCache::put(std::size_t file, std::shared_ptr<const Picture> picture)
     m_pictures[file] = std::move(picture);
 }
 
+std::int64_t PictureCache::bytes() const {
+    const std::lock_guard lock(m_mutex);
+    std::int64_t sum = 0;
+    for (const auto& picture : m_pictures) {
+        sum += picture ? static_cast<std::int64_t>(picture->pixels.size()) : 0;
+    }
+    return sum;
+}
+
+ImageLoaderOptions loaderOptions(const spec::TrainTask& task, const ImageFolder& folder) {
+    const std::size_t files = folder.training.size() + folder.validation.size();
+    ImageLoaderOptions options;
+    options.augmentation = task.augmentation;
+    options.size = static_cast<int>(task.dataset.imageSize);
+    options.resize = static_cast<int>(task.dataset.resizeSize);
+    options.seed = task.seed;
+    if (task.normalize) {
+        options.normalization = imageNetNormalization();
+    }
+    options.bad = std::make_shared<BadPictures>(
+        files, static_cast<std::size_t>(task.dataset.maxBadFraction * static_cast<double>(files)));
+    if (folder.pixelBytes() <= task.dataset.cacheMiB << 20) {
+        options.cache = std::make_shared<PictureCache>(files);
+    }
+    return options;
+}
+
 ImageLoader::ImageLoader(const Path& root, const std::vector<ImageFile>& files, ImageLoaderOptions options)
-    : m_root(root), m_files(files), m_options(std::move(options)), m_named(files.size(), false) {
+    : m_root(root), m_files(files), m_options(withList(std::move(options), files.size())) {
     for (std::size_t c = 0; c < m_tables.size(); ++c) {
         m_tables[c] = m_options.normalization[c].table();
     }
@@ -252,8 +286,11 @@ const Batch& ImageLoader::next() {
     if (m_options.device.is_cpu()) {
         return m_held->host;
     }
-    m_onDevice.images = m_held->host.images.to(m_options.device);
-    m_onDevice.labels = m_held->host.labels.to(m_options.device);
+    // The card is not waited for: it copies when it gets there, and libtorch gives pinned memory out anew only after that. So the
+    // slot lets go of its own.
+    m_onDevice.images = m_held->host.images.to(m_options.device, /*non_blocking=*/true);
+    m_onDevice.labels = m_held->host.labels.to(m_options.device, /*non_blocking=*/true);
+    m_held->host = {};
     return m_onDevice;
 }
 
@@ -263,6 +300,7 @@ std::int64_t ImageLoader::takeWaitedNanos() {
 }
 
 void ImageLoader::work() {
+    FileReader reader;
     std::unique_lock lock(m_mutex);
     for (;;) {
         Slot* slot = nullptr;
@@ -283,7 +321,7 @@ void ImageLoader::work() {
         const std::int64_t epoch = m_epoch;
         ++m_busy;
         lock.unlock();
-        fill(*slot, position, epoch);
+        fill(*slot, position, epoch, reader);
         lock.lock();
         --m_busy;
         ++slot->finished;
@@ -291,7 +329,7 @@ void ImageLoader::work() {
     }
 }
 
-void ImageLoader::fill(Slot& slot, std::size_t position, std::int64_t epoch) {
+void ImageLoader::fill(Slot& slot, std::size_t position, std::int64_t epoch, FileReader& reader) {
     const std::int64_t index = slot.indices[position];
     float* to = slot.host.images.data_ptr<float>() +
                 static_cast<std::int64_t>(position) * 3 * m_options.size * m_options.size;
@@ -300,22 +338,18 @@ void ImageLoader::fill(Slot& slot, std::size_t position, std::int64_t epoch) {
     const auto count = static_cast<std::int64_t>(m_files.size());
     for (int attempt = 0; attempt < kMaxStandIns; ++attempt) {
         const ImageFile& file = m_files[static_cast<std::size_t>(shown)];
-        if (render(file, shown, epoch, to, why)) {
+        if (render(file, shown, epoch, to, reader, why)) {
             slot.host.labels.data_ptr<std::int64_t>()[position] = file.label;
             return;
         }
-        bool first = false;
-        {
-            const std::lock_guard lock(m_mutex);
-            first = !m_named[static_cast<std::size_t>(shown)];
-            m_named[static_cast<std::size_t>(shown)] = true;
-            m_bad += first ? 1 : 0;
-            if (first && m_bad > m_options.mostBad && !m_failure) {
-                m_failure = tooManyBad(file, why);
+        if (m_options.bad->add(m_options.firstFile + static_cast<std::size_t>(shown))) {
+            if (m_options.onBad) {
+                m_options.onBad(file, why);
             }
-        }
-        if (first && m_options.onBad) {
-            m_options.onBad(file, why);
+            if (m_options.bad->tooMany()) {
+                const std::lock_guard lock(m_mutex);
+                m_failure = m_failure ? m_failure : tooManyBad(file, why);
+            }
         }
         shown = (shown + 1) % count;
     }
@@ -335,13 +369,14 @@ Error ImageLoader::tooManyBad(const ImageFile& file, const std::string& why) con
     if (!std::filesystem::exists((m_root / file.path).parent_path(), unreadable)) {
         return gone(file, why);
     }
-    return {"data.bad", std::to_string(m_bad) + " pictures that could be read at the start cannot be read any more, which is more than "
+    return {"data.bad", std::to_string(m_options.bad->count()) + " pictures that could be read at the start cannot be read any more, which is more than "
                                                 "allowed; the last is \"" + base::stripControl(file.path) + "\": " +
                             base::stripControl(why) + ".",
             "task.dataset.max_bad_fraction"};
 }
 
-bool ImageLoader::render(const ImageFile& file, std::int64_t index, std::int64_t epoch, float* to, std::string& why) {
+bool ImageLoader::render(const ImageFile& file, std::int64_t index, std::int64_t epoch, float* to, FileReader& reader,
+                         std::string& why) {
     const int size = m_options.size;
     const CentrePlan centre = centreOf(file.info, size, m_options.resize);
     ImageChange change;
@@ -353,18 +388,18 @@ bool ImageLoader::render(const ImageFile& file, std::int64_t index, std::int64_t
 
     std::shared_ptr<const Picture> picture;
     Box box = wanted;
-    const std::size_t place = m_options.cacheOffset + static_cast<std::size_t>(index);
+    const std::size_t place = m_options.firstFile + static_cast<std::size_t>(index);
     if (m_options.cache) {
         picture = m_options.cache->find(place);
     }
     if (!picture) {
-        const auto mapped = MappedFile::open(m_root / file.path);
-        if (!mapped) {
-            why = mapped.error().message;
+        const auto bytes = reader.read(m_root / file.path);
+        if (!bytes) {
+            why = bytes.error().message;
             return false;
         }
         if (m_options.cache) {
-            auto whole = decodePicture(mapped->bytes());
+            auto whole = decodePicture(*bytes);
             if (!whole || whole->width != file.info.width || whole->height != file.info.height) {
                 why = whole ? "it changed while the run read it" : whole.error().message;
                 return false;
@@ -372,7 +407,7 @@ bool ImageLoader::render(const ImageFile& file, std::int64_t index, std::int64_t
             picture = std::make_shared<const Picture>(std::move(*whole));
             m_options.cache->put(place, picture);
         } else {
-            auto part = decodePart(mapped->bytes(), file.info, wanted, crop ? size : m_options.resize);
+            auto part = decodePart(*bytes, file.info, wanted, crop ? size : m_options.resize);
             if (!part) {
                 why = part.error().message;
                 return false;

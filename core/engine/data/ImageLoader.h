@@ -14,7 +14,9 @@
 #include <thread>
 #include <vector>
 
+#include "core/engine/data/BadPictures.h"
 #include "core/engine/data/Batch.h"
+#include "core/engine/data/FileReader.h"
 #include "core/engine/data/ImageFolder.h"
 
 namespace trainyard::engine {
@@ -46,9 +48,11 @@ public:
     explicit PictureCache(std::size_t files) : m_pictures(files) {}
     [[nodiscard]] std::shared_ptr<const Picture> find(std::size_t file);
     void put(std::size_t file, std::shared_ptr<const Picture> picture);
+    /// Of the pictures in it.
+    [[nodiscard]] std::int64_t bytes() const;
 
 private:
-    std::mutex m_mutex;
+    mutable std::mutex m_mutex;
     std::vector<std::shared_ptr<const Picture>> m_pictures;
 };
 
@@ -62,11 +66,16 @@ struct ImageLoaderOptions {
     at::Device device = at::kCPU;
     int threads = 1;
     std::shared_ptr<PictureCache> cache;  ///< Null: each picture is decoded when it is wanted.
-    std::size_t cacheOffset = 0;          ///< Of this split's first file.
-    std::size_t mostBad = 0;              ///< Files that may turn out unreadable in mid-run; more end the run ("data.bad").
+    std::shared_ptr<BadPictures> bad;     ///< Files that turn out unreadable in mid-run; null: the first one ends the run ("data.bad").
+    std::size_t firstFile = 0;            ///< Number of this split's first file in both of these.
     /// Called on a loader's thread, once for a file, when it could not be read in mid-run; another sample stands in for it.
     std::function<void(const ImageFile&, const std::string& why)> onBad;
 };
+
+/// What a run with this task reads its pictures with, in so far as the task says it: size, seed, changes, normalisation, the
+/// list of unreadable files with its limit, and a cache where all of `folder` fits; both have room for both splits. `augment`,
+/// `device`, `threads`, `firstFile` and `onBad` are the caller's.
+[[nodiscard]] ImageLoaderOptions loaderOptions(const spec::TrainTask& task, const ImageFolder& folder);
 
 /// `next` and `plan` are for one thread.
 class ImageLoader {
@@ -80,7 +89,7 @@ public:
     /// The batches that come next, as indices into the files; what was planned before is dropped.
     void plan(std::vector<std::vector<std::int64_t>> batches, std::int64_t epoch);
     /// The next planned batch; its tensors are written again by the call after the next. Throws Failed: "data.gone" when
-    /// neighbouring files cannot be read any more, "data.bad" when more than ImageLoaderOptions::mostBad could not.
+    /// neighbouring files cannot be read any more, "data.bad" when more than ImageLoaderOptions::bad allows could not.
     /// Precondition: one is left.
     [[nodiscard]] const Batch& next();
     /// Nanoseconds that `next` has waited since the last call of this.
@@ -94,8 +103,8 @@ private:
         std::size_t finished = 0;
     };
     void work();
-    void fill(Slot& slot, std::size_t position, std::int64_t epoch);
-    [[nodiscard]] bool render(const ImageFile& file, std::int64_t index, std::int64_t epoch, float* to, std::string& why);
+    void fill(Slot& slot, std::size_t position, std::int64_t epoch, FileReader& reader);
+    [[nodiscard]] bool render(const ImageFile& file, std::int64_t index, std::int64_t epoch, float* to, FileReader& reader, std::string& why);
     void openSlots();
     [[nodiscard]] Error gone(const ImageFile& file, const std::string& why) const;
     [[nodiscard]] Error tooManyBad(const ImageFile& file, const std::string& why) const;
@@ -117,8 +126,6 @@ private:
     std::optional<Error> m_failure;
     bool m_stop = false;
     std::int64_t m_waited = 0;
-    std::vector<bool> m_named;       ///< Files that onBad was told of.
-    std::size_t m_bad = 0;           ///< Their number.
     Batch m_onDevice;
     std::vector<std::thread> m_threads;
 };

@@ -388,4 +388,25 @@ Result<DecodedPart> decodePart(std::string_view bytes, const PictureInfo& info, 
     return DecodedPart{std::move(*whole), box};
 }
 
+Result<std::string> encodePng(const Picture& picture) {
+#if TRAINYARD_HAVE_PNG
+    png_image image{};
+    image.version = PNG_IMAGE_VERSION;
+    image.width = static_cast<png_uint_32>(picture.width);
+    image.height = static_cast<png_uint_32>(picture.height);
+    image.format = PNG_FORMAT_RGB;
+    image.flags = PNG_IMAGE_FLAG_FAST;
+    std::string bytes(PNG_IMAGE_PNG_SIZE_MAX(image), '\0');
+    png_alloc_size_t size = bytes.size();
+    if (png_image_write_to_memory(&image, bytes.data(), &size, 0, picture.pixels.data(), 0, nullptr) == 0) {
+        return Error{"picture.write", std::string("The picture cannot be written as PNG: ") + image.message};
+    }
+    bytes.resize(size);
+    return bytes;
+#else
+    return Error{"picture.kind", "This engine was built without libpng, so it cannot write " +
+                                     std::to_string(picture.width) + " × " + std::to_string(picture.height) + " pixels as PNG."};
+#endif
+}
+
 }  // namespace trainyard::engine

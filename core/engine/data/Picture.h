@@ -44,6 +44,9 @@ struct PictureInfo {
 /// "picture.damaged", as in Pillow.
 [[nodiscard]] base::Result<Picture> decodePicture(std::string_view bytes);
 
+/// The picture as a PNG file, written quickly rather than small. "picture.kind" without libpng.
+[[nodiscard]] base::Result<std::string> encodePng(const Picture& picture);
+
 /// The part `box` of the picture alone. Rows and blocks outside are not decoded; where the box is at least twice as large as
 /// `target` in both directions the decoder itself scales down by 2, 4 or 8 first. Only for JPEG without a turn is that quicker
 /// than the whole.

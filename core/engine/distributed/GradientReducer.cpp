@@ -17,8 +17,13 @@ double GradientReducer::shardWeight(std::int64_t localCount, std::int64_t global
 
 #if TRAINYARD_HAVE_C10D
 
+namespace {
+constexpr int kTimedEverySteps = 10;
+}
+
 struct GradientReducer::Impl {
     std::shared_ptr<c10d::Reducer> reducer;
+    std::unique_ptr<c10d::Logger> logger;  ///< Reads the reducer's times.
 };
 
 GradientReducer::GradientReducer(ProcessGroup& group, const std::vector<at::Tensor>& parameters,
@@ -43,6 +48,8 @@ GradientReducer::GradientReducer(ProcessGroup& group, const std::vector<at::Tens
         parameters, std::move(buckets), std::move(limits), processGroup, sparse, c10d::kDefaultBucketBytesCap,
         /*find_unused_parameters=*/false, /*gradient_as_bucket_view=*/true, std::move(named),
         c10d::kDefaultFirstBucketBytes);
+    m_impl->reducer->set_ddp_runtime_logging_sample_rate(kTimedEverySteps);
+    m_impl->logger = std::make_unique<c10d::Logger>(m_impl->reducer);
 }
 
 GradientReducer::~GradientReducer() = default;
@@ -54,7 +61,17 @@ void GradientReducer::beforeForward() {
     if (m_impl->reducer->should_rebuild_buckets()) {
         m_impl->reducer->rebuild_buckets();
     }
+    m_impl->logger->set_runtime_stats_and_log();  // Of the steps that are timed; nothing otherwise.
     m_impl->reducer->prepare_for_forward();
+}
+
+double GradientReducer::hiddenSeconds() {
+    if (m_impl->logger == nullptr) {
+        return 0;
+    }
+    const auto known = m_impl->logger->get_ddp_logging_data();
+    const auto found = known.ints_map.find("avg_backward_compute_comm_overlap_time");
+    return found == known.ints_map.end() ? 0 : static_cast<double>(found->second) * 1e-9;
 }
 
 void GradientReducer::backward(const at::Tensor& loss) {
@@ -78,6 +95,7 @@ struct GradientReducer::Impl {};
 GradientReducer::GradientReducer(ProcessGroup&, const std::vector<at::Tensor>&, const std::vector<std::string>&) {}
 GradientReducer::~GradientReducer() = default;
 void GradientReducer::beforeForward() {}
+double GradientReducer::hiddenSeconds() { return 0; }
 void GradientReducer::backward(const at::Tensor& loss) { loss.backward(); }
 
 #endif

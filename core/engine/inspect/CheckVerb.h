@@ -1,14 +1,14 @@
 #pragma once
 #include "core/base/Json.h"
 #include "core/engine/Guard.h"
+#include "core/engine/export/Verbs.h"
 
 namespace trainyard::engine {
 
-/// Request {"spec": a RunSpec document of a train task, "steps"?: 3}. Runs real steps of one rank's share on the chosen
-/// device. Result {"device", "threads", "processes", "parameters", "steps_per_epoch", "total_steps", "first_step_seconds",
-/// "step_seconds", "epoch_seconds", "total_seconds", "peak_memory_bytes" (all processes of this machine together),
-/// "disk_bytes" (checkpoints and model files)}. Seconds are estimates from the steps; several processes on one machine
-/// are reckoned as slow as one alone, without the exchange.
-[[nodiscard]] Result<base::Json> runCheckVerb(const base::Json& request);
+/// Pre-flight. Request {"spec": a RunSpec document of a train task}. Runs the run's own steps, validation and saving in as many processes
+/// as this machine would have ranks, first with few samples, then, where that fits into memory, with the run's own batch. What they took
+/// is the estimate. Result as in resources/docs/protocol/engine.md. Exchange with other machines is not in it.
+/// Errors are those of a run that could not begin; memory that does not suffice is a result with "fits": false.
+[[nodiscard]] Result<base::Json> runCheckVerb(const base::Json& request, const VerbProgress& progress);
 
 }  // namespace trainyard::engine

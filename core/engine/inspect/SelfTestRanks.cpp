@@ -24,15 +24,6 @@ using base::Path;
 
 constexpr std::int64_t kRankSeconds = 120;
 
-/// How this program is started anew: by its launcher where it runs under a loader of its own.
-std::string ownProgram() {
-    std::error_code failed;
-    const Path self = std::filesystem::read_symlink("/proc/self/exe", failed);
-    const char* launcher = std::getenv("TRAINYARD_ENGINE_LAUNCHER");
-    const bool underLoader = self.filename().string().starts_with("ld-linux");
-    return underLoader && launcher != nullptr ? std::string(launcher) : self.string();
-}
-
 Error wrong(const std::string& what) { return {"selftest.ranks", what}; }
 
 /// The gradients of all ranks together must be those of the joint batch.

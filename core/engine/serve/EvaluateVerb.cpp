@@ -13,10 +13,10 @@
 #include "core/base/Text.h"
 #include "core/engine/Runtime.h"
 #include "core/engine/data/Batch.h"
+#include "core/engine/data/FileReader.h"
 #include "core/engine/data/ImageFolder.h"
 #include "core/engine/serve/ServedModel.h"
 #include "core/engine/serve/Tally.h"
-#include "core/engine/weights/StoredZip.h"
 
 namespace trainyard::engine {
 
@@ -163,15 +163,16 @@ Result<Json> evaluatePictures(const EvaluateRequest& request, ServedModel& model
         std::vector<std::string> wrong(count);
         std::atomic<std::size_t> next{0};
         const auto work = [&] {
+            FileReader reader;
             for (std::size_t i = next++; i < count; i = next++) {
                 // Nothing may leave a thread as an exception.
                 const Status made = guarded("reading a picture", [&]() -> Status {
-                    const auto mapped = MappedFile::open(folder->root / files[begin + i].path);
-                    if (!mapped) {
-                        return mapped.error();
+                    const auto bytes = reader.read(folder->root / files[begin + i].path);
+                    if (!bytes) {
+                        return bytes.error();
                     }
                     float* to = images.data_ptr<float>() + static_cast<std::int64_t>(i) * model.inputSize();
-                    return model.prepareInto(mapped->bytes(), to);
+                    return model.prepareInto(*bytes, to);
                 });
                 wrong[i] = made ? std::string() : made.error().message;
             }

@@ -10,8 +10,8 @@
 
 #include "core/base/Clock.h"
 #include "core/base/Text.h"
+#include "core/engine/data/FileReader.h"
 #include "core/engine/serve/ServedModel.h"
-#include "core/engine/weights/StoredZip.h"
 
 namespace trainyard::engine {
 
@@ -69,13 +69,14 @@ Result<std::vector<std::string>> picturesOf(const std::vector<std::string>& aske
 }
 
 Result<Json> topOf(ServedModel& model, const std::string& file, std::int64_t top) {
-    const auto mapped = MappedFile::open(file);
-    if (!mapped) {
-        return mapped.error();
+    FileReader reader;
+    const auto bytes = reader.read(file);
+    if (!bytes) {
+        return bytes.error();
     }
     const auto& shape = model.card().inputShape;
     const at::Tensor image = at::empty({1, shape[0], shape[1], shape[2]}, at::kFloat);
-    TRAINYARD_TRY(model.prepareInto(mapped->bytes(), image.data_ptr<float>()));
+    TRAINYARD_TRY(model.prepareInto(*bytes, image.data_ptr<float>()));
     auto logits = model.logits(image);
     if (!logits) {
         return logits.error();

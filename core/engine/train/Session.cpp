@@ -142,28 +142,19 @@ Session::Session(const spec::RunSpec& spec, LoadedData data, spec::LayerTable ta
         return;
     }
     const ImageFolder& folder = *m_data.folder;
-    ImageLoaderOptions options;
-    options.size = static_cast<int>(m_task.dataset.imageSize);
-    options.resize = static_cast<int>(m_task.dataset.resizeSize);
-    options.seed = m_task.seed;
-    options.normalization = m_data.channels;
+    ImageLoaderOptions options = loaderOptions(m_task, folder);
     options.device = device;
     options.threads = loaderThreads(spec);
-    options.mostBad = static_cast<std::size_t>(m_task.dataset.maxBadFraction *
-                                               static_cast<double>(folder.training.size() + folder.validation.size()));
+    m_badPictures = options.bad;
+    m_cache = options.cache;
     options.onBad = [this](const ImageFile& file, const std::string& why) {
         const std::lock_guard lock(m_badMutex);
         m_bad.push_back({file.path, why});
     };
-    if (folder.pixelBytes() <= m_task.dataset.cacheMiB << 20) {
-        m_cache = std::make_shared<PictureCache>(folder.training.size() + folder.validation.size());
-        options.cache = m_cache;
-    }
     ImageLoaderOptions training = options;
     training.augment = true;
-    training.augmentation = m_task.augmentation;
     m_loader = std::make_unique<ImageLoader>(folder.root, folder.training, std::move(training));
-    options.cacheOffset = folder.training.size();
+    options.firstFile = folder.training.size();
     m_validationLoader = std::make_unique<ImageLoader>(folder.root, folder.validation, std::move(options));
 }
 
@@ -342,6 +333,23 @@ void Session::startEpoch(std::int64_t epoch) {
 std::vector<BadFile> Session::takeBadFiles() {
     const std::lock_guard lock(m_badMutex);
     return std::exchange(m_bad, {});
+}
+
+std::vector<std::int64_t> Session::takeBadNumbers() {
+    return m_badPictures ? m_badPictures->takeNews() : std::vector<std::int64_t>();
+}
+
+Status Session::learnBadNumbers(const std::vector<std::int64_t>& files) {
+    if (files.empty() || !m_badPictures) {
+        return {};
+    }
+    m_badPictures->learn(files);
+    if (!m_badPictures->tooMany()) {
+        return {};
+    }
+    return Error{"data.bad", std::to_string(m_badPictures->count()) + " pictures that could be read at the start cannot be read any more "
+                                                                      "by the processes of this run, which is more than allowed.",
+                 "task.dataset.max_bad_fraction"};
 }
 
 Batch Session::validationSamples(std::int64_t count) {

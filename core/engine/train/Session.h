@@ -7,6 +7,7 @@
 #include <mutex>
 #include <string>
 
+#include "core/engine/data/BadPictures.h"
 #include "core/engine/data/Batch.h"
 #include "core/engine/data/Dataset.h"
 #include "core/engine/data/ImageFolder.h"
@@ -74,6 +75,8 @@ public:
     [[nodiscard]] Validation validate(const std::function<bool(std::int64_t)>& onBatch = {});
     /// Seconds of the steps since the last call of this, summed: waiting for data and for other ranks; `step` is left at 0.
     [[nodiscard]] StepTimes takeTimes();
+    /// Seconds of a step's exchange that lie under its backward pass; 0 until known.
+    [[nodiscard]] double hiddenExchangeSeconds() { return m_reducer->hiddenSeconds(); }
 
     /// Takes up a checkpoint: weights, optimizer, this rank's generator.
     [[nodiscard]] Result<TrainingState> resume(const base::Path& checkpoint);
@@ -86,6 +89,13 @@ public:
     [[nodiscard]] StepMeter& meter() { return m_meter; }
     /// Pictures that could not be read since the last call of this.
     [[nodiscard]] std::vector<BadFile> takeBadFiles();
+    /// The same by the numbers of their files, for the other ranks.
+    [[nodiscard]] std::vector<std::int64_t> takeBadNumbers();
+    /// What all ranks told each other: "data.bad" when the run has more bad pictures than it may.
+    [[nodiscard]] Status learnBadNumbers(const std::vector<std::int64_t>& files);
+    /// Memory that pictures kept decoded take now, and will take in the end; 0 where none are kept.
+    [[nodiscard]] std::int64_t keptBytes() const { return m_cache ? m_cache->bytes() : 0; }
+    [[nodiscard]] std::int64_t mostKeptBytes() const { return m_cache ? m_data.folder->pixelBytes() : 0; }
     /// The first validation samples as the model takes them.
     [[nodiscard]] Batch validationSamples(std::int64_t count);
     /// What was taken from the weights that the task starts from; null where there are none.
@@ -136,7 +146,8 @@ private:
     base::Json m_startingWeights;
     std::mutex m_badMutex;
     std::vector<BadFile> m_bad;
-    std::shared_ptr<PictureCache> m_cache;
+    std::shared_ptr<PictureCache> m_cache;            ///< Null where pictures are decoded each time.
+    std::shared_ptr<BadPictures> m_badPictures;       ///< Null for IDX files.
     std::unique_ptr<ImageLoader> m_loader;            ///< Null for IDX files; last, so that their threads end first.
     std::unique_ptr<ImageLoader> m_validationLoader;
     std::int64_t m_plannedEpoch = -1;  ///< What the loader gives next.

@@ -14,12 +14,10 @@
 #include "core/engine/Runtime.h"
 #include "core/engine/data/InputPath.h"
 #include "core/engine/distributed/SharedFile.h"
-#include "core/engine/model/ModelCard.h"
-#include "core/engine/model/SafeTensors.h"
-#include "core/engine/model/TorchScript.h"
+#include "core/engine/train/Outputs.h"
+#include "core/engine/train/RankSetup.h"
 #include "core/engine/train/RankTimes.h"
 #include "core/engine/train/Session.h"
-#include "core/engine/weights/StateDict.h"
 #include "core/wire/Layout.h"
 
 namespace trainyard::engine {
@@ -29,7 +27,6 @@ namespace {
 using base::Json;
 using base::Path;
 
-constexpr std::int64_t kSampleImages = 32;
 /// Ranks agree on stopping and on checkpoints asked for at least every so many steps.
 constexpr std::int64_t kAgreeEverySteps = 10;
 /// With more classes the confusion matrix is told at the end only, and with more than this the table of classes too.
@@ -44,34 +41,6 @@ std::string percent(double fraction) {
     char text[16];
     std::snprintf(text, sizeof text, "%.2f %%", fraction * 100);
     return text;
-}
-
-std::string backendOf(const spec::RunSpec& spec, at::Device device) {
-    if (spec.distribution.backend != "auto") {
-        return spec.distribution.backend;
-    }
-    const auto backends = distributedBackends();
-    const bool nccl = device.is_cuda() && std::ranges::find(backends, "nccl") != backends.end();
-    return nccl ? "nccl" : "gloo";
-}
-
-/// Threads of a rank that are worth their waiting for each other, and sets them. What the spec asks for is taken as it is.
-std::int64_t settleThreads(const ThreadPlan& plan, bool asked, const spec::TrainTask& task, const LoadedData& data,
-                           int world) {
-    std::int64_t threads = plan.threads;
-    std::int64_t blasThreads = plan.threads;
-    const auto table = spec::buildLayerTable(task.model.family, task.model.options, data.sampleShape(), data.classes);
-    if (!asked && table.ok()) {
-        const std::int64_t local = std::max<std::int64_t>(1, task.batchSize / world);
-        std::int64_t linear = 0;
-        for (const spec::Layer& layer : table->layers) {
-            linear += layer.op == spec::LayerOp::Linear ? layer.multiplyAdds : 0;
-        }
-        threads = worthwhileThreads(table->multiplyAdds() * local, plan.threads);
-        blasThreads = worthwhileThreads(linear * local, threads);
-    }
-    setThreads(threads, blasThreads);
-    return threads;
 }
 
 void reportBadFile(Reporter& reporter, const BadFile& bad) {
@@ -96,13 +65,16 @@ private:
     /// The checkpoint to go on from: in a later attempt the run's own last one, else the one that the request names.
     [[nodiscard]] Result<Path> startingPoint();
     void report(const Session::StepResult& last, const StepTimes& own);
+    void tellBadFiles();
+    /// Bad pictures count over the whole run: `found` says how many each rank has met since the last call of this, of which `own` are
+    /// this rank's. Exchanges them only where there are any.
+    Status shareBadFiles(const double* found, const std::vector<std::int64_t>& own);
     /// Of the window that ends now.
     [[nodiscard]] StepTimes windowTimes();
     Status validateAndKeep();
     /// What the last validation came to, class by class; `matrix` with the confusion matrix.
     void reportClasses(bool table, bool matrix);
     Status save(const std::vector<Path>& files);
-    Status writeOutputs();
     [[nodiscard]] Error notFinite(double learningRate) const;
     [[nodiscard]] bool stopsEarly() const;
     [[nodiscard]] Reporter::Position position() const;
@@ -235,7 +207,7 @@ Result<TrainSummary> TrainingLoop::run() {
         m_reporter.progress("save", position());
         TRAINYARD_TRY(save({lastCheckpoint()}));
         if (m_context.leads()) {
-            TRAINYARD_TRY(writeOutputs());
+            TRAINYARD_TRY(writeOutputs(m_session, m_state, m_context.runId, m_context.outputs));
         }
     }
     TRAINYARD_TRY(m_group.barrier());
@@ -282,6 +254,7 @@ Result<TrainingLoop::Next> TrainingLoop::agree(bool reportNow, const Session::St
     const bool signalled = takeCheckpointRequest();
     std::vector<double> sums{stopRequested() ? 1.0 : 0.0, asked || signalled ? 1.0 : 0.0};
     StepTimes times;
+    std::vector<std::int64_t> badFiles;
     const auto world = static_cast<std::size_t>(m_group.world());
     if (reportNow) {
         const Scores own = m_session.meter().take();
@@ -293,6 +266,9 @@ Result<TrainingLoop::Next> TrainingLoop::agree(bool reportNow, const Session::St
         place[0] = times.step;
         place[1] = times.data;
         place[2] = times.exchange;
+        badFiles = m_session.takeBadNumbers();
+        sums.resize(sums.size() + world, 0.0);
+        sums[sums.size() - world + static_cast<std::size_t>(m_group.rank())] = static_cast<double>(badFiles.size());
     }
     const std::int64_t waitBegin = base::monotonicNanos();
     TRAINYARD_TRY(m_group.sum(sums));
@@ -308,8 +284,9 @@ Result<TrainingLoop::Next> TrainingLoop::agree(bool reportNow, const Session::St
         m_state.epochScores.add(joint);
         report(last, times);
         m_state.window = {};
+        TRAINYARD_TRY(shareBadFiles(sums.data() + sums.size() - world, badFiles));
         std::vector<StepTimes> byRank;
-        for (std::size_t at = sums.size() - 3 * world; at < sums.size(); at += 3) {
+        for (std::size_t at = sums.size() - 4 * world; at < sums.size() - world; at += 3) {
             byRank.push_back({sums[at], sums[at + 1], sums[at + 2]});
         }
         if (const std::string slow = m_slowRanks.look(byRank); !slow.empty() && m_context.leads()) {
@@ -350,10 +327,30 @@ StepTimes TrainingLoop::windowTimes() {
     return times;
 }
 
-void TrainingLoop::report(const Session::StepResult& last, const StepTimes& own) {
+void TrainingLoop::tellBadFiles() {
     for (const BadFile& bad : m_session.takeBadFiles()) {
         reportBadFile(m_reporter, bad);
     }
+}
+
+Status TrainingLoop::shareBadFiles(const double* found, const std::vector<std::int64_t>& own) {
+    std::vector<double> files;
+    for (int rank = 0; rank < m_group.world(); ++rank) {
+        if (rank == m_group.rank()) {
+            files.insert(files.end(), own.begin(), own.end());
+        } else {
+            files.resize(files.size() + static_cast<std::size_t>(found[rank]), 0.0);
+        }
+    }
+    if (files.empty()) {
+        return {};
+    }
+    TRAINYARD_TRY(m_group.sum(files));
+    return m_session.learnBadNumbers({files.begin(), files.end()});
+}
+
+void TrainingLoop::report(const Session::StepResult& last, const StepTimes& own) {
+    tellBadFiles();
     const std::int64_t now = base::monotonicNanos();
     const double elapsed = std::max(1e-9, seconds(now - m_windowStart));
     const double rate = static_cast<double>(m_windowSteps) / elapsed;
@@ -369,6 +366,9 @@ void TrainingLoop::report(const Session::StepResult& last, const StepTimes& own)
     values.emplace_back("train/data_seconds", own.data);
     if (m_group.world() > 1) {
         values.emplace_back("train/exchange_seconds", own.exchange);
+        if (const double hidden = m_session.hiddenExchangeSeconds(); hidden > 0) {
+            values.emplace_back("train/exchange_hidden_seconds", hidden);
+        }
     }
     m_reporter.metrics(m_state.step, values);
     m_reporter.progress("train", position(), m_rate, etaNanos());
@@ -385,10 +385,16 @@ Status TrainingLoop::validateAndKeep() {
     Session::Validation own = m_session.validate();
     std::vector<double> sums{own.scores.lossSum, own.scores.correct, own.scores.count};
     sums.insert(sums.end(), own.classes.sums().begin(), own.classes.sums().end());
+    const auto world = static_cast<std::size_t>(m_group.world());
+    const std::vector<std::int64_t> badFiles = m_session.takeBadNumbers();
+    sums.resize(sums.size() + world, 0.0);
+    sums[sums.size() - world + static_cast<std::size_t>(m_group.rank())] = static_cast<double>(badFiles.size());
     TRAINYARD_TRY(m_group.sum(sums));
+    tellBadFiles();
+    TRAINYARD_TRY(shareBadFiles(sums.data() + sums.size() - world, badFiles));
     m_lastValidation = {sums[0], sums[1], sums[2]};
     m_classes = std::move(own.classes);
-    m_classes.setSums({sums.begin() + 3, sums.end()});
+    m_classes.setSums({sums.begin() + 3, sums.end() - static_cast<std::ptrdiff_t>(world)});
     auto mistakes = m_group.gather(own.mistakes.packed());
     if (!mistakes) {
         return mistakes.error();
@@ -462,49 +468,6 @@ void TrainingLoop::reportClasses(bool table, bool matrix) {
 }
 
 Status TrainingLoop::save(const std::vector<Path>& files) { return m_session.checkpoint(files, m_state); }
-
-Status TrainingLoop::writeOutputs() {
-    const LoadedData& data = m_session.data();
-    Network& network = m_session.network();
-    network.train(false);
-    TRAINYARD_TRY(saveTorchScript(network, outputs("model.pt")));
-    TRAINYARD_TRY(writeSafeTensors({network.state(), {{"format", "pt"}}}, outputs("model.safetensors")));
-    TRAINYARD_TRY(writeStateDict(network.state(), outputs("weights.pth")));
-
-    const Batch batch = m_session.validationSamples(kSampleImages);
-    TRAINYARD_TRY(writeSafeTensors({{{"images", batch.images}, {"labels", batch.labels}}, {}}, outputs("samples.safetensors")));
-
-    ModelCard card;
-    card.family = network.table().family;
-    card.options = network.table().options;
-    card.inputShape = network.table().inputShape;
-    card.classes = data.classes;
-    card.classNames = data.classNames;
-    card.normalization = data.normalization;
-    if (data.folder) {
-        card.channels.assign(data.channels.begin(), data.channels.end());
-        card.resize = m_task.dataset.resizeSize;
-    }
-    card.dataset = m_task.dataset.name;
-    card.trainSamples = data.trainingCount();
-    card.valSamples = data.validationCount();
-    card.parameters = network.table().parameters();
-    card.multiplyAdds = network.table().multiplyAdds();
-    card.metrics = {{"last", m_state.history.empty() ? Json::object() : m_state.history.back()},
-                    {"best", Json::object()}};
-    for (const Json& entry : m_state.history) {
-        if (entry.value("epoch", std::int64_t{0}) == m_state.bestEpoch) {
-            card.metrics["best"] = entry;
-        }
-    }
-    card.epochs = m_state.epoch;
-    card.steps = m_state.step;
-    card.seed = m_task.seed;
-    card.runId = m_context.runId;
-    card.engineVersion = TRAINYARD_VERSION;
-    card.libtorchVersion = TORCH_VERSION;
-    return writeModelCard(card, outputs("model.json"));
-}
 
 void reportSetup(Reporter& reporter, const TrainRequest& request, const RankContext& context, Session& session,
                  at::Device device, std::int64_t threads) {
@@ -679,84 +642,6 @@ Result<TrainSummary> train(const TrainRequest& request, const RankContext& conte
         return blamePeers(summary.error());
     }
     return summary;
-}
-
-Result<StepProbe> probeSteps(const TrainRequest& request, int steps) {
-    constexpr int kMostProbed = 16;
-    constexpr std::int64_t kProbeNanos = 1'500'000'000;
-    const spec::TrainTask& task = request.spec.train;
-    const int ranks = static_cast<int>(std::clamp<std::int64_t>(request.spec.distribution.processes, 1, 4096));
-    const std::int64_t asked = request.threads > 0 ? request.threads : task.threads;
-    const auto device = chooseDevice(task.device, 0);
-    if (!device) {
-        return device.error();
-    }
-    auto data = loadData(task, static_cast<int>(std::clamp<std::int64_t>(usableCores(), 1, 16)));
-    if (!data) {
-        return data.error();
-    }
-    // One rank's share of the batch, as the largest rank has it.
-    TrainRequest share = request;
-    const std::int64_t world = ranks * std::max<std::int64_t>(1, request.spec.distribution.nodes);
-    share.spec.train.batchSize = std::max<std::int64_t>(1, (task.batchSize + world - 1) / world);
-    const std::int64_t samples = data->trainingCount();
-    const std::int64_t validation = data->validationCount();
-    const std::int64_t threads =
-        settleThreads(planThreads(asked, ranks), asked > 0, task, *data, static_cast<int>(world));
-    RankContext alone;
-    auto group = ProcessGroup::join(alone, "gloo", *device);
-    if (!group) {
-        return group.error();
-    }
-    auto session = Session::make(share, std::move(*data), **group, *device);
-    if (!session) {
-        return session.error();
-    }
-    return guarded("trying some steps", [&]() -> Result<StepProbe> {
-        StepProbe probe;
-        probe.device = device->str();
-        probe.threads = threads;
-        probe.parameters = (*session)->network().table().parameters();
-        probe.stepsPerEpoch = (samples + task.batchSize - 1) / task.batchSize;
-        probe.totalSteps = probe.stepsPerEpoch * task.epochs;
-        TrainingState state;
-        std::vector<double> times;
-        // More than were asked for while they are quick: what else the machine does at the moment weighs less then.
-        const std::int64_t enough = base::monotonicNanos() + kProbeNanos;
-        for (int i = 0; i < steps || (i < kMostProbed && base::monotonicNanos() < enough); ++i) {
-            if (state.stepInEpoch == (*session)->stepsPerEpoch()) {
-                state.stepInEpoch = 0;  // A very small set: its first batch again.
-            }
-            const std::int64_t begin = base::monotonicNanos();
-            const Session::StepResult result = (*session)->step(state);
-            (void) (*session)->meter().take();  // Waits for the device.
-            times.push_back(seconds(base::monotonicNanos() - begin));
-            if (!result.finite) {
-                return Error{"train.nan", "The loss is no finite number at step " + std::to_string(state.step) +
-                                              " already. Take a lower learning rate.",
-                             "task.optimizer.learning_rate"};
-            }
-        }
-        probe.firstStepSeconds = times.front();
-        if (times.size() > 1) {
-            times.erase(times.begin());
-        }
-        std::ranges::sort(times);
-        // A step is never quicker than it can be, only slower: the lower quarter is nearest to the machine's own speed.
-        probe.stepSeconds = times[times.size() / 4];
-        const std::int64_t begin = base::monotonicNanos();
-        std::int64_t done = 0;
-        (void) (*session)->validate([&](std::int64_t samplesDone) {
-            done = samplesDone;
-            return false;
-        });
-        probe.validationSeconds = seconds(base::monotonicNanos() - begin) * static_cast<double>(validation) /
-                                  static_cast<double>(std::max<std::int64_t>(1, done)) / static_cast<double>(world);
-        const std::int64_t copies = task.optimizer.kind == "sgd" ? (task.optimizer.momentum != 0 ? 2 : 1) : 3;
-        constexpr std::int64_t kHeaderBytes = 16384;
-        probe.checkpointBytes = probe.parameters * copies * 4 + kHeaderBytes;
-        return probe;
-    });
 }
 
 }  // namespace trainyard::engine

@@ -1,6 +1,5 @@
 #pragma once
 #include <cstdint>
-#include <memory>
 #include <string>
 
 #include "core/base/Json.h"
@@ -34,20 +33,5 @@ struct TrainSummary {
 /// "train.peer" (another rank is gone or silent; names it), "file.*" and "engine.disk" (writing failed), "engine.memory",
 /// "engine.device", "engine.backend", "resume.*".
 [[nodiscard]] Result<TrainSummary> train(const TrainRequest& request, const RankContext& context, Reporter& reporter);
-
-/// Steps timed one by one and the memory they took; what `check` answers.
-struct StepProbe {
-    std::int64_t parameters = 0;
-    std::int64_t stepsPerEpoch = 0;
-    std::int64_t totalSteps = 0;
-    double firstStepSeconds = 0;
-    double stepSeconds = 0;        ///< Median of the steps after the first.
-    double validationSeconds = 0;  ///< For the whole validation set, from one batch.
-    std::int64_t checkpointBytes = 0;
-    std::string device;
-    std::int64_t threads = 0;
-};
-/// Runs `steps` real steps of one rank's share on the chosen device and throws the model away.
-[[nodiscard]] Result<StepProbe> probeSteps(const TrainRequest& request, int steps);
 
 }  // namespace trainyard::engine

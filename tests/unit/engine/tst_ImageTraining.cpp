@@ -220,7 +220,7 @@ private Q_SLOTS:
         std::filesystem::rename(moved, m_bench.scratch() / "elsewhere");
         QCOMPARE(Bench::finish(*gone.front()), 1);
         QVERIFY(m_bench.warned("gone", "data.gone", "moved-birds"));
-        // Single pictures: named and stood in for, up to the limit, which is 4 for each split.
+        // Single pictures: named and stood in for, up to the limit, which is 4.
         const base::Path thinned = m_bench.scratch() / "thinned-birds";
         const auto fewer = started("fewer", thinned);
         std::filesystem::remove(thinned / "wren/003.png");
@@ -233,6 +233,67 @@ private Q_SLOTS:
         }
         QCOMPARE(Bench::finish(*fewer.front()), 1);
         QVERIFY(m_bench.warned("fewer", "data.bad", "more than allowed"));
+    }
+
+    void picturesThatAreCutShortInMidRun() {
+        const base::Path folder = m_bench.scratch() / "cut-birds";
+        std::filesystem::copy(birds(), folder, std::filesystem::copy_options::recursive);
+        Json document = spec();
+        spec::setValueAt(document, "task.dataset.folder", folder.string());
+        spec::setValueAt(document, "task.dataset.cache_mib", 0);
+        spec::setValueAt(document, "task.dataset.max_bad_fraction", 1.0);
+        spec::setValueAt(document, "task.epochs", 100'000);
+        const auto ranks = m_bench.start("cut", document);
+        QVERIFY(test::waitFor([&] { return m_bench.lastStep("cut") >= 10; }, 60'000));
+        // While it reads them, again and again, to nothing and to a half; the rest of the pictures stand in.
+        for (int round = 0; round < 200; ++round) {
+            for (const char* file : {"hen/000.jpg", "turkey/002.jpg", "wren/001.png", "wren/004.jpg"}) {
+                const auto whole = std::filesystem::file_size(birds() / file);
+                std::filesystem::resize_file(folder / file, round % 2 == 0 ? 0 : whole / 2);
+            }
+        }
+        for (const char* file : {"000.jpg", "002.jpg", "001.png", "004.jpg"}) {
+            QVERIFY2(test::waitFor([&] { return m_bench.warned("cut", "data.bad", file); }, 30'000), file);
+        }
+        const std::int64_t step = m_bench.lastStep("cut");
+        QVERIFY(test::waitFor([&] { return m_bench.lastStep("cut") > step; }, 30'000));
+        QCOMPARE(ranks.front()->state(), QProcess::Running);
+        ranks.front()->terminate();
+        QCOMPARE(Bench::finish(*ranks.front()), 143);
+    }
+
+    void badPictures_countOverAllRanks() {
+        // Six bad of 90 with 5 allowed: no rank sees more than it may by itself in the first epoch, the run does.
+        const base::Path folder = m_bench.scratch() / "shared-birds";
+        std::filesystem::copy(birds(), folder, std::filesystem::copy_options::recursive);
+        Json document = spec();
+        spec::setValueAt(document, "task.dataset.folder", folder.string());
+        spec::setValueAt(document, "task.dataset.cache_mib", 0);
+        spec::setValueAt(document, "task.dataset.max_bad_fraction", 0.06);
+        spec::setValueAt(document, "task.epochs", 100'000);
+        spec::setValueAt(document, "task.log_every_steps", 1);
+        spec::setValueAt(document, "distribution.kind", "pytorch");
+        spec::setValueAt(document, "distribution.processes", 2);
+        auto ranks = m_bench.start("shared", document, 2);
+        QVERIFY(test::waitFor([&] { return m_bench.lastStep("shared") >= 10; }, 60'000));
+        // One that both ranks meet in the course of time counts once: the run goes on.
+        const auto spoil = [&](const char* file) { std::filesystem::resize_file(folder / file, 9); };
+        for (const char* file : {"hen/000.jpg", "hen/002.jpg", "turkey/004.jpg", "wren/006.jpg"}) {
+            spoil(file);
+        }
+        const auto named = [&](const char* file) {
+            return m_bench.warned("shared", "data.bad", file, 0) || m_bench.warned("shared", "data.bad", file, 1);
+        };
+        QVERIFY(test::waitFor([&] { return named("hen/000") && named("hen/002") && named("turkey/004") && named("wren/006"); }, 60'000));
+        const std::int64_t step = m_bench.lastStep("shared");
+        QVERIFY(test::waitFor([&] { return m_bench.lastStep("shared") > step + 20; }, 60'000));
+        for (const char* file : {"hen/008.jpg", "turkey/010.jpg"}) {
+            spoil(file);
+        }
+        for (const auto& rank : ranks) {
+            QVERIFY(Bench::finish(*rank) > 0);
+        }
+        QVERIFY(m_bench.warned("shared", "data.bad", "more than allowed", 0) || m_bench.warned("shared", "data.bad", "more than allowed", 1));
     }
 
     void patience_endsTheTrainingEarly() {

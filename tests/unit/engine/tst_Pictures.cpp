@@ -375,7 +375,7 @@ private Q_SLOTS:
         options.size = 24;
         options.resize = 26;
         options.threads = 2;
-        options.mostBad = 1;
+        options.bad = std::make_shared<BadPictures>(folder->training.size(), 1);
         options.onBad = [&](const ImageFile& file, const std::string&) {
             const std::lock_guard lock(mutex);
             named.push_back(file.path);
