@@ -42,6 +42,16 @@ std::string noExportText(const Json& version) {
     return textOf(possible, "reason") + (instead.empty() ? "" : " " + instead);
 }
 
+std::string percent(const Json& object, const char* key) {
+    const std::optional<double> share = numberOf(object, key);
+    if (!share) {
+        return "-";
+    }
+    char text[32];
+    std::snprintf(text, sizeof text, "%.1f %%", *share * 100);
+    return text;
+}
+
 std::string modelShowText(const Json& version) {
     std::vector<std::vector<std::string>> rows;
     const auto add = [&](const std::string& label, const std::string& value) {
@@ -75,6 +85,11 @@ std::string modelShowText(const Json& version) {
         add("ONNX", "opset " + textOf(one, "opset") + "  " + shortTime(textOf(one, "created_at")));
     }
     add("No ONNX", noExportText(version));
+    for (const Json& one : memberOf(version, "evaluations")) {
+        add("Evaluated", textOf(one, "dataset") + " (" + textOf(one, "split") + ", " + textOf(one, "samples") + " samples)  accuracy " +
+                             percent(one, "accuracy") + ", loss " + base::formatSignificant(numberOf(one, "loss").value_or(0)) + "  " +
+                             shortTime(textOf(one, "created_at")));
+    }
     return tableText(rows, {false, false});
 }
 
@@ -87,16 +102,6 @@ std::string exportText(const Json& result) {
            textOf(runtime, "name") + " " + textOf(runtime, "version") + " on " +
            std::to_string(memberOf(proof, "cases").size()) + " sets of inputs: largest difference " +
            (difference ? base::formatSignificant(*difference) : "unknown") + ".\n";
-}
-
-std::string percent(const Json& object, const char* key) {
-    const std::optional<double> share = numberOf(object, key);
-    if (!share) {
-        return "-";
-    }
-    char text[32];
-    std::snprintf(text, sizeof text, "%.1f %%", *share * 100);
-    return text;
 }
 
 std::string predictText(const Json& result) {

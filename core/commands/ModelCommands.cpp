@@ -263,6 +263,18 @@ private:
                     records.push_back(std::move(record));
                 }
                 answer["exports"] = std::move(records);
+                auto evaluations = models.evaluations(id);
+                if (!evaluations.ok()) {
+                    return evaluations.error();
+                }
+                Json evaluated = Json::array();
+                for (Json& record : *evaluations) {
+                    record.erase("format");
+                    record.erase("version");
+                    record["created_at"] = timeToJson(record.value("created_at", std::int64_t{0}));
+                    evaluated.push_back(std::move(record));
+                }
+                answer["evaluations"] = std::move(evaluated);
                 return answer;
             },
             [this](Json answer) { finish(std::move(answer)); });

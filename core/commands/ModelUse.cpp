@@ -191,13 +191,38 @@ private:
             }
             Json answer{{"model", m_model.name}, {"dataset", m_asked}, {"split", split}};
             answer.update(*result);
-            finish(std::move(answer));
+            keep(std::move(answer));
         });
         m_call->start("evaluate", request, kEvaluateMillis);
         reportProgress({-1, "Loading model and data", {}});
     }
 
+    /// With the version, so that it is found again; what a run left has no place for it.
+    void keep(Json answer) {
+        answer["evaluation"] = nullptr;
+        m_call = nullptr;  // It is done: what can be cancelled now is the keeping.
+        if (!m_model.version) {
+            finish(std::move(answer));
+            return;
+        }
+        m_keeping.start<Json>(
+            session().workspace().layout,
+            [id = *m_model.version, answer](const registry::Registry& models, const RegistryWork::Report&) {
+                return models.addEvaluation(id, answer);
+            },
+            {}, ifWanted([this, answer](const Result<Json>& kept) {
+                Json whole = answer;
+                if (kept.ok()) {
+                    whole["evaluation"] = kept->at("id");
+                } else {
+                    whole["not_kept"] = kept.error().message;  // What was found counts all the same.
+                }
+                finish(std::move(whole));
+            }));
+    }
+
     void abort() override {
+        m_keeping.stop();
         if (m_call != nullptr) {
             m_call->cancel();
         } else {
@@ -211,6 +236,7 @@ private:
     std::string m_device;
     std::int64_t m_mistakes = 0;
     runs::EngineCall* m_call = nullptr;
+    RegistryWork m_keeping;
 };
 
 const char* kindOf(spec::LayerOp op) {

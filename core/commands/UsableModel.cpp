@@ -71,7 +71,7 @@ void UsableModelCommand::findRegistered(const std::string& text, const Json& par
                 return file.error();
             }
             return UsableModel{*file, own, card->contains("configuration") ? card->at("configuration") : Json(),
-                               modelText(*id)};
+                               modelText(*id), *id};
         },
         {}, ifWanted([this, parameters](const Result<UsableModel>& model) {
             if (model.ok()) {

@@ -1,6 +1,7 @@
 #pragma once
 // A trained model by the name that people give it, as the engine can open it.
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "core/base/Files.h"
@@ -13,6 +14,7 @@ struct UsableModel {
     Json card;           ///< What the engine wrote beside it.
     Json configuration;  ///< The run's specification, or null.
     std::string name;    ///< "fashion:3", "run:12"
+    std::optional<registry::ModelVersionId> version{};  ///< Of a registered one.
 };
 
 /// The parameter that names it.

@@ -724,6 +724,7 @@ Result<std::int64_t> Registry::remove(const ModelVersionId& id) const {
     TRAINYARD_TRY(base::writeFileAtomically(folder / kDeletedFile, base::dumpJsonPretty(mark)));
     TRAINYARD_TRY(base::removeTree(m_layout.modelCard(id.name, id.number)));
     TRAINYARD_TRY(base::removeTree(exportsFolder(m_layout, id)));
+    TRAINYARD_TRY(base::removeTree(folder / "evaluations"));
     std::int64_t freed = 0;
     for (const std::string& hash : hashes) {
         if (!isUsed(hash)) {

@@ -28,6 +28,7 @@ using Strings = std::vector<std::pair<std::string, std::string>>;
 inline constexpr const char* kCardFormat = "trainyard.model-version";
 inline constexpr int kCardVersion = 1;
 inline constexpr const char* kExportFormat = "trainyard.model-export";
+inline constexpr const char* kEvaluationFormat = "trainyard.model-evaluation";
 inline constexpr int kExportVersion = 1;
 
 /// 1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or digit and not ending with a dot. "model.name" otherwise.
@@ -126,7 +127,13 @@ public:
     /// Records of all exports, oldest first. Damaged ones are left out.
     [[nodiscard]] Result<std::vector<Json>> exports(const ModelVersionId& id) const;
 
-    /// Removes a version with its exports, and objects that nothing else uses. Returns the bytes that were freed.
+    /// Keeps what `model.evaluate` found: dataset, split, samples, loss, accuracy, top5, classes, bad_count, device and seconds of
+    /// `found`. Returns the record.
+    [[nodiscard]] Result<Json> addEvaluation(const ModelVersionId& id, const Json& found) const;
+    /// Records of all evaluations, oldest first. Damaged ones are left out.
+    [[nodiscard]] Result<std::vector<Json>> evaluations(const ModelVersionId& id) const;
+
+    /// Removes a version with its exports and evaluations, and objects that nothing else uses. Returns the bytes that were freed.
     [[nodiscard]] Result<std::int64_t> remove(const ModelVersionId& id) const;
 
     [[nodiscard]] const Objects& objects() const { return m_objects; }

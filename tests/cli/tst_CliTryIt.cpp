@@ -109,7 +109,17 @@ private Q_SLOTS:
             last = metric.at("name") == Json("val/accuracy") ? metric.at("last").get<double>() : last;
         }
         QVERIFY(std::abs(own.at("accuracy").get<double>() - last) < 1e-6);
+        // It stands with the version from then on, by words too; what a run left has no place for it.
+        QCOMPARE(shown.at("evaluations").size(), std::size_t{1});
+        const Json kept = shown.at("evaluations").at(0);
+        QCOMPARE(kept.at("id"), own.at("evaluation"));
+        QCOMPARE(kept.at("accuracy"), own.at("accuracy"));
+        QCOMPARE(kept.at("dataset"), Json("own"));
+        QCOMPARE(kept.at("classes").size(), std::size_t{4});
+        const auto words = cli({"model", "show", "bars"});
+        QVERIFY2(words.out.find("own (validation, 200 samples)") != std::string::npos, words.out.c_str());
         const Json folder = cliJson({"model", "evaluate", "run:1", path("bars"), "--split", "all"});
+        QVERIFY(folder.at("evaluation").is_null());
         QCOMPARE(folder.at("samples"), Json(1000));
         QCOMPARE(folder.at("confusion").size(), std::size_t{4});
         const auto text = cli({"model", "evaluate", "bars", path("bars")});
