@@ -149,6 +149,29 @@ private Q_SLOTS:
         QCOMPARE(realised[0]["facts"]["torch"]["version"], Json(lines[0].substr(0, lines[0].find(' '))));
     }
 
+    /// A folder that somebody else made on the target: nothing is built, its Python runs the script, and the run says so.
+    void folder_thatIsThere() {
+        const std::string folder = (*m_scratch / "theirs").string();
+        if (test::runProgram(kPython, {"-m", "venv", "--without-pip", folder}).exitCode != 0) {
+            TRAINYARD_SKIP("Needs python3-venv.");
+        }
+        create(environment("theirs", "interpreter", "interpreter", {{"folder", folder}}));
+        m_scratch->write("src/where.py", "import sys\nprint(sys.prefix)\n");
+        const Json spec{{"format", "trainyard.run-spec"},
+                        {"version", 1},
+                        {"environment", "theirs"},
+                        {"task", {{"kind", "command"}, {"source_folder", (*m_scratch / "src").string()}, {"script", "where.py"}}}};
+        const Json submitted = m_driver->get("run.submit", {{"spec", spec}});
+        QVERIFY2(submitted.is_object(), m_driver->lastError().c_str());
+        const std::string run = submitted["run"].get<std::string>();
+        QVERIFY2(m_driver->waitForState(run, "Completed", kRunMillis), reason(run).c_str());
+        QCOMPARE(m_driver->log(run, "stdout"), std::vector<std::string>{folder});
+        const Json realised = m_driver->get("environment.show", {{"environment", "theirs"}})["realised"];
+        QCOMPARE(realised.size(), 1U);
+        QCOMPARE(realised[0]["facts"]["prefix"], Json(folder));
+        QCOMPARE(m_driver->get("environment.cache", {{"target", "local"}})["entries"].size(), 0U);
+    }
+
     /// podman with runc on a host reached by ssh: an image from a Containerfile, two processes of DistributedDataParallel over
     /// Gloo in it, metrics, log and outputs back here.
     void container_dataParallelOverSsh() {
