@@ -122,6 +122,48 @@ std::string samplesText(const Json& result) {
     return tableText(rows, {false, false, false}) + std::to_string(shown) + " of " + textOf(result, "total") + ".\n";
 }
 
+/// "flipped, turned by -12.3 degrees": what was drawn for one sample.
+std::string changeText(const Json& change) {
+    std::vector<std::string> parts;
+    const auto number = [&](const char* key, double usual) { return numberOf(change, key).value_or(usual); };
+    const auto text = [](const char* format, double value) {
+        char buffer[64];
+        std::snprintf(buffer, sizeof buffer, format, value);
+        return std::string(buffer);
+    };
+    if (number("dx", 0) != 0 || number("dy", 0) != 0) {
+        parts.push_back("shifted by " + text("%.0f", number("dx", 0)) + ", " + text("%.0f", number("dy", 0)));
+    }
+    if (const Json& box = memberOf(change, "box"); box.is_object()) {
+        parts.push_back("part " + pixelsText(box) + " at " + textOf(box, "left") + ", " + textOf(box, "top"));
+    }
+    if (memberOf(change, "flip") == Json(true)) parts.emplace_back("flipped");
+    if (memberOf(change, "vertical_flip") == Json(true)) parts.emplace_back("upside down");
+    if (number("rotation", 0) != 0) parts.push_back("turned by " + text("%.1f", number("rotation", 0)) + " degrees");
+    for (const char* factor : {"brightness", "contrast", "saturation"}) {
+        if (number(factor, 1) != 1) parts.push_back(factor + text(" x%.2f", number(factor, 1)));
+    }
+    if (memberOf(change, "erased").is_object()) parts.emplace_back("a part erased");
+    std::string all;
+    for (const std::string& part : parts) {
+        all += (all.empty() ? "" : ", ") + part;
+    }
+    return all.empty() ? "as it is" : all;
+}
+
+std::string previewText(const Json& result) {
+    std::vector<std::vector<std::string>> rows{{"CLASS", "SAMPLE", "CHANGE"}};
+    for (const Json& one : memberOf(result, "samples")) {
+        const std::string file = textOf(one, "file");
+        const std::string problem = textOf(one, "problem");
+        rows.push_back({textOf(one, "label"), file.empty() ? textOf(one, "index") : file,
+                        problem.empty() ? changeText(memberOf(one, "change")) : "unreadable: " + problem});
+    }
+    const std::string file = textOf(result, "file");
+    return tableText(rows, {false, false, false}) + "As epoch " + textOf(result, "epoch") + " with seed " +
+           textOf(result, "seed") + " gets them" + (file.empty() ? "" : "; drawn into " + file) + ".\n";
+}
+
 std::string removedText(const Json& result) {
     std::string versions;
     for (const Json& version : memberOf(result, "removed")) {
@@ -139,6 +181,7 @@ std::optional<std::string> describeDataset(const std::string& action, const Json
     if (action == "dataset.show") return datasetShowText(result);
     if (action == "dataset.add") return addedText(result);
     if (action == "dataset.samples") return samplesText(result);
+    if (action == "dataset.preview") return previewText(result);
     if (action == "dataset.remove") return removedText(result);
     return std::nullopt;
 }

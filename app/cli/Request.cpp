@@ -68,7 +68,7 @@ std::string helpOf(const Field& field) {
     return help;
 }
 
-/// Required fields and folders are positional; the rest are options.
+/// Required fields, folders and data sets are positional; the rest are options.
 void addField(Subcommand& sub, const Field& field) {
     auto given = std::make_unique<Given>();
     given->field = &field;
@@ -94,7 +94,7 @@ void addField(Subcommand& sub, const Field& field) {
         given->option = sub.app->add_option("--" + name, given->texts, helpOf(field))->expected(1)->take_all();
         given->option->type_name(field.type == FieldType::TextMap ? "NAME=VALUE" : "TEXT");
     } else {
-        const bool positional = field.required || field.path == "folder";
+        const bool positional = field.required || field.path == "folder" || field.path == "dataset";
         given->option = sub.app->add_option(positional ? name : "--" + name, given->text, helpOf(field));
         given->option->type_name(field.type == FieldType::Integer || field.type == FieldType::Number ? "NUMBER" : "TEXT");
         if (field.required) {
@@ -226,7 +226,8 @@ void makeAbsolute(Json& document, std::string_view path) {
 }  // namespace
 
 bool takesRunSpec(const std::string& action) {
-    return action == "run.submit" || action == "run.check" || action == "run.estimate" || action == "weights.match";
+    return action == "run.submit" || action == "run.check" || action == "run.estimate" || action == "weights.match" ||
+           action == "dataset.preview";
 }
 
 bool definesEnvironment(const std::string& action) {
@@ -380,6 +381,9 @@ std::variant<Request, Answer> parseCommandLine(int argc, const char* const* argv
     }
     if (request.action == "dataset.add" && request.parameters.value("source", std::string()).find("://") == std::string::npos) {
         makeAbsolute(request.parameters, "source");
+    }
+    if (request.action == "dataset.preview") {
+        makeAbsolute(request.parameters, "out");
     }
     if (hasCommand && (request.spec.command.empty() || !takesRunSpec(request.action))) {
         return Answer{kUsage, "", request.spec.command.empty() ? "After -- a program is expected.\n"

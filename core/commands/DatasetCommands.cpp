@@ -249,6 +249,7 @@ void addDatasetCommands(CommandTable& table) {
         commandInfo("dataset.samples", "List samples", "Lists samples of a data set with their classes and splits.",
                     {datasetField(), parameter("class", "Class", FieldType::Text, "", "Only samples of this class."),
                      split, offset, limit}));
+    addDatasetPreviewCommand(table);
     CommandInfo remove = commandInfo("dataset.remove", "Remove data set",
                                      "Forgets a version, or all where only a name is given; what was unpacked for it "
                                      "is deleted, a folder of yours stays.",

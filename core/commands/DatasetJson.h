@@ -14,5 +14,7 @@ namespace trainyard::commands {
 void addDatasetCommands(CommandTable& table);
 /// Adds "dataset.add"; the others are in DatasetCommands.cpp.
 void addDatasetAddCommand(CommandTable& table);
+/// Adds "dataset.preview".
+void addDatasetPreviewCommand(CommandTable& table);
 
 }  // namespace trainyard::commands

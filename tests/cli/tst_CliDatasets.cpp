@@ -153,6 +153,44 @@ private Q_SLOTS:
         QCOMPARE(second["samples"][0]["pixels"], Json("eXl5eQ=="));
     }
 
+    void preview_drawsSamplesAsARunGetsThem() {
+        folderOfBirds("birds");
+        QVERIFY(cliJson({"dataset", "add", "birds", (*m_scratch / "birds").string()}).contains("sha256"));
+        const auto ask = [](Arguments more) {
+            Arguments arguments{"dataset", "preview", "birds", "--set", "task.dataset.image_size=32",
+                                "--set", "task.dataset.resize_size=36", "--set", "task.augmentation.flip=1"};
+            arguments.insert(arguments.end(), more.begin(), more.end());
+            return arguments;
+        };
+        const Json answer = cliJson(ask({"--count", "4", "--epoch", "3"}));
+        QVERIFY2(answer.contains("samples"), base::dumpJson(answer).c_str());
+        QCOMPARE(answer["samples"].size(), std::size_t{4});
+        QCOMPARE(answer["epoch"], Json(3));
+        QCOMPARE(answer["width"], Json(32));
+        QVERIFY(answer["file"].is_null());
+        for (const Json& sample : answer["samples"]) {
+            QCOMPARE(sample["change"]["flip"], Json(true));
+            // A PNG file begins with these.
+            QVERIFY(sample["augmented"].get<std::string>().starts_with("iVBORw0KGgo"));
+        }
+        const std::string sheet = (*m_scratch / "sheet.png").string();
+        const auto drawn = cli(ask({"--out", sheet}));
+        QVERIFY2(drawn.exitCode == 0, drawn.err.c_str());
+        QVERIFY2(drawn.out.find("flipped") != std::string::npos && drawn.out.find(sheet) != std::string::npos,
+                 drawn.out.c_str());
+        QVERIFY(base::readFile(sheet).valueOr("").starts_with("\x89PNG"));
+        QVERIFY(cliJson(ask({"--out", sheet, "--overwrite"}))["samples"][0]["augmented"].is_null());
+        const auto codeOf = [](const Arguments& arguments) {
+            const Json wrong = cliJson(arguments);
+            return wrong.contains("error") ? wrong["error"]["code"].get<std::string>() : base::dumpJson(wrong);
+        };
+        QCOMPARE(codeOf(ask({"--out", sheet})), std::string("file.exists"));
+        QCOMPARE(codeOf(ask({"--set", "task.augmentation.flip=7"})), std::string("spec.range"));
+        QCOMPARE(codeOf({"dataset", "preview", "nobody"}), std::string("dataset.unknown"));
+        QCOMPARE(codeOf({"dataset", "preview"}), std::string("spec.required"));
+        QCOMPARE(codeOf({"dataset", "preview", "--", "true"}), std::string("preview.task"));
+    }
+
     void pages_cover_everySampleOnce() {
         folderOfBirds("birds");
         QVERIFY(cliJson({"dataset", "add", "birds", (*m_scratch / "birds").string()}).contains("sha256"));
