@@ -13,9 +13,18 @@
 #include <QScrollBar>
 #include <QTabWidget>
 #include <QTableView>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
+#include "core/base/Hash.h"
 #include "core/datasets/DatasetBook.h"
 #include "tests/gui/WindowRig.h"
 #include "ui/datasets/AddDatasetPanel.h"
@@ -24,6 +33,7 @@
 #include "ui/datasets/SampleGrid.h"
 #include "ui/datasets/Thumbnails.h"
 #include "ui/forms/FieldEditors.h"
+#include "ui/forms/FieldRow.h"
 #include "ui/forms/FormDocument.h"
 #include "ui/runs/NewRunPage.h"
 #include "ui/runs/NewRunPanels.h"
@@ -36,6 +46,78 @@ using base::Json;
 using base::Path;
 using test::waitFor;
 using test::WindowRig;
+
+namespace {
+
+/// Gives one body for every path that has "birds" in it, and 404 for the others. A thread of its own; ends with the object.
+class LoopbackServer {
+public:
+    explicit LoopbackServer(std::string body) : m_body(std::move(body)) {
+        m_socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t size = sizeof address;
+        const bool bound = ::bind(m_socket, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
+                           ::listen(m_socket, 8) == 0 &&
+                           ::getsockname(m_socket, reinterpret_cast<sockaddr*>(&address), &size) == 0;
+        m_port = bound ? ntohs(address.sin_port) : 0;
+        m_thread = std::thread([this] { serve(); });
+    }
+    ~LoopbackServer() {
+        m_stop = true;
+        m_thread.join();
+        ::close(m_socket);
+    }
+    LoopbackServer(const LoopbackServer&) = delete;
+    LoopbackServer& operator=(const LoopbackServer&) = delete;
+    [[nodiscard]] int port() const { return m_port; }
+    [[nodiscard]] int requests() const { return m_requests; }
+
+private:
+    void serve() {
+        while (!m_stop) {
+            pollfd ready{m_socket, POLLIN, 0};
+            if (::poll(&ready, 1, 50) <= 0) continue;
+            const int client = ::accept4(m_socket, nullptr, nullptr, SOCK_CLOEXEC);
+            if (client < 0) continue;
+            const timeval patience{10, 0};
+            ::setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+            ::setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+            answer(client);
+            ::close(client);
+        }
+    }
+    void answer(int client) {
+        std::string request;
+        char buffer[4096];
+        while (request.find("\r\n\r\n") == std::string::npos) {
+            const ssize_t got = ::recv(client, buffer, sizeof buffer, 0);
+            if (got <= 0) return;
+            request.append(buffer, static_cast<std::size_t>(got));
+        }
+        ++m_requests;
+        const bool known = request.substr(0, request.find('\n')).find("birds") != std::string::npos;
+        const std::string body = known ? m_body : "nothing here";
+        const std::string all = std::string("HTTP/1.1 ") + (known ? "200 OK" : "404 Not Found") +
+                                "\r\nConnection: close\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+                                body;
+        for (std::size_t sent = 0; sent < all.size();) {
+            const ssize_t put = ::send(client, all.data() + sent, all.size() - sent, MSG_NOSIGNAL);
+            if (put <= 0) return;
+            sent += static_cast<std::size_t>(put);
+        }
+    }
+
+    std::string m_body;
+    int m_socket = -1;
+    int m_port = 0;
+    std::atomic<int> m_requests{0};
+    std::atomic<bool> m_stop{false};
+    std::thread m_thread;
+};
+
+}  // namespace
 
 class DatasetsPageTest : public QObject {
     Q_OBJECT
@@ -103,6 +185,42 @@ private:
         QDropEvent let(QPointF(400, 300), Qt::CopyAction, &dragged, Qt::LeftButton, Qt::NoModifier);
         QApplication::sendEvent(&rig.window(), &let);
         return let.isAccepted();
+    }
+    /// Birds, packed under this name; empty when tar could not.
+    static Path pack(WindowRig& rig, const std::string& name) {
+        const Path folder = birds(rig.scratch() / "inside");
+        const Path archive = rig.scratch() / name;
+        QProcess tar;
+        tar.start(QStringLiteral("tar"), {QStringLiteral("-caf"), text(archive), QStringLiteral("-C"), text(folder),
+                                          QStringLiteral("train"), QStringLiteral("val")});
+        return tar.waitForFinished(30'000) && tar.exitCode() == 0 ? archive : Path();
+    }
+    /// Three classes of 8 × 8 pixels.
+    static void writeIdx(WindowRig& rig, const std::string& prefix, unsigned count) {
+        const auto number = [](unsigned value) {
+            std::string bytes;
+            for (int shift = 24; shift >= 0; shift -= 8)
+                bytes.push_back(static_cast<char>((value >> shift) & 0xFFU));
+            return bytes;
+        };
+        std::string images = std::string("\0\0\x08\x03", 4) + number(count) + number(8) + number(8);
+        std::string labels = std::string("\0\0\x08\x01", 4) + number(count);
+        for (unsigned i = 0; i < count; ++i) {
+            for (unsigned p = 0; p < 64; ++p)
+                images.push_back(static_cast<char>(p / 8 == 2 * (i % 3) ? 200 : (i * 7 + p) % 90));
+            labels.push_back(static_cast<char>(i % 3));
+        }
+        (void) rig.scratch().write(prefix + "-images-idx3-ubyte", images);
+        (void) rig.scratch().write(prefix + "-labels-idx1-ubyte", labels);
+    }
+    /// What a row of a form is typed into.
+    static QLineEdit* fieldInput(const QWidget* form, const QString& path) {
+        for (ui::FieldRow* row : form->findChildren<ui::FieldRow*>()) {
+            if (row->path() != path || !row->isVisible()) continue;
+            if (auto* line = qobject_cast<QLineEdit*>(row->input())) return line;
+            if (auto* line = row->findChild<QLineEdit*>()) return line;
+        }
+        return nullptr;
     }
     static QAction* action(ui::Page* page, const char* name) {
         return page->findChild<QAction*>(QString::fromLatin1(name));
@@ -381,6 +499,107 @@ private Q_SLOTS:
         QVERIFY(says(page, QStringLiteral("No datasets yet")));
         QVERIFY(rig.questions().asked().contains(QStringLiteral("dataset.remove")));
         QVERIFY(!std::filesystem::exists(rig.layout().datasets() / "birds-of-the-lake" / "1.json"));
+    }
+
+    void chosenArchive_isAdded() {
+        WindowRig rig(WindowRig::Fill::Nothing);
+        const Path archive = pack(rig, "Herons and Ospreys.tar.xz");
+        QVERIFY(!archive.empty());
+        auto* page = rig.go<ui::DatasetsPage>(QStringLiteral("data?q=add"));
+        QVERIFY(page);
+        rig.questions().setNextAnswer(text(archive));
+        QTest::mouseClick(rig.visible<QPushButton>(QStringLiteral("chooseArchiveButton")), Qt::LeftButton);
+        auto* panel = page->findChild<ui::AddDatasetPanel*>();
+        auto* document = panel->findChild<ui::FormDocument*>();
+        QVERIFY(waitFor([&] { return document->document().value("name", std::string()) == "herons-and-ospreys"; }, 5000));
+        // The hash of an archive here is a wish, not a duty.
+        page->primaryAction()->trigger();
+        QVERIFY(stands(page, QStringLiteral("herons-and-ospreys")));
+        QCOMPARE(page->findChild<QTableView*>(QStringLiteral("classesTable"))->model()->rowCount(), 2);
+    }
+
+    void address_isFetchedFromAServer() {
+        WindowRig rig(WindowRig::Fill::Nothing);
+        const Path archive = pack(rig, "birds.tar.gz");
+        QVERIFY(!archive.empty());
+        const auto bytes = base::readFile(archive);
+        QVERIFY(bytes.ok());
+        LoopbackServer server(*bytes);
+        QVERIFY(server.port() != 0);
+        auto* page = rig.go<ui::DatasetsPage>(QStringLiteral("data?q=add"));
+        QVERIFY(page);
+        auto* panel = page->findChild<ui::AddDatasetPanel*>();
+        auto* source = panel->findChild<QLineEdit*>(QStringLiteral("datasetSourceInput"));
+        source->setFocus();
+        QTest::keyClicks(source, QStringLiteral("http://127.0.0.1:%1/lake/birds.tar.gz").arg(server.port()));
+        auto* document = panel->findChild<ui::FormDocument*>();
+        QCOMPARE(document->document().value("name", std::string()), std::string("birds"));
+        // Without its hash an address is not fetched; that is said at its field, before anything is asked of the server.
+        QTest::keyClick(source, Qt::Key_Return);
+        QVERIFY(waitFor([&] { return !panel->isRunning() && !document->errorText(QStringLiteral("sha256")).isEmpty(); },
+                        kPatience));
+        QCOMPARE(server.requests(), 0);
+        rig.picture(QStringLiteral("data-address-without-hash"));
+        auto* sum = fieldInput(panel, QStringLiteral("sha256"));
+        QVERIFY(sum);
+        sum->setFocus();
+        QTest::keyClicks(sum, QString::fromStdString(*base::sha256File(archive)));
+        page->primaryAction()->trigger();
+        QVERIFY(stands(page, QStringLiteral("birds")));
+        QVERIFY(server.requests() >= 1);
+        const auto fields = page->findChild<ui::PlacePanel*>()->findChildren<ui::CopyField*>();
+        QVERIFY2(std::any_of(fields.begin(), fields.end(),
+                             [](ui::CopyField* field) { return field->text().contains(u"127.0.0.1"); }),
+                 "The page does not say where the data came from.");
+        rig.picture(QStringLiteral("data-from-address"));
+
+        // One that is not there says what the server said, and leaves nothing.
+        QVERIFY(rig.go<ui::DatasetsPage>(QStringLiteral("data?q=add")));
+        panel->begin(QStringLiteral("http://127.0.0.1:%1/missing.zip").arg(server.port()),
+                     {{"sha256", std::string(64, 'a')}});
+        page->primaryAction()->trigger();
+        auto* error = panel->findChild<ui::InlineError*>(QStringLiteral("datasetSourceError"));
+        auto* other = panel->findChild<ui::InlineError*>(QStringLiteral("addDatasetError"));
+        QVERIFY(waitFor([&] { return !panel->isRunning() && (!error->isClear() || !other->isClear()); }, kPatience));
+        QVERIFY((error->text() + other->text()).contains(QStringLiteral("404")));
+        QVERIFY(!std::filesystem::exists(rig.layout().datasets() / "missing" / "1.json"));
+    }
+
+    void idxFiles_areAddedAndShown() {
+        WindowRig rig(WindowRig::Fill::Nothing);
+        const Path folder = rig.scratch() / "digits";
+        writeIdx(rig, "digits/train", 90);
+        writeIdx(rig, "digits/t10k", 30);
+        auto* page = rig.go<ui::DatasetsPage>(QStringLiteral("data?q=add"));
+        QVERIFY(page);
+        rig.questions().setNextAnswer(text(folder));
+        QTest::mouseClick(rig.visible<QPushButton>(QStringLiteral("chooseFolderButton")), Qt::LeftButton);
+        auto* document = page->findChild<ui::AddDatasetPanel*>()->findChild<ui::FormDocument*>();
+        QVERIFY(waitFor([&] { return document->document().value("name", std::string()) == "digits"; }, 5000));
+        page->primaryAction()->trigger();
+        QVERIFY(stands(page, QStringLiteral("digits")));
+        QVERIFY(says(page, QStringLiteral("IDX files")));
+        auto* classes = page->findChild<QTableView*>(QStringLiteral("classesTable"))->model();
+        QCOMPARE(classes->rowCount(), 3);
+        QCOMPARE(classes->index(2, 1).data().toString(), QStringLiteral("30"));
+        QCOMPARE(classes->index(2, 2).data().toString(), QStringLiteral("10"));
+        QVERIFY(says(page->findChild<ui::PicturesPanel*>(), QStringLiteral("8 × 8")));
+        rig.picture(QStringLiteral("data-idx"));
+        // Their samples have no files: the pixels come from the set itself.
+        page->findChild<QTabWidget*>()->setCurrentIndex(1);
+        auto* grid = page->findChild<ui::SampleGrid*>();
+        QVERIFY(waitFor([&] { return grid->samples().total() == 120 && grid->current() != nullptr; }, 20'000));
+        QVERIFY(grid->current()->path.isEmpty());
+        QCOMPARE(grid->current()->image.size(), QSize(8, 8));
+        QVERIFY(!page->findChild<ui::CopyField*>(QStringLiteral("samplePathField"))->isVisible());
+        rig.picture(QStringLiteral("data-idx-samples"));
+        // And from here into the form.
+        action(page, "trainOnDatasetAction")->trigger();
+        auto* form = qobject_cast<ui::NewRunPage*>(rig.window().page());
+        QVERIFY(form);
+        QVERIFY(waitFor([&] { return form->document().value(QStringLiteral("task.dataset.train_images")) ==
+                                     Json("dataset:digits/train-images-idx3-ubyte"); }, 10'000));
+        QVERIFY(waitFor([&] { return form->findChild<ui::DatasetPanel*>()->preview().has_value(); }, 20'000));
     }
 
     void cancel_addsNothing() {

@@ -1,9 +1,12 @@
 // Trying a model by clicks: a real small one is trained by the engine and registered, then pictures, an evaluation, its
 // layers.
 #include <QComboBox>
+#include <QDropEvent>
 #include <QImage>
+#include <QMimeData>
 #include <QProcess>
 #include <QPushButton>
+#include <QScrollArea>
 #include <QTabWidget>
 #include <QTableWidget>
 
@@ -207,6 +210,30 @@ private Q_SLOTS:
         auto* classes = page->findChild<QTableWidget*>(QStringLiteral("evaluateClasses"));
         QCOMPARE(classes->rowCount(), 4);
         rig.picture(QStringLiteral("tryit-evaluation-dark"));
+        // From a cell of the matrix to its samples, and back to all.
+        const int all = mistakes->count();
+        int row = -1;
+        int column = -1;
+        for (int i = 0; i < 16 && row < 0; ++i) {
+            if (i / 4 != i % 4 && matrix->data().count(i / 4, i % 4) > 0) {
+                row = i / 4;
+                column = i % 4;
+            }
+        }
+        QVERIFY2(row >= 0 && all > 1, "The model makes no mistake; it was to learn little.");
+        page->findChild<QScrollArea*>()->ensureWidgetVisible(matrix);
+        QTest::mouseClick(matrix, Qt::LeftButton, {}, matrix->cellRect(row, column).center().toPoint());
+        QCOMPARE(mistakes->count(), static_cast<int>(matrix->data().count(row, column)));
+        const QString taken = matrix->data().classes[column];
+        for (int i = 0; i < mistakes->count(); ++i)
+            QVERIFY2(mistakes->item(i)->text().startsWith(taken), qPrintable(mistakes->item(i)->text()));
+        QVERIFY(page->findChild<QLabel*>(QStringLiteral("evaluateMistakesLabel"))->text().contains(taken));
+        rig.picture(QStringLiteral("tryit-evaluation-cell-dark"));
+        auto* every = page->findChild<QPushButton*>(QStringLiteral("evaluateAllMistakes"));
+        QVERIFY(every->isVisible());
+        QTest::mouseClick(every, Qt::LeftButton);
+        QCOMPARE(mistakes->count(), all);
+        QVERIFY(!every->isVisible());
         ui::Theme::current().setChoice(ui::Theme::Choice::Light);
         rig.picture(QStringLiteral("tryit-evaluation-light"));
 
@@ -248,6 +275,29 @@ private Q_SLOTS:
         auto* fetch = error->findChild<QPushButton*>();
         QVERIFY(fetch && fetch->isVisible());
         rig.picture(QStringLiteral("tryit-weights-light"));
+
+        // A file brought by hand, dropped on the window, is taken for them only if it is them.
+        const auto drop = [&rig](const base::Path& file) {
+            QMimeData dragged;
+            dragged.setUrls({QUrl::fromLocalFile(QString::fromStdString(file.string()))});
+            QDragEnterEvent enter({400, 300}, Qt::CopyAction, &dragged, Qt::LeftButton, Qt::NoModifier);
+            enter.ignore();
+            QApplication::sendEvent(&rig.window(), &enter);
+            QDropEvent let(QPointF(400, 300), Qt::CopyAction, &dragged, Qt::LeftButton, Qt::NoModifier);
+            QApplication::sendEvent(&rig.window(), &let);
+            return enter.isAccepted() && let.isAccepted();
+        };
+        const auto brought = rig.scratch().write("by hand.pth", "these are no weights at all");
+        QVERIFY(drop(brought));
+        QVERIFY2(waitFor([&] { return error->isVisible() && !error->text().contains(QStringLiteral("have not been fetched")); }, 20000),
+                 qPrintable(error->text()));
+        QCOMPARE(document.value(QStringLiteral("task.model.weights.source")), Json("pretrained:resnet18-imagenet"));
+        rig.picture(QStringLiteral("tryit-weights-wrong-file-light"));
+        // Where no published ones are chosen, the run starts from the file itself.
+        document.setValue(QStringLiteral("task.model.weights.source"), "");
+        QVERIFY(drop(m_trained / "outputs/model.safetensors"));
+        QCOMPARE(document.value(QStringLiteral("task.model.weights.source")),
+                 Json((m_trained / "outputs/model.safetensors").string()));
 
         // Of the small model that was trained, on its own data but with one class more, the last layer begins anew.
         Json task = m_spec["task"];

@@ -156,13 +156,26 @@ void WeightsPanel::compare() {
     });
 }
 
-void WeightsPanel::fetch(const QString& id) {
+void WeightsPanel::takeFile(const QString& file) {
+    const QString source = textValue(m_document, kWeightsSource);
+    const auto absent = [&source](const Json& one) {
+        return source == QStringLiteral("pretrained:") + readString(one, "id") && !readFlag(one, "fetched");
+    };
+    if (std::any_of(m_weights.begin(), m_weights.end(), absent)) {
+        fetch(source, file);
+    } else {
+        m_document.setValue(kWeightsSource, file.toStdString());
+    }
+}
+
+void WeightsPanel::fetch(const QString& id, const QString& file) {
     if (m_fetch) return;
     m_error->clear();
-    m_progress->setTitle(tr("Fetching the weights"));
+    m_progress->setTitle(file.isEmpty() ? tr("Fetching the weights") : tr("Checking the file"));
     m_progress->setFraction(std::nullopt);
     m_progress->show();
-    m_fetch = m_shell.session()->start("weights.fetch", {{"weights", id.toStdString()}});
+    m_fetch = m_shell.session()->start("weights.fetch",
+                                         {{"weights", id.toStdString()}, {"file", file.toStdString()}});
     connect(m_fetch, &commands::Command::progressed, this, [this](const commands::CommandProgress& progress) {
         m_progress->setFraction(progress.fraction >= 0 ? std::optional(progress.fraction) : std::nullopt);
     });

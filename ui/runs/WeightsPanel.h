@@ -24,12 +24,16 @@ public:
     WeightsPanel(Shell& shell, FormDocument& document, QWidget* parent);
     /// Reads the list of published weights anew.
     void readList();
+    /// A file that was dropped: kept as the published weights that are chosen but not here yet, once it proves to be
+    /// them; else the run starts from the file itself.
+    void takeFile(const QString& file);
 
 private:
     void refill();
     void followDocument();
     void compare();
-    void fetch(const QString& id);
+    /// `file`: instead of fetching it from its address.
+    void fetch(const QString& id, const QString& file = {});
     void showMatch(const base::Json& match);
 
     Shell& m_shell;

@@ -95,6 +95,17 @@ EvaluatePanel::EvaluatePanel(Shell& shell, QWidget* parent) : QWidget(parent), m
     m_bad->clear();
     parts->addWidget(m_bad);
     m_mistakesCard = new Card(tr("Worst mistakes"), content);
+    auto* of = new QHBoxLayout;
+    of->setSpacing(theme.space(2));
+    m_mistakesTold = new TextLabel({}, TextStyle::Secondary, Role::Muted, m_mistakesCard);
+    m_mistakesTold->setObjectName(QStringLiteral("evaluateMistakesLabel"));
+    m_mistakesTold->setWordWrap(true);
+    of->addWidget(m_mistakesTold, 1);
+    m_allMistakes = new LinkButton(tr("All mistakes"), m_mistakesCard);
+    m_allMistakes->setObjectName(QStringLiteral("evaluateAllMistakes"));
+    of->addWidget(m_allMistakes, 0, Qt::AlignTop);
+    m_mistakesCard->body()->addLayout(of);
+    connect(m_allMistakes, &LinkButton::clicked, this, [this] { m_confusion->choose(-1, -1); });
     m_mistakes = new PictureList(true, tr("Worst mistakes"), m_mistakesCard);
     m_mistakes->setObjectName(QStringLiteral("evaluateMistakes"));
     m_mistakes->setMinimumHeight(theme.scaled(340));
@@ -110,8 +121,7 @@ EvaluatePanel::EvaluatePanel(Shell& shell, QWidget* parent) : QWidget(parent), m
     m_meaning = new TextLabel({}, TextStyle::Secondary, Role::Muted, m_confusionCard);
     m_meaning->setWordWrap(true);
     m_confusionCard->body()->addWidget(m_meaning);
-    connect(m_confusion, &ConfusionMatrix::cellChosen, this,
-            [this](int row, int of) { m_meaning->setText(m_confusion->data().meaning(row, of)); });
+    connect(m_confusion, &ConfusionMatrix::cellChosen, this, &EvaluatePanel::showCell);
     parts->addWidget(m_confusionCard);
     parts->addWidget(m_mistakesCard);
     auto* classes = new Card(tr("Classes"), content);
@@ -214,10 +224,12 @@ void EvaluatePanel::start() {
 void EvaluatePanel::showResult(const Json& result) {
     m_empty->hide();
     m_results->show();
+    m_found = readArray(result, "mistakes");
+    m_mistakesCard->setVisible(!m_found.empty());
     showFigures(result);
     showConfusion(result);
     showClasses(result);
-    showMistakes(result);
+    showMistakes();
     const Json bad = readArray(result, "bad");
     if (bad.empty()) {
         m_bad->clear();
@@ -258,8 +270,11 @@ void EvaluatePanel::showFigures(const Json& result) {
 
 void EvaluatePanel::showConfusion(const Json& result) {
     ConfusionData matrix;
-    for (const Json& one : readArray(result, "classes"))
+    m_labels.clear();
+    for (const Json& one : readArray(result, "classes")) {
         matrix.classes << readString(one, "name");
+        m_labels.push_back(readInteger(one, "label", -1));
+    }
     for (const Json& row : readArray(result, "confusion")) {
         for (const Json& count : row)
             matrix.counts.push_back(count.is_number() ? count.get<double>() : 0.0);
@@ -268,8 +283,8 @@ void EvaluatePanel::showConfusion(const Json& result) {
         matrix.counts.size() == static_cast<std::size_t>(matrix.size()) * static_cast<std::size_t>(matrix.size());
     m_confusionCard->setVisible(whole && matrix.size() > 0);
     if (!whole) return;
-    m_meaning->setText(matrix.summary());
     m_confusion->setData(matrix);
+    m_confusion->choose(-1, -1);
 }
 
 void EvaluatePanel::showClasses(const Json& result) {
@@ -287,11 +302,22 @@ void EvaluatePanel::showClasses(const Json& result) {
     fitRows(m_classes, 12);
 }
 
-void EvaluatePanel::showMistakes(const Json& result) {
+void EvaluatePanel::showCell(int row, int column) {
+    const bool none = row < 0 && column < 0;
+    m_meaning->setText(none ? m_confusion->data().summary() : m_confusion->data().meaning(row, column));
+    showMistakes();
+}
+
+void EvaluatePanel::showMistakes() {
+    const int row = m_confusion->chosenRow();
+    const int column = m_confusion->chosenColumn();
+    const auto size = static_cast<int>(m_labels.size());
+    const bool cell = row >= 0 && column >= 0 && row != column && row < size && column < size;
     m_mistakes->clearEntries();
-    const Json mistakes = readArray(result, "mistakes");
-    m_mistakesCard->setVisible(!mistakes.empty());
-    for (const Json& one : mistakes) {
+    for (const Json& one : m_found) {
+        if (cell && (readInteger(one, "label", -1) != m_labels[static_cast<std::size_t>(row)] ||
+                     readInteger(one, "predicted", -1) != m_labels[static_cast<std::size_t>(column)]))
+            continue;
         const Json pixels = readObject(one, "pixels");
         const QString truth = readString(one, "name");
         const QString taken = readString(one, "predicted_name");
@@ -306,6 +332,16 @@ void EvaluatePanel::showMistakes(const Json& result) {
                                    ? readString(one, "file")
                                    : tr("Sample %1 of %2").arg(readInteger(one, "index")).arg(readString(one, "file")));
         m_mistakes->addEntry(entry);
+    }
+    m_allMistakes->setVisible(cell);
+    if (cell) {
+        const QStringList& names = m_confusion->data().classes;
+        m_mistakesTold->setText(tr("“%1” taken for “%2”: %3 of %4 are among the worst.")
+                                    .arg(names[row], names[column])
+                                    .arg(m_mistakes->count())
+                                    .arg(static_cast<qint64>(m_confusion->data().count(row, column))));
+    } else {
+        m_mistakesTold->setText(tr("Choose a cell above to see its mistakes alone."));
     }
 }
 

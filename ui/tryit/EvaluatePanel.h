@@ -2,6 +2,9 @@
 #include <QPointer>
 #include <QWidget>
 
+#include <cstdint>
+#include <vector>
+
 #include "core/base/Json.h"
 #include "core/commands/Command.h"
 
@@ -15,6 +18,7 @@ class ConfusionMatrix;
 class EmptyState;
 class FlowLayout;
 class InlineError;
+class LinkButton;
 class PictureList;
 class ProgressStrip;
 class Shell;
@@ -43,7 +47,9 @@ private:
     void showFigures(const base::Json& result);
     void showConfusion(const base::Json& result);
     void showClasses(const base::Json& result);
-    void showMistakes(const base::Json& result);
+    void showMistakes();
+    /// Of one cell of the matrix; a cell of the diagonal or a whole class: all of them.
+    void showCell(int row, int column);
 
     Shell& m_shell;
     QString m_model;
@@ -62,7 +68,11 @@ private:
     ConfusionMatrix* m_confusion;
     TextLabel* m_meaning;
     QTableWidget* m_classes;
+    base::Json m_found = base::Json::array();  ///< The mistakes that the engine named.
+    std::vector<std::int64_t> m_labels;        ///< Of the matrix's rows.
     Card* m_mistakesCard;
+    TextLabel* m_mistakesTold;
+    LinkButton* m_allMistakes;
     PictureList* m_mistakes;
 };
 
