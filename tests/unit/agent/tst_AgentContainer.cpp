@@ -60,6 +60,9 @@ private:
         const std::string mark = "stranger" + base::newUuid7();
         scratch.write("theirs/Containerfile", "FROM " + std::string(kImage) + "\nRUN : " + mark + "; while [ ! -e /tmp/never ]; do sleep 0.1; done\n");
         QProcess podman;
+        QProcessEnvironment environment = QProcessEnvironment::systemEnvironment();
+        environment.insert(QStringLiteral("TMPDIR"), QString::fromStdString((scratch / "theirs").string()));
+        podman.setProcessEnvironment(environment);
         podman.start(QStringLiteral("/usr/bin/podman"),
                      {QStringLiteral("build"), QStringLiteral("--network=host"), QStringLiteral("--layers=false"),
                       QStringLiteral("--build-arg"), QStringLiteral("TRAINYARD_BUILD=/elsewhere"),
