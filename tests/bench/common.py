@@ -99,12 +99,11 @@ class FamilySteps:
     def environment(self, mode="tuned"):
         return dict(os.environ) if mode == "untuned" else tuned(self.threads)
 
-    def choose_formats(self, tries):
-        """The better memory format of each side, by `tries` runs each."""
-        self.formats = {}
-        for side, make in (("engine", self.engine), ("python", lambda layout: self.python(layout, "tuned"))):
-            best = {layout: min(last_json(make(layout), self.environment())["step_seconds"] for _ in range(tries)) for layout in FORMATS}
-            self.formats[side] = min(best, key=best.get)
+    def choose_formats(self, engine=""):
+        """Python's better memory format, for both sides unless the engine is to have one of its own: losses are equal in one format alone."""
+        best = {layout: last_json(self.python(layout, "tuned"), self.environment())["step_seconds"] for layout in FORMATS}
+        python = min(best, key=best.get)
+        self.formats = {"engine": engine or python, "python": python}
         return self.formats
 
     def pair(self, python_first):

@@ -1,16 +1,16 @@
 """Training steps of ResNet-18 (or another family with torchvision's names) against torchvision's model in Python.
 
-Batches already in memory, the same weights, BLAS, threads and malloc settings, each side in its better memory format; pairs in
-alternating order. The ratio of a pair is Python's median step over the engine's. The losses must agree.
+Batches already in memory, the same weights, BLAS, threads and malloc settings, the memory format that Python is quicker in; pairs in
+alternating order. The ratio of a pair is Python's median step over the engine's. The losses must be the same bits.
 """
 import argparse
 import json
 
-from common import FamilySteps, last_json, losses_agree, machine, spread
+from common import FORMATS, FamilySteps, last_json, losses_agree, machine, spread
 
 
 def measure(steps, pairs, untuned):
-    formats = steps.choose_formats(1)
+    formats = steps.formats
     ours, theirs, plain = [], [], []
     for turn in range(pairs):
         a, b = steps.pair(python_first=turn % 2 == 1)
@@ -53,8 +53,10 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--no-untuned", action="store_true")
+    parser.add_argument("--engine-format", default="", choices=["", *FORMATS], help="another one than Python's better; losses then differ")
     options = parser.parse_args()
     steps = FamilySteps(options.family, options.size, options.batch, options.classes, options.threads, "cpu", options.steps)
+    steps.choose_formats(options.engine_format)
     result = {"benchmark": "engine_family", "machine": machine(), "options": vars(options),
               **measure(steps, options.pairs, not options.no_untuned)}
     print(json.dumps(result) if options.json else text(result))

@@ -1,8 +1,8 @@
 """ResNet-18 at 224, batch 16, whole epochs from JPEG files, against the Python that a user writes.
 
 The engine: `trainyard-engine train`, each epoch timed from its first step to the end of its validation. The peer: torchvision's model, PIL,
-DataLoader with no and with two workers that stay (the better one counts), in its better memory format. The same files (made here),
-weights, crops, order, threads, BLAS and malloc settings, so the losses must agree. Beside it the untuned peer, and with --steps the
+DataLoader with no and with two workers that stay (the better one counts), in its better memory format, which the engine then takes too. The
+same files (made here), weights, crops, order, threads, BLAS and malloc settings, so the losses must be the same bits. Beside it the untuned peer, and with --steps the
 step alone (engine_family).
 """
 import argparse
@@ -11,7 +11,7 @@ import os
 import subprocess
 import tempfile
 
-from common import PYTHON, ROOT, FamilySteps, engine_run, image_task, last_json, losses_agree, machine, spread, tuned
+from common import FORMATS, PYTHON, ROOT, FamilySteps, engine_run, image_task, last_json, losses_agree, machine, spread, tuned
 import engine_family
 
 SEED = 1
@@ -31,9 +31,10 @@ def main():
     parser.add_argument("--workers", type=int, nargs="*", default=[0, 2])
     parser.add_argument("--steps", type=int, default=8, help="of the step alone; 0: not measured")
     parser.add_argument("--no-untuned", action="store_true")
+    parser.add_argument("--engine-format", default="", choices=["", *FORMATS], help="another one than Python's better; losses then differ")
     options = parser.parse_args()
     steps = FamilySteps(options.family, options.size, options.batch, 2, options.threads, "cpu", max(3, options.steps))
-    formats = steps.choose_formats(1)
+    formats = steps.choose_formats(options.engine_format)
     environment = tuned(options.threads)
     ours, theirs, plain = [], [], []
     with tempfile.TemporaryDirectory() as folder:
@@ -80,7 +81,8 @@ def main():
     untuned = f", {result['ratio_untuned']['median']:.3f}× untuned" if plain else ""
     print(f"epochs: {result['ratio']['median']:.3f}× Python ({result['ratio']['lowest']:.3f}–{result['ratio']['highest']:.3f}){untuned}; "
           f"{result['engine_epoch_seconds']['median']:.2f} s in {formats['engine']}, Python {result['python_epoch_seconds']['median']:.2f} s in "
-          f"{formats['python']} with {theirs[-1]['workers']} workers; validation losses {result['losses']['last_difference']:.1e} apart")
+          f"{formats['python']} with {theirs[-1]['workers']} workers; "
+          + ("losses the same bits" if result["losses"]["bit_equal"] else f"validation losses {result['losses']['last_difference']:.1e} apart"))
     if options.steps:
         print("step alone:", engine_family.text(result["step"]))
 

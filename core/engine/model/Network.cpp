@@ -112,7 +112,8 @@ void Network::findReaders() {
             m_lastReader[static_cast<std::size_t>(input)] = i;
         }
     }
-    // ReLU may overwrite its input only where nothing else, the backward pass of the layer before included, needs it.
+    // ReLU and addition may overwrite their (first) input only where nothing else, the backward pass of the layer before included,
+    // needs it.
     m_mayOverwrite.resize(m_table.layers.size());
     for (std::size_t i = 0; i < m_table.layers.size(); ++i) {
         const spec::LayerOp op = m_table.layers[i].op;
@@ -168,8 +169,10 @@ at::Tensor Network::run(const spec::Layer& layer, const Slot& slot, std::vector<
             return at::linear(x, slot.weight, slot.bias);
         case spec::LayerOp::Dropout:
             return at::dropout(x, layer.probability, m_training);
-        case spec::LayerOp::Add:
-            return x + outputs[static_cast<std::size_t>(layer.inputs[1])];
+        case spec::LayerOp::Add: {
+            const at::Tensor& other = outputs[static_cast<std::size_t>(layer.inputs[1])];
+            return m_mayOverwrite[first] ? x.add_(other) : x + other;
+        }
         case spec::LayerOp::Multiply:
             return x * outputs[static_cast<std::size_t>(layer.inputs[1])];
     }
