@@ -64,7 +64,7 @@ std::vector<PaletteItem> matching(const QString& query, std::size_t limit, std::
     return best;
 }
 
-/// The page that a dropped folder or archive of pictures is for; nothing for anything else.
+/// The page that a dropped folder or archive of pictures, or a file of weights, is for; nothing for anything else.
 std::optional<Address> pageForDrop(const QMimeData& dropped) {
     if (!dropped.hasUrls() || dropped.urls().size() != 1) return {};
     const QString file = dropped.urls().first().toLocalFile();
@@ -77,6 +77,9 @@ std::optional<Address> pageForDrop(const QMimeData& dropped) {
                                      QStringLiteral("zst")};
     if (info.isFile() && endings.contains(info.suffix().toLower()))
         return Address{QStringLiteral("data"), {}, QStringLiteral("add=") + file};
+    static const QStringList weights{QStringLiteral("pth"), QStringLiteral("pt"), QStringLiteral("safetensors")};
+    if (info.isFile() && weights.contains(info.suffix().toLower()))
+        return Address{QStringLiteral("new"), {}, QStringLiteral("weights=") + file};
     return {};
 }
 
