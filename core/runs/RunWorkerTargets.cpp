@@ -122,15 +122,17 @@ void RunWorker::bringRest(const RunId& run) {
     const std::string name = targetOf(run);
     collectAgain(run, [this, run, name](const Status& brought) {
         m_bringing.erase(run);
-        if (brought.ok() || brought.error().code == "store.run_unknown") {
+        if (brought.ok() || brought.error().code == "store.run_unknown" || brought.error().code == "target.unknown") {
             paid(name, run);
-        } else if (targets::mayAnswerLater(brought.error()) || brought.error().code == "lock.held" ||
-                   brought.error().code == "run.running") {
-            owe(name, run);
-        } else {
-            paid(name, run);
-            m_sink.troubled(brought.error().code, brought.error().message);
+            return;
         }
+        const bool waits = targets::mayAnswerLater(brought.error()) || brought.error().code == "lock.held" ||
+                           brought.error().code == "run.running";
+        const auto debts = m_debts.find(name);
+        if (!waits && (debts == m_debts.end() || !debts->second.runs.contains(run))) {
+            m_sink.troubled(brought.error().code, brought.error().message);  // Once; a person may mend it.
+        }
+        owe(name, run);
     });
 }
 
@@ -215,12 +217,12 @@ void RunWorker::removeThere(const std::string& name, const RunId& run) {
     }
     m_retiring[run] = (*target)->removeRun(run, base::Deadline::inMillis(kRemoveMillis), [this, run, name](const Status& removed) {
         const auto ended = m_retiring.extract(run);
-        if (!removed.ok() && targets::mayAnswerLater(removed.error())) {
-            owe(name, run);
-            return;
-        }
         if (!removed.ok() && removed.error().code == kBusy) {
             endThere(name, run, [this, name, run] { owe(name, run); });
+            return;
+        }
+        if (!removed.ok() && name != kLocalTarget) {
+            owe(name, run);
             return;
         }
         if (removed.ok()) {

@@ -47,6 +47,7 @@ public:
     bool crash(int host) { return order({{"do", "crash"}, {"host", host}}); }  ///< The power switch.
     bool boot(int host) { return order({{"do", "boot"}, {"host", host}}); }    ///< After crash(); with another boot id.
     bool rekey(int host) { return order({{"do", "rekey"}, {"host", host}}); }  ///< Another host key from the next boot on.
+    /// Until it is given other values.
     bool slow(int host, double delaySeconds, double loss) {
         return order({{"do", "slow"}, {"host", host}, {"delay", delaySeconds}, {"loss", loss}});
     }

@@ -195,6 +195,9 @@ def tap(name):
 
 def slow(i, delay, loss):
     """The kernel has no netem: the host's cable becomes two taps and a queue between them."""
+    if links.get(i):
+        links[i] = (delay, loss)
+        return
     _, pid = hosts[i]
     here = tap(f"s{i}")
     theirs, ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -214,14 +217,15 @@ def slow(i, delay, loss):
     sh(*inside, "addr", "flush", "dev", "eth0")
     sh(*inside, "addr", "add", f"{address(i)}/24", "dev", "slow")
     sh(*inside, "link", "set", "slow", "up")
-    links[i] = True
+    links[i] = (delay, loss)
     sh("ip", "neigh", "flush", "dev", "br0")
-    threading.Thread(target=forward, args=(i, here, there, delay, loss), daemon=True).start()
+    threading.Thread(target=forward, args=(i, here, there), daemon=True).start()
 
 
-def forward(i, here, there, delay, loss):
+def forward(i, here, there):
     queue, n, peer = [], 0, {here: there, there: here}
-    while links.get(i):
+    while link := links.get(i):
+        delay, loss = link
         now = time.monotonic()
         while queue and queue[0][0] <= now:
             _, _, fd, packet = heapq.heappop(queue)
