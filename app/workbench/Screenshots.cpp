@@ -2,13 +2,16 @@
 
 #include <QAbstractItemView>
 #include <QApplication>
+#include <QDateTime>
 #include <QDir>
 #include <QElapsedTimer>
+#include <QFileInfo>
 #include <QProcess>
 #include <QScrollArea>
 #include <QTemporaryDir>
 #include <QTimer>
 
+#include <algorithm>
 #include <cstdio>
 #include <functional>
 #include <vector>
@@ -37,6 +40,13 @@ constexpr int kTickMillis = 60;
 constexpr int kQuietMillis = 420;      ///< A picture is taken after so long without a busy chart,
 constexpr int kPatienceMillis = 6000;  ///< and after so long in any case.
 
+/// Whether a picture's name (without its ending) is one of those asked for, or begins with one up to a dash.
+bool isWanted(const QString& picture, const QStringList& only) {
+    return only.isEmpty() || std::any_of(only.begin(), only.end(), [&picture](const QString& word) {
+               return picture == word || picture.startsWith(word + u'-');
+           });
+}
+
 struct Step {
     QString name;  ///< Of the picture; empty: nothing is taken.
     std::function<void()> prepare;
@@ -45,12 +55,17 @@ struct Step {
 /// Goes through the steps from the event loop: prepares one, waits until the window is quiet, takes the picture.
 class Photographer : public QObject {
 public:
-    Photographer(QWidget& window, QDir folder, QString suffix)
-        : m_window(window), m_folder(std::move(folder)), m_suffix(std::move(suffix)) {
+    Photographer(QWidget& window, QDir folder, QString suffix, QStringList only)
+        : m_window(window), m_folder(std::move(folder)), m_suffix(std::move(suffix)), m_only(std::move(only)) {
         connect(&m_timer, &QTimer::timeout, this, [this] { tick(); });
         m_timer.setInterval(kTickMillis);
     }
     void add(const QString& name, std::function<void()> prepare) { m_steps.push_back({name, std::move(prepare)}); }
+    /// Drops what comes after the last picture asked for; false when there is none.
+    [[nodiscard]] bool isNeeded() {
+        while (!m_steps.empty() && !isTaken(m_steps.back())) m_steps.pop_back();
+        return !m_steps.empty();
+    }
     void start(std::function<void()> done) {
         m_done = std::move(done);
         next();
@@ -59,6 +74,10 @@ public:
     [[nodiscard]] int failed() const { return m_failed; }
 
 private:
+    [[nodiscard]] QString pictureOf(const Step& step) const { return step.name + u'-' + m_suffix; }
+    [[nodiscard]] bool isTaken(const Step& step) const {
+        return !step.name.isEmpty() && isWanted(pictureOf(step), m_only);
+    }
     void next() {
         m_waiting.start();
         m_quiet.start();
@@ -68,10 +87,14 @@ private:
         for (const ui::ChartView* chart : m_window.findChildren<ui::ChartView*>()) {
             if (chart->isVisible() && chart->isBusy()) m_quiet.start();
         }
-        if (m_quiet.elapsed() < kQuietMillis && m_waiting.elapsed() < kPatienceMillis) return;
         const Step& step = m_steps[m_at];
-        if (!step.name.isEmpty()) {
-            const QString file = m_folder.filePath(QStringLiteral("%1-%2.png").arg(step.name, m_suffix));
+        // What is passed through on the way to another picture needs no rest, but a workspace has to be open, and what
+        // the next one builds on has to stand.
+        const bool nextTaken = m_at + 1 < m_steps.size() && isTaken(m_steps[m_at + 1]);
+        const bool passing = !step.name.isEmpty() && !isTaken(step) && !nextTaken;
+        if (!passing && m_quiet.elapsed() < kQuietMillis && m_waiting.elapsed() < kPatienceMillis) return;
+        if (isTaken(step)) {
+            const QString file = m_folder.filePath(pictureOf(step) + QStringLiteral(".png"));
             if (!m_window.grab().save(file, "PNG")) {
                 std::fprintf(stderr, "trainyard: cannot write %s\n", qPrintable(file));
                 ++m_failed;
@@ -88,6 +111,7 @@ private:
     QWidget& m_window;
     QDir m_folder;
     QString m_suffix;
+    QStringList m_only;
     std::vector<Step> m_steps;
     std::size_t m_at = 0;
     QTimer m_timer;
@@ -194,7 +218,7 @@ void addSteps(Photographer& camera, ui::MainWindow& window, int runs) {
     });
 }
 
-int takePass(int argc, char** argv, const QString& folder, int scale) {
+int takePass(int argc, char** argv, const QString& folder, const QStringList& only, int scale) {
     QApplication application(argc, argv);
     QApplication::setApplicationName(QStringLiteral("trainyard"));
     ui::Theme& theme = ui::Theme::install(application);
@@ -249,7 +273,7 @@ int takePass(int argc, char** argv, const QString& folder, int scale) {
                                        .arg(scale > 1         ? QStringLiteral("-200")
                                             : look.isEmpty() ? QString()
                                                              : u'-' + QString::fromLatin1(look));
-            Photographer camera(window, QDir(folder), suffix);
+            Photographer camera(window, QDir(folder), suffix, only);
             camera.add(QStringLiteral("welcome"), [] {});
             camera.add({}, [&] { window.openWorkspace(QString::fromStdString(empty->layout.root.string())); });
             for (const char* page : {"home", "runs", "models", "data", "environments", "targets"}) {
@@ -258,6 +282,7 @@ int takePass(int argc, char** argv, const QString& folder, int scale) {
             }
             camera.add({}, [&] { window.openWorkspace(QString::fromStdString(made->layout.root.string())); });
             addSteps(camera, window, static_cast<int>(shown->runs.size()));
+            if (!camera.isNeeded()) continue;
             // Not quit(): that asks the window first, which would ask about its running runs.
             camera.start([] { QApplication::exit(); });
             QApplication::exec();
@@ -286,14 +311,16 @@ int makeShowcaseWorkspace(const std::string& folder, int runs) {
     return 1;
 }
 
-int takeScreenshots(int argc, char** argv, const std::string& folder) {
+int takeScreenshots(int argc, char** argv, const std::string& folder, const std::string& only) {
     const QString place = QString::fromStdString(folder);
+    const QStringList words = QString::fromStdString(only).split(u',', Qt::SkipEmptyParts);
     const QByteArray pass = qgetenv(kPassVariable);
-    if (!pass.isEmpty()) return takePass(argc, argv, place, pass.toInt());
+    if (!pass.isEmpty()) return takePass(argc, argv, place, words, pass.toInt());
     if (!QDir().mkpath(place)) {
         std::fprintf(stderr, "trainyard: the folder %s cannot be made.\n", folder.c_str());
         return 1;
     }
+    const QDateTime begun = QDateTime::currentDateTime();
     // Scaling is fixed for the life of a process.
     const QString program = QString::fromStdString((base::executableFolder() / "trainyard").string());
     constexpr std::pair<const char*, const char*> kPasses[] = {{"1", ""}, {"2", ""}, {"1", "rtl"}, {"1", "large"}};
@@ -306,12 +333,24 @@ int takeScreenshots(int argc, char** argv, const std::string& folder) {
         environment.insert(QStringLiteral("QT_SCALE_FACTOR"), QString::fromLatin1(scale));
         child.setProcessEnvironment(environment);
         child.setProcessChannelMode(QProcess::ForwardedChannels);
-        child.start(program, {QStringLiteral("--screenshots"), place});
+        QStringList arguments{QStringLiteral("--screenshots"), place};
+        if (!words.isEmpty()) arguments << QStringLiteral("--only") << words.join(u',');
+        child.start(program, arguments);
         if (!child.waitForFinished(kPassMillis) || child.exitStatus() != QProcess::NormalExit ||
             child.exitCode() != 0) {
             std::fprintf(stderr, "trainyard: the pictures at %s00 %% are not complete.\n", scale);
             return 1;
         }
+    }
+    QStringList taken;
+    for (const QFileInfo& file : QDir(place).entryInfoList({QStringLiteral("*.png")}, QDir::Files)) {
+        if (file.lastModified() >= begun) taken << file.completeBaseName();
+    }
+    for (const QString& word : words) {
+        if (std::any_of(taken.begin(), taken.end(), [&](const QString& picture) { return isWanted(picture, {word}); }))
+            continue;
+        std::fprintf(stderr, "trainyard: there is no picture %s.\n", qPrintable(word));
+        return 1;
     }
     return 0;
 }

@@ -29,7 +29,7 @@ namespace {
 constexpr const char* kHelp =
     "Usage: trainyard [WORKSPACE] [ADDRESS]\n"
     "       trainyard [WORKSPACE] --render RUN --out FILE [--theme light|dark] [--size WxH]\n"
-    "       trainyard --screenshots FOLDER\n"
+    "       trainyard --screenshots FOLDER [--only NAME,…]\n"
     "\n"
     "Opens the workbench on a workspace (a folder); without one, the workspace opened last.\n"
     "ADDRESS is a place in it, such as trainyard://run/12.\n"
@@ -43,6 +43,7 @@ constexpr const char* kHelp =
     "three)\n"
     "  --sample             open the sample workspace, made when it is not there yet\n"
     "  --screenshots FOLDER picture every page and state of the window there; needs no display\n"
+    "  --only NAME,…        of those, only these: run-log, or run-log-light-1280x720 for one look of it\n"
     "  --make-showcase FOLDER [--runs N]\n"
     "                       make a workspace of N made-up runs (1000), to try things out, and exit\n"
     "  --measure-start      print how long the start took until a page was painted and a click answered, and exit\n"
@@ -51,7 +52,7 @@ constexpr const char* kHelp =
     "Exit status: 0 done, 1 it failed, 2 the command line is wrong.\n";
 
 struct Options {
-    std::string workspace, address, render, out, theme, size, screenshots, showcase;
+    std::string workspace, address, render, out, theme, size, screenshots, only, showcase;
     int runs = 1000;
     bool sample = false;
     bool measureStart = false;
@@ -95,6 +96,8 @@ Options parse(int argc, char** argv) {
             options.size = value();
         } else if (word == "--screenshots") {
             options.screenshots = value();
+        } else if (word == "--only") {
+            options.only = value();
         } else if (word == "--make-showcase") {
             options.showcase = value();
         } else if (word == "--runs") {
@@ -115,6 +118,7 @@ Options parse(int argc, char** argv) {
         }
     }
     if (options.render.empty() != options.out.empty()) fail("--render and --out go together.");
+    if (!options.only.empty() && options.screenshots.empty()) fail("--only goes with --screenshots.");
     return options;
 }
 
@@ -130,7 +134,7 @@ int main(int argc, char** argv) {
     const Options options = parse(argc, argv);
     qInstallMessageHandler(quietMessages);
     if (!options.showcase.empty()) return workbench::makeShowcaseWorkspace(options.showcase, options.runs);
-    if (!options.screenshots.empty()) return workbench::takeScreenshots(argc, argv, options.screenshots);
+    if (!options.screenshots.empty()) return workbench::takeScreenshots(argc, argv, options.screenshots, options.only);
     if (!options.render.empty()) {
         qputenv("QT_QPA_PLATFORM", "offscreen");
     }

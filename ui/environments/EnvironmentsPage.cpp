@@ -30,6 +30,7 @@ using base::Result;
 namespace {
 
 constexpr int kEnvironmentRole = Qt::UserRole + 1;
+constexpr int kRunsMillis = 400;  ///< Runs that come together are read together.
 
 QString versionText(const QString& name, int version) { return name + u':' + QString::number(version); }
 
@@ -82,6 +83,19 @@ EnvironmentsPage::EnvironmentsPage(Shell& shell, QWidget* parent)
         if (!m_active) return;
         readList();
         readDetail();
+    });
+    m_soon.setSingleShot(true);
+    m_soon.setInterval(kRunsMillis);
+    connect(&m_soon, &QTimer::timeout, this, [this] {
+        if (!m_active) return;
+        readList();
+        readUse();
+    });
+    connect(shell.session(), &commands::Session::runsChanged, this, [this](const QList<runs::RunChange>& changes) {
+        constexpr auto kUses = runs::RunPart::Added | runs::RunPart::Removed | runs::RunPart::State;
+        const bool used = std::any_of(changes.begin(), changes.end(),
+                                      [](const runs::RunChange& change) { return bool(change.parts & kUses); });
+        if (used && m_active && !m_soon.isActive()) m_soon.start();
     });
     showSide(m_choose);
 }
@@ -325,12 +339,7 @@ void EnvironmentsPage::showDetail() {
         facts << tr("written %1").arg(formatAgo(at));
     m_head->setFacts(facts);
     m_head->setDescription(readString(m_detail, "description"));
-    const int runs = static_cast<int>(readInteger(m_detail, "runs"));
-    const int active = static_cast<int>(readInteger(m_detail, "runs_active"));
-    m_head->runs()->setText(active > 0 ? tr("%n run(s)", nullptr, runs) + tr(", %n of them active", nullptr, active)
-                            : runs > 0 ? tr("%n run(s) used it", nullptr, runs)
-                                       : tr("No run used it yet"));
-    m_head->runs()->setEnabled(runs > 0);
+    showUse();
     m_versionLine->setVisible(versions.size() > 1);
     m_versions->clear();
     QStringList others;
@@ -361,6 +370,26 @@ void EnvironmentsPage::showDetail() {
     m_diffCard->setVisible(!others.isEmpty());
     m_diff->setEnvironment(pinned(), others, first);
     if (!m_draft.is_object() && m_side->currentWidget() != m_newView) showSide(m_detailView);
+}
+
+void EnvironmentsPage::readUse() {
+    if (!m_detail.is_object()) return;
+    m_shell.session()->start("environment.show", {{"environment", pinned().toStdString()}}, this,
+                             [this, shown = pinned()](const Result<Json>& found) {
+                                 if (!found || !m_detail.is_object() || shown != pinned()) return;
+                                 m_detail = *found;
+                                 showUse();
+                                 m_realised->setEnvironment(m_detail);
+                             });
+}
+
+void EnvironmentsPage::showUse() {
+    const int runs = static_cast<int>(readInteger(m_detail, "runs"));
+    const int active = static_cast<int>(readInteger(m_detail, "runs_active"));
+    m_head->runs()->setText(active > 0 ? tr("%n run(s)", nullptr, runs) + tr(", %n of them active", nullptr, active)
+                            : runs > 0 ? tr("%n run(s) used it", nullptr, runs)
+                                       : tr("No run used it yet"));
+    m_head->runs()->setEnabled(runs > 0);
 }
 
 void EnvironmentsPage::showSide(QWidget* side) {

@@ -1,4 +1,6 @@
 #pragma once
+#include <QTimer>
+
 #include "core/base/Json.h"
 #include "ui/shell/Page.h"
 
@@ -48,6 +50,9 @@ private:
     void choose(const QString& name, int version);
     void readDetail();
     void showDetail();
+    /// Reads anew only what runs change: how many used it, and where it was realised.
+    void readUse();
+    void showUse();
     void showSide(QWidget* side);
     void beginNew();
     void beginForm(const base::Json& document, bool isNew, const QStringList& notes);
@@ -62,6 +67,7 @@ private:
     base::Json m_environments;
     bool m_readOnce = false;
     bool m_active = false;
+    QTimer m_soon;
     QString m_name;
     int m_version = 0;
     base::Json m_detail;

@@ -170,7 +170,7 @@ void RunsPage::buildTable() {
     const auto widths = [this, header] {
         for (int i = 0; i < m_model->columnCount(); ++i) {
             const int width = i < RunsModel::FirstMetric ? kColumnWidths[i] : kMetricWidth;
-            header->resizeSection(i, Theme::current().scaled(width));
+            header->resizeSection(i, std::max(Theme::current().scaled(width), header->sectionSizeHint(i)));
         }
     };
     widths();

@@ -6,6 +6,8 @@
 #include <QMenu>
 #include <QPainter>
 
+#include <algorithm>
+
 #include "ui/shell/Icons.h"
 #include "ui/shell/Page.h"
 #include "ui/shell/Style.h"
@@ -13,6 +15,11 @@
 
 namespace trainyard::ui {
 namespace {
+
+constexpr int kSearchMark = 38;
+constexpr int kShortestField = 150;
+constexpr int kLongestField = 230;
+constexpr int kWidestTitle = 320;
 
 /// Looks like a field, opens the palette.
 class SearchButton final : public QAbstractButton {
@@ -23,8 +30,8 @@ public:
         setText(Header::tr("Search or jump to"));
         setAccessibleName(Header::tr("Search or jump to an action, page, run or model"));
         setToolTip(Header::tr("Search or jump to  Ctrl+K"));
-        setMinimumWidth(38);
-        setMaximumWidth(Theme::current().scaled(230));
+        setMinimumWidth(kSearchMark);
+        setMaximumWidth(Theme::current().scaled(kLongestField));
         setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Fixed);
     }
     QSize sizeHint() const override { return {Theme::current().scaled(220), Theme::current().controlHeight()}; }
@@ -38,10 +45,11 @@ protected:
         const auto mirrored = [this](const QRect& part) { return QStyle::visualRect(layoutDirection(), rect(), part); };
         draw::icon(painter, mirrored(QRect(10, 0, 18, height())), QStringLiteral("search"), Role::Muted, 16);
         painter.setPen(theme.color(Role::Muted));
-        if (width() > theme.scaled(150)) {
+        if (width() > kSearchMark) {
             painter.setFont(theme.font(TextStyle::Body));
-            painter.drawText(mirrored(QRect(34, 0, width() - 34, height())), Qt::AlignVCenter | Qt::AlignLeading,
-                             text());
+            const QRect words(34, 0, width() - 34 - 6, height());
+            painter.drawText(mirrored(words), Qt::AlignVCenter | Qt::AlignLeading,
+                             painter.fontMetrics().elidedText(text(), Qt::ElideRight, words.width()));
         }
         if (width() > theme.scaled(210)) {
             const int keyWidth = theme.scaled(46), keyHeight = theme.scaled(20);
@@ -109,6 +117,7 @@ void Header::setTitle(const QString& title, const QString& subtitle) {
     m_title->setText(title);
     m_subtitle->setText(subtitle);
     m_subtitle->setVisible(!subtitle.isEmpty());
+    fold();
 }
 
 void Header::setPage(Page* page) {
@@ -155,17 +164,17 @@ void Header::fillActions() {
     layout()->invalidate();
 }
 
-/// What does not fit goes into the menu behind the dots, from the end.
+/// What does not fit goes into the menu behind the dots, from the end; the search field without room for its words
+/// keeps its mark alone.
 void Header::fold() {
-    if (m_page == nullptr) {
-        m_more->hide();
-        return;
-    }
-    // Margins; steps, the search field, at least so much title.
-    int room = width() - 36 - Theme::current().scaled(80 + 60 + 180);
+    const Theme& theme = Theme::current();
+    // Without margins and steps.
+    int room = width() - 36 - theme.scaled(80);
     if (m_primary != nullptr) room -= m_primary->sizeHint().width() + 8;
-    const QList<QAction*>& actions = m_page->contextActions();
+    const QList<QAction*> actions = m_page != nullptr ? m_page->contextActions() : QList<QAction*>();
     m_more->menu()->clear();
+    int wanted = theme.scaled(60 + 180);  // By search and title.
+    int used = 0;
     bool folded = false;
     for (qsizetype i = 0; i < m_buttons.size(); ++i) {
         QAction* action = actions.value(i);
@@ -173,12 +182,21 @@ void Header::fold() {
             m_buttons[i]->hide();
             continue;
         }
-        room -= m_buttons[i]->sizeHint().width() + 8;
-        folded = folded || room < (i + 1 < m_buttons.size() ? 40 : 0);
+        const int width = m_buttons[i]->sizeHint().width() + 8;
+        wanted += width;
+        folded = folded || room - wanted < (i + 1 < m_buttons.size() ? 40 : 0);
         m_buttons[i]->setVisible(!folded);
-        if (folded) m_more->menu()->addAction(action);
+        if (folded) {
+            m_more->menu()->addAction(action);
+        } else {
+            used += width;
+        }
     }
     m_more->setVisible(folded);
+    if (folded) used += m_more->sizeHint().width() + 8;
+    const int title = m_title->sizeHint().width() + (m_subtitle->isHidden() ? 0 : m_subtitle->sizeHint().width() + 8);
+    const int left = room - used - std::min(title, theme.scaled(kWidestTitle));
+    m_search->setMaximumWidth(left < theme.scaled(kShortestField) ? kSearchMark : theme.scaled(kLongestField));
 }
 
 void Header::resizeEvent(QResizeEvent* event) {

@@ -152,7 +152,7 @@ MainWindow::MainWindow(WindowParts parts)
     connect(&m_parts.settings, &Settings::changed, this, [this] {
         Theme::current().setChoice(m_parts.settings.theme());
         Theme::current().setDensity(m_parts.settings.density());
-        m_parts.desktop.keepAwake(m_runningLocally > 0 && m_parts.settings.holdOffSleep(), tr("Runs are training"));
+        holdOffSleep();
     });
     connect(&m_parts.desktop, &Desktop::systemDarkChanged, &Theme::current(), &Theme::setSystemDark);
     m_saveTimer.setSingleShot(true);
@@ -369,7 +369,8 @@ void MainWindow::workspaceClosed() {
     m_stack->setCurrentWidget(m_welcome);
     m_header->setPage(m_welcome);
     m_header->setCanGo(false, false);
-    m_parts.desktop.keepAwake(false, {});
+    m_localRuns = 0;
+    holdOffSleep();
     Q_EMIT m_shell->sessionChanged();
 }
 
@@ -421,16 +422,28 @@ void MainWindow::copyAddress() {
 
 void MainWindow::refreshCounts() {
     if (!m_parts.session.isOpen()) return;
+    using Told = std::pair<store::Counts, std::size_t>;
     m_parts.session.query(
-        this, QStringLiteral("window.counts"), [](store::Reader& index) { return index.counts(); },
-        [this](const base::Result<store::Counts>& counts) {
-            if (!counts.ok()) return;
-            const store::Counts& n = counts.value();
+        this, QStringLiteral("window.counts"),
+        [](store::Reader& index) -> base::Result<Told> {
+            const auto counts = index.counts();
+            if (!counts.ok()) return counts.error();
+            const auto local = localRuns(index);
+            if (!local.ok()) return local.error();
+            return Told{*counts, local->size()};
+        },
+        [this](const base::Result<Told>& told) {
+            if (!told.ok()) return;
+            const store::Counts& n = told->first;
             m_status->setCounts(n.running, n.queued + n.preparing, n.all);
             m_rail->setBadge(QStringLiteral("runs"), static_cast<int>(n.running));
-            m_runningLocally = n.running;
-            m_parts.desktop.keepAwake(n.running > 0 && m_parts.settings.holdOffSleep(), tr("Runs are training"));
+            m_localRuns = told->second;
+            holdOffSleep();
         });
+}
+
+void MainWindow::holdOffSleep() {
+    m_parts.desktop.keepAwake(m_localRuns > 0 && m_parts.settings.holdOffSleep(), tr("Runs are training"));
 }
 
 }  // namespace trainyard::ui

@@ -11,6 +11,7 @@
 #include "core/base/Ids.h"
 #include "core/commands/Session.h"
 #include "core/spec/RunState.h"
+#include "core/store/Types.h"
 #include "ui/charts/ChartView.h"
 #include "ui/shell/Navigator.h"
 #include "ui/shell/Page.h"
@@ -95,6 +96,9 @@ private:
     void savePages();
     void saveWindow();
     void refreshCounts();
+    void holdOffSleep();
+    /// Those that work on this machine, or are about to.
+    [[nodiscard]] static base::Result<std::vector<store::RunRow>> localRuns(const store::Reader& index);
     void runEnded(const base::RunId& run, spec::RunState state, const QString& reason);
     void runWarned(const base::RunId& run, const QString& code, const QString& message);
     void tellAbout(const base::RunId& run, const QString& title, const QString& text);
@@ -130,7 +134,7 @@ private:
     QTimer m_saveTimer;
     QTimer m_countTimer;
     QList<QPointer<Page>> m_unsaved;
-    std::int64_t m_runningLocally = 0;
+    std::size_t m_localRuns = 0;
     QElapsedTimer m_opened;  ///< Since the last address was opened.
     bool m_moving = false;
     bool m_ready = false;

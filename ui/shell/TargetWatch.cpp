@@ -13,7 +13,7 @@ using State = targets::Reach::State;
 
 namespace {
 
-constexpr int kLoadMillis = 10'000;
+constexpr int kWatchMillis = 10'000;
 constexpr int kListMillis = 150;
 
 struct Load {
@@ -96,7 +96,7 @@ TargetWatch::TargetWatch(commands::Session& session, QObject* parent) : QObject(
     m_listPause.setSingleShot(true);
     m_listPause.setInterval(kListMillis);
     connect(&m_listPause, &QTimer::timeout, this, &TargetWatch::readList);
-    m_timer.setInterval(kLoadMillis);
+    m_timer.setInterval(kWatchMillis);
     connect(&m_timer, &QTimer::timeout, this, &TargetWatch::readLoads);
     const auto readSoon = [this] { m_listPause.start(); };
     connect(&session, &commands::Session::workspaceOpened, this, readSoon);

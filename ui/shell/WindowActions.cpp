@@ -354,7 +354,7 @@ void MainWindow::tellAbout(const base::RunId& run, const QString& title, const Q
 }
 
 void MainWindow::closeEvent(QCloseEvent* event) {
-    if (m_closing || !m_parts.session.isOpen() || m_runningLocally == 0) {
+    if (m_closing || !m_parts.session.isOpen() || m_localRuns == 0) {
         flushState();
         event->accept();
         return;
@@ -363,19 +363,26 @@ void MainWindow::closeEvent(QCloseEvent* event) {
     if (!m_closeAsked) askBeforeClosing();
 }
 
+base::Result<std::vector<store::RunRow>> MainWindow::localRuns(const store::Reader& index) {
+    store::RunQuery wanted;
+    wanted.filter = "state:active -state:lost target:local";
+    wanted.withMetrics = false;
+    auto found = index.listRuns(wanted);
+    if (!found.ok()) return found.error();
+    // The filter takes every target with such a part in its name.
+    std::erase_if(found->rows, [](const store::RunRow& row) { return row.target != "local"; });
+    return std::move(found->rows);
+}
+
 void MainWindow::askBeforeClosing() {
     m_closeAsked = true;
-    store::RunQuery wanted;
-    wanted.filter = "state:running";
-    wanted.withMetrics = false;
     m_parts.session.query(
-        this, QStringLiteral("window.closing"), [wanted](store::Reader& index) { return index.listRuns(wanted); },
-        [this](const base::Result<store::RunPage>& found) {
+        this, QStringLiteral("window.closing"), &MainWindow::localRuns,
+        [this](const base::Result<std::vector<store::RunRow>>& found) {
             std::vector<std::string> ids;
             QStringList names;
             if (found.ok()) {
-                for (const store::RunRow& row : found.value().rows) {
-                    if (row.target != "local") continue;
+                for (const store::RunRow& row : *found) {
                     ids.push_back(row.id.str());
                     if (names.size() < 3) names << QStringLiteral("#%1 %2").arg(row.number).arg(fromUtf8(row.name));
                 }

@@ -1,6 +1,7 @@
 #include "ui/widgets/Details.h"
 
 #include <QDateTime>
+#include <QEvent>
 #include <QHeaderView>
 #include <QStackedWidget>
 #include <QTableWidget>
@@ -19,6 +20,7 @@ namespace trainyard::ui {
 namespace {
 constexpr int kFoldDetailBelow = 860;
 constexpr int kMarkSize = 16;
+constexpr int kShortestName = 150;  ///< At the usual text size, with the room before it.
 }  // namespace
 
 FindingLook lookOfFinding(const QString& finding) {
@@ -55,14 +57,16 @@ ListDetail::ListDetail(int listWidth, int viewWidth, QWidget* parent) : Splitter
     setFoldBelow(kFoldDetailBelow);
     m_list = new QWidget(this);
     m_listColumn = new QVBoxLayout(m_list);
-    m_listColumn->setContentsMargins(theme.space(4), theme.space(1), 0, 0);
+    // Beside the views no margin: the line between the two stands there. Layouts do not mirror their margins.
+    const int outer = theme.space(4);
+    m_listColumn->setContentsMargins(isRightToLeft() ? 0 : outer, theme.space(1), isRightToLeft() ? outer : 0, 0);
     m_listColumn->setSpacing(theme.space(1));
     addWidget(m_list);
     m_views = new QStackedWidget(this);
     addWidget(m_views);
     setStretchFactor(0, 1);
     setStretchFactor(1, 3);
-    setSizes({listWidth, viewWidth});
+    setSizes({theme.scaled(listWidth), viewWidth});
 }
 
 QTreeWidget* ListDetail::addTree(const char* object, const QString& name, const QStringList& headers) {
@@ -76,7 +80,24 @@ QTreeWidget* ListDetail::addTree(const char* object, const QString& name, const 
     tree->header()->setStretchLastSection(false);
     tree->header()->setSectionResizeMode(0, QHeaderView::Stretch);
     m_listColumn->addWidget(tree, 1);
+    m_tree = tree;
+    tree->installEventFilter(this);
     return tree;
+}
+
+bool ListDetail::eventFilter(QObject* watched, QEvent* event) {
+    if (watched == m_tree && event->type() == QEvent::Resize) foldColumns();
+    return Splitter::eventFilter(watched, event);
+}
+
+void ListDetail::foldColumns() {
+    int room = m_tree->width() - Theme::current().scaled(kShortestName);
+    for (int i = 1; i < m_tree->columnCount(); ++i) {
+        // A hidden section has no width; what it gets back is kept by the header.
+        if (m_tree->isColumnHidden(i)) m_tree->showColumn(i);
+        room -= m_tree->columnWidth(i);
+        m_tree->setColumnHidden(i, room < 0);
+    }
 }
 
 DetailColumn::DetailColumn(const QString& prefix, QWidget* parent) : QWidget(parent) {

@@ -62,13 +62,19 @@ public:
     /// Where the list's parts go, from above to below.
     [[nodiscard]] QVBoxLayout* listColumn() const { return m_listColumn; }
     [[nodiscard]] QStackedWidget* views() const { return m_views; }
-    /// A tree of `headers.size()` columns of which the first takes what the others leave; added to the list.
+    /// A tree of `headers.size()` columns of which the first takes what the others leave; added to the list. Where
+    /// they leave too little for a name, the last ones hide. One a page.
     QTreeWidget* addTree(const char* object, const QString& name, const QStringList& headers);
 
+protected:
+    bool eventFilter(QObject* watched, QEvent* event) override;
+
 private:
+    void foldColumns();
     QWidget* m_list;
     QVBoxLayout* m_listColumn;
     QStackedWidget* m_views;
+    QTreeWidget* m_tree = nullptr;
 };
 
 /// One object: its name, facts and description, a link to its runs, and cards. Put it into makeScrollPage().

@@ -6,6 +6,8 @@
 #include <QTableView>
 #include <QTreeView>
 
+#include <algorithm>
+
 #include "core/spec/RunState.h"
 #include "ui/charts/Sparkline.h"
 #include "ui/shell/Style.h"
@@ -31,6 +33,11 @@ void styleHeader(QHeaderView* header) {
     header->setDefaultAlignment(Qt::AlignLeading | Qt::AlignVCenter);
     header->setMinimumSectionSize(48);
     header->setFocusPolicy(Qt::NoFocus);
+    // The arrow of the order takes room from the words.
+    QObject::connect(header, &QHeaderView::sortIndicatorChanged, header, [header](int section) {
+        if (section >= 0 && section < header->count())
+            header->resizeSection(section, std::max(header->sectionSize(section), header->sectionSizeHint(section)));
+    });
 }
 
 }  // namespace
