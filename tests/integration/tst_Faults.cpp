@@ -13,6 +13,7 @@
 #include <set>
 
 #include "core/base/Process.h"
+#include "core/spec/RunSpec.h"
 #include "core/wire/Layout.h"
 #include "tests/helpers/Children.h"
 #include "tests/helpers/Skip.h"
@@ -55,6 +56,27 @@ std::int64_t pidIn(const base::Path& file, const char* member) {
     }
     const auto identity = base::processIdentityFromJson(json->at(member));
     return identity.ok() && base::liveness(*identity) == base::Liveness::Alive ? identity->pid : 0;
+}
+
+constexpr const char* kFashion = "/usr/share/datasets/fashion-mnist";
+
+bool canTrain() {
+    return std::filesystem::exists(kFashion) && std::filesystem::exists(test::builtProgram("trainyard-engine"));
+}
+
+/// An IDX file of `values` bytes that says it has `shape` of them.
+std::string idx(const std::vector<std::uint32_t>& shape, std::size_t values) {
+    std::string bytes("\0\0\x08", 3);
+    bytes.push_back(static_cast<char>(shape.size()));
+    for (const std::uint32_t size : shape) {
+        for (int shift = 24; shift >= 0; shift -= 8) {
+            bytes.push_back(static_cast<char>((size >> shift) & 0xFF));
+        }
+    }
+    for (std::size_t i = 0; i < values; ++i) {
+        bytes.push_back(static_cast<char>(i * 7 % 10));
+    }
+    return bytes;
 }
 
 /// Processes whose command line holds the text.
@@ -164,6 +186,49 @@ private Q_SLOTS:
             QVERIFY2(shown.at("state").get<std::string>() == "Completed", shown.dump().c_str());
             QCOMPARE(m_driver->log(run, "stdout"), expected);
         }
+    }
+
+    void kill_workbenchAtAnyMoment() {
+        const base::Path workbench = test::builtProgram("trainyard");
+        QVERIFY(std::filesystem::exists(workbench));
+        QCOMPARE(test::cli(m_workspace, {"workspace", "init", m_workspace.string()}).exitCode, 0);
+        QCOMPARE(test::cli(m_workspace,
+                           {"run", "submit", "--", "sh", "-c",
+                            "i=0; while [ $i -lt 400 ]; do i=$((i+1)); echo $i; echo '{\"kind\":\"metric\",\"name\":"
+                            "\"loss\",\"value\":'$i',\"step\":'$i'}' >> \"$TRAINYARD_STREAM\"; sleep 0.02; done"})
+                     .exitCode,
+                 0);
+        constexpr int kTries = 12;
+        constexpr useconds_t kStep = 120'000;
+        int working = 0;
+        for (int i = 0; i < kTries; ++i) {
+            QProcess program;
+            program.setProcessChannelMode(QProcess::ForwardedChannels);
+            program.start(QString::fromStdString(workbench.string()),
+                          {QString::fromStdString(m_workspace.string()), QStringLiteral("trainyard://run/1")});
+            QVERIFY(program.waitForStarted());
+            ::usleep(kStep * static_cast<useconds_t>(i));
+            QCOMPARE(program.state(), QProcess::Running);
+            ::kill(static_cast<pid_t>(program.processId()), SIGKILL);
+            QVERIFY(program.waitForFinished(5000));
+            const auto views = base::readFile(m_workspace / "views/window.json");
+            if (views.ok()) {
+                QVERIFY2(base::parseJson(*views).ok(), "What the window keeps of itself is torn.");
+                ++working;
+            }
+        }
+        qInfo("%d times killed, %d times after it had kept where it is", kTries, working);
+        QVERIFY(open());
+        const std::string run = all().at(0).at("run").get<std::string>();
+        const Json shown = m_driver->watch(run, 60'000);
+        QVERIFY2(shown.at("state").get<std::string>() == "Completed", shown.dump().c_str());
+        QCOMPARE(shown.at("warnings").get<int>(), 0);
+        QCOMPARE(shown.at("metrics").at(0).at("count").get<int>(), 400);
+        std::vector<std::string> expected;
+        for (int i = 1; i <= 400; ++i) {
+            expected.push_back(std::to_string(i));
+        }
+        QCOMPARE(m_driver->log(run, "stdout"), expected);
     }
 
     void kill_rank() {
@@ -358,6 +423,133 @@ private Q_SLOTS:
         QCOMPARE(all().size(), std::size_t{1});
     }
 
+    /// The disk fills in the middle of a training: the run fails as such, what it had is kept, and it can be gone on with.
+    void fullDisk_whileTraining() {
+        const Mount disk(work().root, "size=24m");
+        if (!disk.ok()) {
+            TRAINYARD_SKIP("Needs the right to mount a file system.");
+        }
+        if (!canTrain()) {
+            TRAINYARD_SKIP("Needs trainyard-engine and the package dataset-fashion-mnist.");
+        }
+        QVERIFY(init_workspace());
+        Json spec = sampleSpec();
+        spec::setValueAt(spec, "task.epochs", 3000);
+        spec::setValueAt(spec, "limits.disk_reserve_mib", 0);
+        const Json submitted = m_driver->get("run.submit", {{"spec", spec}});
+        QVERIFY2(!submitted.is_null(), m_driver->lastError().c_str());
+        const std::string run = submitted.at("run").get<std::string>();
+        const auto checkpoint = [&] {
+            std::error_code error;
+            for (auto at = std::filesystem::recursive_directory_iterator(work().run(base::RunId(run)), error);
+                 !error && at != std::filesystem::recursive_directory_iterator(); at.increment(error)) {
+                if (at->path().filename() == "last.ckpt") {
+                    return true;
+                }
+            }
+            return false;
+        };
+        QVERIFY(test::waitFor(checkpoint, 60'000));
+        // Room for the stream, but not for another checkpoint.
+        constexpr std::uintmax_t kLeft = 300'000;
+        const base::Path filler = work().root / "filler";
+        const auto fill = [&] {
+            const auto room = std::filesystem::space(work().root).available;
+            if (room > kLeft) {
+                std::ofstream(filler, std::ios::binary | std::ios::app) << std::string(room - kLeft, 'x');
+            }
+        };
+        // Again and again: what a checkpoint that was under way lets go of must not be room for the next one.
+        QVERIFY(test::waitFor(
+            [&] {
+                fill();
+                return m_driver->state(run) != "Running";
+            },
+            60'000));
+        const Json shown = m_driver->watch(run, 60'000);
+        QVERIFY2(shown.at("state").get<std::string>() == "Failed", shown.dump().c_str());
+        QVERIFY2(shown.at("reason").get<std::string>().find("full") != std::string::npos, shown.dump().c_str());
+        QVERIFY(!shown.at("metrics").empty() && shown.at("metrics").at(0).at("count").get<int>() > 0);
+        QVERIFY(std::filesystem::file_size(m_workspace / "runs" / run / "outputs/checkpoints/last.ckpt") > kLeft);
+        // With room again it goes on from there.
+        QVERIFY(base::removeTree(filler).ok());
+        const Json child = m_driver->get("run.resume", {{"run", run}});
+        QVERIFY2(!child.is_null(), m_driver->lastError().c_str());
+        const std::string next = child.at("run").get<std::string>();
+        QVERIFY(test::waitFor(
+            [&] {
+                const auto log = m_driver->log(next, "stdout");
+                return std::any_of(log.begin(), log.end(),
+                                   [](const std::string& line) { return line.starts_with("going on from step "); });
+            },
+            60'000));
+        QVERIFY(!m_driver->get("run.cancel", {{"run", next}}).is_null());
+        QCOMPARE(m_driver->watch(next, 60'000).at("state").get<std::string>(), "Canceled");
+        // Let go of the target before its file system goes.
+        QVERIFY(test::waitFor([&] { return !std::filesystem::exists(work().run(base::RunId(next))); }, 15'000));
+    }
+
+    void badImages_areNamed_data() {
+        QTest::addColumn<QString>("field");
+        QTest::addColumn<QString>("file");
+        QTest::addColumn<QString>("says");
+        const auto row = [](const char* name, const char* field, const char* file, const char* says) {
+            QTest::newRow(name) << QString::fromLatin1(field) << QString::fromLatin1(file) << QString::fromLatin1(says);
+        };
+        row("missing", "train_images", "nowhere", "nowhere");
+        row("empty", "val_images", "empty", "empty");
+        row("truncated", "train_images", "cut", "cut");
+        row("oversized", "train_images", "long", "long");
+        row("labels as images", "train_images", "labels", "swapped");
+        row("images as labels", "val_labels", "images", "swapped");
+        row("labels of other images", "train_labels", "few", "few");
+        row("no IDX file", "val_labels", "text", "text");
+        row("a folder", "train_labels", "folder", "folder");
+    }
+    /// Whatever is wrong with the files, nothing is trained and the answer names the file or what is the matter with it.
+    void badImages_areNamed() {
+        QFETCH(QString, field);
+        QFETCH(QString, file);
+        QFETCH(QString, says);
+        if (!canTrain()) {
+            TRAINYARD_SKIP("Needs trainyard-engine and the package dataset-fashion-mnist.");
+        }
+        constexpr std::size_t kImages = 40;
+        constexpr std::size_t kPixels = kImages * 28 * 28;
+        m_scratch->write("data/images", idx({kImages, 28, 28}, kPixels));
+        m_scratch->write("data/labels", idx({kImages}, kImages));
+        m_scratch->write("data/empty", "");
+        m_scratch->write("data/cut", idx({kImages, 28, 28}, kPixels - 1));
+        m_scratch->write("data/long", idx({kImages, 28, 28}, kPixels + 1));
+        m_scratch->write("data/few", idx({kImages - 1}, kImages - 1));
+        m_scratch->write("data/text", "no images at all, only words");
+        QVERIFY(base::makeDirs(*m_scratch / "data/folder").ok());
+        QVERIFY(init_workspace());
+        Json spec = sampleSpec();
+        spec::setValueAt(spec, "task.dataset.train_limit", 0);
+        spec::setValueAt(spec, "task.dataset.val_limit", 0);
+        const base::Path data = *m_scratch / "data";
+        for (const char* part : {"train", "val"}) {
+            const std::string key = std::string("task.dataset.") + part;
+            spec::setValueAt(spec, key + "_images", (data / "images").string());
+            spec::setValueAt(spec, key + "_labels", (data / "labels").string());
+        }
+        spec::setValueAt(spec, "task.dataset." + field.toStdString(), (data / file.toStdString()).string());
+        const auto submitted = m_driver->run("run.submit", {{"spec", spec}});
+        std::string told;
+        if (submitted.ok()) {
+            const Json shown = m_driver->watch(submitted->at("run").get<std::string>(), 60'000);
+            QVERIFY2(shown.at("state").get<std::string>() == "Failed", shown.dump().c_str());
+            QVERIFY(shown.at("metrics").empty());
+            told = shown.at("reason").get<std::string>();
+        } else {
+            QCOMPARE(submitted.error().field, "task.dataset." + field.toStdString());
+            QVERIFY(all().empty());
+            told = submitted.error().message;
+        }
+        QVERIFY2(told.find(says.toStdString()) != std::string::npos, told.c_str());
+    }
+
     void readOnlyWorkspace_showsAndRefuses() {
         const Mount disk(m_workspace, "size=32m");
         if (!disk.ok()) {
@@ -439,6 +631,18 @@ private:
         return Json{{"format", "trainyard.run-spec"},
                     {"version", 1},
                     {"task", {{"kind", "command"}, {"command", {"sh", "-c", script}}}}};
+    }
+    /// The sample's training, made small.
+    Json sampleSpec() {
+        if (m_driver->get("workspace.sample", Json::object()).is_null()) {
+            qWarning("%s", m_driver->lastError().c_str());
+        }
+        Json spec = m_driver->get("workspace.drafts", Json::object()).at("drafts").at(0).at("spec");
+        spec::setValueAt(spec, "task.model.family", "mlp");
+        spec::setValueAt(spec, "task.model.options", Json::object());
+        spec::setValueAt(spec, "task.dataset.train_limit", 2000);
+        spec::setValueAt(spec, "task.dataset.val_limit", 100);
+        return spec;
     }
     static wire::WorkLayout work() { return {base::Path(qEnvironmentVariable("TRAINYARD_WORK").toStdString())}; }
     static std::int64_t agentOf(const std::string& run) {

@@ -71,9 +71,9 @@ private Q_SLOTS:
         launch.hasSource = true;
         launch.source = {{"deep/a.py", base::sha256Hex("print(1)"), 8, false, object}};
         const base::Path data = m_scratch->write("data/train/images", "123");
-        launch.inputs = {{"set", InputData::Origin::Here, "h1", {{"train/images", base::sha256Hex("123"), 3, data}}, true, {}},
-                         {"one", InputData::Origin::Here, "h2", {{"images", base::sha256Hex("123"), 3, data}}, false, {}},
-                         {"there", InputData::Origin::OnTarget, "h3", {}, true, "/data/there"}};
+        launch.inputs = {{"set", InputData::Origin::Here, "h1", {{"train/images", base::sha256Hex("123"), 3, data}}, true, {}, {}, {}},
+                         {"one", InputData::Origin::Here, "h2", {{"images", base::sha256Hex("123"), 3, data}}, false, {}, {}, {}},
+                         {"there", InputData::Origin::OnTarget, "h3", {}, true, "/data/there", {}, {}}};
         QVERIFY(await<void>([&](auto done) { return m_target->launch(launch, {}, done); }).ok());
         QCOMPARE(base::readFile(m_folder / "said").valueOr(""), "run|" + m_folder.string() + "|--detach|");
         QCOMPARE(base::readFile(m_folder / "spec.json").valueOr(""), "[]");
