@@ -29,6 +29,8 @@ public:
     [[nodiscard]] Status listen();
     [[nodiscard]] const base::Path& socket() const { return m_path; }
     [[nodiscard]] const std::string& token() const { return m_token; }
+    /// Somebody is there to answer.
+    [[nodiscard]] bool canAsk() const { return static_cast<bool>(m_ask); }
     [[nodiscard]] bool questionIsOpen() const { return m_open > 0; }
     /// Told when the first question opens (with its text) and when the last is answered (empty).
     std::function<void(const std::string& text)> onQuestion;

@@ -83,6 +83,7 @@ Host::Host(HostOptions options, QObject* parent)
             if (!m_channel || m_ready) {
                 return;
             }
+            m_asked = m_asked || m_ask->canAsk();
             m_channel->hold(!text.empty());
             if (text.empty()) {
                 setReach(Reach::State::Connecting, {});
@@ -140,7 +141,7 @@ void Host::add(Task* task) {
         return;
     }
     const bool pausing = base::monotonicNanos() < m_mayTryAt;
-    if (m_refused || (pausing && !task->patient())) {
+    if ((m_refused && (m_asked || pausing)) || (pausing && !task->patient())) {
         QMetaObject::invokeMethod(
             this,
             [this, task, error = m_lastError] {
@@ -185,6 +186,7 @@ void Host::send(const base::Json& header, std::string_view payload) {
 
 void Host::begin() {
     m_retry.stop();
+    m_asked = false;
     if (m_ask) {
         // Without the socket nobody can be asked, and ssh says what it misses.
         [[maybe_unused]] const Status listening = m_ask->listen();
@@ -367,8 +369,9 @@ void Host::channelEnded(base::Error error) {
         }
         return;
     }
-    const std::int64_t pause = std::min<std::int64_t>(kLongestPauseMillis, std::int64_t{kFirstPauseMillis}
-                                                                               << std::clamp(m_failures - 1, 0, 10));
+    const int doubled = std::clamp(m_failures - 1, 0, 10);
+    const std::int64_t pause = m_refused ? std::int64_t{m_options.refusedPauseMillis} << std::min(doubled, 5)
+                                         : std::min<std::int64_t>(kLongestPauseMillis, std::int64_t{kFirstPauseMillis} << doubled);
     m_mayTryAt = base::monotonicNanos() + pause * 1'000'000;
     failWaiting(error, settled);
     if (!self || m_channel) {

@@ -32,6 +32,9 @@ struct HostOptions {
     std::string slotsFolder;   ///< There; empty: the agent's default.
     std::int64_t connectSeconds = 10;
     std::int64_t aliveSeconds = 5;
+    /// After a refused login of which nobody was asked anything; doubled each time, up to 32 times it: programs that ban an
+    /// address count the logins that fail in ten minutes.
+    int refusedPauseMillis = 30'000;
     base::Path agent;          ///< The agent's program here; empty: looked for beside the running program.
     std::string ssh;           ///< The ssh program; empty: $TRAINYARD_SSH, else "ssh".
 };
@@ -164,7 +167,8 @@ private:
     std::string m_label;
     Reach m_reach;
     base::Error m_lastError;
-    bool m_refused = false;
+    bool m_refused = false;  ///< The last login was. Nothing tries again by itself; what asks later may, after a pause.
+    bool m_asked = false;    ///< A person was asked during the last login: nobody asks again until connectNow().
     std::function<void(const Reach&)> m_onReach;
     std::function<void(std::int64_t, std::int64_t)> m_onDeploy;
     std::unique_ptr<AskServer> m_ask;

@@ -64,6 +64,7 @@ private Q_SLOTS:
     void ssh_passwordIsAsked();
     void ssh_passphraseIsAsked();
     void ssh_wrongUserIsRefused();
+    void ssh_loginThatIsAllowedAgain();
     void ssh_deadHostAndDeadJump();
     void ssh_garbageIsNotAnAgent();
     void ssh_noexecFullAndMissingWorkFolders();
@@ -400,6 +401,25 @@ void tst_Host::ssh_wrongUserIsRefused() {
     const auto said = exec(host, {"true"});
     QCOMPARE(said.ok() ? "" : said.error().code, std::string("target.refused"));
     QVERIFY(std::chrono::steady_clock::now() - begin < std::chrono::milliseconds(200));
+}
+
+void tst_Host::ssh_loginThatIsAllowedAgain() {
+    NEED_LAB();
+    HostOptions options = sshOptions();
+    options.refusedPauseMillis = 300;
+    Host host(options);
+    const auto move = [&](const char* from, const char* to) { return m_lab->run(1, {"mv", from, to}).exitCode; };
+    QCOMPARE(move("/run/lab/authorized_keys", "/run/lab/away"), 0);
+    const std::string first = connectError(host).code;
+    const auto second = exec(host, {"true"});
+    QCOMPARE(move("/run/lab/away", "/run/lab/authorized_keys"), 0);
+    QCOMPARE(first, std::string("target.refused"));
+    QCOMPARE(second.ok() ? "" : second.error().code, std::string("target.refused"));
+    const auto connects = [&] {
+        const auto said = exec(host, {"hostname"});
+        return said.ok() && said->out == "node1\n";
+    };
+    QTRY_VERIFY_WITH_TIMEOUT(connects(), 30'000);
 }
 
 void tst_Host::ssh_deadHostAndDeadJump() {
