@@ -20,6 +20,7 @@
 #include "core/agent/Shim.h"
 #include "core/agent/Supervisor.h"
 #include "core/base/Text.h"
+#include "core/unpack/Archive.h"
 
 namespace trainyard::agent {
 
@@ -186,6 +187,15 @@ int rankCommand(const std::vector<std::string>& arguments) {
     return runMpiShim(layout, *rank);
 }
 
+/// What this build goes without.
+std::vector<std::string> absentParts() {
+    std::vector<std::string> all;
+    if (!TRAINYARD_HAVE_ZSTD) all.emplace_back("libzstd: the engine's bundle is not unpacked");
+    if (!TRAINYARD_HAVE_HTTP_PARSER) all.emplace_back("http-parser: MLflow calls of scripts are not taken");
+    if (!unpack::canUnpack()) all.emplace_back("libarchive: archives are not unpacked");
+    return all;
+}
+
 int infoCommand(const std::vector<std::string>& arguments) {
     if (arguments.size() > 1 || (arguments.size() == 1 && arguments[0] != "--json")) {
         return usageError("info takes --json and nothing else");
@@ -195,6 +205,8 @@ int infoCommand(const std::vector<std::string>& arguments) {
         std::printf("trainyard-agent %s, protocol %d\n%s, %s\n%d cores, %s of memory, %d GPUs\n", TRAINYARD_VERSION,
                     kAgentProtocol, machine.host.c_str(), machine.kernel.c_str(), machine.cores,
                     base::formatBytes(machine.memoryBytes).c_str(), machine.gpus);
+        for (const std::string& absent : absentParts())
+            std::printf("without %s\n", absent.c_str());
         return exitStatus::kDone;
     }
     Json json = Json::object();
@@ -207,6 +219,7 @@ int infoCommand(const std::vector<std::string>& arguments) {
     json["cores"] = machine.cores;
     json["memory_bytes"] = machine.memoryBytes;
     json["gpus"] = machine.gpus;
+    json["without"] = absentParts();
     std::fputs(base::dumpJsonPretty(json).c_str(), stdout);
     return exitStatus::kDone;
 }

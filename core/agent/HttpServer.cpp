@@ -1,6 +1,9 @@
 #include "core/agent/HttpServer.h"
 
+#if TRAINYARD_HAVE_HTTP_PARSER
+
 #include <fcntl.h>
+#include <http_parser.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -57,40 +60,7 @@ bool sameText(std::string_view left, std::string_view right) {
     return different == 0;
 }
 
-int hexDigit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
 }  // namespace
-
-std::optional<std::string> decodeUrl(std::string_view text, bool plusIsBlank) {
-    std::string out;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        char c = text[i];
-        if (c == '%') {
-            const int high = i + 1 < text.size() ? hexDigit(text[i + 1]) : -1;
-            const int low = i + 2 < text.size() ? hexDigit(text[i + 2]) : -1;
-            if (high < 0 || low < 0) return std::nullopt;
-            c = static_cast<char>(high * 16 + low);
-            i += 2;
-        } else if (plusIsBlank && c == '+') {
-            c = ' ';
-        }
-        if (c == '\0') return std::nullopt;
-        out += c;
-    }
-    return out;
-}
-
-std::string HttpRequest::argument(std::string_view name) const {
-    for (const auto& [key, value] : query) {
-        if (key == name) return value;
-    }
-    return {};
-}
 
 struct HttpServer::Connection {
     Connection(int socket, HttpServer& owner) : fd(socket), server(&owner) {
@@ -498,3 +468,25 @@ bool HttpServer::service(std::int64_t nanos) {
 }
 
 }  // namespace trainyard::agent
+
+#else
+
+namespace trainyard::agent {
+
+struct HttpServer::Connection {};
+
+base::Result<HttpServer> HttpServer::listen(const std::string&, int, std::vector<std::string>, HttpHandler&, const HttpLimits&) {
+    return base::Error{"http.unavailable", "this agent was built without http-parser."};
+}
+
+HttpServer::HttpServer(HttpServer&&) noexcept = default;
+HttpServer& HttpServer::operator=(HttpServer&&) noexcept = default;
+HttpServer::~HttpServer() = default;
+
+void HttpServer::addDescriptors(std::vector<pollfd>&) const {}
+
+bool HttpServer::service(std::int64_t) { return false; }
+
+}  // namespace trainyard::agent
+
+#endif

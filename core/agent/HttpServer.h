@@ -1,8 +1,7 @@
 #pragma once
 // HTTP/1.1 on a numeric loopback address in the agent's own loop, for the few requests that a training script makes.
 // Limits stand before everything else: connections, headers, bodies, memory, time. Every request must bring a bearer
-// token.
-#include <http_parser.h>
+// token. An agent that was built without http-parser has none: listen() says so ("http.unavailable").
 #include <poll.h>
 
 #include <cstdint>

@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#if TRAINYARD_HAVE_ZSTD
 #include <zstd.h>
+#endif
 
 #include <algorithm>
 #include <cerrno>
@@ -25,10 +27,49 @@ using base::Status;
 namespace {
 
 constexpr std::size_t kBlock = 512;
+constexpr std::size_t kReadBytes = 128 << 10;
 constexpr std::int64_t kMostNameBytes = 64 << 10;
 constexpr std::int64_t kReportEvery = 16;
 
 Error damaged(const std::string& why) { return {"tar.damaged", "The archive is damaged: " + why + "."}; }
+
+#if TRAINYARD_HAVE_ZSTD
+/// Zstandard's decompressor; takes from `in` and gives to `out` what it can.
+class Inflater {
+public:
+    [[nodiscard]] Status open() {
+        m_stream.reset(ZSTD_createDStream());
+        return m_stream ? Status() : Error{"tar.memory", "No memory to unpack the archive."};
+    }
+    [[nodiscard]] bool isOpen() const { return m_stream != nullptr; }
+    /// Of `out` so much was written; `inAt` moves on. False in `frameOpen`: the stream came to its end.
+    [[nodiscard]] Result<std::size_t> inflate(const std::vector<char>& in, std::size_t inEnd, std::size_t& inAt, char* out,
+                                              std::size_t size, bool& frameOpen) {
+        ZSTD_inBuffer from{in.data(), inEnd, inAt};
+        ZSTD_outBuffer into{out, size, 0};
+        const std::size_t code = ZSTD_decompressStream(m_stream.get(), &into, &from);
+        if (ZSTD_isError(code) != 0) return damaged(ZSTD_getErrorName(code));
+        inAt = from.pos;
+        frameOpen = code != 0;
+        return into.pos;
+    }
+
+private:
+    struct FreeStream {
+        void operator()(ZSTD_DStream* stream) const { ZSTD_freeDStream(stream); }
+    };
+    std::unique_ptr<ZSTD_DStream, FreeStream> m_stream;
+};
+#else
+class Inflater {
+public:
+    [[nodiscard]] Status open() { return Error{"tar.unavailable", "This agent was built without libzstd; it unpacks plain tar alone."}; }
+    [[nodiscard]] bool isOpen() const { return false; }
+    [[nodiscard]] Result<std::size_t> inflate(const std::vector<char>&, std::size_t, std::size_t&, char*, std::size_t, bool&) {
+        return std::size_t{0};
+    }
+};
+#endif
 
 /// Bytes of the archive, decompressed where it is compressed.
 class Source {
@@ -38,12 +79,11 @@ public:
         source.m_file.reset(::open(archive.c_str(), O_RDONLY | O_CLOEXEC));
         if (!source.m_file.valid()) return base::errnoError(errno, "open", archive);
         source.m_path = archive;
-        source.m_in.resize(ZSTD_DStreamInSize());
+        source.m_in.resize(kReadBytes);
         TRAINYARD_TRY(source.fill());
         constexpr std::string_view kMagic = "\x28\xb5\x2f\xfd";
         if (std::string_view(source.m_in.data(), source.m_inEnd).starts_with(kMagic)) {
-            source.m_zstd.reset(ZSTD_createDStream());
-            if (!source.m_zstd) return Error{"tar.memory", "No memory to unpack the archive."};
+            TRAINYARD_TRY(source.m_zstd.open());
         }
         return source;
     }
@@ -55,18 +95,14 @@ public:
             if (m_inAt == m_inEnd) {
                 TRAINYARD_TRY(fill());
                 // Without input the decompressor may still hold output.
-                if (m_inEnd == 0 && !m_zstd) break;
+                if (m_inEnd == 0 && !m_zstd.isOpen()) break;
             }
             const bool atEnd = m_inAt == m_inEnd;
             std::size_t got = 0;
-            if (m_zstd) {
-                ZSTD_inBuffer in{m_in.data(), m_inEnd, m_inAt};
-                ZSTD_outBuffer out{into + done, wanted - done, 0};
-                const std::size_t code = ZSTD_decompressStream(m_zstd.get(), &out, &in);
-                if (ZSTD_isError(code) != 0) return damaged(ZSTD_getErrorName(code));
-                m_inAt = in.pos;
-                got = out.pos;
-                m_frameOpen = code != 0;
+            if (m_zstd.isOpen()) {
+                auto inflated = m_zstd.inflate(m_in, m_inEnd, m_inAt, into + done, wanted - done, m_frameOpen);
+                if (!inflated.ok()) return inflated.error();
+                got = *inflated;
             } else {
                 got = std::min(wanted - done, m_inEnd - m_inAt);
                 std::copy_n(m_in.data() + m_inAt, got, into + done);
@@ -83,9 +119,6 @@ public:
 
 private:
     Source() = default;
-    struct FreeStream {
-        void operator()(ZSTD_DStream* stream) const { ZSTD_freeDStream(stream); }
-    };
 
     [[nodiscard]] Status fill() {
         ssize_t got = 0;
@@ -103,7 +136,7 @@ private:
     std::size_t m_inAt = 0;
     std::size_t m_inEnd = 0;
     bool m_frameOpen = false;  ///< The compressed stream has not come to its end.
-    std::unique_ptr<ZSTD_DStream, FreeStream> m_zstd;
+    Inflater m_zstd;
 };
 
 std::string textAt(std::string_view block, std::size_t at, std::size_t length) {

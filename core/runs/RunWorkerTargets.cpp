@@ -29,6 +29,7 @@ namespace {
 constexpr int kRemoveMillis = 60'000;
 constexpr int kLockMillis = 10'000;      // Longer than a look that finds a host silent.
 constexpr int kEndingMillis = 1000;
+constexpr int kFindAgainMillis = 60'000;
 constexpr int kTriesBefore = 2;          // A call of the command line is over before anybody is connected to for old debts.
 constexpr const char* kBusy = "target.busy";  // Of a removal: an agent of the run is at work there.
 constexpr int kStreamsMillis = 600'000;  // For the records of a run that was given up.
@@ -180,10 +181,18 @@ void RunWorker::findDebts() {
         m_debts[name].tries = kTriesBefore;
         owe(name, run);
     };
-    if (const auto left = m_reader->runsLeftBehind(); left.ok()) {
-        for (const RunId& run : *left) {
-            oweFromBefore(targetOf(run), run);
-        }
+    const auto left = m_reader->runsLeftBehind();
+    if (!left.ok()) {
+        m_sink.troubled(left.error().code, left.error().message);
+        QTimer::singleShot(kFindAgainMillis, this, [this] {
+            if (m_reader && m_writer) {
+                findDebts();
+            }
+        });
+        return;
+    }
+    for (const RunId& run : *left) {
+        oweFromBefore(targetOf(run), run);
     }
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator(m_workspace.layout.trash() / "there", error)) {

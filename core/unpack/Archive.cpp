@@ -1,5 +1,6 @@
 #include "core/unpack/Archive.h"
 
+#if TRAINYARD_HAVE_ARCHIVE
 #include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
@@ -263,4 +264,20 @@ Result<Unpacked> unpackArchive(const Path& file, const Path& folder, const Archi
     return Unpacker(file, folder, limits, report).run();
 }
 
+bool canUnpack() { return true; }
+
 }  // namespace trainyard::unpack
+
+#else
+
+namespace trainyard::unpack {
+
+base::Result<Unpacked> unpackArchive(const base::Path&, const base::Path&, const ArchiveLimits&, const Report&) {
+    return base::Error{"archive.unavailable", "This program was built without libarchive and unpacks no archives.", "source"};
+}
+
+bool canUnpack() { return false; }
+
+}  // namespace trainyard::unpack
+
+#endif
