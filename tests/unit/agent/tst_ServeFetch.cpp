@@ -244,7 +244,7 @@ private Q_SLOTS:
         std::filesystem::create_directories(work());
         QCOMPARE(::mount("tmpfs", work().c_str(), "tmpfs", 0, "size=100m"), 0);
         const auto gone = qScopeGuard([this] { ::umount2(work().c_str(), MNT_DETACH); });
-        m_scratch->write("site/big.bin", std::string(60'000'000, 'b'));
+        m_scratch->write("site/big.bin", std::string(120'000'000, 'b'));  // Also where all has come before the first look at its size.
         ServeClient client(work());
         Json wanted = order("big.bin", "");
         wanted["size"] = 200'000'000;
