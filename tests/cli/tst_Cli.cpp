@@ -9,6 +9,7 @@
 
 #include "tests/cli/CliRig.h"
 #include "tests/helpers/Children.h"
+#include "tests/helpers/Signal.h"
 #include "tests/helpers/Skip.h"
 #include "tests/helpers/Wait.h"
 
@@ -262,7 +263,7 @@ private Q_SLOTS:
         QProcess waiting;
         startCli(waiting, {"run", "submit", "--wait", "--", "sh", "-c", "sleep 1.5; echo over"});
         QVERIFY(test::waitFor([&] { return stateOf("1") == "Running"; }, 10'000));
-        ::kill(static_cast<pid_t>(waiting.processId()), SIGINT);
+        test::sendSignal(waiting, SIGINT);
         QVERIFY(test::waitFor([&] { return waiting.state() == QProcess::NotRunning; }, 5000));
         QCOMPARE(waiting.exitCode(), 130);
         const QString said = QString::fromUtf8(waiting.readAllStandardError());

@@ -11,6 +11,7 @@
 
 #include "tests/gui/WindowFixture.h"
 #include "tests/helpers/Program.h"
+#include "tests/helpers/Signal.h"
 #include "tests/helpers/Skip.h"
 #include "ui/shell/Palette.h"
 #include "ui/shell/WorkList.h"
@@ -265,7 +266,7 @@ private Q_SLOTS:
                 return now.open(QIODevice::ReadOnly) && now.readAll().contains("trainyard://run/2");
             },
             15'000);
-        ::kill(static_cast<pid_t>(process.processId()), SIGKILL);
+        test::sendSignal(process, SIGKILL);
         QVERIFY(process.waitForFinished(5000));
         QVERIFY(saved);
         QVERIFY(m_fixture.openWorkspace(m_folder));

@@ -350,7 +350,7 @@ private Q_SLOTS:
         // Nobody of ours was left to clear up after the killed build: docker's daemon has, and this run the folder.
         QVERIFY(waitFor([&] { return processesThatSay(mark).empty(); }, 30'000));
         QVERIFY(!std::filesystem::exists(slow.folder));
-        ::kill(pidOfRank(long1.layout, 0, "shim"), SIGKILL);
+        signalRank(long1.layout, 0, "shim", SIGKILL);
         QCOMPARE(agent.wait(), 0);
         QCOMPARE(textOf(endedOf(recordsOf(long1.layout)), "outcome"), std::string("failed"));
         QVERIFY(waitFor([&] { return processesThatSay(loop).empty() && containers(site).empty(); }, 30'000));

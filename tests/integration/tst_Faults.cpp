@@ -16,6 +16,7 @@
 #include "core/spec/RunSpec.h"
 #include "core/wire/Layout.h"
 #include "tests/helpers/Children.h"
+#include "tests/helpers/Signal.h"
 #include "tests/helpers/Skip.h"
 #include "tests/integration/SessionDriver.h"
 
@@ -133,7 +134,7 @@ private Q_SLOTS:
                        QStringLiteral("-c"), QStringLiteral("echo begun; sleep 0.2; echo over")});
             QVERIFY(cli.waitForStarted());
             ::usleep(step * static_cast<useconds_t>(i));
-            ::kill(static_cast<pid_t>(cli.processId()), SIGKILL);
+            test::sendSignal(cli, SIGKILL);
             QVERIFY(cli.waitForFinished(5000));
         }
         QVERIFY(open());
@@ -209,7 +210,7 @@ private Q_SLOTS:
             QVERIFY(program.waitForStarted());
             ::usleep(kStep * static_cast<useconds_t>(i));
             QCOMPARE(program.state(), QProcess::Running);
-            ::kill(static_cast<pid_t>(program.processId()), SIGKILL);
+            test::sendSignal(program, SIGKILL);
             QVERIFY(program.waitForFinished(5000));
             const auto views = base::readFile(m_workspace / "views/window.json");
             if (views.ok()) {
@@ -282,7 +283,7 @@ private Q_SLOTS:
         QVERIFY(test::waitFor([&] { return !all().empty(); }));
         const std::string run = all().at(0).at("run").get<std::string>();
         QVERIFY(test::waitFor([&] { return m_driver->log(run).size() > 20; }));
-        ::kill(static_cast<pid_t>(follower.processId()), SIGKILL);
+        test::sendSignal(follower, SIGKILL);
         QVERIFY(follower.waitForFinished(5000));
         const Json shown = m_driver->watch(run, 30'000);
         QCOMPARE(shown.at("state").get<std::string>(), "Completed");

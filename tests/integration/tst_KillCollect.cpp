@@ -14,6 +14,7 @@
 #include "core/wire/Layout.h"
 #include "core/wire/RunStream.h"
 #include "tests/helpers/Children.h"
+#include "tests/helpers/Signal.h"
 #include "tests/integration/SessionDriver.h"
 
 using namespace trainyard;
@@ -66,7 +67,7 @@ private Q_SLOTS:
             QVERIFY(cli.waitForStarted());
             QVERIFY(test::waitFor([&] { return says(run, "ended", true) || isOver(run); }, 60'000));
             ::usleep(static_cast<useconds_t>(std::max<std::int64_t>(1, wholeMillis) * 1000 * i / kTries));
-            ::kill(static_cast<pid_t>(cli.processId()), SIGKILL);
+            test::sendSignal(cli, SIGKILL);
             QVERIFY(cli.waitForFinished(30'000));
             expectTruth(run);
         }

@@ -14,6 +14,7 @@
 #include "core/wire/RunStream.h"
 #include "tests/helpers/Children.h"
 #include "tests/helpers/Lab.h"
+#include "tests/helpers/Signal.h"
 #include "tests/helpers/Skip.h"
 #include "tests/integration/SessionDriver.h"
 
@@ -172,7 +173,7 @@ private:
             ::usleep(1000);
             cli.waitForFinished(0);
         }
-        ::kill(static_cast<pid_t>(cli.processId()), SIGKILL);
+        test::sendSignal(cli, SIGKILL);
         cli.waitForFinished(10'000);
         return run;
     }

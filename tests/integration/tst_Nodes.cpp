@@ -89,7 +89,7 @@ private Q_SLOTS:
             if (killed) {
                 const Path checkpoint = Path(plan.outputsFolder) / "checkpoints/last.ckpt";
                 QVERIFY(waitFor([&] { return std::filesystem::exists(checkpoint) || !endedOf(recordsOf(first)).empty(); }, 30'000));
-                ::kill(pidOfRank(first, 0, "process"), SIGKILL);
+                signalRank(first, 0, "process", SIGKILL);
             }
             QCOMPARE(agent.wait(120'000), 0);
             auto curve = pointsOf(recordsOf(first), 0, "val/loss");

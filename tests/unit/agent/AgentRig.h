@@ -270,6 +270,12 @@ inline pid_t pidOfRank(const NodeLayout& layout, int rank, const char* which) {
     return json.ok() ? (*json)[which]["pid"].get<pid_t>() : 0;
 }
 
+/// False when the rank has no process yet: ::kill(0, …) would be for the test's own group.
+inline bool signalRank(const NodeLayout& layout, int rank, const char* which, int signal) {
+    const pid_t pid = pidOfRank(layout, rank, which);
+    return pid > 0 && ::kill(pid, signal) == 0;
+}
+
 inline bool isGone(pid_t pid) {
     const auto stat = base::readFile("/proc/" + std::to_string(pid) + "/stat");
     return !stat.ok() || stat->find(") Z ") != std::string::npos;

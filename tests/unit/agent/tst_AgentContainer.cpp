@@ -165,9 +165,9 @@ private Q_SLOTS:
         QCOMPARE(containers(), agent::containerName(made, 0) + "\n");
         QVERIFY(!processesThatSay(mark).empty());
         if (how == u"shim killed") {
-            ::kill(pidOfRank(layout, 0, "shim"), SIGKILL);
+            signalRank(layout, 0, "shim", SIGKILL);
         } else if (how == u"rank killed") {
-            ::kill(pidOfRank(layout, 0, "process"), SIGKILL);
+            signalRank(layout, 0, "process", SIGKILL);
         } else {
             if (how == u"agent killed") {
                 agent->kill(SIGKILL);
@@ -309,7 +309,7 @@ private Q_SLOTS:
         const std::string name = agent::containerName(made, 0);
         if (killed) {
             QVERIFY(waitFor([&] { return !linesOf(recordsOf(layout), 0, "stdout").empty(); }, 20'000));
-            ::kill(pidOfRank(layout, 0, "shim"), SIGKILL);
+            signalRank(layout, 0, "shim", SIGKILL);
         }
         QCOMPARE(agent.wait(), 0);
         std::vector<std::vector<std::string>> calls(1);

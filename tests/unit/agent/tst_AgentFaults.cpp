@@ -133,7 +133,7 @@ private Q_SLOTS:
         const NodeLayout layout = rig.place(plan);
         AgentProcess agent(layout);
         QVERIFY(waitFor([&] { return linesOf(recordsOf(layout), 2, "stdout").size() == 1; }));
-        ::kill(pidOfRank(layout, 2, "process"), SIGKILL);
+        signalRank(layout, 2, "process", SIGKILL);
         QCOMPARE(agent.wait(), 0);
         const Json ended = endedOf(recordsOf(layout));
         QCOMPARE(textOf(ended, "outcome"), std::string("failed"));
@@ -149,7 +149,7 @@ private Q_SLOTS:
         const NodeLayout layout = rig.place(plan);
         AgentProcess agent(layout);
         QVERIFY(waitFor([&] { return linesOf(recordsOf(layout), 3, "stdout").size() == 1; }));
-        for (int rank = 0; rank < 4; ++rank) ::kill(pidOfRank(layout, rank, "process"), SIGKILL);
+        for (int rank = 0; rank < 4; ++rank) signalRank(layout, rank, "process", SIGKILL);
         QCOMPARE(agent.wait(), 0);
         const Json ended = endedOf(recordsOf(layout));
         QCOMPARE(textOf(ended, "outcome"), std::string("failed"));
@@ -166,7 +166,7 @@ private Q_SLOTS:
         AgentProcess agent(layout);
         QVERIFY(waitFor([&] { return linesOf(recordsOf(layout), 1, "stdout").size() == 1; }));
         const pid_t rank = pidOfRank(layout, 1, "process");
-        ::kill(pidOfRank(layout, 1, "shim"), SIGKILL);
+        signalRank(layout, 1, "shim", SIGKILL);
         QVERIFY(waitFor([&] { return isGone(rank); }));
         QCOMPARE(agent.wait(), 0);
         const Json ended = endedOf(recordsOf(layout));
@@ -188,7 +188,7 @@ private Q_SLOTS:
             QVERIFY(waitFor([&] { return linesOf(recordsOf(layout), 1, "stdout").size() > 10; }));
             agent.kill(SIGKILL);
         }
-        for (int rank = 0; rank < 2; ++rank) ::kill(pidOfRank(layout, rank, "shim"), SIGKILL);
+        for (int rank = 0; rank < 2; ++rank) signalRank(layout, rank, "shim", SIGKILL);
         QVERIFY(waitFor([&] { return processesWith(plan.run.str()).empty(); }));
         QCOMPARE(AgentProcess(layout).wait(), 0);
         const auto records = recordsOf(layout);

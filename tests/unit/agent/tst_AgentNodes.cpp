@@ -347,7 +347,7 @@ private Q_SLOTS:
         QVERIFY(waitFor([&] { return isUp(rig, 0, 0) && isUp(rig, 1, 1); }, 10'000));
         // Its power goes.
         rig.agent(1).kill(SIGKILL);
-        for (const char* which : {"shim", "process"}) ::kill(pidOfRank(rig.layout(1), 0, which), SIGKILL);
+        for (const char* which : {"shim", "process"}) signalRank(rig.layout(1), 0, which, SIGKILL);
         QVERIFY(waitFor([&] { return statesOf(rig.records(0, 2)) == "Preparing"; }, 20'000));
         QCOMPARE(textOf(rig.ended(0), "code"), std::string("node.silent"));
         // It comes back, and its agent is started on what it knows.

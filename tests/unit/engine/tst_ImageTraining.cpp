@@ -9,6 +9,7 @@
 #include "core/engine/train/Optimizer.h"
 #include "core/engine/train/Schedule.h"
 #include "tests/helpers/Children.h"
+#include "tests/helpers/Signal.h"
 #include "tests/helpers/Skip.h"
 #include "tests/helpers/Wait.h"
 #include "tests/unit/engine/Bench.h"
@@ -129,7 +130,7 @@ private Q_SLOTS:
         QCOMPARE(m_bench.run("whole", document), 0);
         const auto ranks = m_bench.start("cut", document);
         QVERIFY(test::waitFor([&] { return m_bench.lastStep("cut") >= 20; }, 60'000));  // 5 steps an epoch.
-        ::kill(static_cast<pid_t>(ranks.front()->processId()), SIGTERM);
+        test::sendSignal(*ranks.front(), SIGTERM);
         QCOMPARE(Bench::finish(*ranks.front()), 143);
         document["resolved"] = {{"resume_checkpoint", (m_bench.folder("cut") / "outputs/checkpoints/last.ckpt").string()}};
         QCOMPARE(m_bench.run("rest", document), 0);

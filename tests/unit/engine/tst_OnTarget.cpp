@@ -11,6 +11,7 @@
 #include "core/engine/distributed/ProcessGroup.h"
 #include "core/engine/train/Trainer.h"
 #include "tests/helpers/Children.h"
+#include "tests/helpers/Signal.h"
 #include "tests/helpers/Wait.h"
 #include "tests/unit/engine/Bench.h"
 
@@ -98,12 +99,12 @@ private Q_SLOTS:
         QVERIFY(test::waitFor([&] { return bench.lastStep("run") >= 10; }, 60000));
         const base::Path checkpoint = bench.folder("run") / "outputs/checkpoints/last.ckpt";
         QVERIFY(!std::filesystem::exists(checkpoint));
-        ::kill(static_cast<pid_t>(ranks[static_cast<std::size_t>(signalled)]->processId()), SIGUSR1);
+        test::sendSignal(*ranks[static_cast<std::size_t>(signalled)], SIGUSR1);
         QVERIFY(test::waitFor([&] { return std::filesystem::exists(checkpoint); }, 30000));
         const std::int64_t then = bench.lastStep("run");
         QVERIFY(test::waitFor([&] { return bench.lastStep("run") > then + 20; }, 30000));  // It goes on.
         for (const auto& rank : ranks) {
-            ::kill(static_cast<pid_t>(rank->processId()), SIGTERM);
+            test::sendSignal(*rank, SIGTERM);
         }
         for (const auto& rank : ranks) {
             QCOMPARE(Bench::finish(*rank), 143);
@@ -118,7 +119,7 @@ private Q_SLOTS:
         {
             const auto ranks = bench.start("run", document);
             QVERIFY(test::waitFor([&] { return bench.lastStep("run") >= 70; }, 60000));
-            ::kill(static_cast<pid_t>(ranks[0]->processId()), SIGKILL);  // As a lost node would; last.ckpt is the first epoch's.
+            test::sendSignal(*ranks[0], SIGKILL);  // As a lost node would; last.ckpt is the first epoch's.
             QCOMPARE(Bench::finish(*ranks[0]), -2);
         }
         const auto attempt = [](const char* number) {

@@ -18,6 +18,7 @@
 #include "tests/helpers/Children.h"
 #include "tests/helpers/Program.h"
 #include "tests/helpers/Scratch.h"
+#include "tests/helpers/Signal.h"
 #include "tests/helpers/Wait.h"
 #include "tests/helpers/Skip.h"
 #include "tests/unit/engine/Bench.h"
@@ -284,7 +285,7 @@ rates(lambda o: torch.optim.lr_scheduler.StepLR(o, 16, 0.5), 40)
         const auto ranks = bench.start("cut", document, world);
         QVERIFY(test::waitFor([&] { return bench.lastStep("cut") >= 70; }, 60000));  // In the second epoch of 63 steps.
         for (const auto& rank : ranks) {
-            ::kill(static_cast<pid_t>(rank->processId()), SIGTERM);
+            test::sendSignal(*rank, SIGTERM);
         }
         for (const auto& rank : ranks) {
             QCOMPARE(Bench::finish(*rank), 143);
@@ -348,7 +349,7 @@ rates(lambda o: torch.optim.lr_scheduler.StepLR(o, 16, 0.5), 40)
         (void) bench.scratch().write("run/control/checkpoint", "");
         QVERIFY(test::waitFor([&] { return !std::filesystem::exists(bench.folder("run") / "control/checkpoint"); }, 20000));
         QVERIFY(bench.last("run").ok());
-        ::kill(static_cast<pid_t>(ranks[0]->processId()), SIGTERM);
+        test::sendSignal(*ranks[0], SIGTERM);
         QCOMPARE(Bench::finish(*ranks[0]), 143);
     }
 

@@ -17,6 +17,7 @@
 #include "core/spec/RunSpec.h"
 #include "tests/helpers/Children.h"
 #include "tests/helpers/Program.h"
+#include "tests/helpers/Signal.h"
 #include "tests/helpers/Skip.h"
 #include "tests/helpers/Wait.h"
 #include "tests/unit/engine/Bench.h"
@@ -353,7 +354,7 @@ print('equal', known)
         {
             const auto ranks = m_bench.start("restarted", with(document, "task.epochs", 25), 1, {}, named("d"));
             QVERIFY(test::waitFor([&] { return m_bench.lastStep("restarted") >= 40; }, 60'000));
-            ::kill(static_cast<pid_t>(ranks[0]->processId()), SIGTERM);
+            test::sendSignal(*ranks[0], SIGTERM);
             QCOMPARE(Bench::finish(*ranks[0]), 143);
         }
         const double before = m_bench.values("restarted", "train/learning_rate").back();
@@ -374,18 +375,17 @@ print('equal', known)
         spec::setValueAt(document, "task.log_every_steps", 3);
         const auto ranks = m_bench.start("slow", document, 2);
         QVERIFY(test::waitFor([&] { return m_bench.lastStep("slow") >= 5; }, 60'000));
-        const auto slowed = static_cast<pid_t>(ranks[1]->processId());
         const bool named = test::waitFor(
             [&] {
-                ::kill(slowed, SIGSTOP);
+                test::sendSignal(*ranks[1], SIGSTOP);
                 std::this_thread::sleep_for(std::chrono::milliseconds(150));
-                ::kill(slowed, SIGCONT);
+                test::sendSignal(*ranks[1], SIGCONT);
                 std::this_thread::sleep_for(std::chrono::milliseconds(25));
                 return m_bench.warned("slow", "train.slow_rank", "Rank 1 is slow");
             },
             60'000);
         for (const auto& rank : ranks) {
-            ::kill(static_cast<pid_t>(rank->processId()), SIGTERM);
+            test::sendSignal(*rank, SIGTERM);
         }
         for (const auto& rank : ranks) {
             QCOMPARE(Bench::finish(*rank), 143);
