@@ -31,7 +31,8 @@ Error damagedPicture(const std::string& what) { return {"picture.damaged", "it i
 bool isJpeg(std::string_view bytes) { return bytes.starts_with("\xFF\xD8\xFF"); }
 bool isPng(std::string_view bytes) { return bytes.starts_with("\x89PNG\r\n\x1a\n"); }
 
-Status checkSize(std::int64_t width, std::int64_t height) {
+// What the codecs share is maybe_unused: a build may have neither.
+[[maybe_unused]] Status checkSize(std::int64_t width, std::int64_t height) {
     if (width < 1 || height < 1) {
         return damagedPicture("it has no pixels");
     }
@@ -42,7 +43,7 @@ Status checkSize(std::int64_t width, std::int64_t height) {
 }
 
 /// Where a pixel of the turned picture lies in the stored one (EXIF 2.3, tag 0x0112).
-Picture turned(Picture from, int turn) {
+[[maybe_unused]] Picture turned(Picture from, int turn) {
     if (turn == 1) {
         return from;
     }
@@ -288,7 +289,7 @@ Result<Picture> decodePng(std::string_view bytes) {
 
 #endif
 
-std::uint32_t bigEndian(std::string_view bytes, std::size_t at) {
+[[maybe_unused]] std::uint32_t bigEndian(std::string_view bytes, std::size_t at) {
     std::uint32_t value = 0;
     for (std::size_t i = 0; i < 4; ++i) {
         value = value << 8 | static_cast<unsigned char>(bytes[at + i]);
@@ -367,7 +368,7 @@ Result<Picture> decodePicture(std::string_view bytes) {
     return unknownKind(bytes);
 }
 
-Result<DecodedPart> decodePart(std::string_view bytes, const PictureInfo& info, const Box& box, int target) {
+Result<DecodedPart> decodePart(std::string_view bytes, const PictureInfo& info, const Box& box, [[maybe_unused]] int target) {
 #if TRAINYARD_HAVE_JPEG
     if (info.jpeg && info.turn == 1) {
         JpegReader reader(bytes);
