@@ -1,5 +1,6 @@
 #pragma once
 #include <QList>
+#include <QPointer>
 #include <QWidget>
 
 class QAction;
@@ -43,7 +44,7 @@ private:
     IconButton* m_more;
     QList<QuietButton*> m_buttons;
     QWidget* m_primary = nullptr;
-    Page* m_page = nullptr;
+    QPointer<Page> m_page;  ///< A page may go with its workspace before another is set.
 };
 
 }  // namespace trainyard::ui
