@@ -112,11 +112,16 @@ hostname node{i}
 mount --make-rprivate /
 mount -t proc proc /proc
 mount --bind {folder}/boot_id /proc/sys/kernel/random/boot_id
-for file in passwd group shadow hosts; do mount --bind {FOLDER}/$file /etc/$file; done
 mount -t tmpfs -o mode=755 tmpfs /run
+# A copy of the whole folder: from single files the kernel takes the mounts away as soon as somebody on this machine replaces
+# the file below, as useradd does, and from then on nobody may log in here.
+mkdir -p /run/lab/etc
+cp -a /etc/. /run/lab/etc 2>/dev/null || true
+for file in passwd group shadow hosts; do cp -p --remove-destination {FOLDER}/$file /run/lab/etc/$file; done
+mount --bind /run/lab/etc /etc
 mount -t tmpfs tmpfs /dev/shm
 mount -t tmpfs -o mode=755 tmpfs /home
-mkdir -p /home/{USER} /run/sshd /run/lab
+mkdir -p /home/{USER} /run/sshd
 mount --bind {home(i)} /home/{USER}
 mount --bind {folder}/tmp /tmp
 cp {FOLDER}/sshd_config /run/lab/sshd_config
