@@ -44,7 +44,8 @@ RunFollower::RunFollower(FollowContext& context, base::RunId run, std::string ta
         const bool lost = m_phase == Phase::Lost &&
                           now - m_lastLookAt > (m_unreachableSince == 0 ? kLostLookNanos : kUnreachableLookNanos);
         const bool scheduled = m_phase == Phase::Following && m_scheduler && now - m_lastLookAt > kSchedulerLookNanos;
-        if (silent || lost || (scheduled && !m_look)) {
+        // A look that takes long is waited for: begun anew each time, it would never come to its answer or its deadline.
+        if (!m_look && (silent || lost || scheduled)) {
             lookNow();
         }
     });
@@ -328,8 +329,7 @@ void RunFollower::undoLaunch() {
         if (sent.ok()) {
             m_cancelSent = true;
             tellCancel({});
-            m_look = place()->look(m_run, stepDeadline(),
-                                   [this](const Result<targets::RunLook>& look) { afterUndo(look, true); });
+            lookAfterUndo(true);
         } else if (isUnreachable(sent.error())) {
             m_waitsToLaunch = true;
             noteUnreachable(sent.error().message);
@@ -346,6 +346,18 @@ void RunFollower::undoLaunch() {
     });
 }
 
+void RunFollower::lookAfterUndo(bool again) {
+    targets::Target* target = place();
+    if (target == nullptr) {
+        findRest({"canceled", "Canceled before it was started."});
+        return;
+    }
+    m_look = target->look(m_run, stepDeadline(), [this, again](const Result<targets::RunLook>& look) {
+        const targets::OperationPtr ended = std::move(m_look);
+        afterUndo(look, again);
+    });
+}
+
 void RunFollower::afterUndo(const Result<targets::RunLook>& look, bool again) {
     if (m_phase != Phase::Launching) {
         return;
@@ -359,9 +371,8 @@ void RunFollower::afterUndo(const Result<targets::RunLook>& look, bool again) {
     if (again) {
         // An agent whose start was under way may come up yet.
         retryIn(300, [this] {
-            if (targets::Target* target = place(); target != nullptr && m_phase == Phase::Launching) {
-                m_look = target->look(m_run, stepDeadline(),
-                                      [this](const Result<targets::RunLook>& second) { afterUndo(second, false); });
+            if (m_phase == Phase::Launching) {
+                lookAfterUndo(false);
             }
         });
         return;

@@ -105,6 +105,7 @@ private:
     /// The target is about to put the run on these hosts.
     [[nodiscard]] base::Status notePlaced(const std::vector<std::string>& hosts);
     void undoLaunch();
+    void lookAfterUndo(bool again);
     void afterUndo(const base::Result<targets::RunLook>& look, bool again);
     void answerLaunch(base::Status status);
     /// Reads the content of what the run was given and notes it in the journal; `inputs`: as far as the launch knows it.

@@ -20,6 +20,8 @@ constexpr int kLongestPauseMillis = 60'000;
 /// After a channel that ended without having carried anything.
 constexpr int kFlapPauseMillis = 50;
 constexpr int kTickMillis = 5000;
+/// The id of a task that is about to be failed, since the channel that it was sent on is gone.
+constexpr std::int64_t kBroken = -1;
 constexpr std::int64_t kHelloNanos = std::int64_t{20} * 1'000'000'000;
 /// An agent that is silent for so long after a ping is gone, whatever ssh thinks.
 constexpr std::int64_t kSilenceNanos = std::int64_t{45} * 1'000'000'000;
@@ -341,16 +343,15 @@ void Host::channelEnded(base::Error error) {
     m_flaps = wasReady && !m_useful ? m_flaps + 1 : 0;
     const QPointer<Host> self(this);
     const std::vector<Task*> tasks(m_tasks.begin(), m_tasks.end());
+    // All of them first: a callback below may ask for the next channel, and whoever had an id of this one would wait for an
+    // answer on it for ever.
     for (Task* task : tasks) {
-        if (!self) {
-            return;
+        if (task->id() != 0) {
+            task->setId(task->survives() ? 0 : kBroken);
         }
-        if (!m_tasks.contains(task) || (m_channel && task->id() != 0)) {
-            continue;
-        }
-        const bool wasSent = task->id() != 0;
-        task->setId(0);
-        if (wasSent && !task->survives() && self && m_tasks.contains(task)) {
+    }
+    for (Task* task : tasks) {
+        if (self && m_tasks.contains(task) && task->id() == kBroken) {
             task->fail({"target.unreachable", error.message});
         }
     }

@@ -2,6 +2,7 @@
 
 #include <QTimer>
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "core/targets/SshPlaces.h"
@@ -24,6 +25,15 @@ public:
     }
 
 private:
+    /// The streams of the nodes of one host.
+    struct Part {
+        std::size_t host = 0;
+        std::map<std::pair<int, int>, StreamPosition> at;  ///< By attempt and node.
+        bool caughtUp = false;
+        OperationPtr stream;
+        QTimer again;  ///< Runs while the host refuses.
+    };
+
     void find() {
         m_step = findPlaces(
             m_shared, m_run, Deadline::inMillis(kAskMillis), [this](const Result<std::vector<std::size_t>>& places) {
@@ -42,30 +52,61 @@ private:
         if (m_shared->spec.shared) {
             hosts.resize(1);
         }
-        m_caughtUp.assign(hosts.size(), false);
-        for (std::size_t i = 0; i < hosts.size(); ++i) {
-            std::vector<StreamPosition> from;
+        for (const std::size_t host : hosts) {
+            m_parts.push_back(std::make_unique<Part>());
+            Part& part = *m_parts.back();
+            part.host = host;
             for (const StreamPosition& position : m_from) {
                 const auto node = static_cast<std::size_t>(std::max(0, position.node));
                 const std::size_t home = node < places.size() ? places[node] : hosts[0];
-                if (m_shared->spec.shared || home == hosts[i]) {
-                    from.push_back(position);
+                if (m_shared->spec.shared || home == host) {
+                    part.at[{position.attempt, position.node}] = position;
                 }
             }
-            m_parts.push_back(m_shared->hosts[hosts[i]]->follow(
-                m_run, std::move(from), [this, i](StreamChunk chunk) { take(i, std::move(chunk)); },
-                [this](const base::Error& error) { end(error); }));
+            part.again.setSingleShot(true);
+            QObject::connect(&part.again, &QTimer::timeout, &part.again, [this, &part] { followPart(part); });
+        }
+        for (const std::unique_ptr<Part>& part : m_parts) {
+            followPart(*part);
         }
     }
 
-    void take(std::size_t part, StreamChunk chunk) {
-        m_caughtUp[part] = chunk.caughtUp;
-        chunk.caughtUp = std::all_of(m_caughtUp.begin(), m_caughtUp.end(), [](bool one) { return one; });
+    void followPart(Part& part) {
+        std::vector<StreamPosition> from;
+        for (const auto& [stream, position] : part.at) {
+            from.push_back(position);
+        }
+        part.stream = m_shared->hosts[part.host]->follow(
+            m_run, std::move(from), [this, &part](StreamChunk chunk) { take(part, std::move(chunk)); },
+            [this, &part](const base::Error& error) { partEnded(part, error); });
+    }
+
+    void take(Part& part, StreamChunk chunk) {
+        if (!chunk.bytes.empty() || chunk.closed) {
+            part.at[{chunk.attempt, chunk.node}] =
+                chunk.closed ? StreamPosition{chunk.attempt, chunk.node, chunk.segment + 1, 0}
+                             : StreamPosition{chunk.attempt, chunk.node, chunk.segment,
+                                              chunk.offset + static_cast<std::int64_t>(chunk.bytes.size())};
+        }
+        part.caughtUp = chunk.caughtUp;
+        chunk.caughtUp = std::all_of(m_parts.begin(), m_parts.end(), [](const auto& one) { return one->caughtUp; });
         const auto deliver = m_onChunk;
         deliver(std::move(chunk));
     }
 
+    /// A host that refuses the login is no reason to hear nothing of the others.
+    void partEnded(Part& part, const base::Error& error) {
+        part.again.start(kAgainMillis);
+        const bool all = std::all_of(m_parts.begin(), m_parts.end(), [](const auto& one) { return one->again.isActive(); });
+        if (all || !mayAnswerLater(error)) {
+            end(error);
+        }
+    }
+
     void end(const base::Error& error) {
+        for (const std::unique_ptr<Part>& part : m_parts) {
+            part->again.stop();
+        }
         const auto tell = std::exchange(m_onError, {});
         if (tell) {
             tell(error);
@@ -79,8 +120,7 @@ private:
     std::function<void(base::Error)> m_onError;
     QTimer m_again;
     OperationPtr m_step;
-    std::vector<bool> m_caughtUp;
-    std::vector<OperationPtr> m_parts;
+    std::vector<std::unique_ptr<Part>> m_parts;
 };
 
 }  // namespace

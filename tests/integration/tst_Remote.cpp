@@ -7,6 +7,7 @@
 #include "core/store/Reader.h"
 #include "core/wire/RunStream.h"
 #include "tests/helpers/Lab.h"
+#include "tests/helpers/LabTarget.h"
 #include "tests/helpers/Program.h"
 #include "tests/helpers/Scratch.h"
 #include "tests/helpers/Skip.h"
@@ -31,15 +32,8 @@ private Q_SLOTS:
         m_lab = std::make_unique<test::Lab>(test::LabOptions{2, false, false});
         QVERIFY2(m_lab->up(), m_lab->error().c_str());
         m_workspace = initWorkspace(*m_scratch / "w", "").value();
-        spec::TargetSpec lab;
-        lab.name = "lab";
-        lab.kind = spec::TargetKind::Ssh;
-        lab.hosts = {{"node1", 0, "", ""}};
-        lab.connectSeconds = 3;
-        lab.aliveSeconds = 1;
-        spec::TargetSpec pair = lab;
-        pair.name = "pair";
-        pair.hosts.push_back({"node2", 0, "", ""});
+        const spec::TargetSpec lab = test::labTarget("lab", 1, 1);
+        spec::TargetSpec pair = test::labTarget("pair", 1, 2);
         for (const int host : {1, 2}) {
             pair.engine = m_lab->giveEngine(host);
             QVERIFY(!pair.engine.empty());
@@ -284,6 +278,9 @@ private:
         return (*answer)->run;
     }
     bool waitForState(const base::RunId& run, RunState wanted, int millis) {
+        if (run.isEmpty()) {
+            return false;  // It was not accepted, as was said.
+        }
         const auto is = [&] {
             const auto row = reader().run(run);
             return row.ok() && row->state == wanted;

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include <QTimer>
+
 #include "core/base/Clock.h"
 #include "core/targets/LocalTarget.h"
 #include "core/targets/Operations.h"
@@ -20,6 +22,7 @@ struct Cable {
     std::function<void()> changed;  ///< Set by the target.
     /// What look() says of a scheduler; by default there is none.
     std::function<std::optional<targets::SchedulerLook>()> scheduler;
+    int lookMillis = 0;  ///< How long look() takes to answer.
 };
 
 class CutTarget final : public targets::Target {
@@ -59,6 +62,12 @@ public:
         if (m_cable->cut) {
             return cut<targets::RunLook>(std::move(done));
         }
+        if (m_cable->lookMillis > 0) {
+            return std::make_unique<SlowLook>(*this, run, deadline, std::move(done));
+        }
+        return lookNow(run, deadline, std::move(done));
+    }
+    targets::OperationPtr lookNow(const base::RunId& run, base::Deadline deadline, targets::Done<targets::RunLook> done) {
         return m_local.look(run, deadline, [cable = m_cable, done = std::move(done)](base::Result<targets::RunLook> look) {
             if (look.ok() && cable->scheduler) {
                 look->scheduler = cable->scheduler();
@@ -158,6 +167,21 @@ private:
         std::map<std::pair<int, int>, targets::StreamPosition> m_at;
         std::function<void(targets::StreamChunk)> m_onChunk;
         std::function<void(base::Error)> m_onError;
+        targets::OperationPtr m_inner;
+    };
+
+    class SlowLook final : public targets::Operation {
+    public:
+        SlowLook(CutTarget& target, const base::RunId& run, base::Deadline deadline, targets::Done<targets::RunLook> done) {
+            m_timer.setSingleShot(true);
+            QObject::connect(&m_timer, &QTimer::timeout, &m_timer, [this, &target, run, deadline, done = std::move(done)] {
+                m_inner = target.lookNow(run, deadline, done);
+            });
+            m_timer.start(target.m_cable->lookMillis);
+        }
+
+    private:
+        QTimer m_timer;
         targets::OperationPtr m_inner;
     };
 

@@ -234,6 +234,23 @@ private Q_SLOTS:
         QCOMPARE(base::readFile(m_workspace.layout.outputs(run) / "left").valueOr(""), "behind");
     }
 
+    /// A scheduler that takes longer to answer than the time between two looks.
+    void look_thatTakesLongIsWaitedFor() {
+        inStore([this] {
+            m_cable->lookMillis = 9500;
+            m_cable->scheduler = []() -> std::optional<targets::SchedulerLook> {
+                targets::SchedulerLook look;
+                look.job = "4712";
+                look.reason = "Priority";
+                look.state = targets::SchedulerLook::State::Pending;
+                return look;
+            };
+        });
+        const base::RunId run = submitQuiet({});
+        QVERIFY(waitForState(run, RunState::Queued, 15'000));
+        QVERIFY(reader().run(run)->stateReason.find("Priority") != std::string::npos);
+    }
+
     void collectAgain_bringsWhatWasLeft() {
         const base::RunId run = submitQuiet({}, "kept");
         output(run, "big", "bytes");

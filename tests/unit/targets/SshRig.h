@@ -8,6 +8,7 @@
 #include "core/base/Hash.h"
 #include "core/targets/SshTarget.h"
 #include "tests/helpers/Await.h"
+#include "tests/helpers/LabTarget.h"
 #include "tests/helpers/Wait.h"
 
 namespace trainyard::test::ssh {
@@ -16,17 +17,7 @@ using namespace trainyard::targets;
 
 inline Deadline soon() { return Deadline::inMillis(20'000); }
 
-inline spec::TargetSpec labSpec(int hosts) {
-    spec::TargetSpec spec;
-    spec.name = "lab";
-    spec.kind = spec::TargetKind::Ssh;
-    for (int i = 1; i <= hosts; ++i) {
-        spec.hosts.push_back({"node" + std::to_string(i), 0, "", ""});
-    }
-    spec.connectSeconds = 3;
-    spec.aliveSeconds = 1;
-    return spec;
-}
+inline spec::TargetSpec labSpec(int hosts) { return labTarget("lab", 1, hosts); }
 
 inline LaunchPlan planOf(std::vector<std::string> command, int nodes = 1) {
     LaunchPlan plan;

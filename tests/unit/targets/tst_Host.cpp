@@ -1,7 +1,9 @@
 // One host over a pipe and over ssh: what it needs to be reached, what goes over its channel, and what refuses it.
 #include <QProcess>
 #include <QTest>
+#include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "core/base/Hash.h"
 #include "core/base/Text.h"
@@ -39,6 +41,8 @@ base::Error connectError(Host& host, int timeoutMillis = 30'000) {
     return status.ok() ? base::Error{"none", "It connected."} : status.error();
 }
 
+std::string errorOf(const Result<ExecResult>& result) { return result.ok() ? "" : result.error().code + ": " + result.error().message; }
+
 Result<ExecResult> exec(Host& host, std::vector<std::string> argv) {
     ExecRequest request;
     request.argv = std::move(argv);
@@ -55,7 +59,9 @@ private Q_SLOTS:
     void cleanup();
 
     void pipe_helloExecUpload();
+    void pipe_allGoOnWhenTheAgentDies();
     void ssh_helloExecUploadDownload();
+    void ssh_sharedConnectionIsMadeAnew();
     void ssh_channelIsMadeAnew();
     void ssh_agentArrivesInPieces();
     void ssh_bannerAndSpacesInHome();
@@ -145,6 +151,40 @@ void tst_Host::pipe_helloExecUpload() {
     QCOMPARE(base::sha256File(base::Path(options.workFolder) / "objects" / upload.sha256).valueOr(""), upload.sha256);
 }
 
+/// The agent dies under nine requests at once. Of the one that must not be repeated the callback asks for the next channel at
+/// once; whoever may be repeated gets his answer on it, wherever he stands.
+void tst_Host::pipe_allGoOnWhenTheAgentDies() {
+    HostOptions options;
+    options.workFolder = (*m_scratch / "dying").string();
+    Host host(options);
+    const auto start = [&](std::vector<std::string> argv, bool repeat, Done<ExecResult> done) {
+        ExecRequest request;
+        request.argv = std::move(argv);
+        request.repeat = repeat;
+        return host.exec(std::move(request), soon(), std::move(done));
+    };
+    int answered = 0;
+    std::string broken;
+    std::optional<Result<ExecResult>> next;
+    OperationPtr after;
+    std::vector<OperationPtr> operations;
+    for (int i = 0; i < 9; ++i) {
+        if (i == 4) {
+            operations.push_back(start({"sh", "-c", "kill -9 $PPID; sleep 1"}, false, [&](const Result<ExecResult>& killed) {
+                broken = killed.ok() ? "answered" : killed.error().code;
+                after = start({"true"}, false, [&](const Result<ExecResult>& result) { next = result; });
+            }));
+            continue;
+        }
+        operations.push_back(start({"sh", "-c", "sleep 0.3; echo back"}, true, [&](const Result<ExecResult>& result) {
+            answered += result.ok() && result->out == "back\n" ? 1 : 0;
+        }));
+    }
+    QVERIFY(waitFor([&] { return answered == 8 && next.has_value(); }, 15'000));
+    QCOMPARE(broken, std::string("target.unreachable"));
+    QVERIFY2(next->ok(), next->ok() ? "" : next->error().message.c_str());
+}
+
 void tst_Host::ssh_helloExecUploadDownload() {
     NEED_LAB();
     Host host(sshOptions());
@@ -211,7 +251,7 @@ void tst_Host::ssh_channelIsMadeAnew() {
     Host host(sshOptions());
     std::vector<Reach::State> states;
     host.onReachChanged([&](const Reach& reach) { states.push_back(reach.state); });
-    QVERIFY(exec(host, {"true"}).ok());
+    QCOMPARE(errorOf(exec(host, {"true"})), std::string());
     QVERIFY(m_lab->cut(1));
     // An idle host notices by itself; a request meanwhile fails with the reason.
     QVERIFY(waitFor([&] { return host.reach().state == Reach::State::Unreachable; }, 20'000));
@@ -221,9 +261,35 @@ void tst_Host::ssh_channelIsMadeAnew() {
     QVERIFY(m_lab->heal(1));
     host.connectNow();
     QVERIFY(waitFor([&] { return host.reach().state == Reach::State::Connected; }, 15'000));
-    QVERIFY(exec(host, {"true"}).ok());
+    QCOMPARE(errorOf(exec(host, {"true"})), std::string());
     QVERIFY(!states.empty());
     QCOMPARE(states.back(), Reach::State::Connected);
+}
+
+/// Two programs share one login, and the one that made it ends: what the other asked is answered over a login of its own.
+void tst_Host::ssh_sharedConnectionIsMadeAnew() {
+    NEED_LAB();
+    const auto logins = [&] { return m_lab->run(1, {"pgrep", "-c", "-f", "^sshd: lab .priv."}).out; };
+    QVERIFY(waitFor([&] { return logins() == "0\n"; }, 10'000));
+    auto first = std::make_unique<Host>(sshOptions());
+    QCOMPARE(errorOf(exec(*first, {"true"})), std::string());
+    Host second(sshOptions());
+    std::vector<Reach::State> states;
+    second.onReachChanged([&](const Reach& reach) { states.push_back(reach.state); });
+    QCOMPARE(errorOf(exec(second, {"true"})), std::string());
+    QCOMPARE(logins(), std::string("1\n"));
+    ExecRequest slow;
+    slow.argv = {"sh", "-c", "sleep 1; echo back"};
+    slow.repeat = true;
+    std::optional<Result<ExecResult>> answer;
+    const OperationPtr asked = second.exec(std::move(slow), Deadline::inMillis(60'000), [&](const auto& result) { answer = result; });
+    QTest::qWait(100);
+    first.reset();
+    QVERIFY(waitFor([&] { return answer.has_value(); }, 20'000));
+    QCOMPARE(errorOf(*answer), std::string());
+    QCOMPARE((*answer)->out, std::string("back\n"));
+    QCOMPARE(std::count(states.begin(), states.end(), Reach::State::Connected), 2);
+    QVERIFY(std::count(states.begin(), states.end(), Reach::State::Unreachable) > 0);
 }
 
 void tst_Host::ssh_agentArrivesInPieces() {

@@ -129,6 +129,36 @@ private Q_SLOTS:
         QVERIFY(m_lab->heal(2));
     }
 
+    /// One host refuses the login: the other's stream comes all the same, and that one's as soon as it lets us in again.
+    void refusedHost_theOtherIsFollowed() {
+        LaunchPlan plan = planOf({"sh", "-c", "echo of $RANK"}, 2);
+        plan.plan.distribution = "pytorch";
+        plan.plan.backend = "gloo";
+        {
+            SshTarget target(labSpec(2));
+            const Status launched = launch(target, plan);
+            QVERIFY2(launched.ok(), launched.ok() ? "" : launched.error().message.c_str());
+            Following following(target, plan.plan.run);
+            QVERIFY2(following.waitForEnd(2), following.broken.c_str());
+        }
+        // Nobody has a login there that could be shared.
+        QVERIFY(waitFor([&] { return m_lab->run(2, {"pgrep", "-c", "-f", "^sshd: lab .priv."}).out == "0\n"; }, 20'000));
+        const auto move = [&](const char* from, const char* to) { return m_lab->run(2, {"mv", from, to}).exitCode; };
+        QCOMPARE(move("/run/lab/authorized_keys", "/run/lab/away"), 0);
+        SshTarget other(labSpec(2));
+        Following following(other, plan.plan.run);
+        const bool half = waitFor([&] { return following.streams.ended(0) || !following.broken.empty(); }, 30'000);
+        QCOMPARE(move("/run/lab/away", "/run/lab/authorized_keys"), 0);
+        QVERIFY2(half && following.broken.empty(), following.broken.c_str());
+        QVERIFY(!following.streams.ended(1) && !following.streams.caughtUp());
+        const Status connected = await<void>([&](DoneStatus done) { return other.connect(soon(), std::move(done)); }, 30'000);
+        QVERIFY2(connected.ok(), connected.ok() ? "" : connected.error().message.c_str());
+        QVERIFY2(following.waitForEnd(2), following.broken.c_str());
+        QCOMPARE(following.streams.log(0) + following.streams.log(1), std::string("of 0\nof 1\n"));
+        QCOMPARE(following.streams.wrong(), std::string());
+        QVERIFY(waitFor([&] { return following.streams.caughtUp(); }, 20'000));
+    }
+
     void placeThatIsGone_isSaid() {
         SshTarget target(labSpec(1));
         LaunchPlan plan = planOf({"true"});
