@@ -80,6 +80,18 @@ std::string estimateText(const Json& result) {
         for (const Json& input : memberOf(upload, "fetches")) {
             out += "The target fetches \"" + base::stripControl(input.get<std::string>()) + "\" itself.\n";
         }
+        if (const Json& disk = memberOf(upload, "disk"); disk.is_object()) {
+            const std::string free = base::formatBytes(integerOf(disk, "free_bytes"));
+            out += "Free on " + textOf(disk, "host") + ": " + free + ".\n";
+            if (const std::int64_t needed = integerOf(disk, "needed_bytes"); needed > integerOf(disk, "free_bytes")) {
+                out += "Error: the run needs " + base::formatBytes(needed) + " on " + textOf(disk, "host") + " in " + textOf(disk, "folder") +
+                       ", and " + free + " are free there. Make room, clear the target's cache (trainyard-cli target clear-cache " +
+                       textOf(result, "target") + ") or choose another work folder.\n";
+            }
+        }
+        if (const std::string says = textOf(upload, "queue_says"); !says.empty()) {
+            out += "The queue says: " + says + "\n";
+        }
     }
     out += findingsText(memberOf(memberOf(result, "environment"), "findings"));
     const std::string why = textOf(result, "upload_error");

@@ -138,8 +138,15 @@ std::string describeCheck(const Json& found) {
             rows.push_back({label, base::formatDuration(static_cast<std::int64_t>(value * 1e9))});
         }
     };
-    rows.push_back({"Device", textOf(found, "device")});
+    if (const std::string device = textOf(found, "device"); !device.empty()) {
+        rows.push_back({"Device", device});
+    }
     bytes("Memory", "memory_bytes", "memory_free_bytes");
+    if (const std::int64_t limit = integerOf(found, "address_space_limit_bytes"); limit > 0) {
+        const std::int64_t need = integerOf(found, "address_space_bytes");
+        rows.push_back({"Address space", (need > 0 ? base::formatBytes(need) + " of " : std::string()) + base::formatBytes(limit) +
+                                             " that ulimit -v leaves each process"});
+    }
     bytes("GPU memory", "device_memory_bytes", "device_memory_free_bytes");
     seconds("Start", "setup_seconds");
     seconds("First epoch", "first_epoch_seconds");

@@ -59,6 +59,15 @@ bool isOneKnownFile(const InputData& input) {
            input.sha256 == input.fetch->sha256;
 }
 
+/// As far as it is known here; 0 otherwise.
+std::int64_t sizeOf(const InputData& input) {
+    std::int64_t bytes = 0;
+    for (const InputData::File& file : input.files) {
+        bytes += file.size;
+    }
+    return bytes;
+}
+
 std::vector<std::string> textsOf(const base::Json& answer, const char* member) {
     base::ObjectReader reader(answer, "");
     return reader.strings(member);
@@ -72,6 +81,9 @@ public:
         std::int64_t files = 0;
         std::int64_t bytes = 0;
         std::vector<std::string> fetches;  ///< Inputs that the host is to fetch itself.
+        std::int64_t fetchBytes = 0;       ///< Of those whose size is known.
+        std::int64_t freeBytes = -1;       ///< On the work folder's disk; -1: not told.
+        std::int64_t neededBytes = 0;      ///< For all that is to come there, unpacked; 0: nothing is.
     };
 
     DeployOperation(Host& host, const LaunchPlan& plan, EngineChoice engine, bool send, Deadline deadline,
@@ -226,6 +238,7 @@ private:
         if (!m_send) {
             for (const InputData* input : m_toFetch) {
                 m_outcome.fetches.push_back(input->name);
+                m_outcome.fetchBytes += sizeOf(*input);
             }
         }
         if (m_toFetch.empty() || !m_send) {
@@ -235,15 +248,11 @@ private:
         const InputData& input = *m_toFetch.front();
         const InputData::Fetch& fetch = *input.fetch;
         const bool knows = input.origin == InputData::Origin::Here;
-        std::int64_t bytes = 0;
-        for (const InputData::File& file : input.files) {
-            bytes += file.size;
-        }
         HostRequest request;
         request.header = {{"verb", "fetch"},         {"name", input.name}, {"address", fetch.address},
                           {"sha256", fetch.sha256},  {"unpack", fetch.unpack}, {"only", fetch.only},
                           {"entry", fetch.unpack && knows ? input.sha256 : std::string()},
-                          {"size", bytes}};
+                          {"size", sizeOf(input)}};
         request.patient = true;
         request.onEvent = [this](const base::Json& event, const std::string&) {
             base::ObjectReader reader(event, "");
@@ -360,7 +369,7 @@ private:
             ++m_outcome.files;
             m_outcome.bytes += upload.size;
         }
-        if (!m_send || m_needs.empty()) {
+        if (m_send && m_needs.empty()) {
             afterFiles();
             return;
         }
@@ -374,10 +383,17 @@ private:
             base::ObjectReader reader(*hello, "");
             const std::int64_t free = reader.integer("disk_free_bytes", -1);
             // The unpacked engine takes four times its archive.
-            const std::int64_t unpacked = m_needsEngine ? 4 * m_needs.back().size : 0;
-            if (free >= 0 && free < m_outcome.bytes + unpacked + kSpareBytes) {
+            const std::int64_t coming = m_outcome.bytes + (m_needsEngine ? 4 * m_needs.back().size : 0);
+            if (!m_send) {
+                const std::int64_t all = coming + m_outcome.fetchBytes;
+                m_outcome.freeBytes = free;
+                m_outcome.neededBytes = all > 0 ? all + kSpareBytes : 0;
+                afterFiles();
+                return;
+            }
+            if (free >= 0 && free < coming + kSpareBytes) {
                 end(base::Error{"target.disk_full",
-                                "On " + m_host->label() + ", " + base::formatBytes(m_outcome.bytes + unpacked) +
+                                "On " + m_host->label() + ", " + base::formatBytes(coming) +
                                     " are to be put into " + m_host->workFolder() + ", and " + base::formatBytes(free) +
                                     " are free there. Make room, clear the target's cache or choose another "
                                     "work folder."});
@@ -623,10 +639,19 @@ OperationPtr measureDeploy(Host& host, const LaunchPlan& plan, EngineChoice engi
                 call(outcome.error());
                 return;
             }
-            call(base::Json{{"files", outcome->files},
-                            {"bytes", outcome->bytes},
-                            {"fetches", outcome->fetches},
-                            {"bytes_per_second", at ? at->uploadBytesPerSecond() : 0}});
+            base::Json answer{{"files", outcome->files},
+                              {"bytes", outcome->bytes},
+                              {"fetches", outcome->fetches},
+                              {"fetch_bytes", outcome->fetchBytes},
+                              {"bytes_per_second", at ? at->uploadBytesPerSecond() : 0},
+                              {"disk", nullptr}};
+            if (at && outcome->freeBytes >= 0) {
+                answer["disk"] = base::Json{{"host", at->label()},
+                                            {"folder", at->workFolder()},
+                                            {"free_bytes", outcome->freeBytes},
+                                            {"needed_bytes", outcome->neededBytes}};
+            }
+            call(std::move(answer));
         });
 }
 

@@ -28,8 +28,10 @@ struct Deployed {
 [[nodiscard]] OperationPtr deploy(Host& host, const LaunchPlan& plan, EngineChoice engine,
                                   std::function<void(LaunchProgress)> onProgress, Done<Deployed> done);
 
-/// What deploy() would send: {"files","bytes","bytes_per_second","fetches"} (the rate as measured lately, 0 when not known; the
-/// inputs that the host is to fetch itself from their addresses, unless they are there already).
+/// What deploy() would send: {"files","bytes","bytes_per_second","fetches","fetch_bytes","disk"}: the rate as measured lately, 0 when
+/// not known; the inputs that the host is to fetch itself from their addresses, unless they are there already, and their bytes as far
+/// as they are known; {"host","folder","free_bytes","needed_bytes"} of the work folder's disk, needed with what a run itself takes, 0
+/// when nothing is to come there; null when the host does not tell.
 [[nodiscard]] OperationPtr measureDeploy(Host& host, const LaunchPlan& plan, EngineChoice engine, Deadline deadline,
                                          Done<base::Json> done);
 

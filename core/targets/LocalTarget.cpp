@@ -279,7 +279,24 @@ OperationPtr LocalTarget::measureUpload(const LaunchPlan& plan, Deadline, Done<b
             bytes += file.size;
         }
     }
-    return postResult<base::Json>(base::Json{{"files", files}, {"bytes", bytes}, {"bytes_per_second", 0}}, std::move(done));
+    base::Json answer{{"files", files},
+                      {"bytes", bytes},
+                      {"bytes_per_second", 0},
+                      {"fetches", base::Json::array()},
+                      {"fetch_bytes", 0},
+                      {"disk", nullptr}};
+    base::Path at = m_work.root;  // Made by the first run.
+    std::error_code missing;
+    while (!std::filesystem::exists(at, missing) && at.has_relative_path()) {
+        at = at.parent_path();
+    }
+    if (const auto space = base::diskSpace(at); space.ok()) {
+        answer["disk"] = base::Json{{"host", "this machine"},
+                                    {"folder", m_work.root.string()},
+                                    {"free_bytes", space->freeBytes},
+                                    {"needed_bytes", bytes}};
+    }
+    return postResult<base::Json>(std::move(answer), std::move(done));
 }
 
 }  // namespace trainyard::targets

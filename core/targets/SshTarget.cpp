@@ -701,17 +701,32 @@ OperationPtr SshTarget::measureUpload(const LaunchPlan& plan, Deadline deadline,
             std::int64_t files = 0;
             std::int64_t bytes = 0;
             std::int64_t rate = 0;
+            std::int64_t fetchBytes = 0;
             std::set<std::string> fetches;
+            base::Json disk;  // The tightest.
+            const auto room = [](const base::Json& one) {
+                base::ObjectReader reader(one, "");
+                return reader.integer("free_bytes") - reader.integer("needed_bytes");
+            };
             for (const Result<base::Json>& answer : answers) {
                 base::ObjectReader reader(*answer, "");
                 files += reader.integer("files");
                 bytes += reader.integer("bytes");
                 rate = std::max(rate, reader.integer("bytes_per_second"));
+                fetchBytes = std::max(fetchBytes, reader.integer("fetch_bytes"));
+                if (const base::Json& one = answer->at("disk"); one.is_object() && (disk.is_null() || room(one) < room(disk))) {
+                    disk = one;
+                }
                 for (const std::string& input : reader.strings("fetches")) {
                     fetches.insert(input);
                 }
             }
-            call(base::Json{{"files", files}, {"bytes", bytes}, {"bytes_per_second", rate}, {"fetches", fetches}});
+            call(base::Json{{"files", files},
+                            {"bytes", bytes},
+                            {"bytes_per_second", rate},
+                            {"fetches", fetches},
+                            {"fetch_bytes", fetchBytes},
+                            {"disk", disk}});
         });
 }
 

@@ -160,6 +160,11 @@ private Q_SLOTS:
         QVERIFY2(checked.contains("peak_memory_bytes"), checked.dump().c_str());
         const auto said = cli({"run", "check", "--draft", "fashion-mnist"});
         QVERIFY2(said.out.starts_with("It fits.\n") && said.out.find("An epoch") != std::string::npos, said.out.c_str());
+        QVERIFY2(said.out.find("Address space") == std::string::npos, said.out.c_str());
+        // What limits is named: the memory that is free is not all that a process may have.
+        const auto bound = test::runProgram("/bin/sh", {"-c", "ulimit -v 4718592; exec \"$0\" run check --draft fashion-mnist",
+                                                        test::builtProgram("trainyard-cli").string()});
+        QVERIFY2(bound.out.find("of 4.5 GiB that ulimit -v leaves each process") != std::string::npos, (bound.out + bound.err).c_str());
         const Json run = test::cliJson({"run", "submit", "--wait", "--draft", "fashion-mnist", "--set", "task.epochs=1", "--set",
                                "task.dataset.train_limit=1000", "--set", "task.dataset.val_limit=200"});
         QCOMPARE(run.value("state", std::string()), "Completed");

@@ -5,12 +5,15 @@
 #include <QLabel>
 #include <QLineEdit>
 #include <QPushButton>
+#include <QScrollArea>
+#include <QScrollBar>
 #include <QTableWidget>
 #include <QTreeWidget>
 #include <QTreeWidgetItemIterator>
 #include <filesystem>
 #include <set>
 
+#include "core/runs/TargetBook.h"
 #include "core/store/Reader.h"
 #include "core/wire/RunStream.h"
 #include "tests/gui/WindowRig.h"
@@ -261,11 +264,17 @@ private Q_SLOTS:
             }
             return blocks == 2;
         }, kSoon));
-        QVERIFY(waitFor([&] {
-            const auto all = page->findChild<ui::SystemTab*>()->findChildren<ui::RunCharts*>();
-            return std::count_if(all.begin(), all.end(), [](ui::RunCharts* one) { return one->isVisible() && one->points() > 0; }) == 2;
-        }, kSoon));
-        m_rig->picture(QStringLiteral("remote-system"));
+        auto* scroll = page->findChild<ui::SystemTab*>()->findChild<QScrollArea*>();
+        QVERIFY(scroll);
+        int filled = 0;
+        for (ui::RunCharts* one : scroll->findChildren<ui::RunCharts*>()) {
+            if (!one->isVisible()) continue;
+            // Plots out of sight are not fetched.
+            scroll->verticalScrollBar()->setValue(one->mapTo(scroll->widget(), QPoint()).y());
+            QVERIFY(waitFor([&] { return one->points() > 0; }, kSoon));
+            if (++filled == 1) m_rig->picture(QStringLiteral("remote-system"));
+        }
+        QCOMPARE(filled, 2);
         // What it has written so far is listed on demand, while it goes on.
         QVERIFY(openTab("outputs"));
         QVERIFY(click(QStringLiteral("outputsFirstLookButton")));
@@ -410,6 +419,39 @@ private Q_SLOTS:
         m_rig->picture(QStringLiteral("remote-deleted"));
         QVERIFY(m_lab->heal(0));
         QVERIFY(there(1));
+    }
+
+    /// Before the launch the form tells what travels, what room is there, and where that is too little.
+    void form_tellsWhetherTheDiskHasRoom() {
+        const auto mounted = m_lab->run(1, {"sh", "-c", "mkdir -p /run/tight && mount -t tmpfs -o size=40m,mode=777 tmpfs /run/tight"});
+        QVERIFY2(mounted.exitCode == 0, mounted.err.c_str());
+        spec::TargetSpec tight;
+        tight.name = "tight";
+        tight.kind = spec::TargetKind::Ssh;
+        tight.hosts = {{"node1", 0, "", ""}};
+        tight.workFolder = "/run/tight/work";
+        QVERIFY(runs::writeTarget(m_rig->layout(), tight).ok());
+        const base::Path data = m_rig->scratch().write("much.bin", std::string(20 << 20, 'm'));
+        auto* form = m_rig->go<ui::NewRunPage>(QStringLiteral("new"));
+        QVERIFY(form);
+        form->document().setValue(QStringLiteral("distribution.kind"), "none");
+        form->document().setValue(QStringLiteral("distribution.nodes"), 1);
+        form->document().setValue(QStringLiteral("target"), "tight");
+        form->document().setValue(QStringLiteral("inputs"), base::Json{{"much", data.string()}});
+        auto* line = form->findChild<QLabel*>(QStringLiteral("uploadLabel"));
+        auto* wrong = form->findChild<ui::InlineError*>(QStringLiteral("uploadWarning"));
+        QVERIFY(waitFor([&] { return line->text().contains(QStringLiteral("free on node1")); }, kLong));
+        QVERIFY2(line->text().contains(QStringLiteral("travel")), qPrintable(line->text()));
+        QVERIFY2(wrong->isVisible() && wrong->text().contains(QStringLiteral("on node1 in /run/tight/work")), qPrintable(wrong->text()));
+        m_rig->picture(QStringLiteral("remote-no-room"));
+        // With room the error goes; asked anew when the form comes back from the target's page, to which the error leads.
+        QTest::mouseClick(wrong->findChild<QPushButton*>(), Qt::LeftButton);
+        QVERIFY(waitFor([&] { return qobject_cast<ui::TargetsPage*>(m_rig->window().page()) != nullptr; }, kSoon));
+        QCOMPARE(m_lab->run(1, {"mount", "-o", "remount,size=400m", "/run/tight"}).exitCode, 0);
+        QVERIFY(m_rig->go<ui::NewRunPage>(QStringLiteral("new")) == form);
+        QVERIFY(waitFor([&] { return wrong->isClear() && line->text().contains(QStringLiteral("free on node1")); }, kLong));
+        m_rig->picture(QStringLiteral("remote-room"));
+        m_lab->run(1, {"umount", "-l", "/run/tight"});
     }
 
 private:

@@ -565,6 +565,7 @@ void NewRunPage::activated() {
     m_data->setActive(true);
     m_target->setActive(true);
     m_environment->setActive(true);
+    m_upload->refresh();
 }
 
 void NewRunPage::deactivated() {

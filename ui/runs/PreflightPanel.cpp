@@ -36,6 +36,9 @@ QStringList needsOf(const Json& found) {
         needs << PreflightPanel::tr("%1 of the GPU's memory").arg(formatBytes(device));
     }
     if (memory > 0) needs << PreflightPanel::tr("%1 of memory").arg(formatBytes(memory));
+    if (const std::int64_t address = readInteger(found, "address_space_bytes"); address > 0) {
+        needs << PreflightPanel::tr("%1 of address space in each process").arg(formatBytes(address));
+    }
     const double epoch = readNumber(found, "seconds_per_epoch", readNumber(found, "epoch_seconds"));
     const double first = readNumber(found, "first_epoch_seconds");
     if (epoch > 0) {
@@ -95,6 +98,9 @@ PreflightText preflightText(const Json& found, const PreflightPlace& place) {
         text.headline = PreflightPanel::tr("Works on %1. It needs %2.").arg(readString(found, "device"), needs);
     }
     if (!there && free > 0) text.headline += u' ' + PreflightPanel::tr("%1 of memory are free.").arg(formatBytes(free));
+    if (const std::int64_t limit = readInteger(found, "address_space_limit_bytes"); !there && limit > 0) {
+        text.headline += u' ' + PreflightPanel::tr("ulimit -v leaves each process %1 of address space.").arg(formatBytes(limit));
+    }
     if (!there && largest > 0) {
         text.headline += u' ' + PreflightPanel::tr("The largest batch that fits: %1.").arg(formatExact(largest));
         if (!fits) text.batch = largest;

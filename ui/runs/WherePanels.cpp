@@ -313,6 +313,63 @@ void TargetPicker::showAdvice() {
     m_open->show();
 }
 
+UploadText uploadText(const Json& estimate) {
+    UploadText text;
+    QStringList parts;
+    const Json source = readObject(estimate, "source");
+    if (!source.empty()) {
+        parts << UploadPanel::tr("Source: %n file(s), %1", nullptr, static_cast<int>(readInteger(source, "files")))
+                     .arg(formatBytes(readInteger(source, "bytes")));
+    }
+    for (const Json& warning : readArray(source, "warnings")) {
+        if (warning.is_string()) text.warnings << fromUtf8(warning.get<std::string>());
+    }
+    const Json upload = readObject(estimate, "upload");
+    if (upload.empty()) {
+        if (const QString why = readString(estimate, "upload_error"); !why.isEmpty()) {
+            parts << UploadPanel::tr("what the target lacks is not known: %1").arg(why);
+        }
+        text.line = parts.join(QStringLiteral(" · "));
+        return text;
+    }
+    QStringList fetches;
+    for (const Json& input : readArray(upload, "fetches")) {
+        if (input.is_string()) fetches << fromUtf8(input.get<std::string>());
+    }
+    const std::int64_t bytes = readInteger(upload, "bytes");
+    const double rate = readNumber(upload, "bytes_per_second");
+    if (bytes > 0) {
+        QString sent = UploadPanel::tr("%n file(s), %1 travel", nullptr, static_cast<int>(readInteger(upload, "files"))).arg(formatBytes(bytes));
+        if (rate > 0) {
+            sent += UploadPanel::tr(", about %1").arg(formatDuration(static_cast<std::int64_t>(static_cast<double>(bytes) / rate * 1e9)));
+        } else if (readText(estimate, "target") != "local") {
+            sent += UploadPanel::tr(", how long is not known yet");
+        }
+        parts << sent;
+    } else {
+        parts << (fetches.isEmpty() ? UploadPanel::tr("everything is there already") : UploadPanel::tr("nothing travels from here"));
+    }
+    if (!fetches.isEmpty()) {
+        const std::int64_t fetched = readInteger(upload, "fetch_bytes");
+        parts << UploadPanel::tr("the target fetches %1 itself").arg(fetches.join(QStringLiteral(", "))) +
+                     (fetched > 0 ? UploadPanel::tr(" (%1)").arg(formatBytes(fetched)) : QString());
+    }
+    if (const Json disk = readObject(upload, "disk"); !disk.empty()) {
+        const QString host = readString(disk, "host");
+        const std::int64_t free = readInteger(disk, "free_bytes");
+        const std::int64_t needed = readInteger(disk, "needed_bytes");
+        parts << UploadPanel::tr("%1 free on %2").arg(formatBytes(free), host);
+        if (needed > free) {
+            text.noRoom = UploadPanel::tr("The run needs %1 on %2 in %3, and %4 are free there. Make room, clear the target's cache or choose "
+                                          "another work folder.")
+                              .arg(formatBytes(needed), host, readString(disk, "folder"), formatBytes(free));
+        }
+    }
+    if (const QString says = readString(upload, "queue_says"); !says.isEmpty()) text.warnings << UploadPanel::tr("The queue says: %1").arg(says);
+    text.line = parts.join(QStringLiteral(" · "));
+    return text;
+}
+
 UploadPanel::UploadPanel(Shell& shell, QWidget* parent) : QWidget(parent), m_shell(shell) {
     auto* column = new QVBoxLayout(this);
     column->setContentsMargins(0, 0, 0, 0);
@@ -348,8 +405,21 @@ void UploadPanel::setDocument(const Json& document, bool valid) {
         const Json* b = spec::valueAt(document, path);
         return a && b ? *a == *b : a == b;
     };
-    if (before.is_object() && same("target") && same("inputs") && same(script ? "task.source_folder" : "task.dataset") && same("task.kind")) return;
+    if (before.is_object() && same("target") && same("environment") && same("inputs") && same("distribution") && same("task.kind") &&
+        (script ? same("task.source_folder") : same("task.dataset") && same("task.device") && same("task.model.weights"))) {
+        return;
+    }
+    // What stands there is of another run.
+    if (m_command) m_command->cancel();
+    m_text->setText(tr("Measuring what travels…"));
+    m_text->show();
+    m_warning->clear();
     m_pause.start();
+}
+
+void UploadPanel::refresh() {
+    // What could not be asked is left: it may need a password.
+    if (m_known && m_document.is_object()) m_pause.start();
 }
 
 void UploadPanel::ask() {
@@ -367,30 +437,17 @@ void UploadPanel::ask() {
             m_text->setText(tr("What travels is not known: %1").arg(fromUtf8(answer.error().message)));
             return;
         }
-        const Json source = readObject(*answer, "source");
-        const Json upload = readObject(*answer, "upload");
-        QStringList parts;
-        if (!source.empty()) {
-            parts << tr("Source: %n file(s), %1", nullptr, static_cast<int>(readInteger(source, "files"))).arg(formatBytes(readInteger(source, "bytes")));
-        }
-        if (!upload.empty()) {
-            const std::int64_t bytes = readInteger(upload, "bytes");
-            const double rate = readNumber(upload, "bytes_per_second");
-            QString text = bytes == 0 ? tr("everything is there already")
-                                      : tr("%n file(s), %1 travel", nullptr, static_cast<int>(readInteger(upload, "files"))).arg(formatBytes(bytes));
-            if (bytes > 0 && rate > 0) text += tr(", about %1").arg(formatDuration(static_cast<std::int64_t>(static_cast<double>(bytes) / rate * 1e9)));
-            parts << text;
-        } else if (const QString why = readString(*answer, "upload_error"); !why.isEmpty()) {
-            parts << tr("what the target lacks is not known: %1").arg(why);
-        }
-        m_text->setText(parts.join(QStringLiteral(" · ")));
-        m_text->setVisible(!parts.isEmpty());
-        QStringList warnings;
-        for (const Json& warning : readArray(source, "warnings")) {
-            if (warning.is_string()) warnings << fromUtf8(warning.get<std::string>());
-            if (warning.is_object()) warnings << readString(warning, "message");
-        }
-        if (!warnings.isEmpty()) m_warning->setMessage(InlineError::Kind::Warning, warnings.join(u' '));
+        const UploadText text = uploadText(*answer);
+        m_known = !readObject(*answer, "upload").empty();
+        m_text->setText(text.line);
+        m_text->setVisible(!text.line.isEmpty());
+        QStringList said = text.warnings;
+        if (!text.noRoom.isEmpty()) said.prepend(text.noRoom);
+        if (said.isEmpty()) return;
+        const QString target = fromUtf8(word(m_document, "target"));
+        m_warning->setRemedy(text.noRoom.isEmpty() ? QString() : tr("Open the target"),
+                             [this, target] { m_shell.open({QStringLiteral("targets"), {target}}); });
+        m_warning->setMessage(text.noRoom.isEmpty() ? InlineError::Kind::Warning : InlineError::Kind::Error, said.join(u' '));
     });
 }
 

@@ -71,6 +71,15 @@ private:
 /// What of a run was built against documented interfaces and never seen on real hardware: "CUDA", "NCCL", "Horovod".
 [[nodiscard]] QStringList unverified(const base::Json& document);
 
+struct UploadText {
+    QString line;          ///< What travels and for how long, what the target fetches itself, what room is there.
+    QStringList warnings;
+    QString noRoom;        ///< Empty where all has room, or that is not known.
+};
+
+/// The answer of run.estimate, for people.
+[[nodiscard]] UploadText uploadText(const base::Json& estimate);
+
 /// Files and bytes that would travel, with warnings, before launch.
 class UploadPanel : public QWidget {
     Q_OBJECT
@@ -79,6 +88,8 @@ public:
     UploadPanel(Shell& shell, QWidget* parent);
     /// Asks anew after a pause in typing.
     void setDocument(const base::Json& document, bool valid);
+    /// The form is shown again: a cache may have been cleared meanwhile.
+    void refresh();
 
 private:
     void ask();
@@ -87,6 +98,7 @@ private:
     base::Json m_document;
     QTimer m_pause;
     QPointer<commands::Command> m_command;
+    bool m_known = false;  ///< The last answer told what the target lacks.
     TextLabel* m_text;
     InlineError* m_warning;
 };

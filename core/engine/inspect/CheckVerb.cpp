@@ -178,7 +178,7 @@ private:
         std::string what;        ///< For people: "memory".
     };
     struct Limits {
-        std::vector<Limit> parts;  ///< The processes' memory first; a GPU's last.
+        std::vector<Limit> parts;  ///< The processes' memory first, then their address space if it is limited; a GPU's last.
         [[nodiscard]] bool fit(std::int64_t share) const { return tightest(share).model.at(share) <= tightest(share).bytes; }
         [[nodiscard]] std::int64_t most() const;
         /// The one that is filled most. Precondition: there is one.
@@ -339,6 +339,8 @@ Json Preflight::answer(const Trial& known, bool measured, std::int64_t share) co
     json["device_memory_bytes"] = 0;
     json["device_memory_free_bytes"] = 0;
     json["memory_free_bytes"] = m_room.freeBytes;
+    json["address_space_bytes"] = 0;
+    json["address_space_limit_bytes"] = std::max<std::int64_t>(0, m_room.addressBytes);
     bool fits = measured;
     if (known.fits()) {
         const ProbeResult& lead = known.ranks.front();
@@ -349,6 +351,9 @@ Json Preflight::answer(const Trial& known, bool measured, std::int64_t share) co
         json["steps_per_epoch"] = steps;
         json["total_steps"] = steps * m_task.epochs;
         json["memory_bytes"] = m_limits.parts.front().model.at(share);
+        if (m_room.addressBytes >= 0) {
+            json["address_space_bytes"] = m_limits.parts[1].model.at(share);
+        }
         // last.ckpt and best.ckpt, and for the moment of writing a third.
         constexpr std::int64_t kSmallFiles = 1 << 20;
         json["disk_bytes"] = lead.checkpointBytes * 3 + lead.outputBytes + kSmallFiles;
@@ -405,8 +410,11 @@ void Preflight::judge(Json& json, const Trial& known, bool fits, bool measured, 
                                " are there. " +
                                (cache ? "Of that " + base::formatBytes(kept) + " are pictures kept decoded: lower task.dataset.cache_mib."
                                       : "Take a smaller model" + pictures + ranks + ".")
-                         : "Not even a few samples fit into the " + base::formatBytes(m_room.freeBytes) +
-                               " of memory that are free. Take a smaller model" + pictures + ranks + ".");
+                         : "Not even a few samples fit into the " + base::formatBytes(m_room.freeBytes) + " of memory that are free" +
+                               (m_room.addressBytes >= 0 ? " and the " + base::formatBytes(m_room.addressBytes) +
+                                                               " of address space that ulimit -v leaves each process"
+                                                         : std::string()) +
+                               ". Take a smaller model" + pictures + ranks + ".");
     } else if (static_cast<double>(need) > kTight * static_cast<double>(there)) {
         say("warning", "task.batch_size", "About " + base::formatBytes(need) + " of the " + base::formatBytes(there) + " of " + what +
                                               " that are there will be needed; little is left for anything else.");

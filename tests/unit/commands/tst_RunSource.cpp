@@ -36,6 +36,9 @@ private Q_SLOTS:
         QCOMPARE(told.at("source").at("ignore_file").get<std::string>(), ".gitignore");
         QCOMPARE(told.at("source").at("files").get<int>(), 4);
         QCOMPARE(told.at("target").get<std::string>(), "local");
+        const Json disk = told.at("upload").at("disk");
+        QVERIFY2(disk.at("host") == "this machine" && disk.at("free_bytes") > 0, base::dumpJson(told).c_str());
+        QCOMPARE(disk.at("needed_bytes"), told.at("upload").at("bytes"));
 
         Json gone = spec();
         gone["task"]["source_folder"] = (*m_scratch / "nowhere").string();

@@ -181,6 +181,8 @@ private Q_SLOTS:
         QCOMPARE(answer["measured"], Json(false));
         QCOMPARE(answer["seconds_total"], Json(0.0));
         QVERIFY2(answer["largest_batch"].is_number_integer(), base::dumpJson(answer).c_str());
+        QCOMPARE(answer["address_space_limit_bytes"], Json(std::int64_t{4718592} * 1024));
+        QVERIFY2(answer["address_space_bytes"] > answer["address_space_limit_bytes"], base::dumpJson(answer).c_str());
         const auto most = answer["largest_batch"].get<std::int64_t>();
         const std::string said = firstMessage(answer, "error");
         QVERIFY2(said.starts_with("task.batch_size: A batch of 2005 needs about "), said.c_str());

@@ -115,6 +115,40 @@ private Q_SLOTS:
         QVERIFY2(said.isEmpty() ? text.isEmpty() : text.contains(said), qPrintable(text));
     }
 
+    /// What travels, what the target fetches itself, and whether its disk has room.
+    void uploadText_tellsSizeTimeAndRoom() {
+        constexpr std::int64_t kMiB = 1 << 20;
+        Json upload{{"files", 4}, {"bytes", 30 * kMiB}, {"bytes_per_second", 10 * kMiB}, {"fetches", Json::array()}, {"fetch_bytes", 0},
+                    {"disk", {{"host", "node1"}, {"folder", "/work"}, {"free_bytes", 900 * kMiB}, {"needed_bytes", 94 * kMiB}}}};
+        const auto text = [&upload] { return ui::uploadText({{"target", "lab"}, {"source", nullptr}, {"upload", upload}, {"upload_error", nullptr}}); };
+        const auto says = [&text](const QString& part) { return text().line.contains(part); };
+        QVERIFY2(says(QStringLiteral("4 file")) && says(ui::formatBytes(30 * kMiB) + QStringLiteral(" travel, about 3")), qPrintable(text().line));
+        QVERIFY2(says(ui::formatBytes(900 * kMiB) + QStringLiteral(" free on node1")), qPrintable(text().line));
+        QVERIFY(text().noRoom.isEmpty() && text().warnings.isEmpty() && !says(QStringLiteral("fetches")));
+        upload["bytes_per_second"] = 0;
+        QVERIFY2(says(QStringLiteral("how long is not known yet")), qPrintable(text().line));
+        // Both figures, where, and what to do.
+        upload["disk"]["needed_bytes"] = 901 * kMiB;
+        for (const QString& part : {QStringLiteral("node1"), QStringLiteral("/work"), ui::formatBytes(901 * kMiB), ui::formatBytes(900 * kMiB),
+                                    QStringLiteral("clear the target's cache")}) {
+            QVERIFY2(text().noRoom.contains(part), qPrintable(text().noRoom));
+        }
+        upload["bytes"] = 0;
+        QVERIFY(says(QStringLiteral("everything is there already")));
+        upload["fetches"] = {"dataset", "weights"};
+        upload["fetch_bytes"] = 800 * kMiB;
+        QVERIFY2(says(QStringLiteral("nothing travels from here")), qPrintable(text().line));
+        QVERIFY2(says(QStringLiteral("the target fetches dataset, weights itself (") + ui::formatBytes(800 * kMiB)), qPrintable(text().line));
+        upload["queue_says"] = "Invalid partition name specified";
+        QCOMPARE(text().warnings, QStringList{QStringLiteral("The queue says: Invalid partition name specified")});
+        // A target that cannot be asked.
+        const ui::UploadText away =
+            ui::uploadText({{"target", "lab"}, {"source", {{"files", 2}, {"bytes", 10}, {"warnings", Json::array({"Much."})}}}, {"upload", nullptr}, {"upload_error", "It is away."}});
+        QVERIFY2(away.line.contains(QStringLiteral("2 file")) && away.line.contains(QStringLiteral("not known: It is away.")), qPrintable(away.line));
+        QVERIFY(away.noRoom.isEmpty());
+        QCOMPARE(away.warnings, QStringList{QStringLiteral("Much.")});
+    }
+
     void unverified_namesWhatWasNeverSeen() {
         QCOMPARE(ui::unverified(document({})), QStringList());
         QCOMPARE(ui::unverified(document({{"distribution.kind", "pytorch"}, {"distribution.nodes", 2}})),
@@ -174,6 +208,15 @@ private Q_SLOTS:
         QVERIFY(big.kind == Kind::Warning && has(big, "On lab it needs") && !big.batch);
         const ui::PreflightText small = ui::preflightText(found, {QStringLiteral("lab"), 4 * kGiB, 0});
         QVERIFY(small.kind == Kind::Error && line(small, "failure", "A machine of lab"));
+        // Memory is there, but the system's limit leaves too little of it to a process.
+        Json limited = found;
+        limited["memory_bytes"] = 2 * kGiB;
+        limited["address_space_bytes"] = 5 * kGiB;
+        limited["address_space_limit_bytes"] = 3 * kGiB;
+        const ui::PreflightText bound = ui::preflightText(limited, {});
+        QVERIFY2(bound.kind == Kind::Error && bound.headline.contains(ui::formatBytes(5 * kGiB) + QStringLiteral(" of address space in each process")) &&
+                     bound.headline.contains(QStringLiteral("ulimit -v leaves each process ") + ui::formatBytes(3 * kGiB)),
+                 qPrintable(bound.headline));
         // An engine that tells less.
         const ui::PreflightText bare = ui::preflightText(Json{{"device", "cpu"}, {"epoch_seconds", 3.0}}, {});
         QVERIFY(bare.kind == Kind::Success && has(bare, "an epoch"));
