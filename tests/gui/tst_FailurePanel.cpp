@@ -114,6 +114,18 @@ private Q_SLOTS:
         QVERIFY(adviceFor(older).first().startsWith(kNothingKnown));
     }
 
+    /// There is no rank whose log could be read.
+    void nothingBegun_saysSo() {
+        RunDetail refused = failedRun("On node1, 20 GiB are to be put into /work, and 1 GiB are free there. Make room.");
+        refused.ranks.clear();
+        refused.failedRank = -1;
+        QVERIFY2(adviceFor(refused).first().startsWith(u"No process was started"), qPrintable(adviceFor(refused).join(u'\n')));
+        RunDetail unbuilt = failedRun("Building wheels:1 failed at \"packages\" (step 2 of 3): exit status 1: no wheel for torch.");
+        unbuilt.ranks.clear();
+        QVERIFY2(adviceFor(unbuilt).first().startsWith(u"The environment could not be built"), qPrintable(adviceFor(unbuilt).join(u'\n')));
+        QCOMPARE(adviceFor(unbuilt).size(), 1);
+    }
+
     void severalCausesStandInOrderAndCheckpointsAreOffered() {
         RunDetail detail = failedRun("CUDA out of memory");
         addLine(detail, "loss is nan");

@@ -1,11 +1,14 @@
 // Parts of a run's page over real files and real runs: preview of outputs, code with git's word, notices, a run done
 // again.
+#include <QComboBox>
 #include <QImage>
 #include <QLabel>
 #include <QLineEdit>
 #include <QPlainTextEdit>
 #include <QProgressBar>
 #include <QPushButton>
+#include <QScrollArea>
+#include <QScrollBar>
 #include <QTableWidget>
 #include <QTreeWidget>
 #include <QTreeWidgetItemIterator>
@@ -16,12 +19,18 @@
 #include "tests/gui/WindowRig.h"
 #include "tests/helpers/Program.h"
 #include "tests/helpers/Skip.h"
+#include "ui/charts/ChartView.h"
 #include "ui/forms/FormDocument.h"
+#include "ui/runs/LogTab.h"
+#include "ui/runs/LogView.h"
+#include "ui/runs/MetricsTab.h"
 #include "ui/runs/NewRunPage.h"
 #include "ui/runs/OutputPreview.h"
 #include "ui/runs/ReproductionNotice.h"
+#include "ui/runs/RunCharts.h"
 #include "ui/runs/RunNotices.h"
 #include "ui/runs/RunPage.h"
+#include "ui/runs/RunTables.h"
 #include "ui/runs/StageStrip.h"
 #include "ui/widgets/Basics.h"
 #include "ui/widgets/Format.h"
@@ -58,8 +67,9 @@ private:
         return test::runProgram("/usr/bin/git", all).exitCode == 0;
     }
     /// Submits the source folder's script here and waits for its end. Empty on failure.
-    QString runScript() {
+    QString runScript(const char* environment = "trainyard-engine") {
         Json document = spec::defaultRunSpecDocument();
+        spec::setValueAt(document, "environment", environment);
         const std::pair<const char*, Json> values[] = {
             {"task.kind", "command"}, {"task.source_folder", m_source.string()}, {"task.script", "train.py"}};
         for (const auto& [path, value] : values)
@@ -257,7 +267,7 @@ with open(os.environ["TRAINYARD_STREAM"], "a") as stream:
         QVERIFY(waitFor([&] { return shown->detail() && shown->detail()->row.number == number + 1; }, 30'000));
         auto* notice = shown->findChild<ui::ReproductionNotice*>();
         QVERIFY(waitFor([&] { return notice->text().startsWith(QStringLiteral("Not the same as run #%1").arg(number)); }, 60'000));
-        for (const char* part : {"What differs: 1 metric (odd: ", " there, ", " here"})
+        for (const char* part : {"What differs: 1 metric (odd: ", " there, ", " here, from step 1 on)"})
             QVERIFY2(notice->text().contains(QLatin1String(part)), qPrintable(notice->text()));
         m_rig->picture(QStringLiteral("reproduced-otherwise"));
     }
@@ -292,6 +302,100 @@ for name in ("a.txt", "deep/b.txt"):
         QVERIFY(!std::filesystem::exists(m_rig->scratch() / "one/a.txt"));
         copy("copyAllButton", "all");
         QVERIFY(waitFor([&] { return holds("all/a.txt", "a.txt") && holds("all/deep/b.txt", "deep/b.txt"); }, 20'000));
+    }
+
+    /// Plots out of sight cost nothing until they are scrolled to.
+    void plots_areFetchedWhenTheyComeIntoSight() {
+        m_rig->scratch().write("many/train.py", R"(import json, os
+with open(os.environ["TRAINYARD_STREAM"], "a") as stream:
+    for step in range(5):
+        for name in range(36):
+            stream.write(json.dumps({"kind": "metric", "name": f"m{name:02}", "value": step * name, "step": step}) + "\n")
+)");
+        m_source = m_rig->scratch() / "many";
+        const QString run = runScript();
+        QVERIFY(!run.isEmpty());
+        auto* shown = m_rig->go<ui::RunPage>(QStringLiteral("run/%1/metrics").arg(run));
+        ui::RunCharts* charts = shown->metrics()->charts();
+        const auto filled = [&](const char* name) {
+            auto* view = charts->findChild<ui::ChartView*>(QString::fromLatin1(name));
+            return view && view->isVisible() && !view->seriesKeys().isEmpty();
+        };
+        QVERIFY(waitFor([&] { return filled("m00Chart") && charts->findChild<ui::ChartView*>(QStringLiteral("m35Chart")); }, 20'000));
+        QTest::qWait(500);
+        QVERIFY(!filled("m35Chart"));
+        QVERIFY(!filled("m20Chart"));
+        QScrollArea* page = nullptr;
+        for (QWidget* up = charts; up && !page; up = up->parentWidget()) page = qobject_cast<QScrollArea*>(up);
+        QVERIFY(page);
+        page->verticalScrollBar()->setValue(page->verticalScrollBar()->maximum());
+        QVERIFY(waitFor([&] { return filled("m35Chart"); }, 20'000));
+        // Others come with the size of the window.
+        QVERIFY(!filled("m12Chart"));
+        m_rig->window().resize(1280, 4000);
+        QVERIFY(waitFor([&] { return filled("m12Chart") && filled("m20Chart"); }, 20'000));
+        m_rig->window().resize(1280, 800);
+    }
+
+    /// A run that ended will write no more: what is empty is not said to be so "yet".
+    void emptyTabs_sayWhetherAnythingMayCome() {
+        m_rig->scratch().write("silent/train.py", "");
+        m_source = m_rig->scratch() / "silent";
+        const QString run = runScript();
+        QVERIFY(!run.isEmpty());
+        auto* shown = m_rig->go<ui::RunPage>(QStringLiteral("run/%1/log").arg(run));
+        ui::LogView* log = shown->log()->view();
+        QVERIFY(waitFor([&] { return log->total() == 0; }, 10'000));
+        QCOMPARE(log->emptyText(), QStringLiteral("Nothing was written."));
+        auto* source = m_rig->visible<QComboBox>(QStringLiteral("logSourceCombo"));
+        source->setFocus();
+        QTest::keyClick(source, Qt::Key_End);
+        QVERIFY(source->currentIndex() > 0);
+        QVERIFY(waitFor([&] { return log->total() == 0 && log->emptyText() == u"Nothing was written by what is chosen above."; }, 10'000));
+        ui::RanksTab ranks(nullptr);
+        ui::RunDetail detail;
+        detail.row.state = RunState::Queued;
+        const auto says = [&ranks](const char* text) {
+            const QList<QLabel*> labels = ranks.findChildren<QLabel*>();
+            return std::any_of(labels.begin(), labels.end(), [&](const QLabel* label) { return label->text() == QLatin1String(text); });
+        };
+        ranks.setDetail(detail, 0);
+        QVERIFY(says("No process yet"));
+        detail.row.state = RunState::Failed;
+        ranks.setDetail(detail, 0);
+        QVERIFY(says("No process") && says("The run ended before one was started."));
+    }
+
+    /// What one run really ran in against what another did, by name.
+    void environments_areCompared() {
+        m_rig->scratch().write("silent/train.py", "");
+        m_source = m_rig->scratch() / "silent";
+        const QString python = runScript();
+        const QString shell = runScript("trainyard-shell");
+        QVERIFY(!python.isEmpty() && !shell.isEmpty());
+        QVERIFY(page(python));
+        const std::int64_t number = page(python)->detail()->row.number;
+        auto* shown = m_rig->go<ui::RunPage>(QStringLiteral("run/%1/environment").arg(shell));
+        QVERIFY(waitFor([&] { return shown->detail() && shown->detail()->row.id.str() == shell.toStdString(); }, 10'000));
+        auto* with = shown->findChild<QLineEdit*>(QStringLiteral("environmentCompareLine"));
+        auto* said = shown->findChild<QLabel*>(QStringLiteral("environmentComparedLabel"));
+        QVERIFY(waitFor([&] { return with->isVisible(); }, 10'000));
+        const auto compare = [&](const QString& run) {
+            with->clear();
+            QTest::keyClicks(with, run);
+            QTest::keyClick(with, Qt::Key_Return);
+        };
+        compare(QStringLiteral("#%1").arg(number));
+        QVERIFY(waitFor([&] { return said->text().contains(QStringLiteral("differ from run #%1").arg(number)); }, 10'000));
+        QStringList texts;
+        for (const QLabel* one : shown->findChild<QWidget*>(QStringLiteral("environmentDifferences"))->findChildren<QLabel*>()) texts << one->text();
+        const QString all = texts.join(u'\n');
+        QVERIFY2(all.contains(QStringLiteral("trainyard-shell:1 here, trainyard-engine there")), qPrintable(all));
+        m_rig->picture(QStringLiteral("environment-compared"));
+        compare(QStringLiteral("#%1").arg(shown->detail()->row.number));
+        QVERIFY(waitFor([&] { return said->text().startsWith(QStringLiteral("The same")); }, 10'000));
+        compare(QStringLiteral("#4711"));
+        QVERIFY(waitFor([&] { return said->text().contains(QStringLiteral("4711")) && !said->text().contains(QStringLiteral("differ")); }, 10'000));
     }
 
     /// A script goes on from what an earlier run of it left: its form comes filled.

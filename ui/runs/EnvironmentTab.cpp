@@ -1,8 +1,12 @@
 #include "ui/runs/EnvironmentTab.h"
 
+#include <QHBoxLayout>
+#include <QLineEdit>
 #include <QScrollArea>
 #include <QVBoxLayout>
+#include <algorithm>
 
+#include "core/commands/Session.h"
 #include "ui/forms/FieldEditor.h"
 #include "ui/forms/JsonRead.h"
 #include "ui/widgets/Basics.h"
@@ -44,9 +48,41 @@ void addValues(KeyValueGrid* grid, const QString& name, const Json& value) {
     grid->add(shown.replace(u'_', u' '), lines.join(u'\n'), {}, value.is_string() && lines.first().size() > 40);
 }
 
+constexpr qsizetype kMostDifferences = 40;
+
+QString sideText(const Json& value) {
+    if (value.is_null()) return EnvironmentTab::tr("nothing");
+    return value.is_structured() ? fromUtf8(base::dumpJson(value)) : numberText(value);
+}
+
+/// Entries of one list that the other has not, one a line.
+QString onlyIn(const Json& list, const Json& other, const QString& where) {
+    QStringList lines;
+    for (const Json& one : list) {
+        if (std::find(other.begin(), other.end(), one) == other.end()) lines << where.arg(sideText(one));
+    }
+    if (lines.size() > kMostDifferences) {
+        const auto more = static_cast<int>(lines.size() - kMostDifferences);
+        lines.resize(kMostDifferences);
+        lines << EnvironmentTab::tr("and %n more", nullptr, more);
+    }
+    return lines.join(u'\n');
+}
+
+/// What this run (right) had, and the other (left).
+QString differenceText(const Json& left, const Json& right) {
+    // What is not known of one run is an empty list of it.
+    if ((left.is_array() || left.is_null()) && (right.is_array() || right.is_null())) {
+        QStringList both{onlyIn(right, left, EnvironmentTab::tr("%1 only here")), onlyIn(left, right, EnvironmentTab::tr("%1 only there"))};
+        both.removeAll(QString());
+        if (!both.isEmpty()) return both.join(u'\n');
+    }
+    return EnvironmentTab::tr("%1 here, %2 there").arg(sideText(right), sideText(left));
+}
+
 }  // namespace
 
-EnvironmentTab::EnvironmentTab(QWidget* parent) : QWidget(parent) {
+EnvironmentTab::EnvironmentTab(commands::Session& session, QWidget* parent) : QWidget(parent), m_session(session) {
     const Theme& theme = Theme::current();
     auto* content = new QWidget(this);
     auto* column = new QVBoxLayout(content);
@@ -56,6 +92,22 @@ EnvironmentTab::EnvironmentTab(QWidget* parent) : QWidget(parent) {
     m_asked->setObjectName(QStringLiteral("environmentAskedLabel"));
     m_asked->setWordWrap(true);
     column->addWidget(m_asked);
+    auto* line = new QHBoxLayout;
+    m_with = new QLineEdit(content);
+    m_with->setObjectName(QStringLiteral("environmentCompareLine"));
+    m_with->setPlaceholderText(tr("Compare with run, such as #12, then Enter"));
+    m_with->setAccessibleName(tr("Run to compare the environment with"));
+    m_with->setMaximumWidth(theme.scaled(320));
+    m_compared = new TextLabel({}, TextStyle::Secondary, Role::Muted, content);
+    m_compared->setObjectName(QStringLiteral("environmentComparedLabel"));
+    m_compared->setWordWrap(true);
+    line->addWidget(m_with, 1);
+    line->addWidget(m_compared, 1);
+    column->addLayout(line);
+    m_different = new KeyValueGrid(content);
+    m_different->setObjectName(QStringLiteral("environmentDifferences"));
+    m_different->hide();
+    column->addWidget(m_different);
     m_blocks = new QWidget(content);
     m_column = new QVBoxLayout(m_blocks);
     m_column->setContentsMargins(0, 0, 0, 0);
@@ -65,6 +117,33 @@ EnvironmentTab::EnvironmentTab(QWidget* parent) : QWidget(parent) {
     auto* outer = new QVBoxLayout(this);
     outer->setContentsMargins(0, 0, 0, 0);
     outer->addWidget(makeScrollPage(content, 1100, this));
+    connect(m_with, &QLineEdit::returnPressed, this, &EnvironmentTab::compare);
+}
+
+void EnvironmentTab::compare() {
+    const QString with = m_with->text().trimmed();
+    if (with.isEmpty()) return;
+    m_session.start("run.compare", {{"run", with.toStdString()}, {"with", m_run.str()}}, this,
+                    [this, with, run = m_run](const base::Result<Json>& found) {
+                        if (run != m_run || with != m_with->text().trimmed()) return;
+                        m_different->clear();
+                        m_different->hide();
+                        if (!found) return m_compared->setText(fromUtf8(found.error().message));
+                        const Json same = readObject(*found, "same");
+                        const Json different = readArray(*found, "environment");
+                        if (different.empty()) {
+                            return m_compared->setText(readFlag(same, "environment") ? tr("The same as that of run %1.").arg(with)
+                                                                                  : tr("Of run %1 it is not known what it ran in.").arg(with));
+                        }
+                        m_compared->setText(tr("%n thing(s) differ from run %1.", nullptr, static_cast<int>(different.size())).arg(with));
+                        for (const Json& one : different) {
+                            const Json* left = member(one, "left");
+                            const Json* right = member(one, "right");
+                            const QString text = differenceText(left ? *left : Json(), right ? *right : Json());
+                            m_different->add(readString(one, "name").replace(u'_', u' '), text, {}, text.contains(u'\n'));
+                        }
+                        m_different->show();
+                    });
 }
 
 bool EnvironmentTab::setDetail(const RunDetail& detail, int attempt) {
@@ -82,6 +161,13 @@ bool EnvironmentTab::setDetail(const RunDetail& detail, int attempt) {
     const QString key = fromUtf8(detail.row.id.str()) + fromUtf8(base::dumpJson(shown));
     if (key == m_shown) return !shown.empty();
     m_shown = key;
+    if (m_run != detail.row.id) {
+        m_run = detail.row.id;
+        m_with->clear();
+        m_compared->clear();
+        m_different->clear();
+        m_different->hide();
+    }
     m_asked->setText(tr("Asked for: %1. Below is what was found there when the processes started.")
                          .arg(fromUtf8(detail.row.environment)));
     while (QLayoutItem* item = m_column->takeAt(0)) {

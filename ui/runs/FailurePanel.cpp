@@ -66,7 +66,13 @@ QStringList adviceFor(const RunDetail& detail) {
     if (says({"cuda error", "cuda is not available", "nccl error"})) advice << translate("The GPU could not be used: choose the device Processor, or check its driver.");
     if (says({"time limit"})) advice << translate("The time limit was reached: raise it, then resume from the last checkpoint.");
     if (says({"modulenotfounderror", "importerror"})) advice << translate("A Python module is missing: install it on the target.");
+    if (detail.row.stateReason.starts_with("Building ")) {
+        advice << translate("The environment could not be built: the tab Log, source \"Environment's build\", has every step. Mend the definition; that makes a new version of it.");
+    }
     if (hasCheckpoint(detail)) advice << translate("Resume goes on from the last checkpoint, as a run of its own.");
+    if (advice.isEmpty() && detail.ranks.empty()) {
+        advice << translate("No process was started, so there is no log of one. Mend what is said above, then duplicate the run.");
+    }
     if (advice.isEmpty()) advice << translate("Read the log of the rank that failed from its end upwards; the first error is usually the cause.");
     return advice;
 }
@@ -160,7 +166,8 @@ void FailurePanel::setDetail(const RunDetail& detail) {
     m_linesTitle->setText(detail.failedRank >= 0 ? tr("Last lines of rank %1").arg(detail.failedRank) : tr("Last lines of the log"));
     QStringList lines;
     for (const store::LogLine& one : detail.lastLines) lines << shortLines(plainLogText(one.text));
-    const QString text = lines.isEmpty() ? tr("It wrote nothing.") : lines.join(u'\n');
+    const QString nothing = detail.ranks.empty() ? tr("No process was started.") : tr("It wrote nothing.");
+    const QString text = lines.isEmpty() ? nothing : lines.join(u'\n');
     if (text != m_lines->toPlainText()) {
         m_lines->setPlainText(text);
         m_lines->moveCursor(QTextCursor::End);

@@ -114,6 +114,7 @@ void LogTab::setDetail(const RunDetail& detail, int attempt) {
     const bool otherAttempt = attempt != m_attempt;
     m_run = detail.row.id;
     m_attempt = attempt;
+    m_view->setLive(!spec::isFinal(detail.row.state));
     const int wanted = attempt > 0 ? attempt : detail.row.attempts;
     std::set<int> ranks;
     for (const store::RankRow& rank : detail.ranks) {

@@ -236,8 +236,7 @@ void LogView::paintEvent(QPaintEvent*) {
     if (m_total <= 0) {
         painter.setFont(theme.font(TextStyle::Body));
         painter.setPen(theme.color(Role::Muted));
-        painter.drawText(viewport()->rect().adjusted(gutter, 0, 0, 0), Qt::AlignCenter,
-                         m_total < 0 ? tr("Reading…") : tr("Nothing was written yet."));
+        painter.drawText(viewport()->rect().adjusted(gutter, 0, 0, 0), Qt::AlignCenter, emptyText());
         return;
     }
     const std::int64_t first = verticalScrollBar()->value();
@@ -415,6 +414,19 @@ void LogView::setSeveralNodes(bool several) {
     m_severalNodes = several;
     layoutBars();
     viewport()->update();
+}
+
+void LogView::setLive(bool live) {
+    if (live == m_live) return;
+    m_live = live;
+    viewport()->update();
+}
+
+QString LogView::emptyText() const {
+    if (m_total < 0) return tr("Reading…");
+    const bool chosen = m_filter.node || m_filter.rank || !m_filter.out.empty();
+    if (m_live) return chosen ? tr("Nothing was written by what is chosen above yet.") : tr("Nothing was written yet.");
+    return chosen ? tr("Nothing was written by what is chosen above.") : tr("Nothing was written.");
 }
 
 void LogView::setShowTime(bool show) {

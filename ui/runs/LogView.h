@@ -30,6 +30,10 @@ public:
     void setFollow(bool follow);
     [[nodiscard]] bool follow() const { return m_follow; }
     void setShowTime(bool show);
+    /// The run goes on: what was not written may still be.
+    void setLive(bool live);
+    /// What stands in place of lines where there are none.
+    [[nodiscard]] QString emptyText() const;
     /// Looks for the next line from the selected one on (or from the top), going around at the end.
     void find(const QString& pattern, bool regex, bool backward);
     void copySelection();
@@ -107,6 +111,7 @@ private:
     int m_widest = 0;
     bool m_follow = true;
     bool m_showTime = false;
+    bool m_live = true;
     bool m_severalRanks = false;
     bool m_severalNodes = false;
     bool m_countAsked = false;

@@ -1,5 +1,7 @@
 #include "ui/runs/RunCharts.h"
 
+#include <QAbstractScrollArea>
+#include <QEvent>
 #include <QGridLayout>
 #include <QPointer>
 #include <algorithm>
@@ -63,6 +65,17 @@ Slice sliceOf(const store::ChartSeries& series, double scale) {
     return slice;
 }
 
+/// In sight, or within half a page of it: a plot is filled before it is scrolled to.
+bool isNear(const QWidget& widget) {
+    for (const QWidget* up = widget.parentWidget(); up != nullptr; up = up->parentWidget()) {
+        const auto* area = qobject_cast<const QAbstractScrollArea*>(up->parentWidget());
+        if (area == nullptr || area->viewport() != up) continue;
+        const int margin = up->height() / 2;
+        if (!up->rect().adjusted(0, -margin, 0, margin).intersects({widget.mapTo(up, QPoint()), widget.size()})) return false;
+    }
+    return true;
+}
+
 }  // namespace
 
 struct RunCharts::Plot {
@@ -72,6 +85,7 @@ struct RunCharts::Plot {
     bool shown = true;
     bool asked = false;
     bool askAgain = false;
+    bool stale = true;  ///< What it shows is older than what was told; fetched when it comes near.
     std::optional<std::pair<double, double>> range;
 };
 
@@ -84,6 +98,14 @@ RunCharts::RunCharts(commands::Session& session, Extent extent, QWidget* parent)
     connect(&m_soon, &QTimer::timeout, this, [this] {
         findMetrics();
         for (const auto& plot : m_plots) fetch(*plot);
+    });
+    // After the layout: a scroll moves every plot, and a plot that was never laid out lies at the top.
+    m_look.setSingleShot(true);
+    m_look.setInterval(0);
+    connect(&m_look, &QTimer::timeout, this, [this] {
+        for (const auto& plot : m_plots) {
+            if (plot->stale) fetch(*plot);
+        }
     });
     connect(&session, &commands::Session::runsChanged, this, &RunCharts::note);
     plan({});
@@ -122,7 +144,18 @@ void RunCharts::note(const QList<runs::RunChange>& changes) {
 
 void RunCharts::showEvent(QShowEvent* event) {
     QWidget::showEvent(event);
+    // Whichever of them moves or grows brings plots into sight. Again where it is known: no second filter.
+    for (QWidget* up = this; up != nullptr; up = up->parentWidget()) up->installEventFilter(this);
     m_soon.start(0);
+}
+
+bool RunCharts::eventFilter(QObject* watched, QEvent* event) {
+    if (event->type() == QEvent::Move || event->type() == QEvent::Resize) lookSoon();
+    return QWidget::eventFilter(watched, event);
+}
+
+void RunCharts::lookSoon() {
+    if (!m_look.isActive() && isVisible()) m_look.start();
 }
 
 void RunCharts::findMetrics() {
@@ -224,7 +257,8 @@ void RunCharts::plan(const std::vector<std::string>& names) {
         Plot* raw = plot.get();
         connect(view, &ChartView::rangeWanted, this, [this, raw](double from, double to, int) {
             raw->range = raw->view->range() ? std::optional(std::pair(from, to)) : std::nullopt;
-            fetch(*raw);
+            raw->stale = true;
+            lookSoon();
         });
         connect(view, &ChartView::stateChanged, this, &RunCharts::stateChanged);
         connect(view, &ChartView::hovered, this, [this, raw](std::optional<double> x) {
@@ -232,6 +266,7 @@ void RunCharts::plan(const std::vector<std::string>& names) {
                 if (other.get() != raw) other->view->setCrosshair(x);
             }
         });
+        view->installEventFilter(this);
         m_plots.push_back(std::move(plot));
     }
     // Large ones come first.
@@ -239,7 +274,8 @@ void RunCharts::plan(const std::vector<std::string>& names) {
     for (const auto& plot : m_plots) plot->view->setVisible(plot->shown);
     m_arranged = 0;
     arrange();
-    for (const auto& plot : m_plots) fetch(*plot);
+    for (const auto& plot : m_plots) plot->stale = true;
+    lookSoon();
 }
 
 void RunCharts::arrange() {
@@ -275,7 +311,9 @@ void RunCharts::resizeEvent(QResizeEvent* event) {
 }
 
 void RunCharts::fetch(Plot& plot) {
-    if (m_runs.empty() || !isVisible() || !plot.shown) return;
+    plot.stale = true;
+    if (m_runs.empty() || !isVisible() || !plot.shown || !isNear(*plot.view)) return;
+    plot.stale = false;
     if (plot.asked) {
         plot.askAgain = true;
         return;
@@ -385,8 +423,9 @@ void RunCharts::setXAxis(XAxis axis) {
         plot->range.reset();
         plot->view->setRange(std::nullopt);
         plot->view->setXAxis(axis);
-        fetch(*plot);
+        plot->stale = true;
     }
+    lookSoon();
     Q_EMIT stateChanged();
 }
 

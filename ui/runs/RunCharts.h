@@ -1,6 +1,7 @@
 #pragma once
 // Charts of one run or of several laid over each other, fed from the index by level of detail. Loss and accuracy stand
-// large, with training and validation in one plot; every other metric has a small plot below.
+// large, with training and validation in one plot; every other metric has a small plot below. Only plots in sight or close
+// to it are fetched; the others when they are scrolled to.
 #include <QTimer>
 #include <QWidget>
 #include <map>
@@ -59,7 +60,7 @@ public:
 
     [[nodiscard]] std::vector<ChartView*> charts() const;
     [[nodiscard]] ChartView* chart(const QString& title) const;
-    /// Points seen by the last answer, of all curves; 0 before the first.
+    /// Points seen by the last answer, of all curves that were in sight; 0 before the first.
     [[nodiscard]] std::int64_t points() const { return m_points; }
 
     [[nodiscard]] base::Json saveState() const;
@@ -71,6 +72,7 @@ Q_SIGNALS:
     void filled();
 
 protected:
+    bool eventFilter(QObject* watched, QEvent* event) override;
     void resizeEvent(QResizeEvent* event) override;
     void showEvent(QShowEvent* event) override;
 
@@ -80,7 +82,10 @@ private:
     void findMetrics();
     void plan(const std::vector<std::string>& names);
     void arrange();
+    /// Asks for a plot's points; one that is out of sight stays stale.
     void fetch(Plot& plot);
+    /// Fetches what is stale and near, once the layout has settled.
+    void lookSoon();
     void take(Plot& plot, const store::ChartData& answer);
     [[nodiscard]] SeriesLook lookOf(const Plot& plot, const store::ChartSeries& series, bool severalRanks) const;
 
@@ -91,6 +96,7 @@ private:
     std::vector<std::string> m_names;
     QGridLayout* m_grid;
     QTimer m_soon;
+    QTimer m_look;
     std::optional<int> m_node;
     std::optional<int> m_attempt;
     XAxis m_axis = XAxis::Step;

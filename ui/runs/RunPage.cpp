@@ -162,7 +162,7 @@ void RunPage::buildTabs() {
     m_system = new SystemTab(session, m_tabs);
     m_ranks = new RanksTab(m_tabs);
     m_outputs = new OutputsTab(session, m_tabs);
-    m_environment = new EnvironmentTab(m_tabs);
+    m_environment = new EnvironmentTab(session, m_tabs);
     m_configuration = new ConfigurationTab(m_tabs);
     m_code = new CodeTab(m_shell, m_tabs);
     m_notes = new NotesTab(m_tabs);

@@ -48,7 +48,7 @@ RanksTab::RanksTab(QWidget* parent) : QWidget(parent) {
     m_table = makeTable({tr("Rank"), tr("Node"), tr("Host"), tr("Process"), tr("GPUs"), tr("State"), tr("Exit"), tr("Samples/s"), tr("Log lines"), tr("Last word")},
                         tr("Ranks"), {60, 60, 160, 90, 80, 120, 110, 100, 100, 110}, this);
     m_table->setObjectName(QStringLiteral("ranksTable"));
-    m_empty = new EmptyState(QStringLiteral("ranks"), tr("No process yet"), tr("Each process of the run gets a line here once it is started."), this);
+    m_empty = new EmptyState(QStringLiteral("ranks"), {}, {}, this);
     column->addWidget(m_table, 1);
     column->addWidget(m_empty, 1);
     connect(m_table, &QTableWidget::cellActivated, this, [this](int row) {
@@ -65,6 +65,11 @@ void RanksTab::setDetail(const RunDetail& detail, int attempt) {
     }
     m_table->setVisible(!rows.empty());
     m_empty->setVisible(rows.empty());
+    if (spec::isFinal(detail.row.state)) {
+        m_empty->setTexts(tr("No process"), tr("The run ended before one was started."));
+    } else {
+        m_empty->setTexts(tr("No process yet"), tr("Each process of the run gets a line here once it is started."));
+    }
     m_table->setRowCount(static_cast<int>(rows.size()));
     // What no rank has is no column.
     m_table->setColumnHidden(3, std::none_of(rows.begin(), rows.end(), [](const store::RankRow& rank) { return rank.pid.has_value(); }));
