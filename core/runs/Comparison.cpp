@@ -204,11 +204,11 @@ struct PointCount {
     double largest = 0;
 };
 
-/// Point by point; NaN equals NaN. What one side lacks is different.
+/// Step by step; NaN equals NaN. What one side lacks is different, and what follows it is still compared with its like.
 Status comparePoints(CurvePoints left, CurvePoints right, PointCount& count, std::int64_t& read, const CompareReport& report) {
+    auto one = left.next();
+    auto other = right.next();
     for (;;) {
-        const auto one = left.next();
-        const auto other = right.next();
         if (!one.ok() || !other.ok()) {
             return one.ok() ? other.error() : one.error();
         }
@@ -219,16 +219,23 @@ Status comparePoints(CurvePoints left, CurvePoints right, PointCount& count, std
             return Error{"canceled", "The comparison was stopped."};
         }
         ++count.compared;
-        const bool both = *one && *other;
-        const bool equal = both && (*one)->step == (*other)->step &&
-                           ((*one)->value == (*other)->value || (std::isnan((*one)->value) && std::isnan((*other)->value)));
-        if (equal) {
-            continue;
+        const bool takeOne = *one && (!*other || (*one)->step <= (*other)->step);
+        const bool takeOther = *other && (!*one || (*other)->step <= (*one)->step);
+        const bool both = takeOne && takeOther;
+        const bool equal = both && ((*one)->value == (*other)->value || (std::isnan((*one)->value) && std::isnan((*other)->value)));
+        if (!equal) {
+            const std::int64_t step = takeOne ? (*one)->step : (*other)->step;
+            ++count.different;
+            count.firstStep = std::min(count.firstStep.value_or(step), step);
         }
-        ++count.different;
-        count.firstStep = count.firstStep.value_or(*one ? (*one)->step : (*other)->step);
-        if (both && std::isfinite((*one)->value) && std::isfinite((*other)->value)) {
+        if (!equal && both && std::isfinite((*one)->value) && std::isfinite((*other)->value)) {
             count.largest = std::max(count.largest, std::abs((*one)->value - (*other)->value));
+        }
+        if (takeOne) {
+            one = left.next();
+        }
+        if (takeOther) {
+            other = right.next();
         }
     }
 }
@@ -311,6 +318,7 @@ Json metricsJson(const store::RunRow& left, const store::RunRow& right, const st
                        {"left", value(pair.first)},
                        {"right", value(pair.second)},
                        {"equal", equal},
+                       {"measured", isMeasured(key.first)},
                        {"points", std::move(counted)}});
     }
     return out;

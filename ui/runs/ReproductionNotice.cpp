@@ -69,7 +69,7 @@ void ReproductionNotice::setDetail(const RunDetail& detail) {
 
 void ReproductionNotice::compare(const std::string& original) {
     if (m_command) return;
-    m_command = m_shell.session()->start("run.compare", {{"run", original}, {"with", m_run.str()}});
+    m_command = m_shell.session()->start("run.compare", {{"run", original}, {"with", m_run.str()}, {"points", true}});
     connect(m_command, &commands::Command::finished, this, [this, run = m_run](const Result<Json>& result) {
         if (run != m_run) return;
         m_command = nullptr;
@@ -110,14 +110,16 @@ void ReproductionNotice::tell(const Json& comparison) {
     if (differs("metrics") || differs("points")) {
         QStringList names;
         for (const Json& one : metrics) {
-            if (readFlag(one, "equal")) continue;
+            const Json points = readObject(one, "points");
+            // Durations and rates differ from one run to the next whatever they compute.
+            if (readFlag(one, "measured") || (readFlag(one, "equal") && readInteger(points, "different") == 0)) continue;
             const Json* left = member(one, "left");
             const Json* right = member(one, "right");
             QString text =
                 tr("%1: %2 there, %3 here")
                     .arg(readString(one, "name"), left && !left->is_null() ? numberText(*left) : tr("nothing"),
                          right && !right->is_null() ? numberText(*right) : tr("nothing"));
-            if (const Json* step = member(readObject(one, "points"), "first_step"); step && step->is_number())
+            if (const Json* step = member(points, "first_step"); step && step->is_number())
                 text += tr(", from step %1 on").arg(numberText(*step));
             names << text;
         }
