@@ -1,11 +1,9 @@
 #include "core/datasets/DatasetBook.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <charconv>
+#include <cstdio>
 #include <set>
 #include <system_error>
 #include <utility>
@@ -13,6 +11,7 @@
 #include "core/base/Clock.h"
 #include "core/base/Hash.h"
 #include "core/base/Ids.h"
+#include "core/base/VersionFiles.h"
 
 namespace trainyard::datasets {
 
@@ -24,44 +23,15 @@ using base::Status;
 
 namespace {
 
-constexpr int kMostTries = 100;
 constexpr std::int64_t kMostListBytes = std::int64_t{4} << 30;
 
 Path folderOf(const wire::WorkspaceLayout& layout, const std::string& name) { return layout.datasets() / name; }
-Path versionFile(const wire::WorkspaceLayout& layout, const std::string& name, int version) {
-    return folderOf(layout, name) / (std::to_string(version) + ".json");
-}
 Path listFile(const wire::WorkspaceLayout& layout, const std::string& name, const std::string& sha256) {
     return folderOf(layout, name) / (sha256 + ".files");
 }
 
-Path lastFile(const wire::WorkspaceLayout& layout, const std::string& name) { return folderOf(layout, name) / "last"; }
-
 std::vector<int> versionsOf(const wire::WorkspaceLayout& layout, const std::string& name) {
-    std::vector<int> versions;
-    std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator(folderOf(layout, name), error)) {
-        const std::string file = entry.path().filename().string();
-        int version = 0;
-        const auto parsed = std::from_chars(file.data(), file.data() + file.size(), version);
-        if (parsed.ec == std::errc{} && version > 0 && std::string(parsed.ptr, file.data() + file.size()) == ".json") {
-            versions.push_back(version);
-        }
-    }
-    std::ranges::sort(versions);
-    return versions;
-}
-
-/// The highest number that was ever given out: kept runs name "birds:2", so it never becomes another's.
-int lastNumber(const wire::WorkspaceLayout& layout, const std::string& name) {
-    const std::vector<int> versions = versionsOf(layout, name);
-    int last = versions.empty() ? 0 : versions.back();
-    if (const auto text = base::readFile(lastFile(layout, name)); text.ok()) {
-        int noted = 0;
-        std::from_chars(text->data(), text->data() + text->size(), noted);
-        last = std::max(last, noted);
-    }
-    return last;
+    return base::versionsIn(folderOf(layout, name));
 }
 
 std::vector<std::string> namesIn(const wire::WorkspaceLayout& layout) {
@@ -83,7 +53,7 @@ Error unknown(const std::string& name) {
 
 Result<Dataset> readVersion(const wire::WorkspaceLayout& layout, const std::string& name, int version,
                             std::vector<int> versions) {
-    const Path file = versionFile(layout, name, version);
+    const Path file = base::versionFile(folderOf(layout, name), version);
     const auto text = base::readFile(file);
     const auto json = text.ok() ? base::parseJson(*text) : Result<Json>(text.error());
     auto dataset = json.ok() ? datasetFromJson(*json) : Result<Dataset>(json.error());
@@ -248,29 +218,7 @@ Result<int> writeDataset(const wire::WorkspaceLayout& layout, const Dataset& dat
                          const std::vector<base::ContentFile>& files) {
     TRAINYARD_TRY(base::makeDirs(folderOf(layout, dataset.name)));
     TRAINYARD_TRY(base::writeFileAtomically(listFile(layout, dataset.name, dataset.sha256), listText(files)));
-    // Written aside and linked: a number that another process has taken meanwhile is not overwritten.
-    static std::atomic<int> writers{0};
-    const Path aside =
-        folderOf(layout, dataset.name) / (".new-" + std::to_string(::getpid()) + "-" + std::to_string(++writers));
-    TRAINYARD_TRY(base::writeFileAtomically(aside, base::dumpJsonPretty(toJson(dataset))));
-    int version = lastNumber(layout, dataset.name) + 1;
-    Status linked;
-    for (int tries = 0; tries < kMostTries; ++tries, ++version) {
-        const Path file = versionFile(layout, dataset.name, version);
-        if (::link(aside.c_str(), file.c_str()) == 0) {
-            linked = {};
-            break;
-        }
-        linked = base::errnoError(errno, "write", file);
-        if (linked.error().code != "file.exists") {
-            break;
-        }
-    }
-    ::unlink(aside.c_str());
-    if (!linked.ok()) {
-        return linked.error();
-    }
-    return version;
+    return base::addVersion(folderOf(layout, dataset.name), toJson(dataset));
 }
 
 Result<std::vector<base::ContentFile>> readFiles(const wire::WorkspaceLayout& layout, const Dataset& dataset) {
@@ -327,11 +275,7 @@ Result<Removal> removeDataset(const wire::WorkspaceLayout& layout, const spec::D
             gone.insert(one->sha256);
         }
     }
-    TRAINYARD_TRY(
-        base::writeFileAtomically(lastFile(layout, name.name), std::to_string(lastNumber(layout, name.name)) + "\n"));
-    for (const int version : removal.versions) {
-        TRAINYARD_TRY(base::removeTree(versionFile(layout, name.name, version)));
-    }
+    TRAINYARD_TRY(base::removeVersions(folderOf(layout, name.name), removal.versions));
     std::set<std::string> needed;      // By any version of any data set.
     std::set<std::string> neededHere;  // By one of this name, so that its list stays.
     for (const std::string& other : namesIn(layout)) {

@@ -1,18 +1,14 @@
 #include "core/runs/EnvironmentBook.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
-#include <cerrno>
-#include <charconv>
 #include <system_error>
 #include <utility>
 
 #include "core/base/Files.h"
 #include "core/base/Json.h"
+#include "core/base/VersionFiles.h"
 #include "core/environments/Curated.h"
 #include "core/runs/TargetBook.h"
 
@@ -26,35 +22,8 @@ using base::Status;
 
 namespace {
 
-constexpr int kMostTries = 100;
-constexpr const char* kLastNumberFile = "last";
-
 std::vector<int> versionsOf(const wire::WorkspaceLayout& layout, const std::string& name) {
-    std::vector<int> versions;
-    std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator(layout.environments() / name, error)) {
-        const std::string file = entry.path().filename().string();
-        int version = 0;
-        const auto parsed = std::from_chars(file.data(), file.data() + file.size(), version);
-        if (parsed.ec == std::errc{} && version > 0 && std::string(parsed.ptr, file.data() + file.size()) == ".json") {
-            versions.push_back(version);
-        }
-    }
-    std::sort(versions.begin(), versions.end());
-    return versions;
-}
-
-/// The highest number that a name ever had, also when it was deleted since.
-int lastNumber(const wire::WorkspaceLayout& layout, const std::string& name) {
-    const std::vector<int> versions = versionsOf(layout, name);
-    int last = versions.empty() ? 0 : versions.back();
-    if (const auto kept = base::readFile(layout.environments() / name / kLastNumberFile); kept.ok()) {
-        int number = 0;
-        if (std::from_chars(kept->data(), kept->data() + kept->size(), number).ec == std::errc{}) {
-            last = std::max(last, number);
-        }
-    }
-    return last;
+    return base::versionsIn(layout.environments() / name);
 }
 
 EnvironmentDefinition definitionOf(const environments::Curated& curated) {
@@ -160,30 +129,7 @@ Result<int> writeEnvironment(const wire::WorkspaceLayout& layout, const spec::En
     if (const std::vector<Error> errors = spec::validateEnvironmentSpec(document); !errors.empty()) {
         return errors.front();
     }
-    const Path folder = layout.environments() / spec.name;
-    TRAINYARD_TRY(base::makeDirs(folder));
-    // Written aside and linked: a number that another process has taken meanwhile is not overwritten.
-    static std::atomic<int> writers{0};
-    const Path aside = folder / (".new-" + std::to_string(::getpid()) + "-" + std::to_string(++writers));
-    TRAINYARD_TRY(base::writeFileAtomically(aside, base::dumpJsonPretty(document)));
-    int version = lastNumber(layout, spec.name) + 1;
-    Status linked;
-    for (int tries = 0; tries < kMostTries; ++tries, ++version) {
-        const Path file = layout.environmentVersion(spec.name, version);
-        if (::link(aside.c_str(), file.c_str()) == 0) {
-            linked = {};
-            break;
-        }
-        linked = base::errnoError(errno, "write", file);
-        if (errno != EEXIST) {
-            break;
-        }
-    }
-    ::unlink(aside.c_str());
-    if (!linked.ok()) {
-        return linked.error();
-    }
-    return version;
+    return base::addVersion(layout.environments() / spec.name, document);
 }
 
 Status removeEnvironment(const wire::WorkspaceLayout& layout, const std::string& name) {
@@ -198,12 +144,7 @@ Status removeEnvironment(const wire::WorkspaceLayout& layout, const std::string&
         return unknown(name);
     }
     // Kept runs name what they used as name:number, so a number never comes back for something else.
-    TRAINYARD_TRY(base::writeFileAtomically(layout.environments() / name / kLastNumberFile,
-                                            std::to_string(lastNumber(layout, name))));
-    for (const int version : versions) {
-        TRAINYARD_TRY(base::removeTree(layout.environmentVersion(name, version)));
-    }
-    return {};
+    return base::removeVersions(layout.environments() / name, versions);
 }
 
 Result<EnvironmentDefinition> environmentOf(const wire::WorkspaceLayout& layout, const spec::RunSpec& spec) {
