@@ -7,6 +7,8 @@
 #include <cstring>
 #include <limits>
 
+#include "core/base/ProtoFields.h"
+
 namespace trainyard::agent {
 
 namespace {
@@ -52,12 +54,8 @@ std::optional<std::uint64_t> lengthAt(std::string_view bytes) {
     return length;
 }
 
-/// One field of a protocol buffer.
-struct Field {
-    std::uint32_t number = 0;
-    std::uint64_t value = 0;  ///< Varint and fixed ones.
-    std::string_view bytes;   ///< Those with a length.
-    enum class Kind { Varint, Fixed64, Bytes, Fixed32 } kind = Kind::Varint;
+struct Field : base::ProtoField {
+    std::string_view bytes;  ///< Of those that have some.
 
     [[nodiscard]] double asDouble() const { return kind == Kind::Fixed32 ? asFloat() : std::bit_cast<double>(value); }
     [[nodiscard]] float asFloat() const { return std::bit_cast<float>(static_cast<std::uint32_t>(value)); }
@@ -67,56 +65,28 @@ struct Field {
 /// The fields of one message. `broken` when the bytes are none.
 class Message {
 public:
-    explicit Message(std::string_view bytes) : m_rest(bytes) {}
+    explicit Message(std::string_view bytes) : m_bytes{bytes}, m_fields(m_bytes, 0, bytes.size()) {}
+    Message(const Message&) = delete;
+    Message& operator=(const Message&) = delete;
 
     bool next(Field& field) {
-        if (m_rest.empty()) return false;
-        std::uint64_t key = 0;
-        if (!varint(key) || (key >> 3) == 0 || (key >> 3) > 0x1fffffff) return fail();
-        field.number = static_cast<std::uint32_t>(key >> 3);
-        field.bytes = {};
-        switch (key & 7) {
-        case 0: field.kind = Field::Kind::Varint; return varint(field.value) || fail();
-        case 1: field.kind = Field::Kind::Fixed64; return fixed(field.value, 8) || fail();
-        case 5: field.kind = Field::Kind::Fixed32; return fixed(field.value, 4) || fail();
-        case 2: {
-            std::uint64_t length = 0;
-            if (!varint(length) || length > m_rest.size()) return fail();
-            field.kind = Field::Kind::Bytes;
-            field.bytes = m_rest.substr(0, static_cast<std::size_t>(length));
-            m_rest.remove_prefix(static_cast<std::size_t>(length));
-            return true;
-        }
-        default: return fail();
-        }
-    }
-    [[nodiscard]] bool broken() const { return m_broken; }
-
-private:
-    bool fail() {
-        m_broken = true;
-        m_rest = {};
-        return false;
-    }
-    bool varint(std::uint64_t& value) {
-        value = 0;
-        for (unsigned shift = 0; shift < 70 && !m_rest.empty(); shift += 7) {
-            const auto byte = static_cast<unsigned char>(m_rest.front());
-            m_rest.remove_prefix(1);
-            if (shift < 64) value |= static_cast<std::uint64_t>(byte & 0x7f) << shift;
-            if ((byte & 0x80) == 0) return true;
-        }
-        return false;
-    }
-    bool fixed(std::uint64_t& value, std::size_t size) {
-        if (m_rest.size() < size) return false;
-        value = littleEndian(m_rest, size);
-        m_rest.remove_prefix(size);
+        if (!m_fields.next(field)) return false;
+        field.bytes = m_bytes.all.substr(field.at, field.end - field.at);
         return true;
     }
+    [[nodiscard]] bool broken() const { return m_fields.broken(); }
 
-    std::string_view m_rest;
-    bool m_broken = false;
+private:
+    struct Bytes {
+        std::string_view all;
+        bool number(std::uint64_t at, int bytes, std::uint64_t& value) const {
+            value = littleEndian(all.substr(at), static_cast<std::size_t>(bytes));
+            return true;
+        }
+    };
+
+    Bytes m_bytes;
+    base::ProtoFields<Bytes> m_fields;
 };
 
 void appendDoubles(const Field& field, std::vector<double>& into) {

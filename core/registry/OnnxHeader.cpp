@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 
+#include "core/base/ProtoFields.h"
 #include "core/base/Text.h"
 
 namespace trainyard::registry {
@@ -14,85 +15,34 @@ constexpr int kMostFields = 4'000'000;
 constexpr std::size_t kMostNames = 64;
 constexpr std::size_t kMostText = 200;
 
-struct Message {
-    std::uint64_t at = 0;
-    std::uint64_t end = 0;
-};
-
-struct ProtoField {
-    std::uint64_t number = 0;
-    std::uint64_t value = 0;   ///< Of a whole number.
-    Message inside;            ///< Of text, bytes, messages; empty for the rest.
-    bool hasInside = false;
-};
+using base::ProtoField;
 
 /// Walks the fields of messages, all of them together within one limit.
 class Reader {
 public:
+    using Take = std::function<bool(const ProtoField&)>;
+
     explicit Reader(FileBytes& file) : m_file(file) {}
 
     /// False when a field reaches out of the message, is of no known type, or `take` says no.
-    bool each(Message message, const std::function<bool(const ProtoField&)>& take) {
-        while (message.at < message.end) {
-            ProtoField field;
-            std::uint64_t key = 0;
-            if (++m_fields > kMostFields || !varint(message, key) || key >> 3 == 0) {
-                return false;
-            }
-            field.number = key >> 3;
-            switch (key & 7) {
-                case 0:
-                    if (!varint(message, field.value)) {
-                        return false;
-                    }
-                    break;
-                case 1:
-                case 5: {
-                    const std::uint64_t bytes = (key & 7) == 1 ? 8 : 4;
-                    if (bytes > message.end - message.at) {
-                        return false;
-                    }
-                    message.at += bytes;
-                    break;
-                }
-                case 2: {
-                    std::uint64_t bytes = 0;
-                    if (!varint(message, bytes) || bytes > message.end - message.at) {
-                        return false;
-                    }
-                    field.inside = {message.at, message.at + bytes};
-                    field.hasInside = true;
-                    message.at += bytes;
-                    break;
-                }
-                default: return false;
-            }
-            if (!take(field)) {
-                return false;
-            }
-        }
-        return true;
-    }
+    bool eachOfAll(const Take& take) { return each(0, m_file.size(), take); }
+    bool each(const ProtoField& message, const Take& take) { return each(message.at, message.end, take); }
 
-    std::string text(const Message& message) {
+    std::string text(const ProtoField& field) {
         return base::toValidUtf8(base::stripControl(
-            m_file.text(message.at, static_cast<std::size_t>(std::min<std::uint64_t>(message.end - message.at, kMostText)))));
+            m_file.text(field.at, static_cast<std::size_t>(std::min<std::uint64_t>(field.end - field.at, kMostText)))));
     }
 
 private:
-    bool varint(Message& message, std::uint64_t& value) {
-        value = 0;
-        for (int shift = 0; shift < 64; shift += 7) {
-            std::uint64_t byte = 0;
-            if (message.at >= message.end || !m_file.number(message.at++, 1, byte)) {
+    bool each(std::uint64_t at, std::uint64_t end, const Take& take) {
+        base::ProtoFields fields(m_file, at, end);
+        ProtoField field;
+        while (fields.next(field)) {
+            if (++m_fields > kMostFields || !take(field)) {
                 return false;
             }
-            value |= (byte & 0x7f) << shift;
-            if ((byte & 0x80) == 0) {
-                return true;
-            }
         }
-        return false;
+        return !fields.broken();
     }
 
     FileBytes& m_file;
@@ -100,10 +50,10 @@ private:
 };
 
 /// Takes the name (field 1) of a ValueInfoProto.
-bool addName(Reader& reader, const Message& message, base::Json& names) {
+bool addName(Reader& reader, const ProtoField& message, base::Json& names) {
     return reader.each(message, [&](const ProtoField& field) {
-        if (field.number == 1 && field.hasInside && names.size() < kMostNames) {
-            names.push_back(reader.text(field.inside));
+        if (field.number == 1 && field.hasBytes() && names.size() < kMostNames) {
+            names.push_back(reader.text(field));
         }
         return true;
     });
@@ -129,24 +79,24 @@ std::optional<base::Json> readOnnxHeader(FileBytes& file) {
         return true;
     };
     const auto takeGraph = [&](const ProtoField& field) {
-        if (field.number == 1 && field.hasInside) {
+        if (field.number == 1 && field.hasBytes()) {
             ++nodes;
-        } else if (field.number == 5 && field.hasInside) {
+        } else if (field.number == 5 && field.hasBytes()) {
             ++initializers;
-            return reader.each(field.inside, takeTensor);
-        } else if (field.number == 11 && field.hasInside) {
-            return addName(reader, field.inside, inputs);
-        } else if (field.number == 12 && field.hasInside) {
-            return addName(reader, field.inside, outputs);
+            return reader.each(field, takeTensor);
+        } else if (field.number == 11 && field.hasBytes()) {
+            return addName(reader, field, inputs);
+        } else if (field.number == 12 && field.hasBytes()) {
+            return addName(reader, field, outputs);
         }
         return true;
     };
-    const auto takeOpset = [&](const Message& message) {
+    const auto takeOpset = [&](const ProtoField& message) {
         std::string domain;
         std::uint64_t version = 0;
         const bool whole = reader.each(message, [&](const ProtoField& field) {
-            if (field.number == 1 && field.hasInside) {
-                domain = reader.text(field.inside);
+            if (field.number == 1 && field.hasBytes()) {
+                domain = reader.text(field);
             } else if (field.number == 2) {
                 version = field.value;
             }
@@ -158,14 +108,14 @@ std::optional<base::Json> readOnnxHeader(FileBytes& file) {
         ++opsets;
         return whole;
     };
-    const bool whole = reader.each({0, file.size()}, [&](const ProtoField& field) {
+    const bool whole = reader.eachOfAll([&](const ProtoField& field) {
         switch (field.number) {
-            case 1: irVersion = field.value; return !field.hasInside;
+            case 1: irVersion = field.value; return !field.hasBytes();
             case 2:
-                producer = field.hasInside ? reader.text(field.inside) : std::string();
-                return field.hasInside;
-            case 7: ++graphs; return field.hasInside && reader.each(field.inside, takeGraph);
-            case 8: return field.hasInside && takeOpset(field.inside);
+                producer = field.hasBytes() ? reader.text(field) : std::string();
+                return field.hasBytes();
+            case 7: ++graphs; return field.hasBytes() && reader.each(field, takeGraph);
+            case 8: return field.hasBytes() && takeOpset(field);
             default: return true;
         }
     });
