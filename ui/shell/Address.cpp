@@ -22,14 +22,14 @@ std::optional<Address> Address::fromString(const QString& text) {
     QString rest = trimmed.mid(kScheme.size());
     Address address;
     if (const auto mark = rest.indexOf(QStringLiteral("?q=")); mark >= 0) {
-        address.query = QUrl::fromPercentEncoding(rest.mid(mark + 3).toLatin1());
+        address.query = QUrl::fromPercentEncoding(rest.mid(mark + 3).toUtf8());
         rest.truncate(mark);
     }
     const QStringList pieces = rest.split(QLatin1Char('/'), Qt::SkipEmptyParts);
     if (pieces.isEmpty()) return std::nullopt;
     address.head = pieces.first().toLower();
     for (qsizetype i = 1; i < pieces.size(); ++i) {
-        address.parts << QUrl::fromPercentEncoding(pieces[i].toLatin1());
+        address.parts << QUrl::fromPercentEncoding(pieces[i].toUtf8());
     }
     return address;
 }

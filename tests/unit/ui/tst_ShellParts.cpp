@@ -48,6 +48,13 @@ private Q_SLOTS:
         QCOMPARE(back->parts, parts);
         QCOMPARE(back->query, query);
     }
+    /// As a person types them: not percent-encoded.
+    void address_takesLettersOfAnyLanguage() {
+        const auto address = Address::fromString(QStringLiteral("trainyard://environments/größe%20日本?q=naïve"));
+        QVERIFY(address);
+        QCOMPARE(address->parts, QStringList{QStringLiteral("größe 日本")});
+        QCOMPARE(address->query, QStringLiteral("naïve"));
+    }
     void address_refusesOthers() {
         QVERIFY(!Address::fromString(QStringLiteral("https://run/12")));
         QVERIFY(!Address::fromString(QStringLiteral("trainyard://")));
