@@ -113,6 +113,24 @@ std::vector<base::Path> librariesNamed(const std::string& prefix, const std::vec
     return found;
 }
 
+/// The interpreters in PATH, by their names: "python", "python3", "python3.11".
+base::Json pythonsInPath() {
+    constexpr std::size_t kMost = 100;
+    base::Json found = base::Json::array();
+    const char* path = std::getenv("PATH");
+    for (const std::string& folder : base::split(path == nullptr ? "" : path, ':')) {
+        std::error_code error;
+        if (folder.empty()) continue;
+        for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+            const std::string name = it->path().filename().string();
+            if (!name.starts_with("python") || name.find_first_not_of("0123456789.", 6) != std::string::npos) continue;
+            if (::access(it->path().c_str(), X_OK) == 0 && found.size() < kMost)
+                found.push_back(base::toValidUtf8(it->path().string()));
+        }
+    }
+    return found;
+}
+
 /// What the interpreter's torch says of itself; asked once a doctor's visit (a process of its own).
 struct TorchAnswer {
     ProgramResult result;
@@ -383,6 +401,7 @@ DoctorLine conda(const DoctorQuestion& question) {
 
 DoctorLine python(const DoctorQuestion& question) {
     DoctorLine line = lineOf("python", "Python");
+    line.values["pythons"] = pythonsInPath();
     const std::string& name = question.python;
     const ProgramResult result =
         runArgs({name, "-c", "import sys; print('%d.%d.%d %s' % (sys.version_info[:3] + (sys.executable,)))"});

@@ -43,19 +43,52 @@ private:
     std::vector<EnvironmentFinding> m_all;
 };
 
+/// Whether an interpreter other than the target's own is there: the doctor lists those in the folders of PATH alone.
+Known hasPython(const HostFacts& host, const std::string& python) {
+    const std::size_t slash = python.rfind('/');
+    const std::string name = slash == std::string::npos ? python : python.substr(slash + 1);
+    const std::string folder = slash == std::string::npos ? std::string() : python.substr(0, slash + 1);
+    const bool isListable = name.starts_with("python") && name.find_first_not_of("0123456789.", 6) == std::string::npos;
+    bool looked = false;
+    for (const std::string& one : host.pythons) {
+        const std::size_t end = one.rfind('/') + 1;
+        const bool sameFolder = folder.empty() || one.compare(0, end, folder) == 0;
+        if (sameFolder && one.compare(end, std::string::npos, name) == 0) {
+            return Known::Yes;
+        }
+        looked = looked || sameFolder;
+    }
+    return looked && isListable ? Known::No : Known::Unknown;
+}
+
 void checkPython(const EnvironmentSpec& spec, const TargetFacts& facts, const char* field, Findings& findings) {
     const std::string python = pythonOf(spec, facts);
-    // The doctor looks at the target's own Python; whether another is there shows when the run starts.
-    const bool looked = python == facts.python || std::ranges::any_of(facts.hosts, [&](const HostFacts& host) { return host.pythonPath == python; });
-    if (!looked) {
-        findings.add(Level::Unknown, "environment.python", field, "", "Whether " + python + " is on the target is not known until the run starts.",
-                     "Look there, or leave it empty for the target's own Python.");
+    const bool isTargets = python == facts.python || std::ranges::any_of(facts.hosts, [&](const HostFacts& host) { return host.pythonPath == python; });
+    const auto missing = [&](const HostFacts& host) {
+        std::string others;
+        for (const std::string& one : host.pythons) {
+            others += (others.empty() ? "" : ", ") + one;
+        }
+        findings.add(Level::Failure, "environment.no_python", field, host.host,
+                     "There is no " + python + " on " + findings.place(host) + (others.empty() ? "." : ", where the doctor found " + others + "."),
+                     "Install Python 3 there, or name another interpreter in the target's definition or here. Examine the target again after a change.");
+    };
+    if (isTargets) {
+        findings.each(&HostFacts::python, missing);
         return;
     }
-    findings.each(&HostFacts::python, [&](const HostFacts& host) {
-        findings.add(Level::Failure, "environment.no_python", field, host.host, "There is no " + python + " on " + findings.place(host) + ".",
-                     "Install Python 3 there, or name another interpreter in the target's definition or here.");
-    });
+    bool isKnown = !facts.hosts.empty();
+    for (const HostFacts& host : facts.hosts) {
+        const Known known = hasPython(host, python);
+        isKnown = isKnown && known != Known::Unknown;
+        if (known == Known::No) {
+            missing(host);
+        }
+    }
+    if (!isKnown) {
+        findings.add(Level::Unknown, "environment.python", field, "", "Whether " + python + " is on the target is not known until the run starts.",
+                     "Look there, or leave it empty for the target's own Python.");
+    }
 }
 
 void checkGpus(const char* field, Findings& findings) {

@@ -44,6 +44,7 @@ void take(HostFacts& host, const Json& json) {
         host.pythonPath = values.string("path");
         host.pythonText = text;
         host.python = presence(finding, !host.pythonPath.empty());
+        host.pythons = values.strings("pythons");
     } else if (id == "torch") {
         host.torchText = text;
         host.torch = presence(finding, !values.string("version").empty());

@@ -16,6 +16,7 @@ struct HostFacts {
     Known python = Known::Unknown;
     std::string pythonPath;
     std::string pythonText;   ///< As the doctor said it.
+    std::vector<std::string> pythons;  ///< All in its PATH, with their folders; none where the doctor did not look.
     Known torch = Known::Unknown;
     std::string torchText;
     Known engines = Known::Unknown;

@@ -119,6 +119,9 @@ private Q_SLOTS:
         fakes.add("python3", "echo hello");
         COMPARE_LINE(ask(client, "python"), "unknown", "hello");
         fakes.add("mypython", "echo '3.12.0 /opt/mypython'");
+        fakes.add("python3.9", "exit 1");
+        QCOMPARE(ask(client, "python").values["pythons"].dump().find("mypython"), std::string::npos);
+        QVERIFY(ask(client, "python").values["pythons"].dump().find("python3.9") != std::string::npos);
         COMPARE_LINE(ask(client, "python", {{"python", (scratch / "fakes/mypython").string()}}), "ok", "3.12.0");
         fakes.add("python3", "sleep 100");
         COMPARE_LINE(ask(client, "python"), "unknown", "did not answer in time");

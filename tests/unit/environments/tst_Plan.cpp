@@ -246,6 +246,37 @@ private Q_SLOTS:
         QVERIFY(codes(other, facts({line("python", "ok", {{"path", "/usr/bin/python3"}})})).empty());
     }
 
+    void check_anInterpreterOfItsOwn_data() {
+        QTest::addColumn<QString>("python");
+        QTest::addColumn<QString>("code");
+        const QString missing = QStringLiteral("environment.no_python");
+        const QString unknown = QStringLiteral("environment.python");
+        QTest::newRow("in PATH") << QStringLiteral("python3.9") << QString();
+        QTest::newRow("its file") << QStringLiteral("/usr/bin/python3.9") << QString();
+        QTest::newRow("not in PATH") << QStringLiteral("python3.12") << missing;
+        QTest::newRow("not in its folder") << QStringLiteral("/usr/bin/python3.12") << missing;
+        QTest::newRow("a folder beside PATH") << QStringLiteral("/opt/bin/python3.12") << unknown;
+        QTest::newRow("another name") << QStringLiteral("pypy3") << unknown;
+    }
+    /// By what the doctor found in the folders of PATH.
+    void check_anInterpreterOfItsOwn() {
+        QFETCH(QString, python);
+        QFETCH(QString, code);
+        EnvironmentSpec spec = make(EnvironmentKind::Interpreter);
+        spec.interpreter.program = python.toStdString();
+        const auto known = facts({line("python", "ok", {{"path", "/usr/bin/python3"},
+                                                        {"pythons", {"/usr/local/bin/python", "/usr/bin/python3", "/usr/bin/python3.9"}}})});
+        QCOMPARE(codes(spec, known), code.isEmpty() ? std::vector<std::string>{} : std::vector<std::string>{code.toStdString()});
+        for (const EnvironmentFinding& finding : checkEnvironment(spec, known)) {
+            if (finding.level == EnvironmentFinding::Level::Failure) {
+                QVERIFY2(finding.message.find("/usr/bin/python3.9") != std::string::npos, finding.message.c_str());
+            }
+        }
+        spec.venv.python = spec.interpreter.program;
+        spec.kind = EnvironmentKind::Venv;
+        QCOMPARE(codes(spec, known), code.isEmpty() ? std::vector<std::string>{} : std::vector<std::string>{code.toStdString()});
+    }
+
     void check_secretsInClear() {
         EnvironmentSpec spec = make(EnvironmentKind::Interpreter);
         spec.variables = {{"WANDB_API_KEY", "abc"}, {"TOKEN_FILE", "/etc/token"}, {"EPOCHS", "3"}};
