@@ -127,6 +127,19 @@ Json proof(const std::string& modelHash, const std::string& onnxHash, std::int64
                 {"engine_version", TRAINYARD_VERSION}};
 }
 
+/// As the engine answers: what it was right in, and the figures of each class.
+Json evaluation(const char* dataset, const char* split, std::int64_t samples, double accuracy) {
+    Json classes = Json::array();
+    const Json names = artifactCard("cnn", 0).at("class_names");
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        const double right = accuracy + 0.012 * (static_cast<double>(i % 5) - 2);
+        classes.push_back({{"label", i}, {"name", names.at(i)}, {"samples", samples / 10}, {"correct", static_cast<std::int64_t>(right * static_cast<double>(samples / 10))},
+                           {"predicted", samples / 10}, {"precision", right - 0.006}, {"recall", right}, {"f1", right - 0.003}});
+    }
+    return Json{{"dataset", dataset}, {"split", split}, {"samples", samples}, {"loss", 2.9 * (1 - accuracy)}, {"accuracy", accuracy}, {"top5", 1 - (1 - accuracy) / 28},
+                {"classes", std::move(classes)}, {"bad_count", 0}, {"device", "cpu"}, {"seconds", 0.00021 * static_cast<double>(samples)}};
+}
+
 /// A folder that goes with what is in it.
 struct Workshop {
     Path folder;
@@ -204,6 +217,9 @@ Status addShowcaseModels(const wire::WorkspaceLayout& layout, const std::vector<
                                              {{"opset", 17}, {"input_shape", {1, 28, 28}}, {"dynamic_batch", true}, {"batch", nullptr}, {"nodes", 11}, {"export_seconds", 0.6}},
                                              proof(base::sha256Hex(weights), base::sha256Hex(onnx), now));
         if (!record.ok()) return record.error();
+        for (const Json& found : {evaluation("own", "validation", 10'000, entry.accuracy), evaluation("/data/photographs-of-the-shop", "all", 640, 0.8234)}) {
+            if (const auto kept = models.addEvaluation(*added, found); !kept.ok()) return kept.error();
+        }
         if (const auto named = models.edit(*added, {{}, {}, {}, std::vector<std::string>{"production"}, {}}); !named.ok()) return named.error();
     }
     return {};

@@ -46,10 +46,10 @@ bool fail(const char* what) {
 bool launchOnce(double& millis) {
     test::WindowRig rig(test::WindowRig::Fill::Nothing);
     if (!rig.go<ui::HomePage>(QStringLiteral("home")) ||
-        !waitFor([&] { return rig.visible<QPushButton>(QStringLiteral("trainSampleButton")) != nullptr; }, 10'000)) {
+        !waitFor([&] { return rig.visible<QPushButton>(QStringLiteral("sampleFormButton")) != nullptr; }, 10'000)) {
         return fail("Home does not offer the sample");
     }
-    rig.visible<QPushButton>(QStringLiteral("trainSampleButton"))->click();
+    rig.visible<QPushButton>(QStringLiteral("sampleFormButton"))->click();
     auto* form = qobject_cast<ui::NewRunPage*>(rig.window().page());
     if (!form || !waitFor([&] { return form->findChild<ui::DatasetPanel*>()->preview().has_value(); }, 30'000) ||
         !form->document().validateNow().empty()) {

@@ -76,7 +76,17 @@ private:
     void checkClipping() {
         for (QWidget* widget : seen()) {
             if (const auto* label = qobject_cast<QLabel*>(widget)) {
-                if (label->text().isEmpty() || qobject_cast<ui::ElidedLabel*>(widget) != nullptr) continue;
+                if (label->text().isEmpty()) continue;
+                // Names of a person's own may shorten, the name of a page never.
+                if (label->objectName() == QLatin1String("pageTitle")) {
+                    ++looked;
+                    const int words = label->fontMetrics().horizontalAdvance(label->text());
+                    if (words > label->contentsRect().width()) {
+                        add("clipped", widget,
+                            QStringLiteral("needs %1, has %2").arg(words).arg(label->contentsRect().width()));
+                    }
+                }
+                if (qobject_cast<ui::ElidedLabel*>(widget) != nullptr) continue;
                 ++looked;
                 if (label->wordWrap()) {
                     if (label->heightForWidth(label->width()) > label->height() + 1) add("clipped in height", widget);
@@ -90,6 +100,17 @@ private:
                             .arg(label->height()));
                 }
             } else if (const auto* button = qobject_cast<QAbstractButton*>(widget)) {
+                if (button->objectName() == QLatin1String("searchButton")) {
+                    // All of its words, or the mark alone.
+                    ++looked;
+                    constexpr int kMark = 40;
+                    const int words = 34 + button->fontMetrics().horizontalAdvance(button->text());
+                    if (button->width() > kMark && button->width() < words) {
+                        add("clipped", widget,
+                            QStringLiteral("needs %1, has %2").arg(words).arg(button->width()));
+                    }
+                    continue;
+                }
                 // Our own painted buttons elide by design where they set a maximum width; standard ones must fit.
                 const bool standard = qobject_cast<QPushButton*>(widget) != nullptr ||
                                       qobject_cast<QRadioButton*>(widget) != nullptr || widget->inherits("QCheckBox");

@@ -38,8 +38,8 @@ private Q_SLOTS:
         // Home is empty and offers the sample.
         QVERIFY(rig.go<ui::HomePage>(QStringLiteral("home")));
         QVERIFY(
-            waitFor([&] { return rig.visible<QPushButton>(QStringLiteral("trainSampleButton")) != nullptr; }, 10000));
-        QTest::mouseClick(rig.visible<QPushButton>(QStringLiteral("trainSampleButton")), Qt::LeftButton);
+            waitFor([&] { return rig.visible<QPushButton>(QStringLiteral("sampleFormButton")) != nullptr; }, 10000));
+        QTest::mouseClick(rig.visible<QPushButton>(QStringLiteral("sampleFormButton")), Qt::LeftButton);
         auto* form = qobject_cast<ui::NewRunPage*>(rig.window().page());
         QVERIFY(form);
         QVERIFY(waitFor([&] { return form->findChild<ui::DatasetPanel*>()->preview().has_value(); }, 30000));

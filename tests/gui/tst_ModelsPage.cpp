@@ -1,8 +1,12 @@
 #include <QLineEdit>
 #include <QPushButton>
+#include <QScrollArea>
+#include <QTabWidget>
 #include <QTableWidget>
 #include <QTreeWidget>
 
+#include "core/base/Clock.h"
+#include "core/commands/ShowcaseFurniture.h"
 #include "core/registry/Registry.h"
 #include "core/store/Writer.h"
 #include "tests/gui/WindowRig.h"
@@ -10,7 +14,9 @@
 #include "ui/models/ModelPanels.h"
 #include "ui/models/ModelsPage.h"
 #include "ui/runs/RunsPage.h"
+#include "ui/tryit/TryItPage.h"
 #include "ui/widgets/Basics.h"
+#include "ui/widgets/Format.h"
 
 using namespace trainyard;
 using base::Json;
@@ -81,6 +87,61 @@ private Q_SLOTS:
         copy->click();
         QVERIFY(waitFor([&] { return base::readFile(folder / "notes.txt").ok(); }, 10000));
         QCOMPARE(base::readFile(folder / "notes.txt").value(), base::readFile(file).value());
+    }
+
+    void evaluations_standWithTheirVersion() {
+        WindowRig rig(WindowRig::Fill::Showcase);
+        const auto made = commands::addShowcaseModels(rig.layout(), rig.showcase().runs, base::wallMicros());
+        QVERIFY2(made.ok(), made.ok() ? "" : made.error().message.c_str());
+        int indexed = 0;
+        for (const int version : {1, 3}) {
+            rig.session().write(
+                this, [version](store::Writer& index) { return index.applyModel("fashion-cnn", version); },
+                [&](const base::Status& done) { indexed += done.ok() ? 1 : 0; });
+        }
+        QVERIFY(waitFor([&] { return indexed == 2; }, 10000));
+        auto* page = rig.go<ui::ModelsPage>(QStringLiteral("models/fashion-cnn/3"));
+        QVERIFY(page);
+        auto* table = page->findChild<QTableWidget*>(QStringLiteral("modelEvaluations"));
+        auto* classes = page->findChild<QTableWidget*>(QStringLiteral("modelEvaluationClasses"));
+        auto* told = page->findChild<QLabel*>(QStringLiteral("modelEvaluationLabel"));
+        QVERIFY(table && classes && told);
+        QVERIFY(waitFor([&] { return table->isVisible() && table->rowCount() == 2; }, 10000));
+        // The newest first: a folder that was given away by its path, then the data that the model knows.
+        QStringList row;
+        for (int column = 0; column < table->columnCount(); ++column) row << table->item(1, column)->text();
+        QCOMPARE(row.mid(0, 5), (QStringList{QStringLiteral("Own data, held back"),
+                                             ui::formatPercent(0.919), ui::formatPercent(0.997),
+                                             QStringLiteral("0.2358"), ui::formatCount(10'000)}));
+        QVERIFY(!row[5].isEmpty());
+        QCOMPARE(table->item(0, 0)->text(), QStringLiteral("photographs-of-the-shop, all of it"));
+        QCOMPARE(table->item(0, 0)->toolTip(), QStringLiteral("/data/photographs-of-the-shop"));
+        QVERIFY(!classes->isVisible());
+        rig.picture(QStringLiteral("models-evaluations-light"));
+
+        // One that is clicked tells how it does on each class.
+        page->findChild<QScrollArea*>()->ensureWidgetVisible(table);
+        QTest::mouseClick(table->viewport(), Qt::LeftButton, {}, table->visualItemRect(table->item(1, 0)).center());
+        QVERIFY(classes->isVisible());
+        QCOMPARE(classes->rowCount(), 10);
+        QCOMPARE(classes->item(9, 0)->text(), QStringLiteral("Ankle boot"));
+        QCOMPARE(classes->item(9, 1)->text(), ui::formatExact(1000));
+        QVERIFY2(told->text().startsWith(ui::formatExact(10'000) + u' ') && told->text().contains(u"on cpu, in "),
+                 qPrintable(told->text()));
+        page->findChild<QScrollArea*>()->ensureWidgetVisible(classes);
+        rig.picture(QStringLiteral("models-evaluation-chosen-light"));
+
+        // A version without any says so; its button leads to where it is evaluated.
+        QVERIFY(rig.go<ui::ModelsPage>(QStringLiteral("models/fashion-cnn/1")) == page);
+        auto* evaluate = page->findChild<QPushButton*>(QStringLiteral("modelEvaluateButton"));
+        QVERIFY(evaluate && waitFor([&] { return table->rowCount() == 0 && evaluate->isVisible(); }, 10000));
+        QVERIFY(!table->isVisible() && !classes->isVisible());
+        page->findChild<QScrollArea*>()->ensureWidgetVisible(evaluate);
+        QTest::mouseClick(evaluate, Qt::LeftButton);
+        auto* trying = qobject_cast<ui::TryItPage*>(rig.window().page());
+        QVERIFY(trying);
+        QCOMPARE(trying->address().parts, QStringList{QStringLiteral("fashion-cnn:1")});
+        QCOMPARE(trying->findChild<QTabWidget*>(QStringLiteral("tryTabs"))->currentIndex(), 1);
     }
 
     void proof_isTold() {

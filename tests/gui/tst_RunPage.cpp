@@ -7,8 +7,10 @@
 #include <QTreeWidget>
 #include <QTreeWidgetItemIterator>
 
+#include "core/spec/RunSpec.h"
 #include "tests/gui/WindowRig.h"
 #include "ui/charts/ChartView.h"
+#include "ui/forms/FormDocument.h"
 #include "ui/runs/FailurePanel.h"
 #include "ui/runs/LogTab.h"
 #include "ui/runs/LogView.h"
@@ -124,6 +126,15 @@ private Q_SLOTS:
         QVERIFY(ui::adviceFor(*m_page->detail()).constFirst().contains(QStringLiteral("learning rate")));
         QTest::mouseClick(m_page->findChild<QPushButton*>(QStringLiteral("failureDuplicateButton")), Qt::LeftButton);
         QVERIFY(waitFor([&] { return qobject_cast<ui::NewRunPage*>(m_rig->window().page()) != nullptr; }, 5000));
+        // The form comes filled in as the run was.
+        auto* form = qobject_cast<ui::NewRunPage*>(m_rig->window().page());
+        const Json kept = *base::parseJson(base::readFile(m_rig->layout().spec(id)).value());
+        for (const char* path : {"experiment", "task.dataset.train_images", "task.model.family", "task.epochs",
+                                 "task.batch_size", "task.seed", "task.optimizer.learning_rate"}) {
+            const Json* was = spec::valueAt(kept, path);
+            QVERIFY2(was, path);
+            QVERIFY2(waitFor([&] { return form->document().value(QLatin1String(path)) == *was; }, 5000), path);
+        }
     }
 
     void advice_followsTheCause() {

@@ -239,6 +239,35 @@ private Q_SLOTS:
         QVERIFY(m_fixture.desktop.awake);
     }
 
+    /// A run elsewhere needs neither this machine nor this window.
+    void remoteRuns_holdOffNothing() {
+        auto kept = std::move(m_fixture.showcase);
+        const auto back = qScopeGuard([&] {
+            m_fixture.window->close();
+            m_fixture.showcase = std::move(kept);
+        });
+        commands::ShowcaseOptions options;
+        options.completed = 1;
+        options.stepsPerRun = 400;
+        options.troubled = false;
+        const QString folder = m_fixture.makeWorkspace("elsewhere", options);
+        const wire::WorkspaceLayout layout{base::Path(folder.toStdString())};
+        for (const base::RunId& run : m_fixture.showcase.runs) {
+            auto spec = base::parseJson(base::readFile(layout.spec(run)).value());
+            QVERIFY(spec.ok());
+            (*spec)["target"] = "two-gpu-rig";
+            QVERIFY(base::writeFileAtomically(layout.spec(run), base::dumpJson(*spec)).ok());
+        }
+        QVERIFY(m_fixture.openWorkspace(folder));
+        auto* active = m_fixture.window->findChild<QAbstractButton*>(QStringLiteral("activeRunsButton"));
+        QVERIFY(waitFor([&] { return active->text().contains(QStringLiteral("1 running")); }, 10'000));
+        QVERIFY(!m_fixture.desktop.awake);
+        const qsizetype asked = m_fixture.questions.asked().size();
+        m_fixture.window->close();
+        QVERIFY(!m_fixture.window->isVisible());
+        QCOMPARE(m_fixture.questions.asked().size(), asked);
+    }
+
     void closing_asksOnceAndKeeps() {
         QVERIFY(m_fixture.openWorkspace(m_folder));
         QVERIFY(waitFor([&] { return m_fixture.desktop.awake; }));

@@ -22,6 +22,7 @@
 #include "ui/tryit/TryItPage.h"
 #include "ui/tryit/TryItParts.h"
 #include "ui/widgets/Basics.h"
+#include "ui/widgets/Format.h"
 
 using namespace trainyard;
 using base::Json;
@@ -255,6 +256,15 @@ private Q_SLOTS:
         rig.picture(QStringLiteral("tryit-layers-light"));
         // The address names the model, so the way back leads here again.
         QCOMPARE(page->address().parts, QStringList{QStringLiteral("bars:1")});
+
+        // What it was found to be right in stands with the version.
+        QVERIFY(rig.go<ui::ModelsPage>(QStringLiteral("models/bars/1")) == models);
+        auto* kept = models->findChild<QTableWidget*>(QStringLiteral("modelEvaluations"));
+        QVERIFY(waitFor([&] { return kept->rowCount() == 1; }, 10000));
+        QCOMPARE(kept->item(0, 1)->text(), ui::formatPercent(matrix->data().right() / 120.0));
+        QCOMPARE(kept->item(0, 4)->text(), QStringLiteral("120"));
+        kept->selectRow(0);
+        QCOMPARE(models->findChild<QTableWidget*>(QStringLiteral("modelEvaluationClasses"))->rowCount(), 4);
     }
 
     void newRun_offersWeightsAndComparesThem() {

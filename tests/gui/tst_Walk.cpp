@@ -46,6 +46,13 @@ private Q_SLOTS:
         auto* nameless = new QToolButton(&window);
         nameless->setFocusPolicy(Qt::StrongFocus);
         nameless->setGeometry(0, 80, 30, 30);
+        auto* title = new ui::ElidedLabel(QStringLiteral("Environments"), ui::TextStyle::Title, ui::Role::Text, &window);
+        title->setObjectName(QStringLiteral("pageTitle"));
+        title->setGeometry(0, 120, 60, 30);
+        auto* search = new QToolButton(&window);
+        search->setObjectName(QStringLiteral("searchButton"));
+        search->setText(QStringLiteral("Search or jump to"));
+        search->setGeometry(0, 160, 60, 30);
         auto* line = new QHBoxLayout(&window);
         auto* a = new QPushButton(QStringLiteral("a"), &window);
         auto* b = new QPushButton(QStringLiteral("b"), &window);
@@ -60,6 +67,8 @@ private Q_SLOTS:
                                [what](const QString& line_) { return line_.startsWith(QLatin1String(what)); });
         };
         QVERIFY2(has("clipped:") && has("faint:") && has("no accessible name:") && has("overlap:"),
+                 qPrintable(found.join(QLatin1Char('\n'))));
+        QVERIFY2(has("clipped: QWidget > ElidedLabel#pageTitle") && has("clipped: QWidget > QToolButton#searchButton"),
                  qPrintable(found.join(QLatin1Char('\n'))));
     }
 

@@ -118,6 +118,8 @@ class TestWalkButtons : public QObject {
 private Q_SLOTS:
     void initTestCase() {
         ui::Theme::install(*qApp);
+        // Its images are not to be had, so that "Train the sample" answers and nothing trains in the empty workspace.
+        qputenv("TRAINYARD_FASHION_MNIST", "/nowhere");
         commands::ShowcaseOptions options;
         options.furnished = true;
         options.stepsPerRun = 400;

@@ -155,12 +155,7 @@ private Q_SLOTS:
         keepPicture(QStringLiteral("workbench-home"));
     }
 
-    void readyExperiment_isLaunchedByTwoPresses() {
-        press(filledButton());
-        QVERIFY2(waitFor([this] { return address().contains(u"new"); }, 30'000), qPrintable(address()));
-        keepPicture(QStringLiteral("workbench-new"));
-        // Launch can be pressed once the sample's files were read.
-        QVERIFY(waitFor([] { return !filledButton().isNull(); }, 60'000));
+    void readyExperiment_isLaunchedByOnePress() {
         press(filledButton());
         QVERIFY2(waitFor([this] { return address().contains(u"run/"); }, 60'000), qPrintable(address()));
     }

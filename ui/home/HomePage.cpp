@@ -12,6 +12,7 @@
 #include "ui/forms/JsonRead.h"
 #include "ui/home/RunLine.h"
 #include "ui/runs/NewRunPage.h"
+#include "ui/runs/RunActions.h"
 #include "ui/runs/RunCharts.h"
 #include "ui/runs/RunRef.h"
 #include "ui/shell/Icons.h"
@@ -43,7 +44,8 @@ QProgressBar* makeMeter(const QString& name, QWidget* parent) {
 
 }  // namespace
 
-HomePage::HomePage(Shell& shell, QWidget* parent) : Page(QStringLiteral("home"), parent), m_shell(shell) {
+HomePage::HomePage(Shell& shell, QWidget* parent)
+    : Page(QStringLiteral("home"), parent), m_shell(shell), m_actions(new RunActions(shell, this)) {
     const Theme& theme = Theme::current();
     auto* outer = new QVBoxLayout(this);
     outer->setContentsMargins(0, 0, 0, 0);
@@ -55,7 +57,10 @@ HomePage::HomePage(Shell& shell, QWidget* parent) : Page(QStringLiteral("home"),
         this);
     QPushButton* sample = m_empty->addPrimary(tr("Train the sample"), QStringLiteral("play"));
     sample->setObjectName(QStringLiteral("trainSampleButton"));
-    connect(sample, &QPushButton::clicked, this, [this] {
+    connect(sample, &QPushButton::clicked, m_actions, &RunActions::trainSample);
+    QPushButton* form = m_empty->addSecondary(tr("Look at its settings"), QStringLiteral("settings"));
+    form->setObjectName(QStringLiteral("sampleFormButton"));
+    connect(form, &QPushButton::clicked, this, [this] {
         m_shell.open({QStringLiteral("new"), {}, QStringLiteral("sample")});
     });
     QPushButton* own = m_empty->addSecondary(tr("Begin with an empty form"), QStringLiteral("plus"));

@@ -19,6 +19,7 @@ namespace trainyard::ui {
 class Card;
 class EmptyState;
 class RunCharts;
+class RunActions;
 class RunLine;
 class TextLabel;
 
@@ -63,6 +64,7 @@ private:
     void arrange();
 
     Shell& m_shell;
+    RunActions* m_actions;
     EmptyState* m_empty;
     QWidget* m_full;
     QWidget* m_main;

@@ -19,19 +19,22 @@ RunLine::RunLine(QWidget* parent) : QWidget(parent) {
     setCursor(Qt::PointingHandCursor);
     setMinimumHeight(theme.rowHeight() + 6);
     auto* line = new QHBoxLayout(this);
-    line->setContentsMargins(26, 2, theme.space(1), 2);
+    // Before the number the run's dot; layouts do not mirror their margins.
+    constexpr int kDotRoom = 26;
+    const int end = theme.space(1);
+    line->setContentsMargins(isRightToLeft() ? end : kDotRoom, 2, isRightToLeft() ? kDotRoom : end, 2);
     line->setSpacing(theme.space(2));
     m_number = new TextLabel({}, TextStyle::Mono, Role::Muted, this);
-    m_number->setMinimumWidth(34);
+    m_number->setMinimumWidth(theme.scaled(34));
     m_name = new ElidedLabel({}, TextStyle::BodyStrong, Role::Text, this);
     m_spark = new Sparkline(this);
     m_spark->setFixedWidth(96);
     m_metric = new TextLabel({}, TextStyle::Mono, Role::Text, this);
     m_metric->setAlignment(Qt::AlignRight | Qt::AlignVCenter);
-    m_metric->setMinimumWidth(64);
+    m_metric->setMinimumWidth(theme.scaled(64));
     m_chip = new StateChip(spec::RunState::Draft, this);
     m_when = new TextLabel({}, TextStyle::Secondary, Role::Muted, this);
-    m_when->setMinimumWidth(88);
+    m_when->setMinimumWidth(theme.scaled(88));
     m_when->setAlignment(Qt::AlignRight | Qt::AlignVCenter);
     line->addWidget(m_number);
     line->addWidget(m_name, 1);

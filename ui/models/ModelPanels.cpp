@@ -123,9 +123,9 @@ ProofPanel::ProofPanel(QWidget* parent) : QWidget(parent) {
     m_table->setItemDelegate(new CellDelegate(m_table));
     m_table->setEditTriggers(QAbstractItemView::NoEditTriggers);
     for (int i = 1; i <= 3; ++i) m_table->horizontalHeaderItem(i)->setTextAlignment(Qt::AlignRight | Qt::AlignVCenter);
-    const int widths[] = {190, 70, 110, 110, 90};
-    for (int i = 0; i < 5; ++i) m_table->setColumnWidth(i, widths[i]);
-    m_table->horizontalHeader()->setStretchLastSection(true);
+    const int widths[] = {56, 96, 84, 86};
+    for (int i = 1; i < 5; ++i) m_table->setColumnWidth(i, theme.scaled(widths[i - 1]));
+    m_table->horizontalHeader()->setSectionResizeMode(0, QHeaderView::Stretch);
     column->addWidget(m_table);
     connect(m_download, &QuietButton::clicked, this, [this] { Q_EMIT downloadRequested(); });
 }

@@ -17,6 +17,7 @@
 #include "core/store/Reader.h"
 #include "ui/forms/FieldEditor.h"
 #include "ui/forms/JsonRead.h"
+#include "ui/models/EvaluationsPanel.h"
 #include "ui/models/ModelFormat.h"
 #include "ui/models/ModelPanels.h"
 #include "ui/runs/RunActions.h"
@@ -27,9 +28,9 @@
 #include "ui/shell/WorkList.h"
 #include "ui/widgets/Basics.h"
 #include "ui/widgets/Chips.h"
+#include "ui/widgets/Details.h"
 #include "ui/widgets/FlowLayout.h"
 #include "ui/widgets/Format.h"
-#include "ui/widgets/Splitter.h"
 #include "ui/widgets/Tables.h"
 
 namespace trainyard::ui {
@@ -42,16 +43,6 @@ namespace {
 
 constexpr int kNameRole = Qt::UserRole + 1;
 constexpr int kVersionRole = Qt::UserRole + 2;
-
-void clearLayout(QLayout* layout) {
-    while (QLayoutItem* item = layout->takeAt(0)) {
-        if (QWidget* widget = item->widget()) {
-            widget->hide();
-            widget->deleteLater();
-        }
-        delete item;
-    }
-}
 
 /// The figure that a model is judged by, from the metrics on its card.
 QString headFigure(const Json& card) {
@@ -74,31 +65,18 @@ ModelsPage::ModelsPage(Shell& shell, QWidget* parent) : Page(QStringLiteral("mod
     auto* column = new QVBoxLayout(this);
     column->setContentsMargins(0, 0, 0, 0);
     column->setSpacing(0);
-    m_splitter = new Splitter(Qt::Horizontal, this);
-    m_splitter->setFoldBelow(860);
-    auto* list = new QWidget(m_splitter);
-    auto* listLayout = new QVBoxLayout(list);
-    listLayout->setContentsMargins(theme.space(4), theme.space(1), 0, 0);
-    listLayout->setSpacing(theme.space(1));
-    m_search = new SearchField(tr("Filter models"), list);
+    m_splitter = new ListDetail(400, 860, this);
+    m_search = new SearchField(tr("Filter models"), m_splitter->list());
     m_search->lineEdit()->setAccessibleName(tr("Filter of the models"));
-    listLayout->addWidget(m_search);
-    m_tree = new QTreeWidget(list);
-    m_tree->setObjectName(QStringLiteral("modelsTree"));
-    m_tree->setColumnCount(3);
-    m_tree->setHeaderLabels({tr("Model"), tr("Best"), tr("Added")});
-    styleTree(m_tree, tr("Models and their versions"));
-    m_tree->setItemDelegate(new CellDelegate(m_tree));
-    m_tree->header()->setSectionResizeMode(0, QHeaderView::Stretch);
+    m_splitter->listColumn()->addWidget(m_search);
+    m_tree =
+        m_splitter->addTree("modelsTree", tr("Models and their versions"), {tr("Model"), tr("Best"), tr("Added")});
+    m_tree->setRootIsDecorated(true);
     m_tree->setColumnWidth(1, theme.scaled(72));
     m_tree->setColumnWidth(2, theme.scaled(92));
     m_tree->headerItem()->setTextAlignment(1, Qt::AlignRight | Qt::AlignVCenter);
-    m_tree->header()->setMinimumSectionSize(48);
-    m_tree->header()->setStretchLastSection(false);
-    listLayout->addWidget(m_tree, 1);
-    m_splitter->addWidget(list);
 
-    m_side = new QStackedWidget(m_splitter);
+    m_side = m_splitter->views();
     m_choose = new EmptyState(QStringLiteral("models"), tr("No model chosen"),
                               tr("Choose a version on the left to see its figures, files and exports."), m_side);
     m_side->addWidget(m_choose);
@@ -106,10 +84,6 @@ ModelsPage::ModelsPage(Shell& shell, QWidget* parent) : Page(QStringLiteral("mod
     m_side->addWidget(m_detailView);
     m_registerView = buildRegister();
     m_side->addWidget(m_registerView);
-    m_splitter->addWidget(m_side);
-    m_splitter->setStretchFactor(0, 1);
-    m_splitter->setStretchFactor(1, 3);
-    m_splitter->setSizes({400, 860});
     column->addWidget(m_splitter, 1);
 
     m_empty = new EmptyState(
@@ -217,6 +191,12 @@ QWidget* ModelsPage::buildDetail() {
     exports->body()->addWidget(m_export);
     column->addWidget(exports);
 
+    auto* evaluations = new Card(tr("Evaluations"), content);
+    m_evaluations = new EvaluationsPanel(evaluations);
+    evaluations->body()->addWidget(m_evaluations);
+    evaluations->hide();
+    column->addWidget(evaluations);
+
     auto* files = new Card(tr("Files"), content);
     m_files = new QTableWidget(0, 4, files);
     m_files->setObjectName(QStringLiteral("modelFilesTable"));
@@ -226,9 +206,9 @@ QWidget* ModelsPage::buildDetail() {
     m_files->setEditTriggers(QAbstractItemView::NoEditTriggers);
     m_files->horizontalHeaderItem(1)->setTextAlignment(Qt::AlignRight | Qt::AlignVCenter);
     m_files->setSelectionBehavior(QAbstractItemView::SelectRows);
-    m_files->setColumnWidth(0, 240);
-    m_files->setColumnWidth(1, 96);
-    m_files->setColumnWidth(2, 190);
+    m_files->setColumnWidth(0, theme.scaled(150));
+    m_files->setColumnWidth(1, theme.scaled(90));
+    m_files->setColumnWidth(2, theme.scaled(130));
     m_files->horizontalHeader()->setStretchLastSection(true);
     files->body()->addWidget(m_files);
     m_copyFiles = new QuietButton(tr("Copy the selected to…"), QStringLiteral("download"), files);
@@ -265,6 +245,9 @@ QWidget* ModelsPage::buildDetail() {
         for (const auto& [name, value] : tagsFromText(m_newTag->text())) set[name] = value;
         m_newTag->clear();
         if (!set.empty()) edit({{"set", set}});
+    });
+    connect(m_evaluations, &EvaluationsPanel::evaluateRequested, this, [this] {
+        m_shell.open({QStringLiteral("try"), {reference()}, QStringLiteral("evaluate")});
     });
     connect(m_export, &CommandPanel::succeeded, this, [this] {
         m_shell.notice(tr("Exported and proved."));
@@ -512,7 +495,12 @@ void ModelsPage::showKind(const Json& shown) {
         m_notExportable->setMessage(InlineError::Kind::Info, text);
     }
     // Only what the engine wrote carries a card that says how a picture becomes the model's input.
-    m_tryAction->setEnabled(readText(shown, "kind") == "torchscript" && member(shown, "card") && member(shown, "card")->is_object());
+    const bool usable =
+        readText(shown, "kind") == "torchscript" && member(shown, "card") && member(shown, "card")->is_object();
+    m_tryAction->setEnabled(usable);
+    const Json evaluations = readArray(shown, "evaluations");
+    m_evaluations->setEvaluations(evaluations, usable);
+    m_evaluations->parentWidget()->setVisible(usable || !evaluations.empty());
     if (const QString kind = readString(shown, "kind_title"); !kind.isEmpty() && !m_facts->text().startsWith(kind)) {
         m_facts->setText(kind + QStringLiteral(" · ") + m_facts->text());
         m_facts->setToolTip(readString(shown, "told"));
@@ -529,7 +517,7 @@ void ModelsPage::showKind(const Json& shown) {
 }
 
 void ModelsPage::showMetrics(const Json& card) {
-    clearLayout(m_metricsLayout);
+    emptyLayout(m_metricsLayout);
     for (const char* wanted : {"val/accuracy", "val/loss", "train/loss"}) {
         for (const Json& one : readArray(card, "metrics")) {
             if (readText(one, "name") != wanted) continue;
@@ -551,7 +539,7 @@ void ModelsPage::showMetrics(const Json& card) {
 }
 
 void ModelsPage::showTags() {
-    clearLayout(m_tagsLayout);
+    emptyLayout(m_tagsLayout);
     for (const auto& [name, value] : m_detail->row.tags) {
         const QString text = value.empty() ? fromUtf8(name) : fromUtf8(name) + u'=' + fromUtf8(value);
         auto* chip = new Chip(text, m_tags);
@@ -584,7 +572,7 @@ void ModelsPage::showFiles(const Json& card) {
 }
 
 void ModelsPage::showExports(const std::vector<Json>& exports) {
-    clearLayout(m_exportsLayout);
+    emptyLayout(m_exportsLayout);
     for (const Json& record : exports) {
         auto* panel = new ProofPanel(this);
         // The registry hands out the newest export; older ones stay for their proofs.

@@ -17,13 +17,14 @@ namespace trainyard::ui {
 class Card;
 class CommandPanel;
 class EmptyState;
+class EvaluationsPanel;
 class FlowLayout;
 class InlineError;
 class KeyValueGrid;
 class LinkButton;
+class ListDetail;
 class QuietButton;
 class SearchField;
-class Splitter;
 class TextLabel;
 
 /// Registered models: names with versions, and beside them one version with everything that is known of it.
@@ -88,7 +89,7 @@ private:
     QString m_fromRun;
     QTimer m_descriptionPause;
 
-    Splitter* m_splitter;
+    ListDetail* m_splitter;
     SearchField* m_search;
     QTreeWidget* m_tree;
     EmptyState* m_empty;
@@ -113,6 +114,7 @@ private:
     TextLabel* m_noExports;
     QVBoxLayout* m_exportsLayout;
     CommandPanel* m_export;
+    EvaluationsPanel* m_evaluations;
     KeyValueGrid* m_configuration;
 
     TextLabel* m_registerTitle;

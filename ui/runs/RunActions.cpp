@@ -57,6 +57,35 @@ void RunActions::start(const char* command, Json parameters, std::function<void(
     });
 }
 
+void RunActions::trainSample() {
+    commands::Session* session = m_shell.session();
+    if (!session || m_launchingSample) return;
+    m_launchingSample = true;
+    const auto failed = [this](const base::Error& error) {
+        m_launchingSample = false;
+        m_shell.warn(error);
+    };
+    const auto launched = [this, failed](const Result<Json>& made) {
+        if (!made) return failed(made.error());
+        m_launchingSample = false;
+        m_shell.open({QStringLiteral("run"), {readString(*made, "run")}});
+    };
+    const auto chosen = [this, session, failed, launched](const std::string& file, const Result<Json>& found) {
+        if (!found) return failed(found.error());
+        for (const Json& draft : readArray(*found, "drafts")) {
+            if (readText(draft, "file") != file) continue;
+            session->start("run.submit", {{"spec", readObject(draft, "spec")}}, this, launched);
+            return;
+        }
+        failed({"sample.unreadable", file + " is not among the drafts that can be read; remove it and try again."});
+    };
+    session->start("workspace.sample", Json::object(), this, [this, session, failed, chosen](const Result<Json>& made) {
+        if (!made) return failed(made.error());
+        session->start("workspace.drafts", Json::object(), this,
+                       [chosen, file = readText(*made, "draft")](const Result<Json>& found) { chosen(file, found); });
+    });
+}
+
 void RunActions::startLong(const char* command, Json parameters, const QString& title,
                            std::function<void(const Json&)> done) {
     commands::Session* session = m_shell.session();

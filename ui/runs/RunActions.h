@@ -21,6 +21,8 @@ class RunActions : public QObject {
 public:
     RunActions(Shell& shell, QWidget* page);
 
+    /// Launches the sample as it stands and opens its run; adds it to the workspace where it is missing.
+    void trainSample();
     void open(const base::RunId& run);
     void duplicate(const base::RunId& run);
     /// Fills the form with the run's settings, to go on from what it left: a script knows itself how.
@@ -67,6 +69,7 @@ private:
 
     Shell& m_shell;
     QWidget* m_page;
+    bool m_launchingSample = false;  ///< Pressed twice is meant once.
 };
 
 /// "name" or "name=value", separated by commas, as people write tags; and back.

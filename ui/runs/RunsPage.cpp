@@ -108,8 +108,7 @@ RunsPage::RunsPage(Shell& shell, QWidget* parent)
                                 "and configuration."), this);
     auto* first = m_empty->addPrimary(tr("Train the sample"), QStringLiteral("play"));
     first->setObjectName(QStringLiteral("trainSampleButton"));
-    connect(first, &QPushButton::clicked, this,
-            [this] { m_shell.open({QStringLiteral("new"), {}, QStringLiteral("sample")}); });
+    connect(first, &QPushButton::clicked, this, [this] { m_actions->trainSample(); });
     m_empty->hide();
     column->addWidget(m_empty, 1);
 

@@ -16,10 +16,13 @@
 namespace trainyard::ui {
 namespace {
 
+constexpr int kGap = 8;
 constexpr int kSearchMark = 38;
-constexpr int kShortestField = 150;
+constexpr int kWordsFrom = 34;  ///< In the search field, behind its mark.
+constexpr int kWordsEnd = 10;   ///< After them.
 constexpr int kLongestField = 230;
 constexpr int kWidestTitle = 320;
+constexpr int kWidestSubtitle = 200;  ///< What is longer comes after the words of the search field.
 
 /// Looks like a field, opens the palette.
 class SearchButton final : public QAbstractButton {
@@ -30,11 +33,15 @@ public:
         setText(Header::tr("Search or jump to"));
         setAccessibleName(Header::tr("Search or jump to an action, page, run or model"));
         setToolTip(Header::tr("Search or jump to  Ctrl+K"));
-        setMinimumWidth(kSearchMark);
-        setMaximumWidth(Theme::current().scaled(kLongestField));
-        setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Fixed);
+        setFixedWidth(kSearchMark);
+        setSizePolicy(QSizePolicy::Fixed, QSizePolicy::Fixed);
     }
-    QSize sizeHint() const override { return {Theme::current().scaled(220), Theme::current().controlHeight()}; }
+    QSize sizeHint() const override { return {wordsWidth(), Theme::current().controlHeight()}; }
+    /// The least width with the words whole.
+    [[nodiscard]] int wordsWidth() const {
+        const QFontMetrics words(Theme::current().font(TextStyle::Body));
+        return kWordsFrom + words.horizontalAdvance(text()) + kWordsEnd;
+    }
 
 protected:
     void paintEvent(QPaintEvent*) override {
@@ -45,14 +52,13 @@ protected:
         const auto mirrored = [this](const QRect& part) { return QStyle::visualRect(layoutDirection(), rect(), part); };
         draw::icon(painter, mirrored(QRect(10, 0, 18, height())), QStringLiteral("search"), Role::Muted, 16);
         painter.setPen(theme.color(Role::Muted));
-        if (width() > kSearchMark) {
+        const int keyWidth = theme.scaled(46), keyHeight = theme.scaled(20);
+        if (width() >= wordsWidth()) {
             painter.setFont(theme.font(TextStyle::Body));
-            const QRect words(34, 0, width() - 34 - 6, height());
-            painter.drawText(mirrored(words), Qt::AlignVCenter | Qt::AlignLeading,
-                             painter.fontMetrics().elidedText(text(), Qt::ElideRight, words.width()));
+            const QRect words(kWordsFrom, 0, width() - kWordsFrom, height());
+            painter.drawText(mirrored(words), Qt::AlignVCenter | Qt::AlignLeading, text());
         }
-        if (width() > theme.scaled(210)) {
-            const int keyWidth = theme.scaled(46), keyHeight = theme.scaled(20);
+        if (width() >= wordsWidth() + keyWidth + 8) {
             const QRect key = mirrored(QRect(width() - keyWidth - 8, (height() - keyHeight) / 2, keyWidth, keyHeight));
             draw::box(painter, key, 4, theme.color(Role::Surface), theme.color(Role::Border));
             painter.setFont(theme.font(TextStyle::MonoSmall));
@@ -71,7 +77,7 @@ Header::Header(QWidget* parent) : QWidget(parent) {
     setFixedHeight(Theme::current().scaled(57));
     auto* line = new QHBoxLayout(this);
     line->setContentsMargins(16, 0, 20, 1);
-    line->setSpacing(8);
+    line->setSpacing(kGap);
     m_back = new IconButton(QStringLiteral("chevron-left"), tr("Back  Alt+Left"), this);
     m_back->setObjectName(QStringLiteral("backButton"));
     m_forward = new IconButton(QStringLiteral("chevron-right"), tr("Forward  Alt+Right"), this);
@@ -83,19 +89,18 @@ Header::Header(QWidget* parent) : QWidget(parent) {
     line->addLayout(steps);
     m_title = new ElidedLabel({}, TextStyle::Title, Role::Text, this);
     m_title->setObjectName(QStringLiteral("pageTitle"));
-    m_title->setSizePolicy(QSizePolicy::Maximum, QSizePolicy::Fixed);
-    line->addWidget(m_title, 2);
+    line->addWidget(m_title);
     m_subtitle = new ElidedLabel({}, TextStyle::Body, Role::Muted, this);
-    m_subtitle->setSizePolicy(QSizePolicy::Maximum, QSizePolicy::Fixed);
+    m_subtitle->setObjectName(QStringLiteral("pageSubtitle"));
     m_subtitle->setContentsMargins(4, 4, 0, 0);
-    line->addWidget(m_subtitle, 1);
+    line->addWidget(m_subtitle);
     line->addStretch(1);
     auto* search = new SearchButton(this);
     search->setObjectName(QStringLiteral("searchButton"));
     m_search = search;
-    line->addWidget(m_search, 1);
+    line->addWidget(m_search);
     m_actions = new QHBoxLayout;
-    m_actions->setSpacing(8);
+    m_actions->setSpacing(kGap);
     line->addLayout(m_actions);
     m_more = new IconButton(QStringLiteral("more"), tr("More actions"), this);
     m_more->setObjectName(QStringLiteral("moreActionsButton"));
@@ -116,7 +121,6 @@ void Header::setCanGo(bool back, bool forward) {
 void Header::setTitle(const QString& title, const QString& subtitle) {
     m_title->setText(title);
     m_subtitle->setText(subtitle);
-    m_subtitle->setVisible(!subtitle.isEmpty());
     fold();
 }
 
@@ -154,7 +158,10 @@ void Header::fillActions() {
             // On the filled ground the same icon needs the other ink.
             const auto ink = [button, action] { button->setIcon(ui::icon(action->icon().name(), Role::AccentText)); };
             ink();
-            connect(action, &QAction::changed, button, ink);
+            connect(action, &QAction::changed, button, [this, ink] {
+                ink();
+                fold();
+            });
             m_actions->addWidget(button);
             m_primary = button;
         }
@@ -164,39 +171,62 @@ void Header::fillActions() {
     layout()->invalidate();
 }
 
-/// What does not fit goes into the menu behind the dots, from the end; the search field without room for its words
-/// keeps its mark alone.
+/// The title comes first, then what can be pressed, then the quieter line, then the words of the search field. What
+/// does not fit of the actions goes into the menu behind the dots, from the end; the field without room for all of its
+/// words keeps its mark alone.
 void Header::fold() {
     const Theme& theme = Theme::current();
-    // Without margins and steps.
-    int room = width() - 36 - theme.scaled(80);
-    if (m_primary != nullptr) room -= m_primary->sizeHint().width() + 8;
+    const auto wide = [](const QWidget* part) { return part->sizeHint().width() + kGap; };
+    // Not by its hint, which is never below the width that it was given last.
+    const auto whole = [](const QLabel* label) {
+        const QMargins around = label->contentsMargins();
+        return label->fontMetrics().horizontalAdvance(label->text()) + 1 + around.left() + around.right();
+    };
+    const QMargins margins = layout()->contentsMargins();
+    int room = width() - margins.left() - margins.right() - m_back->sizeHint().width() - wide(m_forward) - kSearchMark;
+    if (m_primary != nullptr && !m_primary->isHidden()) room -= wide(m_primary);
+    const int title =
+        std::min(whole(m_title), std::max(0, std::min(theme.scaled(kWidestTitle), room - kGap - wide(m_more))));
+    m_title->setFixedWidth(title);
+    room -= title + kGap;
+
     const QList<QAction*> actions = m_page != nullptr ? m_page->contextActions() : QList<QAction*>();
+    int wanted = 0;
+    for (qsizetype i = 0; i < m_buttons.size(); ++i) {
+        if (actions.value(i) != nullptr && actions[i]->isVisible()) wanted += wide(m_buttons[i]);
+    }
+    const bool folded = wanted > room;
+    if (folded) room -= wide(m_more);
     m_more->menu()->clear();
-    int wanted = theme.scaled(60 + 180);  // By search and title.
-    int used = 0;
-    bool folded = false;
+    bool full = false;
     for (qsizetype i = 0; i < m_buttons.size(); ++i) {
         QAction* action = actions.value(i);
         if (action == nullptr || !action->isVisible()) {
             m_buttons[i]->hide();
             continue;
         }
-        const int width = m_buttons[i]->sizeHint().width() + 8;
-        wanted += width;
-        folded = folded || room - wanted < (i + 1 < m_buttons.size() ? 40 : 0);
-        m_buttons[i]->setVisible(!folded);
-        if (folded) {
+        full = full || wide(m_buttons[i]) > room;
+        m_buttons[i]->setVisible(!full);
+        if (full) {
             m_more->menu()->addAction(action);
         } else {
-            used += width;
+            room -= wide(m_buttons[i]);
         }
     }
     m_more->setVisible(folded);
-    if (folded) used += m_more->sizeHint().width() + 8;
-    const int title = m_title->sizeHint().width() + (m_subtitle->isHidden() ? 0 : m_subtitle->sizeHint().width() + 8);
-    const int left = room - used - std::min(title, theme.scaled(kWidestTitle));
-    m_search->setMaximumWidth(left < theme.scaled(kShortestField) ? kSearchMark : theme.scaled(kLongestField));
+
+    const int words = m_search->sizeHint().width() - kSearchMark;
+    int subtitle = 0;
+    if (!m_subtitle->text().isEmpty()) {
+        subtitle = std::min(whole(m_subtitle), std::max(theme.scaled(kWidestSubtitle), room - kGap - words));
+        if (subtitle + kGap > room) subtitle = 0;
+    }
+    m_subtitle->setVisible(subtitle > 0);
+    if (subtitle > 0) {
+        m_subtitle->setFixedWidth(subtitle);
+        room -= subtitle + kGap;
+    }
+    m_search->setFixedWidth(room < words ? kSearchMark : std::min(kSearchMark + room, theme.scaled(kLongestField)));
 }
 
 void Header::resizeEvent(QResizeEvent* event) {

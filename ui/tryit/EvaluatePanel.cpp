@@ -10,6 +10,7 @@
 #include "core/commands/Session.h"
 #include "ui/charts/ConfusionMatrix.h"
 #include "ui/forms/JsonRead.h"
+#include "ui/models/EvaluationsPanel.h"
 #include "ui/seams/Questions.h"
 #include "ui/shell/Shell.h"
 #include "ui/tryit/TryItParts.h"
@@ -29,12 +30,6 @@ namespace {
 const QString kChoose = QStringLiteral("/choose/");
 const QString kOwn = QStringLiteral("own");
 
-/// A share, or a dash where nothing was there to be divided by.
-QString shareText(const Json& object, const char* key) {
-    const Json* value = member(object, key);
-    return value && value->is_number() ? formatPercent(value->get<double>()) : QStringLiteral("–");
-}
-
 }  // namespace
 
 EvaluatePanel::EvaluatePanel(Shell& shell, QWidget* parent) : QWidget(parent), m_shell(shell) {
@@ -44,7 +39,13 @@ EvaluatePanel::EvaluatePanel(Shell& shell, QWidget* parent) : QWidget(parent), m
     column->setSpacing(theme.space(2));
     auto* choices = new QWidget(this);
     auto* line = new FlowLayout(choices, theme.space(2), theme.space(1));
-    line->addWidget(new TextLabel(tr("Data"), TextStyle::Body, Role::Muted, choices));
+    // A flow lays what it holds along the top; so high, the words stand beside what is in the boxes.
+    const auto addLabel = [&](const QString& text) {
+        auto* label = new TextLabel(text, TextStyle::Body, Role::Muted, choices);
+        label->setMinimumHeight(theme.controlHeight());
+        line->addWidget(label);
+    };
+    addLabel(tr("Data"));
     m_data = new QComboBox(choices);
     m_data->setObjectName(QStringLiteral("evaluateData"));
     m_data->setAccessibleName(tr("Data to evaluate on"));
@@ -52,7 +53,7 @@ EvaluatePanel::EvaluatePanel(Shell& shell, QWidget* parent) : QWidget(parent), m
     m_data->setMaximumWidth(theme.scaled(420));
     m_data->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
     line->addWidget(m_data);
-    line->addWidget(new TextLabel(tr("Part"), TextStyle::Body, Role::Muted, choices));
+    addLabel(tr("Part"));
     m_split = new QComboBox(choices);
     m_split->setObjectName(QStringLiteral("evaluateSplit"));
     m_split->setAccessibleName(tr("Part of the data"));
@@ -125,16 +126,11 @@ EvaluatePanel::EvaluatePanel(Shell& shell, QWidget* parent) : QWidget(parent), m
     parts->addWidget(m_confusionCard);
     parts->addWidget(m_mistakesCard);
     auto* classes = new Card(tr("Classes"), content);
-    m_classes = panelTable({{tr("Class"), 220},
-                            {tr("Samples"), 90, true},
-                            {tr("Precision"), 96, true},
-                            {tr("Recall"), 96, true},
-                            {tr("F1"), 96, true}},
-                           tr("Figures of each class"), "evaluateClasses", classes);
+    m_classes = makeClassFigures("evaluateClasses", classes);
     classes->body()->addWidget(m_classes);
     parts->addWidget(classes);
     parts->addStretch(1);
-    m_results = makeScrollPage(content, 1100, this);
+    m_results = makeScrollPage(content, 1400, this);
     m_results->hide();
     column->addWidget(m_results, 1);
 
@@ -228,7 +224,7 @@ void EvaluatePanel::showResult(const Json& result) {
     m_mistakesCard->setVisible(!m_found.empty());
     showFigures(result);
     showConfusion(result);
-    showClasses(result);
+    showClassFigures(m_classes, readArray(result, "classes"));
     showMistakes();
     const Json bad = readArray(result, "bad");
     if (bad.empty()) {
@@ -262,7 +258,7 @@ void EvaluatePanel::showFigures(const Json& result) {
         add(tr("Loss"), value ? formatNumber(*value) : QStringLiteral("–"), value ? exactNumber(*value) : QString());
     }
     add(tr("Samples"), formatCount(readInteger(result, "samples")), formatExact(readInteger(result, "samples")));
-    m_told->setText(tr("%1 on %2, %3, in %4.")
+    m_told->setText(tr("%1 · %2 · %3 · took %4")
                         .arg(readString(result, "model"), m_data->currentText(),
                              m_split->itemText(std::max(0, m_split->findData(readString(result, "split")))),
                              formatDuration(static_cast<std::int64_t>(readNumber(result, "seconds") * 1e9))));
@@ -285,21 +281,6 @@ void EvaluatePanel::showConfusion(const Json& result) {
     if (!whole) return;
     m_confusion->setData(matrix);
     m_confusion->choose(-1, -1);
-}
-
-void EvaluatePanel::showClasses(const Json& result) {
-    const Json classes = readArray(result, "classes");
-    m_classes->setRowCount(static_cast<int>(classes.size()));
-    int row = 0;
-    for (const Json& one : classes) {
-        putCell(m_classes, row, 0, readString(one, "name"));
-        putCell(m_classes, row, 1, formatExact(readInteger(one, "samples")));
-        putCell(m_classes, row, 2, shareText(one, "precision"));
-        putCell(m_classes, row, 3, shareText(one, "recall"));
-        putCell(m_classes, row, 4, shareText(one, "f1"));
-        ++row;
-    }
-    fitRows(m_classes, 12);
 }
 
 void EvaluatePanel::showCell(int row, int column) {

@@ -46,7 +46,6 @@ private:
     void showResult(const base::Json& result);
     void showFigures(const base::Json& result);
     void showConfusion(const base::Json& result);
-    void showClasses(const base::Json& result);
     void showMistakes();
     /// Of one cell of the matrix; a cell of the diagonal or a whole class: all of them.
     void showCell(int row, int column);

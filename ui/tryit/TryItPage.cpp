@@ -118,6 +118,7 @@ QWidget* TryItPage::buildLayers() {
 bool TryItPage::openAddress(const Address& address) {
     if (address.head != id()) return false;
     if (!address.parts.isEmpty()) choose(address.parts.value(0));
+    if (address.query == u"evaluate") m_tabs->setCurrentIndex(1);
     return true;
 }
 

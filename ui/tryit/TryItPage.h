@@ -17,7 +17,8 @@ class PredictPanel;
 class Shell;
 class TextLabel;
 
-/// Tries a trained model: pictures, an evaluation, its layers. Addresses: try/NAME:VERSION, try/run:NUMBER.
+/// Tries a trained model: pictures, an evaluation, its layers. Addresses: try/NAME:VERSION, try/run:NUMBER;
+/// with ?q=evaluate its evaluation.
 class TryItPage : public Page {
     Q_OBJECT
 public:

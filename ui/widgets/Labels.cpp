@@ -15,6 +15,8 @@ namespace trainyard::ui {
 TextLabel::TextLabel(const QString& text, TextStyle style, Role role, QWidget* parent)
     : QLabel(text, parent), m_style(style), m_role(role) {
     setTextFormat(Qt::PlainText);
+    // By itself the text would decide where it begins; a name in Latin letters stands where the page's language begins.
+    if (isRightToLeft()) setAlignment(Qt::AlignRight | Qt::AlignAbsolute | Qt::AlignVCenter);
     applyLook();
 }
 

@@ -104,6 +104,7 @@ class tst_RunSpec : public QObject {
     Q_OBJECT
 private Q_SLOTS:
     void fields_areDescribed();
+    void fields_areToldInTheGuide();
     void fields_defaultsAreValid();
     void fields_shareAPathOnlyWhenTheyExclude();
     void default_asksOnlyForTheData();
@@ -126,6 +127,20 @@ private Q_SLOTS:
     void states_names();
     void states_mayFollow();
 };
+
+/// Under their paths, or for those of a group by the last part, as the group says where they lie.
+void tst_RunSpec::fields_areToldInTheGuide() {
+    const auto guide = trainyard::base::readFile(trainyard::test::sourceFolder() / "resources/docs/guide/new-run.md");
+    QVERIFY(guide.ok());
+    QStringList missing;
+    for (const Field& field : runSpecFields()) {
+        const std::string last = field.path.substr(field.path.rfind('.') + 1);
+        if (guide->find('`' + field.path + '`') == std::string::npos &&
+            guide->find('`' + last + '`') == std::string::npos)
+            missing << QString::fromStdString(field.path);
+    }
+    QVERIFY2(missing.isEmpty(), qPrintable(missing.join(u' ')));
+}
 
 void tst_RunSpec::fields_areDescribed() {
     const std::set<std::string> groups = {"Run",      "Data",     "Model", "Optimizer", "Augmentation",
