@@ -102,6 +102,60 @@ private Q_SLOTS:
         QVERIFY(std::abs(points.at("largest").get<double>() - 0.05) < 1e-12);
     }
 
+    /// As the engine tells it: among the parameters, not in what the agent found.
+    void libtorchThatDiffers_isFound() {
+        std::vector<Json> runs;
+        for (const char* version : {"1.13.1", "2.0.0"}) {
+            m_scratch->write("source/train.sh", std::string("echo '{\"kind\":\"params\",\"values\":{\"libtorch\":\"") + version +
+                                                    "\"}}' >> \"$TRAINYARD_STREAM\"\n");
+            runs.push_back(submit());
+            QCOMPARE(runs.back().value("state", "?"), "Completed");
+        }
+        const Json told = m_driver->get("run.compare", {{"run", runs[0].at("run")}, {"with", runs[1].at("run")}});
+        QVERIFY2(told.is_object(), m_driver->lastError().c_str());
+        QVERIFY(told.at("same").at("environment") == Json(false));
+        QCOMPARE(told.at("environment"), Json::array({Json{{"name", "libtorch"}, {"left", "1.13.1"}, {"right", "2.0.0"}}}));
+    }
+
+    /// The first step that differs is named where last, best and number of the values are the same, and from both sides where
+    /// one of them lacks a step; times are told apart.
+    void firstDifferentStep_isNamedInEveryCase() {
+        const auto told = [this](const std::string& pairs) {
+            m_scratch->write("source/train.sh",
+                             "while read -r step value; do\n"
+                             "  echo \"{\\\"kind\\\":\\\"metric\\\",\\\"name\\\":\\\"loss\\\",\\\"value\\\":$value,\\\"step\\\":$step}\" >> \"$TRAINYARD_STREAM\"\n"
+                             "done < pairs.txt\n"
+                             "echo \"{\\\"kind\\\":\\\"metric\\\",\\\"name\\\":\\\"step_seconds\\\",\\\"value\\\":1.$(date +%N),\\\"step\\\":1}\" >> \"$TRAINYARD_STREAM\"\n");
+            m_scratch->write("source/pairs.txt", pairs);
+            const Json run = submit();
+            return run.value("state", "?") == "Completed" ? run.at("run") : Json();
+        };
+        const Json original = told("1 0.1\n2 0.2\n3 0.3\n4 0.4\n5 0.5\n");
+        const Json swapped = told("1 0.1\n2 0.3\n3 0.2\n4 0.4\n5 0.5\n");
+        const Json shorter = told("1 0.1\n2 0.2\n4 0.4\n5 0.5\n");
+        QVERIFY(original.is_string() && swapped.is_string() && shorter.is_string());
+        const auto compared = [this](const Json& left, const Json& right) {
+            return m_driver->get("run.compare", {{"run", left}, {"with", right}, {"points", true}});
+        };
+        const Json middle = compared(original, swapped);
+        QVERIFY2(middle.is_object(), m_driver->lastError().c_str());
+        QVERIFY(middle.at("same").at("metrics") == Json(true) && middle.at("same").at("points") == Json(false));
+        QCOMPARE(middle.at("metrics").size(), std::size_t{2});
+        const Json& loss = middle.at("metrics").at(0);
+        QVERIFY(loss.at("equal") == Json(true) && loss.at("measured") == Json(false));
+        QCOMPARE(loss.at("points").at("different").get<int>(), 2);
+        QCOMPARE(loss.at("points").at("first_step").get<int>(), 2);
+        QVERIFY(middle.at("metrics").at(1).at("measured") == Json(true));
+        for (const auto& [left, right] : {std::pair{original, shorter}, {shorter, original}}) {
+            const Json lacking = compared(left, right);
+            QVERIFY2(lacking.is_object(), m_driver->lastError().c_str());
+            const Json& points = lacking.at("metrics").at(0).at("points");
+            QCOMPARE(points.at("compared").get<int>(), 5);
+            QCOMPARE(points.at("different").get<int>(), 1);
+            QCOMPARE(points.at("first_step").get<int>(), 3);
+        }
+    }
+
     /// What was compared stands in the journal: a new index has it too.
     void comparison_survivesTheIndex() {
         const Json first = submit();
@@ -162,6 +216,8 @@ private Q_SLOTS:
         for (const char* what : {"data", "seed", "metrics", "points"}) {
             QVERIFY2(told.at("same").at(what) == Json(true), (std::string(what) + ": " + base::dumpJson(told)).c_str());
         }
+        const Json realised = m_driver->get("environment.show", {{"environment", "trainyard-engine"}}).at("realised");
+        QVERIFY2(realised.size() == 1 && realised.at(0).at("facts").value("libtorch", "").starts_with("1."), base::dumpJson(realised).c_str());
     }
 
 private:
