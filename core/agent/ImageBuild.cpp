@@ -61,8 +61,10 @@ std::set<FileIdentity> filesOfContainers(const base::Path& tmp) {
     std::error_code error;
     for (fs::directory_iterator it(tmp, error), end; !error && it != end; it.increment(error)) {
         if (!it->path().filename().string().starts_with("buildah")) continue;
+        // Without root's rights podman makes a folder there that its own user may not read.
         std::error_code inner;
-        for (fs::recursive_directory_iterator file(it->path(), inner), last; !inner && file != last; file.increment(inner)) {
+        for (fs::recursive_directory_iterator file(it->path(), fs::directory_options::skip_permission_denied, inner), last;
+             !inner && file != last; file.increment(inner)) {
             if (file.depth() >= kFilesDepth) file.disable_recursion_pending();
             struct stat info {};
             if (::lstat(file->path().c_str(), &info) == 0 && S_ISREG(info.st_mode)) files.emplace(info.st_dev, info.st_ino);

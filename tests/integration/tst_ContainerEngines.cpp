@@ -285,8 +285,8 @@ private Q_SLOTS:
         QTest::addColumn<QString>("which");
         for (const char* which : {"docker", "podman without rights"}) QTest::newRow(which) << QString::fromLatin1(which);
     }
-    /// Built, run by two ranks, kept and used again; a broken one leaves nothing; a build and a run of docker's that are
-    /// killed leave nothing either.
+    /// Built, run by two ranks, kept and used again; a broken one leaves nothing; a build whose agent and builder are both
+    /// killed, and a run whose shim is, leave nothing either.
     void engines() {
         TRAINYARD_NEED_CONTAINERS(m_probe);
         QFETCH(QString, which);
@@ -330,26 +330,31 @@ private Q_SLOTS:
         // Docker keeps the steps that went well as its cache, for whoever builds the like.
         if (site.engine == "podman") QCOMPARE(images(site), kept);
 
-        if (site.engine != "docker") return;  // podman's killed builds and runs: tst_AgentContainer.
         const std::string mark = "mark" + base::newUuid7();
         const Trial slow = trial(site, from + "RUN echo building; : " + mark + "; while [ ! -e /tmp/never ]; do sleep 0.1; done\n", "true", 1);
         {
             SiteAgent agent(site, place("agent"), slow.layout);
             QVERIFY2(waitFor([&] { return !processesThatSay(mark).empty(); }, 60'000), EnvironmentRig::streamText(slow.layout).c_str());
-            for (const pid_t pid : processesBelow(agent.pid())) {
-                if (base::readFile("/proc/" + std::to_string(pid) + "/cmdline").valueOr({}).find("while [") == std::string::npos)
-                    ::kill(pid, SIGKILL);
-            }
+            std::vector<pid_t> victims = processesBelow(agent.pid());
+            std::erase_if(victims, [](pid_t pid) {
+                return base::readFile("/proc/" + std::to_string(pid) + "/cmdline").valueOr({}).find("while [") != std::string::npos;
+            });
             agent.kill();
+            for (const pid_t pid : victims) ::kill(pid, SIGKILL);
         }
+        // podman is nobody's child any more; docker's daemon is there, and ends what its client has begun.
+        if (site.engine == "podman") QVERIFY(!processesThatSay(mark).empty() && std::filesystem::exists(slow.folder));
         const std::string loop = "loop" + base::newUuid7();
         const Trial long1 = trial(site, whole + "ENV B=1\n", "echo up; : " + loop + "; while [ ! -e /tmp/never ]; do sleep 0.1; done", 1);
         SiteAgent agent(site, place("agent"), long1.layout);
         QVERIFY2(waitFor([&] { return !linesOf(recordsOf(long1.layout), 0, "stdout").empty(); }, 60'000),
                  EnvironmentRig::streamText(long1.layout).c_str());
-        // Nobody of ours was left to clear up after the killed build: docker's daemon has, and this run the folder.
+        // Nobody of ours was left to clear up after the killed build: docker's daemon has, podman's was ended by this run,
+        // which also removed the folder and the container that the image was made in.
         QVERIFY(waitFor([&] { return processesThatSay(mark).empty(); }, 30'000));
         QVERIFY(!std::filesystem::exists(slow.folder));
+        const std::string running = containers(site);
+        QVERIFY2(std::ranges::count(running, '\n') == 1, running.c_str());
         signalRank(long1.layout, 0, "shim", SIGKILL);
         QCOMPARE(agent.wait(), 0);
         QCOMPARE(textOf(endedOf(recordsOf(long1.layout)), "outcome"), std::string("failed"));
