@@ -191,7 +191,10 @@ void buildImage(const EnvironmentSpec& spec, const std::string& engine, PlanEnvi
     }
     if (engine == "podman") {
         // Without layers of its own: a build that fails leaves no image behind. By argument and label the agent knows again
-        // what one that was killed left in podman's storage.
+        // what one that was killed left in podman's storage. podman warns of an argument that no file asks for; before all
+        // stages it is in none of them.
+        plan.files.push_back({"mark/Containerfile", "ARG TRAINYARD_BUILD\n"});
+        build.command.insert(std::ranges::find(build.command, "--file"), {"--file", in("mark/Containerfile")});
         build.command.insert(build.command.end(),
                              {"--layers=false", "--build-arg", std::string("TRAINYARD_BUILD=") + kFolder, "--label",
                               std::string("trainyard.build=") + kFolder});

@@ -419,8 +419,9 @@ private Q_SLOTS:
             run.insert(run.end(), {"exec", "--bind", work, "--pwd", at, "--nv", "--bind", "/srv/data:/srv/data:ro",
                                    "--bind", "/usr/share:/usr/share:ro", "--bind", "/opt:/opt", folder + "/image.sif"});
         } else {
-            build.insert(build.end(), {"--network=host", "--tag", image, "--file", folder + "/Containerfile",
-                                       "--iidfile", folder + "/image.id"});
+            build.insert(build.end(), {"--network=host", "--tag", image});
+            if (name == "podman") build.insert(build.end(), {"--file", folder + "/mark/Containerfile"});
+            build.insert(build.end(), {"--file", folder + "/Containerfile", "--iidfile", folder + "/image.id"});
             if (name == "podman") {
                 build.insert(build.end(), {"--layers=false", "--build-arg", "TRAINYARD_BUILD=" + folder, "--label", "trainyard.build=" + folder});
             } else {

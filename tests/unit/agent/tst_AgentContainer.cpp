@@ -42,14 +42,15 @@ private:
         plan.environment.kind = "container";
         plan.environment.steps[0] = {
             "Build the image",
-            {"podman", "build", "--network=host", "--tag", tag, "--file", "$TRAINYARD_ENVIRONMENT/Containerfile",
-             "--iidfile", "$TRAINYARD_ENVIRONMENT/image.id", "--layers=false", "--build-arg",
+            {"podman", "build", "--network=host", "--tag", tag, "--file", "$TRAINYARD_ENVIRONMENT/mark/Containerfile",
+             "--file", "$TRAINYARD_ENVIRONMENT/Containerfile", "--iidfile", "$TRAINYARD_ENVIRONMENT/image.id", "--layers=false", "--build-arg",
              "TRAINYARD_BUILD=$TRAINYARD_ENVIRONMENT", "--label", "trainyard.build=$TRAINYARD_ENVIRONMENT",
              "$TRAINYARD_ENVIRONMENT/context"},
             {},
             600};
         plan.environment.files = {
             {"Containerfile", file},
+            {"mark/Containerfile", "ARG TRAINYARD_BUILD\n"},
             {"context/requirements.txt", ""},
             {"remove.json", "{\"commands\": [[\"podman\", \"image\", \"rm\", \"--force\", \"" + tag + "\"]], \"builder\": \"podman\"}"}};
         return plan;
@@ -266,6 +267,9 @@ private Q_SLOTS:
         QCOMPARE(AgentProcess(again).wait(), 0);
         QVERIFY2(textOf(endedOf(recordsOf(again)), "outcome") == "completed",
                  textOf(endedOf(recordsOf(again)), "reason").c_str());
+        for (const std::string& line : linesOf(recordsOf(again), -1, "environment")) {
+            QVERIFY2(line.find("not consumed") == std::string::npos, line.c_str());
+        }
         QVERIFY(agent::removeEnvironment(rig.folder(other)).ok());
         QVERIFY2(isCleared(), (allImages() + "instead of " + images).c_str());
         if (!strangers.empty()) {
