@@ -153,4 +153,25 @@ private:
     std::unique_ptr<Running> m_running;
 };
 
+/// Base of requests that collect what comes and then leave it to a worker, whose answer is theirs.
+class ServeCollector : public ServeRequest {
+public:
+    using ServeRequest::ServeRequest;
+    void watch(std::vector<pollfd>& polls) const override {
+        if (m_worker) m_worker->watch(polls);
+    }
+    void turn() override {
+        if (!m_worker) return;
+        m_worker->turn();
+        if (m_worker->finished()) finish();
+    }
+
+protected:
+    [[nodiscard]] bool isAtWork() const { return m_worker != nullptr; }
+    void setToWork(const ServeWorker::Work& work) { m_worker = std::make_unique<ServeWorker>(context(), id(), work); }
+
+private:
+    std::unique_ptr<ServeWorker> m_worker;
+};
+
 }  // namespace trainyard::agent

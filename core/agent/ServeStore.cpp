@@ -101,25 +101,17 @@ Result<Json> finishData(const wire::WorkLayout& work, const std::string& entry, 
 }
 
 /// The list of files comes in the header, or is larger and comes as payload, `bytes` of it.
-class FinishDataRequest final : public ServeRequest {
+class FinishDataRequest final : public ServeCollector {
 public:
     FinishDataRequest(ServeContext& context, std::int64_t id, std::string entry, std::string name, std::int64_t bytes,
                       std::string payload)
-        : ServeRequest(context, id), m_entry(std::move(entry)), m_name(std::move(name)), m_bytes(bytes) {
+        : ServeCollector(context, id), m_entry(std::move(entry)), m_name(std::move(name)), m_bytes(bytes) {
         add(std::move(payload));
     }
     void frame(const Json& header, std::string payload) override {
-        if (!header.contains("data") || m_worker) return;
+        if (!header.contains("data") || isAtWork()) return;
         add(std::move(payload));
         event({{"ack", static_cast<std::int64_t>(m_text.size())}});
-    }
-    void watch(std::vector<pollfd>& polls) const override {
-        if (m_worker) m_worker->watch(polls);
-    }
-    void turn() override {
-        if (!m_worker) return;
-        m_worker->turn();
-        if (m_worker->finished()) finish();
     }
 
 private:
@@ -133,7 +125,7 @@ private:
             fail(files.error());
             return;
         }
-        m_worker = std::make_unique<ServeWorker>(context(), id(), [this, list = *files](const ServeWorker::Say&) {
+        setToWork([this, list = *files](const ServeWorker::Say&) {
             return finishData(work(), m_entry, m_name, list);
         });
     }
@@ -142,7 +134,6 @@ private:
     std::string m_name;
     std::int64_t m_bytes;
     std::string m_text;
-    std::unique_ptr<ServeWorker> m_worker;
 };
 
 Result<Json> finishEngine(const wire::WorkLayout& work, const std::string& key, const std::string& archive,

@@ -225,28 +225,20 @@ Result<Json> putFiles(const wire::WorkLayout& work, const Path& folder, const st
     return Json::object();
 }
 
-class PutRequest final : public ServeRequest {
+class PutRequest final : public ServeCollector {
 public:
     PutRequest(ServeContext& context, std::int64_t id, Path folder, std::vector<PutFile> files, std::string payload)
-        : ServeRequest(context, id), m_folder(std::move(folder)), m_files(std::move(files)),
+        : ServeCollector(context, id), m_folder(std::move(folder)), m_files(std::move(files)),
           m_bytes(std::move(payload)) {
         for (const PutFile& file : m_files)
             m_wanted += file.size;
         look();
     }
     void frame(const Json& header, std::string payload) override {
-        if (!header.contains("data") || m_worker || finished()) return;
+        if (!header.contains("data") || isAtWork() || finished()) return;
         m_bytes += payload;
         event({{"ack", static_cast<std::int64_t>(m_bytes.size())}});
         look();
-    }
-    void watch(std::vector<pollfd>& polls) const override {
-        if (m_worker) m_worker->watch(polls);
-    }
-    void turn() override {
-        if (!m_worker) return;
-        m_worker->turn();
-        if (m_worker->finished()) finish();
     }
 
 private:
@@ -259,7 +251,7 @@ private:
         }
         // A sync may take long where much was sent.
         const bool sync = std::exchange(context().unsynced, false);
-        m_worker = std::make_unique<ServeWorker>(context(), id(), [this, sync](const ServeWorker::Say&) {
+        setToWork([this, sync](const ServeWorker::Say&) {
             return putFiles(work(), m_folder, m_files, m_bytes, sync);
         });
     }
@@ -268,7 +260,6 @@ private:
     std::vector<PutFile> m_files;
     std::string m_bytes;
     std::int64_t m_wanted = 0;
-    std::unique_ptr<ServeWorker> m_worker;
 };
 
 }  // namespace
