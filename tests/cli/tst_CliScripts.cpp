@@ -2,6 +2,7 @@
 #include <QTest>
 #include <memory>
 
+#include "core/base/Text.h"
 #include "tests/cli/CliRig.h"
 #include "tests/helpers/Children.h"
 #include "tests/helpers/Skip.h"
@@ -96,6 +97,36 @@ private Q_SLOTS:
         const Json children = items("1", "child", "fold-1");
         QCOMPARE(children.at(0).at("state").get<std::string>() + " " + children.at(1).at("state").get<std::string>(),
                  std::string("Running Completed"));
+    }
+
+    /// What a script says of its own end, and of a part's.
+    void azureScript_failIsReadBack() {
+        m_scratch->write("src/train.py", source("sdk_v1_fail.py"));
+        const auto ran = cli({"run", "submit", "--wait", "--source", (*m_scratch / "src").string(), "--script", "train.py", "--set",
+                              "task.interpreter=/usr/bin/python3"});
+        QVERIFY2(ran.exitCode != 0, (ran.out + ran.err).c_str());
+        const Json shown = cliJson({"run", "show", "1"});
+        QCOMPARE(shown.at("state").get<std::string>() + ": " + shown.at("reason").get<std::string>(), std::string("Failed: no birds were found"));
+        QCOMPARE(shown.at("outputs").at(0).at("path").get<std::string>(), std::string("notes.txt"));
+        QCOMPARE(items("1", "child", "fold-1").at(1).at("state").get<std::string>(), std::string("Completed"));
+        const Json second = items("1", "child", "fold-2").at(1);
+        QCOMPARE(second.at("state").get<std::string>(), std::string("Failed"));
+        QVERIFY2(second.dump().find("the fold is empty") != std::string::npos, second.dump().c_str());
+        QCOMPARE(valuesOf("1", "fold-1/loss"), std::string("0.5"));
+    }
+
+    /// The scripts above call whatever the guide's list, which is the shim's own, says that there is.
+    void azureScripts_callAllThatTheGuideLists() {
+        const std::string scripts = source("sdk_v1_train.py") + source("sdk_v1_fail.py");
+        const std::string guide = base::readFile(test::sourceFolder() / "resources/docs/guide/scripts.md").valueOr({});
+        int calls = 0;
+        for (const std::string& line : base::split(guide, '\n')) {
+            if (!line.starts_with("| `run.") && !line.starts_with("| `Run.")) continue;
+            const std::string name = line.substr(6, line.find_first_of("(`", 6) - 6);
+            QVERIFY2(scripts.find(name) != std::string::npos, name.c_str());
+            ++calls;
+        }
+        QVERIFY2(calls >= 24, std::to_string(calls).c_str());
     }
 
     void azureScript_everyRankUnderOneName() {
