@@ -99,8 +99,8 @@ void changeColours(std::vector<std::uint8_t>& pixels, const ImageChange& change)
     }
 }
 
-/// About the centre, nearest neighbour, black outside.
-void rotate(std::vector<std::uint8_t>& pixels, int size, double degrees) {
+/// About the centre, nearest neighbour, black outside; then left and right change places where `flip`.
+void rotate(std::vector<std::uint8_t>& pixels, int size, double degrees, bool flip) {
     const double angle = degrees * std::numbers::pi / 180;
     const double c = std::cos(angle);
     const double s = std::sin(angle);
@@ -115,10 +115,22 @@ void rotate(std::vector<std::uint8_t>& pixels, int size, double degrees) {
             const int sourceY = static_cast<int>(std::floor(s * dx + c * dy + middle));
             if (sourceX >= 0 && sourceX < size && sourceY >= 0 && sourceY < size) {
                 std::copy_n(from.data() + (static_cast<std::ptrdiff_t>(sourceY) * size + sourceX) * 3, 3,
-                            pixels.data() + (static_cast<std::ptrdiff_t>(y) * size + x) * 3);
+                            pixels.data() + (static_cast<std::ptrdiff_t>(y) * size + (flip ? size - 1 - x : x)) * 3);
             }
         }
     }
+}
+
+PixelScale scaleOf(const ChannelNormalization& normalization) {
+    std::array<std::array<float, 256>, 3> tables;
+    std::array<float, 3> subtract{};
+    std::array<float, 3> divide{};
+    for (std::size_t c = 0; c < tables.size(); ++c) {
+        tables[c] = normalization[c].table();
+        subtract[c] = static_cast<float>(normalization[c].mean);
+        divide[c] = static_cast<float>(normalization[c].deviation);
+    }
+    return pixelScale(tables, subtract, divide);
 }
 
 /// A loader that nobody gave a list of bad pictures keeps its own.
@@ -201,10 +213,8 @@ ImageLoaderOptions loaderOptions(const spec::TrainTask& task, const ImageFolder&
 }
 
 ImageLoader::ImageLoader(const Path& root, const std::vector<ImageFile>& files, ImageLoaderOptions options)
-    : m_root(root), m_files(files), m_options(withList(std::move(options), files.size())) {
-    for (std::size_t c = 0; c < m_tables.size(); ++c) {
-        m_tables[c] = m_options.normalization[c].table();
-    }
+    : m_root(root), m_files(files), m_options(withList(std::move(options), files.size())),
+      m_scale(scaleOf(m_options.normalization)) {
     for (int i = 0; i < std::max(1, m_options.threads); ++i) {
         m_threads.emplace_back([this] { work(); });
     }
@@ -228,7 +238,7 @@ void ImageLoader::plan(std::vector<std::vector<std::int64_t>> batches, std::int6
     for (std::unique_ptr<Slot>& slot : m_open) {
         slot->taken = slot->indices.size();  // Nobody begins another sample of it.
     }
-    m_ready.wait(lock, [this] { return m_busy == 0; });
+    m_idle.wait(lock, [this] { return m_busy == 0; });
     for (std::unique_ptr<Slot>& slot : m_open) {
         m_spare.push_back(std::move(slot));
     }
@@ -300,7 +310,7 @@ std::int64_t ImageLoader::takeWaitedNanos() {
 }
 
 void ImageLoader::work() {
-    FileReader reader;
+    Tools tools;
     std::unique_lock lock(m_mutex);
     for (;;) {
         Slot* slot = nullptr;
@@ -321,15 +331,21 @@ void ImageLoader::work() {
         const std::int64_t epoch = m_epoch;
         ++m_busy;
         lock.unlock();
-        fill(*slot, position, epoch, reader);
+        fill(*slot, position, epoch, tools);
         lock.lock();
         --m_busy;
         ++slot->finished;
-        m_ready.notify_all();
+        // Not for each sample: next() would be woken to find nothing.
+        if (slot->finished == slot->indices.size() || m_failure) {
+            m_ready.notify_all();
+        }
+        if (m_busy == 0) {
+            m_idle.notify_all();
+        }
     }
 }
 
-void ImageLoader::fill(Slot& slot, std::size_t position, std::int64_t epoch, FileReader& reader) {
+void ImageLoader::fill(Slot& slot, std::size_t position, std::int64_t epoch, Tools& tools) {
     const std::int64_t index = slot.indices[position];
     float* to = slot.host.images.data_ptr<float>() +
                 static_cast<std::int64_t>(position) * 3 * m_options.size * m_options.size;
@@ -338,7 +354,7 @@ void ImageLoader::fill(Slot& slot, std::size_t position, std::int64_t epoch, Fil
     const auto count = static_cast<std::int64_t>(m_files.size());
     for (int attempt = 0; attempt < kMaxStandIns; ++attempt) {
         const ImageFile& file = m_files[static_cast<std::size_t>(shown)];
-        if (render(file, shown, epoch, to, reader, why)) {
+        if (render(file, shown, epoch, to, tools, why)) {
             slot.host.labels.data_ptr<std::int64_t>()[position] = file.label;
             return;
         }
@@ -375,25 +391,25 @@ Error ImageLoader::tooManyBad(const ImageFile& file, const std::string& why) con
             "task.dataset.max_bad_fraction"};
 }
 
-bool ImageLoader::render(const ImageFile& file, std::int64_t index, std::int64_t epoch, float* to, FileReader& reader,
-                         std::string& why) {
+bool ImageLoader::render(const ImageFile& file, std::int64_t index, std::int64_t epoch, float* to, Tools& tools, std::string& why) {
     const int size = m_options.size;
-    const CentrePlan centre = centreOf(file.info, size, m_options.resize);
     ImageChange change;
     if (m_options.augment) {
         change = changeOf(m_options.augmentation, file.info, size, m_options.seed, epoch, index);
     }
     const bool crop = m_options.augment && m_options.augmentation.crop;
+    const CentrePlan plan = crop ? CentrePlan{size, size, {0, 0, size, size}} : centreOf(file.info, size, m_options.resize);
     const Box wanted = crop ? change.box : Box{0, 0, file.info.width, file.info.height};
 
-    std::shared_ptr<const Picture> picture;
-    Box box = wanted;
+    std::shared_ptr<const Picture> kept;
     const std::size_t place = m_options.firstFile + static_cast<std::size_t>(index);
     if (m_options.cache) {
-        picture = m_options.cache->find(place);
+        kept = m_options.cache->find(place);
     }
-    if (!picture) {
-        const auto bytes = reader.read(m_root / file.path);
+    const Picture* picture = kept ? kept.get() : &tools.part.picture;
+    Box box = wanted;
+    if (!kept) {
+        const auto bytes = tools.reader.read(m_root / file.path);
         if (!bytes) {
             why = bytes.error().message;
             return false;
@@ -404,54 +420,40 @@ bool ImageLoader::render(const ImageFile& file, std::int64_t index, std::int64_t
                 why = whole ? "it changed while the run read it" : whole.error().message;
                 return false;
             }
-            picture = std::make_shared<const Picture>(std::move(*whole));
-            m_options.cache->put(place, picture);
+            kept = std::make_shared<const Picture>(std::move(*whole));
+            m_options.cache->put(place, kept);
+            picture = kept.get();
         } else {
-            auto part = decodePart(*bytes, file.info, wanted, crop ? size : m_options.resize);
-            if (!part) {
-                why = part.error().message;
+            const Status decoded = decodePart(*bytes, file.info, wanted, crop ? size : m_options.resize, tools.part);
+            if (!decoded.ok()) {
+                why = decoded.error().message;
                 return false;
             }
-            box = part->box;
-            picture = std::make_shared<const Picture>(std::move(part->picture));
+            box = tools.part.box;
         }
     }
 
-    std::vector<std::uint8_t> pixels(static_cast<std::size_t>(size) * static_cast<std::size_t>(size) * 3);
-    if (crop) {
-        resizeInto(*picture, box, size, size, pixels.data());
+    // The flip costs nothing while resizing; a turn must come before it.
+    const bool turns = change.rotation != 0;
+    const std::ptrdiff_t plane = static_cast<std::ptrdiff_t>(size) * size;
+    tools.pixels.resize(static_cast<std::size_t>(plane) * 3);
+    tools.resizer.resize(*picture, box, plan.width, plan.height, plan.cut, change.flip && !turns, tools.pixels.data());
+    changeColours(tools.pixels, change);
+    if (turns) {
+        rotate(tools.pixels, size, change.rotation, change.flip);
+    }
+    const PixelKernels& kernels = bestKernels();
+    if (change.verticalFlip) {
+        for (std::ptrdiff_t y = 0; y < size; ++y) {
+            kernels.planes(tools.pixels.data() + (size - 1 - y) * size * 3, size, m_scale, plane, to + y * size);
+        }
     } else {
-        const Picture small = resized(*picture, box, centre.width, centre.height);
-        for (int y = 0; y < size; ++y) {
-            std::copy_n(small.pixels.data() + (static_cast<std::ptrdiff_t>(centre.cut.top + y) * small.width + centre.cut.left) * 3,
-                        size * 3, pixels.data() + static_cast<std::ptrdiff_t>(y) * size * 3);
-        }
-    }
-    changeColours(pixels, change);
-    if (change.rotation != 0) {
-        rotate(pixels, size, change.rotation);
-    }
-    const std::int64_t plane = static_cast<std::int64_t>(size) * size;
-    for (int y = 0; y < size; ++y) {
-        const std::uint8_t* row = pixels.data() + static_cast<std::ptrdiff_t>(change.verticalFlip ? size - 1 - y : y) * size * 3;
-        for (std::size_t c = 0; c < 3; ++c) {
-            const std::array<float, 256>& table = m_tables[c];
-            float* out = to + static_cast<std::int64_t>(c) * plane + static_cast<std::int64_t>(y) * size;
-            if (change.flip) {
-                for (int x = 0; x < size; ++x) {
-                    out[x] = table[row[3 * (size - 1 - x) + static_cast<int>(c)]];
-                }
-            } else {
-                for (int x = 0; x < size; ++x) {
-                    out[x] = table[row[3 * x + static_cast<int>(c)]];
-                }
-            }
-        }
+        kernels.planes(tools.pixels.data(), plane, m_scale, plane, to);
     }
     if (change.erase) {
-        for (std::int64_t c = 0; c < 3; ++c) {
+        for (std::ptrdiff_t c = 0; c < 3; ++c) {
             for (int y = change.erased.top; y < change.erased.top + change.erased.height; ++y) {
-                std::fill_n(to + c * plane + static_cast<std::int64_t>(y) * size + change.erased.left, change.erased.width, 0.0F);
+                std::fill_n(to + c * plane + static_cast<std::ptrdiff_t>(y) * size + change.erased.left, change.erased.width, 0.0F);
             }
         }
     }

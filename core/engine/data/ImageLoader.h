@@ -18,6 +18,7 @@
 #include "core/engine/data/Batch.h"
 #include "core/engine/data/FileReader.h"
 #include "core/engine/data/ImageFolder.h"
+#include "core/engine/data/PictureResize.h"
 
 namespace trainyard::engine {
 
@@ -102,9 +103,16 @@ private:
         std::size_t taken = 0;     ///< Samples that a thread has begun.
         std::size_t finished = 0;
     };
+    /// A thread's own, with memory that is used again.
+    struct Tools {
+        FileReader reader;
+        DecodedPart part;
+        Resizer resizer;
+        std::vector<std::uint8_t> pixels;
+    };
     void work();
-    void fill(Slot& slot, std::size_t position, std::int64_t epoch, FileReader& reader);
-    [[nodiscard]] bool render(const ImageFile& file, std::int64_t index, std::int64_t epoch, float* to, FileReader& reader, std::string& why);
+    void fill(Slot& slot, std::size_t position, std::int64_t epoch, Tools& tools);
+    [[nodiscard]] bool render(const ImageFile& file, std::int64_t index, std::int64_t epoch, float* to, Tools& tools, std::string& why);
     void openSlots();
     [[nodiscard]] Error gone(const ImageFile& file, const std::string& why) const;
     [[nodiscard]] Error tooManyBad(const ImageFile& file, const std::string& why) const;
@@ -112,10 +120,11 @@ private:
     const Path m_root;
     const std::vector<ImageFile>& m_files;
     const ImageLoaderOptions m_options;
-    std::array<std::array<float, 256>, 3> m_tables;
+    const PixelScale m_scale;
     std::mutex m_mutex;
     std::condition_variable m_wake;   ///< For the threads.
     std::condition_variable m_ready;  ///< For next().
+    std::condition_variable m_idle;   ///< For plan().
     std::deque<std::vector<std::int64_t>> m_waiting;
     std::deque<std::unique_ptr<Slot>> m_open;   ///< Being filled, oldest first.
     std::vector<std::unique_ptr<Slot>> m_spare;

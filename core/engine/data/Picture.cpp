@@ -128,13 +128,16 @@ public:
         }
     }
 
-    Status readHeader() {
+    /// `turn` asks for the EXIF turn too.
+    Status readHeader(bool turn) {
         if (setjmp(m_errors.jump) != 0) {
             return damagedPicture(m_errors.text);
         }
         jpeg_create_decompress(&m_jpeg);
         m_made = true;
-        jpeg_save_markers(&m_jpeg, JPEG_APP0 + 1, 0xFFFF);
+        if (turn) {
+            jpeg_save_markers(&m_jpeg, JPEG_APP0 + 1, 0xFFFF);
+        }
         jpeg_mem_src(&m_jpeg, reinterpret_cast<const unsigned char*>(m_bytes.data()), m_bytes.size());
         jpeg_read_header(&m_jpeg, TRUE);
         for (jpeg_saved_marker_ptr marker = m_jpeg.marker_list; marker != nullptr; marker = marker->next) {
@@ -149,8 +152,9 @@ public:
     [[nodiscard]] int height() const { return static_cast<int>(m_jpeg.image_height); }
     [[nodiscard]] int turn() const { return m_turn; }
 
-    /// `box` in stored pixels; the part that was decoded holds it, with a margin for the filter that spreads colour.
-    Result<DecodedPart> decode(const Box& box, int target) {
+    /// `box` in stored pixels; `part` gets it, with a margin for the filter that spreads colour.
+    Status decode(const Box& box, int target, DecodedPart& part) {
+        m_part = &part;
         int shrink = 1;
         while (shrink < 8 && box.width >= target * shrink * 2 && box.height >= target * shrink * 2) {
             shrink *= 2;
@@ -160,14 +164,9 @@ public:
         m_cmyk = m_jpeg.jpeg_color_space == JCS_CMYK || m_jpeg.jpeg_color_space == JCS_YCCK;
         m_jpeg.out_color_space = m_cmyk ? JCS_CMYK : JCS_RGB;
         const bool whole = box == Box{0, 0, width(), height()};
-        m_part.box = {box.left / shrink, box.top / shrink, std::max(1, box.width / shrink), std::max(1, box.height / shrink)};
-        if (const Status done = readRows(whole); !done.ok()) {
-            return done.error();
-        }
-        if (m_errors.cutOff) {
-            return damagedPicture("it is cut off");
-        }
-        return std::move(m_part);
+        part.box = {box.left / shrink, box.top / shrink, std::max(1, box.width / shrink), std::max(1, box.height / shrink)};
+        TRAINYARD_TRY(readRows(whole));
+        return m_errors.cutOff ? Status(damagedPicture("it is cut off")) : Status();
     }
 
 private:
@@ -187,53 +186,57 @@ private:
         m_wide = m_jpeg.output_width;
         m_top = 0;
         m_rows = m_jpeg.output_height;
+        Box& box = m_part->box;
         if (!whole) {
-            // A block around it, so that the pixels at the edge see the neighbours they would have in the whole picture.
-            constexpr int kMargin = 16;
-            const int left = std::max(0, m_part.box.left - kMargin);
-            const int right = std::min(static_cast<int>(m_jpeg.output_width), m_part.box.left + m_part.box.width + kMargin);
+            // What spreads colour looks at one neighbour of half the width. Rows have theirs without asking.
+            constexpr int kMargin = 2;
+            const int left = std::max(0, box.left - kMargin);
+            const int right = std::min(static_cast<int>(m_jpeg.output_width), box.left + box.width + kMargin);
             m_left = static_cast<JDIMENSION>(left);
             m_wide = static_cast<JDIMENSION>(right - left);
             jpeg_crop_scanline(&m_jpeg, &m_left, &m_wide);
-            const int top = std::max(0, m_part.box.top - kMargin);
-            const int bottom = std::min(static_cast<int>(m_jpeg.output_height), m_part.box.top + m_part.box.height + kMargin);
-            m_top = static_cast<JDIMENSION>(top);
-            m_rows = static_cast<JDIMENSION>(bottom - top);
+            m_top = static_cast<JDIMENSION>(box.top);
+            m_rows = static_cast<JDIMENSION>(std::min(static_cast<int>(m_jpeg.output_height), box.top + box.height) - box.top);
             if (m_top > 0) {
                 jpeg_skip_scanlines(&m_jpeg, m_top);
             }
         }
-        const std::size_t channels = m_cmyk ? 4 : 3;
-        m_raw.resize(static_cast<std::size_t>(m_wide) * m_rows * channels);
+        const std::size_t rowBytes = static_cast<std::size_t>(m_wide) * (m_cmyk ? 4 : 3);
+        std::vector<std::uint8_t>& pixels = m_cmyk ? m_inks : m_part->picture.pixels;
+        pixels.resize(rowBytes * m_rows);
         for (JDIMENSION y = 0; y < m_rows;) {
-            JSAMPROW row = m_raw.data() + static_cast<std::size_t>(y) * m_wide * channels;
-            y += jpeg_read_scanlines(&m_jpeg, &row, 1);
+            constexpr JDIMENSION kRows = 4;  // The decoder gives one or two at a time.
+            JSAMPROW rows[kRows];
+            const JDIMENSION count = std::min(kRows, m_rows - y);
+            for (JDIMENSION i = 0; i < count; ++i) {
+                rows[i] = pixels.data() + (y + i) * rowBytes;
+            }
+            y += jpeg_read_scanlines(&m_jpeg, rows, count);
         }
         if (whole) {
             jpeg_finish_decompress(&m_jpeg);
         } else {
             jpeg_abort_decompress(&m_jpeg);
         }
-        m_part.picture.width = static_cast<int>(m_wide);
-        m_part.picture.height = static_cast<int>(m_rows);
-        m_part.box.left -= static_cast<int>(m_left);
-        m_part.box.top -= static_cast<int>(m_top);
+        m_part->picture.width = static_cast<int>(m_wide);
+        m_part->picture.height = static_cast<int>(m_rows);
+        box.left -= static_cast<int>(m_left);
+        box.top -= static_cast<int>(m_top);
         if (m_cmyk) {
             fromCmyk();
-        } else {
-            m_part.picture.pixels.swap(m_raw);
         }
         return {};
     }
 
     /// Adobe's files hold the inks inverted, which is what Pillow takes every CMYK file for.
     void fromCmyk() {
-        m_part.picture.pixels.resize(m_raw.size() / 4 * 3);
-        for (std::size_t i = 0; i < m_raw.size() / 4; ++i) {
+        std::vector<std::uint8_t>& pixels = m_part->picture.pixels;
+        pixels.resize(m_inks.size() / 4 * 3);
+        for (std::size_t i = 0; i < m_inks.size() / 4; ++i) {
             for (std::size_t c = 0; c < 3; ++c) {
-                const unsigned ink = m_raw[4 * i + c];
-                const unsigned black = m_raw[4 * i + 3];
-                m_part.picture.pixels[3 * i + c] = static_cast<std::uint8_t>((ink * black + 127) / 255);
+                const unsigned ink = m_inks[4 * i + c];
+                const unsigned black = m_inks[4 * i + 3];
+                pixels[3 * i + c] = static_cast<std::uint8_t>((ink * black + 127) / 255);
             }
         }
     }
@@ -244,8 +247,8 @@ private:
     bool m_made = false;
     bool m_cmyk = false;
     int m_turn = 1;
-    DecodedPart m_part;
-    std::vector<std::uint8_t> m_raw;
+    DecodedPart* m_part = nullptr;
+    std::vector<std::uint8_t> m_inks;
     JDIMENSION m_left = 0;
     JDIMENSION m_wide = 0;
     JDIMENSION m_top = 0;
@@ -322,7 +325,7 @@ Result<PictureInfo> readPictureInfo(std::string_view bytes) {
 #if TRAINYARD_HAVE_JPEG
     if (isJpeg(bytes)) {
         JpegReader reader(bytes);
-        TRAINYARD_TRY(reader.readHeader());
+        TRAINYARD_TRY(reader.readHeader(true));
         TRAINYARD_TRY(checkSize(reader.width(), reader.height()));
         info.jpeg = true;
         info.turn = reader.turn();
@@ -351,13 +354,11 @@ Result<Picture> decodePicture(std::string_view bytes) {
 #if TRAINYARD_HAVE_JPEG
     if (isJpeg(bytes)) {
         JpegReader reader(bytes);
-        TRAINYARD_TRY(reader.readHeader());
+        TRAINYARD_TRY(reader.readHeader(true));
         TRAINYARD_TRY(checkSize(reader.width(), reader.height()));
-        auto part = reader.decode({0, 0, reader.width(), reader.height()}, kMaxSide);
-        if (!part) {
-            return part.error();
-        }
-        return turned(std::move(part->picture), reader.turn());
+        DecodedPart part;
+        TRAINYARD_TRY(reader.decode({0, 0, reader.width(), reader.height()}, kMaxSide, part));
+        return turned(std::move(part.picture), reader.turn());
     }
 #endif
 #if TRAINYARD_HAVE_PNG
@@ -368,15 +369,15 @@ Result<Picture> decodePicture(std::string_view bytes) {
     return unknownKind(bytes);
 }
 
-Result<DecodedPart> decodePart(std::string_view bytes, const PictureInfo& info, const Box& box, [[maybe_unused]] int target) {
+Status decodePart(std::string_view bytes, const PictureInfo& info, const Box& box, [[maybe_unused]] int target, DecodedPart& part) {
 #if TRAINYARD_HAVE_JPEG
     if (info.jpeg && info.turn == 1) {
         JpegReader reader(bytes);
-        TRAINYARD_TRY(reader.readHeader());
+        TRAINYARD_TRY(reader.readHeader(false));
         if (reader.width() != info.width || reader.height() != info.height) {
             return damagedPicture("it changed while it was read");
         }
-        return reader.decode(box, target);
+        return reader.decode(box, target, part);
     }
 #endif
     auto whole = decodePicture(bytes);
@@ -386,7 +387,15 @@ Result<DecodedPart> decodePart(std::string_view bytes, const PictureInfo& info, 
     if (whole->width != info.width || whole->height != info.height) {
         return damagedPicture("it changed while it was read");
     }
-    return DecodedPart{std::move(*whole), box};
+    part.picture = std::move(*whole);
+    part.box = box;
+    return {};
+}
+
+Result<DecodedPart> decodePart(std::string_view bytes, const PictureInfo& info, const Box& box, int target) {
+    DecodedPart part;
+    TRAINYARD_TRY(decodePart(bytes, info, box, target, part));
+    return part;
 }
 
 Result<std::string> encodePng(const Picture& picture) {

@@ -47,18 +47,18 @@ struct PictureInfo {
 /// The picture as a PNG file, written quickly rather than small. "picture.kind" without libpng.
 [[nodiscard]] base::Result<std::string> encodePng(const Picture& picture);
 
-/// The part `box` of the picture alone. Rows and blocks outside are not decoded; where the box is at least twice as large as
-/// `target` in both directions the decoder itself scales down by 2, 4 or 8 first. Only for JPEG without a turn is that quicker
-/// than the whole.
+/// A part of a picture.
 struct DecodedPart {
     Picture picture;
     Box box;  ///< The wanted part inside `picture`, in its own (perhaps scaled) pixels.
 };
+/// The part `box` of the picture alone; `part`'s memory is used again. Rows and blocks outside are not decoded; where the box is at
+/// least twice as large as `target` in both directions the decoder itself scales down by 2, 4 or 8 first. Only for JPEG without a turn
+/// is that quicker than the whole.
+[[nodiscard]] base::Status decodePart(std::string_view bytes, const PictureInfo& info, const Box& box, int target, DecodedPart& part);
 [[nodiscard]] base::Result<DecodedPart> decodePart(std::string_view bytes, const PictureInfo& info, const Box& box, int target);
 
-/// `box` of `from`, resized to width × height with the antialiased triangle filter of Pillow's BILINEAR: two passes in integers with
-/// 22 bits, rounded to 8 bits between them; what lies outside the box is not looked at.
-void resizeInto(const Picture& from, const Box& box, int width, int height, std::uint8_t* to);
+/// `box` of `from`, resized to width × height as Resizer does it.
 [[nodiscard]] Picture resized(const Picture& from, const Box& box, int width, int height);
 
 }  // namespace trainyard::engine
