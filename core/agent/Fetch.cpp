@@ -154,7 +154,7 @@ private:
             {"curl", "--fail", "--location", "--max-redirs", "10", "--proto", "=http,https", "--proto-redir", "=http,https",
              "--globoff", "--silent", "--show-error", "--connect-timeout", "10", "--speed-limit", "1", "--speed-time", "60",
              "--continue-at", "-", "--dump-header", m_headers.string(), "--output", m_part.string(), "--url", m_order.address},
-            {"wget", "--quiet", "--continue", "--tries=1", "--timeout=30", "--max-redirect=10",
+            {"wget", "--no-verbose", "--continue", "--tries=1", "--timeout=30", "--max-redirect=10",
              "--output-document=" + m_part.string(), "--", m_order.address}};
         for (const std::vector<std::string>& argv : programs) {
             ChildSpec spec;

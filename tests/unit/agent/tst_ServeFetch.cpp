@@ -1,5 +1,6 @@
 // The verb "fetch": data and weights from an address into the cache, by the machine that trains.
 #include <QScopeGuard>
+#include <QStandardPaths>
 
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -229,6 +230,44 @@ private Q_SLOTS:
         }
         QCOMPARE(client.call("fetch", {{"name", "x"}, {"address", "http://127.0.0.1/x"}, {"sha256", hash}, {"entry", "../x"}}).code(),
                  std::string("serve.sha256"));
+    }
+
+    /// The real wget where there is no curl: whole, gone on with after a cut, refused with its words, stopped.
+    void wget_inThePlaceOfCurl() {
+        const QString wget = QStandardPaths::findExecutable(QStringLiteral("wget"));
+        if (wget.isEmpty()) TRAINYARD_SKIP("wget is not installed");
+        std::filesystem::create_directories(*m_scratch / "only");
+        std::filesystem::create_symlink(wget.toStdString(), *m_scratch / "only/wget");
+        ServeStart start;
+        start.environment = {{"PATH", (*m_scratch / "only").string()}, {"no_proxy", "127.0.0.1"}};
+        ServeClient client(work(), start);
+        const auto fetch = [&](const std::string& path, const std::string& bytes) {
+            return client.call("fetch", {{"name", "w"}, {"address", m_server->address(path)}, {"sha256", base::sha256Hex(bytes)}});
+        };
+        std::string bytes;
+        for (int i = 0; i < 500'000; ++i) bytes += static_cast<char>(i * 31 / 7);
+        m_scratch->write("site/w.bin", bytes);
+        const auto cut = fetch("moved/half/w.bin?x=$(id);&y", bytes);
+        QVERIFY2(cut.ok(), cut.text().c_str());
+        QCOMPARE(base::readFile(Path(cut.header.at("path").get<std::string>())).valueOr(""), bytes);
+        const auto requests = m_server->requests();
+        QVERIFY(std::ranges::any_of(requests, [](const std::string& line) { return line.ends_with(" bytes=250000-"); }));
+        const auto missing = fetch("none", "never");
+        QCOMPARE(missing.code(), std::string("input.fetch"));
+        QVERIFY2(missing.message().find("404") != std::string::npos, missing.message().c_str());
+        m_scratch->write("site/other.bin", "not what was promised");
+        QCOMPARE(fetch("other.bin", "what was promised").code(), std::string("input.hash"));
+        m_scratch->write("site/slow.bin", std::string(3'000'000, 's'));
+        const auto id = client.begin("fetch", {{"name", "s"}, {"address", m_server->address("slow/slow.bin")},
+                                               {"sha256", base::sha256Hex(std::string(3'000'000, 's'))}});
+        while (true) {
+            const auto frame = client.nextOf(id);
+            QVERIFY(frame && frame->header.contains("event"));
+            if (frame->header.at("count").get<std::int64_t>() > 0) break;
+        }
+        client.send({{"cancel", id}});
+        QCOMPARE(client.finish(id).code(), std::string("canceled"));
+        QVERIFY(waitFor([&] { return liveChildren().size() <= 2; }, 10'000));  // The server and the agent; no wget.
     }
 
     void withoutCurlAndWget() {

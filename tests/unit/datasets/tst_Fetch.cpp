@@ -1,4 +1,5 @@
 // Downloads from a server on the loopback that cuts, redirects, refuses and forgets how to give parts.
+#include <QScopeGuard>
 #include <QTest>
 
 #include <arpa/inet.h>
@@ -217,6 +218,15 @@ private Q_SLOTS:
         }
         const auto status = fetch(address);
         QCOMPARE(status.error().code, std::string("dataset.fetch"));
+    }
+
+    void withoutCurl_isSaid() {
+        const QByteArray path = qgetenv("PATH");
+        const auto back = qScopeGuard([&] { qputenv("PATH", path); });
+        qputenv("PATH", QByteArray::fromStdString((*m_scratch / "nothing").string()));
+        const auto status = fetch("http://127.0.0.1:9/data");
+        QCOMPARE(status.error().code, std::string("dataset.fetch"));
+        QVERIFY2(status.error().message.find("curl does not start") != std::string::npos, status.error().message.c_str());
     }
 
     void cancel_endsCurl() {
