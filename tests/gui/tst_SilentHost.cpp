@@ -8,6 +8,7 @@
 #include "core/spec/RunSpec.h"
 #include "tests/gui/WindowRig.h"
 #include "tests/helpers/Lab.h"
+#include "tests/helpers/LabTarget.h"
 #include "tests/helpers/Skip.h"
 #include "ui/runs/RunPage.h"
 #include "ui/widgets/Basics.h"
@@ -44,13 +45,7 @@ private Q_SLOTS:
         m_rig = std::make_unique<WindowRig>(WindowRig::Fill::Nothing);
         m_lab = std::make_unique<test::Lab>(test::LabOptions{2, false, false});
         QVERIFY2(m_lab->up(), m_lab->error().c_str());
-        spec::TargetSpec pair;
-        pair.name = "pair";
-        pair.kind = spec::TargetKind::Ssh;
-        pair.hosts = {{"node1", 0, "", ""}, {"node2", 0, "", ""}};
-        pair.connectSeconds = 3;
-        pair.aliveSeconds = 1;
-        const auto written = runs::writeTarget(m_rig->layout(), pair);
+        const auto written = runs::writeTarget(m_rig->layout(), test::labTarget("pair", 1, 2));
         QVERIFY2(written.ok(), written.ok() ? "" : written.error().message.c_str());
         Json document = spec::defaultRunSpecDocument();
         const std::pair<const char*, Json> values[] = {

@@ -8,6 +8,7 @@
 #include "tests/helpers/Archives.h"
 #include "tests/helpers/FileServer.h"
 #include "tests/helpers/Lab.h"
+#include "tests/helpers/LabTarget.h"
 #include "tests/helpers/Png.h"
 #include "tests/helpers/Skip.h"
 #include "tests/integration/SessionDriver.h"
@@ -31,12 +32,7 @@ private Q_SLOTS:
         m_driver = std::make_unique<test::SessionDriver>();
         QVERIFY2(!m_driver->get("workspace.init", {{"folder", (*m_scratch / "w").string()}}).is_null(), m_driver->lastError().c_str());
         for (const int host : {1, 2}) {
-            spec::TargetSpec target;
-            target.name = "node" + std::to_string(host);
-            target.kind = spec::TargetKind::Ssh;
-            target.hosts = {{target.name, 0, "", ""}};
-            target.connectSeconds = 3;
-            target.aliveSeconds = 1;
+            spec::TargetSpec target = test::labTarget("node" + std::to_string(host), host, host);
             target.engine = m_lab->giveEngine(host);
             QVERIFY(!target.engine.empty());
             const auto written = runs::writeTarget(m_driver->session().workspace().layout, target);
@@ -120,6 +116,10 @@ private Q_SLOTS:
         QVERIFY2(!estimate.is_null(), m_driver->lastError().c_str());
         QCOMPARE(estimate.at("upload").at("fetches"), Json::array({"dataset"}));
         QCOMPARE(estimate.at("upload").at("bytes"), Json(0));
+        const Json disk = estimate.at("upload").at("disk");
+        QCOMPARE(disk.at("host"), Json("node2"));
+        QVERIFY(disk.at("free_bytes").get<std::int64_t>() > 0);
+        QVERIFY(disk.at("needed_bytes") > estimate.at("upload").at("fetch_bytes") && estimate.at("upload").at("fetch_bytes") > 0);
         spec["target"] = "closed2";
         const Json sent = m_driver->get("run.estimate", {{"spec", spec}}, 60'000);
         QVERIFY2(!sent.is_null(), m_driver->lastError().c_str());

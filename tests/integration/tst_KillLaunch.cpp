@@ -14,6 +14,7 @@
 #include "core/wire/RunStream.h"
 #include "tests/helpers/Children.h"
 #include "tests/helpers/Lab.h"
+#include "tests/helpers/LabTarget.h"
 #include "tests/helpers/Signal.h"
 #include "tests/helpers/Skip.h"
 #include "tests/integration/SessionDriver.h"
@@ -43,15 +44,7 @@ private Q_SLOTS:
         QVERIFY2(m_lab->up(), m_lab->error().c_str());
         m_workspace = *m_scratch / "w";
         QCOMPARE(test::cli(m_workspace, {"workspace", "init", m_workspace.string()}).exitCode, 0);
-        spec::TargetSpec trio;
-        trio.name = "trio";
-        trio.kind = spec::TargetKind::Ssh;
-        for (int host = 1; host <= kHosts; ++host) {
-            trio.hosts.push_back({"node" + std::to_string(host), 0, "", ""});
-        }
-        trio.connectSeconds = 3;
-        trio.aliveSeconds = 1;
-        QVERIFY(runs::writeTarget(layout(), trio).ok());
+        QVERIFY(runs::writeTarget(layout(), test::labTarget("trio", 1, kHosts)).ok());
         // Every answer takes a while, so that there is a time between the steps.
         for (int host = 1; host <= kHosts; ++host) {
             QVERIFY(m_lab->slow(host, 0.03, 0));
