@@ -51,7 +51,7 @@ void makeFilter(int in, int out, int begin, int outputs, bool mirrored, SideFilt
 }  // namespace
 
 void Resizer::resize(const Picture& from, const Box& box, int width, int height, const Box& cut, bool mirrored, std::uint8_t* to) {
-    constexpr std::size_t kAlign = 32;
+    constexpr std::size_t kAlign = 64;
     makeFilter(box.width, width, cut.left, cut.width, mirrored, m_across, m_exact);
     makeFilter(box.height, height, cut.top, cut.height, false, m_down, m_exact);
     m_kernels.splitAcross(m_across);

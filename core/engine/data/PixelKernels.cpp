@@ -5,6 +5,10 @@
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #define TRAINYARD_WIDE __attribute__((target("avx2,fma")))
+#define TRAINYARD_WIDEST __attribute__((target("avx2,fma,avx512f,avx512bw")))
+// GCC 12's own intrinsics make registers with any content from themselves.
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
 #endif
 
@@ -255,6 +259,113 @@ void planesWide(const std::uint8_t* pixels, std::ptrdiff_t count, const PixelSca
 
 constexpr PixelKernels kWide{splitAcrossWide, splitDownWide, acrossWide, downWide, planesWide};
 
+constexpr std::size_t kWidestLanes = 32;  // 16-bit numbers in a register.
+
+/// For each four outputs and four taps four registers, a quarter of each for an output: low parts of taps 0 and 1, of 2 and 3, then
+/// the high ones.
+void splitAcrossWidest(SideFilter& filter) {
+    const auto taps = static_cast<std::size_t>(filter.taps);
+    filter.split.resize(filter.weights.size() * 8);
+    std::int16_t* to = filter.split.data();
+    for (std::size_t output = 0; output < filter.first.size(); output += SideFilter::kGroup) {
+        for (std::size_t tap = 0; tap < taps; tap += SideFilter::kGroup, to += 4 * kWidestLanes) {
+            for (std::size_t lane = 0; lane < kWidestLanes; ++lane) {
+                const std::int32_t* weights = filter.weights.data() + (output + lane / 8) * taps + tap + lane % 2;
+                to[lane] = lowOf(weights[0]);
+                to[kWidestLanes + lane] = lowOf(weights[2]);
+                to[2 * kWidestLanes + lane] = highOf(weights[0]);
+                to[3 * kWidestLanes + lane] = highOf(weights[2]);
+            }
+        }
+    }
+}
+
+TRAINYARD_WIDEST inline __m512i loadWidest(const void* from) { return _mm512_loadu_si512(from); }
+
+TRAINYARD_WIDEST inline __m128i loadFour(const std::uint8_t* from) {
+    return _mm_loadu_si128(static_cast<const __m128i*>(static_cast<const void*>(from)));
+}
+
+TRAINYARD_WIDEST inline void acrossRowWidest(const std::uint8_t* row, const SideFilter& filter, int groups, std::uint8_t* to) {
+    constexpr std::ptrdiff_t kChannels = 3;
+    const int* first = filter.first.data();
+    const std::int16_t* split = filter.split.data();
+    const __m512i pickNear = _mm512_broadcast_i32x4(_mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1));
+    const __m512i pickFar = _mm512_broadcast_i32x4(_mm_setr_epi8(6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1));
+    const __m128i pack = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
+    for (int i = 0; i < filter.outputs; i += SideFilter::kGroup, to += 3 * SideFilter::kGroup) {
+        __m512i low = _mm512_set1_epi32(kHalf);
+        __m512i high = _mm512_setzero_si512();
+        const std::uint8_t* from = row;
+        for (int group = 0; group < groups; ++group, from += 3 * SideFilter::kGroup, split += 4 * kWidestLanes) {
+            __m512i bytes = _mm512_castsi128_si512(loadFour(from + first[i] * kChannels));
+            bytes = _mm512_inserti32x4(bytes, loadFour(from + first[i + 1] * kChannels), 1);
+            bytes = _mm512_inserti32x4(bytes, loadFour(from + first[i + 2] * kChannels), 2);
+            bytes = _mm512_inserti32x4(bytes, loadFour(from + first[i + 3] * kChannels), 3);
+            const __m512i near = _mm512_shuffle_epi8(bytes, pickNear);
+            const __m512i far = _mm512_shuffle_epi8(bytes, pickFar);
+            low = _mm512_add_epi32(low, _mm512_madd_epi16(near, loadWidest(split)));
+            high = _mm512_add_epi32(high, _mm512_madd_epi16(near, loadWidest(split + 2 * kWidestLanes)));
+            low = _mm512_add_epi32(low, _mm512_madd_epi16(far, loadWidest(split + kWidestLanes)));
+            high = _mm512_add_epi32(high, _mm512_madd_epi16(far, loadWidest(split + 3 * kWidestLanes)));
+        }
+        const __m512i sums = _mm512_srai_epi32(_mm512_add_epi32(_mm512_slli_epi32(high, kLowBits), low), SideFilter::kBits);
+        const __m128i four = _mm_shuffle_epi8(_mm512_cvtusepi32_epi8(sums), pack);
+        _mm_storeu_si128(static_cast<__m128i*>(static_cast<void*>(to)), four);
+    }
+}
+
+TRAINYARD_WIDEST void acrossWidest(const std::uint8_t* row, const SideFilter& filter, std::uint8_t* to) {
+    if (filter.taps == SideFilter::kGroup) {
+        acrossRowWidest(row, filter, 1, to);
+    } else {
+        acrossRowWidest(row, filter, filter.taps / SideFilter::kGroup, to);
+    }
+}
+
+TRAINYARD_WIDEST void downWidest(const std::uint8_t* rows, std::size_t stride, const SideFilter& filter, int output, std::size_t bytes,
+                                 std::uint8_t* to) {
+    constexpr std::size_t kBytes = 64;
+    const auto at = static_cast<std::size_t>(output);
+    const std::int16_t* weights = filter.split.data() + at * static_cast<std::size_t>(filter.taps) * 2;
+    const std::uint8_t* top = rows + static_cast<std::size_t>(filter.first[at]) * stride;
+    const int pairs = (filter.count[at] + 1) / 2;
+    const __m512i zero = _mm512_setzero_si512();
+    const __m512i half = _mm512_set1_epi32(kHalf);
+    for (std::size_t x = 0; x < bytes; x += kBytes) {
+        __m512i low[4] = {half, half, half, half};
+        __m512i high[4] = {zero, zero, zero, zero};
+        const std::uint8_t* row = top + x;
+        const std::int16_t* weight = weights;
+        for (int pair = 0; pair < pairs; ++pair, row += 2 * stride, weight += 4) {
+            std::int32_t lowWeights = 0;
+            std::int32_t highWeights = 0;
+            std::memcpy(&lowWeights, weight, sizeof lowWeights);
+            std::memcpy(&highWeights, weight + 2, sizeof highWeights);
+            const __m512i lowPair = _mm512_set1_epi32(lowWeights);
+            const __m512i highPair = _mm512_set1_epi32(highWeights);
+            const __m512i upper = loadWidest(row);
+            const __m512i lower = loadWidest(row + stride);
+            const __m512i left = _mm512_unpacklo_epi8(upper, lower);
+            const __m512i right = _mm512_unpackhi_epi8(upper, lower);
+            const __m512i parts[4] = {_mm512_unpacklo_epi8(left, zero), _mm512_unpackhi_epi8(left, zero),
+                                      _mm512_unpacklo_epi8(right, zero), _mm512_unpackhi_epi8(right, zero)};
+            for (int part = 0; part < 4; ++part) {
+                low[part] = _mm512_add_epi32(low[part], _mm512_madd_epi16(parts[part], lowPair));
+                high[part] = _mm512_add_epi32(high[part], _mm512_madd_epi16(parts[part], highPair));
+            }
+        }
+        for (int part = 0; part < 4; ++part) {
+            low[part] = _mm512_srai_epi32(_mm512_add_epi32(_mm512_slli_epi32(high[part], kLowBits), low[part]), SideFilter::kBits);
+        }
+        const __m512i sums = _mm512_packus_epi16(_mm512_packs_epi32(low[0], low[1]), _mm512_packs_epi32(low[2], low[3]));
+        const std::size_t left = bytes - x;
+        _mm512_mask_storeu_epi8(to + x, left >= kBytes ? ~std::uint64_t{0} : (std::uint64_t{1} << left) - 1, sums);
+    }
+}
+
+constexpr PixelKernels kWidest{splitAcrossWidest, splitDownWide, acrossWidest, downWidest, planesWide};
+
 #endif
 
 }  // namespace
@@ -262,8 +373,7 @@ constexpr PixelKernels kWide{splitAcrossWide, splitDownWide, acrossWide, downWid
 PixelScale pixelScale(const std::array<std::array<float, 256>, 3>& tables, const std::array<float, 3>& subtract,
                       const std::array<float, 3>& divide) {
     PixelScale scale{tables, subtract, divide, false};
-    const PixelKernels* wide = wideKernels();
-    if (wide == nullptr) {
+    if (kernelsHere().size() == 1) {
         return scale;
     }
     constexpr std::size_t kValues = 256;
@@ -274,7 +384,7 @@ PixelScale pixelScale(const std::array<std::array<float, 256>, 3>& tables, const
         pixels[i] = static_cast<std::uint8_t>(i / 3);
     }
     scale.computes = true;
-    wide->planes(pixels.data(), kValues + kSpare, scale, kValues + kSpare, values.data());
+    bestKernels().planes(pixels.data(), kValues + kSpare, scale, kValues + kSpare, values.data());
     for (std::size_t channel = 0; channel < 3; ++channel) {
         const float* own = values.data() + channel * (kValues + kSpare);
         scale.computes = scale.computes && std::memcmp(own, tables[channel].data(), sizeof tables[channel]) == 0;
@@ -291,20 +401,22 @@ std::size_t acrossRoom(const SideFilter& filter) {
     return static_cast<std::size_t>(3 * roundedUp(filter.outputs, SideFilter::kGroup) + 4);
 }
 
-const PixelKernels& plainKernels() { return kPlain; }
-
-const PixelKernels* wideKernels() {
+std::span<const PixelKernels* const> kernelsHere() {
+    static const std::vector<const PixelKernels*> kernels = [] {
+        std::vector<const PixelKernels*> able{&kPlain};
 #ifdef TRAINYARD_WIDE
-    static const bool able = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
-    return able ? &kWide : nullptr;
-#else
-    return nullptr;
+        if (__builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0) {
+            able.push_back(&kWide);
+            if (__builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0) {
+                able.push_back(&kWidest);
+            }
+        }
 #endif
+        return able;
+    }();
+    return kernels;
 }
 
-const PixelKernels& bestKernels() {
-    const PixelKernels* wide = wideKernels();
-    return wide != nullptr ? *wide : kPlain;
-}
+const PixelKernels& bestKernels() { return *kernelsHere().back(); }
 
 }  // namespace trainyard::engine

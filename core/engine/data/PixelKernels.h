@@ -1,8 +1,9 @@
 #pragma once
-// The inner loops of picture loading, plain and for AVX2, with results that are equal to the bit. Pure functions, any thread.
+// The inner loops of picture loading, plain and for AVX2 and AVX-512, with results that are equal to the bit. Pure functions, any thread.
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace trainyard::engine {
@@ -38,7 +39,7 @@ struct PixelKernels {
     void (*splitDown)(SideFilter& filter);
     /// One row, resized to filter.outputs pixels. Reads no further than acrossReach() bytes, writes no more than acrossRoom().
     void (*across)(const std::uint8_t* row, const SideFilter& filter, std::uint8_t* to);
-    /// Output row `output`, `bytes` long, of rows that begin `stride` apart, a multiple of 32; reads whole rows and the one behind the
+    /// Output row `output`, `bytes` long, of rows that begin `stride` apart, a multiple of 64; reads whole rows and the one behind the
     /// last that is needed.
     void (*down)(const std::uint8_t* rows, std::size_t stride, const SideFilter& filter, int output, std::size_t bytes, std::uint8_t* to);
     /// `count` pixels as floats in three planes that begin `plane` floats apart.
@@ -48,10 +49,8 @@ struct PixelKernels {
 [[nodiscard]] std::size_t acrossReach(const SideFilter& filter);
 [[nodiscard]] std::size_t acrossRoom(const SideFilter& filter);
 
-[[nodiscard]] const PixelKernels& plainKernels();
-/// Null where the processor, or the machine that this was built for, has no AVX2.
-[[nodiscard]] const PixelKernels* wideKernels();
-/// The wide ones where there are any.
+/// Those that this processor can run: the plain ones first, the quickest last.
+[[nodiscard]] std::span<const PixelKernels* const> kernelsHere();
 [[nodiscard]] const PixelKernels& bestKernels();
 
 }  // namespace trainyard::engine
