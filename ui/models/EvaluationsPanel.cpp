@@ -58,10 +58,10 @@ void stretchFirst(QTableWidget* table) {
 QTableWidget* makeClassFigures(const char* object, QWidget* parent) {
     const auto tr = [](const char* text) { return EvaluationsPanel::tr(text); };
     QTableWidget* table = panelTable({{tr("Class")},
-                                      {tr("Samples"), 90, true},
-                                      {tr("Precision"), 96, true},
-                                      {tr("Recall"), 96, true},
-                                      {tr("F1"), 84, true}},
+                                      {tr("Samples"), 76, true},
+                                      {tr("Precision"), 80, true},
+                                      {tr("Recall"), 72, true},
+                                      {tr("F1"), 68, true}},
                                      tr("Figures of each class"), object, parent);
     stretchFirst(table);
     return table;

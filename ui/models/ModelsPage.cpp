@@ -5,6 +5,7 @@
 #include <QPlainTextEdit>
 #include <QPointer>
 #include <QScrollArea>
+#include <QScrollBar>
 #include <QStackedWidget>
 #include <QTableWidget>
 #include <QTreeWidget>
@@ -208,8 +209,8 @@ QWidget* ModelsPage::buildDetail() {
     m_files->setSelectionBehavior(QAbstractItemView::SelectRows);
     m_files->setColumnWidth(0, theme.scaled(150));
     m_files->setColumnWidth(1, theme.scaled(90));
-    m_files->setColumnWidth(2, theme.scaled(130));
-    m_files->horizontalHeader()->setStretchLastSection(true);
+    m_files->setColumnWidth(3, theme.scaled(84));
+    m_files->horizontalHeader()->setSectionResizeMode(2, QHeaderView::Stretch);
     files->body()->addWidget(m_files);
     m_copyFiles = new QuietButton(tr("Copy the selected to…"), QStringLiteral("download"), files);
     m_copyFiles->setObjectName(QStringLiteral("copyFilesButton"));
@@ -441,6 +442,7 @@ void ModelsPage::showDetail(const Detail& detail) {
     const bool other =
         !m_detail || m_detail->row.name != detail.row.name || m_detail->row.version != detail.row.version;
     m_detail = detail;
+    if (auto* area = qobject_cast<QScrollArea*>(m_detailView); area && other) area->verticalScrollBar()->setValue(0);
     const store::ModelVersionRow& row = m_detail->row;
     const Json& card = row.card;
     m_title->setText(tr("%1, version %2").arg(fromUtf8(row.name)).arg(row.version));
@@ -641,7 +643,7 @@ void ModelsPage::beginRegister(const QString& run) {
                 facts << tr("%1 %2").arg(metricTitle(metric->name), formatMetric(metric->name, bestOf(*metric)));
             }
             facts << tr("What is registered is kept under the name you give, with the run's figures and configuration; "
-                        "versions count up");
+                        "versions count up.");
             m_registerFacts->setText(facts.join(QStringLiteral(". ")));
             QString name;
             for (const QChar c : fromUtf8(row->experiment))
