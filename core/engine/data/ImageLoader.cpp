@@ -264,12 +264,14 @@ void ImageLoader::openSlots() {
         slot->taken = 0;
         slot->finished = 0;
         const auto count = static_cast<std::int64_t>(slot->indices.size());
-        if (!slot->host.images.defined() || slot->host.images.size(0) != count) {
+        if (!slot->room.images.defined() || slot->room.images.size(0) < count) {
             const bool pinned = m_options.device.is_cuda();
-            slot->host.images = at::empty({count, 3, m_options.size, m_options.size},
+            slot->room.images = at::empty({count, 3, m_options.size, m_options.size},
                                           at::TensorOptions().dtype(at::kFloat).pinned_memory(pinned));
-            slot->host.labels = at::empty({count}, at::TensorOptions().dtype(at::kLong).pinned_memory(pinned));
+            slot->room.labels = at::empty({count}, at::TensorOptions().dtype(at::kLong).pinned_memory(pinned));
         }
+        slot->host.images = slot->room.images.narrow(0, 0, count);
+        slot->host.labels = slot->room.labels.narrow(0, 0, count);
         m_open.push_back(std::move(slot));
     }
 }
@@ -300,6 +302,7 @@ const Batch& ImageLoader::next() {
     // slot lets go of its own.
     m_onDevice.images = m_held->host.images.to(m_options.device, /*non_blocking=*/true);
     m_onDevice.labels = m_held->host.labels.to(m_options.device, /*non_blocking=*/true);
+    m_held->room = {};
     m_held->host = {};
     return m_onDevice;
 }

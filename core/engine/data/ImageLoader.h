@@ -99,7 +99,8 @@ public:
 private:
     struct Slot {
         std::vector<std::int64_t> indices;
-        Batch host;
+        Batch room;  ///< For the largest batch so far: an epoch's last one is often smaller.
+        Batch host;  ///< The first samples of it.
         std::size_t taken = 0;     ///< Samples that a thread has begun.
         std::size_t finished = 0;
     };
