@@ -1,6 +1,7 @@
 #include "ui/datasets/DatasetPanels.h"
 
 #include <QDateTime>
+#include <QHash>
 #include <QHeaderView>
 #include <QPainter>
 #include <QTableView>
@@ -233,6 +234,7 @@ int ClassModel::rowCount(const QModelIndex& parent) const {
 int ClassModel::columnCount(const QModelIndex& parent) const { return parent.isValid() ? 0 : ColumnCount; }
 
 QVariant ClassModel::data(const QModelIndex& index, int role) const {
+    if (!index.isValid()) return {};
     const Line& line = m_lines[static_cast<std::size_t>(index.row())];
     if (role == NumberRole) return index.column() == Training || index.column() == Validation;
     if (role == TrainRole) return line.train;
@@ -266,6 +268,10 @@ QVariant ClassModel::headerData(int section, Qt::Orientation orientation, int ro
 
 void ClassModel::sort(int column, Qt::SortOrder order) {
     Q_EMIT layoutAboutToBeChanged();
+    // What is chosen stays chosen: a class has its name alone.
+    const QModelIndexList held = persistentIndexList();
+    QStringList names;
+    for (const QModelIndex& one : held) names << m_lines[static_cast<std::size_t>(one.row())].name;
     const auto before = [column](const Line& a, const Line& b) {
         switch (column) {
         case Training: return a.train < b.train;
@@ -280,6 +286,11 @@ void ClassModel::sort(int column, Qt::SortOrder order) {
         std::stable_sort(m_lines.begin(), m_lines.end(),
                          [&before](const Line& a, const Line& b) { return before(b, a); });
     }
+    QHash<QString, int> rows;
+    for (std::size_t i = 0; i < m_lines.size(); ++i) rows.insert(m_lines[i].name, static_cast<int>(i));
+    QModelIndexList moved;
+    for (qsizetype i = 0; i < held.size(); ++i) moved << index(rows.value(names[i]), held[i].column());
+    changePersistentIndexList(held, moved);
     Q_EMIT layoutChanged();
 }
 
