@@ -8,6 +8,7 @@
 #include "core/base/Clock.h"
 #include "core/commands/ShowcaseFurniture.h"
 #include "core/commands/ShowcasePictures.h"
+#include "core/commands/ShowcaseTraining.h"
 #include "core/spec/RunSpec.h"
 #include "core/spec/RunState.h"
 #include "core/wire/RunStream.h"
@@ -43,6 +44,8 @@ struct Shape {
     std::int64_t startedAgo = 0;
     std::vector<std::pair<std::string, std::string>> tags;
     std::string notes;
+    std::string target = "local";
+    std::vector<std::pair<const char*, Json>> told;  ///< Further records of the journal, half a minute old.
 };
 
 /// Collects records of one file and writes them at once, one file a run being plenty.
@@ -94,6 +97,7 @@ Json document(const Shape& shape, int steps) {
     set("task.epochs", std::max(1, steps / 469));
     set("distribution.processes", shape.processes);
     if (shape.processes > 1) set("distribution.kind", "pytorch");
+    set("target", shape.target);
     return made;
 }
 
@@ -122,6 +126,8 @@ public:
         if (!shape.notes.empty())
             journal.add(submitted + 2, wire::kNoRank, wire::kind::kNotes, Json{{"text", shape.notes}});
 
+        for (const auto& [kind, body] : shape.told) journal.add(m_now - 30 * kSecond, wire::kNoRank, kind, body);
+
         const bool started = shape.done > 0;
         if (shape.state != RunState::Preparing) {
             stream.add(submitted + kSecond / 2, wire::kNoRank, wire::kind::kAttempt,
@@ -132,9 +138,10 @@ public:
                             {"pid", 4711},
                             {"world_size", shape.processes},
                             {"agent", TRAINYARD_VERSION}});
-            stream.add(
-                submitted + kSecond, wire::kNoRank, wire::kind::kState,
-                state(RunState::Queued, started ? "" : "2 of 2 cores are taken by run #" + std::to_string(number - 1)));
+            const bool waitsHere = !started && shape.target == "local";
+            stream.add(submitted + kSecond, wire::kNoRank, wire::kind::kState,
+                       state(RunState::Queued,
+                             waitsHere ? "2 of 2 cores are taken by run #" + std::to_string(number - 1) : ""));
         }
         std::int64_t end = running;
         if (started) {
@@ -358,7 +365,7 @@ private:
     std::mt19937 m_random;
 };
 
-std::vector<Shape> shapes(const ShowcaseOptions& options) {
+std::vector<Shape> shapes(const ShowcaseOptions& options, std::int64_t now) {
     std::vector<Shape> list;
     std::mt19937 random(7);
     static constexpr std::array<const char*, 3> kOptimizers = {"sgd", "adam", "adamw"};
@@ -440,6 +447,30 @@ std::vector<Shape> shapes(const ShowcaseOptions& options) {
         preparing.startedAgo = 3 * kSecond;
         list.push_back(preparing);
     }
+    if (options.active && options.furnished) {
+        Shape cut;
+        cut.name = "cnn-on-the-rig";
+        cut.target = "two-gpu-rig";
+        cut.state = RunState::Running;
+        cut.done = 0.4;
+        cut.startedAgo = 130 * kSecond;
+        const Json why{{"since", now - 40 * kSecond}, {"reason", "ssh: connect to host rig-1 port 22: No route to host"}};
+        cut.told = {{wire::kind::kUnreachable, why}, {wire::kind::kCancelAsked, Json::object()}};
+        list.push_back(cut);
+        Shape waiting;
+        waiting.name = "cnn-on-the-cluster";
+        waiting.target = "university-cluster";
+        waiting.state = RunState::Queued;
+        waiting.done = 0;
+        waiting.startedAgo = 9 * kMinute;
+        const Json said{{"job", "48213"},
+                        {"state", "PENDING"},
+                        {"reason", "Resources"},
+                        {"estimated_start", now + 25 * kMinute},
+                        {"restarts", 0}};
+        waiting.told.emplace_back(wire::kind::kScheduler, said);
+        list.push_back(waiting);
+    }
     return list;
 }
 
@@ -450,7 +481,7 @@ Result<Showcase> makeShowcase(const wire::WorkspaceLayout& layout, const Showcas
     const std::int64_t now = options.now > 0 ? options.now : base::wallMicros();
     RunMaker maker(layout, options, now);
     std::int64_t number = 0;
-    for (const Shape& shape : shapes(options)) {
+    for (const Shape& shape : shapes(options, now)) {
         Result<RunId> id = maker.make(shape, ++number);
         if (!id.ok()) return id.error();
         if (!spec::isFinal(shape.state)) {
@@ -466,6 +497,7 @@ Result<Showcase> makeShowcase(const wire::WorkspaceLayout& layout, const Showcas
         TRAINYARD_TRY(addShowcaseEnvironments(layout));
         TRAINYARD_TRY(addShowcaseDatasets(layout, now));
     }
+    if (!options.trained.empty()) TRAINYARD_TRY(addTrainedModel(layout, options.trained));
     return made;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 // A workspace of made-up runs, written as files the way the workspace's side and an agent write them, so that pictures
-// and tests of the window have something real to read. Nothing trains; the values are drawn from formulas.
+// and tests of the window have something real to read. Nothing trains here; the values are drawn from formulas.
 #include <vector>
 
 #include "core/base/Files.h"
@@ -16,7 +16,9 @@ struct ShowcaseOptions {
     bool troubled = true;  ///< A failed, a canceled, a lost run and one with a very long name.
     int stepsPerRun = 1876;
     int logLines = 400;
-    bool furnished = false;  ///< Models with an export, compute targets, environments and data sets as well.
+    /// Models with an export, compute targets with a run each, environments and data sets as well.
+    bool furnished = false;
+    base::Path trained{};  ///< What trainShowcaseModel() left: becomes the model "garden-flowers-cnn", which can be tried.
     std::int64_t now = 0;  ///< Microseconds UTC that the newest record has; 0: the present.
 };
 
