@@ -1,6 +1,7 @@
 #include "ui/home/HomePage.h"
 
 #include <QBoxLayout>
+#include <QLocale>
 #include <QProgressBar>
 #include <QResizeEvent>
 #include <QScrollArea>
@@ -364,7 +365,7 @@ void HomePage::showMachine() {
     const MachineFacts facts = machineFacts();
     const double load = facts.cores > 0 ? facts.load / facts.cores : 0;
     m_load->setValue(static_cast<int>(std::clamp(load, 0.0, 1.0) * 1000));
-    m_loadText->setText(tr("%n core(s), load %1", nullptr, facts.cores).arg(formatNumber(facts.load)));
+    m_loadText->setText(tr("%n core(s), load %1", nullptr, facts.cores).arg(QLocale().toString(facts.load, 'f', 1)));
     const std::int64_t used = facts.memoryBytes - facts.memoryFreeBytes;
     m_memory->setValue(facts.memoryBytes > 0 ? static_cast<int>(1000 * used / facts.memoryBytes) : 0);
     m_memoryText->setText(tr("Memory: %1 of %2").arg(formatBytes(used), formatBytes(facts.memoryBytes)));

@@ -238,7 +238,8 @@ void RunsPage::buildActions() {
 }
 
 QString RunsPage::subtitle() const {
-    return m_model->total() < 0 ? QString() : tr("%1 runs").arg(formatExact(m_model->total()));
+    const std::int64_t total = m_model->total();
+    return total < 0 ? QString() : tr("%1 run(s)", nullptr, static_cast<int>(total)).arg(formatExact(total));
 }
 
 QWidget* RunsPage::firstFocus() { return m_table->isVisible() ? static_cast<QWidget*>(m_table) : m_search->lineEdit(); }

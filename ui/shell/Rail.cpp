@@ -82,7 +82,7 @@ QSize RailButton::sizeHint() const {
 void RailButton::paintEvent(QPaintEvent*) {
     QPainter painter(this);
     const Theme& theme = Theme::current();
-    const QRectF area = QRectF(rect()).adjusted(6, 2, -6, -2);
+    const QRectF area = QRectF(rect()).adjusted(3, 2, -3, -2);
     if (isChecked()) {
         draw::box(painter, area, theme.radius() + 2, theme.color(Role::Selection), QColor());
     } else if (underMouse() && isEnabled()) {
@@ -100,7 +100,7 @@ void RailButton::paintEvent(QPaintEvent*) {
         painter.setFont(font);
         painter.setPen(isEnabled() ? theme.color(isChecked() ? Role::Text : Role::Muted)
                                    : palette().color(QPalette::Disabled, QPalette::Text));
-        const QRect place(2, 32, width() - 4, height() - 38);
+        const QRect place(4, 32, width() - 8, height() - 38);
         painter.drawText(place, Qt::AlignCenter,
                          painter.fontMetrics().elidedText(m_label, Qt::ElideRight, place.width()));
     }

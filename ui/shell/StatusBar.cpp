@@ -71,7 +71,7 @@ StatusBar::StatusBar(WorkList& work, QWidget* parent) : QWidget(parent), m_work(
     m_strip = new ProgressStrip(this);
     m_strip->setObjectName(QStringLiteral("workStrip"));
     m_strip->setMaximumWidth(560);
-    line->addWidget(m_strip, 3);
+    line->addWidget(m_strip, 12);
     m_moreWork = new TextLabel({}, TextStyle::Secondary, Role::Muted, this);
     line->addWidget(m_moreWork);
     line->addStretch(1);

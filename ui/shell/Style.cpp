@@ -8,6 +8,7 @@
 #include <QLineEdit>
 #include <QMenu>
 #include <QPainter>
+#include <QPlainTextEdit>
 #include <QPushButton>
 #include <QRadioButton>
 #include <QScrollBar>
@@ -167,7 +168,8 @@ void Style::drawPrimitive(PrimitiveElement element, const QStyleOption* option, 
         if (hasFocus(*option)) {
             draw::focusRing(*painter, option->rect, 2);
         } else {
-            const bool editable = widget != nullptr && widget->property("field").toBool();
+            const auto* text = qobject_cast<const QPlainTextEdit*>(widget);
+            const bool editable = text != nullptr && !text->isReadOnly();
             draw::box(*painter, option->rect, 2, QColor(), tone(editable ? Role::BorderStrong : Role::Border));
         }
         return;

@@ -98,10 +98,9 @@ void Style::drawButtonLabel(const QStyleOptionButton& option, QPainter& painter,
     const int iconSize = option.iconSize.width() > 0 ? option.iconSize.width() : 16;
     const int gap = hasIcon && !option.text.isEmpty() ? 6 : 0;
     const int textWidth = option.text.isEmpty() ? 0 : metrics.size(Qt::TextShowMnemonic, option.text).width();
-    int total = textWidth + gap + (hasIcon ? iconSize : 0) + (hasMenu ? 18 : 0);
+    const int total = textWidth + gap + (hasIcon ? iconSize : 0) + (hasMenu ? 18 : 0);
     const QRect inner = option.rect;
-    const bool leftAligned = widget != nullptr && widget->property("leftAligned").toBool();
-    int x = leftAligned ? inner.left() + (look == Look::Link ? 0 : 10) : inner.left() + (inner.width() - total) / 2;
+    int x = inner.left() + (inner.width() - total) / 2;
     x = std::max(x, inner.left() + (look == Look::Link ? 0 : 6));
     const auto mirrored = [&](const QRect& rect) { return visualRect(option.direction, inner, rect); };
     if (hasIcon) {

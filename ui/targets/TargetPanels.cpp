@@ -1,6 +1,7 @@
 #include "ui/targets/TargetPanels.h"
 
 #include <QGridLayout>
+#include <QLocale>
 #include <QPlainTextEdit>
 #include <QProgressBar>
 #include <QVBoxLayout>
@@ -101,7 +102,7 @@ void LoadPanel::setLoad(const Json& load, const QString& why) {
             add(tr("Cores given to runs"),
                 tr("%1 of %n core(s) given to runs, load %2", nullptr, static_cast<int>(cores))
                     .arg(busy)
-                    .arg(formatNumber(readNumber(host, "load"))),
+                    .arg(QLocale().toString(readNumber(host, "load"), 'f', 1)),
                 static_cast<double>(busy) / static_cast<double>(cores));
         }
         const std::int64_t memory = readInteger(host, "memory_bytes");

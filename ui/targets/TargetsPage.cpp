@@ -338,7 +338,7 @@ void TargetsPage::showDetail() {
     m_head->setFacts(facts);
     m_head->setDescription(readString(m_detail, "description"));
     const int active = static_cast<int>(readInteger(m_detail, "runs_active"));
-    m_head->runs()->setText(active > 0 ? tr("%n run(s) have not ended here", nullptr, active) : tr("Its runs"));
+    m_head->runs()->setText(active > 0 ? tr("%n unfinished run(s) here", nullptr, active) : tr("Its runs"));
     showReach();
     m_doctor->setTarget(m_target, readObject(m_detail, "doctor"));
     m_cache->setTarget(m_target);

@@ -202,7 +202,7 @@ void EvaluatePanel::start() {
                                                     {"split", m_split->currentData().toString().toStdString()}});
     connect(m_command, &commands::Command::progressed, this, [this](const commands::CommandProgress& progress) {
         m_progress->setFraction(progress.fraction >= 0 ? std::optional(progress.fraction) : std::nullopt);
-        m_progress->setDetail(fromUtf8(progress.text));
+        m_progress->setDetail(progress.fraction >= 0 ? formatPercent(progress.fraction) : fromUtf8(progress.text));
     });
     connect(m_command, &commands::Command::finished, this, [this](const Result<Json>& result) {
         m_command = nullptr;

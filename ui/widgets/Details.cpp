@@ -3,6 +3,8 @@
 #include <QDateTime>
 #include <QEvent>
 #include <QHeaderView>
+#include <QScrollArea>
+#include <QScrollBar>
 #include <QStackedWidget>
 #include <QTableWidget>
 #include <QTreeWidget>
@@ -127,7 +129,14 @@ DetailColumn::DetailColumn(const QString& prefix, QWidget* parent) : QWidget(par
     m_column->addStretch(1);
 }
 
-void DetailColumn::setTitle(const QString& title) { m_title->setText(title); }
+void DetailColumn::setTitle(const QString& title) {
+    if (title == m_title->text()) return;
+    m_title->setText(title);
+    // Another object is read from its beginning.
+    for (QWidget* at = parentWidget(); at != nullptr; at = at->parentWidget()) {
+        if (auto* area = qobject_cast<QScrollArea*>(at)) return area->verticalScrollBar()->setValue(0);
+    }
+}
 
 void DetailColumn::setLabel(const QString& label) {
     m_label->setText(label);

@@ -83,13 +83,17 @@ QString metricTitle(std::string_view name) {
         std::string_view name;
         const char* title;
     };
-    static constexpr std::array<Known, 6> kKnown = {{
+    static constexpr std::array<Known, 10> kKnown = {{
         {"train/loss", QT_TRANSLATE_NOOP("Format", "Training loss")},
         {"val/loss", QT_TRANSLATE_NOOP("Format", "Validation loss")},
         {"train/accuracy", QT_TRANSLATE_NOOP("Format", "Training accuracy")},
         {"val/accuracy", QT_TRANSLATE_NOOP("Format", "Validation accuracy")},
         {"train/learning_rate", QT_TRANSLATE_NOOP("Format", "Learning rate")},
         {"train/samples_per_second", QT_TRANSLATE_NOOP("Format", "Samples per second")},
+        {"train/step_seconds", QT_TRANSLATE_NOOP("Format", "Seconds a step")},
+        {"train/data_seconds", QT_TRANSLATE_NOOP("Format", "Seconds waiting for data")},
+        {"train/exchange_seconds", QT_TRANSLATE_NOOP("Format", "Seconds exchanging gradients")},
+        {"train/exchange_hidden_seconds", QT_TRANSLATE_NOOP("Format", "Exchange hidden behind work")},
     }};
     for (const Known& known : kKnown) {
         if (known.name == name) return tr(known.title);

@@ -88,6 +88,8 @@ void Card::leaveEvent(QEvent*) {
 
 namespace {
 
+constexpr int kErrorIcon = 18;  // Logical pixels.
+
 /// A large icon on a soft round ground.
 class Emblem final : public QWidget {
 public:
@@ -164,7 +166,8 @@ InlineError::InlineError(QWidget* parent) : QFrame(parent) {
     line->setContentsMargins(theme.space(2), theme.space(1), theme.space(1), theme.space(1));
     line->setSpacing(theme.space(1));
     m_icon = new QLabel(this);
-    m_icon->setFixedSize(18, 18);
+    m_icon->setFixedSize(kErrorIcon, kErrorIcon);
+    m_icon->setAlignment(Qt::AlignLeading | Qt::AlignBottom);
     line->addWidget(m_icon, 0, Qt::AlignTop);
     m_text = new TextLabel({}, TextStyle::Body, Role::Text, this);
     m_text->setWordWrap(true);
@@ -194,7 +197,7 @@ void InlineError::setMessage(Kind kind, const QString& text) {
     case Kind::Info: name = QStringLiteral("info"), ink = Role::Info; break;
     case Kind::Success: name = QStringLiteral("success"), ink = Role::Success; break;
     }
-    m_icon->setPixmap(ui::icon(name, ink).pixmap(QSize(18, 18), devicePixelRatioF()));
+    m_icon->setPixmap(ui::icon(name, ink).pixmap(QSize(kErrorIcon, kErrorIcon), devicePixelRatioF()));
     setVisible(!text.isEmpty());
     update();
 }
@@ -203,6 +206,11 @@ void InlineError::setRemedy(const QString& label, std::function<void()> remedy) 
     m_button->setText(label);
     m_button->setVisible(!label.isEmpty());
     m_remedy = std::move(remedy);
+    // Icon and first line stand beside the words on the button, which is higher than a line.
+    const int lead = label.isEmpty() ? 0 : (Theme::current().controlHeight() - kErrorIcon) / 2;
+    m_icon->setFixedSize(kErrorIcon, kErrorIcon + lead);
+    m_text->setContentsMargins(0, lead, 0, 0);
+    m_text->setAlignment(Qt::AlignLeading | (label.isEmpty() ? Qt::AlignVCenter : Qt::AlignTop));
 }
 
 void InlineError::clear() {
@@ -370,6 +378,7 @@ StatTile::StatTile(const QString& name, QWidget* parent) : QWidget(parent) {
     column->addWidget(m_name);
     column->addWidget(m_value);
     column->addWidget(m_detail);
+    m_detail->hide();
 }
 
 void StatTile::setName(const QString& name) { m_name->setText(name); }
@@ -380,7 +389,11 @@ void StatTile::setValue(const QString& value, const QString& tooltip) {
     m_value->setAccessibleName(m_name->text() + QStringLiteral(": ") + value);
 }
 
-void StatTile::setDetail(const QString& detail) { m_detail->setText(detail); }
+void StatTile::setDetail(const QString& detail) {
+    m_detail->setText(detail);
+    // Once there was one, its line stays: tiles side by side keep their height.
+    m_detail->show();
+}
 
 namespace {
 
