@@ -97,9 +97,10 @@ RunCharts::RunCharts(commands::Session& session, Extent extent, QWidget* parent)
     m_soon.setInterval(kChartRefreshMillis);
     connect(&m_soon, &QTimer::timeout, this, [this] {
         findMetrics();
-        for (const auto& plot : m_plots) fetch(*plot);
+        for (const auto& plot : m_plots) plot->stale = true;
+        lookSoon();
     });
-    // After the layout: a scroll moves every plot, and a plot that was never laid out lies at the top.
+    // After the layout, which takes several rounds of events: until then plots lie one over the other at the top.
     m_look.setSingleShot(true);
     m_look.setInterval(0);
     connect(&m_look, &QTimer::timeout, this, [this] {

@@ -72,7 +72,8 @@ RunPage::RunPage(Shell& shell, QWidget* parent)
     connect(&m_clock, &QTimer::timeout, this, &RunPage::showTime);
     connect(shell.session(), &commands::Session::runsChanged, this, &RunPage::note);
     connect(m_actions, &RunActions::removed, this, [this](const base::RunId& run) {
-        if (m_detail && m_detail->row.id == run) m_shell.open({QStringLiteral("runs")});
+        // Who has gone on to another page meanwhile stays there.
+        if (m_active && m_wanted == fromUtf8(run.str())) m_shell.open({QStringLiteral("runs")});
     });
 }
 
