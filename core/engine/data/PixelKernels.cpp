@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #define TRAINYARD_WIDE __attribute__((target("avx2,fma")))
@@ -89,10 +90,17 @@ constexpr int kLanes = 16;  // 16-bit numbers in a register.
 std::int16_t lowOf(std::int32_t weight) { return static_cast<std::int16_t>(weight & kLowMask); }
 std::int16_t highOf(std::int32_t weight) { return static_cast<std::int16_t>(weight >> kLowBits); }
 
+std::int16_t* roomFor(SideFilter& filter, std::size_t numbers) {
+    constexpr std::size_t kLine = std::size(SideFilter::Line{}.values);
+    filter.split.resize((numbers + kLine - 1) / kLine);
+    return reinterpret_cast<std::int16_t*>(filter.split.data());
+}
+
+const std::int16_t* splitOf(const SideFilter& filter) { return reinterpret_cast<const std::int16_t*>(filter.split.data()); }
+
 /// For each four taps two registers, low parts and high ones: taps 0 and 1 for each of four channels, then 2 and 3.
 void splitAcrossWide(SideFilter& filter) {
-    filter.split.resize(filter.weights.size() / SideFilter::kGroup * 2 * kLanes);
-    std::int16_t* to = filter.split.data();
+    std::int16_t* to = roomFor(filter, filter.weights.size() * 8);
     for (std::size_t at = 0; at < filter.weights.size(); at += SideFilter::kGroup, to += 2 * kLanes) {
         for (int lane = 0; lane < kLanes; ++lane) {
             const std::int32_t weight = filter.weights[at + static_cast<std::size_t>(lane / 8 * 2 + lane % 2)];
@@ -104,8 +112,7 @@ void splitAcrossWide(SideFilter& filter) {
 
 /// For each two taps four numbers: their low parts, their high ones.
 void splitDownWide(SideFilter& filter) {
-    filter.split.resize(filter.weights.size() * 2);
-    std::int16_t* to = filter.split.data();
+    std::int16_t* to = roomFor(filter, filter.weights.size() * 2);
     for (std::size_t at = 0; at < filter.weights.size(); at += 2, to += 4) {
         to[0] = lowOf(filter.weights[at]);
         to[1] = lowOf(filter.weights[at + 1]);
@@ -139,7 +146,7 @@ TRAINYARD_WIDE inline __m256i acrossPair(__m256i one, __m256i two) {
 
 TRAINYARD_WIDE inline void acrossRow(const std::uint8_t* row, const SideFilter& filter, int groups, std::uint8_t* to) {
     const int* first = filter.first.data();
-    const std::int16_t* split = filter.split.data();
+    const std::int16_t* split = splitOf(filter);
     constexpr std::ptrdiff_t kChannels = 3;
     const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(groups) * 2 * kLanes;
     const __m128i pack = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
@@ -156,7 +163,7 @@ TRAINYARD_WIDE inline void acrossRow(const std::uint8_t* row, const SideFilter& 
 }
 
 TRAINYARD_WIDE void acrossWide(const std::uint8_t* row, const SideFilter& filter, std::uint8_t* to) {
-    // Four taps are the most that pictures of up to one and a half times the size need.
+    // Four taps are the most that pictures of up to twice the size need.
     if (filter.taps == SideFilter::kGroup) {
         acrossRow(row, filter, 1, to);
     } else {
@@ -168,7 +175,7 @@ TRAINYARD_WIDE void downWide(const std::uint8_t* rows, std::size_t stride, const
                              std::uint8_t* to) {
     constexpr std::size_t kBytes = 32;
     const auto at = static_cast<std::size_t>(output);
-    const std::int16_t* weights = filter.split.data() + at * static_cast<std::size_t>(filter.taps) * 2;
+    const std::int16_t* weights = splitOf(filter) + at * static_cast<std::size_t>(filter.taps) * 2;
     const std::uint8_t* top = rows + static_cast<std::size_t>(filter.first[at]) * stride;
     const int pairs = (filter.count[at] + 1) / 2;
     const __m256i zero = _mm256_setzero_si256();
@@ -265,8 +272,7 @@ constexpr std::size_t kWidestLanes = 32;  // 16-bit numbers in a register.
 /// the high ones.
 void splitAcrossWidest(SideFilter& filter) {
     const auto taps = static_cast<std::size_t>(filter.taps);
-    filter.split.resize(filter.weights.size() * 8);
-    std::int16_t* to = filter.split.data();
+    std::int16_t* to = roomFor(filter, filter.weights.size() * 8);
     for (std::size_t output = 0; output < filter.first.size(); output += SideFilter::kGroup) {
         for (std::size_t tap = 0; tap < taps; tap += SideFilter::kGroup, to += 4 * kWidestLanes) {
             for (std::size_t lane = 0; lane < kWidestLanes; ++lane) {
@@ -289,7 +295,7 @@ TRAINYARD_WIDEST inline __m128i loadFour(const std::uint8_t* from) {
 TRAINYARD_WIDEST inline void acrossRowWidest(const std::uint8_t* row, const SideFilter& filter, int groups, std::uint8_t* to) {
     constexpr std::ptrdiff_t kChannels = 3;
     const int* first = filter.first.data();
-    const std::int16_t* split = filter.split.data();
+    const std::int16_t* split = splitOf(filter);
     const __m512i pickNear = _mm512_broadcast_i32x4(_mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1));
     const __m512i pickFar = _mm512_broadcast_i32x4(_mm_setr_epi8(6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1));
     const __m128i pack = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
@@ -327,7 +333,7 @@ TRAINYARD_WIDEST void downWidest(const std::uint8_t* rows, std::size_t stride, c
                                  std::uint8_t* to) {
     constexpr std::size_t kBytes = 64;
     const auto at = static_cast<std::size_t>(output);
-    const std::int16_t* weights = filter.split.data() + at * static_cast<std::size_t>(filter.taps) * 2;
+    const std::int16_t* weights = splitOf(filter) + at * static_cast<std::size_t>(filter.taps) * 2;
     const std::uint8_t* top = rows + static_cast<std::size_t>(filter.first[at]) * stride;
     const int pairs = (filter.count[at] + 1) / 2;
     const __m512i zero = _mm512_setzero_si512();

@@ -18,7 +18,10 @@ struct SideFilter {
     std::vector<int> first;             ///< Source sample of an output's first weight; room for outputs rounded up to kGroup.
     std::vector<int> count;             ///< Weights that an output needs; room as in `first`.
     std::vector<std::int32_t> weights;  ///< Room as in `first`, × taps.
-    std::vector<std::int16_t> split;    ///< The weights as PixelKernels::splitAcross or splitDown leave them.
+    struct alignas(64) Line {
+        std::int16_t values[32];
+    };
+    std::vector<Line> split;            ///< The weights as PixelKernels::splitAcross or splitDown leave them, on cache lines of their own.
 };
 
 /// What the 256 pixel values become: (pixel / 255 − subtract) / divide in float32, by channel.
