@@ -1,4 +1,5 @@
 """What the benchmarks share: the data, the environment of both sides, medians and the machine's description."""
+import argparse
 import json
 import os
 import pathlib
@@ -56,6 +57,71 @@ def last_json(command, environment, timeout=900):
     if done.returncode != 0:
         raise SystemExit(f"{command[0]} failed:\n{done.stdout}\n{done.stderr}")
     return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+MAKE_JPEGS = """
+import os, random, sys
+from PIL import Image, ImageFilter
+root, count = sys.argv[1], int(sys.argv[2])
+random.seed(1)
+for i in range(count):
+    folder = os.path.join(root, "ab"[i % 2]); os.makedirs(folder, exist_ok=True)
+    w, h = random.randint(440, 560), random.randint(340, 460)
+    small = Image.merge("RGB", [Image.effect_noise((w // 4, h // 4), 90) for _ in range(3)]).filter(ImageFilter.GaussianBlur(1.5))
+    small.resize((w, h), Image.BICUBIC).save(os.path.join(folder, "%04d.jpg" % i), quality=87)
+"""
+
+
+class PictureLoading:
+    """The engine's loader against another side, on JPEG files of about 500 × 400 pixels, quality 87, that are made in a folder."""
+
+    def __init__(self, description, rounds):
+        self.parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+        self.parser.add_argument("--json", action="store_true")
+        self.parser.add_argument("--pairs", type=int, default=7)
+        self.parser.add_argument("--threads", type=int, default=2)
+        self.parser.add_argument("--images", type=int, default=500)
+        self.parser.add_argument("--size", type=int, default=224)
+        self.parser.add_argument("--rounds", type=int, default=rounds)
+        self.options = None
+        self.environment = tuned(1)
+
+    def make(self, folder):
+        """The files, sorted."""
+        subprocess.run([PYTHON, "-c", MAKE_JPEGS, folder, str(self.options.images)], check=True)
+        return sorted(pathlib.Path(folder).rglob("*.jpg"))
+
+    def words(self, folder):
+        return [folder, str(self.options.size), "32"]
+
+    def engine(self, folder):
+        """Pictures a second of each round."""
+        program = str(BUILD / "tests" / "bench_engine_images")
+        answer = last_json([program, *self.words(folder), str(self.options.threads), str(self.options.rounds)], self.environment)
+        return answer["images_per_second"]
+
+    def pairs(self, ours, theirs):
+        """What two functions give, each of them first in every other pair."""
+        found = []
+        for turn in range(self.options.pairs):
+            if turn % 2:
+                b = theirs()
+                found.append((ours(), b))
+            else:
+                a = ours()
+                found.append((a, theirs()))
+        return found
+
+    def tell(self, benchmark, peer, files, pairs):
+        result = {"benchmark": benchmark, "machine": machine(), "options": vars(self.options), "bytes": sum(os.path.getsize(file) for file in files),
+                  "ratio": spread([a / b for a, b in pairs]), "engine_images_per_second": spread([a for a, _ in pairs]),
+                  f"{peer}_images_per_second": spread([b for _, b in pairs])}
+        if self.options.json:
+            print(json.dumps(result))
+            return
+        ratio = result["ratio"]
+        print(f"{ratio['median']:.2f}× {peer} ({ratio['lowest']:.2f}–{ratio['highest']:.2f}); "
+              f"{result['engine_images_per_second']['median']:.0f} and {result[peer + '_images_per_second']['median']:.0f} pictures a second")
 
 
 FORMATS = ("contiguous", "channels_last")

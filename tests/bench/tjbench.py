@@ -1,20 +1,20 @@
 """Pictures that the engine's loader gives against what tjbench decodes of the same files on the same cores.
 
-tjbench (libjpeg-turbo-progs) decodes one file again and again from memory and does nothing else with it; one process a core. The engine opens,
-decodes, cuts at random, resizes to 224, flips and normalises. The rate of tjbench is pictures over the sum of its times for some of
-the files. Pairs in alternating order.
+tjbench (libjpeg-turbo-progs) decodes one file, whole and at its full size, again and again from memory to RGB, by the same library and with
+its own settings, which are the engine's too (exact DCT, smooth chroma), and does nothing else with it; one process a core. The engine, on
+as many threads, opens and reads each file, decodes what a random crop needs of it, resizes that to 224, flips and normalises. The rate of
+tjbench is pictures over the sum of its times for some of the files; the engine's is that of all rounds over all files but the first round,
+for tjbench warms up too. Pairs in alternating order.
 """
-import argparse
 import json
-import os
 import pathlib
 import re
 import shutil
+import statistics
 import subprocess
 import tempfile
 
-from common import BUILD, PYTHON, last_json, machine, spread, tuned
-from engine_images import MAKE
+from common import PictureLoading
 
 
 def decoded_seconds(file, seconds):
@@ -44,38 +44,21 @@ def tjbench(files, cores, seconds):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--pairs", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--images", type=int, default=500)
-    parser.add_argument("--size", type=int, default=224)
-    parser.add_argument("--sample", type=int, default=20, help="files that tjbench decodes")
-    parser.add_argument("--seconds", type=float, default=0.2, help="for each of them")
-    options = parser.parse_args()
+    loading = PictureLoading(__doc__, rounds=6)
+    loading.parser.add_argument("--sample", type=int, default=20, help="files that tjbench decodes")
+    loading.parser.add_argument("--seconds", type=float, default=0.2, help="for each of them")
+    options = loading.options = loading.parser.parse_args()
+    if options.rounds < 2:
+        loading.parser.error("--rounds: at least 2, of which the first warms up")
     if shutil.which("tjbench") is None:
         raise SystemExit("tjbench is missing: install libjpeg-turbo-progs")
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([PYTHON, "-c", MAKE, folder, str(options.images)], check=True)
-        files = sorted(pathlib.Path(folder).rglob("*.jpg"))
+        files = loading.make(folder)
         sample = files[::max(1, len(files) // options.sample)][:options.sample]
-        ours = [str(BUILD / "tests" / "bench_engine_images"), folder, str(options.size), "32", str(options.threads), "3"]
-        pairs = []
-        for turn in range(options.pairs):
-            if turn % 2:
-                theirs = tjbench(sample, options.threads, options.seconds)
-                pairs.append((max(last_json(ours, tuned(1))["images_per_second"]), theirs))
-            else:
-                engine = max(last_json(ours, tuned(1))["images_per_second"])
-                pairs.append((engine, tjbench(sample, options.threads, options.seconds)))
-        result = {"benchmark": "tjbench", "machine": machine(), "options": vars(options), "bytes": sum(os.path.getsize(file) for file in files),
-                  "ratio": spread([a / b for a, b in pairs]), "engine_images_per_second": spread([a for a, _ in pairs]),
-                  "tjbench_images_per_second": spread([b for _, b in pairs])}
-    if options.json:
-        print(json.dumps(result))
-    else:
-        print(f"{result['ratio']['median']:.2f}× tjbench ({result['ratio']['lowest']:.2f}–{result['ratio']['highest']:.2f}); "
-              f"{result['engine_images_per_second']['median']:.0f} and {result['tjbench_images_per_second']['median']:.0f} pictures a second")
+        # Rounds have equally many pictures, so their joint rate is the harmonic mean.
+        pairs = loading.pairs(lambda: statistics.harmonic_mean(loading.engine(folder)[1:]),
+                              lambda: tjbench(sample, options.threads, options.seconds))
+        loading.tell("tjbench", "tjbench", files, pairs)
 
 
 if __name__ == "__main__":
