@@ -74,7 +74,7 @@ std::string whatWentWrong(const std::vector<std::string>& lines) {
         }
         const bool bestIsError = isError(lines[*best]);
         // A full disk is the cause of whatever is said behind it.
-        if (saysDiskIsFull(lines[*best]) && !saysDiskIsFull(lines[i])) continue;
+        if (saysDiskIsFull(lines[*best])) continue;
         if (bestIsError && (!error || (saysLittle(lines[i]) && !saysLittle(lines[*best])))) continue;
         best = i;
     }
@@ -90,8 +90,14 @@ std::string whatWentWrong(const std::vector<std::string>& lines) {
         }
     }
     if (said.size() <= kMostWords) return said;
+    const auto isInside = [&said](std::size_t at) { return (static_cast<unsigned char>(said[at]) & 0xC0U) == 0x80U; };
+    // Behind a long path.
+    std::size_t from = said.size() - kMostWords;
+    while (from < said.size() && isInside(from))
+        ++from;
+    if (saysDiskIsFull(std::string_view(said).substr(from))) return "…" + said.substr(from);
     std::size_t end = kMostWords;
-    while (end > 0 && (static_cast<unsigned char>(said[end]) & 0xC0U) == 0x80U)
+    while (end > 0 && isInside(end))
         --end;
     return said.substr(0, end);
 }

@@ -2,7 +2,11 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <set>
+#include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "core/agent/Child.h"
@@ -39,6 +43,31 @@ bool isOfBuild(const base::Path& state, const std::string& folder) {
     return mark != arguments.end() && *mark == folder;
 }
 
+/// Working containers that podman says it could not remove. With a full disk it keeps nothing of them but their entry.
+std::set<std::string> namedInLog(const base::Path& log) {
+    constexpr std::string_view kWords = "deleting build container \"";
+    constexpr std::size_t kIdLength = 64;
+    constexpr std::int64_t kLastBytes = 64 << 10;
+    std::set<std::string> ids;
+    std::error_code error;
+    const auto size = static_cast<std::int64_t>(fs::file_size(log, error));
+    if (error) return ids;
+    const std::string text = base::readFileRange(log, std::max<std::int64_t>(0, size - kLastBytes), kLastBytes).valueOr({});
+    for (std::size_t at = text.find(kWords); at != std::string::npos; at = text.find(kWords, at)) {
+        at += kWords.size();
+        const std::string id = text.substr(at, kIdLength);
+        if (id.size() == kIdLength && id.find_first_not_of("0123456789abcdef") == std::string::npos) ids.insert(id);
+    }
+    return ids;
+}
+
+/// Nothing is known of it any more, not even whose it was. No container that anybody can use is so.
+bool isEmptied(const base::Path& container) {
+    std::error_code error;
+    const bool empty = fs::is_empty(container / "userdata", error);
+    return error ? error == std::errc::no_such_file_or_directory : empty;
+}
+
 /// Ids of the working containers of this build. podman itself lists them without saying which build they belong to.
 std::vector<std::string> workingContainers(const std::string& engine, const std::string& folder) {
     const ProgramResult info =
@@ -50,6 +79,9 @@ std::vector<std::string> workingContainers(const std::string& engine, const std:
     const base::Path containers = base::Path(lines[0]) / (lines[1] + "-containers");
     for (fs::directory_iterator it(containers, error), end; !error && it != end; it.increment(error)) {
         if (isOfBuild(it->path() / "userdata" / "buildah.json", folder)) ids.push_back(it->path().filename().string());
+    }
+    for (const std::string& id : namedInLog(base::Path(folder) / "build.log")) {
+        if (isEmptied(containers / id)) ids.push_back(id);
     }
     return ids;
 }

@@ -1,6 +1,8 @@
 // Ranks in real containers: what they see, and that nothing of a container outlives its rank.
 #include <QProcess>
+#include <QScopeGuard>
 #include <QTemporaryDir>
+#include <sys/mount.h>
 #include <tuple>
 
 #include "core/agent/Container.h"
@@ -278,6 +280,65 @@ private Q_SLOTS:
             for (const pid_t pid : processesThatSay(strangers)) ::kill(pid, SIGKILL);
             QCOMPARE(runProgram("/usr/bin/podman", {"rm", "--force", before.front()}).exitCode, 0);
         }
+    }
+
+    /// The disk of podman's storage is really full in the middle of a step: said as such, and nothing stays there either.
+    void storage_thatIsFull() {
+        TRAINYARD_NEED_CONTAINERS(m_probe);
+        const std::string place = m_folder->path().toStdString() + "/small";
+        QVERIFY(std::filesystem::create_directory(place));
+        if (::mount("tmpfs", place.c_str(), "tmpfs", 0, "size=32m") != 0) TRAINYARD_SKIP("A file system cannot be mounted.");
+        const auto unmount = qScopeGuard([&] { ::umount2(place.c_str(), MNT_DETACH); });
+        const std::string configuration = place + ".conf";
+        std::ofstream(configuration) << "[storage]\ndriver = \"vfs\"\ngraphroot = \"" << place << "/store\"\nrunroot = \"" << place << "-run\"\n";
+        ProgramOptions there;
+        there.variables = {{"CONTAINERS_STORAGE_CONF", configuration}};
+        const auto made = runProgram("/usr/bin/podman", {"import", "-q", m_folder->path().toStdString() + "/root.tar", kImage}, there);
+        TRAINYARD_CONTAINER_STEP(m_probe, "podman import", made);
+        const auto held = [&] {
+            return runProgram("/usr/bin/podman", {"ps", "--all", "--external", "--quiet"}, there).out +
+                   runProgram("/usr/bin/podman", {"images", "--all", "--quiet"}, there).out;
+        };
+        const std::string before = held();
+        Scratch scratch;
+        const EnvironmentRig rig(scratch);
+        for (const char* name : {"1", "2", "3"}) {
+            const auto build = buildPlan(rig, "FROM " + std::string(kImage) + "\nENV A=" + name + "\nRUN cat /dev/zero > /filler\n");
+            const NodeLayout layout = rig.place(build);
+            QCOMPARE(AgentProcess(layout, {}, there.variables).wait(60'000), 0);
+            const Json ended = endedOf(recordsOf(layout));
+            const std::string reason = textOf(ended, "reason");
+            QVERIFY2(textOf(ended, "code") == "environment.disk" && reason.find("\"Build the image\" (step 1 of 1)") != std::string::npos,
+                     (textOf(ended, "code") + ": " + reason).c_str());
+            QVERIFY(rig.isGoneOf(build));
+            const std::string after = held();
+            QVERIFY2(after == before, (after + base::readFile(layout.agentLog()).valueOr({}) + EnvironmentRig::streamText(layout)).c_str());
+        }
+    }
+
+    /// podman empties a working container that it cannot remove for want of disk: only its log says whose that was.
+    void containerThatPodmanEmptied_isRemoved() {
+        TRAINYARD_NEED_CONTAINERS(m_probe);
+        Scratch scratch;
+        const std::string strangers = killedBuildOfAStranger(scratch);
+        for (const pid_t pid : processesThatSay(strangers)) ::kill(pid, SIGKILL);
+        QVERIFY(waitFor([&] { return processesThatSay(strangers).empty(); }, 30'000));
+        const std::vector<std::string> left = allContainers();
+        QCOMPARE(left.size(), std::size_t(1));
+        const std::string store = m_folder->path().toStdString() + "/store/overlay-containers/" + left.front() + "/userdata";
+        const auto removal = [&](const std::string& log) {
+            scratch.write("env/build.log", log);
+            scratch.write("env/remove.json", R"({"commands": [], "builder": "podman"})");
+            return agent::removeEnvironment(scratch / "env").ok();
+        };
+        const std::string says = "Error: deleting build container \"" + left.front() + "\": 1 error occurred:\n";
+        QVERIFY(removal(says));
+        QCOMPARE(allContainers(), left);  // Whole, so it is somebody's.
+        for (const auto& entry : std::filesystem::directory_iterator(store)) std::filesystem::remove_all(entry.path());
+        QVERIFY(removal("Error: something else\n"));
+        QCOMPARE(allContainers(), left);
+        QVERIFY(removal(says));
+        QCOMPARE(allContainers(), std::vector<std::string>{});
     }
 
     /// A stand-in for the engine, so that a machine that runs no containers still tests what the agent has to do with

@@ -87,6 +87,13 @@ private Q_SLOTS:
             "space left on device\n\nERROR: cleanup failed\n",
             "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
             "Clear the target's cache");
+        row("podman, the disk",
+            "STEP 3/4: RUN cat /dev/zero > /filler\ncat: write error: No space left on device\ntime=\"2026-11-24T00:13:03Z\" "
+            "level=error msg=\"error unmounting container: saving builder state: no space left on device\"\nError: building at "
+            "STEP \"RUN cat /dev/zero > /filler\": while running runtime: exit status 1\n",
+            "cat: write error: No space left on device", "Clear the target's cache");
+        row("the disk, behind a long path", ("Error: write /" + std::string(600, 'p') + "ü: no space left on device\n").c_str(),
+            ("…" + std::string(473, 'p') + "ü: no space left on device").c_str(), "Clear the target's cache");
         row("venv without ensurepip",
             "The virtual environment was not created successfully because ensurepip is not\navailable.  On "
             "Debian/Ubuntu systems, you need to install the python3-venv\npackage\n\n    apt install python3.11-venv\n",
