@@ -21,8 +21,6 @@ using base::Result;
 
 namespace {
 
-constexpr int kMostFileLines = 14;  // Shown without scrolling.
-
 /// A value of a definition on one line or several, as a person reads it.
 QString valueText(const Json& value, const spec::Field* field) {
     if (value.is_boolean()) return value.get<bool>() ? EnvironmentFindings::tr("yes") : EnvironmentFindings::tr("no");
@@ -185,17 +183,12 @@ void ContentPanel::setEnvironment(const Json& detail) {
         if (field.type == spec::FieldType::MultilineText) continue;
         m_fields->add(fromUtf8(field.label), valueText(*value, &field), fromUtf8(field.help));
     }
-    const Theme& theme = Theme::current();
     for (const Json& file : m_shown["files"]) {
         const QString name = readString(file, "name");
         m_files->addWidget(new TextLabel(name, TextStyle::BodyStrong, Role::Text, this));
         auto* text = new CopyField(name, this);
         text->setMultiline(true);
-        const QString content = readString(file, "text");
-        text->setText(content);
-        // As high as the file is long, with room for a scroll bar below.
-        const int lines = std::clamp(static_cast<int>(content.count(u'\n')) + 1, 2, kMostFileLines);
-        text->setFixedHeight(QFontMetrics(theme.font(TextStyle::Mono)).lineSpacing() * lines + theme.scaled(28));
+        text->setText(readString(file, "text"));
         m_files->addWidget(text);
     }
 }

@@ -40,7 +40,7 @@ EnvironmentsPage::EnvironmentsPage(Shell& shell, QWidget* parent)
     : Page(QStringLiteral("environments"), parent), m_shell(shell), m_environments(Json::array()) {
     auto* column = new QVBoxLayout(this);
     column->setContentsMargins(0, 0, 0, 0);
-    m_body = new ListDetail(470, 810, this);
+    m_body = new ListDetail(440, 840, this);
     m_side = m_body->views();
     buildList();
     m_choose = new EmptyState(QStringLiteral("environment"), tr("No environment chosen"),
@@ -112,7 +112,7 @@ void EnvironmentsPage::buildList() {
         widest = std::max(widest, m_tree->fontMetrics().horizontalAdvance(kind));
     }
     m_tree->setColumnWidth(1, widest + 2 * Theme::current().space(2));
-    m_tree->setColumnWidth(2, Theme::current().scaled(90));
+    m_tree->setColumnWidth(2, Theme::current().scaled(72));
     connect(m_search, &SearchField::edited, this, &EnvironmentsPage::showList);
     connect(m_tree, &QTreeWidget::currentItemChanged, this, [this](QTreeWidgetItem* item) {
         if (item != nullptr) choose(item->data(0, kEnvironmentRole).toString(), 0);
