@@ -28,6 +28,7 @@ constexpr int kCompactHeight = 140;
 constexpr int kSystemHeight = 240;
 constexpr int kTwoColumnsFrom = 760;
 constexpr std::size_t kMostPlots = 40;
+constexpr int kMostRounds = 50;  ///< Of events that a layout is waited for.
 
 struct Headline {
     const char* title;
@@ -104,6 +105,8 @@ RunCharts::RunCharts(commands::Session& session, Extent extent, QWidget* parent)
     m_look.setSingleShot(true);
     m_look.setInterval(0);
     connect(&m_look, &QTimer::timeout, this, [this] {
+        if (height() < m_grid->minimumSize().height() && ++m_rounds < kMostRounds) return m_look.start();
+        m_rounds = 0;
         for (const auto& plot : m_plots) {
             if (plot->stale) fetch(*plot);
         }

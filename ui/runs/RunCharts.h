@@ -97,6 +97,7 @@ private:
     QGridLayout* m_grid;
     QTimer m_soon;
     QTimer m_look;
+    int m_rounds = 0;
     std::optional<int> m_node;
     std::optional<int> m_attempt;
     XAxis m_axis = XAxis::Step;
