@@ -17,7 +17,8 @@ namespace trainyard::ui {
 namespace {
 
 template <class P>
-PageEntry entry(const char* id, const char* label, const char* iconName, const QKeySequence& shortcut, bool onRail = true) {
+PageEntry entry(const char* id, const char* label, const char* iconName, const QKeySequence& shortcut,
+                bool onRail = true) {
     PageEntry made;
     made.id = QString::fromLatin1(id);
     made.label = QCoreApplication::translate("Pages", label);
@@ -43,9 +44,11 @@ std::vector<PageEntry> allPages() {
             entry<NewRunPage>("new", QT_TRANSLATE_NOOP("Pages", "New"), "new", Qt::CTRL | Qt::Key_N),
             entry<ModelsPage>("models", QT_TRANSLATE_NOOP("Pages", "Models"), "models", Qt::CTRL | Qt::Key_3),
             std::move(data),
-            entry<EnvironmentsPage>("environments", QT_TRANSLATE_NOOP("Pages", "Environments"), "environment", Qt::CTRL | Qt::Key_5),
+            entry<EnvironmentsPage>("environments", QT_TRANSLATE_NOOP("Pages", "Environments"), "environment",
+                                    Qt::CTRL | Qt::Key_5),
             entry<TargetsPage>("targets", QT_TRANSLATE_NOOP("Pages", "Targets"), "target", Qt::CTRL | Qt::Key_4),
-            std::move(tryIt), std::move(run)};
+            std::move(tryIt),
+            std::move(run)};
 }
 
 }  // namespace trainyard::ui

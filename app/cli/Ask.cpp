@@ -26,7 +26,8 @@ volatile sig_atomic_t g_signal = 0;
 
 extern "C" void noteSignal(int signal) { g_signal = signal; }
 
-/// Takes the signals that would end the program, so that a terminal is never left without its echo; passes them on at the end.
+/// Takes the signals that would end the program, so that a terminal is never left without its echo; passes them on at
+/// the end.
 class SignalsHeld {
 public:
     SignalsHeld() {
@@ -78,9 +79,7 @@ private:
     bool m_off;
 };
 
-base::UniqueFd openTerminal() {
-    return base::UniqueFd(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY));
-}
+base::UniqueFd openTerminal() { return base::UniqueFd(::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)); }
 
 std::optional<std::string> readLine(int tty) {
     const auto deadline = base::Deadline::inMillis(kAnswerMillis);
@@ -108,16 +107,15 @@ std::optional<std::string> readLine(int tty) {
 
 }  // namespace
 
-bool hasTerminal() {
-    return openTerminal().valid();
-}
+bool hasTerminal() { return openTerminal().valid(); }
 
 std::optional<std::string> askOnTerminal(const targets::Question& question) {
     const base::UniqueFd tty = openTerminal();
     if (!tty.valid()) {
         return std::nullopt;
     }
-    const bool secret = question.kind == targets::Question::Kind::Password || question.kind == targets::Question::Kind::Passphrase;
+    const bool secret =
+        question.kind == targets::Question::Kind::Password || question.kind == targets::Question::Kind::Passphrase;
     const std::string text = base::stripControl(question.target) + ": " + base::toValidUtf8(question.text) + " ";
     const SignalsHeld held;
     const EchoOff hidden(tty.get(), secret);

@@ -15,15 +15,14 @@ using base::Json;
 
 namespace {
 
-std::string accuracyOf(const Json& version) {
-    return metricOf(version, "val/accuracy");
-}
+std::string accuracyOf(const Json& version) { return metricOf(version, "val/accuracy"); }
 
 std::string modelListText(const Json& models) {
     if (models.empty()) {
         return "No models.\n";
     }
-    std::vector<std::vector<std::string>> rows{{"MODEL", "KIND", "RUN", "ACCURACY", "SIZE", "ONNX", "CREATED", "DESCRIPTION"}};
+    std::vector<std::vector<std::string>> rows{
+        {"MODEL", "KIND", "RUN", "ACCURACY", "SIZE", "ONNX", "CREATED", "DESCRIPTION"}};
     for (const Json& model : models) {
         rows.push_back({textOf(model, "model"), textOf(model, "kind"), textOf(model, "run_number"), accuracyOf(model),
                         base::formatBytes(integerOf(model, "size")), memberOf(model, "exports").empty() ? "no" : "yes",
@@ -79,15 +78,17 @@ std::string modelShowText(const Json& version) {
     }
     for (const Json& file : memberOf(version, "files")) {
         const std::string kind = textOf(file, "kind");
-        add("File", textOf(file, "path") + "  " + base::formatBytes(integerOf(file, "size")) + (kind.empty() ? "" : "  " + kind));
+        add("File", textOf(file, "path") + "  " + base::formatBytes(integerOf(file, "size")) +
+                        (kind.empty() ? "" : "  " + kind));
     }
     for (const Json& one : memberOf(version, "exports")) {
         add("ONNX", "opset " + textOf(one, "opset") + "  " + shortTime(textOf(one, "created_at")));
     }
     add("No ONNX", noExportText(version));
     for (const Json& one : memberOf(version, "evaluations")) {
-        add("Evaluated", textOf(one, "dataset") + " (" + textOf(one, "split") + ", " + textOf(one, "samples") + " samples)  accuracy " +
-                             percent(one, "accuracy") + ", loss " + base::formatSignificant(numberOf(one, "loss").value_or(0)) + "  " +
+        add("Evaluated", textOf(one, "dataset") + " (" + textOf(one, "split") + ", " + textOf(one, "samples") +
+                             " samples)  accuracy " + percent(one, "accuracy") + ", loss " +
+                             base::formatSignificant(numberOf(one, "loss").value_or(0)) + "  " +
                              shortTime(textOf(one, "created_at")));
     }
     return tableText(rows, {false, false});
@@ -115,7 +116,8 @@ std::string predictText(const Json& result) {
         bool first = true;
         for (const Json& guess : memberOf(one, "top")) {
             const auto nanos = static_cast<std::int64_t>(numberOf(one, "seconds").value_or(0) * 1e9);
-            rows.push_back({first ? file : "", textOf(guess, "label"), percent(guess, "probability"), first ? base::formatDuration(nanos) : ""});
+            rows.push_back({first ? file : "", textOf(guess, "label"), percent(guess, "probability"),
+                            first ? base::formatDuration(nanos) : ""});
             first = false;
         }
     }
@@ -123,19 +125,21 @@ std::string predictText(const Json& result) {
 }
 
 std::string evaluateText(const Json& result) {
-    std::string text = textOf(result, "model") + " on " + textOf(result, "samples") + " samples (" + textOf(result, "split") +
-                       "): " + percent(result, "accuracy") + " right";
+    std::string text = textOf(result, "model") + " on " + textOf(result, "samples") + " samples (" +
+                       textOf(result, "split") + "): " + percent(result, "accuracy") + " right";
     if (memberOf(result, "top5").is_number()) {
         text += ", " + percent(result, "top5") + " within five";
     }
     text += ", loss " + base::formatSignificant(numberOf(result, "loss").value_or(0)) + ".\n";
     if (const std::int64_t bad = integerOf(result, "bad_count"); bad > 0) {
-        text += std::to_string(bad) + (bad == 1 ? " file" : " files") + " could not be read; the first: " +
-                textOf(memberOf(result, "bad")[0], "file") + ", " + textOf(memberOf(result, "bad")[0], "why") + ".\n";
+        text += std::to_string(bad) + (bad == 1 ? " file" : " files") +
+                " could not be read; the first: " + textOf(memberOf(result, "bad")[0], "file") + ", " +
+                textOf(memberOf(result, "bad")[0], "why") + ".\n";
     }
     std::vector<std::vector<std::string>> rows{{"CLASS", "SAMPLES", "PRECISION", "RECALL", "F1"}};
     for (const Json& one : memberOf(result, "classes")) {
-        rows.push_back({textOf(one, "name"), textOf(one, "samples"), percent(one, "precision"), percent(one, "recall"), percent(one, "f1")});
+        rows.push_back({textOf(one, "name"), textOf(one, "samples"), percent(one, "precision"), percent(one, "recall"),
+                        percent(one, "f1")});
     }
     text += tableText(rows, {false, true, true, true, true});
     constexpr std::size_t kShown = 10;
@@ -162,11 +166,13 @@ std::string inspectText(const Json& result) {
         }
         const std::int64_t parameters = integerOf(layer, "parameters");
         const std::int64_t multiplyAdds = integerOf(layer, "multiply_adds");
-        rows.push_back({textOf(layer, "name"), textOf(layer, "kind"), shape, parameters > 0 ? std::to_string(parameters) : "",
-                        multiplyAdds > 0 ? base::formatCount(multiplyAdds) : "", base::formatBytes(integerOf(layer, "bytes"))});
+        rows.push_back(
+            {textOf(layer, "name"), textOf(layer, "kind"), shape, parameters > 0 ? std::to_string(parameters) : "",
+             multiplyAdds > 0 ? base::formatCount(multiplyAdds) : "", base::formatBytes(integerOf(layer, "bytes"))});
     }
-    return textOf(result, "model") + ": " + textOf(result, "family") + ", " + base::formatCount(integerOf(result, "parameters")) +
-           " parameters (" + base::formatBytes(integerOf(result, "weights_bytes")) + "), " +
+    return textOf(result, "model") + ": " + textOf(result, "family") + ", " +
+           base::formatCount(integerOf(result, "parameters")) + " parameters (" +
+           base::formatBytes(integerOf(result, "weights_bytes")) + "), " +
            base::formatCount(integerOf(result, "multiply_adds")) + " multiply-adds and " +
            base::formatBytes(integerOf(result, "activation_bytes")) + " of layer outputs a sample.\n" +
            tableText(rows, {false, false, false, true, true, true});
@@ -215,7 +221,8 @@ std::optional<std::string> describeModel(const std::string& action, const Json& 
     const std::string model = textOf(result, "model");
     if (action == "model.register") {
         const std::string noExport = noExportText(result);
-        return "The model of run " + textOf(result, "number") + " was registered as " + model + " (" + textOf(result, "kind_title") + ").\n" +
+        return "The model of run " + textOf(result, "number") + " was registered as " + model + " (" +
+               textOf(result, "kind_title") + ").\n" +
                (noExport.empty() ? "" : "It cannot be exported to ONNX. " + noExport + "\n");
     }
     if (action == "model.list") return modelListText(memberOf(result, "models"));
@@ -227,15 +234,17 @@ std::optional<std::string> describeModel(const std::string& action, const Json& 
     if (action == "weights.list") return weightsText(result);
     if (action == "weights.match") return matchText(result);
     if (action == "weights.fetch") {
-        return textOf(result, "weights") + (memberOf(result, "already") == Json(true) ? " was here already" : " was fetched") + " (" +
-               base::formatBytes(integerOf(result, "bytes")) + ", SHA-256 " + textOf(result, "sha256").substr(0, 16) + "...): " +
-               textOf(result, "file") + "\n";
+        return textOf(result, "weights") +
+               (memberOf(result, "already") == Json(true) ? " was here already" : " was fetched") + " (" +
+               base::formatBytes(integerOf(result, "bytes")) + ", SHA-256 " + textOf(result, "sha256").substr(0, 16) +
+               "...): " + textOf(result, "file") + "\n";
     }
     if (action == "model.edit") return model + " was changed.\n";
     if (action == "model.download") {
         const std::size_t files = memberOf(result, "files").size();
         return std::to_string(files) + (files == 1 ? " file of " : " files of ") + model + " (" +
-               base::formatBytes(integerOf(result, "bytes")) + (files == 1 ? ") was" : ") were") + " copied to " + textOf(result, "folder") + ".\n";
+               base::formatBytes(integerOf(result, "bytes")) + (files == 1 ? ") was" : ") were") + " copied to " +
+               textOf(result, "folder") + ".\n";
     }
     if (action == "model.delete") {
         return model + " was deleted; that freed " + base::formatBytes(integerOf(result, "freed_bytes")) + ".\n";

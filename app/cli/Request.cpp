@@ -31,7 +31,8 @@ constexpr std::int64_t kMostSpecBytes = 16 << 20;
 
 constexpr const char* kFooter =
     "Exit codes: 0 done, 1 the action failed, 2 wrong command line, 3 not found, 4 invalid spec, 5 the run failed,\n"
-    "6 the run was canceled, 7 trouble with the workspace, 130 interrupted; \"run wait\" ends with the run's own exit code.\n"
+    "6 the run was canceled, 7 trouble with the workspace, 130 interrupted; \"run wait\" ends with the run's own exit "
+    "code.\n"
     "A run is named by its number, its id or the unique beginning of it, or its name.";
 
 /// Values of one field as the command line gives them, until they are put into the parameters.
@@ -83,7 +84,8 @@ void addField(Subcommand& sub, const Field& field) {
         }
         if (usually) {
             given->flag = true;
-            given->option = sub.app->add_flag("--" + name + ",!--no-" + name, given->flag, helpOf(field) + " Default: yes.");
+            given->option =
+                sub.app->add_flag("--" + name + ",!--no-" + name, given->flag, helpOf(field) + " Default: yes.");
         } else {
             given->option = sub.app->add_flag("--" + name, given->flag, helpOf(field));
         }
@@ -96,7 +98,8 @@ void addField(Subcommand& sub, const Field& field) {
     } else {
         const bool positional = field.required || field.path == "folder" || field.path == "dataset";
         given->option = sub.app->add_option(positional ? name : "--" + name, given->text, helpOf(field));
-        given->option->type_name(field.type == FieldType::Integer || field.type == FieldType::Number ? "NUMBER" : "TEXT");
+        given->option->type_name(field.type == FieldType::Integer || field.type == FieldType::Number ? "NUMBER"
+                                                                                                     : "TEXT");
         if (field.required) {
             given->option->required();
         }
@@ -112,33 +115,37 @@ Json parsedNumber(const std::string& text) {
 
 Json valueOf(const Given& given) {
     switch (given.field->type) {
-        case FieldType::Boolean: return given.flag;
-        case FieldType::TextList: return Json(given.texts);
-        case FieldType::TextMap: {
-            Json map = Json::object();
-            for (const std::string& text : given.texts) {
-                const std::size_t sign = text.find('=');
-                map[text.substr(0, sign)] = sign == std::string::npos ? "" : text.substr(sign + 1);
-            }
-            return map;
+    case FieldType::Boolean: return given.flag;
+    case FieldType::TextList: return Json(given.texts);
+    case FieldType::TextMap: {
+        Json map = Json::object();
+        for (const std::string& text : given.texts) {
+            const std::size_t sign = text.find('=');
+            map[text.substr(0, sign)] = sign == std::string::npos ? "" : text.substr(sign + 1);
         }
-        case FieldType::Integer:
-        case FieldType::Number: return parsedNumber(given.text);
-        default: return given.text;
+        return map;
+    }
+    case FieldType::Integer:
+    case FieldType::Number: return parsedNumber(given.text);
+    default: return given.text;
     }
 }
 
 void addSpecOptions(CLI::App& app, SpecSource& source) {
     app.add_option("--file,-f", source.file, "A run-spec document; - reads standard input.")->type_name("SPEC");
-    app.add_option("--draft", source.draft, "A draft of the workspace to begin with (\"fashion-mnist\").")->type_name("ID");
-    app.add_option("--source", source.source, "The folder that travels to the target; the script is in it.")->type_name("FOLDER");
-    app.add_option("--script", source.script, "Runs this file of the source folder; what follows -- are its arguments.")->type_name("FILE");
+    app.add_option("--draft", source.draft, "A draft of the workspace to begin with (\"fashion-mnist\").")
+        ->type_name("ID");
+    app.add_option("--source", source.source, "The folder that travels to the target; the script is in it.")
+        ->type_name("FOLDER");
+    app.add_option("--script", source.script, "Runs this file of the source folder; what follows -- are its arguments.")
+        ->type_name("FILE");
     app.add_option("--target", source.target, "Where: \"local\" or a target's name.")->type_name("NAME");
     app.add_option("--set", source.sets, "Sets one field: task.epochs=8. May be repeated.")
         ->type_name("PATH=VALUE")
         ->expected(1)
         ->take_all();
-    app.footer(std::string("-- PROGRAM ARGUMENT...        At the end: a program to be run as it is, instead of training.\n\n") +
+    app.footer(std::string(
+                   "-- PROGRAM ARGUMENT...        At the end: a program to be run as it is, instead of training.\n\n") +
                kFooter);
 }
 
@@ -219,7 +226,8 @@ void makeAbsolute(Json& document, std::string_view path) {
     const base::Path absolute = std::filesystem::absolute(value->get<std::string>(), error).lexically_normal();
     if (!error) {
         const std::string text = absolute.string();
-        spec::setValueAt(document, path, text.size() > 1 && text.back() == '/' ? text.substr(0, text.size() - 1) : text);
+        spec::setValueAt(document, path,
+                         text.size() > 1 && text.back() == '/' ? text.substr(0, text.size() - 1) : text);
     }
 }
 
@@ -281,7 +289,8 @@ std::optional<std::string> unknownWord(const CLI::App& app, const std::vector<st
             continue;
         }
         const auto below = at->get_subcommands([](const CLI::App*) { return true; });
-        const auto found = std::find_if(below.begin(), below.end(), [&](const CLI::App* sub) { return sub->get_name() == word; });
+        const auto found =
+            std::find_if(below.begin(), below.end(), [&](const CLI::App* sub) { return sub->get_name() == word; });
         if (found == below.end()) {
             return below.empty() ? std::nullopt : std::optional<std::string>(word);
         }
@@ -296,9 +305,7 @@ std::pair<std::string, std::string> splitId(const std::string& id) {
 }
 
 /// Actions of the window alone, or of no use when every call opens the workspace anew.
-bool isOffered(const std::string& id) {
-    return id != "workspace.close" && id != "target.answer";
-}
+bool isOffered(const std::string& id) { return id != "workspace.close" && id != "target.answer"; }
 
 }  // namespace
 
@@ -331,9 +338,9 @@ std::variant<Request, Answer> parseCommandLine(int argc, const char* const* argv
         const auto [group, verb] = splitId(info->id);
         CLI::App*& parent = groups[group];
         if (parent == nullptr) {
-            parent = app.add_subcommand(group, group == "run"         ? "Runs: start, look at, change."
-                                               : group == "workspace" ? "Workspaces: make, open, look at."
-                                               : group == "target"    ? "Compute targets: define, examine, prepare."
+            parent = app.add_subcommand(group, group == "run"           ? "Runs: start, look at, change."
+                                               : group == "workspace"   ? "Workspaces: make, open, look at."
+                                               : group == "target"      ? "Compute targets: define, examine, prepare."
                                                : group == "environment" ? "Environments: define, look at, take over."
                                                : group == "dataset"     ? "Data sets: add, look at, remove."
                                                : group == "weights"     ? "Pretrained weights: list, fetch, compare."
@@ -379,15 +386,17 @@ std::variant<Request, Answer> parseCommandLine(int argc, const char* const* argv
         makeAbsolute(request.parameters, "folder");
         makeAbsolute(request.parameters, "file");
     }
-    if (request.action == "dataset.add" && request.parameters.value("source", std::string()).find("://") == std::string::npos) {
+    if (request.action == "dataset.add" &&
+        request.parameters.value("source", std::string()).find("://") == std::string::npos) {
         makeAbsolute(request.parameters, "source");
     }
     if (request.action == "dataset.preview") {
         makeAbsolute(request.parameters, "out");
     }
     if (hasCommand && (request.spec.command.empty() || !takesRunSpec(request.action))) {
-        return Answer{kUsage, "", request.spec.command.empty() ? "After -- a program is expected.\n"
-                                                               : "Only \"run submit\" takes a program after --.\n"};
+        return Answer{kUsage, "",
+                      request.spec.command.empty() ? "After -- a program is expected.\n"
+                                                   : "Only \"run submit\" takes a program after --.\n"};
     }
     request.wait = request.wait || (request.log && request.action != "run.watch");
     request.log = request.log || (request.action == "run.wait" && !request.quiet);
@@ -408,8 +417,9 @@ Result<Json> makeDocument(const SpecSource& source, const Json& base) {
         if (source.file.empty()) {
             document = Json{{"format", spec::kRunSpecFormat}, {"version", spec::kRunSpecVersion}};
         }
-        document["task"] = isScript ? Json{{"kind", "command"}, {"script", source.script}, {"arguments", source.command}}
-                                    : Json{{"kind", "command"}, {"command", source.command}};
+        document["task"] = isScript
+                               ? Json{{"kind", "command"}, {"script", source.script}, {"arguments", source.command}}
+                               : Json{{"kind", "command"}, {"command", source.command}};
     }
     if (!source.source.empty() || isScript) {
         spec::setValueAt(document, "task.source_folder", source.source.empty() ? std::string(".") : source.source);
@@ -425,7 +435,8 @@ Result<Json> makeDocument(const SpecSource& source, const Json& base) {
 namespace {
 
 /// What the parts of a definition's source make together; `format` and `version` of an empty one.
-Result<Json> defined(const TargetSource& source, const Json& base, const char* format, int version, const std::vector<Field>& fields) {
+Result<Json> defined(const TargetSource& source, const Json& base, const char* format, int version,
+                     const std::vector<Field>& fields) {
     Json document = base.is_object() ? base : Json{{"format", format}, {"version", version}};
     if (!source.file.empty()) {
         Result<Json> read = readDocument(source.file);
@@ -457,20 +468,22 @@ Result<Json> makeTargetDocument(const TargetSource& source, const Json& base) {
 }
 
 Result<Json> makeEnvironmentDocument(const TargetSource& source, const Json& base) {
-    return defined(source, base, spec::kEnvironmentSpecFormat, spec::kEnvironmentSpecVersion, spec::environmentSpecFields());
+    return defined(source, base, spec::kEnvironmentSpecFormat, spec::kEnvironmentSpecVersion,
+                   spec::environmentSpecFields());
 }
 
 int exitCodeOf(const Error& error) {
     const std::string& code = error.code;
     const auto begins = [&](const char* prefix) { return code.rfind(prefix, 0) == 0; };
     if (code == "store.run_unknown" || code == "store.run_ambiguous" || code == "store.model_unknown" ||
-        code == "run.unknown" || code == "model.unknown" || code == "weights.unknown" || code == "run.no_model" || code == "run.output_unknown" || code == "target.unknown" || code == "environment.unknown" ||
+        code == "run.unknown" || code == "model.unknown" || code == "weights.unknown" || code == "run.no_model" ||
+        code == "run.output_unknown" || code == "target.unknown" || code == "environment.unknown" ||
         code == "dataset.unknown" || code == "snapshot.none") {
         return kNotFound;
     }
     // What is wrong with a definition names its field; the rest of environment.* is an action that failed.
-    const bool definition = begins("environment.") && !error.field.empty() && code != "environment.exists" && code != "environment.in_use" &&
-                            code != "environment.reserved";
+    const bool definition = begins("environment.") && !error.field.empty() && code != "environment.exists" &&
+                            code != "environment.in_use" && code != "environment.reserved";
     if (begins("spec.") || begins("format.") || begins("json.") || definition) {
         return kInvalidSpec;
     }

@@ -24,10 +24,10 @@ enum ExitCode {
 
 /// Where the spec of `run submit` and `run check` comes from. Later parts change what earlier ones said.
 struct SpecSource {
-    std::string file;               ///< Empty: defaults; "-": standard input.
-    std::string draft;              ///< Id of a draft in the workspace.
-    std::string source;             ///< --source: the folder that travels.
-    std::string script;             ///< --script: then `command` is its arguments.
+    std::string file;    ///< Empty: defaults; "-": standard input.
+    std::string draft;   ///< Id of a draft in the workspace.
+    std::string source;  ///< --source: the folder that travels.
+    std::string script;  ///< --script: then `command` is its arguments.
     std::string target;
     std::vector<std::string> sets;  ///< "path=value"
     std::vector<std::string> command;
@@ -36,14 +36,14 @@ struct SpecSource {
 /// Where the definition of `target add`, `target edit` and of `environment create`, `edit` and `validate` comes from.
 struct TargetSource {
     std::string name;
-    std::string file;   ///< Empty: defaults, or the present definition; "-": standard input.
+    std::string file;  ///< Empty: defaults, or the present definition; "-": standard input.
     std::string kind;
     std::vector<std::string> hosts;
     std::vector<std::string> sets;
 };
 
 struct Request {
-    std::string action;     ///< "run.submit"
+    std::string action;  ///< "run.submit"
     base::Json parameters = base::Json::object();
     SpecSource spec;
     TargetSource targetSource;

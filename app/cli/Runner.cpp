@@ -31,14 +31,11 @@ Json envelope(const std::string& action) {
     return Json{{"format", "trainyard.cli"}, {"version", kCliVersion}, {"action", action}};
 }
 
-bool isAboutOpening(const std::string& action) {
-    return action == "workspace.init" || action == "workspace.open";
-}
+bool isAboutOpening(const std::string& action) { return action == "workspace.init" || action == "workspace.open"; }
 
 }  // namespace
 
-Runner::Runner(Request request)
-    : m_request(std::move(request)), m_progress(!m_request.json && !m_request.quiet) {
+Runner::Runner(Request request) : m_request(std::move(request)), m_progress(!m_request.json && !m_request.quiet) {
     m_logTimer.setInterval(kLogMillis);
     connect(&m_logTimer, &QTimer::timeout, this, &Runner::nextLogs);
     connect(&m_session, &commands::Session::questionAsked, this, &Runner::ask);
@@ -68,14 +65,15 @@ void Runner::openThen(std::function<void()> next) {
     if (folder.empty()) {
         folder = qEnvironmentVariable("TRAINYARD_WORKSPACE").toStdString();
     }
-    m_session.start("workspace.open", Json{{"folder", folder}}, this, [this, next = std::move(next)](const Result<Json>& opened) {
-        if (!opened.ok()) {
-            fail(opened.error(), kWorkspaceTrouble);
-            return;
-        }
-        // What happened while nobody looked is taken in first, so that the answer is true.
-        m_session.runs().settle(kSettleMillis, next);
-    });
+    m_session.start("workspace.open", Json{{"folder", folder}}, this,
+                    [this, next = std::move(next)](const Result<Json>& opened) {
+                        if (!opened.ok()) {
+                            fail(opened.error(), kWorkspaceTrouble);
+                            return;
+                        }
+                        // What happened while nobody looked is taken in first, so that the answer is true.
+                        m_session.runs().settle(kSettleMillis, next);
+                    });
 }
 
 void Runner::carryOut() {
@@ -115,7 +113,8 @@ void Runner::carryOut() {
         quit(kActionFailed);
         return;
     }
-    if (m_request.action == "workspace.open" && !m_request.parameters.contains("folder") && !m_request.workspace.empty()) {
+    if (m_request.action == "workspace.open" && !m_request.parameters.contains("folder") &&
+        !m_request.workspace.empty()) {
         m_request.parameters["folder"] = m_request.workspace;
     }
     if (m_request.action == "run.watch" || m_request.action == "run.wait") {
@@ -148,9 +147,7 @@ void Runner::submitOrCheck() {
     startWith(makeDocument(m_request.spec, draft));
 }
 
-void Runner::defineTarget(const Json& present) {
-    startWith(makeTargetDocument(m_request.targetSource, present));
-}
+void Runner::defineTarget(const Json& present) { startWith(makeTargetDocument(m_request.targetSource, present)); }
 
 void Runner::startWith(const Result<Json>& document) {
     if (!document.ok()) {
@@ -180,7 +177,9 @@ void Runner::startAction(Json parameters) {
             m_progress.show(progress.text + (progress.text.empty() ? "" : " ") + std::to_string(percent) + " %");
         } else if (m_request.action == "target.doctor" || m_request.action == "target.build-engine") {
             if (!m_request.json && !m_request.quiet) {
-                std::cerr << (progress.detail.is_object() ? doctorText(progress.detail) : base::stripControl(progress.text)) << std::endl;
+                std::cerr << (progress.detail.is_object() ? doctorText(progress.detail)
+                                                          : base::stripControl(progress.text))
+                          << std::endl;
             }
         } else if (!progress.text.empty()) {
             m_progress.show(progress.text);
@@ -268,7 +267,8 @@ void Runner::finishWatch(const Json& shown) {
         return;
     }
     print(describe(m_request.action == "run.wait" ? "run.wait" : "run.watch", shown));
-    if (const auto compared = shown.find("reproduced"); compared != shown.end() && compared->is_object() && !m_request.quiet) {
+    if (const auto compared = shown.find("reproduced");
+        compared != shown.end() && compared->is_object() && !m_request.quiet) {
         print(describe("run.compare", *compared));
     }
     quit(asked ? kOk : code);
@@ -353,13 +353,16 @@ bool Runner::confirmed() const {
         return true;
     }
     if (m_request.action == "run.give-up") {
-        std::cerr << "Give up run " << textOf(m_request.parameters, "run") << ", whatever becomes of it on its target? [y/N] " << std::flush;
+        std::cerr << "Give up run " << textOf(m_request.parameters, "run")
+                  << ", whatever becomes of it on its target? [y/N] " << std::flush;
     } else if (m_request.action == "target.clear-cache" || m_request.action == "environment.clear") {
         std::cerr << "Clear the cache of target " << textOf(m_request.parameters, "target") << "? [y/N] " << std::flush;
     } else {
         const std::string what = m_request.action.substr(0, m_request.action.find('.'));
         std::cerr << "Delete " << what << " " << textOf(m_request.parameters, what.c_str())
-                  << (what == "target" || what == "environment" || what == "dataset" ? "? [y/N] " : " with all its files? [y/N] ") << std::flush;
+                  << (what == "target" || what == "environment" || what == "dataset" ? "? [y/N] "
+                                                                                     : " with all its files? [y/N] ")
+                  << std::flush;
     }
     std::string answer;
     std::getline(std::cin, answer);
@@ -390,8 +393,9 @@ void Runner::fail(const Error& error, int otherwise) {
         }
         std::cerr << std::endl;
     }
-    const bool hasSpec = takesRunSpec(m_request.action) || m_request.action == "run.resume" || m_request.action == "run.reproduce" ||
-                         m_request.action == "target.add" || m_request.action == "target.edit" || definesEnvironment(m_request.action) ||
+    const bool hasSpec = takesRunSpec(m_request.action) || m_request.action == "run.resume" ||
+                         m_request.action == "run.reproduce" || m_request.action == "target.add" ||
+                         m_request.action == "target.edit" || definesEnvironment(m_request.action) ||
                          m_request.action == "environment.import";
     const int known = exitCodeOf(error);
     const int code = known == kActionFailed ? otherwise : known;

@@ -46,11 +46,11 @@ private:
     commands::Session m_session;
     ProgressLine m_progress;
     QTimer m_logTimer;
-    std::string m_run;         ///< Whole id of the run that is waited for.
+    std::string m_run;  ///< Whole id of the run that is waited for.
     std::string m_runNumber;
     std::int64_t m_logNext = 0;  ///< Of a search, which counts lines;
     std::string m_logPlace;      ///< of everything else: what came in from slower machines meanwhile is not left out.
-    bool m_logRuns = false;    ///< A query for lines is under way.
+    bool m_logRuns = false;      ///< A query for lines is under way.
     bool m_manyRanks = false;
     std::unique_ptr<base::Json> m_shown;  ///< The run as it ended, once it has.
     std::string m_lastState;

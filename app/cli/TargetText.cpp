@@ -16,7 +16,8 @@ namespace {
 std::string hostsOf(const Json& target) {
     std::string text;
     for (const Json& host : memberOf(target, "hosts")) {
-        const std::string one = host.is_string() ? base::stripControl(host.get<std::string>()) : textOf(host, "destination");
+        const std::string one =
+            host.is_string() ? base::stripControl(host.get<std::string>()) : textOf(host, "destination");
         text += (text.empty() ? "" : ", ") + one;
     }
     return text;
@@ -25,25 +26,30 @@ std::string hostsOf(const Json& target) {
 std::string targetListText(const Json& result) {
     std::vector<std::vector<std::string>> rows{{"TARGET", "KIND", "STATE", "RUNS", "HOSTS", "DESCRIPTION"}};
     for (const Json& target : memberOf(result, "targets")) {
-        const std::string state = memberOf(target, "disabled") == Json(true) ? "disabled" : textOf(memberOf(target, "reach"), "state");
-        rows.push_back({textOf(target, "target"), textOf(target, "kind"), state, textOf(target, "runs_active"), clipText(hostsOf(target), 40),
-                        clipText(textOf(target, "description"), 40)});
+        const std::string state =
+            memberOf(target, "disabled") == Json(true) ? "disabled" : textOf(memberOf(target, "reach"), "state");
+        rows.push_back({textOf(target, "target"), textOf(target, "kind"), state, textOf(target, "runs_active"),
+                        clipText(hostsOf(target), 40), clipText(textOf(target, "description"), 40)});
     }
     std::string out = tableText(rows, {false, false, false, true, false, false});
     for (const Json& problem : memberOf(result, "problems")) {
-        out += (problem.is_string() ? base::stripControl(problem.get<std::string>()) : textOf(problem, "message")) + "\n";
+        out +=
+            (problem.is_string() ? base::stripControl(problem.get<std::string>()) : textOf(problem, "message")) + "\n";
     }
     return out;
 }
 
 std::string loadText(const Json& result) {
-    std::vector<std::vector<std::string>> rows{{"HOST", "CORES BUSY", "MEMORY USED", "LOAD", "GPUS", "RUNS", "WAITING", "DISK FREE"}};
+    std::vector<std::vector<std::string>> rows{
+        {"HOST", "CORES BUSY", "MEMORY USED", "LOAD", "GPUS", "RUNS", "WAITING", "DISK FREE"}};
     for (const Json& host : memberOf(result, "hosts")) {
         const std::optional<double> load = numberOf(host, "load");
         rows.push_back({textOf(host, "host"), textOf(host, "cores_busy") + " of " + textOf(host, "cores"),
-                        base::formatBytes(integerOf(host, "memory_used_bytes")) + " of " + base::formatBytes(integerOf(host, "memory_bytes")),
+                        base::formatBytes(integerOf(host, "memory_used_bytes")) + " of " +
+                            base::formatBytes(integerOf(host, "memory_bytes")),
                         load ? base::formatSignificant(*load, 3) : "", std::to_string(memberOf(host, "gpus").size()),
-                        std::to_string(memberOf(host, "leases").size()), std::to_string(memberOf(host, "waiting").size()),
+                        std::to_string(memberOf(host, "leases").size()),
+                        std::to_string(memberOf(host, "waiting").size()),
                         base::formatBytes(integerOf(host, "disk_free_bytes"))});
     }
     return tableText(rows, {false, true, true, true, true, true, true, true});
@@ -61,13 +67,15 @@ std::string targetCacheText(const Json& result) {
                         base::formatBytes(integerOf(entry, "bytes")), used.empty() ? "unknown" : shortTime(used),
                         memberOf(entry, "in_use") == Json(true) ? "yes" : "no", clipText(textOf(entry, "key"), 12)});
     }
-    return tableText(rows, {false, false, false, true, false, false, false}) + base::formatBytes(integerOf(result, "bytes")) + " in all.\n";
+    return tableText(rows, {false, false, false, true, false, false, false}) +
+           base::formatBytes(integerOf(result, "bytes")) + " in all.\n";
 }
 
 std::string estimateText(const Json& result) {
     std::string out;
     if (const Json& source = memberOf(result, "source"); source.is_object()) {
-        out += "Source: " + textOf(source, "files") + " files, " + base::formatBytes(integerOf(source, "bytes")) + ".\n";
+        out +=
+            "Source: " + textOf(source, "files") + " files, " + base::formatBytes(integerOf(source, "bytes")) + ".\n";
         for (const Json& warning : memberOf(source, "warnings")) {
             out += "Warning: " + base::stripControl(warning.get<std::string>()) + "\n";
         }
@@ -84,8 +92,9 @@ std::string estimateText(const Json& result) {
             const std::string free = base::formatBytes(integerOf(disk, "free_bytes"));
             out += "Free on " + textOf(disk, "host") + ": " + free + ".\n";
             if (const std::int64_t needed = integerOf(disk, "needed_bytes"); needed > integerOf(disk, "free_bytes")) {
-                out += "Error: the run needs " + base::formatBytes(needed) + " on " + textOf(disk, "host") + " in " + textOf(disk, "folder") +
-                       ", and " + free + " are free there. Make room, clear the target's cache (trainyard-cli target clear-cache " +
+                out += "Error: the run needs " + base::formatBytes(needed) + " on " + textOf(disk, "host") + " in " +
+                       textOf(disk, "folder") + ", and " + free +
+                       " are free there. Make room, clear the target's cache (trainyard-cli target clear-cache " +
                        textOf(result, "target") + ") or choose another work folder.\n";
             }
         }
@@ -105,18 +114,24 @@ std::string snapshotText(const Json& result) {
     }
     std::string out;
     if (const Json& git = memberOf(result, "git"); git.is_object()) {
-        out += "Commit " + textOf(git, "commit") + " " + textOf(git, "branch") + (memberOf(git, "dirty") == Json(true) ? ", changed" : "") + "\n";
+        out += "Commit " + textOf(git, "commit") + " " + textOf(git, "branch") +
+               (memberOf(git, "dirty") == Json(true) ? ", changed" : "") + "\n";
     }
     const bool compares = result.contains("changes");
     for (const Json& file : memberOf(result, compares ? "changes" : "files")) {
-        out += (compares ? textOf(file, "change") : base::formatBytes(integerOf(file, "size"))) + "\t" + textOf(file, "path") + "\n";
+        out += (compares ? textOf(file, "change") : base::formatBytes(integerOf(file, "size"))) + "\t" +
+               textOf(file, "path") + "\n";
     }
     return compares && memberOf(result, "changes").empty() ? out + "The same source.\n" : out;
 }
 
 /// "Source: differs", and below it what.
 std::string comparedPart(const std::string& title, const Json& same, const std::vector<std::string>& lines) {
-    std::string out = title + ": " + (same == Json(true) ? "the same" : same == Json(false) ? (title.ends_with("s") ? "differ" : "differs") : "not known") + "\n";
+    std::string out = title + ": " +
+                      (same == Json(true)    ? "the same"
+                       : same == Json(false) ? (title.ends_with("s") ? "differ" : "differs")
+                                             : "not known") +
+                      "\n";
     for (const std::string& line : lines) {
         out += "  " + line + "\n";
     }
@@ -126,7 +141,9 @@ std::string comparedPart(const std::string& title, const Json& same, const std::
 std::vector<std::string> changesOf(const Json& list, const char* name) {
     std::vector<std::string> lines;
     for (const Json& one : list) {
-        const auto side = [&](const char* which) { return memberOf(one, which).is_null() ? std::string("none") : textOf(one, which); };
+        const auto side = [&](const char* which) {
+            return memberOf(one, which).is_null() ? std::string("none") : textOf(one, which);
+        };
         lines.push_back(textOf(one, name) + ": " + side("left") + " -> " + side("right"));
     }
     return lines;
@@ -140,8 +157,8 @@ std::string metricLine(const Json& metric) {
     line += ": " + textOf(metric, "left") + " -> " + textOf(metric, "right");
     const Json& points = memberOf(metric, "points");
     if (points.is_object() && integerOf(points, "different") > 0) {
-        line += "; " + textOf(points, "different") + " of " + textOf(points, "compared") + " points differ, the first at step " +
-                textOf(points, "first_step");
+        line += "; " + textOf(points, "different") + " of " + textOf(points, "compared") +
+                " points differ, the first at step " + textOf(points, "first_step");
         const std::optional<double> largest = numberOf(points, "largest");
         line += largest ? ", by " + base::formatSignificant(*largest) + " at most" : "";
     }
@@ -150,7 +167,8 @@ std::string metricLine(const Json& metric) {
 
 std::string compareText(const Json& result) {
     const Json& same = memberOf(result, "same");
-    std::string out = "Run " + textOf(memberOf(result, "left"), "number") + " and run " + textOf(memberOf(result, "right"), "number") + "\n";
+    std::string out = "Run " + textOf(memberOf(result, "left"), "number") + " and run " +
+                      textOf(memberOf(result, "right"), "number") + "\n";
     out += comparedPart("Specification", memberOf(same, "spec"), changesOf(memberOf(result, "spec"), "path"));
     std::vector<std::string> files;
     for (const Json& one : memberOf(result, "files")) {
@@ -196,14 +214,16 @@ std::optional<std::string> describeTarget(const std::string& action, const Json&
     if (action == "target.cache") return targetCacheText(result);
     if (action == "target.clear-cache") return base::formatBytes(integerOf(result, "freed_bytes")) + " were freed.\n";
     if (action == "target.build-engine") {
-        return "The engine was built in " + textOf(result, "seconds") + " s against " + textOf(result, "libtorch") + ".\n";
+        return "The engine was built in " + textOf(result, "seconds") + " s against " + textOf(result, "libtorch") +
+               ".\n";
     }
     if (action == "run.estimate") return estimateText(result);
     if (action == "run.snapshot") return snapshotText(result);
     if (action == "run.compare") return compareText(result);
     if (action == "run.reproduce") {
-        return "Run " + textOf(result, "number") + " (" + textOf(result, "name") + ") was started. Compare them with: trainyard-cli run compare " +
-               textOf(result, "reproduces") + " " + textOf(result, "number") + "\n";
+        return "Run " + textOf(result, "number") + " (" + textOf(result, "name") +
+               ") was started. Compare them with: trainyard-cli run compare " + textOf(result, "reproduces") + " " +
+               textOf(result, "number") + "\n";
     }
     if (action == "run.collect") return "The outputs of run " + textOf(result, "number") + " were brought here.\n";
     if (action == "run.give-up") return "Run " + textOf(result, "number") + " was given up.\n";
@@ -215,7 +235,8 @@ std::string doctorText(const Json& line) {
     out.resize(std::max<std::size_t>(out.size(), 9), ' ');
     const std::string host = textOf(line, "host");
     const std::string remedy = textOf(line, "remedy");
-    return out + (host.empty() ? "" : host + "  ") + textOf(line, "title") + ": " + textOf(line, "text") + (remedy.empty() ? "" : " " + remedy);
+    return out + (host.empty() ? "" : host + "  ") + textOf(line, "title") + ": " + textOf(line, "text") +
+           (remedy.empty() ? "" : " " + remedy);
 }
 
 std::optional<int> exitCodeOfRun(const Json& run) {

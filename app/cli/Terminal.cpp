@@ -23,7 +23,8 @@ using base::Json;
 namespace {
 
 std::string duration(const Json& run) {
-    return memberOf(run, "duration_ns").is_number() ? base::formatDuration(integerOf(run, "duration_ns")) : std::string();
+    return memberOf(run, "duration_ns").is_number() ? base::formatDuration(integerOf(run, "duration_ns"))
+                                                    : std::string();
 }
 
 std::string describeList(const Json& result) {
@@ -31,12 +32,13 @@ std::string describeList(const Json& result) {
     if (runs.empty()) {
         return "No runs.\n";
     }
-    std::vector<std::vector<std::string>> rows{{"RUN", "NAME", "STATE", "DURATION", "LOSS", "ACCURACY", "CREATED", "REASON"}};
+    std::vector<std::vector<std::string>> rows{
+        {"RUN", "NAME", "STATE", "DURATION", "LOSS", "ACCURACY", "CREATED", "REASON"}};
     for (const Json& run : runs) {
         const std::string loss = metricOf(run, "train/loss");
         const std::string created = textOf(run, "created_at");
-        rows.push_back({textOf(run, "number"), clipText(textOf(run, "name"), 40), textOf(run, "state"), duration(run), loss,
-                        metricOf(run, "val/accuracy"), shortTime(created), clipText(textOf(run, "reason"), 60)});
+        rows.push_back({textOf(run, "number"), clipText(textOf(run, "name"), 40), textOf(run, "state"), duration(run),
+                        loss, metricOf(run, "val/accuracy"), shortTime(created), clipText(textOf(run, "reason"), 60)});
     }
     std::string out = tableText(rows, {true, false, false, true, true, true, false, false});
     if (!memberOf(result, "next").is_null()) {
@@ -64,8 +66,9 @@ std::string describeRun(const Json& run) {
     add("Tags", tagsOf(memberOf(run, "tags")));
     add("Notes", textOf(run, "notes"));
     for (const Json& one : memberOf(run, "metrics")) {
-        add(textOf(one, "name"), metricOf(run, textOf(one, "name")) + "  (lowest " + metricOf(run, textOf(one, "name"), "min") +
-                                   ", highest " + metricOf(run, textOf(one, "name"), "max") + ")");
+        add(textOf(one, "name"), metricOf(run, textOf(one, "name")) + "  (lowest " +
+                                     metricOf(run, textOf(one, "name"), "min") + ", highest " +
+                                     metricOf(run, textOf(one, "name"), "max") + ")");
     }
     for (const Json& rank : memberOf(run, "ranks")) {
         const bool signaled = !memberOf(rank, "signal").is_null();
@@ -91,7 +94,8 @@ std::string describeAny(const Json& result) {
     std::vector<std::vector<std::string>> rows;
     std::string lists;
     for (const auto& [key, value] : result.items()) {
-        if (value.is_array() && std::all_of(value.begin(), value.end(), [](const Json& one) { return one.is_object(); })) {
+        if (value.is_array() &&
+            std::all_of(value.begin(), value.end(), [](const Json& one) { return one.is_object(); })) {
             std::vector<std::vector<std::string>> lines;
             for (const Json& one : value) {
                 if (lines.empty()) {
@@ -107,7 +111,8 @@ std::string describeAny(const Json& result) {
                 }
                 lines.push_back(line);
             }
-            lists += lines.empty() ? "No " + key + ".\n" : tableText(lines, std::vector<bool>(lines.front().size(), false));
+            lists +=
+                lines.empty() ? "No " + key + ".\n" : tableText(lines, std::vector<bool>(lines.front().size(), false));
         } else if (value.is_object()) {
             for (const auto& [name, one] : value.items()) {
                 if (!textOf(value, name.c_str()).empty()) {
@@ -144,8 +149,8 @@ std::string describeCheck(const Json& found) {
     bytes("Memory", "memory_bytes", "memory_free_bytes");
     if (const std::int64_t limit = integerOf(found, "address_space_limit_bytes"); limit > 0) {
         const std::int64_t need = integerOf(found, "address_space_bytes");
-        rows.push_back({"Address space", (need > 0 ? base::formatBytes(need) + " of " : std::string()) + base::formatBytes(limit) +
-                                             " that ulimit -v leaves each process"});
+        rows.push_back({"Address space", (need > 0 ? base::formatBytes(need) + " of " : std::string()) +
+                                             base::formatBytes(limit) + " that ulimit -v leaves each process"});
     }
     bytes("GPU memory", "device_memory_bytes", "device_memory_free_bytes");
     seconds("Start", "setup_seconds");
@@ -191,14 +196,17 @@ std::string describe(const std::string& action, const Json& result) {
     const std::string run = "Run " + textOf(result, "number");
     if (action == "run.list") return describeList(result);
     if (action == "run.show") return describeRun(result);
-    if (action == "run.submit" || action == "run.resume") return run + " (" + textOf(result, "name") + ") was started.\n";
+    if (action == "run.submit" || action == "run.resume")
+        return run + " (" + textOf(result, "name") + ") was started.\n";
     if (action == "run.check") return describeCheck(result);
     if (action == "run.cancel") return run + " was asked to stop.\n";
     if (action == "run.checkpoint") {
         return result["step"].is_null() ? run + " was asked for a checkpoint.\n"
                                         : run + " has written a checkpoint at step " + textOf(result, "step") + ".\n";
     }
-    if (action == "run.pause") return run + " has written a checkpoint and was asked to stop. Go on with: trainyard-cli run resume " + textOf(result, "number") + "\n";
+    if (action == "run.pause")
+        return run + " has written a checkpoint and was asked to stop. Go on with: trainyard-cli run resume " +
+               textOf(result, "number") + "\n";
     if (action == "run.rename") return run + " is now called " + textOf(result, "name") + ".\n";
     if (action == "run.tag") {
         const std::string tags = tagsOf(memberOf(result, "tags"));
@@ -213,8 +221,9 @@ std::string describe(const std::string& action, const Json& result) {
     }
     if (action == "run.download") {
         const std::size_t files = memberOf(result, "files").size();
-        return std::to_string(files) + (files == 1 ? " file (" : " files (") + base::formatBytes(integerOf(result, "bytes")) +
-               (files == 1 ? ") was copied to " : ") were copied to ") + textOf(result, "folder") + ".\n" + silentText(result);
+        return std::to_string(files) + (files == 1 ? " file (" : " files (") +
+               base::formatBytes(integerOf(result, "bytes")) + (files == 1 ? ") was copied to " : ") were copied to ") +
+               textOf(result, "folder") + ".\n" + silentText(result);
     }
     if (action == "run.files") {
         Json told = result;
@@ -238,13 +247,14 @@ std::string progressText(const Json& run, int columns) {
     if (progress.is_object() && textOf(run, "state") == "Running") {
         const std::int64_t steps = integerOf(progress, "steps");
         const double total = steps > 0 ? static_cast<double>(steps) : numberOf(progress, "total").value_or(0);
-        const double done = steps > 0 ? static_cast<double>(integerOf(progress, "step")) : numberOf(progress, "done").value_or(0);
+        const double done =
+            steps > 0 ? static_cast<double>(integerOf(progress, "step")) : numberOf(progress, "done").value_or(0);
         if (integerOf(progress, "epochs") > 0) {
             add("epoch " + textOf(progress, "epoch") + "/" + textOf(progress, "epochs"));
         }
         if (total > 0) {
-            add((steps > 0 ? std::string("step ") : std::string()) + std::to_string(static_cast<std::int64_t>(done)) + "/" +
-                std::to_string(static_cast<std::int64_t>(total)));
+            add((steps > 0 ? std::string("step ") : std::string()) + std::to_string(static_cast<std::int64_t>(done)) +
+                "/" + std::to_string(static_cast<std::int64_t>(total)));
             constexpr int kBar = 20;
             const int full = static_cast<int>(std::lround(std::clamp(done / total, 0.0, 1.0) * kBar));
             add("[" + std::string(static_cast<std::size_t>(full), '#') +

@@ -101,11 +101,11 @@ Result<Json> readDocument(const base::Path& path) {
 int statusOf(const Error& error) {
     using namespace exit_status;
     const auto is = [&error](std::string_view code) { return error.code == code; };
-    return is("train.nan")                           ? kNotFinite
-           : is("train.peer")                        ? kPeer
-           : is("file.full") || is("engine.disk")    ? kDisk
-           : is("engine.memory")                     ? kMemory
-                                                     : kFailed;
+    return is("train.nan")                        ? kNotFinite
+           : is("train.peer")                     ? kPeer
+           : is("file.full") || is("engine.disk") ? kDisk
+           : is("engine.memory")                  ? kMemory
+                                                  : kFailed;
 }
 
 int trainVerb(const base::Path& specFile) {
@@ -140,8 +140,8 @@ int trainVerb(const base::Path& specFile) {
                   static_cast<long long>(summary->steps), summary->seconds, summary->valAccuracy * 100);
     reporter.say(line);
     const std::int64_t epochs = request->spec.train.epochs;
-    std::snprintf(line, sizeof line, "Trained %lld epoch%s; validation accuracy %.1f %%.", static_cast<long long>(epochs),
-                  epochs == 1 ? "" : "s", summary->valAccuracy * 100);
+    std::snprintf(line, sizeof line, "Trained %lld epoch%s; validation accuracy %.1f %%.",
+                  static_cast<long long>(epochs), epochs == 1 ? "" : "s", summary->valAccuracy * 100);
     reporter.conclusion(line);
     return exit_status::kDone;
 }
@@ -166,7 +166,10 @@ int requestVerb(const Verb& verb, const std::optional<base::Path>& requestFile) 
 int selfTestVerb(bool gpu) {
     const auto tell = [](const Json& check) {
         const Json& passed = check["passed"];
-        std::fprintf(stderr, "%-5s %-18s %s\n", passed.is_null() ? "-" : passed.get<bool>() ? "ok" : "FAIL",
+        std::fprintf(stderr, "%-5s %-18s %s\n",
+                     passed.is_null()     ? "-"
+                     : passed.get<bool>() ? "ok"
+                                          : "FAIL",
                      check["name"].get<std::string>().c_str(), check["detail"].get<std::string>().c_str());
     };
     const auto answer = engine::guarded("testing itself", [&] { return engine::runSelfTest(gpu, tell); });

@@ -14,9 +14,7 @@ int fail(const std::string& message) {
     return 1;
 }
 
-std::string firstLine(const std::string& text) {
-    return text.substr(0, text.find('\n'));
-}
+std::string firstLine(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 Json runCase(Runtime& runtime, const Path& folder, const Json& item) {
     const Json& described = item.at("input");

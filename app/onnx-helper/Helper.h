@@ -1,6 +1,6 @@
 #pragma once
-// What the programs that run an ONNX file for its proof have in common: the request, the raw files, the answer. They share no
-// code with the exporter. Request and result: resources/docs/protocol/model.md. One thread.
+// What the programs that run an ONNX file for its proof have in common: the request, the raw files, the answer. They
+// share no code with the exporter. Request and result: resources/docs/protocol/model.md. One thread.
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -16,9 +16,9 @@ using base::Path;
 
 struct Tensor {
     std::string name;
-    std::string type;                 ///< "float32", …
+    std::string type;  ///< "float32", …
     std::vector<std::int64_t> dims;
-    std::string bytes;                ///< Little-endian, row-major.
+    std::string bytes;  ///< Little-endian, row-major.
 };
 
 /// One way to run ONNX files. Its methods throw std::exception; what they say goes into the result.
@@ -32,7 +32,8 @@ public:
     [[nodiscard]] virtual std::vector<Tensor> run(Tensor& input) = 0;
 };
 
-/// The program `name --request FILE`: exit status 0 whenever a result was written, 1 with a message, 2 for a wrong command line.
+/// The program `name --request FILE`: exit status 0 whenever a result was written, 1 with a message, 2 for a wrong
+/// command line.
 [[nodiscard]] int runProgram(int argc, char** argv, std::string_view name, Runtime& runtime);
 
 }  // namespace trainyard::onnx

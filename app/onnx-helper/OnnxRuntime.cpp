@@ -1,5 +1,5 @@
-// Runs an ONNX file with ONNX Runtime's C++ library: trainyard-onnx-runtime --request FILE. A program of its own, so that the
-// proof of an export shares no code with the exporter.
+// Runs an ONNX file with ONNX Runtime's C++ library: trainyard-onnx-runtime --request FILE. A program of its own, so
+// that the proof of an export shares no code with the exporter.
 #include <onnxruntime_cxx_api.h>
 
 #include <stdexcept>
@@ -18,10 +18,10 @@ struct ElementType {
     std::size_t bytes;
 };
 constexpr ElementType kTypes[] = {
-    {"float32", ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, 4}, {"float64", ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE, 8},
+    {"float32", ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, 4},   {"float64", ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE, 8},
     {"float16", ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16, 2}, {"int64", ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64, 8},
-    {"int32", ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32, 4}, {"bool", ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL, 1},
-    {"uint8", ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8, 1}, {"int8", ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8, 1}};
+    {"int32", ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32, 4},     {"bool", ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL, 1},
+    {"uint8", ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8, 1},     {"int8", ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8, 1}};
 
 template <class Matches>
 ElementType elementType(const std::string& what, Matches matches) {
@@ -47,23 +47,29 @@ public:
     }
 
     [[nodiscard]] std::vector<Tensor> run(Tensor& input) override {
-        const ElementType type = elementType("the input", [&](const ElementType& one) { return input.type == one.name; });
+        const ElementType type =
+            elementType("the input", [&](const ElementType& one) { return input.type == one.name; });
         const auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
-        const Ort::Value tensor = Ort::Value::CreateTensor(memory, input.bytes.data(), input.bytes.size(), input.dims.data(),
-                                                           input.dims.size(), type.type);
+        const Ort::Value tensor = Ort::Value::CreateTensor(memory, input.bytes.data(), input.bytes.size(),
+                                                           input.dims.data(), input.dims.size(), type.type);
         const char* inputNames[] = {input.name.c_str()};
         std::vector<const char*> names;
         for (const std::string& name : m_outputs) {
             names.push_back(name.c_str());
         }
-        const auto results = m_session.Run(Ort::RunOptions(nullptr), inputNames, &tensor, 1, names.data(), names.size());
+        const auto results =
+            m_session.Run(Ort::RunOptions(nullptr), inputNames, &tensor, 1, names.data(), names.size());
         std::vector<Tensor> outputs;
         for (std::size_t i = 0; i < results.size(); ++i) {
             const auto info = results[i].GetTensorTypeAndShapeInfo();
-            const ElementType outputType = elementType("the output " + m_outputs[i],
-                                                       [&](const ElementType& one) { return info.GetElementType() == one.type; });
-            outputs.push_back({m_outputs[i], outputType.name, info.GetShape(),
-                               {static_cast<const char*>(results[i].GetTensorRawData()), info.GetElementCount() * outputType.bytes}});
+            const ElementType outputType = elementType("the output " + m_outputs[i], [&](const ElementType& one) {
+                return info.GetElementType() == one.type;
+            });
+            outputs.push_back(
+                {m_outputs[i],
+                 outputType.name,
+                 info.GetShape(),
+                 {static_cast<const char*>(results[i].GetTensorRawData()), info.GetElementCount() * outputType.bytes}});
         }
         return outputs;
     }

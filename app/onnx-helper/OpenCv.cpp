@@ -1,5 +1,5 @@
-// Runs an ONNX file with OpenCV's dnn module: trainyard-onnx-opencv --request FILE. A program of its own, so that the proof
-// of an export shares no code with the exporter.
+// Runs an ONNX file with OpenCV's dnn module: trainyard-onnx-opencv --request FILE. A program of its own, so that the
+// proof of an export shares no code with the exporter.
 #include <opencv2/core/version.hpp>
 #include <opencv2/dnn.hpp>
 #include <stdexcept>
@@ -24,8 +24,9 @@ public:
         // OpenCV names outputs by the layers that compute them, and drops the Identity that names ours.
         const std::vector<cv::String> unconnected = m_net.getUnconnectedOutLayersNames();
         for (const std::string& name : outputs) {
-            m_layers.push_back(m_net.getLayerId(name) >= 0 || unconnected.size() != outputs.size() ? name
-                                                                                                    : unconnected[m_layers.size()]);
+            m_layers.push_back(m_net.getLayerId(name) >= 0 || unconnected.size() != outputs.size()
+                                   ? name
+                                   : unconnected[m_layers.size()]);
         }
     }
 
@@ -47,7 +48,9 @@ public:
             if (result.type() != CV_32F) {
                 throw std::runtime_error("an output is not float32");
             }
-            outputs.push_back({m_layers[i], "float32", {result.size.p, result.size.p + result.dims},
+            outputs.push_back({m_layers[i],
+                               "float32",
+                               {result.size.p, result.size.p + result.dims},
                                {reinterpret_cast<const char*>(result.data), result.total() * sizeof(float)}});
         }
         return outputs;

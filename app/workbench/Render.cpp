@@ -37,14 +37,12 @@ std::vector<Plot> plotsOf(const store::RunRow& run) {
     std::vector<Plot> plots = {{QObject::tr("Loss"), {"train/loss", "val/loss"}, false},
                                {QObject::tr("Accuracy"), {"train/accuracy", "val/accuracy"}, true}};
     std::set<std::string> used, there;
-    for (const auto& metric : run.metrics)
-        there.insert(metric.name);
+    for (const auto& metric : run.metrics) there.insert(metric.name);
     std::erase_if(plots, [&there](const Plot& plot) {
         return std::none_of(plot.metrics.begin(), plot.metrics.end(),
                             [&](const auto& name) { return there.contains(name); });
     });
-    for (const Plot& plot : plots)
-        used.insert(plot.metrics.begin(), plot.metrics.end());
+    for (const Plot& plot : plots) used.insert(plot.metrics.begin(), plot.metrics.end());
     for (const std::string& name : there) {
         if (!used.contains(name)) plots.push_back({ui::metricTitle(name), {name}, name.ends_with("accuracy")});
     }

@@ -52,7 +52,7 @@ namespace {
 constexpr const char* kPassVariable = "TRAINYARD_SCREENSHOTS_SCALE";
 constexpr const char* kLookVariable = "TRAINYARD_SCREENSHOTS_LOOK";
 constexpr const char* kTrainedVariable = "TRAINYARD_SCREENSHOTS_TRAINED";  ///< What trainShowcaseModel() left.
-constexpr const char* kTriedPictures = "tryit";                             ///< The ones that are of that model.
+constexpr const char* kTriedPictures = "tryit";                            ///< The ones that are of that model.
 constexpr int kPassMillis = 20 * 60 * 1000;
 constexpr int kTickMillis = 60;
 constexpr int kQuietMillis = 420;      ///< A picture is taken after so long without a busy chart,
@@ -76,10 +76,7 @@ struct Step {
 class Photographer : public QObject {
 public:
     Photographer(QWidget& window, const commands::Session& session, QDir folder, QString suffix, QStringList only)
-        : m_window(window),
-          m_session(session),
-          m_folder(std::move(folder)),
-          m_suffix(std::move(suffix)),
+        : m_window(window), m_session(session), m_folder(std::move(folder)), m_suffix(std::move(suffix)),
           m_only(std::move(only)) {
         connect(&m_timer, &QTimer::timeout, this, [this] { tick(); });
         m_timer.setInterval(kTickMillis);
@@ -235,8 +232,7 @@ void addTryItSteps(Photographer& camera, ui::MainWindow& window, const QString& 
             if (QAction* evaluate = window.page()->primaryAction()) evaluate->trigger();
         },
         [&window] { return shownPart<QWidget>(window, "evaluateConfusion") != nullptr; });
-    camera.add(name + QStringLiteral("-mistakes"),
-               [&window] { scrollTo(window, QStringLiteral("evaluateMistakes")); });
+    camera.add(name + QStringLiteral("-mistakes"), [&window] { scrollTo(window, QStringLiteral("evaluateMistakes")); });
     camera.add(name + QStringLiteral("-layers"), [tab] { tab(2); });
 }
 
@@ -267,7 +263,8 @@ void addSteps(Photographer& camera, ui::MainWindow& window, int runs, const QStr
     run(QStringLiteral("run-unreachable"), runs - 1);
     run(QStringLiteral("run-waiting"), runs);
     run(QStringLiteral("run-unknown"), 9999);
-    for (const char* tab : {"records", "log", "system", "ranks", "outputs", "environment", "configuration", "code", "notes"}) {
+    for (const char* tab :
+         {"records", "log", "system", "ranks", "outputs", "environment", "configuration", "code", "notes"}) {
         camera.add(QStringLiteral("run-%1").arg(QLatin1String(tab)),
                    open(QStringLiteral("run/4/%1").arg(QLatin1String(tab))));
     }
@@ -416,7 +413,7 @@ int takePass(int argc, char** argv, const QString& folder, const QStringList& on
                                        .arg(dark ? QStringLiteral("dark") : QStringLiteral("light"))
                                        .arg(size.width() * scale)
                                        .arg(size.height() * scale)
-                                       .arg(scale > 1         ? QStringLiteral("-200")
+                                       .arg(scale > 1        ? QStringLiteral("-200")
                                             : look.isEmpty() ? QString()
                                                              : u'-' + QString::fromLatin1(look));
             Photographer camera(window, session, QDir(folder), suffix, only);

@@ -67,12 +67,13 @@ std::optional<std::int64_t> wholeNumber(std::string_view text, std::int64_t most
 
 /// Takes the folder's lock and carries out its plan.
 /// Sets `next` when another attempt of the run follows.
-int superviseOne(const NodeLayout& layout, SupervisorOptions options, Handshake& handshake, std::optional<NodeLayout>& next) {
+int superviseOne(const NodeLayout& layout, SupervisorOptions options, Handshake& handshake,
+                 std::optional<NodeLayout>& next) {
     const auto lock = takeLock(layout.agentLock(), "process " + std::to_string(::getpid()));
     if (!lock.ok()) {
         if (lock.error().code == "lock.held") {
-            handshake.fail(exitStatus::kHeld, "Another agent is at work on " + layout.root.string() + ". " +
-                                                  lock.error().message);
+            handshake.fail(exitStatus::kHeld,
+                           "Another agent is at work on " + layout.root.string() + ". " + lock.error().message);
             return exitStatus::kHeld;
         }
         handshake.fail(exitStatus::kError, lock.error().message);
@@ -205,8 +206,7 @@ int infoCommand(const std::vector<std::string>& arguments) {
         std::printf("trainyard-agent %s, protocol %d\n%s, %s\n%d cores, %s of memory, %d GPUs\n", TRAINYARD_VERSION,
                     kAgentProtocol, machine.host.c_str(), machine.kernel.c_str(), machine.cores,
                     base::formatBytes(machine.memoryBytes).c_str(), machine.gpus);
-        for (const std::string& absent : absentParts())
-            std::printf("without %s\n", absent.c_str());
+        for (const std::string& absent : absentParts()) std::printf("without %s\n", absent.c_str());
         return exitStatus::kDone;
     }
     Json json = Json::object();

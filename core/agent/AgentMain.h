@@ -8,10 +8,10 @@ namespace trainyard::agent {
 
 /// Exit statuses of trainyard-agent.
 namespace exitStatus {
-inline constexpr int kDone = 0;    ///< Carried out, whatever the run's outcome; with --detach: at work.
+inline constexpr int kDone = 0;  ///< Carried out, whatever the run's outcome; with --detach: at work.
 inline constexpr int kError = 1;
 inline constexpr int kUsage = 2;
-inline constexpr int kHeld = 3;    ///< Another agent is at work on that folder.
+inline constexpr int kHeld = 3;  ///< Another agent is at work on that folder.
 }  // namespace exitStatus
 
 [[nodiscard]] int agentMain(int argc, char** argv);

@@ -93,12 +93,10 @@ std::string whatWentWrong(const std::vector<std::string>& lines) {
     const auto isInside = [&said](std::size_t at) { return (static_cast<unsigned char>(said[at]) & 0xC0U) == 0x80U; };
     // Behind a long path.
     std::size_t from = said.size() - kMostWords;
-    while (from < said.size() && isInside(from))
-        ++from;
+    while (from < said.size() && isInside(from)) ++from;
     if (saysDiskIsFull(std::string_view(said).substr(from))) return "…" + said.substr(from);
     std::size_t end = kMostWords;
-    while (end > 0 && isInside(end))
-        --end;
+    while (end > 0 && isInside(end)) --end;
     return said.substr(0, end);
 }
 

@@ -56,15 +56,13 @@ std::vector<std::string> mergedEnvironment(const std::vector<std::pair<std::stri
         const std::string text = *entry;
         if (!extra.contains(text.substr(0, text.find('=')))) all.push_back(text);
     }
-    for (const auto& [name, value] : extra)
-        all.push_back(name + "=" + value);
+    for (const auto& [name, value] : extra) all.push_back(name + "=" + value);
     return all;
 }
 
 std::vector<char*> pointersTo(std::vector<std::string>& texts) {
     std::vector<char*> pointers;
-    for (std::string& text : texts)
-        pointers.push_back(text.data());
+    for (std::string& text : texts) pointers.push_back(text.data());
     pointers.push_back(nullptr);
     return pointers;
 }
@@ -110,8 +108,7 @@ void becomeChild(pid_t parent) {
     sigset_t none;
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
-    for (const int signal : {SIGPIPE, SIGHUP, SIGTERM, SIGINT, SIGCHLD})
-        ::signal(signal, SIG_DFL);
+    for (const int signal : {SIGPIPE, SIGHUP, SIGTERM, SIGINT, SIGCHLD}) ::signal(signal, SIG_DFL);
 }
 
 bool readAvailable(int fd, std::string& into, std::size_t limit) {
@@ -164,8 +161,7 @@ base::Result<Child> Child::start(const ChildSpec& spec) {
     child.in = std::move(in.write);
     child.out = std::move(out.read);
     child.err = std::move(err.read);
-    for (const int fd : {child.in.get(), child.out.get(), child.err.get()})
-        dontBlock(fd);
+    for (const int fd : {child.in.get(), child.out.get(), child.err.get()}) dontBlock(fd);
     return child;
 }
 
@@ -203,14 +199,12 @@ void Child::stop(std::int64_t graceMillis) {
     if (!end()) {
         ::kill(-m_pid, SIGTERM);
         const auto grace = base::Deadline::inMillis(graceMillis);
-        while (!end() && !grace.passed())
-            pauseMillis(2);
+        while (!end() && !grace.passed()) pauseMillis(2);
     }
     // Also when it has ended: what it left behind in its group goes too. The group's id is not reused while one lives.
     ::kill(-m_pid, SIGKILL);
     const auto reap = base::Deadline::inMillis(kReapMillis);
-    while (!end() && !reap.passed())
-        pauseMillis(1);
+    while (!end() && !reap.passed()) pauseMillis(1);
     m_pid = -1;
 }
 
@@ -224,8 +218,7 @@ std::string ProgramResult::trouble(const std::string& name) const {
     std::replace(said.begin(), said.end(), '\n', ' ');
     said = base::stripControl(base::toValidUtf8(said.substr(0, kMostQuoted)));
     if (!said.empty()) text += ": " + said;
-    while (text.ends_with('.'))
-        text.pop_back();
+    while (text.ends_with('.')) text.pop_back();
     return text;
 }
 

@@ -14,7 +14,8 @@ constexpr std::int64_t kRemoveMillis = 15'000;
 }  // namespace
 
 std::string containerName(const wire::Plan& plan, int rank) {
-    return "trainyard-" + plan.run.str() + "-a" + std::to_string(plan.attempt) + "-r" + std::to_string(plan.node * plan.processes + rank);
+    return "trainyard-" + plan.run.str() + "-a" + std::to_string(plan.attempt) + "-r" +
+           std::to_string(plan.node * plan.processes + rank);
 }
 
 std::optional<Container> containerIn(std::vector<std::string>& wrap, const std::string& name) {
@@ -40,7 +41,8 @@ void removeContainer(const Container& container) {
     spec.argv = removalOf(container);
     const ProgramResult result = runProgram(spec, kRemoveMillis);
     // One that is gone already is what was wanted.
-    if (!result.succeeded() && result.err.find("o such container") == std::string::npos && result.err.find("no container with") == std::string::npos) {
+    if (!result.succeeded() && result.err.find("o such container") == std::string::npos &&
+        result.err.find("no container with") == std::string::npos) {
         std::fprintf(stderr, "trainyard-agent: %s\n", result.trouble(container.engine + " rm").c_str());
     }
 }

@@ -1,7 +1,7 @@
 #pragma once
-// The container that a rank runs in, where the environment's wrap is podman's or docker's "run". podman's containers are
-// processes below ours and end with the rank; docker's are its daemon's, and either may leave the container's record behind
-// when it is killed. So each has a name, and is removed by it.
+// The container that a rank runs in, where the environment's wrap is podman's or docker's "run". podman's containers
+// are processes below ours and end with the rank; docker's are its daemon's, and either may leave the container's
+// record behind when it is killed. So each has a name, and is removed by it.
 #include <optional>
 #include <string>
 #include <vector>

@@ -1,6 +1,6 @@
 #pragma once
-// Going into the background with a handshake, so that whoever starts an agent learns within a time limit whether it is at
-// work or why not.
+// Going into the background with a handshake, so that whoever starts an agent learns within a time limit whether it is
+// at work or why not.
 #include <functional>
 #include <string>
 
@@ -22,12 +22,13 @@ private:
     base::UniqueFd m_pipe;
 };
 
-/// Closes descriptors from 3 on that came from the parent (open files of a workbench would stay open for the run's life).
+/// Closes descriptors from 3 on that came from the parent (open files of a workbench would stay open for the run's
+/// life).
 void closeInherited();
 
-/// Forks twice into a session of its own, stdin from /dev/null, stdout and stderr appended to `log`, and calls `work` there
-/// with the handshake; its result is the background process's exit status. Returns in the front process, with its exit
-/// status, when the handshake was given or `limitMillis` is over.
+/// Forks twice into a session of its own, stdin from /dev/null, stdout and stderr appended to `log`, and calls `work`
+/// there with the handshake; its result is the background process's exit status. Returns in the front process, with its
+/// exit status, when the handshake was given or `limitMillis` is over.
 [[nodiscard]] int runDetached(const base::Path& log, std::int64_t limitMillis,
                               const std::function<int(Handshake&)>& work);
 

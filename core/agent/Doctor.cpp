@@ -412,26 +412,14 @@ base::Json toJson(const DoctorLine& line) {
 
 void runDoctor(const DoctorQuestion& question, const std::function<bool(const DoctorLine&)>& tell) {
     using Probe = DoctorLine (*)(const DoctorQuestion&);
-    const std::array<std::pair<const char*, Probe>, 20> kProbes{{{"os", &probeOs},
-                                                                 {"libc", &probeLibc},
-                                                                 {"processor", &probeProcessor},
-                                                                 {"cores", &probeCores},
-                                                                 {"memory", &probeMemory},
-                                                                 {"disk", &probeDisk},
-                                                                 {"write", &probeWrite},
-                                                                 {"slots", &probeSlots},
-                                                                 {"clock", &probeClock},
-                                                                 {"network", &probeNetwork},
-                                                                 {"gpus", &probes::gpus},
-                                                                 {"cuda", &probes::cuda},
-                                                                 {"nccl", &probes::nccl},
-                                                                 {"mpi", &probes::mpi},
-                                                                 {"containers", &probes::containers},
-                                                                 {"conda", &probes::conda},
-                                                                 {"python", &probes::python},
-                                                                 {"torch", &probes::torch},
-                                                                 {"slurm", &probes::slurm},
-                                                                 {"route", nullptr}}};
+    const std::array<std::pair<const char*, Probe>, 20> kProbes{
+        {{"os", &probeOs},           {"libc", &probeLibc},        {"processor", &probeProcessor},
+         {"cores", &probeCores},     {"memory", &probeMemory},    {"disk", &probeDisk},
+         {"write", &probeWrite},     {"slots", &probeSlots},      {"clock", &probeClock},
+         {"network", &probeNetwork}, {"gpus", &probes::gpus},     {"cuda", &probes::cuda},
+         {"nccl", &probes::nccl},    {"mpi", &probes::mpi},       {"containers", &probes::containers},
+         {"conda", &probes::conda},  {"python", &probes::python}, {"torch", &probes::torch},
+         {"slurm", &probes::slurm},  {"route", nullptr}}};
     for (const auto& [id, probe] : kProbes) {
         if (!question.names.empty() && !question.names.contains(id)) continue;
         // Without the workbench's time this line has nothing to say, unless it was asked for by name.

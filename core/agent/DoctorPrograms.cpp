@@ -74,8 +74,7 @@ std::string versionBehind(const std::string& text, const std::string& word) {
     at = text.find_first_not_of(' ', at + word.size());
     if (at == std::string::npos) return {};
     std::string version = text.substr(at, text.find_first_not_of("0123456789.", at) - at);
-    while (version.ends_with('.'))
-        version.pop_back();
+    while (version.ends_with('.')) version.pop_back();
     return version;
 }
 
@@ -99,8 +98,7 @@ std::vector<base::Path> librariesNamed(const std::string& prefix, const std::vec
         "/usr/lib/x86_64-linux-gnu", "/usr/lib64",   "/usr/lib", "/usr/local/lib", "/lib/x86_64-linux-gnu", "/lib64",
         "/usr/local/cuda/lib64",     "/opt/nccl/lib"};
     const char* path = std::getenv("LD_LIBRARY_PATH");
-    for (const std::string& folder : base::split(path == nullptr ? "" : path, ':'))
-        folders.push_back(folder);
+    for (const std::string& folder : base::split(path == nullptr ? "" : path, ':')) folders.push_back(folder);
     folders.insert(folders.end(), more.begin(), more.end());
     std::vector<base::Path> found;
     for (const std::string& folder : folders) {

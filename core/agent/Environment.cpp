@@ -48,8 +48,8 @@ std::string killed(int signal) {
 
 base::Error canceled() { return {"canceled", "The run was canceled while its environment was being built."}; }
 
-/// Programs of a build whose keeper was killed, also those in containers of it: nobody else may have them, since the lock is
-/// ours. What they start meanwhile is met by the next look.
+/// Programs of a build whose keeper was killed, also those in containers of it: nobody else may have them, since the
+/// lock is ours. What they start meanwhile is met by the next look.
 void endOldBuild(const Path& folder) {
     const std::set<FileIdentity> mounted = filesOfContainers(folder / "tmp");
     const std::string mark = std::string(kBuildVariable) + "=" + folder.string();
@@ -63,7 +63,8 @@ void endOldBuild(const Path& folder) {
             const auto pid = static_cast<pid_t>(std::stol(name));
             const std::vector<std::string> variables =
                 base::split(base::readFile(it->path() / "environ").valueOr({}), '\0');
-            if (std::find(variables.begin(), variables.end(), mark) == variables.end() && !livesInContainer(pid, mounted))
+            if (std::find(variables.begin(), variables.end(), mark) == variables.end() &&
+                !livesInContainer(pid, mounted))
                 continue;
             found = ::kill(pid, SIGKILL) == 0 || found;
         }
@@ -72,8 +73,8 @@ void endOldBuild(const Path& folder) {
     }
 }
 
-/// What a killed keeper left is ours now, since we are a subreaper; while an environment is built we have nothing else below us.
-/// Programs in a container do not have the build's variable.
+/// What a killed keeper left is ours now, since we are a subreaper; while an environment is built we have nothing else
+/// below us. Programs in a container do not have the build's variable.
 void endOrphans() {
     for (int tries = 0; tries < kEndTries; ++tries) {
         bool found = false;
@@ -85,8 +86,8 @@ void endOrphans() {
     }
 }
 
-/// What killed builds of other environments left, whose agents and keepers are all gone: they would lie there until the same
-/// environment is asked for again.
+/// What killed builds of other environments left, whose agents and keepers are all gone: they would lie there until the
+/// same environment is asked for again.
 void removeOldBuilds(const wire::WorkLayout& work, const Path& ours) {
     std::error_code error;
     for (fs::directory_iterator it(work.environments(), error), end; !error && it != end; it.increment(error)) {
@@ -128,13 +129,16 @@ int writeReady(const Path& folder, Json ready) {
 
 }  // namespace
 
-Path environmentLock(const wire::WorkLayout& work, const std::string& hash) { return work.environments() / (hash + ".lock"); }
+Path environmentLock(const wire::WorkLayout& work, const std::string& hash) {
+    return work.environments() / (hash + ".lock");
+}
 
 Path environmentReady(const Path& folder) { return folder / "ready.json"; }
 
 bool isReadyEnvironment(const Path& folder, const std::string& hash) {
     const auto ready = readJsonFile(environmentReady(folder));
-    return ready.ok() && ready->is_object() && ready->value("format", Json()) == kReadyFormat && ready->value("hash", Json()) == hash;
+    return ready.ok() && ready->is_object() && ready->value("format", Json()) == kReadyFormat &&
+           ready->value("hash", Json()) == hash;
 }
 
 Status removeEnvironment(const Path& folder) {
@@ -152,7 +156,8 @@ Status removeEnvironment(const Path& folder) {
             }
             const ProgramResult result = runProgram(spec, kRemoveMillis);
             if (!result.succeeded()) {
-                std::fprintf(stderr, "trainyard-agent: %s\n", result.trouble(spec.argv.empty() ? "an empty command" : spec.argv.front()).c_str());
+                std::fprintf(stderr, "trainyard-agent: %s\n",
+                             result.trouble(spec.argv.empty() ? "an empty command" : spec.argv.front()).c_str());
             }
         }
         if (const std::string builder = reader.string("builder"); !wasReady && !builder.empty())
@@ -163,7 +168,8 @@ Status removeEnvironment(const Path& folder) {
 
 Variables environmentNames(const NodeLayout& layout, const wire::Plan& plan) {
     Variables names;
-    if (!plan.environment.hash.empty()) names["TRAINYARD_ENVIRONMENT"] = wire::WorkLayout{plan.workFolder}.environment(plan.environment.hash).string();
+    if (!plan.environment.hash.empty())
+        names["TRAINYARD_ENVIRONMENT"] = wire::WorkLayout{plan.workFolder}.environment(plan.environment.hash).string();
     names["TRAINYARD_WORK"] = plan.workFolder;
     names["TRAINYARD_WORKING_FOLDER"] = workingFolderOf(layout, plan).string();
     names["TRAINYARD_UID"] = std::to_string(::geteuid());
@@ -172,9 +178,11 @@ Variables environmentNames(const NodeLayout& layout, const wire::Plan& plan) {
     return names;
 }
 
-EnvironmentBuild::EnvironmentBuild(const NodeLayout& layout, const wire::Plan& plan, Values secrets, const Masker& masker, std::string holder)
+EnvironmentBuild::EnvironmentBuild(const NodeLayout& layout, const wire::Plan& plan, Values secrets,
+                                   const Masker& masker, std::string holder)
     : m_environment(plan.environment), m_work{plan.workFolder}, m_folder(m_work.environment(plan.environment.hash)),
-      m_names(environmentNames(layout, plan)), m_secrets(std::move(secrets)), m_masker(masker), m_holder(std::move(holder)) {
+      m_names(environmentNames(layout, plan)), m_secrets(std::move(secrets)), m_masker(masker),
+      m_holder(std::move(holder)) {
     if (m_environment.name.empty()) m_environment.name = m_environment.hash.substr(0, 12);
 }
 
@@ -265,8 +273,10 @@ Result<bool> EnvironmentBuild::look() {
         return false;
     }
     if (alone.error().code != "lock.held") return alone.error();
-    const std::string who = base::stripControl(base::toValidUtf8(base::trim(base::readFileRange(lock, 0, 300).valueOr({}))));
-    m_reason = "Waiting for another run that builds " + title() + (who.empty() || who == m_holder ? std::string() : " (" + who + ")");
+    const std::string who =
+        base::stripControl(base::toValidUtf8(base::trim(base::readFileRange(lock, 0, 300).valueOr({}))));
+    m_reason = "Waiting for another run that builds " + title() +
+               (who.empty() || who == m_holder ? std::string() : " (" + who + ")");
     return false;
 }
 
@@ -302,8 +312,10 @@ Status EnvironmentBuild::clear() {
 Status EnvironmentBuild::make() {
     const auto space = base::diskSpace(m_work.environments());
     if (space.ok() && space->freeBytes < m_environment.needBytes) {
-        return base::Error{"environment.disk", "Building " + title() + " needs " + base::formatBytes(m_environment.needBytes) + " of disk; " +
-                                                   m_work.environments().string() + " has " + base::formatBytes(space->freeBytes) +
+        return base::Error{"environment.disk", "Building " + title() + " needs " +
+                                                   base::formatBytes(m_environment.needBytes) + " of disk; " +
+                                                   m_work.environments().string() + " has " +
+                                                   base::formatBytes(space->freeBytes) +
                                                    " free. Clear the target's cache, or give it another work folder."};
     }
     if (const auto written = writeFiles(); !written.ok()) {
@@ -332,9 +344,12 @@ Status EnvironmentBuild::writeFiles() {
 
 Status EnvironmentBuild::startStep() {
     const wire::PlanBuildStep& step = m_environment.steps[m_step];
-    m_reason = "Building " + title() + ": " + step.title + " (" + std::to_string(m_step + 1) + " of " + std::to_string(m_environment.steps.size()) + ")";
+    m_reason = "Building " + title() + ": " + step.title + " (" + std::to_string(m_step + 1) + " of " +
+               std::to_string(m_environment.steps.size()) + ")";
     Variables variables = currentEnvironment();
-    std::erase_if(variables, [](const auto& entry) { return entry.first.starts_with("TRAINYARD_") || entry.first.starts_with("AZ_BATCHAI_"); });
+    std::erase_if(variables, [](const auto& entry) {
+        return entry.first.starts_with("TRAINYARD_") || entry.first.starts_with("AZ_BATCHAI_");
+    });
     for (const auto& [name, value] : m_names) variables[name] = value;
     variables["TMPDIR"] = file("tmp").string();
     variables[kBuildVariable] = m_folder.string();
@@ -359,8 +374,8 @@ Status EnvironmentBuild::afterStep(const ChildEnd& end, StreamSink& sink) {
     readLog(sink, true);
     if (m_canceled) return canceled();
     const wire::PlanBuildStep& step = m_environment.steps[m_step];
-    const std::string what = "Building " + title() + " failed at \"" + step.title + "\" (step " + std::to_string(m_step + 1) + " of " +
-                             std::to_string(m_environment.steps.size()) + "): ";
+    const std::string what = "Building " + title() + " failed at \"" + step.title + "\" (step " +
+                             std::to_string(m_step + 1) + " of " + std::to_string(m_environment.steps.size()) + "): ";
     if (const int error = m_child->notStarted(); error != 0) {
         const std::string program = expandVariables(step.command.front(), m_names);
         if (error == ENOSPC || error == EDQUOT)
@@ -372,7 +387,8 @@ Status EnvironmentBuild::afterStep(const ChildEnd& end, StreamSink& sink) {
         return base::Error{"environment.program", what + program + " cannot be started: " + std::strerror(error) + "."};
     }
     if (m_timedOut) {
-        return base::Error{"environment.time", what + "it took longer than " + base::formatDuration(step.maxSeconds * 1'000'000'000) + "."};
+        return base::Error{"environment.time",
+                           what + "it took longer than " + base::formatDuration(step.maxSeconds * 1'000'000'000) + "."};
     }
     if (end.signal != 0 || end.exit != 0) {
         const std::string said = lastWords();
@@ -439,12 +455,12 @@ std::string EnvironmentBuild::lastWords() const {
     if (error) return {};
     const std::int64_t from = std::max<std::int64_t>(0, size - kLogBytes);
     std::vector<std::string> lines;
-    for (const std::string& line : base::split(base::readFileRange(file("build.log"), from, kLogBytes).valueOr({}), '\n')) {
+    for (const std::string& line :
+         base::split(base::readFileRange(file("build.log"), from, kLogBytes).valueOr({}), '\n')) {
         lines.push_back(base::stripControl(base::toValidUtf8(base::trim(m_masker.mask(line)))));
     }
     std::string said = whatWentWrong(lines);
-    while (said.ends_with('.'))
-        said.pop_back();
+    while (said.ends_with('.')) said.pop_back();
     return said;
 }
 

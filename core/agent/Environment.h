@@ -1,13 +1,13 @@
 #pragma once
 // Realises a run's environment on this machine: once under <work>/environments/<hash>/, for all runs with that hash.
 //
-// <hash>.lock   beside the folder; held alone by who builds or clears, shared by the agents and shims of runs that use it
-// <hash>/       files and steps' results; tmp/ (TMPDIR of the steps), build.log
+// <hash>.lock   beside the folder; held alone by who builds or clears, shared by the agents and shims of runs that use
+// it <hash>/       files and steps' results; tmp/ (TMPDIR of the steps), build.log
 //   ready.json  written last, by rename: a folder without it is what a killed build left, and is removed
 //   used        touched by each run
-//   remove.json {"commands": [[argv…]…]} made by a step: what has to be run before the folder is removed (a container's image)
-//   image.id    made by a step: which image the ranks run in
-//   facts.json  what the facts program said, and in which boot of the machine
+//   remove.json {"commands": [[argv…]…]} made by a step: what has to be run before the folder is removed (a container's
+//   image) image.id    made by a step: which image the ranks run in facts.json  what the facts program said, and in
+//   which boot of the machine
 #include <functional>
 #include <optional>
 #include <string>
@@ -27,11 +27,12 @@ namespace trainyard::agent {
 [[nodiscard]] Path environmentReady(const Path& folder);
 /// Whether the folder holds a whole build of this hash.
 [[nodiscard]] bool isReadyEnvironment(const Path& folder, const std::string& hash);
-/// Runs the folder's remove.json, whatever comes of it, then removes the folder. Blocks; the lock is held by the caller.
+/// Runs the folder's remove.json, whatever comes of it, then removes the folder. Blocks; the lock is held by the
+/// caller.
 [[nodiscard]] Status removeEnvironment(const Path& folder);
 
-/// The names that steps, wrap, interpreter and folders of an environment may use: TRAINYARD_ENVIRONMENT, TRAINYARD_WORK,
-/// TRAINYARD_WORKING_FOLDER, TRAINYARD_UID, TRAINYARD_GID, HOME.
+/// The names that steps, wrap, interpreter and folders of an environment may use: TRAINYARD_ENVIRONMENT,
+/// TRAINYARD_WORK, TRAINYARD_WORKING_FOLDER, TRAINYARD_UID, TRAINYARD_GID, HOME.
 [[nodiscard]] Variables environmentNames(const NodeLayout& layout, const wire::Plan& plan);
 
 class EnvironmentBuild {
@@ -39,10 +40,11 @@ public:
     using Values = std::vector<std::pair<std::string, std::string>>;
 
     /// `holder`: who we are, for others that wait for us. The masker must outlive it.
-    EnvironmentBuild(const NodeLayout& layout, const wire::Plan& plan, Values secrets, const Masker& masker, std::string holder);
+    EnvironmentBuild(const NodeLayout& layout, const wire::Plan& plan, Values secrets, const Masker& masker,
+                     std::string holder);
 
-    /// One step on, without waiting: true when the environment is ready, and held for this run. To be called again soon.
-    /// Errors: "environment.step", "environment.program", "environment.time", "environment.disk", file.*.
+    /// One step on, without waiting: true when the environment is ready, and held for this run. To be called again
+    /// soon. Errors: "environment.step", "environment.program", "environment.time", "environment.disk", file.*.
     [[nodiscard]] Result<bool> advance(StreamSink& sink);
     /// What it is at, for people; changes with each step.
     [[nodiscard]] const std::string& reason() const { return m_reason; }

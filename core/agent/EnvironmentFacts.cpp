@@ -43,14 +43,17 @@ void EnvironmentFacts::start(bool cached, std::int64_t prepareNanos) {
 std::optional<Json> EnvironmentFacts::kept() const {
     if (m_folder.empty()) return {};
     auto json = readJsonFile(m_folder / "facts.json");
-    if (!json.ok() || !json->is_object() || json->value("boot_id", Json()) != base::bootId() || !json->contains("facts")) return {};
+    if (!json.ok() || !json->is_object() || json->value("boot_id", Json()) != base::bootId() ||
+        !json->contains("facts"))
+        return {};
     return (*json)["facts"];
 }
 
 void EnvironmentFacts::keep(const Json& facts) const {
     if (m_folder.empty()) return;
     // Only to save the next run the question: it is asked again where this is lost.
-    const auto written = replaceFile(m_folder / "facts.json", base::dumpJson(Json{{"boot_id", base::bootId()}, {"facts", facts}}));
+    const auto written =
+        replaceFile(m_folder / "facts.json", base::dumpJson(Json{{"boot_id", base::bootId()}, {"facts", facts}}));
     if (!written.ok()) std::fprintf(stderr, "trainyard-agent: %s\n", written.error().message.c_str());
 }
 
@@ -66,7 +69,8 @@ void EnvironmentFacts::service(StreamSink& sink) {
             return;
         }
         ChildSpec spec;
-        for (const std::string& argument : m_environment.facts) spec.argv.push_back(expandVariables(argument, m_variables));
+        for (const std::string& argument : m_environment.facts)
+            spec.argv.push_back(expandVariables(argument, m_variables));
         for (const auto& [name, value] : m_variables) spec.environment.emplace_back(name, value);
         spec.pipeErr = false;
         auto child = Child::start(spec);

@@ -52,8 +52,7 @@ std::string prefixOf(const std::string& label, const std::string& folder) {
     // PyTorch's SummaryWriter() makes runs/DATE_HOST/, which names no series.
     if (runs && !parts.empty()) parts.erase(parts.begin());
     std::string prefix;
-    for (const std::string& part : parts)
-        prefix += part + "/";
+    for (const std::string& part : parts) prefix += part + "/";
     return prefix;
 }
 
@@ -234,11 +233,9 @@ void EventFiles::put(File& file, const TfEvent& event, std::int64_t from, Stream
         }
         if (value.histogram) {
             Json edges = Json::array();
-            for (const double edge : value.histogram->edges)
-                edges.push_back(base::numberToJson(edge));
+            for (const double edge : value.histogram->edges) edges.push_back(base::numberToJson(edge));
             Json counts = Json::array();
-            for (const double count : value.histogram->counts)
-                counts.push_back(base::numberToJson(count));
+            for (const double count : value.histogram->counts) counts.push_back(base::numberToJson(count));
             send(wire::kind::kHistogram, Json{{"name", name},
                                               {"edges", std::move(edges)},
                                               {"counts", std::move(counts)},
@@ -271,8 +268,7 @@ void EventFiles::flush(File& file, StreamSink& sink) {
     if (file.series.empty()) return;
     std::vector<wire::SeriesPoints> all;
     all.reserve(file.series.size());
-    for (auto& [name, points] : file.series)
-        all.push_back(std::move(points));
+    for (auto& [name, points] : file.series) all.push_back(std::move(points));
     wire::Record record;
     record.rank = m_rank;
     record.t = sink.now();
@@ -286,7 +282,8 @@ void EventFiles::flush(File& file, StreamSink& sink) {
 
 void EventFiles::reportDamage(File& file, StreamSink& sink, bool final) {
     const std::int64_t now = base::monotonicNanos();
-    if (file.damageSeen > file.damageTold && (final || file.lastReport == 0 || now - file.lastReport >= kDamageReportNanos)) {
+    if (file.damageSeen > file.damageTold &&
+        (final || file.lastReport == 0 || now - file.lastReport >= kDamageReportNanos)) {
         file.lastReport = now;
         sink.put(m_rank, wire::kind::kWarning,
                  Json{{"code", "events.damaged"},
@@ -303,16 +300,14 @@ void EventFiles::reportDamage(File& file, StreamSink& sink, bool final) {
 bool EventFiles::drain(StreamSink& sink, wire::ClientLineTranslator& translator) {
     if (base::monotonicNanos() >= m_nextLook) look(sink);
     bool more = false;
-    for (const auto& file : m_files)
-        more = read(*file, sink, translator) || more;
+    for (const auto& file : m_files) more = read(*file, sink, translator) || more;
     return more;
 }
 
 bool EventFiles::finish(StreamSink& sink, wire::ClientLineTranslator& translator) {
     if (!std::exchange(m_lastLookDone, true)) look(sink);
     if (drain(sink, translator)) return false;
-    for (const auto& file : m_files)
-        reportDamage(*file, sink, true);
+    for (const auto& file : m_files) reportDamage(*file, sink, true);
     m_files.clear();
     m_folders.clear();
     m_nextLook = INT64_MAX;

@@ -1,7 +1,7 @@
 #pragma once
 // The agent's one place to wait: signals by signalfd, files by inotify, a time limit. inotify says nothing about what
-// another machine writes over NFS, so whoever waits here looks for itself as well, now and then. Where the user's inotify
-// instances or watches are used up, it looks by the clock instead: at most 40 ms later, at a little more CPU.
+// another machine writes over NFS, so whoever waits here looks for itself as well, now and then. Where the user's
+// inotify instances or watches are used up, it looks by the clock instead: at most 40 ms later, at a little more CPU.
 #include <poll.h>
 
 #include <cstdint>

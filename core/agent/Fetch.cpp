@@ -44,7 +44,8 @@ base::Error noRoom(std::int64_t wanted, std::int64_t free, const Path& folder) {
 }
 
 bool startsHash(const std::string& text) {
-    return text.size() >= kLeastDigits && text.size() <= 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+    return text.size() >= kLeastDigits && text.size() <= 64 &&
+           text.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
 /// The last part of an address as a file's name.
@@ -53,7 +54,8 @@ std::string fileNameOf(const std::string& address) {
     path = path.substr(path.find("://") + 3);
     const std::size_t slash = path.rfind('/');
     std::string name = slash == std::string::npos ? std::string() : path.substr(slash + 1);
-    std::erase_if(name, [](char c) { return static_cast<unsigned char>(c) < 0x21 || static_cast<unsigned char>(c) >= 0x7f; });
+    std::erase_if(name,
+                  [](char c) { return static_cast<unsigned char>(c) < 0x21 || static_cast<unsigned char>(c) >= 0x7f; });
     if (name.empty() || name == "." || name == ".." || name.size() > 200) return "data";
     return name;
 }
@@ -123,9 +125,8 @@ public:
                                                   base::stripControl(base::toValidUtf8(base::trim(m_said)))};
         }
         const std::int64_t size = fileBytes(m_part);
-        auto hash = base::sha256File(m_part, [&](std::int64_t done) {
-            return m_progress("Checking " + m_order.name, done, size, "bytes");
-        });
+        auto hash = base::sha256File(
+            m_part, [&](std::int64_t done) { return m_progress("Checking " + m_order.name, done, size, "bytes"); });
         if (hash.ok() && !hash->starts_with(m_order.sha256)) {
             ::unlink(m_part.c_str());
             return base::Error{"input.hash", m_order.address + " has the SHA-256 " + *hash + ", not " + m_order.sha256 +
@@ -151,9 +152,32 @@ private:
         ::unlink(m_headers.c_str());
         // The address is one argument behind an option or behind "--": never a word of a shell, never an option.
         const std::vector<std::vector<std::string>> programs = {
-            {"curl", "--fail", "--location", "--max-redirs", "10", "--proto", "=http,https", "--proto-redir", "=http,https",
-             "--globoff", "--silent", "--show-error", "--connect-timeout", "10", "--speed-limit", "1", "--speed-time", "60",
-             "--continue-at", "-", "--dump-header", m_headers.string(), "--output", m_part.string(), "--url", m_order.address},
+            {"curl",
+             "--fail",
+             "--location",
+             "--max-redirs",
+             "10",
+             "--proto",
+             "=http,https",
+             "--proto-redir",
+             "=http,https",
+             "--globoff",
+             "--silent",
+             "--show-error",
+             "--connect-timeout",
+             "10",
+             "--speed-limit",
+             "1",
+             "--speed-time",
+             "60",
+             "--continue-at",
+             "-",
+             "--dump-header",
+             m_headers.string(),
+             "--output",
+             m_part.string(),
+             "--url",
+             m_order.address},
             {"wget", "--no-verbose", "--continue", "--tries=1", "--timeout=30", "--max-redirect=10",
              "--output-document=" + m_part.string(), "--", m_order.address}};
         for (const std::vector<std::string>& argv : programs) {
@@ -165,8 +189,9 @@ private:
             if (child.ok()) return follow(*child);
             if (child.error().code != "exec.missing" && child.error().code != "exec.denied") return child.error();
         }
-        return base::Error{"input.program", "Neither curl nor wget is on this machine; one of them is needed to fetch " +
-                                                m_order.address + "."};
+        return base::Error{"input.program",
+                           "Neither curl nor wget is on this machine; one of them is needed to fetch " +
+                               m_order.address + "."};
     }
 
     [[nodiscard]] Result<int> follow(Child& child) {
@@ -203,14 +228,16 @@ private:
     std::int64_t m_before = 0;  ///< Bytes that were here when this try began.
 };
 
-/// What an earlier fetch of the same file left in the cache. By its archive's hash where the content is not known before.
+/// What an earlier fetch of the same file left in the cache. By its archive's hash where the content is not known
+/// before.
 std::optional<Fetched> inCache(const wire::WorkLayout& work, const FetchOrder& order) {
     std::vector<std::string> keys;
     if (order.unpack ? !order.entry.empty() : order.sha256.size() == 64) {
         keys.push_back(order.unpack ? order.entry : order.sha256);
     } else {
         std::error_code error;
-        for (const auto& folder : fs::directory_iterator(work.data(), error)) keys.push_back(folder.path().filename().string());
+        for (const auto& folder : fs::directory_iterator(work.data(), error))
+            keys.push_back(folder.path().filename().string());
         std::ranges::sort(keys);
     }
     for (const std::string& key : keys) {
@@ -218,13 +245,16 @@ std::optional<Fetched> inCache(const wire::WorkLayout& work, const FetchOrder& o
         const auto info = text.ok() ? base::parseJson(*text) : Result<Json>(text.error());
         if (!info.ok()) continue;
         base::ObjectReader reader(*info, "");
-        if (order.unpack ? order.entry.empty() && reader.string("archive") != order.sha256 : !key.starts_with(order.sha256)) continue;
+        if (order.unpack ? order.entry.empty() && reader.string("archive") != order.sha256
+                         : !key.starts_with(order.sha256))
+            continue;
         Fetched fetched{key, dataFiles(work, key).string(), reader.integer("size"), true};
         if (order.unpack) return fetched;
         std::error_code error;
         std::vector<Path> files;
         for (const auto& file : fs::directory_iterator(dataFiles(work, key), error)) files.push_back(file.path());
-        if (files.size() != 1 || !fs::is_regular_file(files.front(), error)) continue;  // A folder whose content hash begins alike.
+        if (files.size() != 1 || !fs::is_regular_file(files.front(), error))
+            continue;  // A folder whose content hash begins alike.
         fetched.path = files.front().string();
         return fetched;
     }
@@ -237,12 +267,14 @@ struct Chosen {
     std::vector<base::ContentFile> files;
 };
 
-std::vector<base::ContentFile> filesBelow(const std::vector<base::ContentFile>& all, const FetchOrder& order, const std::string& prefix) {
+std::vector<base::ContentFile> filesBelow(const std::vector<base::ContentFile>& all, const FetchOrder& order,
+                                          const std::string& prefix) {
     std::vector<base::ContentFile> files;
     for (const base::ContentFile& file : all) {
         base::ContentFile inside = file;
         inside.path.erase(0, prefix.size());
-        if (order.only.empty() || std::ranges::find(order.only, inside.path) != order.only.end()) files.push_back(std::move(inside));
+        if (order.only.empty() || std::ranges::find(order.only, inside.path) != order.only.end())
+            files.push_back(std::move(inside));
     }
     return files;
 }
@@ -282,7 +314,8 @@ Result<Chosen> chooseFiles(const std::vector<base::ContentFile>& all, const Fetc
                                          ": other files are in it than when the data set was added."};
 }
 
-Result<Fetched> unpackInto(const wire::WorkLayout& work, const FetchOrder& order, const Path& archive, const PrepareProgress& progress) {
+Result<Fetched> unpackInto(const wire::WorkLayout& work, const FetchOrder& order, const Path& archive,
+                           const PrepareProgress& progress) {
     const Path stage = work.incoming() / (order.sha256 + ".unpacked");
     TRAINYARD_TRY(removeReadOnlyTree(stage));
     TRAINYARD_TRY(base::makeDirs(stage));
@@ -315,7 +348,8 @@ Result<Fetched> unpackInto(const wire::WorkLayout& work, const FetchOrder& order
         if (there) continue;
         const Path to = dataFiles(work, entry) / file.path;
         TRAINYARD_TRY(base::makeDirs(to.parent_path()));
-        if (::rename((stage / (chosen->prefix + file.path)).c_str(), to.c_str()) != 0) return base::errnoError(errno, "put into place", to);
+        if (::rename((stage / (chosen->prefix + file.path)).c_str(), to.c_str()) != 0)
+            return base::errnoError(errno, "put into place", to);
     }
     if (!there) TRAINYARD_TRY(sealData(work, entry, order.name, chosen->files.size(), fetched.bytes, order.sha256));
     TRAINYARD_TRY(removeReadOnlyTree(stage));
@@ -323,7 +357,8 @@ Result<Fetched> unpackInto(const wire::WorkLayout& work, const FetchOrder& order
     return fetched;
 }
 
-Result<Fetched> keepFile(const wire::WorkLayout& work, const FetchOrder& order, const Path& part, const std::string& sha256) {
+Result<Fetched> keepFile(const wire::WorkLayout& work, const FetchOrder& order, const Path& part,
+                         const std::string& sha256) {
     const Path to = dataFiles(work, sha256) / fileNameOf(order.address);
     const std::int64_t bytes = fileBytes(part);
     if (isDataComplete(work, sha256)) {  // Under another name.
@@ -345,9 +380,11 @@ Result<Fetched> fetchData(const wire::WorkLayout& work, const FetchOrder& order,
     const bool web = order.address.starts_with("http://") || order.address.starts_with("https://");
     const bool clean = std::ranges::all_of(order.address, [](unsigned char c) { return c > 0x20 && c != 0x7f; });
     if (!web || !clean) {
-        return base::Error{"input.address", "\"" + base::stripControl(base::toValidUtf8(order.address)) + "\" is no http or https address."};
+        return base::Error{"input.address", "\"" + base::stripControl(base::toValidUtf8(order.address)) +
+                                                "\" is no http or https address."};
     }
-    if (!startsHash(order.sha256)) return base::Error{"input.hash", "The input " + order.name + " has an address, but no SHA-256."};
+    if (!startsHash(order.sha256))
+        return base::Error{"input.hash", "The input " + order.name + " has an address, but no SHA-256."};
     if (auto there = inCache(work, order)) return *there;
     TRAINYARD_TRY(base::makeDirs(work.incoming()));
     TRAINYARD_TRY(base::makeDirs(work.data()));
@@ -358,7 +395,8 @@ Result<Fetched> fetchData(const wire::WorkLayout& work, const FetchOrder& order,
             lock = std::move(taken).value();
         } else if (taken.error().code != "lock.held") {
             return taken.error();
-        } else if (!progress("Another run is fetching " + order.name, fileBytes(work.incoming() / (order.sha256 + ".fetch")), 0, "bytes")) {
+        } else if (!progress("Another run is fetching " + order.name,
+                             fileBytes(work.incoming() / (order.sha256 + ".fetch")), 0, "bytes")) {
             return fetchCanceled();
         } else {
             ::poll(nullptr, 0, kFetchLookMillis);
@@ -386,25 +424,33 @@ MadeRequest serveFetch(ServeContext& context, std::int64_t id, const Json& heade
     order.entry = arguments.reader().string("entry");
     order.only = arguments.reader().strings("only");
     order.bytes = arguments.reader().integer("size", 0);
-    if (!startsHash(order.sha256)) arguments.reader().fail("serve.sha256", "sha256", "\"sha256\" is not 8 to 64 digits of a SHA-256.");
-    if (!order.entry.empty() && !isSha256(order.entry)) arguments.reader().fail("serve.sha256", "entry", "\"entry\" is no content hash.");
+    if (!startsHash(order.sha256))
+        arguments.reader().fail("serve.sha256", "sha256", "\"sha256\" is not 8 to 64 digits of a SHA-256.");
+    if (!order.entry.empty() && !isSha256(order.entry))
+        arguments.reader().fail("serve.sha256", "entry", "\"entry\" is no content hash.");
     if (order.bytes < 0) arguments.reader().fail("serve.range", "size", "\"size\" must not be negative.");
     TRAINYARD_TRY(arguments.status());
     TRAINYARD_TRY(openWork(context.work));
-    return ServeRequestPtr(std::make_unique<ServeWorker>(context, id, [&context, order](const ServeWorker::Say& say) -> Result<Json> {
-        std::int64_t saidAt = 0;
-        std::string saidStage;
-        const auto fetched = fetchData(
-            context.work, order, [&](const std::string& stage, std::int64_t done, std::int64_t total, const char* unit) {
-                const std::int64_t now = base::monotonicNanos();
-                if (stage == saidStage && now - saidAt < kSayNanos) return true;
-                saidAt = now;
-                saidStage = stage;
-                return say({{"event", "progress"}, {"stage", stage}, {"count", done}, {"total", total}, {"unit", unit}});
-            });
-        if (!fetched.ok()) return fetched.error();
-        return Json{{"entry", fetched->entry}, {"path", fetched->path}, {"size", fetched->bytes}, {"was_there", fetched->wasThere}};
-    }));
+    return ServeRequestPtr(
+        std::make_unique<ServeWorker>(context, id, [&context, order](const ServeWorker::Say& say) -> Result<Json> {
+            std::int64_t saidAt = 0;
+            std::string saidStage;
+            const auto fetched = fetchData(
+                context.work, order,
+                [&](const std::string& stage, std::int64_t done, std::int64_t total, const char* unit) {
+                    const std::int64_t now = base::monotonicNanos();
+                    if (stage == saidStage && now - saidAt < kSayNanos) return true;
+                    saidAt = now;
+                    saidStage = stage;
+                    return say(
+                        {{"event", "progress"}, {"stage", stage}, {"count", done}, {"total", total}, {"unit", unit}});
+                });
+            if (!fetched.ok()) return fetched.error();
+            return Json{{"entry", fetched->entry},
+                        {"path", fetched->path},
+                        {"size", fetched->bytes},
+                        {"was_there", fetched->wasThere}};
+        }));
 }
 
 }  // namespace trainyard::agent

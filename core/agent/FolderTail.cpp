@@ -39,18 +39,20 @@ std::vector<FolderTail::Found> FolderTail::list() const {
     for (const Path& folder : m_folders) {
         std::error_code error;
         const Path real = fs::canonical(folder, error);
-        if (error || !fs::is_directory(real, error) || std::find(roots.begin(), roots.end(), real) != roots.end()) continue;
+        if (error || !fs::is_directory(real, error) || std::find(roots.begin(), roots.end(), real) != roots.end())
+            continue;
         roots.push_back(real);
         int entries = 0;
         fs::recursive_directory_iterator it(real, fs::directory_options::skip_permission_denied, error);
-        for (const fs::recursive_directory_iterator end; !error && it != end && ++entries <= kMostEntries; it.increment(error)) {
+        for (const fs::recursive_directory_iterator end; !error && it != end && ++entries <= kMostEntries;
+             it.increment(error)) {
             if (it.depth() >= kMostDepth) it.disable_recursion_pending();
             struct stat info {};
             if (::lstat(it->path().c_str(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
             const std::string name = "logs/" + it->path().lexically_relative(real).generic_string();
             if (!base::isPlainRelativePath(name)) continue;
-            found.push_back({it->path(), name, std::to_string(info.st_dev) + ":" + std::to_string(info.st_ino), info.st_size,
-                             std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec});
+            found.push_back({it->path(), name, std::to_string(info.st_dev) + ":" + std::to_string(info.st_ino),
+                             info.st_size, std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec});
         }
     }
     return found;
@@ -77,13 +79,16 @@ int FolderTail::rankIn(const std::string& name) const {
 void FolderTail::scan(StreamSink& sink) {
     std::vector<Found> all = list();
     std::stable_sort(all.begin(), all.end(), [this](const Found& a, const Found& b) {
-        return std::pair(!m_offsets.contains(a.inode), a.modified) < std::pair(!m_offsets.contains(b.inode), b.modified);
+        return std::pair(!m_offsets.contains(a.inode), a.modified) <
+               std::pair(!m_offsets.contains(b.inode), b.modified);
     });
     for (const Found& one : all) {
         if (m_files.contains(one.inode) || one.size == 0) continue;
         if (m_files.size() >= kMostFiles) {
             if (!std::exchange(m_tooMany, true)) {
-                sink.putWarning(wire::kNoRank, "logs.files", "More than " + std::to_string(kMostFiles) + " files lie in logs; the others are not shown as they grow.");
+                sink.putWarning(wire::kNoRank, "logs.files",
+                                "More than " + std::to_string(kMostFiles) +
+                                    " files lie in logs; the others are not shown as they grow.");
             }
             return;
         }
@@ -109,7 +114,9 @@ bool FolderTail::read(File& file, StreamSink& sink, bool dropLogs, bool final) {
     if (file.read >= kMostFileBytes) {
         file.full = true;
         file.tail.flushPartial(sink, true, dropLogs);
-        sink.putWarning(wire::kNoRank, "logs.size", file.name + " has grown beyond " + base::formatBytes(kMostFileBytes) + "; the rest is not shown.");
+        sink.putWarning(wire::kNoRank, "logs.size",
+                        file.name + " has grown beyond " + base::formatBytes(kMostFileBytes) +
+                            "; the rest is not shown.");
         return false;
     }
     file.tail.flushPartial(sink, final && file.tail.atEnd(), dropLogs);

@@ -1,6 +1,7 @@
 #pragma once
-// Follows the text files that a script writes into `logs` folders, as they grow, are rotated and emptied. A file is known by
-// its inode, so one that is renamed is not read again; what the folders held before the ranks began is not told.
+// Follows the text files that a script writes into `logs` folders, as they grow, are rotated and emptied. A file is
+// known by its inode, so one that is renamed is not read again; what the folders held before the ranks began is not
+// told.
 #include <sys/types.h>
 
 #include <cstdint>
@@ -48,7 +49,7 @@ private:
     };
     struct Found {
         base::Path path;
-        std::string name;   ///< "logs/…"
+        std::string name;  ///< "logs/…"
         std::string inode;
         std::int64_t size = 0;
         std::int64_t modified = 0;  ///< ns.

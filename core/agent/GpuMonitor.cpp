@@ -26,16 +26,15 @@ struct Field {
     double unit;
 };
 constexpr std::array kFields{
-    Field{"utilization.gpu", "utilization_percent", 1}, Field{"utilization.memory", "memory_utilization_percent", 1},
-    Field{"memory.used", "memory_bytes", kBytesAMebibyte},    Field{"memory.total", "memory_total_bytes", kBytesAMebibyte},
-    Field{"temperature.gpu", "temperature_celsius", 1}, Field{"power.draw", "power_watts", 1},
+    Field{"utilization.gpu", "utilization_percent", 1},    Field{"utilization.memory", "memory_utilization_percent", 1},
+    Field{"memory.used", "memory_bytes", kBytesAMebibyte}, Field{"memory.total", "memory_total_bytes", kBytesAMebibyte},
+    Field{"temperature.gpu", "temperature_celsius", 1},    Field{"power.draw", "power_watts", 1},
 };
 
 std::vector<std::string> words(const std::string& line) {
     std::istringstream in(line);
     std::vector<std::string> found;
-    for (std::string word; in >> word;)
-        found.push_back(word);
+    for (std::string word; in >> word;) found.push_back(word);
     return found;
 }
 
@@ -119,28 +118,23 @@ void GpuMonitor::takeProcess(const std::string& line) {
 
 void GpuMonitor::sample(base::Json& values, const std::set<pid_t>& processes) {
     std::string query = "--query-gpu=index";
-    for (const Field& field : kFields)
-        query += std::string(",") + field.query;
+    for (const Field& field : kFields) query += std::string(",") + field.query;
     std::vector<std::string> argv{"nvidia-smi", query, "--format=csv,noheader,nounits", "-l", "1"};
     if (!m_gpus.empty()) {
         std::string list;
-        for (const int gpu : m_gpus)
-            list += (list.empty() ? "" : ",") + std::to_string(gpu);
+        for (const int gpu : m_gpus) list += (list.empty() ? "" : ",") + std::to_string(gpu);
         argv.insert(argv.end(), {"-i", list});
     }
     keepAlive(m_query, argv);
     keepAlive(m_pmon, {"nvidia-smi", "pmon", "-d", "1", "-s", "um"});  // Its -i takes four GPUs only.
-    for (const std::string& line : newLines(m_query))
-        takeDevice(line);
-    for (const std::string& line : newLines(m_pmon))
-        takeProcess(line);
+    for (const std::string& line : newLines(m_query)) takeDevice(line);
+    for (const std::string& line : newLines(m_pmon)) takeProcess(line);
 
     const std::int64_t now = base::monotonicNanos();
     std::erase_if(m_uses, [now](const auto& entry) { return now - entry.second.at > kUseStale; });
     for (const auto& [gpu, device] : m_devices) {
         if (now - device.at > kStale) continue;
-        for (const auto& [name, value] : device.values)
-            values[key(gpu, name)] = base::numberToJson(value);
+        for (const auto& [name, value] : device.values) values[key(gpu, name)] = base::numberToJson(value);
         if (m_columns.empty() || now - m_pmonAt > kStale) continue;
         double sm = 0;
         double memory = 0;

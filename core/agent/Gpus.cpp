@@ -30,8 +30,7 @@ ChildSpec smi(const char* query) {
 
 std::vector<std::string> csvFields(const std::string& line) {
     std::vector<std::string> fields;
-    for (const std::string& field : base::split(line, ','))
-        fields.emplace_back(base::trim(field));
+    for (const std::string& field : base::split(line, ',')) fields.emplace_back(base::trim(field));
     return fields;
 }
 

@@ -55,8 +55,7 @@ HttpAnswer refusal(int status, const char* code, const std::string& message) {
 bool sameText(std::string_view left, std::string_view right) {
     if (left.size() != right.size()) return false;
     unsigned different = 0;
-    for (std::size_t i = 0; i < left.size(); ++i)
-        different |= static_cast<unsigned char>(left[i] ^ right[i]);
+    for (std::size_t i = 0; i < left.size(); ++i) different |= static_cast<unsigned char>(left[i] ^ right[i]);
     return different == 0;
 }
 
@@ -423,8 +422,7 @@ HttpServer& HttpServer::operator=(HttpServer&& other) noexcept {
     m_limits = other.m_limits;
     m_bodyBytes = other.m_bodyBytes;
     m_connections = std::move(other.m_connections);
-    for (auto& connection : m_connections)
-        connection->server = this;
+    for (auto& connection : m_connections) connection->server = this;
     return *this;
 }
 
@@ -455,10 +453,8 @@ bool HttpServer::service(std::int64_t nanos) {
     while (again) {
         again = false;
         acceptNew();
-        for (const auto& connection : m_connections)
-            again = connection->step() || again;
-        for (const auto& connection : m_connections)
-            connection->watchTime();
+        for (const auto& connection : m_connections) again = connection->step() || again;
+        for (const auto& connection : m_connections) connection->watchTime();
         std::erase_if(m_connections,
                       [](const auto& connection) { return connection->phase == Connection::Phase::Gone; });
         moved = moved || again;
@@ -475,7 +471,8 @@ namespace trainyard::agent {
 
 struct HttpServer::Connection {};
 
-base::Result<HttpServer> HttpServer::listen(const std::string&, int, std::vector<std::string>, HttpHandler&, const HttpLimits&) {
+base::Result<HttpServer> HttpServer::listen(const std::string&, int, std::vector<std::string>, HttpHandler&,
+                                            const HttpLimits&) {
     return base::Error{"http.unavailable", "this agent was built without http-parser."};
 }
 

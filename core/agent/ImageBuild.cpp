@@ -52,7 +52,8 @@ std::set<std::string> namedInLog(const base::Path& log) {
     std::error_code error;
     const auto size = static_cast<std::int64_t>(fs::file_size(log, error));
     if (error) return ids;
-    const std::string text = base::readFileRange(log, std::max<std::int64_t>(0, size - kLastBytes), kLastBytes).valueOr({});
+    const std::string text =
+        base::readFileRange(log, std::max<std::int64_t>(0, size - kLastBytes), kLastBytes).valueOr({});
     for (std::size_t at = text.find(kWords); at != std::string::npos; at = text.find(kWords, at)) {
         at += kWords.size();
         const std::string id = text.substr(at, kIdLength);
@@ -95,11 +96,13 @@ std::set<FileIdentity> filesOfContainers(const base::Path& tmp) {
         if (!it->path().filename().string().starts_with("buildah")) continue;
         // Without root's rights podman makes a folder there that its own user may not read.
         std::error_code inner;
-        for (fs::recursive_directory_iterator file(it->path(), fs::directory_options::skip_permission_denied, inner), last;
+        for (fs::recursive_directory_iterator file(it->path(), fs::directory_options::skip_permission_denied, inner),
+             last;
              !inner && file != last; file.increment(inner)) {
             if (file.depth() >= kFilesDepth) file.disable_recursion_pending();
             struct stat info {};
-            if (::lstat(file->path().c_str(), &info) == 0 && S_ISREG(info.st_mode)) files.emplace(info.st_dev, info.st_ino);
+            if (::lstat(file->path().c_str(), &info) == 0 && S_ISREG(info.st_mode))
+                files.emplace(info.st_dev, info.st_ino);
         }
     }
     return files;

@@ -35,8 +35,7 @@ Intake::Intake(const NodeLayout& layout, const wire::Plan& plan, const Masker& m
 
 std::vector<std::string> Intake::tokens(const std::string& secret) const {
     std::vector<std::string> all;
-    for (int rank = 0; rank < m_plan.processes; ++rank)
-        all.push_back(secret + "-" + std::to_string(rank));
+    for (int rank = 0; rank < m_plan.processes; ++rank) all.push_back(secret + "-" + std::to_string(rank));
     return all;
 }
 

@@ -21,7 +21,7 @@ struct LogPiece {
     bool replaced = false;           ///< Bytes that are no UTF-8 were replaced.
     std::int64_t from = 0;           ///< Range of the file that the piece stands for.
     std::int64_t to = 0;
-    std::size_t bytes = 0;           ///< Of all lines.
+    std::size_t bytes = 0;  ///< Of all lines.
 };
 
 class LogSplitter {
@@ -50,11 +50,11 @@ private:
     void endLine();
     void give(std::string_view text, std::int64_t to, bool lineEnds);
 
-    std::string m_pending;         ///< Of the unfinished line, without what '\r' has overwritten.
+    std::string m_pending;  ///< Of the unfinished line, without what '\r' has overwritten.
     std::int64_t m_fed = 0;
-    std::int64_t m_given = 0;      ///< Everything before it has been given out.
-    bool m_open = false;           ///< The line was given out in part.
-    bool m_returned = false;       ///< The part given out ended with '\r': new text replaces it.
+    std::int64_t m_given = 0;  ///< Everything before it has been given out.
+    bool m_open = false;       ///< The line was given out in part.
+    bool m_returned = false;   ///< The part given out ended with '\r': new text replaces it.
     bool m_rewritten = false;
     std::vector<LogPiece> m_pieces;
     bool m_newPiece = true;

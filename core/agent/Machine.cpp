@@ -101,7 +101,8 @@ std::string userName(uid_t uid) {
     const auto passwd = base::readFile("/etc/passwd");
     for (const std::string& line : base::split(passwd.valueOr({}), '\n')) {
         const auto fields = base::split(line, ':');
-        if (fields.size() > 2 && fields[2] == std::to_string(uid)) return base::stripControl(base::toValidUtf8(fields[0]));
+        if (fields.size() > 2 && fields[2] == std::to_string(uid))
+            return base::stripControl(base::toValidUtf8(fields[0]));
     }
     const char* name = uid == ::geteuid() ? std::getenv("USER") : nullptr;
     if (name != nullptr && *name != '\0') return base::stripControl(base::toValidUtf8(name));
@@ -110,8 +111,9 @@ std::string userName(uid_t uid) {
 
 std::string libcOfMachine() {
     const std::string machine = inspectArchitecture();
-    for (const std::string& folder : {"/lib/" + machine + "-linux-gnu", std::string("/lib64"), "/usr/lib/" + machine + "-linux-gnu",
-                                      std::string("/usr/lib64"), std::string("/usr/lib"), std::string("/lib")}) {
+    for (const std::string& folder :
+         {"/lib/" + machine + "-linux-gnu", std::string("/lib64"), "/usr/lib/" + machine + "-linux-gnu",
+          std::string("/usr/lib64"), std::string("/usr/lib"), std::string("/lib")}) {
         const auto bytes = base::readFile(folder + "/libc.so.6", 16 << 20);
         if (!bytes.ok()) continue;
         constexpr std::string_view kWords = "stable release version ";

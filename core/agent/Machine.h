@@ -9,11 +9,11 @@ namespace trainyard::agent {
 
 struct Machine {
     std::string host;
-    std::string kernel;             ///< "Linux 6.1.0 x86_64"
-    int cores = 1;                  ///< What this process may use: affinity and cgroup quota considered.
-    std::int64_t memoryBytes = 0;   ///< Physical, or the cgroup's limit when that is lower.
-    int gpus = 0;                   ///< NVIDIA; other makers' are not counted yet.
-    std::string driver;             ///< NVIDIA's, "535.104.05"; empty: there is none, or it is not known.
+    std::string kernel;            ///< "Linux 6.1.0 x86_64"
+    int cores = 1;                 ///< What this process may use: affinity and cgroup quota considered.
+    std::int64_t memoryBytes = 0;  ///< Physical, or the cgroup's limit when that is lower.
+    int gpus = 0;                  ///< NVIDIA; other makers' are not counted yet.
+    std::string driver;            ///< NVIDIA's, "535.104.05"; empty: there is none, or it is not known.
 };
 
 /// Asks nvidia-smi for the GPUs only where the kernel's own files name none and the program is there.

@@ -40,7 +40,8 @@ public:
         if (m_suppressed > 0) {
             manifest.warnings.push_back("And " + std::to_string(m_suppressed) + " more like these.");
         }
-        std::sort(found.begin(), found.end(), [](const Finding& a, const Finding& b) { return a.file.path < b.file.path; });
+        std::sort(found.begin(), found.end(),
+                  [](const Finding& a, const Finding& b) { return a.file.path < b.file.path; });
     }
 
     std::vector<Finding> found;
@@ -70,7 +71,8 @@ private:
         } else if (!base::isValidUtf8(relative)) {
             warn(manifest, "The name of " + shown + " is no UTF-8; the file is not kept.");
         } else if (found.size() >= kMaxOutputs) {
-            warn(manifest, shown + " is beyond the limit of " + std::to_string(kMaxOutputs) + " files and is not kept.");
+            warn(manifest,
+                 shown + " is beyond the limit of " + std::to_string(kMaxOutputs) + " files and is not kept.");
         } else {
             const std::uintmax_t size = entry.file_size(error);
             found.push_back({{relative, error ? 0 : static_cast<std::int64_t>(size), {}}, entry.path()});

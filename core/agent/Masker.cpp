@@ -24,7 +24,8 @@ bool isPlainMember(const std::string& name) {
 void Masker::insert(std::string secret) {
     if (std::find(m_secrets.begin(), m_secrets.end(), secret) != m_secrets.end()) return;
     m_secrets.push_back(std::move(secret));
-    std::stable_sort(m_secrets.begin(), m_secrets.end(), [](const std::string& a, const std::string& b) { return a.size() > b.size(); });
+    std::stable_sort(m_secrets.begin(), m_secrets.end(),
+                     [](const std::string& a, const std::string& b) { return a.size() > b.size(); });
 }
 
 bool Masker::add(const std::string& secret) {
@@ -76,14 +77,12 @@ void Masker::maskAll(base::Json& json) const {
     } else if (json.is_object()) {
         maskMembers(json, true);
     } else if (json.is_array()) {
-        for (base::Json& entry : json)
-            maskAll(entry);
+        for (base::Json& entry : json) maskAll(entry);
     }
 }
 
 void Masker::maskMembers(base::Json& object, bool ownNames) const {
-    for (auto& [name, value] : object.get_ref<base::Json::object_t&>())
-        maskAll(value);
+    for (auto& [name, value] : object.get_ref<base::Json::object_t&>()) maskAll(value);
     renameMembers(object, ownNames);
 }
 

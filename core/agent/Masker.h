@@ -21,7 +21,8 @@ public:
     [[nodiscard]] bool isEmpty() const { return m_secrets.empty(); }
 
     /// Place and length of the first secret at or behind `from`; of two at one place, the longer.
-    [[nodiscard]] std::optional<std::pair<std::size_t, std::size_t>> find(std::string_view text, std::size_t from) const;
+    [[nodiscard]] std::optional<std::pair<std::size_t, std::size_t>> find(std::string_view text,
+                                                                          std::size_t from) const;
     /// How many bytes at the end of `text` may be the beginning of a secret that goes on in the bytes to come.
     [[nodiscard]] std::size_t undecided(std::string_view text) const;
     /// A whole text.

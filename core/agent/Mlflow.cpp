@@ -52,8 +52,7 @@ Json listOf(const Json& object, const char* name) {
 
 Json pairs(const std::map<std::string, std::string>& map) {
     Json list = Json::array();
-    for (const auto& [key, value] : map)
-        list.push_back(Json{{"key", key}, {"value", value}});
+    for (const auto& [key, value] : map) list.push_back(Json{{"key", key}, {"value", value}});
     return list;
 }
 
@@ -150,8 +149,7 @@ Json Mlflow::describe(const TrackedRun& run) const {
         metrics.push_back(Json{{"key", name}, {"value", last.value}, {"timestamp", last.millis}, {"step", last.step}});
     }
     Json params = Json::array();
-    for (const auto& [name, value] : run.params)
-        params.push_back(Json{{"key", name}, {"value", value}});
+    for (const auto& [name, value] : run.params) params.push_back(Json{{"key", name}, {"value", value}});
     std::map<std::string, std::string> tags = run.tags;
     tags.emplace("mlflow.runName", run.name);
     if (!run.parent.empty()) tags.emplace("mlflow.parentRunId", run.parent);
@@ -198,8 +196,7 @@ HttpAnswer Mlflow::answer(HttpRequest& request) {
             return bad(400, "BAD_REQUEST", "The body of the request is no JSON object.");
         body = std::move(parsed).value();
     }
-    for (const auto& [key, value] : request.query)
-        body.emplace(key, value);
+    for (const auto& [key, value] : request.query) body.emplace(key, value);
     return call(request.path.substr(kApi.size()), request, body);
 }
 
@@ -220,7 +217,8 @@ HttpAnswer Mlflow::call(const std::string& name, const HttpRequest& request, con
         return good(Json{{"experiments", Json::array({experiment({})})}});
     if (name == "experiments/set-experiment-tag") {
         if (auto failed =
-                put(rank, Json{{"kind", "tags"}, {"values", Json{{base::jsonText(body, "key"), base::jsonText(body, "value")}}}}))
+                put(rank, Json{{"kind", "tags"},
+                               {"values", Json{{base::jsonText(body, "key"), base::jsonText(body, "value")}}}}))
             return std::move(*failed);
         return good();
     }
@@ -236,7 +234,8 @@ HttpAnswer Mlflow::call(const std::string& name, const HttpRequest& request, con
                    "Trainyard's tracking server does not cover " + name +
                        "; the guide's page \"Run your own script\" lists the calls it answers.");
     }
-    const std::string id = base::jsonText(body, "run_id").empty() ? base::jsonText(body, "run_uuid") : base::jsonText(body, "run_id");
+    const std::string id =
+        base::jsonText(body, "run_id").empty() ? base::jsonText(body, "run_uuid") : base::jsonText(body, "run_id");
     TrackedRun* run = find(rank, id);
     if (!run) return unknownRun();
     if (name == "runs/get") return good(Json{{"run", describe(*run)}});
@@ -245,8 +244,8 @@ HttpAnswer Mlflow::call(const std::string& name, const HttpRequest& request, con
     if (name == "runs/set-tag") return setTags(rank, *run, Json::array({body}));
     if (name == "runs/delete-tag") {
         run->tags.erase(base::jsonText(body, "key"));
-        if (auto failed =
-                put(rank, Json{{"kind", "tags"}, {"values", Json{{run->prefix + base::jsonText(body, "key"), nullptr}}}}))
+        if (auto failed = put(
+                rank, Json{{"kind", "tags"}, {"values", Json{{run->prefix + base::jsonText(body, "key"), nullptr}}}}))
             return std::move(*failed);
         return good();
     }
@@ -312,8 +311,10 @@ HttpAnswer Mlflow::createRun(int rank, const Body& body) {
 }
 
 HttpAnswer Mlflow::updateRun(int rank, const Body& body) {
-    TrackedRun* run = find(rank, base::jsonText(body, "run_id").empty() ? base::jsonText(body, "run_uuid") : base::jsonText(body, "run_id"));
-    if (!run) return bad(404, "RESOURCE_DOES_NOT_EXIST", "There is no run \"" + base::jsonText(body, "run_id") + "\" here.");
+    TrackedRun* run = find(rank, base::jsonText(body, "run_id").empty() ? base::jsonText(body, "run_uuid")
+                                                                        : base::jsonText(body, "run_id"));
+    if (!run)
+        return bad(404, "RESOURCE_DOES_NOT_EXIST", "There is no run \"" + base::jsonText(body, "run_id") + "\" here.");
     const std::string status = base::jsonText(body, "status");
     if (!status.empty()) run->status = status;
     if (const std::int64_t end = integerOf(body, "end_time"); end > 0) run->endMillis = end;
@@ -367,8 +368,7 @@ HttpAnswer Mlflow::logMetrics(int rank, TrackedRun& run, const Body& list) {
         }
     }
     Json all = Json::array();
-    for (auto& [key, points] : series)
-        all.push_back(std::move(points));
+    for (auto& [key, points] : series) all.push_back(std::move(points));
     if (auto failed = put(rank, Json{{"kind", "metrics"}, {"series", std::move(all)}})) return std::move(*failed);
     return good();
 }
@@ -414,10 +414,8 @@ std::optional<std::string> Mlflow::placeOf(int rank, const std::string& artifact
     if (run == m_runs.end() || (run->second.rank >= 0 && run->second.rank != rank) || !rest.starts_with("artifacts"))
         return std::nullopt;
     rest.erase(0, std::string_view("artifacts").size());
-    while (rest.starts_with('/'))
-        rest.erase(0, 1);
-    while (rest.ends_with('/'))
-        rest.pop_back();
+    while (rest.starts_with('/')) rest.erase(0, 1);
+    while (rest.ends_with('/')) rest.pop_back();
     const std::string whole = rest.empty() ? run->second.prefix : run->second.prefix + rest;
     if (whole.empty()) return whole;
     const std::string plain = whole.ends_with('/') ? whole.substr(0, whole.size() - 1) : whole;

@@ -35,10 +35,12 @@ constexpr std::int64_t kListMillis = 10'000;
 
 }  // namespace
 
-std::vector<std::string> mpirunCommand(const wire::Plan& plan, const std::vector<MpiNode>& nodes, const std::string& interfaceNetwork,
-                                       bool asRoot) {
+std::vector<std::string> mpirunCommand(const wire::Plan& plan, const std::vector<MpiNode>& nodes,
+                                       const std::string& interfaceNetwork, bool asRoot) {
     std::vector<std::string> argv{"mpirun"};
-    const auto set = [&argv](const char* name, const std::string& value) { argv.insert(argv.end(), {"--mca", name, value}); };
+    const auto set = [&argv](const char* name, const std::string& value) {
+        argv.insert(argv.end(), {"--mca", name, value});
+    };
     if (asRoot) argv.emplace_back("--allow-run-as-root");
     argv.insert(argv.end(), {"--bind-to", "none", "--oversubscribe"});
     set("plm", "rsh");
@@ -60,8 +62,10 @@ std::vector<std::string> mpirunCommand(const wire::Plan& plan, const std::vector
     for (const MpiNode& node : nodes) {
         if (!first) argv.emplace_back(":");
         first = false;
-        const auto same = std::count_if(nodes.begin(), nodes.end(), [&](const MpiNode& other) { return other.address == node.address; });
-        argv.insert(argv.end(), {"--host", node.address + ":" + std::to_string(plan.processes * same), "-np", count, node.program, "rank", node.folder});
+        const auto same = std::count_if(nodes.begin(), nodes.end(),
+                                        [&](const MpiNode& other) { return other.address == node.address; });
+        argv.insert(argv.end(), {"--host", node.address + ":" + std::to_string(plan.processes * same), "-np", count,
+                                 node.program, "rank", node.folder});
     }
     return argv;
 }
@@ -71,22 +75,40 @@ Result<std::string> srunMpi() {
     spec.argv = {"srun", "--mpi=list"};
     spec.mergeErr = true;
     const ProgramResult result = runProgram(spec, kListMillis);
-    if (!result.succeeded()) return base::Error{"mpi.srun", "Slurm cannot be asked how it starts MPI's ranks: " + result.trouble("srun --mpi=list") + "."};
+    if (!result.succeeded())
+        return base::Error{
+            "mpi.srun", "Slurm cannot be asked how it starts MPI's ranks: " + result.trouble("srun --mpi=list") + "."};
     std::string text = result.out;
-    std::replace_if(text.begin(), text.end(), [](char c) { return std::isspace(static_cast<unsigned char>(c)) != 0 || c == ','; }, ' ');
+    std::replace_if(
+        text.begin(), text.end(), [](char c) { return std::isspace(static_cast<unsigned char>(c)) != 0 || c == ','; },
+        ' ');
     const std::vector<std::string> words = base::split(text, ' ');
     for (const char* kind : {"pmix", "pmi2"}) {
         if (std::find(words.begin(), words.end(), kind) != words.end()) return std::string(kind);
     }
-    return base::Error{"mpi.srun", "This Slurm has neither pmix nor pmi2 (srun --mpi=list), so it cannot start MPI's ranks. Use PyTorch's distribution."};
+    return base::Error{"mpi.srun", "This Slurm has neither pmix nor pmi2 (srun --mpi=list), so it cannot start MPI's "
+                                   "ranks. Use PyTorch's distribution."};
 }
 
 std::vector<std::string> srunCommand(const wire::Plan& plan, const std::string& program, const Path& runFolder) {
     const auto number = [](int value) { return std::to_string(value); };
-    return {"srun", "--mpi=" + srunMpi().valueOr("pmix"), "--overlap", "--overcommit", "--nodes=" + number(plan.nodes),
-            "--ntasks=" + number(plan.nodes * plan.processes), "--ntasks-per-node=" + number(plan.processes),
-            "--cpus-per-task=" + number(std::max(1, plan.cores / plan.processes)), "--distribution=block", "--cpu-bind=none",
-            "--kill-on-bad-exit=0", "--wait=0", "--input=none", program, "rank", "--scheduler", runFolder.string()};
+    return {"srun",
+            "--mpi=" + srunMpi().valueOr("pmix"),
+            "--overlap",
+            "--overcommit",
+            "--nodes=" + number(plan.nodes),
+            "--ntasks=" + number(plan.nodes * plan.processes),
+            "--ntasks-per-node=" + number(plan.processes),
+            "--cpus-per-task=" + number(std::max(1, plan.cores / plan.processes)),
+            "--distribution=block",
+            "--cpu-bind=none",
+            "--kill-on-bad-exit=0",
+            "--wait=0",
+            "--input=none",
+            program,
+            "rank",
+            "--scheduler",
+            runFolder.string()};
 }
 
 std::string networkOf(const std::string& address) {
@@ -103,7 +125,8 @@ std::string networkOf(const std::string& address) {
         if (own.s_addr != wanted.s_addr) continue;
         const in_addr base{own.s_addr & mask.s_addr};
         std::array<char, INET_ADDRSTRLEN> text{};
-        if (::inet_ntop(AF_INET, &base, text.data(), text.size())) network = std::string(text.data()) + "/" + std::to_string(std::popcount(mask.s_addr));
+        if (::inet_ntop(AF_INET, &base, text.data(), text.size()))
+            network = std::string(text.data()) + "/" + std::to_string(std::popcount(mask.s_addr));
     }
     ::freeifaddrs(all);
     return network;
@@ -118,7 +141,8 @@ Result<int> mpiLocalRank(const wire::Plan& plan) {
         const auto parsed = std::from_chars(all.data(), all.data() + all.size(), global);
         const int local = global - plan.node * plan.processes;
         if (parsed.ec != std::errc{} || parsed.ptr != all.data() + all.size() || local < 0 || local >= plan.processes) {
-            return base::Error{"mpi.variables", std::string(name) + " is \"" + text + "\", which is no rank of node " + std::to_string(plan.node) + "."};
+            return base::Error{"mpi.variables", std::string(name) + " is \"" + text + "\", which is no rank of node " +
+                                                    std::to_string(plan.node) + "."};
         }
         return local;
     }
@@ -138,7 +162,8 @@ Status MpiLauncher::start(const std::vector<std::string>& command) {
     arguments.push_back(nullptr);
     const std::string logFile = log().string();
     std::array<int, 2> failed{};
-    if (::pipe2(failed.data(), O_CLOEXEC) != 0) return base::Error{"mpi.start", std::string("pipe: ") + std::strerror(errno)};
+    if (::pipe2(failed.data(), O_CLOEXEC) != 0)
+        return base::Error{"mpi.start", std::string("pipe: ") + std::strerror(errno)};
     const base::UniqueFd failedRead(failed[0]);
     base::UniqueFd failedWrite(failed[1]);
     const pid_t pid = ::fork();
@@ -162,8 +187,10 @@ Status MpiLauncher::start(const std::vector<std::string>& command) {
     failedWrite.reset();
     int error = 0;
     if (::read(failedRead.get(), &error, sizeof error) == sizeof error) {
-        return base::Error{"mpi.start", error == ENOENT ? command.front() + " is not installed on this machine (Debian: openmpi-bin, slurm-client)."
-                                                        : command.front() + " cannot be started: " + std::strerror(error)};
+        return base::Error{
+            "mpi.start",
+            error == ENOENT ? command.front() + " is not installed on this machine (Debian: openmpi-bin, slurm-client)."
+                            : command.front() + " cannot be started: " + std::strerror(error)};
     }
     m_process = base::identify(pid);
     if (!m_process) return {};  // It has ended already; alive() says so, its log says why.
@@ -189,7 +216,8 @@ std::string MpiLauncher::lastWords() const {
     std::error_code error;
     const auto size = static_cast<std::int64_t>(std::filesystem::file_size(log(), error));
     if (error) return {};
-    const std::string text = base::readFileRange(log(), std::max<std::int64_t>(0, size - kLogBytes), kLogBytes).valueOr({});
+    const std::string text =
+        base::readFileRange(log(), std::max<std::int64_t>(0, size - kLogBytes), kLogBytes).valueOr({});
     std::string words;
     std::size_t count = 0;
     for (const std::string& line : base::split(text, '\n')) {

@@ -1,7 +1,7 @@
 #pragma once
-// mpirun (in a Slurm job: srun) as the lead starts it: it brings up `trainyard-agent rank NODEFOLDER` once for each rank, on this machine and, by the
-// system's ssh, on the others. What the ranks are to do stands in each node's plan, so nothing that a user wrote goes through
-// mpirun's or ssh's command line. It outlives the agent.
+// mpirun (in a Slurm job: srun) as the lead starts it: it brings up `trainyard-agent rank NODEFOLDER` once for each
+// rank, on this machine and, by the system's ssh, on the others. What the ranks are to do stands in each node's plan,
+// so nothing that a user wrote goes through mpirun's or ssh's command line. It outlives the agent.
 #include <functional>
 #include <optional>
 #include <string>
@@ -24,8 +24,10 @@ struct MpiNode {
                                                      const std::string& interfaceNetwork, bool asRoot);
 /// The way in which this machine's srun can start MPI's ranks: "pmix", else "pmi2". Errors: "mpi.srun".
 [[nodiscard]] Result<std::string> srunMpi();
-/// In a Slurm job: as many ranks on each node, in the order of the nodes, over the same processors as the agents' own step.
-[[nodiscard]] std::vector<std::string> srunCommand(const wire::Plan& plan, const std::string& program, const Path& runFolder);
+/// In a Slurm job: as many ranks on each node, in the order of the nodes, over the same processors as the agents' own
+/// step.
+[[nodiscard]] std::vector<std::string> srunCommand(const wire::Plan& plan, const std::string& program,
+                                                   const Path& runFolder);
 /// "10.1.0.0/16" of the interface that has this address; empty for the loopback and where none has it.
 [[nodiscard]] std::string networkOf(const std::string& address);
 /// The index on its node of the rank that MPI's launcher started this process as. Errors: "mpi.variables".
@@ -37,7 +39,8 @@ public:
     /// Starts it, unless one was started on this folder before. Errors: "mpi.start".
     [[nodiscard]] Status start(const std::vector<std::string>& command);
     [[nodiscard]] bool alive() const;
-    /// Waits a moment for its end, asks it to end, then ends it with its group. `pause` waits a little and does what must go on.
+    /// Waits a moment for its end, asks it to end, then ends it with its group. `pause` waits a little and does what
+    /// must go on.
     void end(const std::function<void()>& pause);
     /// The last of what it said.
     [[nodiscard]] std::string lastWords() const;

@@ -17,10 +17,10 @@ namespace {
 
 /// Files of the agents themselves; everything else in a node's folder was put there for the run.
 bool isOurs(const std::string& name) {
-    static const std::set<std::string> names{"plan.json", "agent.json", "agent.lock", "agent.log", "launch.json", "lead.json",
-                                             "rendezvous.json", "ballast", "mpirun.log", "mpirun.json"};
-    return names.contains(name) || name == "restarts.json" || name.starts_with("slurm-") || name.starts_with("job") || name.starts_with("init-") || name.starts_with('.') ||
-           name.find(".tmp") != std::string::npos;
+    static const std::set<std::string> names{"plan.json", "agent.json",      "agent.lock", "agent.log",  "launch.json",
+                                             "lead.json", "rendezvous.json", "ballast",    "mpirun.log", "mpirun.json"};
+    return names.contains(name) || name == "restarts.json" || name.starts_with("slurm-") || name.starts_with("job") ||
+           name.starts_with("init-") || name.starts_with('.') || name.find(".tmp") != std::string::npos;
 }
 
 /// Nobody changes these files, so a second name is enough.
@@ -49,7 +49,8 @@ Result<int> numberOf(std::initializer_list<const char*> names, int fallback) {
         const std::string_view all(text);
         const auto parsed = std::from_chars(all.data(), all.data() + all.size(), value);
         if (parsed.ec != std::errc{} || parsed.ptr != all.data() + all.size() || value < 0 || value > 1'000'000) {
-            return base::Error{"scheduler.variables", std::string(name) + " is \"" + text + "\", which is no number of a node or attempt."};
+            return base::Error{"scheduler.variables",
+                               std::string(name) + " is \"" + text + "\", which is no number of a node or attempt."};
         }
         return value;
     }
@@ -75,7 +76,8 @@ Status linkLocalRanks(const NodeLayout& layout) {
 
 }  // namespace
 
-Result<NodeLayout> makeNextAttempt(const NodeLayout& layout, const wire::Plan& plan, std::int64_t usedSeconds, int leadPort) {
+Result<NodeLayout> makeNextAttempt(const NodeLayout& layout, const wire::Plan& plan, std::int64_t usedSeconds,
+                                   int leadPort) {
     wire::Plan next = plan;
     ++next.attempt;
     --next.maxRestarts;
@@ -104,7 +106,9 @@ Result<NodeLayout> scheduledNode(const Path& runFolder) {
 
 std::int64_t restartsAsked(const NodeLayout& layout) {
     const auto note = readJsonFile(restartsFile(layout));
-    return note.ok() && note->is_object() && note->value("asked", Json()).is_number_integer() ? (*note)["asked"].get<std::int64_t>() : 0;
+    return note.ok() && note->is_object() && note->value("asked", Json()).is_number_integer()
+               ? (*note)["asked"].get<std::int64_t>()
+               : 0;
 }
 
 Status noteRestartAsked(const NodeLayout& layout) {
@@ -139,8 +143,9 @@ Result<NodeLayout> makeScheduledNode(const Path& runFolder) {
         if (!number->ok()) return number->error();
     }
     if (*nodes != plan->nodes || *node >= plan->nodes) {
-        return base::Error{"scheduler.nodes", "The scheduler gave " + std::to_string(*nodes) + " nodes and this is number " +
-                                                  std::to_string(*node) + "; the plan asks for " + std::to_string(plan->nodes) + "."};
+        return base::Error{"scheduler.nodes", "The scheduler gave " + std::to_string(*nodes) +
+                                                  " nodes and this is number " + std::to_string(*node) +
+                                                  "; the plan asks for " + std::to_string(plan->nodes) + "."};
     }
     plan->attempt = *restarts + 1;
     plan->node = *node;

@@ -26,7 +26,8 @@ std::string textOf(const ifaddrs& entry) {
     if (!entry.ifa_addr) return {};
     const void* bytes = nullptr;
     if (entry.ifa_addr->sa_family == AF_INET) bytes = &reinterpret_cast<const sockaddr_in*>(entry.ifa_addr)->sin_addr;
-    if (entry.ifa_addr->sa_family == AF_INET6) bytes = &reinterpret_cast<const sockaddr_in6*>(entry.ifa_addr)->sin6_addr;
+    if (entry.ifa_addr->sa_family == AF_INET6)
+        bytes = &reinterpret_cast<const sockaddr_in6*>(entry.ifa_addr)->sin6_addr;
     if (!bytes || !::inet_ntop(entry.ifa_addr->sa_family, bytes, text.data(), text.size())) return {};
     return text.data();
 }
@@ -82,7 +83,8 @@ Result<NodeHub> NodeHub::listen(const wire::Plan& plan, const std::string& addre
     const int yes = 1;
     ::setsockopt(hub.m_listener.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     if (::bind(hub.m_listener.get(), place->generic(), place->length) != 0 || ::listen(hub.m_listener.get(), 64) != 0) {
-        return base::Error{"node.listen", "Node 0 cannot listen on " + address + " port " + std::to_string(port) + ": " + std::strerror(errno)};
+        return base::Error{"node.listen", "Node 0 cannot listen on " + address + " port " + std::to_string(port) +
+                                              ": " + std::strerror(errno)};
     }
     wire::NumericAddress bound;
     bound.length = sizeof bound.storage;
@@ -104,7 +106,8 @@ std::string NodeHub::name(int node) const {
 void NodeHub::addDescriptors(std::vector<pollfd>& into) const {
     if (m_strangers.size() < kMaxStrangers) into.push_back({m_listener.get(), POLLIN, 0});
     const auto add = [&into](const wire::LineSocket& socket) {
-        if (socket.open()) into.push_back({socket.fd(), static_cast<short>(POLLIN | (socket.wantsToWrite() ? POLLOUT : 0)), 0});
+        if (socket.open())
+            into.push_back({socket.fd(), static_cast<short>(POLLIN | (socket.wantsToWrite() ? POLLOUT : 0)), 0});
     };
     for (const Stranger& stranger : m_strangers) add(stranger.socket);
     for (const Member& member : m_members) add(member.socket);
@@ -138,7 +141,8 @@ void NodeHub::acceptAll() {
         if (!fd.valid()) return;
         const int yes = 1;
         ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-        m_strangers.push_back({wire::LineSocket(std::move(fd), wire::kMaxHelloLine), base::Deadline::inMillis(kHelloMillis)});
+        m_strangers.push_back(
+            {wire::LineSocket(std::move(fd), wire::kMaxHelloLine), base::Deadline::inMillis(kHelloMillis)});
     }
 }
 
@@ -163,15 +167,17 @@ void NodeHub::hearStrangers() {
     std::erase_if(m_strangers, [](const Stranger& stranger) { return !stranger.socket.open(); });
 }
 
-void NodeHub::greet(Stranger& stranger, const std::string& line, std::vector<std::string> rest, std::int64_t wallMicros) {
+void NodeHub::greet(Stranger& stranger, const std::string& line, std::vector<std::string> rest,
+                    std::int64_t wallMicros) {
     const auto hello = wire::helloFromLine(line);
     if (!hello.ok()) return refuse(stranger, "node.hello", hello.error().message);
     if (!wire::sameToken(hello->token, m_token) || hello->run != m_run) {
         return refuse(stranger, "node.token", "A connection did not know the run's token.");
     }
     if (hello->attempt != m_attempt) {
-        return refuse(stranger, "node.attempt", "Node " + std::to_string(hello->node) + " is at attempt " +
-                                                    std::to_string(hello->attempt) + ", not " + std::to_string(m_attempt) + ".");
+        return refuse(stranger, "node.attempt",
+                      "Node " + std::to_string(hello->node) + " is at attempt " + std::to_string(hello->attempt) +
+                          ", not " + std::to_string(m_attempt) + ".");
     }
     if (hello->node < 1 || hello->node >= count()) {
         return refuse(stranger, "node.number", "There is no node " + std::to_string(hello->node) + " in this run.");

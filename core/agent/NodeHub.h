@@ -16,9 +16,9 @@ namespace trainyard::agent {
 class NodeHub {
 public:
     struct Member {
-        bool joined = false;         ///< It has been heard of, ever.
+        bool joined = false;  ///< It has been heard of, ever.
         std::string host;
-        std::int64_t heardAt = 0;    ///< Monotonic ns; of the beginning before it has joined.
+        std::int64_t heardAt = 0;  ///< Monotonic ns; of the beginning before it has joined.
         Json status = Json::object();
         Json order = Json::object();
         wire::LineSocket socket;

@@ -107,7 +107,8 @@ void NodeMember::take(const std::string& line, std::int64_t wallMicros) {
         if (!m_status.empty()) m_socket.send(m_status);
     } else if (kind == "refused") {
         m_refused = base::Error{base::jsonText(*message, "code"), base::jsonText(*message, "reason")};
-        m_leadsAttempt = static_cast<int>(std::clamp<std::int64_t>(base::jsonInteger(*message, "attempt"), 0, 1'000'000));
+        m_leadsAttempt =
+            static_cast<int>(std::clamp<std::int64_t>(base::jsonInteger(*message, "attempt"), 0, 1'000'000));
         m_socket.close();
     } else if (kind == "order") {
         m_order = std::move(message).value();

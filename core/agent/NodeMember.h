@@ -1,5 +1,6 @@
 #pragma once
-// The side of every node but the lead: finds it, connects again and again, says its state, hears its orders. Nothing blocks.
+// The side of every node but the lead: finds it, connects again and again, says its state, hears its orders. Nothing
+// blocks.
 #include <poll.h>
 
 #include <functional>
@@ -16,7 +17,8 @@ namespace trainyard::agent {
 
 class NodeMember {
 public:
-    /// `host`: of this machine, for people. `leadFile`: where node 0 publishes its place, for nodes that share a folder.
+    /// `host`: of this machine, for people. `leadFile`: where node 0 publishes its place, for nodes that share a
+    /// folder.
     NodeMember(const wire::Plan& plan, std::string host, Path leadFile);
 
     void service(std::int64_t wallMicros);
@@ -34,7 +36,8 @@ public:
     [[nodiscard]] int leadsAttempt() const { return m_leadsAttempt; }
     /// Everything was written.
     [[nodiscard]] bool flushed() const { return m_socket.open() && m_welcome && !m_socket.wantsToWrite(); }
-    /// Microseconds to add to this machine's time to have the lead's, by the quickest answer so far; with the time it took.
+    /// Microseconds to add to this machine's time to have the lead's, by the quickest answer so far; with the time it
+    /// took.
     struct Offset {
         std::int64_t micros = 0;
         std::int64_t roundTripMicros = 0;

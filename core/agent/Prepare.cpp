@@ -23,7 +23,8 @@ bool isHash(const std::string& text) {
 base::Error canceled() { return {"canceled", "The run was canceled while it was being prepared."}; }
 
 Status makePrivate(const Path& file, bool executable) {
-    if (::chmod(file.c_str(), executable ? 0700 : 0600) != 0) return base::errnoError(errno, "change the mode of", file);
+    if (::chmod(file.c_str(), executable ? 0700 : 0600) != 0)
+        return base::errnoError(errno, "change the mode of", file);
     return {};
 }
 
@@ -33,7 +34,8 @@ Status placeSource(const NodeLayout& layout, const wire::Plan& plan, const Prepa
     std::error_code error;
     if (plan.sourceManifest.empty() || std::filesystem::is_directory(layout.code(), error)) return {};
     const auto text = base::readFile(layout.root / plan.sourceManifest, kMaxManifestBytes);
-    if (!text.ok()) return base::Error{"source.manifest", "The list of the source's files cannot be read: " + text.error().message};
+    if (!text.ok())
+        return base::Error{"source.manifest", "The list of the source's files cannot be read: " + text.error().message};
     const auto json = base::parseJson(*text);
     if (!json.ok()) return base::Error{"source.manifest", "The list of the source's files: " + json.error().message};
     TRAINYARD_TRY(base::checkFormat(*json, wire::kSnapshotFormat, wire::kSnapshotVersion));
@@ -52,21 +54,26 @@ Status placeSource(const NodeLayout& layout, const wire::Plan& plan, const Prepa
         const std::string hash = file.string("sha256");
         const std::int64_t size = file.integer("size");
         const bool executable = file.boolean("executable");
-        if (!file.status(false).ok() || !isHash(hash)) return base::Error{"source.manifest", "The list of the source's files is damaged at file " + std::to_string(done + 1) + "."};
+        if (!file.status(false).ok() || !isHash(hash))
+            return base::Error{"source.manifest",
+                               "The list of the source's files is damaged at file " + std::to_string(done + 1) + "."};
         if (!base::isPlainRelativePath(path) || !seen.insert(path).second) {
-            return base::Error{"source.path", "\"" + base::stripControl(base::toValidUtf8(path)) + "\" in the source is no path of its own inside it."};
+            return base::Error{"source.path", "\"" + base::stripControl(base::toValidUtf8(path)) +
+                                                  "\" in the source is no path of its own inside it."};
         }
         const Path from = work.object(hash);
         const auto there = std::filesystem::file_size(from, error);
         if (error || static_cast<std::int64_t>(there) != size) {
-            return base::Error{"source.missing", "The source's file " + path + " was not brought here whole (object " + hash + ")."};
+            return base::Error{"source.missing",
+                               "The source's file " + path + " was not brought here whole (object " + hash + ")."};
         }
         const Path to = temp / path;
         TRAINYARD_TRY(base::makeDirs(to.parent_path()));
         TRAINYARD_TRY(base::copyFile(from, to));
         TRAINYARD_TRY(makePrivate(to, executable));
         ++done;
-        if (!progress("Unpacking the source", done, static_cast<std::int64_t>(files.size()), "files")) return canceled();
+        if (!progress("Unpacking the source", done, static_cast<std::int64_t>(files.size()), "files"))
+            return canceled();
     }
     TRAINYARD_TRY(reader.status(false));
     // Scripts made for Azure ML write into ./outputs. Where the source has that name itself, it is the source's.
@@ -85,7 +92,8 @@ Result<std::map<std::string, std::string>> findInputs(const wire::Plan& plan, co
         std::string path = input.path;
         std::error_code error;
         if (!input.address.empty() && (path.empty() || !std::filesystem::exists(path, error))) {
-            if (plan.workFolder.empty()) return base::Error{"input.fetch", "The plan names no work folder to fetch into."};
+            if (plan.workFolder.empty())
+                return base::Error{"input.fetch", "The plan names no work folder to fetch into."};
             FetchOrder order;
             order.name = input.name;
             order.address = input.address;
@@ -96,7 +104,9 @@ Result<std::map<std::string, std::string>> findInputs(const wire::Plan& plan, co
             path = fetched->path;
         }
         if (path.empty() || !std::filesystem::exists(path, error)) {
-            return base::Error{"input.missing", "The input " + input.name + (path.empty() ? " has neither a path nor an address." : " is not at " + path + ".")};
+            return base::Error{"input.missing",
+                               "The input " + input.name +
+                                   (path.empty() ? " has neither a path nor an address." : " is not at " + path + ".")};
         }
         if (input.verify && !input.sha256.empty()) {
             const auto content = base::readContent(path, [&](std::int64_t done, std::int64_t total) {
@@ -104,8 +114,9 @@ Result<std::map<std::string, std::string>> findInputs(const wire::Plan& plan, co
             });
             if (!content.ok()) return content.error();
             if (content->sha256 != input.sha256) {
-                return base::Error{"input.hash", "The input " + input.name + " at " + path + " has the content hash " + content->sha256 +
-                                                     ", not " + input.sha256 + ": it was changed, or is another."};
+                return base::Error{"input.hash", "The input " + input.name + " at " + path + " has the content hash " +
+                                                     content->sha256 + ", not " + input.sha256 +
+                                                     ": it was changed, or is another."};
             }
         }
         found[input.name] = path;

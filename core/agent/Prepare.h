@@ -10,15 +10,18 @@
 namespace trainyard::agent {
 
 /// What is being done, and how much of it. Called every few milliseconds; false cancels ("canceled").
-using PrepareProgress = std::function<bool(const std::string& stage, std::int64_t done, std::int64_t total, const char* unit)>;
+using PrepareProgress =
+    std::function<bool(const std::string& stage, std::int64_t done, std::int64_t total, const char* unit)>;
 
-/// Copies the files that the manifest beside the plan lists from <work>/objects into NodeLayout::code(), which appears whole.
-/// Scripts may write there: the files are copies, never links. Errors: "source.manifest", "source.missing", "source.path", file.*.
+/// Copies the files that the manifest beside the plan lists from <work>/objects into NodeLayout::code(), which appears
+/// whole. Scripts may write there: the files are copies, never links. Errors: "source.manifest", "source.missing",
+/// "source.path", file.*.
 [[nodiscard]] Status placeSource(const NodeLayout& layout, const wire::Plan& plan, const PrepareProgress& progress);
 
-/// The path of each input by its name: looked for, hashed where the plan wants it, fetched from its address with curl or wget
-/// (as a program of its own, gone on with after a break) into <work>/data. Errors: "input.missing", "input.hash", "input.fetch",
-/// "input.address", "canceled", file.*.
-[[nodiscard]] Result<std::map<std::string, std::string>> findInputs(const wire::Plan& plan, const PrepareProgress& progress);
+/// The path of each input by its name: looked for, hashed where the plan wants it, fetched from its address with curl
+/// or wget (as a program of its own, gone on with after a break) into <work>/data. Errors: "input.missing",
+/// "input.hash", "input.fetch", "input.address", "canceled", file.*.
+[[nodiscard]] Result<std::map<std::string, std::string>> findInputs(const wire::Plan& plan,
+                                                                    const PrepareProgress& progress);
 
 }  // namespace trainyard::agent

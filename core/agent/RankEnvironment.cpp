@@ -11,8 +11,8 @@ namespace trainyard::agent {
 
 namespace {
 
-constexpr std::array kLaunchNames = {"MASTER_ADDR",      "MASTER_PORT", "RANK", "LOCAL_RANK", "WORLD_SIZE",
-                                     "LOCAL_WORLD_SIZE", "GROUP_RANK",  "NODE_RANK"};
+constexpr std::array kLaunchNames = {"MASTER_ADDR", "MASTER_PORT",      "RANK",       "LOCAL_RANK",
+                                     "WORLD_SIZE",  "LOCAL_WORLD_SIZE", "GROUP_RANK", "NODE_RANK"};
 
 bool isNameStart(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_'; }
 bool isNamePart(char c) { return isNameStart(c) || (c >= '0' && c <= '9'); }
@@ -44,7 +44,9 @@ void addClients(Variables& all, const wire::Plan& plan, const Launch& launch, in
     all["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:" + std::to_string(launch.trackingPort);
     all["MLFLOW_TRACKING_TOKEN"] = launch.trackingToken + "-" + std::to_string(rank);
     all["MLFLOW_RUN_ID"] = plan.run.str();
-    for (const char* name : {"MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"}) all.erase(name);
+    for (const char* name :
+         {"MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"})
+        all.erase(name);
     // A proxy of the site must not be asked for our own address.
     for (const char* name : {"no_proxy", "NO_PROXY"}) {
         std::string& hosts = all[name];
@@ -73,8 +75,8 @@ Variables rankEnvironment(const Variables& inherited, const wire::Plan& plan, co
         all["OMP_NUM_THREADS"] = std::to_string(std::max(1, launch.cores / plan.processes));
     }
     if (plan.engine && !all.contains("OMP_WAIT_POLICY")) {
-        // OpenMP's threads spin for milliseconds by default; on a busy machine that costs more than the work. The engine
-        // would set it itself, at the price of starting twice.
+        // OpenMP's threads spin for milliseconds by default; on a busy machine that costs more than the work. The
+        // engine would set it itself, at the price of starting twice.
         all.emplace("GOMP_SPINCOUNT", "1000");
     }
     const Variables names = environmentNames(layout, plan);
@@ -84,7 +86,8 @@ Variables rankEnvironment(const Variables& inherited, const wire::Plan& plan, co
     for (const std::string& folder : plan.environment.pathPrefix) before += expandVariables(folder, names) + ":";
     if (!before.empty()) all["PATH"] = before + (all["PATH"].empty() ? "/usr/local/bin:/usr/bin:/bin" : all["PATH"]);
     all.insert(names.begin(), names.end());
-    if (!plan.environment.interpreter.empty()) all["TRAINYARD_PYTHON"] = expandVariables(plan.environment.interpreter, names);
+    if (!plan.environment.interpreter.empty())
+        all["TRAINYARD_PYTHON"] = expandVariables(plan.environment.interpreter, names);
 
     addClients(all, plan, launch, rank);
 
@@ -101,7 +104,8 @@ Variables rankEnvironment(const Variables& inherited, const wire::Plan& plan, co
     all[variable::kNode] = std::to_string(plan.node);
     for (const auto& [name, path] : launch.inputs) {
         std::string upper = name;
-        std::transform(upper.begin(), upper.end(), upper.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
+        std::transform(upper.begin(), upper.end(), upper.begin(),
+                       [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
         all[variable::kInputPrefix + upper] = path;
     }
     if (!launch.interface.empty()) {
@@ -120,7 +124,8 @@ Variables rankEnvironment(const Variables& inherited, const wire::Plan& plan, co
         all["AZ_BATCHAI_PYTORCH_INIT_METHOD"] = launch.initMethod;
     } else if (launch.masterPort > 0) {
         const bool six = launch.masterAddress.find(':') != std::string::npos;
-        all["AZ_BATCHAI_PYTORCH_INIT_METHOD"] = "tcp://" + (six ? "[" + launch.masterAddress + "]" : launch.masterAddress) + ":" +
+        all["AZ_BATCHAI_PYTORCH_INIT_METHOD"] = "tcp://" +
+                                                (six ? "[" + launch.masterAddress + "]" : launch.masterAddress) + ":" +
                                                 std::to_string(launch.masterPort);
     } else {
         all.erase("AZ_BATCHAI_PYTORCH_INIT_METHOD");
@@ -130,7 +135,8 @@ Variables rankEnvironment(const Variables& inherited, const wire::Plan& plan, co
 
 Path workingFolderOf(const NodeLayout& layout, const wire::Plan& plan) {
     if (plan.workingFolder.starts_with('/')) return plan.workingFolder;
-    if (!plan.sourceManifest.empty()) return plan.workingFolder.empty() ? layout.code() : layout.code() / plan.workingFolder;
+    if (!plan.sourceManifest.empty())
+        return plan.workingFolder.empty() ? layout.code() : layout.code() / plan.workingFolder;
     const Path run = Path(plan.outputsFolder).parent_path();
     return plan.workingFolder.empty() ? run : run / plan.workingFolder;
 }

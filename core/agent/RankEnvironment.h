@@ -13,9 +13,9 @@ namespace trainyard::agent {
 using Variables = std::map<std::string, std::string>;
 
 /// `inherited` without what another run may have left in it, then the plan's variables, then what the launch decides:
-/// the run's own (wire/Plan.h), torchrun's and Azure's, which nothing overrides. What the environment sets comes before the
-/// plan's variables; its secrets are not among them. CUDA_VISIBLE_DEVICES and
-/// OMP_NUM_THREADS are set only where the plan does not.
+/// the run's own (wire/Plan.h), torchrun's and Azure's, which nothing overrides. What the environment sets comes before
+/// the plan's variables; its secrets are not among them. CUDA_VISIBLE_DEVICES and OMP_NUM_THREADS are set only where
+/// the plan does not.
 [[nodiscard]] Variables rankEnvironment(const Variables& inherited, const wire::Plan& plan, const NodeLayout& layout,
                                         const Launch& launch, int rank);
 

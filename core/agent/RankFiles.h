@@ -22,17 +22,17 @@ using wire::NodeLayout;
 
 /// launch.json: what the agent decided for all ranks before it started the first. A second agent reuses it.
 struct Launch {
-    std::string masterAddress = "127.0.0.1";  ///< Node 0's, numeric.
-    int masterPort = 0;     ///< For torchrun's MASTER_PORT; 0 when the engine binds its own.
-    std::string initMethod;  ///< AZ_BATCHAI_PYTORCH_INIT_METHOD; empty: by address and port.
-    std::string interface;   ///< GLOO_SOCKET_IFNAME, NCCL_SOCKET_IFNAME; empty: not set.
+    std::string masterAddress = "127.0.0.1";    ///< Node 0's, numeric.
+    int masterPort = 0;                         ///< For torchrun's MASTER_PORT; 0 when the engine binds its own.
+    std::string initMethod;                     ///< AZ_BATCHAI_PYTORCH_INIT_METHOD; empty: by address and port.
+    std::string interface;                      ///< GLOO_SOCKET_IFNAME, NCCL_SOCKET_IFNAME; empty: not set.
     std::map<std::string, std::string> inputs;  ///< Path of each input on this node.
     std::map<std::string, std::int64_t> logs;   ///< What lay in the logs folders before, by inode, and how long it was.
-    std::string clients;        ///< Where the client modules were unpacked; empty: nowhere.
-    int trackingPort = 0;       ///< Of the MLflow server on the loopback address; 0: there is none.
-    std::string trackingToken;  ///< With "-<rank>" behind it, a rank's.
-    int cores = 1;          ///< Granted, after cutting to the machine.
-    std::vector<int> gpus;  ///< Granted indices.
+    std::string clients;                        ///< Where the client modules were unpacked; empty: nowhere.
+    int trackingPort = 0;                       ///< Of the MLflow server on the loopback address; 0: there is none.
+    std::string trackingToken;                  ///< With "-<rank>" behind it, a rank's.
+    int cores = 1;                              ///< Granted, after cutting to the machine.
+    std::vector<int> gpus;                      ///< Granted indices.
     std::string bootId;
     std::int64_t t = 0;  ///< Microseconds UTC.
 };
@@ -54,10 +54,10 @@ struct RankExit {
     Kind kind = Kind::Exited;
     int code = 0;
     bool coreDumped = false;
-    bool stopped = false;  ///< The shim had been asked to end the rank before it ended.
-    bool forced = false;   ///< Ended by SIGKILL because it outlived the grace time.
+    bool stopped = false;    ///< The shim had been asked to end the rank before it ended.
+    bool forced = false;     ///< Ended by SIGKILL because it outlived the grace time.
     bool portTaken = false;  ///< NotStarted, because MASTER_PORT proved taken; no code of the rank has run.
-    std::int64_t t = 0;    ///< Microseconds UTC.
+    std::int64_t t = 0;      ///< Microseconds UTC.
     std::string message;
 
     [[nodiscard]] bool succeeded() const { return kind == Kind::Exited && code == 0; }
@@ -78,8 +78,8 @@ struct RankExit {
 
 /// Reads a small JSON file of the node folder; "file.missing" when it is not there.
 [[nodiscard]] Result<Json> readJsonFile(const Path& path);
-/// Takes a lock whose holder may have been killed a moment ago: a child of it that has not come to exec yet holds the lock
-/// for some milliseconds more, so "lock.held" is only believed when it lasts.
+/// Takes a lock whose holder may have been killed a moment ago: a child of it that has not come to exec yet holds the
+/// lock for some milliseconds more, so "lock.held" is only believed when it lasts.
 [[nodiscard]] Result<base::FileLock> takeLock(const Path& path, std::string_view note = {});
 /// Temp beside `path`, then rename; no fsync.
 [[nodiscard]] Status replaceFile(const Path& path, std::string_view bytes);

@@ -286,7 +286,8 @@ Json RankSet::started() const {
     for (int index = 0; index < count(); ++index) {
         const Rank& rank = m_ranks[static_cast<std::size_t>(index)];
         if (!rank.note && !rank.exit) return {};
-        if (rank.note) list.push_back({{"rank", m_plan.node * m_plan.processes + index}, {"pid", rank.note->process.pid}});
+        if (rank.note)
+            list.push_back({{"rank", m_plan.node * m_plan.processes + index}, {"pid", rank.note->process.pid}});
     }
     return list;
 }
@@ -303,7 +304,8 @@ Json RankSet::describeAll() const {
             item["signal"] = exit->code;
             item["core"] = exit->coreDumped;
         }
-        if (!exit->succeeded()) item["reason"] = describe(m_plan.node * m_plan.processes + index, *exit, m_plan.graceSeconds);
+        if (!exit->succeeded())
+            item["reason"] = describe(m_plan.node * m_plan.processes + index, *exit, m_plan.graceSeconds);
         if (exit->stopped) item["stopped"] = true;
         if (exit->kind == RankExit::Kind::Vanished) item["lost"] = true;
         item["t"] = exit->t;

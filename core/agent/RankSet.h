@@ -17,8 +17,8 @@ class RankSet {
 public:
     RankSet(const NodeLayout& layout, const wire::Plan& plan);
 
-    /// Starts a shim for every rank that has neither a shim nor an exit yet, or for the first `most` ranks. `ticketFd` (or -1)
-    /// is inherited by them.
+    /// Starts a shim for every rank that has neither a shim nor an exit yet, or for the first `most` ranks. `ticketFd`
+    /// (or -1) is inherited by them.
     void startMissing(int ticketFd, int most = 1 << 30);
     /// Rank 0 of this node has begun, or never will.
     [[nodiscard]] bool firstIsDecided() const { return m_ranks.front().note || m_ranks.front().exit; }
@@ -32,8 +32,8 @@ public:
     void giveUpAfterReboot();
     /// Reads what is new in ranks/, collects children, notices shims that are gone. Cheap; call it often.
     void look();
-    /// Asks every shim to end its rank (SIGTERM, SIGKILL after the grace time). May be called again and again: shims that
-    /// came up later are asked too, and what outlives grace and shim is killed from here.
+    /// Asks every shim to end its rank (SIGTERM, SIGKILL after the grace time). May be called again and again: shims
+    /// that came up later are asked too, and what outlives grace and shim is killed from here.
     void stop();
 
     [[nodiscard]] bool allEnded() const;
@@ -56,15 +56,15 @@ public:
 
 private:
     struct Rank {
-        pid_t child = -1;        ///< The shim as our child; -1 when another agent started it.
+        pid_t child = -1;  ///< The shim as our child; -1 when another agent started it.
         bool childGone = false;
         std::optional<base::Deadline> startBy;
         std::optional<ShimNote> note;
         std::optional<RankExit> exit;
-        std::optional<std::string> vanished;      ///< The shim is gone; sweeping up what it left.
+        std::optional<std::string> vanished;  ///< The shim is gone; sweeping up what it left.
         std::optional<base::Deadline> sweepUntil;
-        bool asked = false;                       ///< SIGTERM was sent to the shim.
-        std::optional<Child> removal;             ///< Of the container that a vanished shim left.
+        bool asked = false;            ///< SIGTERM was sent to the shim.
+        std::optional<Child> removal;  ///< Of the container that a vanished shim left.
     };
 
     void reapChildren();

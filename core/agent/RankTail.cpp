@@ -30,7 +30,8 @@ std::string_view readAt(int fd, std::int64_t offset, std::int64_t maxBytes) {
     static std::string buffer(kTailReadBytes, '\0');
     ssize_t got = 0;
     do {
-        got = ::pread(fd, buffer.data(), std::min<std::size_t>(buffer.size(), static_cast<std::size_t>(maxBytes)), offset);
+        got = ::pread(fd, buffer.data(), std::min<std::size_t>(buffer.size(), static_cast<std::size_t>(maxBytes)),
+                      offset);
     } while (got < 0 && errno == EINTR);
     return std::string_view(buffer).substr(0, static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
 }
@@ -57,8 +58,9 @@ base::Json sourceOf(const base::Path& path, std::int64_t from, std::int64_t to) 
 }  // namespace
 
 bool RewriteGuard::wasRewritten(int fd, std::int64_t offset) {
-    // The kernel sets the time of change before it sets the new size, so a look between the two shows an append as a change
-    // without growth. That is decided at a later look, behind a seek that waits for the inode's lock, which a writer holds.
+    // The kernel sets the time of change before it sets the new size, so a look between the two shows an append as a
+    // change without growth. That is decided at a later look, behind a seek that waits for the inode's lock, which a
+    // writer holds.
     const bool waited = m_suspectedAt != 0 && base::monotonicNanos() - m_suspectedAt >= kSuspectNanos;
     if (waited) ::lseek(fd, 0, SEEK_DATA);
     struct stat info {};
@@ -92,7 +94,8 @@ void RewriteGuard::report(StreamSink& sink, int rank, const std::string& what) {
 
 bool LogTail::open() {
     if (!m_fd.valid()) {
-        m_fd = m_inode.empty() ? openFile(m_path) : base::UniqueFd(::open(m_path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+        m_fd = m_inode.empty() ? openFile(m_path)
+                               : base::UniqueFd(::open(m_path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
         if (!m_fd.valid()) return false;
     }
     if (!m_splitter) {
@@ -111,7 +114,9 @@ std::int64_t LogTail::drain(StreamSink& sink, std::int64_t maxBytes, bool droppi
         const bool hadPartial = m_splitter->hasPartial();
         const std::string_view bytes = readAt(m_fd.get(), m_offset, maxBytes - total);
         if (bytes.empty()) {
-            if (m_inode.empty() ? !m_guard.wasRewritten(m_fd.get(), m_offset) : !m_guard.wasEmptied(m_fd.get(), m_offset)) break;
+            if (m_inode.empty() ? !m_guard.wasRewritten(m_fd.get(), m_offset)
+                                : !m_guard.wasEmptied(m_fd.get(), m_offset))
+                break;
             if (m_inode.empty()) m_guard.report(sink, m_rank, m_out);
             flushPartial(sink, true, dropping);
             m_offset = m_droppedFrom = m_droppedTo = 0;
@@ -180,7 +185,8 @@ void LogTail::putMetrics(StreamSink& sink, const LogPiece& piece) {
     for (std::size_t i = piece.continues ? 1 : 0; i < piece.lines.size(); ++i) {
         for (const base::FoundMetric& found : m_finder.find(piece.lines[i])) {
             if (!m_translator->admits(m_rank, found.name)) continue;
-            auto known = std::find_if(series.begin(), series.end(), [&](const auto& one) { return one.name == found.name; });
+            auto known =
+                std::find_if(series.begin(), series.end(), [&](const auto& one) { return one.name == found.name; });
             if (known == series.end()) known = series.insert(series.end(), wire::SeriesPoints{found.name, {}, {}, {}});
             known->step.push_back(found.step ? *found.step : m_translator->nextStep(m_rank, found.name));
             known->value.push_back(found.value);
@@ -221,8 +227,8 @@ void LogTail::reportDropped(StreamSink& sink, bool final) {
     m_lastReport = now;
     base::Json body = base::Json::object();
     body["code"] = "disk.reserve";
-    body["message"] = "The disk is nearly full: " + std::to_string(m_droppedLines) + " lines of " + m_out + " of rank " +
-                      std::to_string(m_rank) + " were dropped.";
+    body["message"] = "The disk is nearly full: " + std::to_string(m_droppedLines) + " lines of " + m_out +
+                      " of rank " + std::to_string(m_rank) + " were dropped.";
     body["count"] = m_droppedLines;
     body[kSource] = sourceOf(m_path, m_droppedFrom, m_droppedTo);
     sink.put(m_rank, wire::kind::kWarning, std::move(body));
@@ -257,8 +263,8 @@ std::int64_t ClientTail::drain(StreamSink& sink, wire::ClientLineTranslator& tra
         std::size_t end = m_buffer.find('\n', searched);
         const std::int64_t bufferStart = m_taken;
         while (end != std::string::npos) {
-            takeLine(std::string_view(m_buffer).substr(start, end - start), bufferStart + static_cast<std::int64_t>(end) + 1,
-                     sink, translator);
+            takeLine(std::string_view(m_buffer).substr(start, end - start),
+                     bufferStart + static_cast<std::int64_t>(end) + 1, sink, translator);
             start = end + 1;
             end = m_buffer.find('\n', start);
         }
@@ -391,7 +397,8 @@ void RankTail::maskWith(const Masker* masker) {
     m_client.maskWith(masker);
 }
 
-std::optional<base::Error> RankTail::findWith(const std::vector<std::string>& patterns, wire::ClientLineTranslator& translator) {
+std::optional<base::Error> RankTail::findWith(const std::vector<std::string>& patterns,
+                                              wire::ClientLineTranslator& translator) {
     std::optional<base::Error> error;
     // Each output has its own: a line that says only the step speaks of the lines behind it.
     for (LogTail& log : m_logs) log.findWith(base::MetricFinder::ofTexts(patterns, error), translator);
@@ -418,7 +425,8 @@ void RankTail::finish(StreamSink& sink, wire::ClientLineTranslator& translator, 
 }
 
 bool RankTail::atEnd() const {
-    return m_client.atEnd() && std::all_of(m_logs.begin(), m_logs.end(), [](const LogTail& log) { return log.atEnd(); });
+    return m_client.atEnd() &&
+           std::all_of(m_logs.begin(), m_logs.end(), [](const LogTail& log) { return log.atEnd(); });
 }
 
 }  // namespace trainyard::agent

@@ -21,8 +21,9 @@ namespace trainyard::agent {
 
 inline constexpr const char* kSource = "src";  ///< Member of records taken from rank files: {"file","from","to"}.
 
-/// Notices a rank that empties one of its own files, which are meant to be appended to: "echo … > /dev/stderr" in a shell
-/// does that, since it opens the file anew. What was not read yet is gone then; what comes is read from the beginning.
+/// Notices a rank that empties one of its own files, which are meant to be appended to: "echo … > /dev/stderr" in a
+/// shell does that, since it opens the file anew. What was not read yet is gone then; what comes is read from the
+/// beginning.
 class RewriteGuard {
 public:
     /// To be asked when all up to `offset` has been read. True once for each time the file was found rewritten: it is
@@ -45,7 +46,8 @@ private:
 /// stdout or stderr.
 class LogTail {
 public:
-    LogTail(base::Path file, int rank, std::string out) : m_path(std::move(file)), m_rank(rank), m_out(std::move(out)) {}
+    LogTail(base::Path file, int rank, std::string out)
+        : m_path(std::move(file)), m_rank(rank), m_out(std::move(out)) {}
 
     [[nodiscard]] std::string fileName() const { return m_path.filename().string(); }
     void resumeAt(std::int64_t offset) { m_offset = offset; }
@@ -62,7 +64,8 @@ public:
     bool open();
     /// Reads up to `maxBytes`; `dropping`: counts lines instead of giving them out. Returns the bytes read.
     std::int64_t drain(StreamSink& sink, std::int64_t maxBytes, bool dropping);
-    /// Gives out the unfinished line when it has been quiet, or being rewritten, for long enough; at the end, in any case.
+    /// Gives out the unfinished line when it has been quiet, or being rewritten, for long enough; at the end, in any
+    /// case.
     void flushPartial(StreamSink& sink, bool final, bool dropping);
     /// Reports lines that were dropped, at most every ten seconds (at the end in any case).
     void reportDropped(StreamSink& sink, bool final);
@@ -78,7 +81,7 @@ private:
     base::Path m_path;
     int m_rank = 0;
     std::string m_out;
-    std::string m_inode;           ///< Of a script's own file; empty: a rank's stdout or stderr.
+    std::string m_inode;  ///< Of a script's own file; empty: a rank's stdout or stderr.
     base::UniqueFd m_fd;
     std::int64_t m_offset = 0;
     std::optional<LogSplitter> m_splitter;
@@ -121,10 +124,10 @@ private:
     base::Path m_path;
     int m_rank = 0;
     base::UniqueFd m_fd;
-    std::string m_buffer;          ///< From m_taken on, without whole lines.
+    std::string m_buffer;  ///< From m_taken on, without whole lines.
     std::int64_t m_taken = 0;
     std::int64_t m_read = 0;
-    bool m_skipping = false;       ///< Inside a line that is too long.
+    bool m_skipping = false;  ///< Inside a line that is too long.
     const Masker* m_masker = nullptr;
     RewriteGuard m_guard;
     LastWords m_lastWords;
@@ -155,7 +158,8 @@ public:
     /// Must outlive this.
     void maskWith(const Masker* masker);
     /// Must outlive this. What cannot be read of the patterns comes back.
-    [[nodiscard]] std::optional<base::Error> findWith(const std::vector<std::string>& patterns, wire::ClientLineTranslator& translator);
+    [[nodiscard]] std::optional<base::Error> findWith(const std::vector<std::string>& patterns,
+                                                      wire::ClientLineTranslator& translator);
     /// Reads what is new, a bounded amount a file so that no rank starves another. True when more is waiting.
     bool drain(StreamSink& sink, wire::ClientLineTranslator& translator, bool dropLogs);
     /// The rank has ended and all bytes are read: gives out what is unfinished. Once.

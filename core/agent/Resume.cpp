@@ -11,7 +11,8 @@ void take(const wire::Record& record, Resume& resume, wire::ClientLineTranslator
     if (record.kind == wire::kind::kAttempt && !resume.hasAttempt) {
         resume.hasAttempt = true;
         resume.attemptT = record.t;
-        if (const auto identity = record.body.find("identity"); identity != record.body.end() && identity->is_object()) {
+        if (const auto identity = record.body.find("identity");
+            identity != record.body.end() && identity->is_object()) {
             resume.attemptBootId = base::jsonText(*identity, "boot_id");
         }
     } else if (record.kind == wire::kind::kState) {

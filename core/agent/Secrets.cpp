@@ -18,12 +18,14 @@ base::Result<std::string> valueOf(const wire::PlanSecret& secret) {
         if (!value) return error("the variable " + secret.fromVariable + " is not set on this machine.");
         return std::string(value);
     }
-    const base::Path path = secret.file.starts_with("~/") ? base::homeFolder() / secret.file.substr(2) : base::Path(secret.file);
+    const base::Path path =
+        secret.file.starts_with("~/") ? base::homeFolder() / secret.file.substr(2) : base::Path(secret.file);
     auto text = base::readFile(path, kMostSecretBytes);
     if (!text.ok()) return error(text.error().message);
     if (text->ends_with('\n')) text->pop_back();
     if (text->ends_with('\r')) text->pop_back();
-    if (text->find('\0') != std::string::npos) return error(path.string() + " has zero bytes in it, which no variable can hold.");
+    if (text->find('\0') != std::string::npos)
+        return error(path.string() + " has zero bytes in it, which no variable can hold.");
     return std::move(*text);
 }
 

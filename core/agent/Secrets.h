@@ -10,6 +10,7 @@
 namespace trainyard::agent {
 
 /// Name and value of each. Errors: "environment.secret", naming the variable and where its value should have been.
-[[nodiscard]] base::Result<std::vector<std::pair<std::string, std::string>>> readSecrets(const wire::PlanEnvironment& environment);
+[[nodiscard]] base::Result<std::vector<std::pair<std::string, std::string>>>
+readSecrets(const wire::PlanEnvironment& environment);
 
 }  // namespace trainyard::agent

@@ -62,8 +62,7 @@ bool Serve::roomy() const { return m_output.size() - m_sent < kRoomyBytes; }
 int Serve::run() {
     sigset_t set;
     ::sigemptyset(&set);
-    for (const int signal : {SIGTERM, SIGINT, SIGCHLD})
-        ::sigaddset(&set, signal);
+    for (const int signal : {SIGTERM, SIGINT, SIGCHLD}) ::sigaddset(&set, signal);
     ::sigprocmask(SIG_BLOCK, &set, nullptr);
     m_signals.reset(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
     ::fcntl(STDOUT_FILENO, F_SETFL, ::fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);
@@ -96,8 +95,7 @@ bool Serve::turn() {
         }
     }
     if (count > 0 && polls[0].revents != 0 && !readInput()) return false;
-    for (const auto& [id, request] : m_requests)
-        request->turn();
+    for (const auto& [id, request] : m_requests) request->turn();
     std::erase_if(m_requests, [](const auto& entry) { return entry.second->finished(); });
     return flush() && m_output.size() - m_sent < kMostUnsent;
 }

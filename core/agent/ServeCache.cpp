@@ -143,7 +143,8 @@ std::vector<Entry> listCache(const wire::WorkLayout& work) {
         const auto lock = base::FileLock::tryExclusive(environmentLock(work, key));
         add("environment", path, key, whole ? ready->value("name", std::string()) : "not complete", !lock.ok());
         struct stat used {};
-        if (::lstat((path / "used").c_str(), &used) == 0) entries.back().lastUse = std::int64_t{used.st_mtim.tv_sec} * 1'000'000;
+        if (::lstat((path / "used").c_str(), &used) == 0)
+            entries.back().lastUse = std::int64_t{used.st_mtim.tv_sec} * 1'000'000;
     }
     Size objects = sizeOf(work.objects());
     Entry all{"objects",     "", "sources and other files of runs", objects.bytes, objects.newest, !plans.empty(),
@@ -174,7 +175,7 @@ Result<Json> cacheAnswer(const wire::WorkLayout& work) {
 void clearUploads(const wire::WorkLayout& work) {
     for (const Path& part : childrenOf(work.incoming())) {
         if (!uploadGoesOn(part) && base::wallMicros() - sizeOf(part).newest > kStaleUploadMicros)
-            (void)removeReadOnlyTree(part);  // What cannot go now goes the next time.
+            (void) removeReadOnlyTree(part);  // What cannot go now goes the next time.
     }
 }
 

@@ -48,8 +48,7 @@ Result<Json> hello(const wire::WorkLayout& work) {
     const Status opened = openWork(work);
     if (!opened.ok()) answer["work_error"] = errorJson(targetError(opened.error()));
     answer["gpus"] = Json::array();
-    for (const Gpu& gpu : findGpusOnce(work.root / "gpus.json").gpus)
-        answer["gpus"].push_back(gpuJson(gpu));
+    for (const Gpu& gpu : findGpusOnce(work.root / "gpus.json").gpus) answer["gpus"].push_back(gpuJson(gpu));
     const auto disk = base::diskSpace(work.root);
     answer["disk_free_bytes"] = disk.ok() ? disk->freeBytes : 0;
     answer["sha256"] = base::sha256File("/proc/self/exe").valueOr({});
@@ -89,8 +88,7 @@ Result<Json> load(const wire::WorkLayout& work, const Path& folder) {
         if (ticket.holding) {
             busy += ticket.cores;
             item["gpus"] = ticket.gpuIndices;
-            for (const int index : ticket.gpuIndices)
-                leased[index] = ticket.label;
+            for (const int index : ticket.gpuIndices) leased[index] = ticket.label;
         } else {
             item["gpus_wanted"] = ticket.gpus;
         }

@@ -12,10 +12,8 @@ MadeRequest serveProbe(ServeContext& context, std::int64_t id, const Json& heade
     question.python = arguments.reader().string("python", question.python);
     question.clientTime = arguments.reader().integer("t", 0);
     question.askedAt = base::wallMicros();
-    for (const std::string& name : arguments.reader().strings("names"))
-        question.names.insert(name);
-    for (const std::string& name : arguments.reader().strings("need"))
-        question.need.insert(name);
+    for (const std::string& name : arguments.reader().strings("names")) question.names.insert(name);
+    for (const std::string& name : arguments.reader().strings("need")) question.need.insert(name);
     for (const Json& item : arguments.reader().array("peers")) {
         base::ObjectReader peer(item, "peers");
         question.peers.emplace_back(peer.string("host"), peer.string("address"));

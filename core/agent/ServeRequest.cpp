@@ -24,8 +24,7 @@ void ServeRequest::relay(Json header, std::string_view payload) {
     if (m_finished) return;
     Json full = Json::object();
     full["id"] = m_id;
-    for (auto& [key, value] : header.items())
-        full[key] = std::move(value);
+    for (auto& [key, value] : header.items()) full[key] = std::move(value);
     m_finished = full.contains("done") || full.contains("error");
     m_context.out->send(std::move(full), payload);
 }

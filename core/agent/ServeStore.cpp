@@ -125,9 +125,7 @@ private:
             fail(files.error());
             return;
         }
-        setToWork([this, list = *files](const ServeWorker::Say&) {
-            return finishData(work(), m_entry, m_name, list);
-        });
+        setToWork([this, list = *files](const ServeWorker::Say&) { return finishData(work(), m_entry, m_name, list); });
     }
 
     std::string m_entry;

@@ -15,8 +15,8 @@ namespace trainyard::agent {
 
 /// Whether all of the entry is there.
 [[nodiscard]] bool isDataComplete(const wire::WorkLayout& work, const std::string& entry);
-/// Makes the entry's files read-only, syncs them and says that the entry is complete. `archive`: the hash of the archive that
-/// it came from, or empty.
+/// Makes the entry's files read-only, syncs them and says that the entry is complete. `archive`: the hash of the
+/// archive that it came from, or empty.
 [[nodiscard]] Status sealData(const wire::WorkLayout& work, const std::string& entry, const std::string& name,
                               std::size_t files, std::int64_t bytes, const std::string& archive);
 

@@ -230,8 +230,7 @@ public:
     PutRequest(ServeContext& context, std::int64_t id, Path folder, std::vector<PutFile> files, std::string payload)
         : ServeCollector(context, id), m_folder(std::move(folder)), m_files(std::move(files)),
           m_bytes(std::move(payload)) {
-        for (const PutFile& file : m_files)
-            m_wanted += file.size;
+        for (const PutFile& file : m_files) m_wanted += file.size;
         look();
     }
     void frame(const Json& header, std::string payload) override {
@@ -251,9 +250,7 @@ private:
         }
         // A sync may take long where much was sent.
         const bool sync = std::exchange(context().unsynced, false);
-        setToWork([this, sync](const ServeWorker::Say&) {
-            return putFiles(work(), m_folder, m_files, m_bytes, sync);
-        });
+        setToWork([this, sync](const ServeWorker::Say&) { return putFiles(work(), m_folder, m_files, m_bytes, sync); });
     }
 
     Path m_folder;

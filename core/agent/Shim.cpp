@@ -116,7 +116,8 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
     failSpawn(errorPipe, Stage::Exec, errno);
 }
 
-/// What the agent handed down (the slot ticket) is held by the shim and not by the rank, whose children might outlive it.
+/// What the agent handed down (the slot ticket) is held by the shim and not by the rank, whose children might outlive
+/// it.
 void keepFromRank() {
     if (::syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) == 0) return;
     const long limit = ::sysconf(_SC_OPEN_MAX);
@@ -192,11 +193,15 @@ private:
         m_graceSeconds = plan->graceSeconds;
         const Variables variables = rankEnvironment(currentEnvironment(), *plan, m_layout, *launch, m_rank);
         if (!plan->environment.hash.empty()) {
-            auto used = base::FileLock::tryShared(environmentLock(wire::WorkLayout{plan->workFolder}, plan->environment.hash));
-            if (!used.ok()) return base::Error{"environment.gone", "its environment is being built anew or removed: " + used.error().message};
+            auto used =
+                base::FileLock::tryShared(environmentLock(wire::WorkLayout{plan->workFolder}, plan->environment.hash));
+            if (!used.ok())
+                return base::Error{"environment.gone",
+                                   "its environment is being built anew or removed: " + used.error().message};
             m_environment = std::move(used).value();
         }
-        for (const std::string& argument : plan->environment.wrap) command.arguments.push_back(expandVariables(argument, variables));
+        for (const std::string& argument : plan->environment.wrap)
+            command.arguments.push_back(expandVariables(argument, variables));
         m_container = containerIn(command.arguments, containerName(*plan, m_rank));
         for (const std::string& argument : plan->command) {
             command.arguments.push_back(expandVariables(argument, variables));
@@ -210,10 +215,12 @@ private:
         for (auto& [name, value] : *secrets) withSecrets[name] = std::move(value);
         command.environment = environmentStrings(withSecrets);
         command.folder = workingFolderOf(m_layout, *plan).string();
-        if (const bool meets = m_rank == 0 && plan->node == 0 && !plan->engine && plan->distribution != "mpi" && launch->masterPort > 0;
+        if (const bool meets = m_rank == 0 && plan->node == 0 && !plan->engine && plan->distribution != "mpi" &&
+                               launch->masterPort > 0;
             meets && isTaken(launch->masterAddress, launch->masterPort)) {
             m_exit.portTaken = true;
-            return base::Error{"agent.port", "the port " + std::to_string(launch->masterPort) + " at which the ranks are to meet is taken"};
+            return base::Error{"agent.port", "the port " + std::to_string(launch->masterPort) +
+                                                 " at which the ranks are to meet is taken"};
         }
         command.out = m_layout.rankOut(m_rank).string();
         command.err = m_layout.rankErr(m_rank).string();
@@ -262,7 +269,8 @@ private:
             return noted;
         }
         const char byte = 1;
-        if (::write(goWrite.get(), &byte, 1) != 1) return base::Error{"agent.fork", "the rank's process was gone at once"};
+        if (::write(goWrite.get(), &byte, 1) != 1)
+            return base::Error{"agent.fork", "the rank's process was gone at once"};
         SpawnFailure failure{};
         ssize_t got = 0;
         do {
@@ -310,7 +318,8 @@ private:
         if (::sigtimedwait(&set, nullptr, &limit) == SIGTERM && !m_stopAsked && !m_ended) {
             m_stopAsked = base::Deadline::inMillis(m_graceSeconds * 1000);
             if (m_container) {
-                // Its client passes the signal on into the container; what stands between them must live to bring the last words out.
+                // Its client passes the signal on into the container; what stands between them must live to bring the
+                // last words out.
                 ::kill(m_process, SIGTERM);
             } else {
                 signalEverything(SIGTERM);

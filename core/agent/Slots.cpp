@@ -297,14 +297,12 @@ Result<SlotAnswer> Slots::tryTake(std::int64_t now) {
     std::vector<SlotTicket> ahead;
     std::vector<SlotTicket> holders;
     std::vector<int> freeGpus;
-    for (int index = 0; index < m_gpus; ++index)
-        freeGpus.push_back(index);
+    for (int index = 0; index < m_gpus; ++index) freeGpus.push_back(index);
     int busyCores = 0;
     for (const SlotTicket& ticket : *others) {
         if (ticket.holding) {
             busyCores = std::min(busyCores + ticket.cores, m_cores);
-            for (const int index : ticket.gpuIndices)
-                std::erase(freeGpus, index);
+            for (const int index : ticket.gpuIndices) std::erase(freeGpus, index);
             holders.push_back(ticket);
         } else if (orderOf(ticket, now) < orderOf(own, now)) {
             ahead.push_back(ticket);

@@ -1,16 +1,19 @@
 #pragma once
-// The queue of one machine: a folder of flock'ed ticket files, shared by the agents of all workspaces and users. No daemon: every
-// waiting agent reads the tickets under slots.lock and takes its slots itself when it is first in line and they are
-// free. The kernel releases a ticket when the last process that holds its lock is gone: the agent, and after it the
-// shims, which inherit the descriptor, so that killing an agent does not free cores that its ranks still use.
+// The queue of one machine: a folder of flock'ed ticket files, shared by the agents of all workspaces and users. No
+// daemon: every waiting agent reads the tickets under slots.lock and takes its slots itself when it is first in line
+// and they are free. The kernel releases a ticket when the last process that holds its lock is gone: the agent, and
+// after it the shims, which inherit the descriptor, so that killing an agent does not free cores that its ranks still
+// use.
 //
-// The folder is open to all users (mode 1777), so nothing in it is believed beyond what a hostile neighbour could do anyway,
-// which is to hold slots: links, pipes and folders among the tickets are passed over, numbers are cut to what is possible,
-// a ticket of somebody else's counts from when it was written, and names are cleaned before they are shown. A GPU on which a
-// process computes that holds no ticket is shown and not given, where nvidia-smi tells of such processes.
+// The folder is open to all users (mode 1777), so nothing in it is believed beyond what a hostile neighbour could do
+// anyway, which is to hold slots: links, pipes and folders among the tickets are passed over, numbers are cut to what
+// is possible, a ticket of somebody else's counts from when it was written, and names are cleaned before they are
+// shown. A GPU on which a process computes that holds no ticket is shown and not given, where nvidia-smi tells of such
+// processes.
 //
 // Order: higher priority first, then older first. Every 15 minutes of waiting count as one step of priority, so nobody
-// starves. Only the first in line may take slots; a smaller run behind it does not overtake, or a large one would starve.
+// starves. Only the first in line may take slots; a smaller run behind it does not overtake, or a large one would
+// starve.
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -27,9 +30,9 @@ using base::Result;
 using base::Status;
 
 struct SlotRequest {
-    std::string ticket;    ///< File name without suffix, one an attempt and node: "<run>-a1-n0".
-    std::string label;     ///< Run name, for the reason that others are shown.
-    int cores = 1;         ///< At most the machine's.
+    std::string ticket;  ///< File name without suffix, one an attempt and node: "<run>-a1-n0".
+    std::string label;   ///< Run name, for the reason that others are shown.
+    int cores = 1;       ///< At most the machine's.
     int gpus = 0;
     std::int64_t priority = 0;
     std::int64_t since = 0;  ///< Microseconds UTC: when the attempt asked first; survives a restart of the agent.
@@ -73,8 +76,8 @@ public:
     [[nodiscard]] Result<SlotAnswer> tryTake(std::int64_t now);
     /// Gives the slots back. Also right for a ticket whose lock only the shims still hold.
     void leave();
-    /// For a restarted agent whose ranks already have their slots: takes the ticket up again, or only notes it where the
-    /// shims hold its lock. leave() will remove it.
+    /// For a restarted agent whose ranks already have their slots: takes the ticket up again, or only notes it where
+    /// the shims hold its lock. leave() will remove it.
     void adopt(const SlotRequest& request, const std::vector<int>& gpuIndices);
     /// Inherited by shims; -1 when there is no ticket.
     [[nodiscard]] int ticketFd() const { return m_ticket.get(); }

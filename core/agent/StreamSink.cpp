@@ -21,7 +21,8 @@ constexpr std::int64_t kSyncNanos = 1'000'000'000;
 std::int64_t roughSize(const base::Json& value) {
     constexpr std::int64_t kNode = 16;
     constexpr std::int64_t kString = 64;
-    if (value.is_string()) return static_cast<std::int64_t>(value.get_ref<const std::string&>().size()) + kNode + kString;
+    if (value.is_string())
+        return static_cast<std::int64_t>(value.get_ref<const std::string&>().size()) + kNode + kString;
     std::int64_t size = kNode;
     if (value.is_object()) size += static_cast<std::int64_t>(value.size()) * kString;
     if (value.is_structured()) {

@@ -1,6 +1,7 @@
 #pragma once
 // The attempt's stream as the supervisor writes it: records are queued, written in one go, synced at state records and
-// once a second. When the disk is full the queue waits in memory and in order; nothing that was counted is torn or lost.
+// once a second. When the disk is full the queue waits in memory and in order; nothing that was counted is torn or
+// lost.
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -36,7 +37,8 @@ public:
     /// Nanoseconds for which writing has failed without a break; 0 when it works.
     [[nodiscard]] std::int64_t blockedNanos() const;
     [[nodiscard]] const std::optional<base::Error>& lastError() const { return m_error; }
-    /// About the bytes queued. Whoever reads rank files stops above kMaxQueuedBytes: their bytes are safe where they are.
+    /// About the bytes queued. Whoever reads rank files stops above kMaxQueuedBytes: their bytes are safe where they
+    /// are.
     [[nodiscard]] std::int64_t queuedBytes() const { return m_queuedBytes; }
     [[nodiscard]] bool mayTakeMore() const { return m_queuedBytes < kMaxQueuedBytes; }
     /// Gives the disk space back that was kept for the last records.

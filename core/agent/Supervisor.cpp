@@ -30,8 +30,8 @@ constexpr std::int64_t kMinReasonNanos = 1'000'000'000;
 /// Between two looks at the rank files, so that a rank that writes line by line costs a few wake-ups, not thousands.
 constexpr std::int64_t kSpacingNanos = 15'000'000;
 
-// The states that an agent reports, spelled as in core/spec/RunState.h, which this room does not include. "Finalizing" is
-// SupervisorFinish.cpp's.
+// The states that an agent reports, spelled as in core/spec/RunState.h, which this room does not include. "Finalizing"
+// is SupervisorFinish.cpp's.
 constexpr const char* kPreparing = "Preparing";
 constexpr const char* kQueued = "Queued";
 constexpr const char* kRunning = "Running";
@@ -47,10 +47,11 @@ constexpr int kFirstPort = 20'000;  // Below the ports that the kernel gives to 
 constexpr int kPorts = 12'000;
 constexpr int kPortTries = 200;
 
-/// A port that is free now at this address; 0 when there is none. It may be taken before the rank binds it, which is why
-/// the engine binds its own, and why rank 0's shim looks once more.
+/// A port that is free now at this address; 0 when there is none. It may be taken before the rank binds it, which is
+/// why the engine binds its own, and why rank 0's shim looks once more.
 int freePort(const std::string& address) {
-    std::uint32_t number = static_cast<std::uint32_t>(base::monotonicNanos() / 1000) ^ (static_cast<std::uint32_t>(::getpid()) << 16);
+    std::uint32_t number =
+        static_cast<std::uint32_t>(base::monotonicNanos() / 1000) ^ (static_cast<std::uint32_t>(::getpid()) << 16);
     for (int i = 0; i < kPortTries; ++i) {
         number = number * 1664525U + 1013904223U;
         const int port = kFirstPort + static_cast<int>((number >> 8) % kPorts);
@@ -170,13 +171,16 @@ void Supervisor::writeAttempt(const Result<wire::Plan>& plan) {
 
 std::optional<Supervisor::Verdict> Supervisor::refuse() const {
     if (m_plan.nodes > 1 && m_plan.token.size() < 16) {
-        return Verdict{"failed", "agent.token", "The plan asks for " + std::to_string(m_plan.nodes) +
-                                                    " nodes, but has no token by which they know each other."};
+        return Verdict{"failed", "agent.token",
+                       "The plan asks for " + std::to_string(m_plan.nodes) +
+                           " nodes, but has no token by which they know each other."};
     }
     if (m_plan.distribution == "mpi" && m_plan.scheduler != (m_plan.launcher == "srun")) {
-        return Verdict{"failed", "agent.mpi",
-                       m_plan.scheduler ? "In a scheduler's job MPI's ranks are started by srun; choose srun or Automatic as the MPI launcher."
-                                        : "srun starts MPI's ranks in a Slurm job alone; choose mpirun or Automatic as the MPI launcher."};
+        return Verdict{
+            "failed", "agent.mpi",
+            m_plan.scheduler
+                ? "In a scheduler's job MPI's ranks are started by srun; choose srun or Automatic as the MPI launcher."
+                : "srun starts MPI's ranks in a Slurm job alone; choose mpirun or Automatic as the MPI launcher."};
     }
     if (m_plan.distribution == "mpi" && m_plan.scheduler) {
         if (const auto kind = srunMpi(); !kind.ok()) return Verdict{"failed", kind.error().code, kind.error().message};
@@ -268,7 +272,8 @@ std::optional<Supervisor::Verdict> Supervisor::placeFiles() {
         lastLook = now;
         if (lastReport == 0 || now - lastReport >= kLookNanos) {
             lastReport = now;
-            m_sink->put(wire::kNoRank, kind::kProgress, Json{{"stage", stage}, {"done", done}, {"total", total}, {"unit", unit}});
+            m_sink->put(wire::kNoRank, kind::kProgress,
+                        Json{{"stage", stage}, {"done", done}, {"total", total}, {"unit", unit}});
             m_sink->flush();
             m_sink->syncIfDue();
         }
@@ -373,10 +378,12 @@ std::optional<Supervisor::Verdict> Supervisor::startFirst() {
             if (m_leave) return {};
         }
         if (!m_ranks->firstFoundPortTaken()) return {};
-        m_sink->putWarning(wire::kNoRank, "node.port", "Port " + std::to_string(m_launch->masterPort) +
-                                                           ", at which the ranks were to meet, was taken before they came; another is tried.");
+        m_sink->putWarning(wire::kNoRank, "node.port",
+                           "Port " + std::to_string(m_launch->masterPort) +
+                               ", at which the ranks were to meet, was taken before they came; another is tried.");
         m_launch->masterPort = freePort(m_address);
-        if (const auto written = replaceFile(launchFile(m_layout), base::dumpJsonPretty(toJson(*m_launch))); !written.ok()) {
+        if (const auto written = replaceFile(launchFile(m_layout), base::dumpJsonPretty(toJson(*m_launch)));
+            !written.ok()) {
             return Verdict{"failed", written.error().code, written.error().message};
         }
         m_ranks->forgetFirst();
@@ -394,7 +401,8 @@ std::optional<Supervisor::Verdict> Supervisor::launch(const std::vector<int>& gp
             decided.masterAddress = m_address;
             decided.masterPort = m_plan.engine ? 0 : freePort(m_address);
             if (m_plan.sharedFolder) {
-                const Path file = m_layout.root.parent_path().parent_path() / ("init-a" + std::to_string(m_plan.attempt));
+                const Path file =
+                    m_layout.root.parent_path().parent_path() / ("init-a" + std::to_string(m_plan.attempt));
                 decided.initMethod = "file://" + file.string();
             }
         } else {
@@ -406,7 +414,8 @@ std::optional<Supervisor::Verdict> Supervisor::launch(const std::vector<int>& gp
         if (m_plan.nodes > 1) {
             const auto index = static_cast<std::size_t>(m_plan.node);
             const wire::PlanPeer self = index < m_plan.peers.size() ? m_plan.peers[index] : wire::PlanPeer{};
-            decided.interface = self.interface.empty() ? interfaceOf(self.address.empty() ? ownAddress() : self.address) : self.interface;
+            decided.interface = self.interface.empty() ? interfaceOf(self.address.empty() ? ownAddress() : self.address)
+                                                       : self.interface;
         }
         decided.inputs = m_inputs;
         decided.logs = m_logsBefore;
@@ -453,7 +462,8 @@ Supervisor::Verdict Supervisor::follow() {
         if (!verdict && (verdict = diskFull())) m_giveUpOnDisk = true;
         if (!verdict) verdict = linkVerdict();
         if (!verdict && !failed) verdict = driveMpi();
-        if (m_plan.distribution == "mpi" && (verdict || orderedToStop() || othersFailed())) m_ranks->giveUpNotBegun("MPI's launcher did not start it");
+        if (m_plan.distribution == "mpi" && (verdict || orderedToStop() || othersFailed()))
+            m_ranks->giveUpNotBegun("MPI's launcher did not start it");
         if (verdict && m_member && m_member->phase() != "finish" && m_ownVerdict.empty()) {
             m_ownVerdict = Json{{"outcome", verdict->outcome}, {"code", verdict->code}, {"reason", verdict->reason}};
         }
@@ -517,15 +527,18 @@ Supervisor::Verdict Supervisor::judgeRanks() {
     }
     if (const std::string& said = m_tails.front().lastWords().conclusion; !said.empty()) return {"completed", {}, said};
     const int count = m_plan.nodes * m_plan.processes;
-    return {"completed", {}, count == 1 ? "The command ended with exit status 0."
-                                        : "All " + std::to_string(count) + " ranks ended with exit status 0."};
+    return {"completed",
+            {},
+            count == 1 ? "The command ended with exit status 0."
+                       : "All " + std::to_string(count) + " ranks ended with exit status 0."};
 }
 
 Supervisor::Verdict Supervisor::judgeOwn(int rank) const {
     const RankExit& exit = *m_ranks->exitOf(rank);
     const int global = m_plan.node * m_plan.processes + rank;
     const std::string number = "ank " + std::to_string(global);
-    const std::string where = m_plan.nodes > 1 ? " on node " + std::to_string(m_plan.node) + " (" + m_machine.host + ")" : std::string();
+    const std::string where =
+        m_plan.nodes > 1 ? " on node " + std::to_string(m_plan.node) + " (" + m_machine.host + ")" : std::string();
     if (const LastWords& said = m_tails[static_cast<std::size_t>(rank)].lastWords(); !said.failure.empty()) {
         return {"failed", said.code.empty() ? "rank.exit" : said.code, speaker(rank) + said.failure};
     }
@@ -533,7 +546,8 @@ Supervisor::Verdict Supervisor::judgeOwn(int rank) const {
         // Its last words were lost, most likely to a full disk; the status still tells the kind of trouble.
         if (auto verdict = engineVerdict(global, exit.code)) return *verdict;
     }
-    const std::string reason = "R" + number + where + describe(global, exit, m_plan.graceSeconds).substr(number.size() + 1) + ".";
+    const std::string reason =
+        "R" + number + where + describe(global, exit, m_plan.graceSeconds).substr(number.size() + 1) + ".";
     const char* code = "rank.exit";
     if (exit.kind == RankExit::Kind::Signaled) code = "rank.signal";
     if (exit.kind == RankExit::Kind::NotStarted) code = "rank.spawn";
@@ -561,7 +575,8 @@ void Supervisor::drainTails() {
 }
 
 bool Supervisor::tailsFinished() {
-    if (!std::all_of(m_tails.begin(), m_tails.end(), [](const RankTail& tail) { return tail.finished(); })) return false;
+    if (!std::all_of(m_tails.begin(), m_tails.end(), [](const RankTail& tail) { return tail.finished(); }))
+        return false;
     const bool logs = !m_logs || m_logs->finish(*m_sink, m_dropLogs || m_giveUpOnDisk);
     const bool intake = !m_intake || m_intake->finish(*m_sink, m_translator);
     if (!logs || !intake) m_moreToRead = true;
@@ -608,8 +623,9 @@ std::optional<Supervisor::Verdict> Supervisor::canceled() {
     std::error_code ignored;
     if (!std::filesystem::exists(m_layout.control() / wire::control::kCancel, ignored)) {
         if (!m_schedulerEnds) return {};
-        return Verdict{"failed", "scheduler.ended",
-                       "The scheduler asked the job to end: its time is over, it was preempted, or it was canceled there."};
+        return Verdict{
+            "failed", "scheduler.ended",
+            "The scheduler asked the job to end: its time is over, it was preempted, or it was canceled there."};
     }
     return Verdict{"canceled", "run.canceled", "The run was canceled."};
 }

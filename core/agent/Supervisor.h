@@ -1,7 +1,7 @@
 #pragma once
-// Carries out one plan on one node, from the first record of its stream to the last. Single-threaded; everything waits in
-// one EventLoop. It may be killed at any moment and started again on the same folder: what it knows is in the stream, in
-// launch.json and in ranks/, and the ranks live on under their shims meanwhile.
+// Carries out one plan on one node, from the first record of its stream to the last. Single-threaded; everything waits
+// in one EventLoop. It may be killed at any moment and started again on the same folder: what it knows is in the
+// stream, in launch.json and in ranks/, and the ranks live on under their shims meanwhile.
 #include <functional>
 #include <map>
 #include <optional>
@@ -36,8 +36,8 @@ struct SupervisorOptions {
 };
 
 enum class SupervisorEnd {
-    Done,   ///< The stream has its `ended` record.
-    Left,   ///< Asked to stop (SIGTERM); the ranks go on.
+    Done,  ///< The stream has its `ended` record.
+    Left,  ///< Asked to stop (SIGTERM); the ranks go on.
 };
 
 class Supervisor {
@@ -105,8 +105,11 @@ private:
     [[nodiscard]] std::optional<Verdict> driveMpi();
     [[nodiscard]] bool othersFailed();
     [[nodiscard]] bool othersEnded();
-    [[nodiscard]] bool orderedToStop() const { return m_member && (m_member->phase() == "stop" || m_member->phase() == "finish"); }
-    /// The rank that failed first on this node: {"rank","node","host","stopped","lost","t","code","reason","lines"}; null: none.
+    [[nodiscard]] bool orderedToStop() const {
+        return m_member && (m_member->phase() == "stop" || m_member->phase() == "finish");
+    }
+    /// The rank that failed first on this node: {"rank","node","host","stopped","lost","t","code","reason","lines"};
+    /// null: none.
     [[nodiscard]] Json ownCulprit() const;
     [[nodiscard]] Json firstCulprit();
     /// The first rank of this node that said that it fails, whatever its exit status: {"code","reason"}; null: none.
@@ -168,11 +171,11 @@ private:
     bool m_leave = false;
     bool m_schedulerEnds = false;  ///< The scheduler's SIGTERM came.
 
-    std::optional<NodeHub> m_hub;        ///< The lead's, with several nodes.
-    std::optional<NodeMember> m_member;  ///< The others'.
-    std::string m_address = "127.0.0.1"; ///< Of node 0.
+    std::optional<NodeHub> m_hub;         ///< The lead's, with several nodes.
+    std::optional<NodeMember> m_member;   ///< The others'.
+    std::string m_address = "127.0.0.1";  ///< Of node 0.
     std::string m_phase = "preparing";
-    std::string m_waitsFor;              ///< Why this node's slots are not free.
+    std::string m_waitsFor;  ///< Why this node's slots are not free.
     Json m_ownVerdict = Json::object();
     std::map<std::string, std::string> m_inputs;
     std::vector<int> m_gpus;
@@ -180,9 +183,9 @@ private:
     std::optional<base::Deadline> m_stopUntil;
     Json m_rendezvous;
     std::string m_ordered;
-    bool m_adopted = false;              ///< Taken over from an agent before this one, with its launch.
+    bool m_adopted = false;  ///< Taken over from an agent before this one, with its launch.
     bool m_restart = false;
-    int m_joins = 0;                     ///< The attempt that the others are at; 0: the next one.
+    int m_joins = 0;  ///< The attempt that the others are at; 0: the next one.
     std::int64_t m_lastRefusal = 0;
     std::int64_t m_lastClock = 0;
     std::int64_t m_toldOffset = 0;

@@ -1,5 +1,5 @@
-// What a Supervisor does about the environment of its ranks: secrets, the build, the record of what was really there; and
-// about what its scripts are told.
+// What a Supervisor does about the environment of its ranks: secrets, the build, the record of what was really there;
+// and about what its scripts are told.
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,9 +32,11 @@ bool heeds(pid_t pid, int signal) {
     return ((caught >> (signal - 1)) & 1U) != 0;
 }
 
-/// Programs around a script: those that are written in Go catch everything and pass it on, also to what would die of it.
+/// Programs around a script: those that are written in Go catch everything and pass it on, also to what would die of
+/// it.
 bool isWrapper(pid_t pid) {
-    static constexpr std::array kNames{"podman", "conmon", "docker", "runc", "crun", "catatonit", "docker-init", "tini", "mpirun", "orted", "srun"};
+    static constexpr std::array kNames{"podman",      "conmon", "docker", "runc",  "crun", "catatonit",
+                                       "docker-init", "tini",   "mpirun", "orted", "srun"};
     const std::string name(base::readFile("/proc/" + std::to_string(pid) + "/comm").valueOr({}));
     return std::any_of(kNames.begin(), kNames.end(), [&](const char* other) { return base::trim(name) == other; });
 }
@@ -47,8 +49,9 @@ std::optional<Supervisor::Verdict> Supervisor::takeSecrets() {
     m_secrets = std::move(secrets).value();
     for (const auto& [name, value] : m_secrets) {
         if (m_masker.add(value) || value.empty()) continue;
-        m_sink->putWarning(wire::kNoRank, "environment.secret", "The secret " + name + " is shorter than " + std::to_string(Masker::kLeast) +
-                                                                    " characters and is not taken out of the logs.");
+        m_sink->putWarning(wire::kNoRank, "environment.secret",
+                           "The secret " + name + " is shorter than " + std::to_string(Masker::kLeast) +
+                               " characters and is not taken out of the logs.");
     }
     return {};
 }
@@ -129,8 +132,12 @@ void Supervisor::passCheckpoint() {
             told += ::kill(pid, SIGUSR1) == 0 ? 1 : 0;
         }
     }
-    m_sink->putNote(told == 0 ? std::string("A checkpoint was asked for; no process of the run has a handler for SIGUSR1, so none was told.")
-                              : "A checkpoint was asked for: SIGUSR1 was sent to " + std::to_string(told) + (told == 1 ? " process." : " processes."));
+    m_sink->putNote(
+        told == 0
+            ? std::string(
+                  "A checkpoint was asked for; no process of the run has a handler for SIGUSR1, so none was told.")
+            : "A checkpoint was asked for: SIGUSR1 was sent to " + std::to_string(told) +
+                  (told == 1 ? " process." : " processes."));
 }
 
 }  // namespace trainyard::agent

@@ -29,8 +29,9 @@ constexpr std::size_t kErrTailLines = 20;
 Status Supervisor::finalize(Verdict verdict) {
     if (m_slots) m_slots->leave();
     if (m_hub) {
-        order("finish", Json{{"verdict", Json{{"outcome", verdict.outcome}, {"code", verdict.code}, {"reason", verdict.reason}}},
-                             {"restart", m_restart}});
+        order("finish",
+              Json{{"verdict", Json{{"outcome", verdict.outcome}, {"code", verdict.code}, {"reason", verdict.reason}}},
+                   {"restart", m_restart}});
     }
     if (m_mpi) m_mpi->end([this] { wait(kMpiPauseMillis); });
     Manifest manifest;
@@ -44,21 +45,22 @@ Status Supervisor::finalize(Verdict verdict) {
         std::int64_t lastLook = base::monotonicNanos();
         std::int64_t lastReport = lastLook;
         const bool collects = leads() || !m_plan.sharedFolder;
-        if (collects) manifest = listOutputs(m_plan.outputsFolder, [&](std::int64_t done, std::int64_t total) {
-            const std::int64_t now = base::monotonicNanos();
-            if (now - lastLook < kCancelLookNanos) return true;
-            lastLook = now;
-            wait(0);
-            stop = stop || (mayCancel && canceled().has_value());
-            if (now - lastReport >= kHashReportNanos) {
-                lastReport = now;
-                m_sink->put(wire::kNoRank, kind::kProgress,
-                            Json{{"stage", "outputs"}, {"done", done}, {"total", total}, {"unit", "bytes"}});
-                m_sink->flush();
-                m_sink->syncIfDue();
-            }
-            return !stop && !m_leave;
-        });
+        if (collects)
+            manifest = listOutputs(m_plan.outputsFolder, [&](std::int64_t done, std::int64_t total) {
+                const std::int64_t now = base::monotonicNanos();
+                if (now - lastLook < kCancelLookNanos) return true;
+                lastLook = now;
+                wait(0);
+                stop = stop || (mayCancel && canceled().has_value());
+                if (now - lastReport >= kHashReportNanos) {
+                    lastReport = now;
+                    m_sink->put(wire::kNoRank, kind::kProgress,
+                                Json{{"stage", "outputs"}, {"done", done}, {"total", total}, {"unit", "bytes"}});
+                    m_sink->flush();
+                    m_sink->syncIfDue();
+                }
+                return !stop && !m_leave;
+            });
         if (m_leave) {
             m_sink->flush();
             return m_sink->sync();

@@ -1,5 +1,5 @@
-// What a Supervisor has to do with the other nodes of its attempt. Both sides say their whole state and act on the other's
-// latest, so it does not matter which of them was killed and started again in between.
+// What a Supervisor has to do with the other nodes of its attempt. Both sides say their whole state and act on the
+// other's latest, so it does not matter which of them was killed and started again in between.
 #include <unistd.h>
 
 #include <algorithm>
@@ -47,7 +47,8 @@ Events Supervisor::wait(std::int64_t millis) {
     m_controlTouched = m_controlTouched || events.control;
     if (events.terminate && m_plan.scheduler && !m_schedulerEnds) {
         m_schedulerEnds = true;
-        m_sink->putWarning(wire::kNoRank, "scheduler.signal", "The scheduler asked the job to end (SIGTERM); the ranks are ended.");
+        m_sink->putWarning(wire::kNoRank, "scheduler.signal",
+                           "The scheduler asked the job to end (SIGTERM); the ranks are ended.");
     } else if (events.terminate && !m_plan.scheduler) {
         m_leave = true;
     }
@@ -75,14 +76,16 @@ void Supervisor::pause(std::int64_t nanos) {
 
 std::optional<Supervisor::Verdict> Supervisor::openLinks() {
     if (m_plan.nodes == 1) return {};
-    m_address = !m_plan.peers.empty() && !m_plan.peers.front().address.empty() ? m_plan.peers.front().address : ownAddress();
+    m_address =
+        !m_plan.peers.empty() && !m_plan.peers.front().address.empty() ? m_plan.peers.front().address : ownAddress();
     if (!leads()) {
         m_member.emplace(m_plan, m_machine.host, NodeLayout{m_layout.root.parent_path() / "n0"}.lead());
         return {};
     }
     int port = m_plan.leadPort;
     // An agent before this one may have told the others its port already.
-    if (const auto lead = readJsonFile(m_layout.lead()); lead.ok() && port == 0) port = static_cast<int>(std::clamp<std::int64_t>(base::jsonInteger(*lead, "port"), 0, 65535));
+    if (const auto lead = readJsonFile(m_layout.lead()); lead.ok() && port == 0)
+        port = static_cast<int>(std::clamp<std::int64_t>(base::jsonInteger(*lead, "port"), 0, 65535));
     auto hub = NodeHub::listen(m_plan, m_address, port);
     if (!hub.ok() && port != 0 && m_plan.leadPort == 0) hub = NodeHub::listen(m_plan, m_address, 0);
     if (!hub.ok()) return Verdict{"failed", hub.error().code, hub.error().message};
@@ -116,10 +119,13 @@ void Supervisor::serviceLinks() {
 void Supervisor::noteClock() {
     const auto& offset = m_member->offset();
     const std::int64_t now = base::monotonicNanos();
-    if (!offset || (m_lastClock != 0 && (now - m_lastClock < kClockNanos || std::abs(offset->micros - m_toldOffset) < kClockMicros))) return;
+    if (!offset || (m_lastClock != 0 &&
+                    (now - m_lastClock < kClockNanos || std::abs(offset->micros - m_toldOffset) < kClockMicros)))
+        return;
     m_lastClock = now;
     m_toldOffset = offset->micros;
-    m_sink->put(wire::kNoRank, "clock", Json{{"lead_offset_ns", offset->micros * 1000}, {"round_trip_ns", offset->roundTripMicros * 1000}});
+    m_sink->put(wire::kNoRank, "clock",
+                Json{{"lead_offset_ns", offset->micros * 1000}, {"round_trip_ns", offset->roundTripMicros * 1000}});
 }
 
 Json Supervisor::nodeStatus() const {
@@ -146,18 +152,25 @@ std::optional<Supervisor::Verdict> Supervisor::linkVerdict() {
         if (m_member->phase() == "finish") {
             const Json told = m_member->order().value("verdict", Json::object());
             m_restart = boolOf(m_member->order(), "restart");
-            return Verdict{base::jsonText(told, "outcome"), base::jsonText(told, "code"), base::jsonText(told, "reason")};
+            return Verdict{base::jsonText(told, "outcome"), base::jsonText(told, "code"),
+                           base::jsonText(told, "reason")};
         }
-        if (m_member->refused() && m_member->refused()->code == "node.attempt" && m_member->leadsAttempt() > m_plan.attempt && !m_plan.scheduler) {
+        if (m_member->refused() && m_member->refused()->code == "node.attempt" &&
+            m_member->leadsAttempt() > m_plan.attempt && !m_plan.scheduler) {
             // This machine was away while the others began again.
             m_restart = true;
             m_joins = m_member->leadsAttempt();
-            return Verdict{"failed", "node.attempt", "The run went on without this node, which joins it at attempt " + std::to_string(m_joins) + "."};
+            return Verdict{"failed", "node.attempt",
+                           "The run went on without this node, which joins it at attempt " + std::to_string(m_joins) +
+                               "."};
         }
         if (m_member->refused() && m_member->refused()->code != "node.silent") {
-            return Verdict{"failed", m_member->refused()->code, "Node 0 refused this node: " + m_member->refused()->message};
+            return Verdict{"failed", m_member->refused()->code,
+                           "Node 0 refused this node: " + m_member->refused()->message};
         }
-        const std::int64_t limit = m_member->everConnected() ? m_plan.silenceSeconds : m_adopted ? m_plan.silenceSeconds : m_plan.joinSeconds;
+        const std::int64_t limit = m_member->everConnected() ? m_plan.silenceSeconds
+                                   : m_adopted               ? m_plan.silenceSeconds
+                                                             : m_plan.joinSeconds;
         if (m_member->silentNanos() > limit * 1'000'000'000) {
             return Verdict{"failed", "node.lead_silent", "Node 0 has not been heard of for " + seconds(limit) + "."};
         }
@@ -167,7 +180,8 @@ std::optional<Supervisor::Verdict> Supervisor::linkVerdict() {
         const NodeHub::Member& member = m_hub->member(node);
         if (m_lostNodes.contains(node)) continue;
         if (const auto own = member.status.find("verdict"); own != member.status.end() && own->is_object()) {
-            Verdict verdict{base::jsonText(*own, "outcome"), base::jsonText(*own, "code"), base::jsonText(*own, "reason")};
+            Verdict verdict{base::jsonText(*own, "outcome"), base::jsonText(*own, "code"),
+                            base::jsonText(*own, "reason")};
             if (verdict.outcome == "failed") verdict.reason = "On " + m_hub->name(node) + ": " + verdict.reason;
             return verdict;
         }
@@ -180,8 +194,9 @@ std::optional<Supervisor::Verdict> Supervisor::linkVerdict() {
             if (!member.joined && !m_adopted) {
                 return Verdict{"failed", "node.missing", who + " did not appear within " + seconds(limit) + "."};
             }
-            return Verdict{"failed", "node.silent", who + " has not been heard of for " + seconds(limit) +
-                                                        "; its machine, its agent or the network is down."};
+            return Verdict{"failed", "node.silent",
+                           who + " has not been heard of for " + seconds(limit) +
+                               "; its machine, its agent or the network is down."};
         }
     }
     return {};
@@ -203,7 +218,8 @@ std::optional<Supervisor::Verdict> Supervisor::gather() {
             for (int node = 1; node < m_hub->count(); ++node) {
                 const std::string phase = m_hub->member(node).phase();
                 ready += phase == "ready" || phase == "holding" || phase == "running" ? 1 : 0;
-                const std::string why = phase == "preparing" ? base::jsonText(m_hub->member(node).status, "reason") : std::string();
+                const std::string why =
+                    phase == "preparing" ? base::jsonText(m_hub->member(node).status, "reason") : std::string();
                 if (!why.empty() && why != shownReason) {
                     shownReason = why;
                     std::string who = m_hub->name(node);
@@ -214,8 +230,10 @@ std::optional<Supervisor::Verdict> Supervisor::gather() {
             if (ready == m_hub->count()) return {};
             if (ready != shown) {
                 shown = ready;
-                m_sink->put(wire::kNoRank, kind::kProgress,
-                            Json{{"stage", "Waiting for nodes"}, {"done", ready}, {"total", m_hub->count()}, {"unit", "nodes"}});
+                m_sink->put(
+                    wire::kNoRank, kind::kProgress,
+                    Json{
+                        {"stage", "Waiting for nodes"}, {"done", ready}, {"total", m_hub->count()}, {"unit", "nodes"}});
             }
         }
         m_sink->flush();
@@ -253,7 +271,8 @@ std::optional<Supervisor::Verdict> Supervisor::lineUp() {
                 bool all = true;
                 for (int other = 1; other < m_hub->count(); ++other) all = all && holds(other);
                 if (all) return {};
-            } else if (const std::string why = base::jsonText(m_hub->member(node).status, "reason"); !why.empty() && why != shown) {
+            } else if (const std::string why = base::jsonText(m_hub->member(node).status, "reason");
+                       !why.empty() && why != shown) {
                 shown = why;
                 std::string who = m_hub->name(node);
                 who[0] = 'N';
@@ -276,7 +295,9 @@ void Supervisor::order(const char* phase, const Json& more) {
 void Supervisor::tellStart() {
     if (!m_hub) return;
     Json more = Json::object();
-    more["launch"] = Json{{"master_address", m_launch->masterAddress}, {"master_port", m_launch->masterPort}, {"init_method", m_launch->initMethod}};
+    more["launch"] = Json{{"master_address", m_launch->masterAddress},
+                          {"master_port", m_launch->masterPort},
+                          {"init_method", m_launch->initMethod}};
     if (!m_rendezvous.is_null()) more["rendezvous"] = m_rendezvous;
     order("start", more);
 }
@@ -306,11 +327,16 @@ std::optional<Supervisor::Verdict> Supervisor::driveMpi() {
             const Json& status = m_hub->member(node).status;
             if (m_hub->member(node).phase() != "running") return {};
             const auto index = static_cast<std::size_t>(node);
-            nodes.push_back({index < m_plan.peers.size() ? m_plan.peers[index].address : std::string(), base::jsonText(status, "program"), base::jsonText(status, "folder")});
-            if (nodes.back().address.empty() && !m_plan.scheduler) return Verdict{"failed", "mpi.address", "The plan names no address of " + m_hub->name(node) + "."};
+            nodes.push_back({index < m_plan.peers.size() ? m_plan.peers[index].address : std::string(),
+                             base::jsonText(status, "program"), base::jsonText(status, "folder")});
+            if (nodes.back().address.empty() && !m_plan.scheduler)
+                return Verdict{"failed", "mpi.address", "The plan names no address of " + m_hub->name(node) + "."};
         }
         m_mpi.emplace(m_layout);
-        if (const auto started = m_mpi->start(m_plan.scheduler ? srunCommand(m_plan, program, m_layout.root.parent_path().parent_path()) : mpirunCommand(m_plan, nodes, networkOf(m_address), ::geteuid() == 0)); !started.ok()) {
+        if (const auto started =
+                m_mpi->start(m_plan.scheduler ? srunCommand(m_plan, program, m_layout.root.parent_path().parent_path())
+                                              : mpirunCommand(m_plan, nodes, networkOf(m_address), ::geteuid() == 0));
+            !started.ok()) {
             return Verdict{"failed", started.error().code, started.error().message};
         }
     }
@@ -318,9 +344,12 @@ std::optional<Supervisor::Verdict> Supervisor::driveMpi() {
     const std::int64_t now = base::monotonicNanos();
     if (m_mpiGoneAt == 0) m_mpiGoneAt = now;
     bool waits = !m_ranks->anyBegun();
-    for (int node = 1; m_hub && node < m_hub->count(); ++node) waits = waits || boolOf(m_hub->member(node).status, "waits_for_mpi");
+    for (int node = 1; m_hub && node < m_hub->count(); ++node)
+        waits = waits || boolOf(m_hub->member(node).status, "waits_for_mpi");
     if (!waits || now - m_mpiGoneAt < kMpiGoneNanos) return {};
-    return Verdict{"failed", "mpi.launch", std::string(m_plan.scheduler ? "srun" : "mpirun") + " ended before it had started all ranks: " + m_mpi->lastWords()};
+    return Verdict{"failed", "mpi.launch",
+                   std::string(m_plan.scheduler ? "srun" : "mpirun") +
+                       " ended before it had started all ranks: " + m_mpi->lastWords()};
 }
 
 bool Supervisor::othersFailed() {
@@ -418,7 +447,8 @@ void Supervisor::finishOthers() {
             if (!member.joined || m_lostNodes.contains(node) || member.phase() == "finished") continue;
             if (base::monotonicNanos() - member.heardAt > limit) {
                 m_lostNodes.insert(node);
-                m_sink->putWarning(wire::kNoRank, "node.silent", "The end of " + m_hub->name(node) + " was not heard; its own records tell more.");
+                m_sink->putWarning(wire::kNoRank, "node.silent",
+                                   "The end of " + m_hub->name(node) + " was not heard; its own records tell more.");
                 continue;
             }
             waiting = true;
@@ -442,7 +472,8 @@ void Supervisor::leaveTogether(const Verdict& verdict) {
         if (made.ok()) {
             m_next = std::move(made).value();
         } else {
-            std::fprintf(stderr, "trainyard-agent: the next attempt cannot be made: %s\n", made.error().message.c_str());
+            std::fprintf(stderr, "trainyard-agent: the next attempt cannot be made: %s\n",
+                         made.error().message.c_str());
         }
     }
     if (!m_member) return;
@@ -457,7 +488,8 @@ void Supervisor::decideRestart(const Verdict& verdict) {
     if (!leads() || m_plan.maxRestarts < 1 || verdict.outcome != "failed") return;
     if (m_plan.scheduler && restartsAsked(m_layout) >= m_plan.maxRestarts) return;
     const std::string& code = verdict.code;
-    m_restart = code == "rank.exit" || code == "rank.signal" || code == "rank.lost" || code == "train.peer" || code == "node.silent";
+    m_restart = code == "rank.exit" || code == "rank.signal" || code == "rank.lost" || code == "train.peer" ||
+                code == "node.silent";
 }
 
 }  // namespace trainyard::agent

@@ -117,7 +117,7 @@ void SystemMetrics::sampleNetwork(base::Json& values, double seconds) {
         if (colon == std::string::npos || base::trim(std::string_view(line).substr(0, colon)) == "lo") continue;
         std::size_t at = colon + 1;
         received += nextNumber(line, at);
-        for (int skipped = 0; skipped < 7; ++skipped) (void)nextNumber(line, at);
+        for (int skipped = 0; skipped < 7; ++skipped) (void) nextNumber(line, at);
         sent += nextNumber(line, at);
     }
     if (seconds > 0 && m_lastReceived >= 0) {
@@ -142,8 +142,8 @@ void SystemMetrics::sampleDisks(base::Json& values, double seconds) {
         in >> number >> number >> name;
         // Partitions, and what lies on top of disks, would count twice.
         std::error_code ignored;
-        if (!in || name.starts_with("loop") || name.starts_with("ram") || name.starts_with("dm-") || name.starts_with("md") ||
-            !std::filesystem::exists("/sys/block/" + name, ignored)) {
+        if (!in || name.starts_with("loop") || name.starts_with("ram") || name.starts_with("dm-") ||
+            name.starts_with("md") || !std::filesystem::exists("/sys/block/" + name, ignored)) {
             continue;
         }
         std::int64_t reads = 0;

@@ -43,8 +43,8 @@ public:
     }
     [[nodiscard]] bool isOpen() const { return m_stream != nullptr; }
     /// Of `out` so much was written; `inAt` moves on. False in `frameOpen`: the stream came to its end.
-    [[nodiscard]] Result<std::size_t> inflate(const std::vector<char>& in, std::size_t inEnd, std::size_t& inAt, char* out,
-                                              std::size_t size, bool& frameOpen) {
+    [[nodiscard]] Result<std::size_t> inflate(const std::vector<char>& in, std::size_t inEnd, std::size_t& inAt,
+                                              char* out, std::size_t size, bool& frameOpen) {
         ZSTD_inBuffer from{in.data(), inEnd, inAt};
         ZSTD_outBuffer into{out, size, 0};
         const std::size_t code = ZSTD_decompressStream(m_stream.get(), &into, &from);
@@ -63,9 +63,12 @@ private:
 #else
 class Inflater {
 public:
-    [[nodiscard]] Status open() { return Error{"tar.unavailable", "This agent was built without libzstd; it unpacks plain tar alone."}; }
+    [[nodiscard]] Status open() {
+        return Error{"tar.unavailable", "This agent was built without libzstd; it unpacks plain tar alone."};
+    }
     [[nodiscard]] bool isOpen() const { return false; }
-    [[nodiscard]] Result<std::size_t> inflate(const std::vector<char>&, std::size_t, std::size_t&, char*, std::size_t, bool&) {
+    [[nodiscard]] Result<std::size_t> inflate(const std::vector<char>&, std::size_t, std::size_t&, char*, std::size_t,
+                                              bool&) {
         return std::size_t{0};
     }
 };
@@ -161,8 +164,7 @@ std::int64_t octalAt(std::string_view block, std::size_t at, std::size_t length)
 
 bool checksumIsRight(std::string_view block) {
     std::int64_t sum = 0;
-    for (std::size_t i = 0; i < kBlock; ++i)
-        sum += i >= 148 && i < 156 ? ' ' : static_cast<unsigned char>(block[i]);
+    for (std::size_t i = 0; i < kBlock; ++i) sum += i >= 148 && i < 156 ? ' ' : static_cast<unsigned char>(block[i]);
     return sum == octalAt(block, 148, 8);
 }
 
@@ -180,10 +182,8 @@ void takePax(const std::string& text, std::string& path, std::string& link) {
 
 /// The path without "./" in front and '/' behind.
 std::string plainPath(std::string path) {
-    while (path.starts_with("./"))
-        path.erase(0, 2);
-    while (path.ends_with('/'))
-        path.pop_back();
+    while (path.starts_with("./")) path.erase(0, 2);
+    while (path.ends_with('/')) path.pop_back();
     return path == "." ? std::string() : path;
 }
 

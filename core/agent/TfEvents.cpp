@@ -26,8 +26,7 @@ const Tables& tables() {
         Tables all{};
         for (std::uint32_t i = 0; i < 256; ++i) {
             std::uint32_t crc = i;
-            for (int bit = 0; bit < 8; ++bit)
-                crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0x82f63b78U : 0U);
+            for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0x82f63b78U : 0U);
             all[0][i] = crc;
         }
         for (std::size_t slice = 1; slice < 8; ++slice) {
@@ -171,8 +170,7 @@ Tensor readTensor(std::string_view bytes) {
                 Message inside(dimension.bytes);
                 Field size;
                 std::int64_t value = 0;
-                while (inside.next(size))
-                    value = size.number == 1 ? size.asInteger() : value;
+                while (inside.next(size)) value = size.number == 1 ? size.asInteger() : value;
                 tensor.shape.push_back(value);
             }
         }
@@ -251,10 +249,8 @@ std::optional<TfHistogram> readHistogram(std::string_view bytes) {
     // Empty bins at both ends say nothing; the outermost limits may be ±1.8e308.
     std::size_t first = 0;
     std::size_t last = limits.size() - 1;
-    while (first < last && histogram.counts[first] == 0)
-        ++first;
-    while (last > first && histogram.counts[last] == 0)
-        --last;
+    while (first < last && histogram.counts[first] == 0) ++first;
+    while (last > first && histogram.counts[last] == 0) --last;
     histogram.edges.push_back(first > 0 ? std::max(limits[first - 1], std::min(histogram.minimum, limits[first]))
                                         : std::min(histogram.minimum, limits[first]));
     for (std::size_t i = first; i <= last; ++i)
@@ -317,12 +313,10 @@ std::uint32_t crc32c(std::string_view bytes) {
     while (bytes.size() >= 8) {
         const std::uint64_t word = littleEndian(bytes, 8) ^ crc;
         crc = 0;
-        for (std::size_t i = 0; i < 8; ++i)
-            crc ^= all[7 - i][(word >> (8 * i)) & 0xff];
+        for (std::size_t i = 0; i < 8; ++i) crc ^= all[7 - i][(word >> (8 * i)) & 0xff];
         bytes.remove_prefix(8);
     }
-    for (const char c : bytes)
-        crc = (crc >> 8) ^ all[0][(crc ^ static_cast<unsigned char>(c)) & 0xff];
+    for (const char c : bytes) crc = (crc >> 8) ^ all[0][(crc ^ static_cast<unsigned char>(c)) & 0xff];
     return ~crc;
 }
 
@@ -395,8 +389,7 @@ std::optional<TfValue> TfEventReader::readValue(std::string_view bytes) {
     if (tensor) {
         if (plugin == "text" && !tensor->texts.empty()) {
             std::string text;
-            for (const std::string_view one : tensor->texts)
-                text += (text.empty() ? "" : "\n") + std::string(one);
+            for (const std::string_view one : tensor->texts) text += (text.empty() ? "" : "\n") + std::string(one);
             value.text = std::move(text);
         } else if (plugin == "images" && tensor->texts.size() > 2) {
             for (std::size_t i = 2; i < tensor->texts.size(); ++i)

@@ -116,7 +116,9 @@ private:
             ::_exit(wrote == static_cast<ssize_t>(sizeof error) ? 127 : 126);
         };
         const int in = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-        const int out = m_spec.log.empty() ? in : ::open(m_spec.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+        const int out = m_spec.log.empty()
+                            ? in
+                            : ::open(m_spec.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (in < 0 || out < 0 || ::dup2(in, 0) < 0 || ::dup2(out, 1) < 0 || ::dup2(out, 2) < 0) fail();
         if (!m_spec.folder.empty() && ::chdir(m_spec.folder.c_str()) != 0) fail();
         if (m_work) {
@@ -193,13 +195,15 @@ base::Result<TreeChild> TreeChild::start(const TreeSpec& spec) { return call(spe
 
 base::Result<TreeChild> TreeChild::call(const TreeSpec& spec, std::function<int()> work) {
     std::array<int, 2> report{};
-    if (::pipe2(report.data(), O_CLOEXEC) != 0) return base::Error{"exec.start", std::string("No pipe: ") + std::strerror(errno) + "."};
+    if (::pipe2(report.data(), O_CLOEXEC) != 0)
+        return base::Error{"exec.start", std::string("No pipe: ") + std::strerror(errno) + "."};
     TreeChild child;
     child.m_report.reset(report[0]);
     base::UniqueFd write(report[1]);
     Keeper keeper(spec, std::move(work), ::getpid(), write.get());  // All that allocates happens before fork.
     const pid_t pid = ::fork();
-    if (pid < 0) return base::Error{"exec.start", std::string("No process could be made: ") + std::strerror(errno) + "."};
+    if (pid < 0)
+        return base::Error{"exec.start", std::string("No process could be made: ") + std::strerror(errno) + "."};
     if (pid == 0) keeper.run();
     child.m_keeper = pid;
     ::fcntl(child.m_report.get(), F_SETFL, O_NONBLOCK);
@@ -207,7 +211,8 @@ base::Result<TreeChild> TreeChild::call(const TreeSpec& spec, std::function<int(
 }
 
 TreeChild::TreeChild(TreeChild&& other) noexcept
-    : m_keeper(std::exchange(other.m_keeper, -1)), m_report(std::move(other.m_report)), m_end(other.m_end), m_error(other.m_error) {}
+    : m_keeper(std::exchange(other.m_keeper, -1)), m_report(std::move(other.m_report)), m_end(other.m_end),
+      m_error(other.m_error) {}
 
 TreeChild& TreeChild::operator=(TreeChild&& other) noexcept {
     if (this != &other) {

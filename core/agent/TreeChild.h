@@ -1,6 +1,6 @@
 #pragma once
-// A program with all that it starts, ended as a whole: a keeper between us and it collects what the program leaves behind
-// (subreaper), ends it when the program ends, when it is asked to, and when we are gone. Nothing here waits.
+// A program with all that it starts, ended as a whole: a keeper between us and it collects what the program leaves
+// behind (subreaper), ends it when the program ends, when it is asked to, and when we are gone. Nothing here waits.
 #include <sys/types.h>
 
 #include <cstdint>
@@ -17,16 +17,17 @@ struct TreeSpec {
     std::vector<std::string> argv;         ///< The first is looked up in the PATH of `environment`.
     std::vector<std::string> environment;  ///< "NAME=value", the whole of it.
     std::string folder;
-    std::string log;                       ///< stdout and stderr are appended to this file.
-    int held = -1;                         ///< A descriptor that the keeper holds to its end: a lock; the program does not get it.
-    std::int64_t graceMillis = 5000;       ///< Between SIGTERM and SIGKILL when asked to end.
-    std::function<void()> abandoned;       ///< Called by the keeper when all has ended and we are gone.
+    std::string log;  ///< stdout and stderr are appended to this file.
+    int held = -1;    ///< A descriptor that the keeper holds to its end: a lock; the program does not get it.
+    std::int64_t graceMillis = 5000;  ///< Between SIGTERM and SIGKILL when asked to end.
+    std::function<void()> abandoned;  ///< Called by the keeper when all has ended and we are gone.
 };
 
 class TreeChild {
 public:
     [[nodiscard]] static base::Result<TreeChild> start(const TreeSpec& spec);
-    /// The same for a piece of our own code in a process of its own; what it returns is the exit status. `spec.argv` is not used.
+    /// The same for a piece of our own code in a process of its own; what it returns is the exit status. `spec.argv` is
+    /// not used.
     [[nodiscard]] static base::Result<TreeChild> call(const TreeSpec& spec, std::function<int()> work);
 
     TreeChild(TreeChild&& other) noexcept;

@@ -110,8 +110,7 @@ Result<Content> readContent(const Path& path, const ContentProgress& progress) {
         content.files.push_back({root.filename().string(), {}, static_cast<std::int64_t>(info.st_size)});
     }
     std::int64_t total = 0;
-    for (const ContentFile& file : content.files)
-        total += file.size;
+    for (const ContentFile& file : content.files) total += file.size;
     for (ContentFile& file : content.files) {
         std::int64_t got = 0;
         auto hash = sha256File(content.isFolder ? root / file.path : root, [&](std::int64_t bytes) {

@@ -15,8 +15,8 @@ namespace trainyard::base {
 /// Keeps the order in which keys were written, so that files read as they were meant.
 using Json = nlohmann::ordered_json;
 
-/// Parses one JSON text. Errors ("json.syntax") name line and column. Nesting deeper than 200 is refused ("json.depth"),
-/// duplicate keys too ("json.duplicate").
+/// Parses one JSON text. Errors ("json.syntax") name line and column. Nesting deeper than 200 is refused
+/// ("json.depth"), duplicate keys too ("json.duplicate").
 [[nodiscard]] Result<Json> parseJson(std::string_view text);
 
 /// Compact form; invalid UTF-8 is replaced by U+FFFD, never thrown on.

@@ -328,8 +328,7 @@ private:
                     break;
                 }
             }
-            for (std::size_t i = *low; i <= *high; ++i)
-                set.set(i);
+            for (std::size_t i = *low; i <= *high; ++i) set.set(i);
         }
         if (!more()) {
             fail("a \"[\" is not closed");
@@ -369,8 +368,7 @@ private:
         case Node::Kind::WordEdge: emit(Code::WordEdge); return;
         case Node::Kind::NoWordEdge: emit(Code::NoWordEdge); return;
         case Node::Kind::Sequence:
-            for (const NodePtr& child : node.children)
-                write(*child);
+            for (const NodePtr& child : node.children) write(*child);
             return;
         case Node::Kind::Group:
             emit(Code::Save, 2 * node.value);
@@ -398,8 +396,7 @@ private:
 
     void writeRepeat(const Node& node) {
         const Node& what = *node.children.front();
-        for (int i = 0; i < node.least && !m_error; ++i)
-            write(what);
+        for (int i = 0; i < node.least && !m_error; ++i) write(what);
         if (node.most == kUnlimited) {
             const std::uint32_t split = emit(Code::Split);
             write(what);
@@ -412,8 +409,7 @@ private:
             splits.push_back(emit(Code::Split));
             write(what);
         }
-        for (const std::uint32_t split : splits)
-            choose(split, split + 1, here(), node.lazy);
+        for (const std::uint32_t split : splits) choose(split, split + 1, here(), node.lazy);
     }
 
     std::string_view m_text;
@@ -523,8 +519,7 @@ std::optional<std::vector<LineRegex::Span>> LineRegex::search(std::string_view l
     for (std::size_t at = from; at <= line.size(); ++at) {
         if (!best) {
             if (now.order.empty() && !m_anyFirst) {
-                while (at < line.size() && !m_first[static_cast<unsigned char>(line[at])])
-                    ++at;
+                while (at < line.size() && !m_first[static_cast<unsigned char>(line[at])]) ++at;
                 if (at == line.size()) break;
             }
             std::fill(slots.begin(), slots.end(), std::string_view::npos);

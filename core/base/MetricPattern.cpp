@@ -101,8 +101,7 @@ Result<MetricPattern> MetricPattern::parse(std::string_view text) {
             std::find_if(ready().begin(), ready().end(), [&](const Ready& one) { return one.name == text; });
         if (known == ready().end()) {
             std::string names;
-            for (const Ready& one : ready())
-                names += (names.empty() ? "" : ", ") + one.name;
+            for (const Ready& one : ready()) names += (names.empty() ? "" : ", ") + one.name;
             return Error{"pattern.unknown", "There is no ready pattern of this name; there are " + names + "."};
         }
         for (const std::string& expression : known->expressions) {
@@ -188,8 +187,7 @@ std::vector<FoundMetric> MetricFinder::find(std::string_view given) {
     }
     if (step && found.empty()) m_step = step;
     const std::optional<std::int64_t> used = step ? step : m_step;
-    for (FoundMetric& one : found)
-        one.step = used;
+    for (FoundMetric& one : found) one.step = used;
     return found;
 }
 

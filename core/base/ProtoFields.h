@@ -1,6 +1,6 @@
 #pragma once
-// The fields of one message of a protocol buffer, wherever its bytes lie. After protobuf's page "Encoding"; groups, which
-// nobody writes any more, are refused.
+// The fields of one message of a protocol buffer, wherever its bytes lie. After protobuf's page "Encoding"; groups,
+// which nobody writes any more, are refused.
 #include <cstdint>
 
 namespace trainyard::base {
@@ -19,7 +19,8 @@ struct ProtoField {
 
 /// Walks the bytes [at, end) of `source`, which outlives it and has
 ///     bool number(std::uint64_t at, int bytes, std::uint64_t& value)
-/// for whole numbers of 1, 4 or 8 bytes, lowest byte first; false where they cannot be had. Inside [at, end) alone it is asked.
+/// for whole numbers of 1, 4 or 8 bytes, lowest byte first; false where they cannot be had. Inside [at, end) alone it
+/// is asked.
 template <class Source>
 class ProtoFields {
 public:
@@ -33,18 +34,18 @@ public:
         field.number = key >> 3;
         field.value = field.at = field.end = 0;
         switch (key & 7) {
-            case 0: field.kind = ProtoField::Kind::Varint; return varint(field.value) || fail();
-            case 1: field.kind = ProtoField::Kind::Fixed64; return fixed(8, field.value) || fail();
-            case 5: field.kind = ProtoField::Kind::Fixed32; return fixed(4, field.value) || fail();
-            case 2: {
-                std::uint64_t length = 0;
-                if (!varint(length) || length > m_end - m_at) return fail();
-                field.kind = ProtoField::Kind::Bytes;
-                field.at = m_at;
-                field.end = m_at += length;
-                return true;
-            }
-            default: return fail();
+        case 0: field.kind = ProtoField::Kind::Varint; return varint(field.value) || fail();
+        case 1: field.kind = ProtoField::Kind::Fixed64; return fixed(8, field.value) || fail();
+        case 5: field.kind = ProtoField::Kind::Fixed32; return fixed(4, field.value) || fail();
+        case 2: {
+            std::uint64_t length = 0;
+            if (!varint(length) || length > m_end - m_at) return fail();
+            field.kind = ProtoField::Kind::Bytes;
+            field.at = m_at;
+            field.end = m_at += length;
+            return true;
+        }
+        default: return fail();
         }
     }
     [[nodiscard]] bool broken() const { return m_broken; }

@@ -64,9 +64,9 @@ using Status = Result<void>;
 }  // namespace trainyard::base
 
 /// Returns the error of a Result-valued expression from the enclosing function.
-#define TRAINYARD_TRY(expression)                                      \
-    do {                                                               \
-        if (auto tryResult_ = (expression); !tryResult_.ok()) {        \
-            return tryResult_.error();                                 \
-        }                                                              \
+#define TRAINYARD_TRY(expression)                                                                                      \
+    do {                                                                                                               \
+        if (auto tryResult_ = (expression); !tryResult_.ok()) {                                                        \
+            return tryResult_.error();                                                                                 \
+        }                                                                                                              \
     } while (false)

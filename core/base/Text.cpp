@@ -46,8 +46,8 @@ std::size_t sequenceLength(std::string_view text, std::size_t i) {
     return length;
 }
 
-/// Length of a character at `i` that turns the direction of what stands beside it (Unicode's Bidi_Control), 0 when there is
-/// none: with one a name can be shown as another.
+/// Length of a character at `i` that turns the direction of what stands beside it (Unicode's Bidi_Control), 0 when
+/// there is none: with one a name can be shown as another.
 std::size_t directionLength(std::string_view text, std::size_t i) {
     const std::string_view rest = text.substr(i);
     if (rest.starts_with("\xD8\x9C")) {
@@ -58,9 +58,9 @@ std::size_t directionLength(std::string_view text, std::size_t i) {
     }
     const unsigned char second = byteAt(rest, 1);
     const unsigned char third = byteAt(rest, 2);
-    const bool mark = second == 0x80 && (third == 0x8E || third == 0x8F);            // U+200E, U+200F
-    const bool embedding = second == 0x80 && third >= 0xAA && third <= 0xAE;         // U+202A to U+202E
-    const bool isolate = second == 0x81 && third >= 0xA6 && third <= 0xA9;           // U+2066 to U+2069
+    const bool mark = second == 0x80 && (third == 0x8E || third == 0x8F);     // U+200E, U+200F
+    const bool embedding = second == 0x80 && third >= 0xAA && third <= 0xAE;  // U+202A to U+202E
+    const bool isolate = second == 0x81 && third >= 0xA6 && third <= 0xA9;    // U+2066 to U+2069
     return mark || embedding || isolate ? 3 : 0;
 }
 

@@ -57,9 +57,7 @@ void Command::cancel() {
     abort();
 }
 
-void Command::abort() {
-    finish(Error{"canceled", "The action was canceled."});
-}
+void Command::abort() { finish(Error{"canceled", "The action was canceled."}); }
 
 void Command::reportProgress(CommandProgress progress) {
     if (m_state == State::Running && !m_pending) {
@@ -88,8 +86,8 @@ void CommandTable::add(CommandInfo info, Maker maker) {
 }
 
 const CommandInfo* CommandTable::find(std::string_view id) const {
-    const auto found = std::find_if(m_entries.begin(), m_entries.end(),
-                                    [&](const auto& entry) { return entry->info.id == id; });
+    const auto found =
+        std::find_if(m_entries.begin(), m_entries.end(), [&](const auto& entry) { return entry->info.id == id; });
     return found == m_entries.end() ? nullptr : &(*found)->info;
 }
 

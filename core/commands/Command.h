@@ -39,7 +39,7 @@ struct CommandInfo {
 struct CommandProgress {
     double fraction = -1;  ///< 0–1; negative while it is not known.
     std::string text;      ///< What is being done, for people; may be empty.
-    Json detail;           ///< Action-specific members (run.watch: the run's progress record); null when there are none.
+    Json detail;  ///< Action-specific members (run.watch: the run's progress record); null when there are none.
 };
 
 /// Lives in the session's thread (the main thread). finished() is emitted exactly once, always later than start()

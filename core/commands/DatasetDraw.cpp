@@ -79,9 +79,10 @@ private:
         if (!out.empty()) {
             const base::Path sheet = std::filesystem::absolute(out, error).lexically_normal();
             if (std::filesystem::exists(sheet, error) && !overwrite) {
-                finish(Error{"file.exists", "\"" + base::stripControl(sheet.string()) +
-                                                "\" is there already; --overwrite replaces it.",
-                             "out"});
+                finish(
+                    Error{"file.exists",
+                          "\"" + base::stripControl(sheet.string()) + "\" is there already; --overwrite replaces it.",
+                          "out"});
                 return;
             }
             m_sheet = sheet.string();

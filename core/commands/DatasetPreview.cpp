@@ -23,8 +23,8 @@ constexpr std::int64_t kMostPixels = 1 << 20;
 
 struct File {
     std::vector<std::int64_t> dims;
-    std::string bytes;             ///< The first `kept` bytes after the header.
-    std::int64_t length = 0;       ///< All bytes after the header.
+    std::string bytes;        ///< The first `kept` bytes after the header.
+    std::int64_t length = 0;  ///< All bytes after the header.
 };
 
 Error fail(const std::string& field, std::string message) { return {"data.preview", std::move(message), field}; }
@@ -32,7 +32,8 @@ Error fail(const std::string& field, std::string message) { return {"data.previe
 using GzFile = std::unique_ptr<gzFile_s, int (*)(gzFile)>;
 
 /// Opens an IDX file of unsigned bytes, gzipped or not, and reads its header into `dims`; their product is `expected`.
-base::Result<GzFile> openIdx(const std::string& path, const std::string& field, std::size_t wantedDims, std::vector<std::int64_t>& dims, std::int64_t& expected) {
+base::Result<GzFile> openIdx(const std::string& path, const std::string& field, std::size_t wantedDims,
+                             std::vector<std::int64_t>& dims, std::int64_t& expected) {
     if (path.empty()) return fail(field, "Choose a file.");
     std::error_code code;
     if (!std::filesystem::is_regular_file(path, code)) return fail(field, "There is no such file.");
@@ -40,7 +41,8 @@ base::Result<GzFile> openIdx(const std::string& path, const std::string& field, 
     if (!file) return fail(field, "The file cannot be read.");
     gzbuffer(file.get(), 1 << 17);
     std::array<unsigned char, 4> magic{};
-    if (gzread(file.get(), magic.data(), 4) != 4 || magic[0] != 0 || magic[1] != 0) return fail(field, "This is no IDX file.");
+    if (gzread(file.get(), magic.data(), 4) != 4 || magic[0] != 0 || magic[1] != 0)
+        return fail(field, "This is no IDX file.");
     if (magic[2] != 0x08) return fail(field, "Only IDX files of unsigned bytes can be used.");
     if (magic[3] != wantedDims && !(wantedDims == 3 && magic[3] == 4)) {
         return fail(field, wantedDims == 1 ? "This file holds no labels; are images and labels swapped?"
@@ -52,14 +54,16 @@ base::Result<GzFile> openIdx(const std::string& path, const std::string& field, 
         if (gzread(file.get(), raw.data(), 4) != 4) return fail(field, "The file is cut off.");
         const std::int64_t dim = (std::int64_t{raw[0]} << 24) | (raw[1] << 16) | (raw[2] << 8) | raw[3];
         dims.push_back(dim);
-        if (dim <= 0 || dim > (std::int64_t{1} << 31) || expected > (std::int64_t{1} << 42) / dim) return fail(field, "The file's header makes no sense.");
+        if (dim <= 0 || dim > (std::int64_t{1} << 31) || expected > (std::int64_t{1} << 42) / dim)
+            return fail(field, "The file's header makes no sense.");
         expected *= dim;
     }
     return file;
 }
 
 /// The header, the first `kept` bytes and the whole length of an IDX file.
-base::Result<File> readIdx(const std::string& path, const std::string& field, std::size_t wantedDims, std::int64_t kept) {
+base::Result<File> readIdx(const std::string& path, const std::string& field, std::size_t wantedDims,
+                           std::int64_t kept) {
     File made;
     std::int64_t expected = 1;
     const auto opened = openIdx(path, field, wantedDims, made.dims, expected);
@@ -71,13 +75,16 @@ base::Result<File> readIdx(const std::string& path, const std::string& field, st
         if (got < 0) return fail(field, "The file is damaged.");
         if (got == 0) break;
         if (static_cast<std::int64_t>(made.bytes.size()) < kept) {
-            made.bytes.append(block, 0, static_cast<std::size_t>(std::min<std::int64_t>(got, kept - static_cast<std::int64_t>(made.bytes.size()))));
+            made.bytes.append(block, 0,
+                              static_cast<std::size_t>(
+                                  std::min<std::int64_t>(got, kept - static_cast<std::int64_t>(made.bytes.size()))));
         }
         made.length += got;
         if (made.length > expected) return fail(field, "The file is longer than its header says.");
     }
     if (made.length < expected) {
-        return fail(field, "The file is cut off: " + std::to_string(made.length) + " of " + std::to_string(expected) + " bytes are there.");
+        return fail(field, "The file is cut off: " + std::to_string(made.length) + " of " + std::to_string(expected) +
+                               " bytes are there.");
     }
     return made;
 }
@@ -100,7 +107,8 @@ public:
     base::Result<std::string> sample(std::int64_t index) {
         std::string bytes(static_cast<std::size_t>(m_size), '\0');
         const auto place = static_cast<z_off_t>(m_begin + index * m_size);
-        if (gzseek(m_file.get(), place, SEEK_SET) != place || gzread(m_file.get(), bytes.data(), static_cast<unsigned>(bytes.size())) != static_cast<int>(bytes.size())) {
+        if (gzseek(m_file.get(), place, SEEK_SET) != place ||
+            gzread(m_file.get(), bytes.data(), static_cast<unsigned>(bytes.size())) != static_cast<int>(bytes.size())) {
             return fail("dataset", "The file of images is damaged or cut off.");
         }
         return bytes;
@@ -136,7 +144,8 @@ base::Result<DatasetPreview> previewFolder(const Json& dataset) {
     const auto pictures = [&](const fs::path& folder, std::string* first) {
         std::int64_t count = 0;
         std::error_code code;
-        for (fs::recursive_directory_iterator at(folder, fs::directory_options::skip_permission_denied, code), end; !code && at != end; at.increment(code)) {
+        for (fs::recursive_directory_iterator at(folder, fs::directory_options::skip_permission_denied, code), end;
+             !code && at != end; at.increment(code)) {
             if (at->path().filename().native().starts_with('.')) {
                 at.disable_recursion_pending();
                 continue;
@@ -160,9 +169,14 @@ base::Result<DatasetPreview> previewFolder(const Json& dataset) {
     for (const std::string& name : preview.classNames) {
         std::string first;
         const std::int64_t count = pictures(root / layout.train / name, &first);
-        if (count == 0) return fail(kFolder, "The class folder \"" + base::stripControl(name) + "\" has no JPEG or PNG file in it.");
+        if (count == 0)
+            return fail(kFolder,
+                        "The class folder \"" + base::stripControl(name) + "\" has no JPEG or PNG file in it.");
         const bool splits = layout.validation.empty();
-        const std::int64_t kept = splits && count > 1 ? std::clamp<std::int64_t>(std::llround(static_cast<double>(count) * share), 1, count - 1) : 0;
+        const std::int64_t kept =
+            splits && count > 1
+                ? std::clamp<std::int64_t>(std::llround(static_cast<double>(count) * share), 1, count - 1)
+                : 0;
         preview.perClass.push_back(count - kept);
         preview.training += count - kept;
         preview.validation += kept + (splits ? 0 : pictures(root / layout.validation / name, nullptr));
@@ -174,13 +188,17 @@ base::Result<DatasetPreview> previewFolder(const Json& dataset) {
 
 }  // namespace
 
-base::Result<DatasetPreview> previewDataset(const Json& given, std::vector<Error>& problems, const base::Path& workspace) {
+base::Result<DatasetPreview> previewDataset(const Json& given, std::vector<Error>& problems,
+                                            const base::Path& workspace) {
     Json dataset = given;
     if (!workspace.empty() && dataset.is_object()) {
         for (const char* key : {"folder", "train_images", "train_labels", "val_images", "val_labels"}) {
             const auto value = dataset.find(key);
-            if (value == dataset.end() || !value->is_string() || !spec::isDatasetLocation(value->get_ref<const std::string&>())) continue;
-            const auto resolved = datasets::resolveDataset({workspace}, value->get<std::string>(), std::string("task.dataset.") + key);
+            if (value == dataset.end() || !value->is_string() ||
+                !spec::isDatasetLocation(value->get_ref<const std::string&>()))
+                continue;
+            const auto resolved =
+                datasets::resolveDataset({workspace}, value->get<std::string>(), std::string("task.dataset.") + key);
             if (!resolved) {
                 problems.push_back(resolved.error());
                 return resolved.error();
@@ -214,7 +232,8 @@ base::Result<DatasetPreview> previewDataset(const Json& given, std::vector<Error
 
     const auto mismatch = [&](const File& some, const File& other, const char* key) {
         if (some.dims[0] == other.dims[0]) return;
-        problems.push_back(fail(field(key), std::to_string(other.dims[0]) + " labels for " + std::to_string(some.dims[0]) + " images."));
+        problems.push_back(fail(field(key), std::to_string(other.dims[0]) + " labels for " +
+                                                std::to_string(some.dims[0]) + " images."));
     };
     mismatch(*images, *labels, "train_labels");
     mismatch(*valImages, *valLabels, "val_labels");
@@ -240,7 +259,9 @@ base::Result<DatasetPreview> previewDataset(const Json& given, std::vector<Error
         const auto label = static_cast<std::size_t>(static_cast<unsigned char>(labels->bytes[i]));
         ++preview.perClass[label];
         const auto offset = static_cast<std::size_t>(sample) * i;
-        if (!preview.samples[label].empty() || pixels > kMostPixels || offset + static_cast<std::size_t>(sample) > images->bytes.size()) continue;
+        if (!preview.samples[label].empty() || pixels > kMostPixels ||
+            offset + static_cast<std::size_t>(sample) > images->bytes.size())
+            continue;
         preview.samples[label] = images->bytes.substr(offset, static_cast<std::size_t>(sample));
     }
     return preview;
@@ -252,7 +273,11 @@ base::Result<Json> idxSamples(const datasets::Dataset& dataset, const SampleQuer
         const auto found = std::ranges::find(dataset.files, key, &std::pair<std::string, std::string>::first);
         return found == dataset.files.end() ? std::string() : (dataset.path / found->second).string();
     };
-    Json answer{{"total", 0}, {"channels", dataset.channels}, {"height", nullptr}, {"width", nullptr}, {"samples", Json::array()}};
+    Json answer{{"total", 0},
+                {"channels", dataset.channels},
+                {"height", nullptr},
+                {"width", nullptr},
+                {"samples", Json::array()}};
     std::int64_t total = 0;
     std::int64_t before = 0;  // Samples of the splits that came earlier.
     for (const std::string split : {"train", "val"}) {
@@ -261,9 +286,12 @@ base::Result<Json> idxSamples(const datasets::Dataset& dataset, const SampleQuer
         std::vector<std::pair<std::int64_t, std::string>> wanted;
         for (std::size_t i = 0; i < labels->bytes.size(); ++i) {
             const auto label = static_cast<std::size_t>(static_cast<unsigned char>(labels->bytes[i]));
-            const std::string name = label < dataset.classes.size() ? dataset.classes[label].name : std::to_string(label);
-            if ((!query.split.empty() && query.split != split) || (!query.className.empty() && query.className != name)) continue;
-            if (total >= query.offset && total < query.offset + query.limit) wanted.emplace_back(static_cast<std::int64_t>(i), name);
+            const std::string name =
+                label < dataset.classes.size() ? dataset.classes[label].name : std::to_string(label);
+            if ((!query.split.empty() && query.split != split) || (!query.className.empty() && query.className != name))
+                continue;
+            if (total >= query.offset && total < query.offset + query.limit)
+                wanted.emplace_back(static_cast<std::int64_t>(i), name);
             ++total;
         }
         if (!wanted.empty()) {
@@ -274,7 +302,12 @@ base::Result<Json> idxSamples(const datasets::Dataset& dataset, const SampleQuer
             for (const auto& [index, name] : wanted) {
                 const auto bytes = pixels.sample(index);
                 if (!bytes) return bytes.error();
-                answer["samples"].push_back({{"index", before + index}, {"path", ""}, {"file", ""}, {"label", name}, {"split", split}, {"pixels", base::base64(*bytes)}});
+                answer["samples"].push_back({{"index", before + index},
+                                             {"path", ""},
+                                             {"file", ""},
+                                             {"label", name},
+                                             {"split", split},
+                                             {"pixels", base::base64(*bytes)}});
             }
         }
         before += static_cast<std::int64_t>(labels->bytes.size());

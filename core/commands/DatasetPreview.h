@@ -13,7 +13,7 @@
 namespace trainyard::commands {
 
 struct DatasetPreview {
-    std::int64_t training = 0;    ///< Samples.
+    std::int64_t training = 0;  ///< Samples.
     std::int64_t validation = 0;
     std::int64_t channels = 1;
     std::int64_t height = 0;
@@ -27,10 +27,10 @@ struct DatasetPreview {
     std::vector<std::string> samplePaths;  ///< One picture of each class.
 };
 
-/// `dataset` is a spec's task.dataset. Of IDX files it reads all to their ends, of an image folder it counts the files without
-/// opening them; both belong into a worker thread.
-/// `problems` gets every error ("data.preview"), each naming its field ("task.dataset.train_images"); the first is
-/// returned. A path that begins with "dataset:" is looked up in the workspace with this root, where one is given.
+/// `dataset` is a spec's task.dataset. Of IDX files it reads all to their ends, of an image folder it counts the files
+/// without opening them; both belong into a worker thread. `problems` gets every error ("data.preview"), each naming
+/// its field ("task.dataset.train_images"); the first is returned. A path that begins with "dataset:" is looked up in
+/// the workspace with this root, where one is given.
 [[nodiscard]] base::Result<DatasetPreview> previewDataset(const base::Json& dataset, std::vector<base::Error>& problems,
                                                           const base::Path& workspace = {});
 
@@ -40,8 +40,8 @@ struct SampleQuery {
     std::int64_t offset = 0;
     std::int64_t limit = 100;
 };
-/// dataset.samples of IDX files: their pixels as base64, in the files' order, training first. Reads the files up to the last sample
-/// that is asked for. Errors: "data.preview".
+/// dataset.samples of IDX files: their pixels as base64, in the files' order, training first. Reads the files up to the
+/// last sample that is asked for. Errors: "data.preview".
 [[nodiscard]] base::Result<base::Json> idxSamples(const datasets::Dataset& dataset, const SampleQuery& query);
 
 }  // namespace trainyard::commands

@@ -56,16 +56,17 @@ protected:
                 const auto written = runs::writeEnvironment(layout, spec);
                 return written.ok() ? runs::readEnvironment(layout, spec.name) : written.error();
             },
-            [&session = session(), tell = ifWanted([this, created, extra = std::move(extra)](const Result<runs::EnvironmentDefinition>& now) {
-                if (!now.ok()) {
-                    finish(now.error());
-                    return;
-                }
-                Json result = environmentJson(*now);
-                result["created"] = created;
-                result.update(extra);
-                finish(std::move(result));
-            })](const Result<runs::EnvironmentDefinition>& now) {
+            [&session = session(),
+             tell = ifWanted([this, created, extra = std::move(extra)](const Result<runs::EnvironmentDefinition>& now) {
+                 if (!now.ok()) {
+                     finish(now.error());
+                     return;
+                 }
+                 Json result = environmentJson(*now);
+                 result["created"] = created;
+                 result.update(extra);
+                 finish(std::move(result));
+             })](const Result<runs::EnvironmentDefinition>& now) {
                 if (now.ok()) {
                     session.noteEnvironmentsChanged();
                 }
@@ -76,9 +77,12 @@ protected:
     [[nodiscard]] Status mayBeNew(const std::string& name) const {
         const auto there = runs::readEnvironment(layout(), name);
         if (there.ok()) {
-            return Error{"environment.exists", "There is an environment \"" + name + "\" already; edit it, or choose another name.", "name"};
+            return Error{"environment.exists",
+                         "There is an environment \"" + name + "\" already; edit it, or choose another name.", "name"};
         }
-        return there.error().code == "environment.unknown" ? Status{} : Status(Error{there.error().code, there.error().message, "name"});
+        return there.error().code == "environment.unknown"
+                   ? Status{}
+                   : Status(Error{there.error().code, there.error().message, "name"});
     }
 };
 
@@ -89,7 +93,8 @@ public:
 private:
     void run(const Json&) override {
         session().query(
-            this, QStringLiteral("list"), [layout = session().workspace().layout](store::Reader& index) { return listed(index, layout); },
+            this, QStringLiteral("list"),
+            [layout = session().workspace().layout](store::Reader& index) { return listed(index, layout); },
             ifWanted([this](const Result<Json>& list) { finish(list); }));
     }
 
@@ -142,7 +147,10 @@ private:
                     return realised.error();
                 }
                 EnvironmentUse use = useOf(*uses, name);
-                return Json{{"runs_active", use.active}, {"runs", use.runs}, {"last_used", std::move(use.last)}, {"realised", std::move(*realised)}};
+                return Json{{"runs_active", use.active},
+                            {"runs", use.runs},
+                            {"last_used", std::move(use.last)},
+                            {"realised", std::move(*realised)}};
             },
             ifWanted([this](const Result<Json>& use) {
                 if (!use.ok()) {
@@ -186,8 +194,10 @@ public:
 private:
     void runOn(const runs::EnvironmentDefinition& definition, const Json& parameters) override {
         if (definition.curated) {
-            finish(Error{"environment.reserved", definition.spec.name + " comes with Trainyard and is not changed; clone it under another name.",
-                         "environment"});
+            finish(
+                Error{"environment.reserved",
+                      definition.spec.name + " comes with Trainyard and is not changed; clone it under another name.",
+                      "environment"});
             return;
         }
         Json document = parameters.at("spec");
@@ -238,7 +248,8 @@ private:
         base::ObjectReader reader(parameters, "");
         const std::string name = reader.string("environment");
         if (name.find(':') != std::string::npos) {
-            finish(Error{"environment.version", "One version alone cannot be deleted: runs name it. Name the environment.", "environment"});
+            finish(Error{"environment.version",
+                         "One version alone cannot be deleted: runs name it. Name the environment.", "environment"});
             return;
         }
         session().query(
@@ -251,8 +262,8 @@ private:
                 const EnvironmentUse use = useOf(*uses, name);
                 if (use.active > 0) {
                     finish(Error{"environment.in_use",
-                                 std::to_string(use.active) + (use.active == 1 ? " run uses" : " runs use") + " the environment " + name +
-                                     "; wait for them or cancel them first.",
+                                 std::to_string(use.active) + (use.active == 1 ? " run uses" : " runs use") +
+                                     " the environment " + name + "; wait for them or cancel them first.",
                                  "environment"});
                     return;
                 }
@@ -262,9 +273,10 @@ private:
     void removeNow(const std::string& name, std::int64_t runs) {
         session().write(
             nullptr, [layout = layout(), name](store::Writer&) { return runs::removeEnvironment(layout, name); },
-            [&session = session(), tell = ifWanted([this, name, runs](const Status& removed) {
-                finish(removed.ok() ? Result<Json>(Json{{"environment", name}, {"runs", runs}}) : removed.error());
-            })](const Status& removed) {
+            [&session = session(),
+             tell = ifWanted([this, name, runs](const Status& removed) {
+                 finish(removed.ok() ? Result<Json>(Json{{"environment", name}, {"runs", runs}}) : removed.error());
+             })](const Status& removed) {
                 if (removed.ok()) {
                     session.noteEnvironmentsChanged();
                 }
@@ -286,7 +298,8 @@ private:
         if (with.empty()) {
             const auto at = std::ranges::find(definition.versions, definition.version);
             if (at == definition.versions.begin()) {
-                finish(Error{"environment.unknown", definition.pinned() + " has no version before it; name another to compare with.", "with"});
+                finish(Error{"environment.unknown",
+                             definition.pinned() + " has no version before it; name another to compare with.", "with"});
                 return;
             }
             compare(definition.spec.name + ":" + std::to_string(*(at - 1)), definition.pinned());
@@ -331,7 +344,9 @@ private:
         std::error_code none;
         for (const auto& [name, text] : files) {
             if (!overwrite && std::filesystem::exists(folder / name, none)) {
-                finish(Error{"file.exists", (folder / name).string() + " is there already; choose another folder, or overwrite it.", "folder"});
+                finish(Error{"file.exists",
+                             (folder / name).string() + " is there already; choose another folder, or overwrite it.",
+                             "folder"});
                 return;
             }
         }
@@ -374,7 +389,8 @@ private:
             finish(Json{{"spec", imported->document}, {"notes", imported->notes}});
             return;
         }
-        if (const Status fresh = environments::hasCuratedName(spec->name) ? Status{} : mayBeNew(spec->name); !fresh.ok()) {
+        if (const Status fresh = environments::hasCuratedName(spec->name) ? Status{} : mayBeNew(spec->name);
+            !fresh.ok()) {
             finish(fresh.error());
             return;
         }
@@ -405,14 +421,21 @@ private:
         if (from == "containerfile") return environments::importContainerfile(text, name);
         if (from == "definition") return environments::importDefinition(text, name);
         if (from == "requirements") {
-            return environments::importRequirements(text, name, [folder = file.parent_path(), hasFile = !file.empty()](const std::string& path) -> Result<std::string> {
-                if (!hasFile) {
-                    return Error{"environment.option", "another file is named, and there is no folder to look for it in; import the file itself."};
-                }
-                return base::readFile(folder / path, kMostFileBytes);
-            });
+            return environments::importRequirements(
+                text, name,
+                [folder = file.parent_path(), hasFile = !file.empty()](const std::string& path) -> Result<std::string> {
+                    if (!hasFile) {
+                        return Error{
+                            "environment.option",
+                            "another file is named, and there is no folder to look for it in; import the file itself."};
+                    }
+                    return base::readFile(folder / path, kMostFileBytes);
+                });
         }
-        return Error{"spec.choice", "The file's name does not say what it is; say it: conda, requirements, containerfile or definition.", "from"};
+        return Error{
+            "spec.choice",
+            "The file's name does not say what it is; say it: conda, requirements, containerfile or definition.",
+            "from"};
     }
 };
 
@@ -475,28 +498,29 @@ private:
         m_target = reader.string("target");
         m_keys = reader.strings("keys");
         const bool clears = info().id == "environment.clear";
-        m_ticket = session().runs().cache(m_target, ifWanted([this, clears](const Result<std::vector<targets::CacheEntry>>& entries) {
-            m_ticket.reset();
-            if (!entries.ok()) {
-                finish(entries.error());
-                return;
-            }
-            std::vector<targets::CacheEntry> ours;
-            std::ranges::copy_if(*entries, std::back_inserter(ours), [](const targets::CacheEntry& entry) { return entry.kind == "environment"; });
-            if (clears) {
-                clear(std::move(ours));
-            } else {
-                list(ours);
-            }
-        }));
+        m_ticket = session().runs().cache(
+            m_target, ifWanted([this, clears](const Result<std::vector<targets::CacheEntry>>& entries) {
+                m_ticket.reset();
+                if (!entries.ok()) {
+                    finish(entries.error());
+                    return;
+                }
+                std::vector<targets::CacheEntry> ours;
+                std::ranges::copy_if(*entries, std::back_inserter(ours),
+                                     [](const targets::CacheEntry& entry) { return entry.kind == "environment"; });
+                if (clears) {
+                    clear(std::move(ours));
+                } else {
+                    list(ours);
+                }
+            }));
     }
 
     void list(const std::vector<targets::CacheEntry>& entries) {
         session().query(
             this, QStringLiteral("names"),
-            [layout = session().workspace().layout, target = m_target](store::Reader&) -> Result<std::map<std::string, std::string>> {
-                return namesOfBuilds(layout, target);
-            },
+            [layout = session().workspace().layout, target = m_target](
+                store::Reader&) -> Result<std::map<std::string, std::string>> { return namesOfBuilds(layout, target); },
             ifWanted([this, entries](const Result<std::map<std::string, std::string>>& names) {
                 if (!names.ok()) {
                     finish(names.error());
@@ -516,14 +540,16 @@ private:
     }
 
     /// By hash: what the definitions here would build there. In a reader's thread.
-    static std::map<std::string, std::string> namesOfBuilds(const wire::WorkspaceLayout& layout, const std::string& target) {
+    static std::map<std::string, std::string> namesOfBuilds(const wire::WorkspaceLayout& layout,
+                                                            const std::string& target) {
         std::map<std::string, std::string> names;
         const environments::TargetFacts facts = runs::targetFacts(layout, target);
         for (const runs::EnvironmentDefinition& definition : runs::readEnvironments(layout)) {
             for (const int version : definition.versions) {
                 const std::string pinned = definition.spec.name + ":" + std::to_string(version);
                 const auto one = runs::readEnvironment(layout, pinned);
-                const auto plan = one.ok() ? environments::planEnvironment(one->spec, version, facts) : Result<wire::PlanEnvironment>(one.error());
+                const auto plan = one.ok() ? environments::planEnvironment(one->spec, version, facts)
+                                           : Result<wire::PlanEnvironment>(one.error());
                 if (plan.ok() && !plan->hash.empty()) {
                     names[plan->hash] = pinned;
                 }
@@ -541,10 +567,13 @@ private:
             finish(Json{{"target", m_target}, {"entries", 0}, {"freed_bytes", 0}});
             return;
         }
-        m_ticket = session().runs().clearCache(m_target, std::move(entries), ifWanted([this, count](const Result<std::int64_t>& freed) {
-            m_ticket.reset();
-            finish(freed.ok() ? Result<Json>(Json{{"target", m_target}, {"entries", count}, {"freed_bytes", *freed}}) : freed.error());
-        }));
+        m_ticket = session().runs().clearCache(
+            m_target, std::move(entries), ifWanted([this, count](const Result<std::int64_t>& freed) {
+                m_ticket.reset();
+                finish(freed.ok()
+                           ? Result<Json>(Json{{"target", m_target}, {"entries", count}, {"freed_bytes", *freed}})
+                           : freed.error());
+            }));
     }
 
     void abort() override {
@@ -561,10 +590,12 @@ private:
 };
 
 spec::Field environmentField() {
-    return parameter("environment", "Environment", spec::FieldType::Text, Json(), "Its name; NAME:VERSION for one that is not the newest.", true);
+    return parameter("environment", "Environment", spec::FieldType::Text, Json(),
+                     "Its name; NAME:VERSION for one that is not the newest.", true);
 }
 
-CommandInfo environmentInfo(const char* id, const char* title, const char* help, std::vector<spec::Field> parameters, bool writes) {
+CommandInfo environmentInfo(const char* id, const char* title, const char* help, std::vector<spec::Field> parameters,
+                            bool writes) {
     CommandInfo made;
     made.id = id;
     made.title = title;
@@ -578,51 +609,75 @@ CommandInfo environmentInfo(const char* id, const char* title, const char* help,
 
 void addEnvironmentCommands(CommandTable& table) {
     using spec::FieldType;
-    const spec::Field target = parameter("target", "Target", FieldType::Text, kLocal, "What the doctor found there last counts.");
+    const spec::Field target =
+        parameter("target", "Target", FieldType::Text, kLocal, "What the doctor found there last counts.");
     const spec::Field cacheTarget = parameter("target", "Target", FieldType::Text, Json(), "The target's name.", true);
-    table.add<ListEnvironmentsCommand>(environmentInfo("environment.list", "List environments", "Lists what runs can find installed, with its last use.", {}, false));
-    table.add<ShowEnvironmentCommand>(environmentInfo("environment.show", "Show environment", "Shows what is in an environment, and where it was realised last.",
-                                           {environmentField()}, false));
-    CommandInfo create = environmentInfo("environment.create", "Create environment", "Defines an environment.", {}, true);
+    table.add<ListEnvironmentsCommand>(environmentInfo(
+        "environment.list", "List environments", "Lists what runs can find installed, with its last use.", {}, false));
+    table.add<ShowEnvironmentCommand>(environmentInfo(
+        "environment.show", "Show environment", "Shows what is in an environment, and where it was realised last.",
+        {environmentField()}, false));
+    CommandInfo create =
+        environmentInfo("environment.create", "Create environment", "Defines an environment.", {}, true);
     create.documents = {"spec"};
     table.add<CreateEnvironmentCommand>(std::move(create));
-    CommandInfo edit = environmentInfo("environment.edit", "Edit environment", "Makes a new version of an environment; runs keep the version that they used.",
-                            {environmentField()}, true);
+    CommandInfo edit = environmentInfo("environment.edit", "Edit environment",
+                                       "Makes a new version of an environment; runs keep the version that they used.",
+                                       {environmentField()}, true);
     edit.documents = {"spec"};
     table.add<EditEnvironmentCommand>(std::move(edit));
-    table.add<CloneEnvironmentCommand>(environmentInfo("environment.clone", "Clone environment", "Copies an environment under a new name, to change it.",
-                                            {environmentField(), parameter("name", "New name", FieldType::Text, Json(), "The copy's name.", true)}, true));
-    CommandInfo remove = environmentInfo("environment.delete", "Delete environment", "Removes an environment with all its versions; refused while runs use it.",
-                              {environmentField()}, true);
+    table.add<CloneEnvironmentCommand>(environmentInfo(
+        "environment.clone", "Clone environment", "Copies an environment under a new name, to change it.",
+        {environmentField(), parameter("name", "New name", FieldType::Text, Json(), "The copy's name.", true)}, true));
+    CommandInfo remove = environmentInfo("environment.delete", "Delete environment",
+                                         "Removes an environment with all its versions; refused while runs use it.",
+                                         {environmentField()}, true);
     remove.destructive = true;
     table.add<DeleteEnvironmentCommand>(std::move(remove));
-    table.add<DiffEnvironmentsCommand>(environmentInfo("environment.diff", "Compare environments", "What differs between two versions or two environments.",
-                                            {environmentField(), parameter("with", "With", FieldType::Text, "", "Another one; empty: the version before.")}, false));
+    table.add<DiffEnvironmentsCommand>(environmentInfo(
+        "environment.diff", "Compare environments", "What differs between two versions or two environments.",
+        {environmentField(), parameter("with", "With", FieldType::Text, "", "Another one; empty: the version before.")},
+        false));
     spec::Field folder = parameter("folder", "Folder", FieldType::Text, Json(), "Where its files are written.", true);
-    table.add<SaveEnvironmentCommand>(environmentInfo("environment.save", "Save to folder", "Writes an environment's definition: JSON and conda YAML, requirements or Containerfile.",
-                                           {environmentField(), folder, parameter("overwrite", "Overwrite", FieldType::Boolean, false, "Replaces files that are there.")}, false));
-    spec::Field from = parameter("from", "Kind of file", FieldType::Choice, "", "What the file is; empty: by its name.");
+    table.add<SaveEnvironmentCommand>(environmentInfo(
+        "environment.save", "Save to folder",
+        "Writes an environment's definition: JSON and conda YAML, requirements or Containerfile.",
+        {environmentField(), folder,
+         parameter("overwrite", "Overwrite", FieldType::Boolean, false, "Replaces files that are there.")},
+        false));
+    spec::Field from =
+        parameter("from", "Kind of file", FieldType::Choice, "", "What the file is; empty: by its name.");
     from.choices = {{"", "By its name"},
                     {"conda", "Conda YAML"},
                     {"requirements", "requirements.txt"},
                     {"containerfile", "Containerfile"},
                     {"definition", "Trainyard's JSON"}};
-    spec::Field text = parameter("text", "Text", FieldType::MultilineText, "", "The file's content, instead of a file.");
+    spec::Field text =
+        parameter("text", "Text", FieldType::MultilineText, "", "The file's content, instead of a file.");
     text.maxLength = static_cast<int>(kMostFileBytes);
-    table.add<ImportEnvironmentCommand>(environmentInfo("environment.import", "Import environment", "Makes an environment from another program's file, or from an image's name.",
-                                             {parameter("name", "Name", FieldType::Text, "", "Empty: the file's own, where it has one."),
-                                              parameter("file", "File", FieldType::Text, "", "environment.yml, requirements.txt, Containerfile, or Trainyard's JSON."), from,
-                                              parameter("image", "Image", FieldType::Text, "", "A container image's name, instead of a file."), text,
-                                              parameter("keep", "Keep", FieldType::Boolean, true, "No only shows what it would become.")},
-                                             true));
-    table.add<CheckEnvironmentCommand>(environmentInfo("environment.check", "Check environment", "What an environment lacks on a target, and what would be built there.",
-                                            {environmentField(), target}, false));
-    CommandInfo validate = environmentInfo("environment.validate", "Validate environment", "What is wrong with a definition, before it is kept.", {target}, false);
+    table.add<ImportEnvironmentCommand>(environmentInfo(
+        "environment.import", "Import environment",
+        "Makes an environment from another program's file, or from an image's name.",
+        {parameter("name", "Name", FieldType::Text, "", "Empty: the file's own, where it has one."),
+         parameter("file", "File", FieldType::Text, "",
+                   "environment.yml, requirements.txt, Containerfile, or Trainyard's JSON."),
+         from, parameter("image", "Image", FieldType::Text, "", "A container image's name, instead of a file."), text,
+         parameter("keep", "Keep", FieldType::Boolean, true, "No only shows what it would become.")},
+        true));
+    table.add<CheckEnvironmentCommand>(environmentInfo(
+        "environment.check", "Check environment",
+        "What an environment lacks on a target, and what would be built there.", {environmentField(), target}, false));
+    CommandInfo validate = environmentInfo("environment.validate", "Validate environment",
+                                           "What is wrong with a definition, before it is kept.", {target}, false);
     validate.documents = {"spec"};
     table.add<ValidateEnvironmentCommand>(std::move(validate));
-    table.add<EnvironmentCacheCommand>(environmentInfo("environment.cache", "Show built environments", "Lists what a target has built, with size and last use.", {cacheTarget}, false));
-    CommandInfo clear = environmentInfo("environment.clear", "Clear built environments", "Removes from a target what it has built and no run uses.",
-                             {cacheTarget, parameter("keys", "Keys", FieldType::TextList, Json::array(), "Only those of these hashes.")}, true);
+    table.add<EnvironmentCacheCommand>(environmentInfo("environment.cache", "Show built environments",
+                                                       "Lists what a target has built, with size and last use.",
+                                                       {cacheTarget}, false));
+    CommandInfo clear = environmentInfo(
+        "environment.clear", "Clear built environments", "Removes from a target what it has built and no run uses.",
+        {cacheTarget, parameter("keys", "Keys", FieldType::TextList, Json::array(), "Only those of these hashes.")},
+        true);
     clear.destructive = true;
     table.add<EnvironmentCacheCommand>(std::move(clear));
 }

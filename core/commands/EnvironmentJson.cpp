@@ -59,7 +59,11 @@ Result<std::map<std::string, EnvironmentUse>> environmentUses(const store::Reade
         use.active += spec::isFinal(row.state) ? 0 : 1;
         // Newest first, so the first that started is the last one.
         if (use.last.is_null() && row.startedAt > 0) {
-            use.last = Json{{"at", timeToJson(row.startedAt)}, {"target", row.target}, {"run", row.id.str()}, {"number", row.number}, {"version", name->version}};
+            use.last = Json{{"at", timeToJson(row.startedAt)},
+                            {"target", row.target},
+                            {"run", row.id.str()},
+                            {"number", row.number},
+                            {"version", name->version}};
         }
     }
     return uses;
@@ -90,17 +94,14 @@ Result<Json> realisedWhere(const store::Reader& index, const std::string& name) 
             if (const Json libtorch = libtorchOf(index, row.id); !libtorch.is_null()) {
                 facts["libtorch"] = libtorch;
             }
-            Json one{{"target", row.target},
-                     {"host", reader.string("host")},
-                     {"at", timeToJson(item.at)},
-                     {"run", row.id.str()},
-                     {"number", row.number},
-                     {"version", used->version},
-                     {"hash", reader.string("hash")},
-                     {"image", reader.string("image")},
+            Json one{{"target", row.target},          {"host", reader.string("host")},
+                     {"at", timeToJson(item.at)},     {"run", row.id.str()},
+                     {"number", row.number},          {"version", used->version},
+                     {"hash", reader.string("hash")}, {"image", reader.string("image")},
                      {"facts", std::move(facts)}};
             const bool known = std::ranges::any_of(realised, [&](const Json& other) {
-                return other["target"] == one["target"] && other["host"] == one["host"] && other["version"] == one["version"];
+                return other["target"] == one["target"] && other["host"] == one["host"] &&
+                       other["version"] == one["version"];
             });
             if (!known) {
                 realised.push_back(std::move(one));
@@ -111,14 +112,10 @@ Result<Json> realisedWhere(const store::Reader& index, const std::string& name) 
 }
 
 Json environmentJson(const runs::EnvironmentDefinition& definition) {
-    return Json{{"environment", definition.spec.name},
-                {"version", definition.version},
-                {"versions", definition.versions},
-                {"kind", spec::environmentKindName(definition.spec.kind)},
-                {"label", definition.spec.label},
-                {"description", definition.spec.description},
-                {"curated", definition.curated},
-                {"written_at", timeToJson(definition.writtenAt)}};
+    return Json{{"environment", definition.spec.name}, {"version", definition.version},
+                {"versions", definition.versions},     {"kind", spec::environmentKindName(definition.spec.kind)},
+                {"label", definition.spec.label},      {"description", definition.spec.description},
+                {"curated", definition.curated},       {"written_at", timeToJson(definition.writtenAt)}};
 }
 
 Json findingsJson(const std::vector<environments::EnvironmentFinding>& findings) {
@@ -142,8 +139,8 @@ Json planJson(const spec::EnvironmentSpec& spec, int version, const environments
     for (const wire::PlanBuildFile& file : plan->files) {
         files.push_back({{"name", file.name}, {"text", file.text}});
     }
-    return Json{{"hash", plan->hash},           {"steps", std::move(steps)},       {"files", std::move(files)}, {"wrap", plan->wrap},
-                {"interpreter", plan->interpreter}, {"need_bytes", plan->needBytes}};
+    return Json{{"hash", plan->hash}, {"steps", std::move(steps)},        {"files", std::move(files)},
+                {"wrap", plan->wrap}, {"interpreter", plan->interpreter}, {"need_bytes", plan->needBytes}};
 }
 
 Json environmentEstimate(const runs::EnvironmentDefinition& definition, const environments::TargetFacts& facts) {

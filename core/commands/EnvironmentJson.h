@@ -26,10 +26,12 @@ struct EnvironmentUse {
 /// {"environment","version","versions","kind","label","description","curated","written_at"}
 [[nodiscard]] base::Json environmentJson(const runs::EnvironmentDefinition& definition);
 [[nodiscard]] base::Json findingsJson(const std::vector<environments::EnvironmentFinding>& findings);
-/// What a target would build: {"hash","steps":[{"title","command"}],"wrap","interpreter","need_bytes","files":[{"name","text"}]},
-/// or {"error"}.
-[[nodiscard]] base::Json planJson(const spec::EnvironmentSpec& spec, int version, const environments::TargetFacts& facts);
+/// What a target would build:
+/// {"hash","steps":[{"title","command"}],"wrap","interpreter","need_bytes","files":[{"name","text"}]}, or {"error"}.
+[[nodiscard]] base::Json planJson(const spec::EnvironmentSpec& spec, int version,
+                                  const environments::TargetFacts& facts);
 /// For a run's estimate: {"environment","kind","hash","need_bytes","findings"}.
-[[nodiscard]] base::Json environmentEstimate(const runs::EnvironmentDefinition& definition, const environments::TargetFacts& facts);
+[[nodiscard]] base::Json environmentEstimate(const runs::EnvironmentDefinition& definition,
+                                             const environments::TargetFacts& facts);
 
 }  // namespace trainyard::commands

@@ -12,9 +12,7 @@ spec::Field modelField() {
                      "NAME for the newest version, NAME:NUMBER or NAME:ALIAS.", true);
 }
 
-std::string modelText(const registry::ModelVersionId& id) {
-    return id.name + ":" + std::to_string(id.number);
-}
+std::string modelText(const registry::ModelVersionId& id) { return id.name + ":" + std::to_string(id.number); }
 
 Json modelJson(const registry::ModelVersionId& id) {
     return Json{{"model", modelText(id)}, {"name", id.name}, {"version", id.number}};
@@ -54,7 +52,9 @@ void ModelCommand::run(const Json& parameters) {
         return;
     }
     work<registry::ModelVersionId>(
-        [reference = *reference](const registry::Registry& models, const RegistryWork::Report&) { return models.find(reference); },
+        [reference = *reference](const registry::Registry& models, const RegistryWork::Report&) {
+            return models.find(reference);
+        },
         [this, parameters](const registry::ModelVersionId& id) { runOn(id, parameters); });
 }
 
@@ -63,9 +63,7 @@ void ModelCommand::abort() {
     Command::abort();
 }
 
-const wire::WorkspaceLayout& ModelCommand::layout() const {
-    return session().workspace().layout;
-}
+const wire::WorkspaceLayout& ModelCommand::layout() const { return session().workspace().layout; }
 
 void finishWithIndex(Session& session, QObject* context, std::vector<registry::ModelVersionId> changed, Json answer,
                      std::function<void(Json)> finish) {

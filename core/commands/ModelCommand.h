@@ -18,7 +18,8 @@ namespace trainyard::commands {
 [[nodiscard]] std::string modelText(const registry::ModelVersionId& id);
 /// {"model", "name", "version"}: how every answer begins.
 [[nodiscard]] Json modelJson(const registry::ModelVersionId& id);
-/// Adds what a card says of the model's kind: kind, kind_title, told, main, sha256, export {possible, file, reason, instead}.
+/// Adds what a card says of the model's kind: kind, kind_title, told, main, sha256, export {possible, file, reason,
+/// instead}.
 void addKind(Json& answer, const Json& card);
 
 /// Does registry work in a pool thread on behalf of one command, one piece after the other. Lives in the command.
@@ -27,10 +28,11 @@ public:
     /// Told how far the work is: done of all bytes. False: stop.
     using Report = registry::Progress;
 
-    /// `work(const registry::Registry&, const Report&)` returns Result<T>, in a pool thread; `progress` gets 0–1 and `done`
-    /// the result, both in the main thread, and neither after stop() or the end of this object.
+    /// `work(const registry::Registry&, const Report&)` returns Result<T>, in a pool thread; `progress` gets 0–1 and
+    /// `done` the result, both in the main thread, and neither after stop() or the end of this object.
     template <class T>
-    void start(const wire::WorkspaceLayout& layout, std::function<Result<T>(const registry::Registry&, const Report&)> work,
+    void start(const wire::WorkspaceLayout& layout,
+               std::function<Result<T>(const registry::Registry&, const Report&)> work,
                std::function<void(double)> progress, std::function<void(Result<T>)> done) {
         m_operation = std::make_unique<targets::ThreadOperation<T>>(
             [layout, work = std::move(work)](const targets::KeepGoing& keepGoing) {
@@ -64,8 +66,8 @@ protected:
 
     /// Registry work whose failure ends the command; `then` gets what it gave.
     template <class T>
-    void work(std::function<Result<T>(const registry::Registry&, const RegistryWork::Report&)> what, std::function<void(T)> then,
-              double from = -1, double to = -1, std::string text = {}) {
+    void work(std::function<Result<T>(const registry::Registry&, const RegistryWork::Report&)> what,
+              std::function<void(T)> then, double from = -1, double to = -1, std::string text = {}) {
         std::function<void(double)> progress;
         if (to > from) {
             progress = [this, from, to, text](double share) { reportProgress({from + (to - from) * share, text, {}}); };
@@ -85,8 +87,8 @@ private:
     RegistryWork m_work;
 };
 
-/// Tells the index about cards that changed, then ends the command with `answer`. The cards are the truth: an index that
-/// cannot be written now catches up later, so that is a warning in the answer and no failure.
+/// Tells the index about cards that changed, then ends the command with `answer`. The cards are the truth: an index
+/// that cannot be written now catches up later, so that is a warning in the answer and no failure.
 void finishWithIndex(Session& session, QObject* context, std::vector<registry::ModelVersionId> changed, Json answer,
                      std::function<void(Json)> finish);
 

@@ -19,7 +19,8 @@ using registry::ModelVersionId;
 using registry::Registry;
 
 /// What the engine leaves in a run's outputs.
-constexpr const char* kModelFiles[] = {"model.pt", "model.safetensors", "weights.pth", "model.json", "samples.safetensors"};
+constexpr const char* kModelFiles[] = {"model.pt", "model.safetensors", "weights.pth", "model.json",
+                                       "samples.safetensors"};
 
 class RegisterCommand final : public RunCommand {
 public:
@@ -43,8 +44,8 @@ private:
         m_version.tags = reader.stringMap("tags");
         m_files = reader.strings("files");
         if (m_version.name.empty()) {
-            m_version.name = registry::modelNameFrom(row.experiment != "default"    ? row.experiment
-                                                     : !row.modelFamily.empty() ? row.modelFamily
+            m_version.name = registry::modelNameFrom(row.experiment != "default" ? row.experiment
+                                                     : !row.modelFamily.empty()  ? row.modelFamily
                                                                                  : std::string("model"));
         }
         if (const Status named = registry::checkModelName(m_version.name); !named.ok()) {
@@ -52,7 +53,8 @@ private:
             return;
         }
         if (!spec::isFinal(row.state)) {
-            finish(Error{"run.running", "Run " + std::to_string(row.number) + " has not ended; its model can be registered then.",
+            finish(Error{"run.running",
+                         "Run " + std::to_string(row.number) + " has not ended; its model can be registered then.",
                          "run"});
             return;
         }
@@ -86,8 +88,12 @@ private:
         std::vector<std::string> wanted = m_files;
         if (wanted.empty()) {
             if (!there.contains("model.pt")) {
-                finish(Error{"model.files", "Run " + std::to_string(m_row.number) + " left no model.pt. Name the files or folders of "
-                                            "its outputs that make up the model." + exampleOf(there), "files"});
+                finish(Error{"model.files",
+                             "Run " + std::to_string(m_row.number) +
+                                 " left no model.pt. Name the files or folders of "
+                                 "its outputs that make up the model." +
+                                 exampleOf(there),
+                             "files"});
                 return;
             }
             for (const char* name : kModelFiles) {
@@ -99,8 +105,10 @@ private:
         OutputHashes chosen;
         for (const std::string& name : wanted) {
             if (!chooseOutputs(there, name, chosen)) {
-                finish(Error{"run.output_unknown", "Run " + std::to_string(m_row.number) + " has no collected output \"" +
-                                                       base::stripControl(name) + "\"." + exampleOf(there), "files"});
+                finish(Error{"run.output_unknown",
+                             "Run " + std::to_string(m_row.number) + " has no collected output \"" +
+                                 base::stripControl(name) + "\"." + exampleOf(there),
+                             "files"});
                 return;
             }
         }
@@ -115,7 +123,9 @@ private:
                 const auto card = models.card(*id);
                 return Registered{*id, card.ok() ? *card : Json::object()};
             },
-            [this](double share) { reportProgress({share, "Copying the model's files", {}}); },
+            [this](double share) {
+                reportProgress({share, "Copying the model's files", {}});
+            },
             ifWanted([this](const Result<Registered>& made) { tell(made); }));
     }
 
@@ -129,7 +139,8 @@ private:
             }
             text += (text.empty() ? "" : ", ") + base::stripControl(path);
         }
-        return text.empty() ? " No output of it is here; run.collect brings them from the target." : " There are " + text + ".";
+        return text.empty() ? " No output of it is here; run.collect brings them from the target."
+                            : " There are " + text + ".";
     }
 
     void tell(const Result<Registered>& made) {
@@ -147,7 +158,8 @@ private:
             files.push_back(file.path);
         }
         answer["files"] = std::move(files);
-        finishWithIndex(session(), this, {made->id}, std::move(answer), ifWanted([this](Json told) { finish(std::move(told)); }));
+        finishWithIndex(session(), this, {made->id}, std::move(answer),
+                        ifWanted([this](Json told) { finish(std::move(told)); }));
     }
 
     void abort() override {
@@ -358,17 +370,18 @@ public:
 
 private:
     void runOn(const ModelVersionId& id, const Json&) override {
-        work<std::int64_t>(
-            [id](const Registry& models, const RegistryWork::Report&) { return models.remove(id); },
-            [this, id](std::int64_t freed) {
-                Json answer = modelJson(id);
-                answer["freed_bytes"] = freed;
-                finishWithIndex(session(), this, {id}, std::move(answer), ifWanted([this](Json told) { finish(std::move(told)); }));
-            });
+        work<std::int64_t>([id](const Registry& models, const RegistryWork::Report&) { return models.remove(id); },
+                           [this, id](std::int64_t freed) {
+                               Json answer = modelJson(id);
+                               answer["freed_bytes"] = freed;
+                               finishWithIndex(session(), this, {id}, std::move(answer),
+                                               ifWanted([this](Json told) { finish(std::move(told)); }));
+                           });
     }
 };
 
-CommandInfo modelInfo(std::string id, std::string title, std::string help, std::vector<spec::Field> parameters, bool writes) {
+CommandInfo modelInfo(std::string id, std::string title, std::string help, std::vector<spec::Field> parameters,
+                      bool writes) {
     CommandInfo out = commandInfo(std::move(id), std::move(title), std::move(help), std::move(parameters));
     out.writes = writes;
     return out;
@@ -391,37 +404,44 @@ void addModelCommands(CommandTable& table) {
         return parameter(path, label, FieldType::Boolean, false, help);
     };
     table.add<RegisterCommand>(
-        modelInfo("model.register", "Register model", "Keeps outputs of a finished run as a model's next version, whatever kind of model they are.",
-             {runField(), text("name", "Name", "Empty: made from the run's experiment."),
-              text("description", "Description", "What the model is for.", FieldType::MultilineText),
-              map("tags", "Tags", "Tags and their values."),
-              list("files", "Files", "Files or folders of the run's outputs; \".\" is all of them, none is what the engine left.")},
-             true));
+        modelInfo("model.register", "Register model",
+                  "Keeps outputs of a finished run as a model's next version, whatever kind of model they are.",
+                  {runField(), text("name", "Name", "Empty: made from the run's experiment."),
+                   text("description", "Description", "What the model is for.", FieldType::MultilineText),
+                   map("tags", "Tags", "Tags and their values."),
+                   list("files", "Files",
+                        "Files or folders of the run's outputs; \".\" is all of them, none is what the engine left.")},
+                  true));
     table.add<ListModelCommand>(modelInfo("model.list", "List models", "Lists the models, or one model's versions.",
-                                {text("name", "Name", "Only the versions of this model."),
-                                 flag("archived", "Archived", "Also those that were archived.")},
-                                false));
-    table.add<ShowModelCommand>(modelInfo("model.show", "Show model", "Shows one version with its files, exports and where it came from.",
-                                {modelField()}, false));
+                                          {text("name", "Name", "Only the versions of this model."),
+                                           flag("archived", "Archived", "Also those that were archived.")},
+                                          false));
+    table.add<ShowModelCommand>(modelInfo("model.show", "Show model",
+                                          "Shows one version with its files, exports and where it came from.",
+                                          {modelField()}, false));
     table.add<EditModelCommand>(
         modelInfo("model.edit", "Edit model", "Changes a version's description, tags or aliases.",
-             {modelField(),
-              parameter("description", "Description", FieldType::MultilineText, Json(), "What the model is for."),
-              map("set", "Set tags", "Tags and their values."), list("remove", "Remove tags", "Names of tags."),
-              parameter("aliases", "Aliases", FieldType::TextList, Json(), "All names of this version beside its number; each is taken "
-                                                                           "from other versions."),
-              parameter("archived", "Archived", FieldType::Boolean, Json(), "Takes it out of the lists, or back into them.")},
-             true));
+                  {modelField(),
+                   parameter("description", "Description", FieldType::MultilineText, Json(), "What the model is for."),
+                   map("set", "Set tags", "Tags and their values."), list("remove", "Remove tags", "Names of tags."),
+                   parameter("aliases", "Aliases", FieldType::TextList, Json(),
+                             "All names of this version beside its number; each is taken "
+                             "from other versions."),
+                   parameter("archived", "Archived", FieldType::Boolean, Json(),
+                             "Takes it out of the lists, or back into them.")},
+                  true));
     table.add<DownloadModelCommand>(
         modelInfo("model.download", "Copy model", "Copies a version's files to a folder and checks them.",
-             {modelField(), text("to", "Folder", "Where they go.", FieldType::Folder),
-              list("paths", "Files", "Files or folders of the version; empty: all of them."), flag("onnx", "ONNX", "Also the newest export, as model.onnx."),
-              flag("overwrite", "Overwrite", "Replaces files that are there with other content.")},
-             false));
+                  {modelField(), text("to", "Folder", "Where they go.", FieldType::Folder),
+                   list("paths", "Files", "Files or folders of the version; empty: all of them."),
+                   flag("onnx", "ONNX", "Also the newest export, as model.onnx."),
+                   flag("overwrite", "Overwrite", "Replaces files that are there with other content.")},
+                  false));
     addModelExportCommand(table);
     addModelUseCommands(table);
     addWeightsCommands(table);
-    CommandInfo remove = modelInfo("model.delete", "Delete model version", "Removes a version with its exports.", {modelField()}, true);
+    CommandInfo remove =
+        modelInfo("model.delete", "Delete model version", "Removes a version with its exports.", {modelField()}, true);
     remove.destructive = true;
     table.add<DeleteModelCommand>(std::move(remove));
 }

@@ -42,7 +42,8 @@ Result<std::vector<std::int64_t>> parseShape(const std::string& text) {
         const bool digits = !part.empty() && part.size() <= 7 &&
                             std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; });
         if (!digits || std::stoll(part) < 1 || sizes.size() >= kMostDimensions) {
-            return Error{"model.input_shape", "The input shape is written like 1,28,28: 1 to 7 sizes of one sample, without the batch.",
+            return Error{"model.input_shape",
+                         "The input shape is written like 1,28,28: 1 to 7 sizes of one sample, without the batch.",
                          "input_shape"};
         }
         sizes.push_back(std::stoll(part));
@@ -108,8 +109,10 @@ private:
                 }
                 const registry::Exportability exportable = registry::exportabilityOf(*card);
                 if (!exportable.possible) {
-                    return Error{"model.kind", modelText(id) + " cannot be exported to ONNX. " + exportable.reason +
-                                                   (exportable.instead.empty() ? "" : " " + exportable.instead), "model"};
+                    return Error{"model.kind",
+                                 modelText(id) + " cannot be exported to ONNX. " + exportable.reason +
+                                     (exportable.instead.empty() ? "" : " " + exportable.instead),
+                                 "model"};
                 }
                 sources.card = card->contains("model") ? card->at("model") : Json();
                 auto model = models.verifiedFile(id, exportable.file, report);
@@ -137,7 +140,8 @@ private:
             m_shape = shapeOfCard(m_sources.card);
         }
         if (m_shape.empty()) {
-            finish(Error{"model.input_shape", "The model does not say what shape its input has; give one.", "input_shape"});
+            finish(Error{"model.input_shape", "The model does not say what shape its input has; give one.",
+                         "input_shape"});
             return;
         }
         // A folder of this name is swept when the workspace is opened, should this program die on the way.
@@ -146,8 +150,12 @@ private:
             finish(made.error());
             return;
         }
-        Json request{{"model", m_sources.model.string()}, {"output", onnx().string()},         {"opset", m_opset},
-                     {"input_shape", m_shape},            {"dynamic_batch", m_dynamicBatch}, {"batch", m_batch},
+        Json request{{"model", m_sources.model.string()},
+                     {"output", onnx().string()},
+                     {"opset", m_opset},
+                     {"input_shape", m_shape},
+                     {"dynamic_batch", m_dynamicBatch},
+                     {"batch", m_batch},
                      {"description", "Exported by Trainyard from " + modelText(m_id)},
                      {"metadata", metadataOf(m_id, m_sources.card)}};
         call("export", request, kExportMillis, 0.05, 0.3, "Converting", [this](const Json& exported) {
@@ -157,8 +165,12 @@ private:
     }
 
     void prove() {
-        Json request{{"model", m_sources.model.string()}, {"onnx", onnx().string()},         {"opset", m_opset},
-                     {"input_shape", m_shape},            {"dynamic_batch", m_dynamicBatch}, {"runtime", m_runtime},
+        Json request{{"model", m_sources.model.string()},
+                     {"onnx", onnx().string()},
+                     {"opset", m_opset},
+                     {"input_shape", m_shape},
+                     {"dynamic_batch", m_dynamicBatch},
+                     {"runtime", m_runtime},
                      {"deadline_ms", kRuntimeMillis}};
         if (!m_sources.samples.empty()) {
             request["samples"] = m_sources.samples.string();
@@ -177,8 +189,9 @@ private:
                     reasons += " " + reason.value("message", std::string());
                 }
             }
-            finish(Error{"model.proof_failed", "The exported model does not compute the same as the original, so it was not kept." +
-                                                   reasons});
+            finish(
+                Error{"model.proof_failed",
+                      "The exported model does not compute the same as the original, so it was not kept." + reasons});
             return;
         }
         const Json settings{{"opset", m_opset},
@@ -190,7 +203,8 @@ private:
         m_keeping = true;
         reportProgress({0.9, "Keeping the export", {}});
         work<Json>(
-            [id = m_id, file = onnx(), settings, proof = m_proof](const Registry& models, const RegistryWork::Report& report) {
+            [id = m_id, file = onnx(), settings, proof = m_proof](const Registry& models,
+                                                                  const RegistryWork::Report& report) {
                 return models.addExport(id, file, settings, proof, report);
             },
             [this](Json record) {
@@ -208,8 +222,8 @@ private:
             return;
         }
         work<Registry::Download>(
-            [id = m_id, exportId = m_record.value("id", std::string()), out = m_out, overwrite = m_overwrite](
-                const Registry& models, const RegistryWork::Report& report) {
+            [id = m_id, exportId = m_record.value("id", std::string()), out = m_out,
+             overwrite = m_overwrite](const Registry& models, const RegistryWork::Report& report) {
                 return models.downloadExport(id, exportId, out, overwrite, report);
             },
             [this](const Registry::Download&) { finish(answer(m_out)); }, 0.95, 1.0, "Copying");
@@ -296,16 +310,20 @@ void addModelExportCommand(CommandTable& table) {
     CommandInfo info;
     info.id = "model.export";
     info.title = "Export model to ONNX";
-    info.help = "Writes a version as ONNX and keeps it once an independent runtime has proved that it computes the same.";
+    info.help =
+        "Writes a version as ONNX and keeps it once an independent runtime has proved that it computes the same.";
     info.writes = true;
-    spec::Field opset = parameter("opset", "Opset", FieldType::Integer, 17, "Version of the ONNX operators; older runtimes need a lower one.");
+    spec::Field opset = parameter("opset", "Opset", FieldType::Integer, 17,
+                                  "Version of the ONNX operators; older runtimes need a lower one.");
     opset.minimum = 11;
     opset.maximum = 17;
-    spec::Field batch = parameter("batch", "Batch", FieldType::Integer, 1, "The only batch size that a fixed export takes.");
+    spec::Field batch =
+        parameter("batch", "Batch", FieldType::Integer, 1, "The only batch size that a fixed export takes.");
     batch.minimum = 1;
     batch.maximum = 65536;
     batch.onlyWhen = {{"dynamic_batch", {"false"}}};
-    spec::Field runtime = parameter("runtime", "Runtime", FieldType::Choice, "auto", "Which runtime proves the export.");
+    spec::Field runtime =
+        parameter("runtime", "Runtime", FieldType::Choice, "auto", "Which runtime proves the export.");
     runtime.choices = {{"auto", "The best one installed"},
                        {"onnxruntime-node", "ONNX Runtime (Node.js)"},
                        {"onnxruntime", "ONNX Runtime (C++)"},
@@ -316,10 +334,12 @@ void addModelExportCommand(CommandTable& table) {
                        opset,
                        parameter("input_shape", "Input shape", FieldType::Text, "",
                                  "Of one sample, like 1,28,28. Empty: as the model was trained."),
-                       parameter("dynamic_batch", "Any batch size", FieldType::Boolean, true, "The exported model takes any number of samples."),
+                       parameter("dynamic_batch", "Any batch size", FieldType::Boolean, true,
+                                 "The exported model takes any number of samples."),
                        batch,
                        runtime,
-                       parameter("overwrite", "Overwrite", FieldType::Boolean, false, "Replaces a file that is there with other content.")};
+                       parameter("overwrite", "Overwrite", FieldType::Boolean, false,
+                                 "Replaces a file that is there with other content.")};
     table.add<ExportCommand>(std::move(info));
 }
 

@@ -310,8 +310,8 @@ private:
 
 void addModelUseCommands(CommandTable& table) {
     using spec::FieldType;
-    spec::Field files = parameter("files", "Pictures", FieldType::TextList, Json(),
-                                  "JPEG or PNG files, or folders of them.", true);
+    spec::Field files =
+        parameter("files", "Pictures", FieldType::TextList, Json(), "JPEG or PNG files, or folders of them.", true);
     spec::Field top =
         parameter("top", "Classes", FieldType::Integer, 5, "How many of the most probable classes are told.");
     top.minimum = 1;

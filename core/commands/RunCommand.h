@@ -18,7 +18,8 @@ protected:
 };
 
 /// What an action is, with the members that most set.
-[[nodiscard]] CommandInfo commandInfo(std::string id, std::string title, std::string help, std::vector<spec::Field> parameters = {});
+[[nodiscard]] CommandInfo commandInfo(std::string id, std::string title, std::string help,
+                                      std::vector<spec::Field> parameters = {});
 /// run.checkpoint and run.pause.
 void addRunControlCommands(CommandTable& table);
 /// The parameter that names the run.

@@ -87,13 +87,14 @@ public:
 
 private:
     void run(const Json& parameters) override {
-        session().runs().submit(parameters.at("spec"), ifWanted([this](const Result<runs::Submitted>& submitted) {
-            if (!submitted.ok()) {
-                finish(submitted.error());
-                return;
-            }
-            finish(Json{{"run", submitted->run.str()}, {"number", submitted->number}, {"name", submitted->name}});
-        }));
+        session().runs().submit(
+            parameters.at("spec"), ifWanted([this](const Result<runs::Submitted>& submitted) {
+                if (!submitted.ok()) {
+                    finish(submitted.error());
+                    return;
+                }
+                finish(Json{{"run", submitted->run.str()}, {"number", submitted->number}, {"name", submitted->name}});
+            }));
     }
     /// A run that was accepted is canceled by run.cancel, not by forgetting that it was asked for.
     void abort() override {}
@@ -106,7 +107,8 @@ public:
 private:
     void run(const Json& parameters) override {
         const Result<Json> document = runs::placeDatasets(session().workspace().layout, parameters.at("spec"));
-        const Result<spec::RunSpec> spec = document.ok() ? runs::checkForLaunch(*document) : Result<spec::RunSpec>(document.error());
+        const Result<spec::RunSpec> spec =
+            document.ok() ? runs::checkForLaunch(*document) : Result<spec::RunSpec>(document.error());
         if (!spec.ok()) {
             finish(spec.error());
             return;
@@ -116,7 +118,8 @@ private:
             return;
         }
         if (runs::isDataElsewhere(spec->train.dataset)) {
-            finish(Error{"run.check_elsewhere", "The data do not lie on this machine, so training cannot be tried on them here.",
+            finish(Error{"run.check_elsewhere",
+                         "The data do not lie on this machine, so training cannot be tried on them here.",
                          "task.dataset.folder"});
             return;
         }
@@ -129,7 +132,8 @@ private:
         });
         connect(m_call, &runs::EngineCall::done, this, [this](const Result<Json>& result) { finish(result); });
         Json checked = spec::toJson(*spec);
-        if (const std::string weights = weightsHere(session().workspace().layout, spec->train.model.weights.source); !weights.empty()) {
+        if (const std::string weights = weightsHere(session().workspace().layout, spec->train.model.weights.source);
+            !weights.empty()) {
             spec::setValueAt(checked, "task.model.weights.source", weights);
         }
         m_call->start("check", Json{{"spec", std::move(checked)}}, kCheckMillis);
@@ -169,10 +173,10 @@ private:
 
     static void setSort(store::RunSort& sort, const std::string& name) {
         static const std::pair<const char*, store::RunColumn> kColumns[] = {
-            {"number", store::RunColumn::Number},     {"name", store::RunColumn::Name},
+            {"number", store::RunColumn::Number},         {"name", store::RunColumn::Name},
             {"experiment", store::RunColumn::Experiment}, {"state", store::RunColumn::State},
-            {"created", store::RunColumn::Created},   {"started", store::RunColumn::Started},
-            {"ended", store::RunColumn::Ended},       {"duration", store::RunColumn::Duration},
+            {"created", store::RunColumn::Created},       {"started", store::RunColumn::Started},
+            {"ended", store::RunColumn::Ended},           {"duration", store::RunColumn::Duration},
             {"target", store::RunColumn::Target},
         };
         for (const auto& [text, column] : kColumns) {
@@ -231,7 +235,7 @@ private:
         session().query(
             this, QStringLiteral("logs"),
             [run = row.id, filter, search, tail, final, place](store::Reader& index) -> Result<Json> {
-                Result<Json> found = place                      ? news(index, run, filter, *place)
+                Result<Json> found = place                    ? news(index, run, filter, *place)
                                      : search.pattern.empty() ? page(index, run, filter, search.from, tail)
                                                               : matches(index, run, filter, search);
                 const auto attempts = index.attempts(run);
@@ -254,8 +258,12 @@ private:
         if (!lines.ok()) {
             return lines.error();
         }
-        const std::int64_t next = lines->lines.empty() ? (tail > 0 ? lines->total : after) : lines->lines.back().index + 1;
-        return Json{{"lines", listJson(lines->lines)}, {"next", next}, {"total", lines->total}, {"place", placeText(lines->place)}};
+        const std::int64_t next =
+            lines->lines.empty() ? (tail > 0 ? lines->total : after) : lines->lines.back().index + 1;
+        return Json{{"lines", listJson(lines->lines)},
+                    {"next", next},
+                    {"total", lines->total},
+                    {"place", placeText(lines->place)}};
     }
 
     static Result<Json> news(store::Reader& index, const base::RunId& run, const store::LogFilter& filter,
@@ -302,9 +310,9 @@ private:
     void runOn(const store::RunRow& row, const Json&) override {
         m_run = row.id;
         connect(&session(), &Session::runsChanged, this, [this](const QList<runs::RunChange>& changes) {
-            const bool ours = changes.isEmpty() || std::any_of(changes.begin(), changes.end(), [this](const auto& change) {
-                                  return change.run == m_run;
-                              });
+            const bool ours =
+                changes.isEmpty() ||
+                std::any_of(changes.begin(), changes.end(), [this](const auto& change) { return change.run == m_run; });
             if (ours) {
                 read();
             }
@@ -373,19 +381,22 @@ void addRunCommands(CommandTable& table) {
     submit.writes = true;
     table.add<SubmitCommand>(std::move(submit));
 
-    CommandInfo check = commandInfo("run.check", "Check run", "Tries a spec's real steps: memory, time, the largest batch.", {});
+    CommandInfo check =
+        commandInfo("run.check", "Check run", "Tries a spec's real steps: memory, time, the largest batch.", {});
     check.documents = {"spec"};
     check.needsWorkspace = false;
     table.add<CheckCommand>(std::move(check));
 
-    spec::Field archived = parameter("archived", "Archived", FieldType::Choice, "hide", "Whether archived runs are listed.");
+    spec::Field archived =
+        parameter("archived", "Archived", FieldType::Choice, "hide", "Whether archived runs are listed.");
     archived.choices = {{"hide", "Hide"}, {"only", "Only"}, {"include", "Include"}};
     spec::Field limit = parameter("limit", "Limit", FieldType::Integer, 200, "Most runs that are listed.");
     limit.minimum = 1;
     limit.maximum = 10'000;
     table.add<ListCommand>(commandInfo(
         "run.list", "List runs", "Runs of the workspace, newest first.",
-        {parameter("filter", "Filter", FieldType::Text, "", "Words, state:failed, tag:NAME, val/accuracy>0.9, …"), archived,
+        {parameter("filter", "Filter", FieldType::Text, "", "Words, state:failed, tag:NAME, val/accuracy>0.9, …"),
+         archived,
          parameter("sort", "Sort by", FieldType::Text, "number",
                    "number, name, experiment, state, created, started, ended, duration, target, or a metric's name."),
          parameter("descending", "Descending", FieldType::Boolean, true, "Highest or newest first."), limit,
@@ -398,24 +409,28 @@ void addRunCommands(CommandTable& table) {
     tail.minimum = 0;
     tail.maximum = static_cast<double>(kLogPage);
     spec::Field out = parameter("out", "Output", FieldType::Choice, "", "Which of the outputs.");
-    out.choices = {{"", "All"}, {"stdout", "stdout"}, {"stderr", "stderr"}, {"agent", "Agent"}, {"environment", "Environment"}, {"logs", "Files under logs/"}};
+    out.choices = {{"", "All"},        {"stdout", "stdout"},           {"stderr", "stderr"},
+                   {"agent", "Agent"}, {"environment", "Environment"}, {"logs", "Files under logs/"}};
     spec::Field after = parameter("after", "After", FieldType::Integer, 0, "\"next\" of the answer before.");
     after.minimum = 0;
     spec::Field attempt = parameter("attempt", "Attempt", FieldType::Integer, 0, "0 for the newest.");
     attempt.minimum = 0;
     spec::Field node = parameter("node", "Node", FieldType::Integer, -1, "Only this node; -1 for all, merged by time.");
     node.minimum = -1;
-    table.add<LogsCommand>(commandInfo("run.logs", "Show log", "Log lines of a run, 10,000 at most at once.",
-                                {runField(), rank, node, out, attempt, tail, after,
-                                 parameter("place", "Place", FieldType::Text, "",
-                                           "\"start\", or \"place\" of the answer before: what came since, on whichever node, nothing twice."),
-                                 parameter("search", "Search", FieldType::Text, "", "Only lines that hold this text."),
-                                 parameter("regex", "Regular expression", FieldType::Boolean, false,
-                                           "The text is an ECMAScript regular expression.")}));
-    table.add<WatchCommand>(commandInfo("run.watch", "Watch run", "Reports a run's progress until it has ended.", {runField()}));
-    table.add<WatchCommand>(commandInfo("run.wait", "Wait for run", "Waits until a run has ended, whether or not it goes well.", {runField()}));
-    table.add<DuplicateCommand>(commandInfo("run.duplicate", "Duplicate run", "The run's spec, to be changed and submitted.",
-                                     {runField()}));
+    table.add<LogsCommand>(commandInfo(
+        "run.logs", "Show log", "Log lines of a run, 10,000 at most at once.",
+        {runField(), rank, node, out, attempt, tail, after,
+         parameter("place", "Place", FieldType::Text, "",
+                   "\"start\", or \"place\" of the answer before: what came since, on whichever node, nothing twice."),
+         parameter("search", "Search", FieldType::Text, "", "Only lines that hold this text."),
+         parameter("regex", "Regular expression", FieldType::Boolean, false,
+                   "The text is an ECMAScript regular expression.")}));
+    table.add<WatchCommand>(
+        commandInfo("run.watch", "Watch run", "Reports a run's progress until it has ended.", {runField()}));
+    table.add<WatchCommand>(commandInfo("run.wait", "Wait for run",
+                                        "Waits until a run has ended, whether or not it goes well.", {runField()}));
+    table.add<DuplicateCommand>(
+        commandInfo("run.duplicate", "Duplicate run", "The run's spec, to be changed and submitted.", {runField()}));
 }
 
 }  // namespace trainyard::commands

@@ -50,8 +50,10 @@ private:
             return;
         }
         if (row.taskKind != "train" && !scriptsToo()) {
-            finish(Error{"run.script", number + " is a script: whether it can go on from where it was is its own affair. Ask it for a "
-                                                "checkpoint, then cancel it.",
+            finish(Error{"run.script",
+                         number +
+                             " is a script: whether it can go on from where it was is its own affair. Ask it for a "
+                             "checkpoint, then cancel it.",
                          "run"});
             return;
         }
@@ -82,8 +84,9 @@ private:
             if (newest && newest != m_before) {
                 written(m_step);
             } else if (m_deadline.passed()) {
-                finish(Error{"run.no_checkpoint", "The checkpoint was asked for, but run " + std::to_string(m_row.number) +
-                                                      " has not written it yet. It will at a step's end, unless it is stuck.",
+                finish(Error{"run.no_checkpoint",
+                             "The checkpoint was asked for, but run " + std::to_string(m_row.number) +
+                                 " has not written it yet. It will at a step's end, unless it is stuck.",
                              "timeout"});
             } else {
                 QTimer::singleShot(kLookMillis, this, ifWanted([this] { waitForIt(); }));
@@ -126,9 +129,11 @@ public:
 private:
     [[nodiscard]] bool scriptsToo() const override { return false; }
     void written(std::int64_t step) override {
-        session().runs().cancel(row().id, ifWanted([this, step](const Status& told) {
-            finish(told.ok() ? Result<Json>(Json{{"run", row().id.str()}, {"number", row().number}, {"step", step}}) : told.error());
-        }));
+        session().runs().cancel(
+            row().id, ifWanted([this, step](const Status& told) {
+                finish(told.ok() ? Result<Json>(Json{{"run", row().id.str()}, {"number", row().number}, {"step", step}})
+                                 : told.error());
+            }));
     }
 };
 
@@ -136,7 +141,8 @@ private:
 
 void addRunControlCommands(CommandTable& table) {
     const auto wait = [](std::int64_t seconds) {
-        spec::Field field = parameter("timeout", "Wait", spec::FieldType::Integer, seconds, "For the checkpoint at most.");
+        spec::Field field =
+            parameter("timeout", "Wait", spec::FieldType::Integer, seconds, "For the checkpoint at most.");
         field.minimum = 0;
         field.maximum = 86'400;
         field.unit = "seconds";
@@ -147,9 +153,11 @@ void addRunControlCommands(CommandTable& table) {
         made.writes = true;
         return made;
     };
-    table.add<CheckpointCommand>(info("run.checkpoint", "Checkpoint now", "Asks a run for a checkpoint at the next step; it goes on.", wait(120)));
-    table.add<PauseCommand>(info("run.pause", "Pause run",
-                                 "Ends a training once it has written a checkpoint; run.resume goes on from there, as a new run.", wait(600)));
+    table.add<CheckpointCommand>(info("run.checkpoint", "Checkpoint now",
+                                      "Asks a run for a checkpoint at the next step; it goes on.", wait(120)));
+    table.add<PauseCommand>(info(
+        "run.pause", "Pause run",
+        "Ends a training once it has written a checkpoint; run.resume goes on from there, as a new run.", wait(600)));
 }
 
 }  // namespace trainyard::commands

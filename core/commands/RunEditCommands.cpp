@@ -27,8 +27,8 @@ public:
 private:
     void runOn(const store::RunRow& row, const Json&) override {
         session().runs().cancel(row.id, ifWanted([this, row](const Status& told) {
-            finish(told.ok() ? Result<Json>(runReference(row)) : told.error());
-        }));
+                                    finish(told.ok() ? Result<Json>(runReference(row)) : told.error());
+                                }));
     }
     void abort() override {}
 };
@@ -41,8 +41,8 @@ public:
 protected:
     void write(const store::RunRow& row, std::vector<runs::JournalEntry> entries, Json answer) {
         session().runs().edit(row.id, std::move(entries), ifWanted([this, answer](const Status& written) {
-            finish(written.ok() ? Result<Json>(answer) : written.error());
-        }));
+                                  finish(written.ok() ? Result<Json>(answer) : written.error());
+                              }));
     }
     void abort() override {}
 };
@@ -125,16 +125,19 @@ private:
     void runOn(const store::RunRow& row, const Json& parameters) override {
         base::ObjectReader reader(parameters, "");
         const std::string rest = reader.string("target", "ask");
-        const runs::RemoveWay way = rest == "later" ? runs::RemoveWay::Remember : rest == "leave" ? runs::RemoveWay::Force : runs::RemoveWay::Ask;
+        const runs::RemoveWay way = rest == "later"   ? runs::RemoveWay::Remember
+                                    : rest == "leave" ? runs::RemoveWay::Force
+                                                      : runs::RemoveWay::Ask;
         session().runs().remove(row.id, ifWanted([this, row](const Result<std::int64_t>& freed) {
-            if (!freed.ok()) {
-                finish(freed.error());
-                return;
-            }
-            Json answer = runReference(row);
-            answer["freed_bytes"] = *freed;
-            finish(std::move(answer));
-        }), way);
+                                    if (!freed.ok()) {
+                                        finish(freed.error());
+                                        return;
+                                    }
+                                    Json answer = runReference(row);
+                                    answer["freed_bytes"] = *freed;
+                                    finish(std::move(answer));
+                                }),
+                                way);
     }
     void abort() override {}
 };
@@ -146,8 +149,8 @@ public:
 private:
     void runOn(const store::RunRow& row, const Json& parameters) override {
         if (!spec::isFinal(row.state)) {
-            finish(Error{"run.running", "Run " + std::to_string(row.number) + " has not ended; only then can it be resumed.",
-                         "run"});
+            finish(Error{"run.running",
+                         "Run " + std::to_string(row.number) + " has not ended; only then can it be resumed.", "run"});
             return;
         }
         session().query(
@@ -175,18 +178,20 @@ private:
             }
             const Json* before = spec::valueAt(document, "task.epochs");
             const bool known = before != nullptr && before->is_number_integer();
-            spec::setValueAt(document, "task.epochs", more + (known ? before->get<std::int64_t>() : spec::TrainTask{}.epochs));
+            spec::setValueAt(document, "task.epochs",
+                             more + (known ? before->get<std::int64_t>() : spec::TrainTask{}.epochs));
         }
         if (const std::string span = reader.string("schedule"); !span.empty()) {
             spec::setValueAt(document, "task.schedule.span", span);
         }
-        session().runs().submit(document, ifWanted([this](const Result<runs::Submitted>& submitted) {
-            if (!submitted.ok()) {
-                finish(submitted.error());
-                return;
-            }
-            finish(Json{{"run", submitted->run.str()}, {"number", submitted->number}, {"name", submitted->name}});
-        }));
+        session().runs().submit(
+            document, ifWanted([this](const Result<runs::Submitted>& submitted) {
+                if (!submitted.ok()) {
+                    finish(submitted.error());
+                    return;
+                }
+                finish(Json{{"run", submitted->run.str()}, {"number", submitted->number}, {"name", submitted->name}});
+            }));
     }
     void abort() override {}
 };
@@ -240,9 +245,8 @@ private:
             files.push_back(output.path);
         }
         m_work = std::make_unique<targets::ThreadOperation<void>>(
-            [from = session().workspace().layout.outputs(m_row.id), to = m_to, wanted](const targets::KeepGoing& report) {
-                return copyAll(from, to, wanted, report);
-            },
+            [from = session().workspace().layout.outputs(m_row.id), to = m_to,
+             wanted](const targets::KeepGoing& report) { return copyAll(from, to, wanted, report); },
             [this, total](std::int64_t done) {
                 reportProgress({total > 0 ? static_cast<double>(done) / static_cast<double>(total) : -1, {}, {}});
             },
@@ -273,16 +277,21 @@ private:
             }
         }
         for (const std::string& path : m_chosen) {
-            if (std::none_of(m_live.begin(), m_live.end(), [&](const targets::OutputFile& file) { return file.path == path; })) {
+            if (std::none_of(m_live.begin(), m_live.end(),
+                             [&](const targets::OutputFile& file) { return file.path == path; })) {
                 finish(m_silent.empty()
                            ? Error{"run.output_unknown", "The run has no output " + path + " now.", "paths"}
-                           : Error{"target.unreachable", path + " is on none of the hosts that answer. " + targets::textOf(m_silent), "paths"});
+                           : Error{"target.unreachable",
+                                   path + " is on none of the hosts that answer. " + targets::textOf(m_silent),
+                                   "paths"});
                 return;
             }
         }
         if (m_live.empty()) {
-            finish(m_silent.empty() ? Error{"run.no_outputs", "Run " + std::to_string(m_row.number) + " has no outputs yet.", "run"}
-                                    : Error{"target.unreachable", "There are no outputs on the hosts that answer. " + targets::textOf(m_silent)});
+            finish(m_silent.empty()
+                       ? Error{"run.no_outputs", "Run " + std::to_string(m_row.number) + " has no outputs yet.", "run"}
+                       : Error{"target.unreachable",
+                               "There are no outputs on the hosts that answer. " + targets::textOf(m_silent)});
             return;
         }
         fetchNext();
@@ -306,8 +315,7 @@ private:
         }
         const targets::OutputFile& file = m_live[m_fetched];
         m_ticket = session().runs().fetchFile(
-            m_row.id, file.path,
-            ifWanted([this, size = file.size](std::int64_t done) {
+            m_row.id, file.path, ifWanted([this, size = file.size](std::int64_t done) {
                 reportProgress({size > 0 ? static_cast<double>(done) / static_cast<double>(size) : -1, {}, {}});
             }),
             ifWanted([this, path = file.path](const Result<base::Path>& here) {
@@ -357,8 +365,8 @@ private:
                 return hash.error();
             }
             if (*hash != file.sha256) {
-                return Error{"run.output_damaged", "The output " + file.path +
-                                                       " is not what the run had made: its SHA-256 is another."};
+                return Error{"run.output_damaged",
+                             "The output " + file.path + " is not what the run had made: its SHA-256 is another."};
             }
             done += file.size;
         }
@@ -399,27 +407,34 @@ void addRunEditCommands(CommandTable& table) {
     table.add<CancelCommand>(std::move(cancel));
     addRunControlCommands(table);
 
-    spec::Field epochs = parameter("epochs", "Epochs", FieldType::Integer, 0, "Epochs in all; 0 for the run's own number.");
+    spec::Field epochs =
+        parameter("epochs", "Epochs", FieldType::Integer, 0, "Epochs in all; 0 for the run's own number.");
     epochs.minimum = 0;
-    spec::Field more = parameter("more", "More epochs", FieldType::Integer, 0, "Instead of epochs: so many beyond those of the run.");
+    spec::Field more =
+        parameter("more", "More epochs", FieldType::Integer, 0, "Instead of epochs: so many beyond those of the run.");
     more.minimum = 0;
-    spec::Field span = parameter("schedule", "Schedule", FieldType::Choice, "", "What the learning rate does; empty: as the run's task.schedule.span says.");
-    span.choices = {{"", "As the run says"}, {"all", "As if planned so from the start"}, {"rest", "Anew over the rest"}};
-    table.add<ResumeCommand>(editInfo("run.resume", "Resume run", "Goes on from a run's last checkpoint as a new run.",
-                                  {parameter("name", "Name", FieldType::Text, "", "Empty: made from the run's name."),
-                                   epochs, more, span}));
+    spec::Field span = parameter("schedule", "Schedule", FieldType::Choice, "",
+                                 "What the learning rate does; empty: as the run's task.schedule.span says.");
+    span.choices = {
+        {"", "As the run says"}, {"all", "As if planned so from the start"}, {"rest", "Anew over the rest"}};
+    table.add<ResumeCommand>(editInfo(
+        "run.resume", "Resume run", "Goes on from a run's last checkpoint as a new run.",
+        {parameter("name", "Name", FieldType::Text, "", "Empty: made from the run's name."), epochs, more, span}));
 
     spec::Field name = parameter("name", "Name", FieldType::Text, Json(), "The run's new name.", true);
     name.maxLength = 256;
     table.add<RenameCommand>(editInfo("run.rename", "Rename run", "Gives a run another name.", {name}));
-    table.add<TagCommand>(editInfo("run.tag", "Tag run", "Sets and removes tags.",
-                               {parameter("set", "Set", FieldType::TextMap, Json::object(), "Tags and their values."),
-                                parameter("remove", "Remove", FieldType::TextList, Json::array(), "Names of tags.")}));
-    spec::Field notes = parameter("text", "Notes", FieldType::MultilineText, "", "The run's notes; empty removes them.");
+    table.add<TagCommand>(
+        editInfo("run.tag", "Tag run", "Sets and removes tags.",
+                 {parameter("set", "Set", FieldType::TextMap, Json::object(), "Tags and their values."),
+                  parameter("remove", "Remove", FieldType::TextList, Json::array(), "Names of tags.")}));
+    spec::Field notes =
+        parameter("text", "Notes", FieldType::MultilineText, "", "The run's notes; empty removes them.");
     notes.maxLength = kMostNotes;
     table.add<NotesCommand>(editInfo("run.notes", "Edit notes", "Writes a run's notes.", {notes}));
-    table.add<ArchiveCommand>(editInfo("run.archive", "Archive run", "Takes a run out of the lists, or back into them.",
-                                   {parameter("archived", "Archived", FieldType::Boolean, true, "The run is kept out of the lists.")}));
+    table.add<ArchiveCommand>(
+        editInfo("run.archive", "Archive run", "Takes a run out of the lists, or back into them.",
+                 {parameter("archived", "Archived", FieldType::Boolean, true, "The run is kept out of the lists.")}));
     spec::Field rest = parameter("target", "On the target", FieldType::Choice, "ask",
                                  "What becomes of its rest on a target that cannot be reached.");
     rest.choices = {{"ask", "Delete nothing"}, {"later", "Remove it later"}, {"leave", "Leave it there"}};
@@ -427,9 +442,10 @@ void addRunEditCommands(CommandTable& table) {
     remove.destructive = true;
     table.add<DeleteCommand>(std::move(remove));
 
-    CommandInfo download = editInfo("run.download", "Copy outputs", "Copies a run's outputs to a folder and checks them.",
-                                {parameter("to", "Folder", FieldType::Folder, Json(), "Where they go.", true),
-                                 parameter("paths", "Files", FieldType::TextList, Json::array(), "Empty: all of them.")});
+    CommandInfo download =
+        editInfo("run.download", "Copy outputs", "Copies a run's outputs to a folder and checks them.",
+                 {parameter("to", "Folder", FieldType::Folder, Json(), "Where they go.", true),
+                  parameter("paths", "Files", FieldType::TextList, Json::array(), "Empty: all of them.")});
     download.writes = false;
     table.add<DownloadCommand>(std::move(download));
 }

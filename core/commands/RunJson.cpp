@@ -10,15 +10,11 @@ using base::numberToJson;
 
 namespace {
 
-Json rankToJson(int rank) {
-    return rank == wire::kNoRank ? Json() : Json(rank);
-}
+Json rankToJson(int rank) { return rank == wire::kNoRank ? Json() : Json(rank); }
 
 }  // namespace
 
-Json timeToJson(std::int64_t micros) {
-    return micros == 0 ? Json() : Json(base::isoTime(micros));
-}
+Json timeToJson(std::int64_t micros) { return micros == 0 ? Json() : Json(base::isoTime(micros)); }
 
 Json toJson(const store::Progress& progress) {
     return Json{{"stage", progress.stage},
@@ -139,12 +135,8 @@ Json toJson(const store::WarningRow& warning) {
 }
 
 Json toJson(const store::LogLine& line) {
-    return Json{{"index", line.index},
-                {"at", timeToJson(line.at)},
-                {"attempt", line.attempt},
-                {"node", line.node},
-                {"rank", rankToJson(line.rank)},
-                {"out", line.out},
+    return Json{{"index", line.index}, {"at", timeToJson(line.at)},     {"attempt", line.attempt},
+                {"node", line.node},   {"rank", rankToJson(line.rank)}, {"out", line.out},
                 {"text", line.text}};
 }
 

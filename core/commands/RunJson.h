@@ -1,5 +1,6 @@
 #pragma once
-// Rows of the index as JSON, as results of actions and as the CLI's --json shows them. Text: resources/docs/protocol/cli.md.
+// Rows of the index as JSON, as results of actions and as the CLI's --json shows them. Text:
+// resources/docs/protocol/cli.md.
 #include <vector>
 
 #include "core/base/Json.h"

@@ -31,8 +31,8 @@ void addTags(registry::Strings& tags, const Json& body, const char* member, cons
 }
 
 /// A version that an earlier try had registered before it could be written down.
-std::optional<ModelVersionId> findMade(const registry::Registry& models, const std::string& name, const std::string& run,
-                                       const std::string& path) {
+std::optional<ModelVersionId> findMade(const registry::Registry& models, const std::string& name,
+                                       const std::string& run, const std::string& path) {
     for (const int number : models.versions(name)) {
         const auto card = models.card({name, number});
         if (card.ok() && base::jsonText(*card, "run") == run && base::jsonText(*card, "asked") == path) {
@@ -43,8 +43,9 @@ std::optional<ModelVersionId> findMade(const registry::Registry& models, const s
 }
 
 /// One registration that a run's record asks for.
-Result<ModelVersionId> registerOne(const wire::WorkspaceLayout& layout, const store::RunRow& row, const Json& spec, const OutputHashes& there,
-                                   const store::ItemRow& item, const targets::KeepGoing& report) {
+Result<ModelVersionId> registerOne(const wire::WorkspaceLayout& layout, const store::RunRow& row, const Json& spec,
+                                   const OutputHashes& there, const store::ItemRow& item,
+                                   const targets::KeepGoing& report) {
     registry::NewVersion version;
     version.name = base::jsonText(item.body, "name");
     version.asked = base::jsonText(item.body, "path");
@@ -55,10 +56,12 @@ Result<ModelVersionId> registerOne(const wire::WorkspaceLayout& layout, const st
         return *made;
     }
     OutputHashes chosen;
-    const bool found = chooseOutputs(there, version.asked, chosen) ||
-                       (item.node > 0 && chooseOutputs(there, "node-" + std::to_string(item.node) + "/" + version.asked, chosen));
+    const bool found =
+        chooseOutputs(there, version.asked, chosen) ||
+        (item.node > 0 && chooseOutputs(there, "node-" + std::to_string(item.node) + "/" + version.asked, chosen));
     if (!found) {
-        return Error{"run.output_unknown", "The run left no file or folder \"" + base::stripControl(version.asked) + "\" in its outputs."};
+        return Error{"run.output_unknown",
+                     "The run left no file or folder \"" + base::stripControl(version.asked) + "\" in its outputs."};
     }
     addTags(version.tags, item.body, "tags", "");
     addTags(version.tags, item.body, "properties", "properties.");
@@ -89,8 +92,8 @@ bool chooseOutputs(const OutputHashes& there, const std::string& name, OutputHas
     return found;
 }
 
-void describeRun(registry::NewVersion& version, const wire::WorkspaceLayout& layout, const store::RunRow& run, Json spec,
-                 const OutputHashes& chosen) {
+void describeRun(registry::NewVersion& version, const wire::WorkspaceLayout& layout, const store::RunRow& run,
+                 Json spec, const OutputHashes& chosen) {
     version.root = layout.outputs(run.id);
     for (const auto& [path, hash] : chosen) {
         version.files.push_back({version.root / path, path, hash});
@@ -106,16 +109,20 @@ void describeRun(registry::NewVersion& version, const wire::WorkspaceLayout& lay
 }
 
 runs::RegisterModels registerModelsOf(const wire::WorkspaceLayout& layout, const store::IndexLocation& index) {
-    return [layout, index](const base::RunId& run, const std::vector<targets::OutputFile>& here, const targets::KeepGoing& report) {
+    return [layout, index](const base::RunId& run, const std::vector<targets::OutputFile>& here,
+                           const targets::KeepGoing& report) {
         std::vector<runs::JournalEntry> done;
         const auto warn = [&done](const std::string& what, const Error& error) {
-            done.push_back({wire::kind::kWarning, Json{{"code", "model.not_registered"}, {"message", what + " was not registered: " + error.message}}});
+            done.push_back({wire::kind::kWarning, Json{{"code", "model.not_registered"},
+                                                       {"message", what + " was not registered: " + error.message}}});
         };
         const auto reader = store::Reader::open(index);
         const auto row = reader.ok() ? reader->run(run) : Result<store::RunRow>(reader.error());
         const auto spec = row.ok() ? reader->spec(run) : Result<Json>(row.error());
-        const auto asked = spec.ok() ? reader->items(run, wire::kind::kModel) : Result<std::vector<store::ItemRow>>(spec.error());
-        const auto before = asked.ok() ? reader->events(run, wire::kind::kRegistered) : Result<std::vector<store::EventRow>>(asked.error());
+        const auto asked =
+            spec.ok() ? reader->items(run, wire::kind::kModel) : Result<std::vector<store::ItemRow>>(spec.error());
+        const auto before = asked.ok() ? reader->events(run, wire::kind::kRegistered)
+                                       : Result<std::vector<store::EventRow>>(asked.error());
         if (!before.ok()) {
             warn("What the run wanted as a model", before.error());
             return done;
@@ -139,7 +146,8 @@ runs::RegisterModels registerModelsOf(const wire::WorkspaceLayout& layout, const
             }
             const auto made = registerOne(layout, *row, *spec, there, item, report);
             if (made.ok()) {
-                done.push_back({wire::kind::kRegistered, Json{{"model", made->name}, {"number", made->number}, {"path", path}}});
+                done.push_back(
+                    {wire::kind::kRegistered, Json{{"model", made->name}, {"number", made->number}, {"path", path}}});
             } else {
                 warn("The model \"" + base::stripControl(name) + "\"", made.error());
             }

@@ -1,4 +1,5 @@
-// What a run reported besides numbers (pictures, tables, histograms, texts, models, children), and the numbers themselves.
+// What a run reported besides numbers (pictures, tables, histograms, texts, models, children), and the numbers
+// themselves.
 #include <array>
 #include <set>
 
@@ -122,14 +123,10 @@ private:
             steps.push_back(static_cast<std::int64_t>(series.x[i]));
             values.push_back(base::numberToJson(series.mean[i]));
         }
-        return Json{{"name", series.name},
-                    {"attempt", series.attempt},
-                    {"node", series.node},
-                    {"rank", series.rank == wire::kNoRank ? Json() : Json(series.rank)},
-                    {"points", series.points},
-                    {"points_per_value", series.raw ? 1 : series.pointsPerBucket},
-                    {"step", std::move(steps)},
-                    {"value", std::move(values)}};
+        return Json{{"name", series.name},      {"attempt", series.attempt},
+                    {"node", series.node},      {"rank", series.rank == wire::kNoRank ? Json() : Json(series.rank)},
+                    {"points", series.points},  {"points_per_value", series.raw ? 1 : series.pointsPerBucket},
+                    {"step", std::move(steps)}, {"value", std::move(values)}};
     }
 };
 
@@ -138,8 +135,9 @@ private:
 void addRunRecordCommands(CommandTable& table) {
     using spec::FieldType;
     spec::Field kind = parameter("kind", "Kind", FieldType::Choice, "", "Only records of this kind.");
-    kind.choices = {{"", "All"},          {"text", "Texts"},   {"image", "Images"},  {"table", "Tables"},
-                    {"histogram", "Histograms"}, {"model", "Models"}, {"child", "Children"}};
+    kind.choices = {{"", "All"},          {"text", "Texts"},           {"image", "Images"},
+                    {"table", "Tables"},  {"histogram", "Histograms"}, {"model", "Models"},
+                    {"child", "Children"}};
     spec::Field most = parameter("limit", "Limit", FieldType::Integer, 100, "Most records of each kind.");
     most.minimum = 1;
     most.maximum = kMostItems;
@@ -148,7 +146,8 @@ void addRunRecordCommands(CommandTable& table) {
     items.title = "Show records";
     items.help = "Pictures, tables, histograms, texts, models and children that a run reported.";
     items.parameters = {runField(), kind, parameter("name", "Name", FieldType::Text, "", "Only records of this name."),
-                        parameter("data", "Data", FieldType::Boolean, false, "With the bytes of pictures, in base64."), most};
+                        parameter("data", "Data", FieldType::Boolean, false, "With the bytes of pictures, in base64."),
+                        most};
     table.add<ItemsCommand>(std::move(items));
 
     spec::Field points = parameter("limit", "Limit", FieldType::Integer, 1000,

@@ -26,7 +26,9 @@ Json changesJson(const std::vector<runs::SnapshotChange>& changes) {
     for (const runs::SnapshotChange& change : changes) {
         using Kind = runs::SnapshotChange::Kind;
         out.push_back({{"path", change.path},
-                       {"change", change.kind == Kind::Added ? "added" : change.kind == Kind::Removed ? "removed" : "changed"},
+                       {"change", change.kind == Kind::Added     ? "added"
+                                  : change.kind == Kind::Removed ? "removed"
+                                                                 : "changed"},
                        {"left", change.left.empty() ? Json() : Json(change.left)},
                        {"right", change.right.empty() ? Json() : Json(change.right)}});
     }
@@ -56,8 +58,10 @@ private:
             finish(environment.error());
             return;
         }
-        m_answer["environment"] = environmentEstimate(*environment, runs::targetFacts(session().workspace().layout, spec->target));
-        const base::Path folder = spec->taskKind == spec::TaskKind::Command ? base::Path(spec->command.sourceFolder) : base::Path();
+        m_answer["environment"] =
+            environmentEstimate(*environment, runs::targetFacts(session().workspace().layout, spec->target));
+        const base::Path folder =
+            spec->taskKind == spec::TaskKind::Command ? base::Path(spec->command.sourceFolder) : base::Path();
         if (folder.empty()) {
             measure();
             return;
@@ -130,14 +134,13 @@ private:
 
     void read(const store::RunRow& row, const std::string& path, const base::RunId& other) {
         m_work = std::make_unique<targets::ThreadOperation<Json>>(
-            [layout = session().workspace().layout, run = row.id, answer = runReference(row), path, other](const targets::KeepGoing&) {
-                return shown(layout, run, answer, path, other);
-            },
+            [layout = session().workspace().layout, run = row.id, answer = runReference(row), path,
+             other](const targets::KeepGoing&) { return shown(layout, run, answer, path, other); },
             std::function<void(std::int64_t)>{}, ifWanted([this](const Result<Json>& answer) { finish(answer); }));
     }
 
-    static Result<Json> shown(const wire::WorkspaceLayout& layout, const base::RunId& run, Json answer, const std::string& path,
-                              const base::RunId& other) {
+    static Result<Json> shown(const wire::WorkspaceLayout& layout, const base::RunId& run, Json answer,
+                              const std::string& path, const base::RunId& other) {
         const auto snapshot = runs::readSnapshot(layout, run);
         if (!snapshot.ok()) {
             return snapshot.error();
@@ -154,7 +157,8 @@ private:
         answer["git"] = snapshot->git;
         Json files = Json::array();
         for (const targets::SnapshotFile& file : snapshot->files) {
-            files.push_back({{"path", file.path}, {"size", file.size}, {"sha256", file.sha256}, {"executable", file.executable}});
+            files.push_back(
+                {{"path", file.path}, {"size", file.size}, {"sha256", file.sha256}, {"executable", file.executable}});
         }
         answer["files"] = std::move(files);
         if (other.isValid()) {
@@ -216,19 +220,25 @@ private:
         Json document = *spec;
         document["name"] = name.empty() ? row.name + " (again)" : name;
         const Json* source = spec::valueAt(document, "task.source_folder");
-        const bool hasSource = source != nullptr && source->is_string() && !source->get_ref<const std::string&>().empty();
+        const bool hasSource =
+            source != nullptr && source->is_string() && !source->get_ref<const std::string&>().empty();
         std::error_code error;
         if (hasSource && !std::filesystem::exists(session().workspace().layout.snapshot(row.id), error)) {
-            finish(Error{"snapshot.none", "Run " + std::to_string(row.number) + " has no snapshot of its source to run again.", "run"});
+            finish(Error{"snapshot.none",
+                         "Run " + std::to_string(row.number) + " has no snapshot of its source to run again.", "run"});
             return;
         }
         session().runs().submit(document, ifWanted([this, row](const Result<runs::Submitted>& submitted) {
-            if (!submitted.ok()) {
-                finish(submitted.error());
-                return;
-            }
-            finish(Json{{"run", submitted->run.str()}, {"number", submitted->number}, {"name", submitted->name}, {"reproduces", row.number}});
-        }), hasSource ? row.id : base::RunId(), row.id);
+                                    if (!submitted.ok()) {
+                                        finish(submitted.error());
+                                        return;
+                                    }
+                                    finish(Json{{"run", submitted->run.str()},
+                                                {"number", submitted->number},
+                                                {"name", submitted->name},
+                                                {"reproduces", row.number}});
+                                }),
+                                hasSource ? row.id : base::RunId(), row.id);
     }
     void abort() override {}
 };
@@ -242,13 +252,17 @@ private:
         base::ObjectReader reader(parameters, "");
         m_work = std::make_unique<targets::ThreadOperation<Json>>(
             [left = row.id, with = reader.string("with"), points = reader.boolean("points"),
-             workspace = session().workspace()](const targets::KeepGoing& report) { return compared(workspace, left, with, points, report); },
-            [this](std::int64_t points) { reportProgress({-1, "Compared " + std::to_string(points) + " points", {}}); },
+             workspace = session().workspace()](const targets::KeepGoing& report) {
+                return compared(workspace, left, with, points, report);
+            },
+            [this](std::int64_t points) {
+                reportProgress({-1, "Compared " + std::to_string(points) + " points", {}});
+            },
             ifWanted([this](const Result<Json>& answer) { finish(answer); }));
     }
 
-    static Result<Json> compared(const runs::Workspace& workspace, const base::RunId& run, const std::string& with, bool points,
-                                 const targets::KeepGoing& report) {
+    static Result<Json> compared(const runs::Workspace& workspace, const base::RunId& run, const std::string& with,
+                                 bool points, const targets::KeepGoing& report) {
         const auto index = store::Reader::open(workspace.index);
         if (!index.ok()) {
             return index.error();
@@ -284,7 +298,8 @@ private:
                     return;
                 }
                 for (const store::OutputRow& output : *outputs) {
-                    m_files[output.path] = Json{{"path", output.path}, {"size", output.size}, {"collected", output.collected}};
+                    m_files[output.path] =
+                        Json{{"path", output.path}, {"size", output.size}, {"collected", output.collected}};
                 }
                 if (spec::isFinal(m_row.state)) {
                     answer();
@@ -339,7 +354,8 @@ public:
 
 private:
     void runOn(const store::RunRow& row, const Json&) override {
-        const auto answer = ifWanted([this, row](const Status& done) { finish(done.ok() ? Result<Json>(runReference(row)) : done.error()); });
+        const auto answer = ifWanted(
+            [this, row](const Status& done) { finish(done.ok() ? Result<Json>(runReference(row)) : done.error()); });
         if (info().id == "run.collect") {
             session().runs().collectAgain(row.id, answer);
         } else {
@@ -352,26 +368,33 @@ private:
 
 void addRunSourceCommands(CommandTable& table) {
     using spec::FieldType;
-    CommandInfo estimate = commandInfo("run.estimate", "Estimate run", "What would travel to the target, before anything does.", {});
+    CommandInfo estimate =
+        commandInfo("run.estimate", "Estimate run", "What would travel to the target, before anything does.", {});
     estimate.documents = {"spec"};
     table.add<EstimateCommand>(std::move(estimate));
     table.add<SnapshotCommand>(commandInfo(
         "run.snapshot", "Show source", "The source folder as the run took it with it.",
         {runField(), parameter("path", "File", FieldType::Text, "", "Shows this file of it."),
          parameter("with", "Other run", FieldType::Text, "", "Also what is different in the source of this run.")}));
-    CommandInfo again = commandInfo("run.reproduce", "Reproduce run", "Submits a run again: the same source, data, environment, target and seed; says at its end what was different.",
-                             {runField(), parameter("name", "Name", FieldType::Text, "", "Empty: made from the run's name.")});
+    CommandInfo again = commandInfo(
+        "run.reproduce", "Reproduce run",
+        "Submits a run again: the same source, data, environment, target and seed; says at its end what was different.",
+        {runField(), parameter("name", "Name", FieldType::Text, "", "Empty: made from the run's name.")});
     again.writes = true;
     table.add<ReproduceCommand>(std::move(again));
-    table.add<CompareCommand>(commandInfo("run.compare", "Compare runs", "What differs between two runs, and whether their metrics are equal.",
-                                   {runField(), parameter("with", "Other run", FieldType::Text, Json(), "The run to compare with.", true),
-                                    parameter("points", "All points", FieldType::Boolean, false,
-                                              "Compares every reported value, not the last and best alone.")}));
-    table.add<FilesCommand>(commandInfo("run.files", "List outputs", "A run's outputs, also while it goes on.", {runField()}));
-    CommandInfo collect = commandInfo("run.collect", "Collect outputs", "Brings here what an ended run left on its target.", {runField()});
+    table.add<CompareCommand>(commandInfo(
+        "run.compare", "Compare runs", "What differs between two runs, and whether their metrics are equal.",
+        {runField(), parameter("with", "Other run", FieldType::Text, Json(), "The run to compare with.", true),
+         parameter("points", "All points", FieldType::Boolean, false,
+                   "Compares every reported value, not the last and best alone.")}));
+    table.add<FilesCommand>(
+        commandInfo("run.files", "List outputs", "A run's outputs, also while it goes on.", {runField()}));
+    CommandInfo collect = commandInfo("run.collect", "Collect outputs",
+                                      "Brings here what an ended run left on its target.", {runField()});
     collect.writes = true;
     table.add<CollectCommand>(std::move(collect));
-    CommandInfo giveUp = commandInfo("run.give-up", "Give run up", "Ends a run that cannot be reached, whatever becomes of it there.", {runField()});
+    CommandInfo giveUp = commandInfo("run.give-up", "Give run up",
+                                     "Ends a run that cannot be reached, whatever becomes of it there.", {runField()});
     giveUp.writes = true;
     giveUp.destructive = true;
     table.add<CollectCommand>(std::move(giveUp));

@@ -51,13 +51,14 @@ Result<Json> makeSample(const wire::WorkspaceLayout& layout, SampleFiles which) 
         const Path file = folder / name;
         std::error_code error;
         if (!std::filesystem::is_regular_file(file, error)) {
-            return Error{"sample.missing", file.string() + " is not there. Install the package dataset-fashion-mnist, or "
-                                                           "name the folder of its files in TRAINYARD_FASHION_MNIST."};
+            return Error{"sample.missing", file.string() +
+                                               " is not there. Install the package dataset-fashion-mnist, or "
+                                               "name the folder of its files in TRAINYARD_FASHION_MNIST."};
         }
         dataset[key] = file.string();
     }
-    dataset["class_names"] = Json::array({"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt",
-                                          "Sneaker", "Bag", "Ankle boot"});
+    dataset["class_names"] = Json::array(
+        {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"});
     Json spec = spec::defaultRunSpecDocument();
     spec::setValueAt(spec, "experiment", "fashion-mnist");
     spec::setValueAt(spec, "description", "A small CNN on 60,000 pictures of clothes.");
@@ -77,12 +78,13 @@ Result<Json> makeSample(const wire::WorkspaceLayout& layout, SampleFiles which) 
     }
     if (wanted(draftFile)) {
         TRAINYARD_TRY(base::writeFileAtomically(
-            draftFile, base::dumpJsonPretty(Json{{"format", kDraftFormat},
-                                                 {"version", kDraftVersion},
-                                                 {"id", "fashion-mnist"},
-                                                 {"title", "Fashion-MNIST"},
-                                                 {"description", "Trains a small CNN to tell ten kinds of clothes apart."},
-                                                 {"spec", std::move(spec)}})));
+            draftFile,
+            base::dumpJsonPretty(Json{{"format", kDraftFormat},
+                                      {"version", kDraftVersion},
+                                      {"id", "fashion-mnist"},
+                                      {"title", "Fashion-MNIST"},
+                                      {"description", "Trains a small CNN to tell ten kinds of clothes apart."},
+                                      {"spec", std::move(spec)}})));
     }
     return result;
 }

@@ -53,13 +53,12 @@ Command* Session::start(std::string_view id, Json parameters) {
 Command* Session::start(std::string_view id, Json parameters, QObject* context,
                         std::function<void(const Result<Json>&)> done) {
     Command* command = start(id, std::move(parameters));
-    connect(command, &Command::finished, context, [done = std::move(done)](const Result<Json>& result) { done(result); });
+    connect(command, &Command::finished, context,
+            [done = std::move(done)](const Result<Json>& result) { done(result); });
     return command;
 }
 
-std::vector<runs::RecentWorkspace> Session::recentWorkspaces() {
-    return runs::readRecentWorkspaces();
-}
+std::vector<runs::RecentWorkspace> Session::recentWorkspaces() { return runs::readRecentWorkspaces(); }
 
 void Session::openWorkspace(const base::Path& folder, QObject* context, std::function<void(Status)> done,
                             std::function<void(double, std::string)> progress) {
@@ -73,7 +72,8 @@ void Session::openWorkspace(const base::Path& folder, QObject* context, std::fun
     Result<runs::Workspace> found = runs::openWorkspace(folder);
     if (!found.ok()) {
         const Error error = found.error();
-        QMetaObject::invokeMethod(this, [answer, error] { answer(error); }, Qt::QueuedConnection);
+        QMetaObject::invokeMethod(
+            this, [answer, error] { answer(error); }, Qt::QueuedConnection);
         return;
     }
     runs::ServiceOptions options;
@@ -98,7 +98,8 @@ void Session::openWorkspace(const base::Path& folder, QObject* context, std::fun
             m_workspace = service->workspace();
             m_readers = std::make_unique<ReaderPool>(m_workspace->index, m_options.readers);
             if (const Status noted = runs::noteRecentWorkspace(*m_workspace); !noted.ok()) {
-                Q_EMIT troubled(QString::fromStdString(noted.error().code), QString::fromStdString(noted.error().message));
+                Q_EMIT troubled(QString::fromStdString(noted.error().code),
+                                QString::fromStdString(noted.error().message));
             }
             Q_EMIT workspaceOpened();
             answer(opened);
@@ -126,23 +127,13 @@ void Session::closeWorkspace() {
     }
 }
 
-void Session::noteModelsChanged() {
-    Q_EMIT modelsChanged();
-}
-void Session::noteDatasetsChanged() {
-    Q_EMIT datasetsChanged();
-}
-void Session::noteDraftsChanged() {
-    Q_EMIT draftsChanged();
-}
+void Session::noteModelsChanged() { Q_EMIT modelsChanged(); }
+void Session::noteDatasetsChanged() { Q_EMIT datasetsChanged(); }
+void Session::noteDraftsChanged() { Q_EMIT draftsChanged(); }
 
-void Session::noteTargetsChanged() {
-    Q_EMIT targetsChanged();
-}
+void Session::noteTargetsChanged() { Q_EMIT targetsChanged(); }
 
-void Session::noteEnvironmentsChanged() {
-    Q_EMIT environmentsChanged();
-}
+void Session::noteEnvironmentsChanged() { Q_EMIT environmentsChanged(); }
 
 targets::Reach Session::reach(const std::string& target) const {
     return m_runs ? m_runs->reach(target) : targets::Reach();
@@ -161,14 +152,20 @@ void Session::enqueueQuery(QObject* context, const QString& key, QueryWork work)
     }
     QMetaObject::invokeMethod(
         context == nullptr ? this : context,
-        [work = std::move(work)] { work(Error{"workspace.none", "No workspace is open."})(); }, Qt::QueuedConnection);
+        [work = std::move(work)] {
+            work(Error{"workspace.none", "No workspace is open."})();
+        },
+        Qt::QueuedConnection);
 }
 
 void Session::enqueueWrite(QObject* context, WriteWork work) {
     if (!m_runs) {
         QMetaObject::invokeMethod(
             context == nullptr ? this : context,
-            [work = std::move(work)] { work(Error{"workspace.none", "No workspace is open."})(); }, Qt::QueuedConnection);
+            [work = std::move(work)] {
+                work(Error{"workspace.none", "No workspace is open."})();
+            },
+            Qt::QueuedConnection);
         return;
     }
     const QPointer<QObject> guard = context;

@@ -58,7 +58,8 @@ public:
     /// An unknown id gives a command that ends with "command.unknown".
     Command* start(std::string_view id, Json parameters);
     /// The same with a callback, which is dropped when `context` goes first.
-    Command* start(std::string_view id, Json parameters, QObject* context, std::function<void(const Result<Json>&)> done);
+    Command* start(std::string_view id, Json parameters, QObject* context,
+                   std::function<void(const Result<Json>&)> done);
 
     /// Reads the index in a pool thread: `work(store::Reader&)` returns a Result<T>, `done(Result<T>)` is called in the
     /// main thread. The newest wins: a later query with the same context and key interrupts this one, whose `done` is
@@ -67,22 +68,24 @@ public:
     template <class Work, class Done>
     void query(QObject* context, const QString& key, Work work, Done done) {
         using R = std::invoke_result_t<Work, store::Reader&>;
-        enqueueQuery(context, key,
-                     [work = std::move(work), done = std::move(done)](Result<store::Reader*> reader) -> std::function<void()> {
-                         R result = reader.ok() ? work(*reader.value()) : R(reader.error());
-                         return [done, result = std::move(result)]() mutable { done(std::move(result)); };
-                     });
+        enqueueQuery(
+            context, key,
+            [work = std::move(work), done = std::move(done)](Result<store::Reader*> reader) -> std::function<void()> {
+                R result = reader.ok() ? work(*reader.value()) : R(reader.error());
+                return [done, result = std::move(result)]() mutable { done(std::move(result)); };
+            });
     }
     /// Writes through the one writer, in its thread, after everything asked before: `work(store::Writer&)` returns a
     /// Result<T>. `done` as in query(), but the work itself is never dropped once asked for.
     template <class Work, class Done>
     void write(QObject* context, Work work, Done done) {
         using R = std::invoke_result_t<Work, store::Writer&>;
-        enqueueWrite(context,
-                     [work = std::move(work), done = std::move(done)](Result<store::Writer*> writer) -> std::function<void()> {
-                         R result = writer.ok() ? work(*writer.value()) : R(writer.error());
-                         return [done, result = std::move(result)]() mutable { done(std::move(result)); };
-                     });
+        enqueueWrite(
+            context,
+            [work = std::move(work), done = std::move(done)](Result<store::Writer*> writer) -> std::function<void()> {
+                R result = writer.ok() ? work(*writer.value()) : R(writer.error());
+                return [done, result = std::move(result)]() mutable { done(std::move(result)); };
+            });
     }
 
     /// Workspaces opened before, newest first, from $XDG_CONFIG_HOME/trainyard/recent.json.
@@ -99,7 +102,8 @@ public:
     void noteTargetsChanged();
     void noteEnvironmentsChanged();
 
-    /// Whether a target that was used since the workspace was opened answers; Unknown otherwise, and while none is open.
+    /// Whether a target that was used since the workspace was opened answers; Unknown otherwise, and while none is
+    /// open.
     [[nodiscard]] targets::Reach reach(const std::string& target) const;
     /// Answers what questionAsked() asked. Nothing, or an empty text, means no.
     void answerQuestion(std::int64_t question, std::optional<std::string> text);

@@ -120,8 +120,7 @@ public:
                     Json{{"number", number}, {"experiment", shape.experiment}, {"name", name}});
         journal.add(submitted, wire::kNoRank, wire::kind::kState, state(RunState::Preparing));
         Json tags = Json::object();
-        for (const auto& [tag, value] : shape.tags)
-            tags[tag] = value;
+        for (const auto& [tag, value] : shape.tags) tags[tag] = value;
         if (!tags.empty()) journal.add(submitted + 1, wire::kNoRank, wire::kind::kTags, Json{{"values", tags}});
         if (!shape.notes.empty())
             journal.add(submitted + 2, wire::kNoRank, wire::kind::kNotes, Json{{"text", shape.notes}});
@@ -255,8 +254,8 @@ private:
 
     /// What an evaluation reports beside numbers: who is taken for whom, figures of each class, how sure the model is.
     static void evaluate(double accuracy, int step, std::int64_t t, Sheet& stream) {
-        static constexpr std::array<const char*, 10> kClasses = {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
-                                                                 "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"};
+        static constexpr std::array<const char*, 10> kClasses = {
+            "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"};
         static constexpr double kEach = 1000;
         // Shirts are what such models take for other things; each class has one that it is like.
         static constexpr std::array<int, 10> kLike = {6, 3, 4, 0, 2, 7, 0, 9, 3, 7};
@@ -276,28 +275,41 @@ private:
             for (std::size_t column = 0; column < kClasses.size(); ++column) taken[column] += counts[column];
             matrix.push_back(counts);
             for (int i = 0; i < 4; ++i)
-                samples.push_back(Json{{"row", row},
-                                       {"column", kLike[row]},
-                                       {"path", "val/" + std::to_string(1000 * row + 37 * static_cast<std::size_t>(i)) + ".png"},
-                                       {"probability", 0.97 - 0.06 * i}});
+                samples.push_back(
+                    Json{{"row", row},
+                         {"column", kLike[row]},
+                         {"path", "val/" + std::to_string(1000 * row + 37 * static_cast<std::size_t>(i)) + ".png"},
+                         {"probability", 0.97 - 0.06 * i}});
         }
         for (std::size_t i = 0; i < kClasses.size(); ++i) {
             const double precision = found[i] / taken[i], recall = found[i] / kEach;
-            figures.push_back(Json::array({kClasses[i], precision, recall, 2 * precision * recall / (precision + recall), kEach}));
+            figures.push_back(
+                Json::array({kClasses[i], precision, recall, 2 * precision * recall / (precision + recall), kEach}));
         }
         stream.add(t, 0, wire::kind::kTable,
-                   Json{{"name", "val/confusion"}, {"type", "confusion_matrix"}, {"step", step}, {"columns", kClasses},
-                        {"rows", std::move(matrix)}, {"samples", std::move(samples)}, {"description", "10,000 validation images"}});
+                   Json{{"name", "val/confusion"},
+                        {"type", "confusion_matrix"},
+                        {"step", step},
+                        {"columns", kClasses},
+                        {"rows", std::move(matrix)},
+                        {"samples", std::move(samples)},
+                        {"description", "10,000 validation images"}});
         stream.add(t, 0, wire::kind::kTable,
-                   Json{{"name", "val/classes"}, {"step", step}, {"columns", {"class", "precision", "recall", "f1", "images"}},
+                   Json{{"name", "val/classes"},
+                        {"step", step},
+                        {"columns", {"class", "precision", "recall", "f1", "images"}},
                         {"rows", std::move(figures)}});
         Json counts = Json::array(), edges = Json::array();
         for (int i = 0; i <= 20; ++i) {
             edges.push_back(i / 20.0);
-            if (i < 20) counts.push_back(std::round(9000 * std::exp(-(19 - i) * (0.1 + 0.9 * accuracy * accuracy)) + 40));
+            if (i < 20)
+                counts.push_back(std::round(9000 * std::exp(-(19 - i) * (0.1 + 0.9 * accuracy * accuracy)) + 40));
         }
         stream.add(t, 0, wire::kind::kHistogram,
-                   Json{{"name", "val/confidence"}, {"step", step}, {"counts", std::move(counts)}, {"edges", std::move(edges)}});
+                   Json{{"name", "val/confidence"},
+                        {"step", step},
+                        {"counts", std::move(counts)},
+                        {"edges", std::move(edges)}});
     }
 
     static void put(wire::SeriesPoints& series, std::int64_t step, std::int64_t t, double value) {
@@ -454,7 +466,8 @@ std::vector<Shape> shapes(const ShowcaseOptions& options, std::int64_t now) {
         cut.state = RunState::Running;
         cut.done = 0.4;
         cut.startedAgo = 130 * kSecond;
-        const Json why{{"since", now - 40 * kSecond}, {"reason", "ssh: connect to host rig-1 port 22: No route to host"}};
+        const Json why{{"since", now - 40 * kSecond},
+                       {"reason", "ssh: connect to host rig-1 port 22: No route to host"}};
         cut.told = {{wire::kind::kUnreachable, why}, {wire::kind::kCancelAsked, Json::object()}};
         list.push_back(cut);
         Shape waiting;

@@ -18,7 +18,8 @@ struct ShowcaseOptions {
     int logLines = 400;
     /// Models with an export, compute targets with a run each, environments and data sets as well.
     bool furnished = false;
-    base::Path trained{};  ///< What trainShowcaseModel() left: becomes the model "garden-flowers-cnn", which can be tried.
+    base::Path
+        trained{};  ///< What trainShowcaseModel() left: becomes the model "garden-flowers-cnn", which can be tried.
     std::int64_t now = 0;  ///< Microseconds UTC that the newest record has; 0: the present.
 };
 

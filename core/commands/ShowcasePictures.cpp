@@ -41,14 +41,12 @@ constexpr std::array<FlowerLook, 5> kFlowers{{{13, 0.35, {245, 245, 238}, {240, 
 
 FlowerColour mixColours(const FlowerColour& a, const FlowerColour& b, double share) {
     FlowerColour made{};
-    for (std::size_t i = 0; i < 3; ++i)
-        made[i] = a[i] + (b[i] - a[i]) * share;
+    for (std::size_t i = 0; i < 3; ++i) made[i] = a[i] + (b[i] - a[i]) * share;
     return made;
 }
 
 void putBigEndian(std::string& into, std::uint32_t number) {
-    for (int shift = 24; shift >= 0; shift -= 8)
-        into += static_cast<char>((number >> shift) & 0xff);
+    for (int shift = 24; shift >= 0; shift -= 8) into += static_cast<char>((number >> shift) & 0xff);
 }
 
 void putChunk(std::string& file, const std::string& type, const std::string& content) {

@@ -63,7 +63,8 @@ Json trainingOf(const Path& flowers) {
 Status trainShowcaseModel(const Path& folder) {
     const Path engine = targets::LocalTarget::findProgram("trainyard-engine");
     if (engine.empty()) {
-        return Error{"engine.missing", "trainyard-engine was found neither beside this program nor in ../lib/trainyard."};
+        return Error{"engine.missing",
+                     "trainyard-engine was found neither beside this program nor in ../lib/trainyard."};
     }
     TRAINYARD_TRY(drawFlowers(folder / "flowers"));
     const Path spec = folder / "spec.json";

@@ -39,11 +39,15 @@ Result<Written> writeNow(const wire::WorkspaceLayout& layout, const spec::Target
             spec::TargetSpec present = there->spec;
             present.disabled = spec.disabled;
             if (way == WriteWay::New) {
-                return Error{"target.exists", "There is a target \"" + spec.name + "\" already; edit it, or choose another name.", "name"};
+                return Error{"target.exists",
+                             "There is a target \"" + spec.name + "\" already; edit it, or choose another name.",
+                             "name"};
             }
             if (spec::toJson(present) != spec::toJson(spec)) {
                 return Error{"target.differs",
-                             "The target \"" + spec.name + "\" is there, but defined otherwise; edit it, or choose another name.", "name"};
+                             "The target \"" + spec.name +
+                                 "\" is there, but defined otherwise; edit it, or choose another name.",
+                             "name"};
             }
             return Written{std::move(*there), false};
         }
@@ -56,9 +60,11 @@ Result<Written> writeNow(const wire::WorkspaceLayout& layout, const spec::Target
 }
 
 /// Writes a definition in the store thread and tells everybody, also when whoever asked is gone meanwhile.
-void writeDefinition(Session& session, const spec::TargetSpec& spec, WriteWay way, std::function<void(const Result<Written>&)> done) {
+void writeDefinition(Session& session, const spec::TargetSpec& spec, WriteWay way,
+                     std::function<void(const Result<Written>&)> done) {
     session.write(
-        nullptr, [layout = session.workspace().layout, spec, way](store::Writer&) { return writeNow(layout, spec, way); },
+        nullptr,
+        [layout = session.workspace().layout, spec, way](store::Writer&) { return writeNow(layout, spec, way); },
         [&session, name = spec.name, done = std::move(done)](const Result<Written>& written) {
             if (written.ok() && written->created && session.isOpen()) {
                 session.runs().targetChanged(name);
@@ -78,7 +84,9 @@ protected:
         base::ObjectReader reader(parameters, "");
         session().query(
             this, QStringLiteral("definition"),
-            [layout = session().workspace().layout, name = reader.string("target")](store::Reader&) { return runs::readTarget(layout, name); },
+            [layout = session().workspace().layout, name = reader.string("target")](store::Reader&) {
+                return runs::readTarget(layout, name);
+            },
             ifWanted([this, parameters](const Result<runs::TargetDefinition>& found) {
                 if (found.ok()) {
                     runOn(*found, parameters);
@@ -90,7 +98,9 @@ protected:
     virtual void runOn(const runs::TargetDefinition& target, const Json& parameters) = 0;
 
     [[nodiscard]] runs::RunService& service() const { return session().runs(); }
-    [[nodiscard]] Json shown(const runs::TargetDefinition& target) const { return targetJson(target, service().reach(target.spec.name)); }
+    [[nodiscard]] Json shown(const runs::TargetDefinition& target) const {
+        return targetJson(target, service().reach(target.spec.name));
+    }
 
     /// Writes a definition that is different from the present one, and tells everybody.
     void write(const spec::TargetSpec& spec, WriteWay way = WriteWay::Replace) {
@@ -199,12 +209,14 @@ private:
             finish(spec.error());
             return;
         }
-        writeDefinition(session(), *spec, getOrCreate ? WriteWay::GetOrCreate : WriteWay::New, ifWanted([this](const Result<Written>& written) {
+        writeDefinition(session(), *spec, getOrCreate ? WriteWay::GetOrCreate : WriteWay::New,
+                        ifWanted([this](const Result<Written>& written) {
                             if (!written.ok()) {
                                 finish(written.error());
                                 return;
                             }
-                            Json result = targetJson(written->target, session().runs().reach(written->target.spec.name));
+                            Json result =
+                                targetJson(written->target, session().runs().reach(written->target.spec.name));
                             result["created"] = written->created;
                             finish(std::move(result));
                         }));
@@ -286,8 +298,8 @@ private:
                 }
                 if (const auto count = active->find(name); count != active->end()) {
                     finish(Error{"target.in_use",
-                                 std::to_string(count->second) + (count->second == 1 ? " run uses" : " runs use") + " the target " + name +
-                                     "; wait for them or cancel them first.",
+                                 std::to_string(count->second) + (count->second == 1 ? " run uses" : " runs use") +
+                                     " the target " + name + "; wait for them or cancel them first.",
                                  "target"});
                     return;
                 }
@@ -296,10 +308,12 @@ private:
     }
     void removeNow(const std::string& name) {
         session().write(
-            nullptr, [layout = session().workspace().layout, name](store::Writer&) { return runs::removeTarget(layout, name); },
-            [&session = session(), name, tell = ifWanted([this, name](const Status& removed) {
-                finish(removed.ok() ? Result<Json>(Json{{"target", name}}) : removed.error());
-            })](const Status& removed) {
+            nullptr,
+            [layout = session().workspace().layout, name](store::Writer&) { return runs::removeTarget(layout, name); },
+            [&session = session(), name,
+             tell = ifWanted([this, name](const Status& removed) {
+                 finish(removed.ok() ? Result<Json>(Json{{"target", name}}) : removed.error());
+             })](const Status& removed) {
                 if (removed.ok() && session.isOpen()) {
                     session.runs().targetChanged(name);
                     session.noteTargetsChanged();
@@ -353,20 +367,21 @@ private:
         tryNow();
     }
     void tryNow() {
-        begun(service().connectTarget(m_target, ifWanted([this](const Status& connected) {
-                                          if (connected.ok()) {
-                                              finish(Json{{"target", m_target}, {"reach", reachJson(service().reach(m_target))}});
-                                              return;
-                                          }
-                                          const bool mayGetBetter =
-                                              connected.error().code == "target.unreachable" || connected.error().code == "target.deadline";
-                                          if (!mayGetBetter || m_deadline.passed()) {
-                                              finish(connected.error());
-                                              return;
-                                          }
-                                          reportProgress({-1, connected.error().message, {}});
-                                          QTimer::singleShot(kWaitPauseMillis, this, ifWanted([this] { tryNow(); }));
-                                      })));
+        begun(service().connectTarget(
+            m_target, ifWanted([this](const Status& connected) {
+                if (connected.ok()) {
+                    finish(Json{{"target", m_target}, {"reach", reachJson(service().reach(m_target))}});
+                    return;
+                }
+                const bool mayGetBetter =
+                    connected.error().code == "target.unreachable" || connected.error().code == "target.deadline";
+                if (!mayGetBetter || m_deadline.passed()) {
+                    finish(connected.error());
+                    return;
+                }
+                reportProgress({-1, connected.error().message, {}});
+                QTimer::singleShot(kWaitPauseMillis, this, ifWanted([this] { tryNow(); }));
+            })));
     }
     void abort() override { finish(Error{"canceled", "Waiting was canceled."}); }
 
@@ -381,7 +396,9 @@ public:
 private:
     void runOn(const runs::TargetDefinition& target, const Json&) override {
         const std::string name = target.spec.name;
-        begun(service().doctor(name, ifWanted([this](const targets::DoctorLine& line) { reportProgress({-1, line.title, doctorLineJson(line)}); }),
+        begun(service().doctor(name, ifWanted([this](const targets::DoctorLine& line) {
+                                   reportProgress({-1, line.title, doctorLineJson(line)});
+                               }),
                                ifWanted([this, name](const Result<std::vector<targets::DoctorLine>>& lines) {
                                    ended();
                                    if (lines.ok()) {
@@ -409,14 +426,17 @@ private:
             return;
         }
         session().write(
-            nullptr, [layout = session().workspace().layout, name, found](store::Writer&) { return runs::writeTargetDoctor(layout, name, found); },
+            nullptr,
+            [layout = session().workspace().layout, name, found](store::Writer&) {
+                return runs::writeTargetDoctor(layout, name, found);
+            },
             [&session = session(), tell = ifWanted([this, result](const Status& kept) {
-                Json told = result;
-                if (!kept.ok()) {
-                    told["not_kept"] = kept.error().message;
-                }
-                finish(std::move(told));
-            })](const Status& kept) {
+                                       Json told = result;
+                                       if (!kept.ok()) {
+                                           told["not_kept"] = kept.error().message;
+                                       }
+                                       finish(std::move(told));
+                                   })](const Status& kept) {
                 session.noteTargetsChanged();
                 tell(kept);
             });
@@ -439,15 +459,16 @@ public:
 
 private:
     void runOn(const runs::TargetDefinition& target, const Json&) override {
-        begun(service().cache(target.spec.name, answer<std::vector<targets::CacheEntry>>([](const std::vector<targets::CacheEntry>& entries) {
-            Json list = Json::array();
-            std::int64_t bytes = 0;
-            for (const targets::CacheEntry& entry : entries) {
-                list.push_back(cacheEntryJson(entry));
-                bytes += entry.bytes;
-            }
-            return Json{{"entries", std::move(list)}, {"bytes", bytes}};
-        })));
+        begun(service().cache(target.spec.name, answer<std::vector<targets::CacheEntry>>(
+                                                    [](const std::vector<targets::CacheEntry>& entries) {
+                                                        Json list = Json::array();
+                                                        std::int64_t bytes = 0;
+                                                        for (const targets::CacheEntry& entry : entries) {
+                                                            list.push_back(cacheEntryJson(entry));
+                                                            bytes += entry.bytes;
+                                                        }
+                                                        return Json{{"entries", std::move(list)}, {"bytes", bytes}};
+                                                    })));
     }
 };
 
@@ -461,27 +482,29 @@ private:
         m_name = target.spec.name;
         m_kinds = reader.strings("kinds");
         m_keys = reader.strings("keys");
-        begun(service().cache(m_name, ifWanted([this](const Result<std::vector<targets::CacheEntry>>& entries) {
-            if (!entries.ok()) {
-                finish(entries.error());
-                return;
-            }
-            std::vector<targets::CacheEntry> chosen;
-            for (const targets::CacheEntry& entry : *entries) {
-                const bool wanted = (m_kinds.empty() || std::ranges::find(m_kinds, entry.kind) != m_kinds.end()) && (m_keys.empty() || std::ranges::find(m_keys, entry.key) != m_keys.end());
-                if (wanted && !entry.inUse && entry.kind != "agent") {
-                    chosen.push_back(entry);
+        begun(service().cache(
+            m_name, ifWanted([this](const Result<std::vector<targets::CacheEntry>>& entries) {
+                if (!entries.ok()) {
+                    finish(entries.error());
+                    return;
                 }
-            }
-            if (chosen.empty()) {
-                finish(Json{{"entries", 0}, {"freed_bytes", 0}});
-                return;
-            }
-            const std::size_t count = chosen.size();
-            begun(service().clearCache(m_name, std::move(chosen), answer<std::int64_t>([count](std::int64_t bytes) {
-                return Json{{"entries", count}, {"freed_bytes", bytes}};
+                std::vector<targets::CacheEntry> chosen;
+                for (const targets::CacheEntry& entry : *entries) {
+                    const bool wanted = (m_kinds.empty() || std::ranges::find(m_kinds, entry.kind) != m_kinds.end()) &&
+                                        (m_keys.empty() || std::ranges::find(m_keys, entry.key) != m_keys.end());
+                    if (wanted && !entry.inUse && entry.kind != "agent") {
+                        chosen.push_back(entry);
+                    }
+                }
+                if (chosen.empty()) {
+                    finish(Json{{"entries", 0}, {"freed_bytes", 0}});
+                    return;
+                }
+                const std::size_t count = chosen.size();
+                begun(service().clearCache(m_name, std::move(chosen), answer<std::int64_t>([count](std::int64_t bytes) {
+                                               return Json{{"entries", count}, {"freed_bytes", bytes}};
+                                           })));
             })));
-        })));
     }
 
     std::string m_name;
@@ -495,8 +518,9 @@ public:
 
 private:
     void runOn(const runs::TargetDefinition& target, const Json&) override {
-        begun(service().buildEngine(target.spec.name,
-                                    ifWanted([this](const std::string& line) { reportProgress({-1, line, Json{{"line", line}}}); }),
+        begun(service().buildEngine(target.spec.name, ifWanted([this](const std::string& line) {
+                                        reportProgress({-1, line, Json{{"line", line}}});
+                                    }),
                                     answer<Json>([](const Json& built) { return built; })));
     }
 };
@@ -510,7 +534,9 @@ private:
         base::ObjectReader reader(parameters, "");
         const std::int64_t question = reader.integer("question");
         const Json text = reader.raw("text");
-        session().runs().answer(question, text.is_string() && !text.get<std::string>().empty() ? std::optional(text.get<std::string>()) : std::nullopt);
+        session().runs().answer(question, text.is_string() && !text.get<std::string>().empty()
+                                              ? std::optional(text.get<std::string>())
+                                              : std::nullopt);
         finish(Json{{"question", question}});
     }
 };
@@ -522,7 +548,8 @@ spec::Field targetField() {
 }  // namespace
 
 void addTargetCommands(CommandTable& table) {
-    const auto info = [](std::string id, std::string title, std::string help, std::vector<spec::Field> parameters, bool writes) {
+    const auto info = [](std::string id, std::string title, std::string help, std::vector<spec::Field> parameters,
+                         bool writes) {
         CommandInfo made;
         made.id = std::move(id);
         made.title = std::move(title);
@@ -532,38 +559,60 @@ void addTargetCommands(CommandTable& table) {
         return made;
     };
     using spec::FieldType;
-    table.add<ListTargetsCommand>(info("target.list", "List targets", "Lists the compute targets of the workspace.", {}, false));
-    table.add<ShowTargetCommand>(info("target.show", "Show target", "Shows one target with its definition and what the doctor found last.", {targetField()}, false));
+    table.add<ListTargetsCommand>(
+        info("target.list", "List targets", "Lists the compute targets of the workspace.", {}, false));
+    table.add<ShowTargetCommand>(info("target.show", "Show target",
+                                      "Shows one target with its definition and what the doctor found last.",
+                                      {targetField()}, false));
     CommandInfo add = info("target.add", "Add target", "Defines a compute target.",
-                           {parameter("get_or_create", "Get or create", FieldType::Boolean, false, "Takes the target of this name when it is there and equal.")}, true);
+                           {parameter("get_or_create", "Get or create", FieldType::Boolean, false,
+                                      "Takes the target of this name when it is there and equal.")},
+                           true);
     add.documents = {"spec"};
     table.add<AddCommand>(std::move(add));
-    CommandInfo edit = info("target.edit", "Edit target", "Changes a target's definition; runs that are there keep theirs.", {targetField()}, true);
+    CommandInfo edit = info("target.edit", "Edit target",
+                            "Changes a target's definition; runs that are there keep theirs.", {targetField()}, true);
     edit.documents = {"spec"};
     table.add<EditCommand>(std::move(edit));
-    table.add<CloneCommand>(info("target.clone", "Clone target", "Copies a definition under a new name.",
-                                 {targetField(), parameter("name", "New name", FieldType::Text, Json(), "The copy's name.", true)}, true));
-    table.add<EnableCommand>(info("target.enable", "Enable target", "Lets a disabled target take runs again.", {targetField()}, true));
-    table.add<EnableCommand>(info("target.disable", "Disable target", "Lets a target take no more runs; those that are there go on.", {targetField()}, true));
-    CommandInfo remove = info("target.delete", "Delete target", "Removes a target's definition; refused while runs use it.", {targetField()}, true);
+    table.add<CloneCommand>(
+        info("target.clone", "Clone target", "Copies a definition under a new name.",
+             {targetField(), parameter("name", "New name", FieldType::Text, Json(), "The copy's name.", true)}, true));
+    table.add<EnableCommand>(
+        info("target.enable", "Enable target", "Lets a disabled target take runs again.", {targetField()}, true));
+    table.add<EnableCommand>(info("target.disable", "Disable target",
+                                  "Lets a target take no more runs; those that are there go on.", {targetField()},
+                                  true));
+    CommandInfo remove = info("target.delete", "Delete target",
+                              "Removes a target's definition; refused while runs use it.", {targetField()}, true);
     remove.destructive = true;
     table.add<DeleteTargetCommand>(std::move(remove));
     spec::Field seconds = parameter("seconds", "Time limit", FieldType::Integer, 60, "For how long to try.");
     seconds.unit = "s";
     seconds.minimum = 0;
     seconds.maximum = 86'400;
-    table.add<WaitCommand>(info("target.wait", "Wait for target", "Connects to a target, trying until it answers.", {targetField(), seconds}, false));
-    table.add<DoctorCommand>(info("target.doctor", "Examine target", "Looks at all that a run needs of a target; says what is wrong and what to do.", {targetField()}, false));
-    table.add<LoadCommand>(info("target.load", "Show load", "Shows what a target's machines are doing now.", {targetField()}, false));
-    table.add<CacheCommand>(info("target.cache", "Show cache", "Lists what is cached on a target.", {targetField()}, false));
-    CommandInfo clear = info("target.clear-cache", "Clear cache", "Removes from a target's cache what no run uses.",
-                             {targetField(), parameter("kinds", "Kinds", FieldType::TextList, Json::array(), "Of engine, data, objects and environment; empty: all."),
-                              parameter("keys", "Keys", FieldType::TextList, Json::array(), "Only entries of these hashes.")},
-                             true);
+    table.add<WaitCommand>(info("target.wait", "Wait for target", "Connects to a target, trying until it answers.",
+                                {targetField(), seconds}, false));
+    table.add<DoctorCommand>(info("target.doctor", "Examine target",
+                                  "Looks at all that a run needs of a target; says what is wrong and what to do.",
+                                  {targetField()}, false));
+    table.add<LoadCommand>(
+        info("target.load", "Show load", "Shows what a target's machines are doing now.", {targetField()}, false));
+    table.add<CacheCommand>(
+        info("target.cache", "Show cache", "Lists what is cached on a target.", {targetField()}, false));
+    CommandInfo clear =
+        info("target.clear-cache", "Clear cache", "Removes from a target's cache what no run uses.",
+             {targetField(),
+              parameter("kinds", "Kinds", FieldType::TextList, Json::array(),
+                        "Of engine, data, objects and environment; empty: all."),
+              parameter("keys", "Keys", FieldType::TextList, Json::array(), "Only entries of these hashes.")},
+             true);
     clear.destructive = true;
     table.add<ClearCacheCommand>(std::move(clear));
-    table.add<BuildEngineCommand>(info("target.build-engine", "Build engine", "Builds the engine on a target against the libtorch found there.", {targetField()}, true));
-    table.add<AnswerCommand>(info("target.answer", "Answer question", "Answers what a connection asks: whether a host's key is right, a password.",
+    table.add<BuildEngineCommand>(info("target.build-engine", "Build engine",
+                                       "Builds the engine on a target against the libtorch found there.",
+                                       {targetField()}, true));
+    table.add<AnswerCommand>(info("target.answer", "Answer question",
+                                  "Answers what a connection asks: whether a host's key is right, a password.",
                                   {parameter("question", "Question", FieldType::Integer, Json(), "Its number.", true),
                                    parameter("text", "Answer", FieldType::Text, nullptr, "Empty means no.")},
                                   false));

@@ -8,11 +8,11 @@ Json reachJson(const targets::Reach& reach) {
     using State = targets::Reach::State;
     const char* state = "unknown";
     switch (reach.state) {
-        case State::Unknown: break;
-        case State::Connecting: state = "connecting"; break;
-        case State::Connected: state = "connected"; break;
-        case State::Unreachable: state = "unreachable"; break;
-        case State::NeedsAnswer: state = "needs_answer"; break;
+    case State::Unknown: break;
+    case State::Connecting: state = "connecting"; break;
+    case State::Connected: state = "connected"; break;
+    case State::Unreachable: state = "unreachable"; break;
+    case State::NeedsAnswer: state = "needs_answer"; break;
     }
     Json told{{"state", state}, {"since", reach.since}, {"reason", reach.reason}, {"next_try_at", reach.nextTryAt}};
     if (reach.hosts > 1) {
@@ -33,7 +33,7 @@ Json doctorLineJson(const targets::DoctorLine& line) {
 }
 
 Json cacheEntryJson(const targets::CacheEntry& entry) {
-    return Json{{"host", entry.host}, {"kind", entry.kind},   {"key", entry.key},          {"name", entry.name},
+    return Json{{"host", entry.host},   {"kind", entry.kind},        {"key", entry.key},     {"name", entry.name},
                 {"bytes", entry.bytes}, {"last_use", entry.lastUse}, {"in_use", entry.inUse}};
 }
 

@@ -10,10 +10,10 @@
 namespace trainyard::commands {
 
 struct UsableModel {
-    base::Path file;     ///< The TorchScript file.
-    Json card;           ///< What the engine wrote beside it.
-    Json configuration;  ///< The run's specification, or null.
-    std::string name;    ///< "fashion:3", "run:12"
+    base::Path file;                                    ///< The TorchScript file.
+    Json card;                                          ///< What the engine wrote beside it.
+    Json configuration;                                 ///< The run's specification, or null.
+    std::string name;                                   ///< "fashion:3", "run:12"
     std::optional<registry::ModelVersionId> version{};  ///< Of a registered one.
 };
 

@@ -34,17 +34,18 @@ public:
 
 protected:
     void open(const base::Path& folder, Json extra = Json::object()) {
-        session().openWorkspace(
-            folder, this, ifWanted([this, extra](const Status& opened) {
-                if (!opened.ok()) {
-                    finish(opened.error());
-                    return;
-                }
-                Json result = workspaceJson(session().workspace());
-                result.update(extra);
-                finish(std::move(result));
-            }),
-            ifWanted([this](double fraction, const std::string& text) { reportProgress({fraction, text, {}}); }));
+        session().openWorkspace(folder, this, ifWanted([this, extra](const Status& opened) {
+                                    if (!opened.ok()) {
+                                        finish(opened.error());
+                                        return;
+                                    }
+                                    Json result = workspaceJson(session().workspace());
+                                    result.update(extra);
+                                    finish(std::move(result));
+                                }),
+                                ifWanted([this](double fraction, const std::string& text) {
+                                    reportProgress({fraction, text, {}});
+                                }));
     }
     /// Once its parts are being opened it cannot be stopped half-way.
     void abort() override {}
@@ -151,15 +152,9 @@ private:
         }
         Json result = workspaceJson(session().workspace());
         const store::Counts& runs = numbers->runs;
-        result["runs"] = Json{{"all", runs.all},
-                              {"archived", runs.archived},
-                              {"preparing", runs.preparing},
-                              {"queued", runs.queued},
-                              {"running", runs.running},
-                              {"completed", runs.completed},
-                              {"failed", runs.failed},
-                              {"canceled", runs.canceled},
-                              {"lost", runs.lost}};
+        result["runs"] = Json{{"all", runs.all},       {"archived", runs.archived}, {"preparing", runs.preparing},
+                              {"queued", runs.queued}, {"running", runs.running},   {"completed", runs.completed},
+                              {"failed", runs.failed}, {"canceled", runs.canceled}, {"lost", runs.lost}};
         result["models"] = numbers->models;
         const auto space = base::diskSpace(session().workspace().layout.root);
         result["disk_free_bytes"] = space.ok() ? Json(space->freeBytes) : Json();
@@ -227,9 +222,10 @@ public:
 private:
     void run(const Json&) override {
         m_startedAt = base::monotonicNanos();
-        session().runs().rebuild(
-            ifWanted([this](const Result<store::CatchUpReport>& report) { answer(report); }),
-            ifWanted([this](double fraction, const std::string& text) { reportProgress({fraction, text, {}}); }));
+        session().runs().rebuild(ifWanted([this](const Result<store::CatchUpReport>& report) { answer(report); }),
+                                 ifWanted([this](double fraction, const std::string& text) {
+                                     reportProgress({fraction, text, {}});
+                                 }));
     }
     void answer(const Result<store::CatchUpReport>& report) {
         if (!report.ok()) {
@@ -266,27 +262,31 @@ CommandInfo writing(CommandInfo made) {
 
 void addWorkspaceCommands(CommandTable& table) {
     using spec::FieldType;
-    const spec::Field folder = parameter("folder", "Folder", FieldType::Folder, Json(), "The workspace's folder.", true);
+    const spec::Field folder =
+        parameter("folder", "Folder", FieldType::Folder, Json(), "The workspace's folder.", true);
     spec::Field anyFolder = parameter("folder", "Folder", FieldType::Folder, "",
                                       "The workspace's folder; empty for the one that was opened last.");
     table.add<InitCommand>(outside(commandInfo(
-        "workspace.init", "New workspace", "Makes a workspace in an empty or a new folder and opens it. With the sample, an existing workspace is "
-            "opened and gets what it lacks of it.",
+        "workspace.init", "New workspace",
+        "Makes a workspace in an empty or a new folder and opens it. With the sample, an existing workspace is "
+        "opened and gets what it lacks of it.",
         {folder, parameter("name", "Name", FieldType::Text, "", "For people; empty for the folder's name."),
          parameter("sample", "Sample", FieldType::Boolean, false,
                    "Puts an experiment on Fashion-MNIST into it that is ready to be started.")})));
     table.add<OpenCommand>(outside(commandInfo("workspace.open", "Open workspace", "Opens a workspace.", {anyFolder})));
-    table.add<CloseCommand>(outside(
-        commandInfo("workspace.close", "Close workspace", "Closes the workspace; its runs go on.")));
+    table.add<CloseCommand>(
+        outside(commandInfo("workspace.close", "Close workspace", "Closes the workspace; its runs go on.")));
     table.add<ShowCommand>(commandInfo("workspace.show", "Show workspace", "Where it is, how much is in it."));
-    table.add<RecentCommand>(outside(commandInfo("workspace.recent", "Recent workspaces", "Workspaces opened before.")));
-    table.add<ForgetCommand>(outside(commandInfo("workspace.forget", "Forget workspace",
-                                          "Takes a workspace off the list of recent ones; its files stay.", {folder})));
-    table.add<SampleCommand>(writing(commandInfo("workspace.sample", "Add the sample",
-                                          "Puts an experiment on Fashion-MNIST into the workspace.")));
+    table.add<RecentCommand>(
+        outside(commandInfo("workspace.recent", "Recent workspaces", "Workspaces opened before.")));
+    table.add<ForgetCommand>(
+        outside(commandInfo("workspace.forget", "Forget workspace",
+                            "Takes a workspace off the list of recent ones; its files stay.", {folder})));
+    table.add<SampleCommand>(writing(
+        commandInfo("workspace.sample", "Add the sample", "Puts an experiment on Fashion-MNIST into the workspace.")));
     table.add<DraftsCommand>(commandInfo("workspace.drafts", "Drafts", "Experiments that are ready to be started."));
-    table.add<RebuildCommand>(writing(commandInfo("workspace.rebuild", "Rebuild the index",
-                                           "Makes the index anew from the workspace's files.")));
+    table.add<RebuildCommand>(writing(
+        commandInfo("workspace.rebuild", "Rebuild the index", "Makes the index anew from the workspace's files.")));
 }
 
 }  // namespace trainyard::commands

@@ -90,15 +90,13 @@ Json problemJson(const Problem& problem) {
 
 std::int64_t Dataset::training() const {
     std::int64_t count = 0;
-    for (const ClassCount& one : classes)
-        count += one.training;
+    for (const ClassCount& one : classes) count += one.training;
     return count;
 }
 
 std::int64_t Dataset::validation() const {
     std::int64_t count = 0;
-    for (const ClassCount& one : classes)
-        count += one.validation;
+    for (const ClassCount& one : classes) count += one.validation;
     return count;
 }
 

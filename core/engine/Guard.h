@@ -22,9 +22,10 @@ private:
     Error m_error;
 };
 
-/// The Error that the exception in flight stands for: "engine.memory" (allocation failed, on the CPU or a GPU), "engine.disk"
-/// (a write failed, disk full included), "engine.torch" (libtorch refused; first line of its text), "engine.failed"
-/// (anything else), or the one of Failed. `doing` completes the sentence "… failed while …". Call only inside a catch block.
+/// The Error that the exception in flight stands for: "engine.memory" (allocation failed, on the CPU or a GPU),
+/// "engine.disk" (a write failed, disk full included), "engine.torch" (libtorch refused; first line of its text),
+/// "engine.failed" (anything else), or the one of Failed. `doing` completes the sentence "… failed while …". Call only
+/// inside a catch block.
 [[nodiscard]] Error errorInFlight(const std::string& doing);
 
 /// Runs `work` (a callable that returns a Result) and turns whatever it throws into an Error.

@@ -35,7 +35,8 @@ std::int64_t quotaCores() {
     const auto parts = base::split(base::trim(*text), ' ');
     std::int64_t quota = 0;
     std::int64_t period = 0;
-    if (parts.size() != 2 || std::from_chars(parts[0].data(), parts[0].data() + parts[0].size(), quota).ec != std::errc() ||
+    if (parts.size() != 2 ||
+        std::from_chars(parts[0].data(), parts[0].data() + parts[0].size(), quota).ec != std::errc() ||
         std::from_chars(parts[1].data(), parts[1].data() + parts[1].size(), period).ec != std::errc() || period <= 0) {
         return 0;
     }
@@ -110,16 +111,21 @@ Result<c10::Device> chooseDevice(const std::string& asked, int localRank) {
         if (asked == "cpu") {
             return c10::Device(c10::kCPU);
         }
-        const std::int64_t count = torch::cuda::is_available() ? static_cast<std::int64_t>(torch::cuda::device_count()) : 0;
+        const std::int64_t count =
+            torch::cuda::is_available() ? static_cast<std::int64_t>(torch::cuda::device_count()) : 0;
         if (asked == "auto" && count == 0) {
             return c10::Device(c10::kCPU);
         }
         if (localRank >= count) {
             return Error{"engine.device",
-                         TRAINYARD_HAVE_CUDA == 0 ? std::string("The device \"cuda\" is asked for, but this engine is built without CUDA.")
-                         : count == 0   ? std::string("The device \"cuda\" is asked for, but this engine finds no NVIDIA GPU.")
-                                    : "Rank " + std::to_string(localRank) + " of this machine needs a GPU of its own, but "
-                                          "there are only " + std::to_string(count) + ".",
+                         TRAINYARD_HAVE_CUDA == 0
+                             ? std::string("The device \"cuda\" is asked for, but this engine is built without CUDA.")
+                         : count == 0
+                             ? std::string("The device \"cuda\" is asked for, but this engine finds no NVIDIA GPU.")
+                             : "Rank " + std::to_string(localRank) +
+                                   " of this machine needs a GPU of its own, but "
+                                   "there are only " +
+                                   std::to_string(count) + ".",
                          "task.device"};
         }
         const c10::Device device(c10::kCUDA, static_cast<c10::DeviceIndex>(localRank));
@@ -135,7 +141,8 @@ PeakMemory peakMemory() {
     for (const std::string& line : base::split(status, '\n')) {
         for (const auto& [name, value] : {std::pair{"VmHWM:", &peak.resident}, std::pair{"VmPeak:", &peak.address}}) {
             if (line.starts_with(name)) {
-                const std::string_view number = base::trim(std::string_view(line).substr(std::string_view(name).size()));
+                const std::string_view number =
+                    base::trim(std::string_view(line).substr(std::string_view(name).size()));
                 std::int64_t kibibytes = 0;
                 (void) std::from_chars(number.data(), number.data() + number.size(), kibibytes);
                 *value = kibibytes * 1024;

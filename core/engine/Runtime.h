@@ -13,9 +13,10 @@ namespace trainyard::engine {
 /// quarter of a small CNN's step. First line of main().
 void tuneAllocator();
 
-/// Starts this program anew, once, with GOMP_SPINCOUNT set where the environment says nothing about how OpenMP's threads
-/// wait: by default they spin for milliseconds, and on a busy machine a step with two threads then takes five times as
-/// long. OpenMP reads it while it is loaded, so only a new start helps. Second line of main(); returns when nothing was to do.
+/// Starts this program anew, once, with GOMP_SPINCOUNT set where the environment says nothing about how OpenMP's
+/// threads wait: by default they spin for milliseconds, and on a busy machine a step with two threads then takes five
+/// times as long. OpenMP reads it while it is loaded, so only a new start helps. Second line of main(); returns when
+/// nothing was to do.
 void waitWithoutSpinning(char** argv);
 
 /// The path by which this program is started anew: its launcher where it runs under a loader of its own.
@@ -25,7 +26,7 @@ void waitWithoutSpinning(char** argv);
 [[nodiscard]] std::int64_t usableCores();
 
 struct ThreadPlan {
-    std::int64_t threads = 1;  ///< For each rank.
+    std::int64_t threads = 1;     ///< For each rank.
     bool oversubscribed = false;  ///< More ranks on this machine than cores.
 };
 /// `asked` 0 divides the cores among the ranks of this machine. More ranks than cores get one thread each.
@@ -36,8 +37,9 @@ struct ThreadPlan {
 /// Sets libtorch's threads and those of the BLAS library, which keeps its own and lets them spin.
 void setThreads(std::int64_t threads, std::int64_t blasThreads);
 
-/// "auto", "cpu", "cuda" → device of this rank, which becomes the calling thread's current GPU. "engine.device" when CUDA is
-/// asked for and absent (this engine is built without it, or sees no GPU), or has fewer GPUs than ranks. Never falls back.
+/// "auto", "cpu", "cuda" → device of this rank, which becomes the calling thread's current GPU. "engine.device" when
+/// CUDA is asked for and absent (this engine is built without it, or sees no GPU), or has fewer GPUs than ranks. Never
+/// falls back.
 [[nodiscard]] Result<c10::Device> chooseDevice(const std::string& asked, int localRank);
 
 /// Highest values of this process so far, bytes.

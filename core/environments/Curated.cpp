@@ -10,9 +10,7 @@
 #include "core/base/Json.h"
 
 // Outside every namespace, as Qt wants it: the library is static, and nothing else refers to its resources.
-static void loadResources() {
-    Q_INIT_RESOURCE(curated);
-}
+static void loadResources() { Q_INIT_RESOURCE(curated); }
 
 namespace trainyard::environments {
 
@@ -26,14 +24,16 @@ std::vector<Curated> readAll() {
         QFile file(folder.filePath(name));
         const bool open = file.open(QIODevice::ReadOnly);
         const auto json = base::parseJson(open ? file.readAll().toStdString() : std::string());
-        auto spec = json.ok() ? spec::environmentSpecFromJson(*json) : base::Result<spec::EnvironmentSpec>(json.error());
+        auto spec =
+            json.ok() ? spec::environmentSpecFromJson(*json) : base::Result<spec::EnvironmentSpec>(json.error());
         assert(spec.ok());  // A test reads every one of them.
         if (spec.ok()) {
             all.push_back({std::move(*spec), name.section(QLatin1Char('.'), -2, -2).toInt()});
         }
     }
-    std::sort(all.begin(), all.end(),
-              [](const Curated& a, const Curated& b) { return std::tie(a.spec.name, a.version) < std::tie(b.spec.name, b.version); });
+    std::sort(all.begin(), all.end(), [](const Curated& a, const Curated& b) {
+        return std::tie(a.spec.name, a.version) < std::tie(b.spec.name, b.version);
+    });
     return all;
 }
 
@@ -54,8 +54,6 @@ const Curated* findCurated(const std::string& name, int version) {
     return found;
 }
 
-bool hasCuratedName(const std::string& name) {
-    return name.starts_with(spec::kCuratedPrefix);
-}
+bool hasCuratedName(const std::string& name) { return name.starts_with(spec::kCuratedPrefix); }
 
 }  // namespace trainyard::environments

@@ -30,7 +30,8 @@ constexpr const char* kFolder = "$TRAINYARD_ENVIRONMENT";
 constexpr const char* kWork = "$TRAINYARD_WORK";
 constexpr const char* kWorkingFolder = "$TRAINYARD_WORKING_FOLDER";
 
-/// What a Python says of itself as one line of JSON. torch is not imported: that takes seconds, and its version stands in a file.
+/// What a Python says of itself as one line of JSON. torch is not imported: that takes seconds, and its version stands
+/// in a file.
 constexpr const char* kFacts = R"(import json, os, platform, sys
 d = {"interpreter": sys.executable, "python": platform.python_version(), "prefix": sys.prefix, "platform": platform.platform()}
 try:
@@ -50,30 +51,58 @@ if os.path.isdir(c):
 print(json.dumps(d)))";
 
 /// Variables that ranks get, for engines that take no patterns.
-constexpr const char* kRankNames[] = {
-    "MASTER_ADDR", "MASTER_PORT", "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "NODE_RANK", "CUDA_VISIBLE_DEVICES",
-    "CUDA_DEVICE_ORDER", "OMP_NUM_THREADS", "GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME", "PYTHONPATH", "MLFLOW_TRACKING_URI",
-    "MLFLOW_TRACKING_TOKEN", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "AZ_BATCHAI_PYTORCH_INIT_METHOD",
-    "AZ_BATCHAI_TASK_INDEX", "AZUREML_RUN_ID", "TRAINYARD_STREAM", "TRAINYARD_OUTPUTS", "TRAINYARD_RUN_ID", "TRAINYARD_RUN_NAME",
-    "TRAINYARD_EXPERIMENT", "TRAINYARD_ATTEMPT", "TRAINYARD_RENDEZVOUS", "TRAINYARD_CONTROL", "TRAINYARD_NODE", "TRAINYARD_NODE_FOLDER",
-    "TRAINYARD_CLIENTS", "TRAINYARD_RESUME"};
-constexpr const char* kRankPatterns[] = {"TRAINYARD_*", "AZ_BATCHAI_*", "AZUREML_*", "MLFLOW_*", "OMPI_*", "PMIX_*", "PMI_*", "SLURM_*"};
+constexpr const char* kRankNames[] = {"MASTER_ADDR",
+                                      "MASTER_PORT",
+                                      "RANK",
+                                      "LOCAL_RANK",
+                                      "WORLD_SIZE",
+                                      "LOCAL_WORLD_SIZE",
+                                      "GROUP_RANK",
+                                      "NODE_RANK",
+                                      "CUDA_VISIBLE_DEVICES",
+                                      "CUDA_DEVICE_ORDER",
+                                      "OMP_NUM_THREADS",
+                                      "GLOO_SOCKET_IFNAME",
+                                      "NCCL_SOCKET_IFNAME",
+                                      "PYTHONPATH",
+                                      "MLFLOW_TRACKING_URI",
+                                      "MLFLOW_TRACKING_TOKEN",
+                                      "MLFLOW_RUN_ID",
+                                      "MLFLOW_EXPERIMENT_ID",
+                                      "MLFLOW_EXPERIMENT_NAME",
+                                      "AZ_BATCHAI_PYTORCH_INIT_METHOD",
+                                      "AZ_BATCHAI_TASK_INDEX",
+                                      "AZUREML_RUN_ID",
+                                      "TRAINYARD_STREAM",
+                                      "TRAINYARD_OUTPUTS",
+                                      "TRAINYARD_RUN_ID",
+                                      "TRAINYARD_RUN_NAME",
+                                      "TRAINYARD_EXPERIMENT",
+                                      "TRAINYARD_ATTEMPT",
+                                      "TRAINYARD_RENDEZVOUS",
+                                      "TRAINYARD_CONTROL",
+                                      "TRAINYARD_NODE",
+                                      "TRAINYARD_NODE_FOLDER",
+                                      "TRAINYARD_CLIENTS",
+                                      "TRAINYARD_RESUME"};
+constexpr const char* kRankPatterns[] = {"TRAINYARD_*", "AZ_BATCHAI_*", "AZUREML_*", "MLFLOW_*",
+                                         "OMPI_*",      "PMIX_*",       "PMI_*",     "SLURM_*"};
 
-std::string in(const std::string& name) {
-    return std::string(kFolder) + "/" + name;
-}
+std::string in(const std::string& name) { return std::string(kFolder) + "/" + name; }
 
 /// The first of `usual` that every host has; the first of them where nothing is known.
-std::string chosen(const std::string& wanted, const TargetFacts& facts, const std::vector<std::string>& usual, Known HostFacts::*known,
-                   std::vector<std::string> HostFacts::*names) {
+std::string chosen(const std::string& wanted, const TargetFacts& facts, const std::vector<std::string>& usual,
+                   Known HostFacts::*known, std::vector<std::string> HostFacts::*names) {
     if (wanted != "auto") {
         return wanted;
     }
     for (const std::string& one : usual) {
-        const bool everywhere = facts.examined && std::ranges::all_of(facts.hosts, [&](const HostFacts& host) {
-            return host.*known == Known::Unknown || std::ranges::find(host.*names, one) != (host.*names).end();
-        });
-        const bool somewhere = std::ranges::any_of(facts.hosts, [&](const HostFacts& host) { return host.*known == Known::Yes; });
+        const bool everywhere =
+            facts.examined && std::ranges::all_of(facts.hosts, [&](const HostFacts& host) {
+                return host.*known == Known::Unknown || std::ranges::find(host.*names, one) != (host.*names).end();
+            });
+        const bool somewhere =
+            std::ranges::any_of(facts.hosts, [&](const HostFacts& host) { return host.*known == Known::Yes; });
         if (everywhere && somewhere) {
             return one;
         }
@@ -89,19 +118,19 @@ Json buildJson(const EnvironmentSpec& spec, const TargetFacts& facts) {
         built["part"] = document[part];
     }
     switch (spec.kind) {
-        case EnvironmentKind::Venv: built["part"]["python"] = pythonOf(spec, facts); break;
-        // The same packages whichever of the three puts them there.
-        case EnvironmentKind::Conda: built["part"].erase("tool"); break;
-        case EnvironmentKind::Container:
-            // One image file, whichever of the two made it.
-            built["part"]["engine"] =
-                isApptainer(containerEngineOf(spec, facts)) ? "apptainer" : containerEngineOf(spec, facts);
-            for (const char* later : {"gpus", "mounts"}) {
-                built["part"].erase(later);
-            }
-            break;
-        case EnvironmentKind::Setup: built["part"].erase("python"); break;
-        default: break;
+    case EnvironmentKind::Venv: built["part"]["python"] = pythonOf(spec, facts); break;
+    // The same packages whichever of the three puts them there.
+    case EnvironmentKind::Conda: built["part"].erase("tool"); break;
+    case EnvironmentKind::Container:
+        // One image file, whichever of the two made it.
+        built["part"]["engine"] =
+            isApptainer(containerEngineOf(spec, facts)) ? "apptainer" : containerEngineOf(spec, facts);
+        for (const char* later : {"gpus", "mounts"}) {
+            built["part"].erase(later);
+        }
+        break;
+    case EnvironmentKind::Setup: built["part"].erase("python"); break;
+    default: break;
     }
     built["variables"] = spec::textMap(spec.buildVariables);
     return built;
@@ -115,18 +144,22 @@ void addFacts(PlanEnvironment& plan, const std::string& python, std::vector<std:
 void planVenv(const EnvironmentSpec& spec, const TargetFacts& facts, PlanEnvironment& plan) {
     const auto& venv = spec.venv;
     const std::string python = in("venv/bin/python");
-    PlanBuildStep make{"Make the virtual environment", {pythonOf(spec, facts), "-m", "venv"}, spec.buildVariables, kShortStep};
+    PlanBuildStep make{
+        "Make the virtual environment", {pythonOf(spec, facts), "-m", "venv"}, spec.buildVariables, kShortStep};
     if (venv.systemSitePackages) {
         make.command.emplace_back("--system-site-packages");
     }
     make.command.push_back(in("venv"));
     plan.steps.push_back(std::move(make));
     if (!venv.requirements.empty()) {
-        PlanBuildStep install{"Install the packages",
-                              {python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"},
-                              spec.buildVariables,
-                              kLongStep};
-        const auto option = [&](const char* name, const std::string& value) { install.command.insert(install.command.end(), {name, value}); };
+        PlanBuildStep install{
+            "Install the packages",
+            {python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"},
+            spec.buildVariables,
+            kLongStep};
+        const auto option = [&](const char* name, const std::string& value) {
+            install.command.insert(install.command.end(), {name, value});
+        };
         if (!venv.wheelFolder.empty()) {
             install.command.emplace_back("--no-index");
             option("--find-links", expandedHome(venv.wheelFolder));
@@ -173,9 +206,7 @@ void planConda(const EnvironmentSpec& spec, const TargetFacts& facts, PlanEnviro
     addFacts(plan, plan.interpreter);
 }
 
-std::string tagOf(const PlanEnvironment& plan) {
-    return "localhost/trainyard-environment:" + plan.hash;
-}
+std::string tagOf(const PlanEnvironment& plan) { return "localhost/trainyard-environment:" + plan.hash; }
 
 /// An image of podman or docker, built even when only named: so it is there under our own tag, and is fetched but once.
 void buildImage(const EnvironmentSpec& spec, const std::string& engine, PlanEnvironment& plan) {
@@ -183,16 +214,17 @@ void buildImage(const EnvironmentSpec& spec, const std::string& engine, PlanEnvi
     // The context: what the Containerfile may copy. Never the environment's folder itself.
     plan.files.push_back({"context/requirements.txt", requirementLines(spec.container.requirements)});
     PlanBuildStep build{spec.container.source == "image" ? "Fetch the image" : "Build the image",
-                        {engine, "build", "--network=host", "--tag", tagOf(plan), "--file", in("Containerfile"), "--iidfile", in("image.id")},
+                        {engine, "build", "--network=host", "--tag", tagOf(plan), "--file", in("Containerfile"),
+                         "--iidfile", in("image.id")},
                         spec.buildVariables,
                         kLongStep};
     if (spec.container.source == "image" && !spec.container.requirements.empty()) {
         build.title = "Put the packages on the image";
     }
     if (engine == "podman") {
-        // Without layers of its own: a build that fails leaves no image behind. By argument and label the agent knows again
-        // what one that was killed left in podman's storage. podman warns of an argument that no file asks for; before all
-        // stages it is in none of them.
+        // Without layers of its own: a build that fails leaves no image behind. By argument and label the agent knows
+        // again what one that was killed left in podman's storage. podman warns of an argument that no file asks for;
+        // before all stages it is in none of them.
         plan.files.push_back({"mark/Containerfile", "ARG TRAINYARD_BUILD\n"});
         build.command.insert(std::ranges::find(build.command, "--file"), {"--file", in("mark/Containerfile")});
         build.command.insert(build.command.end(),
@@ -218,9 +250,11 @@ void mountInto(std::vector<std::string>& command, const std::string& from, const
     command.push_back("--mount=type=bind,source=" + from + ",destination=" + to + (readOnly ? ",readonly" : ""));
 }
 
-std::vector<std::string> runCommand(const EnvironmentSpec& spec, const std::string& engine, const RunNeeds& needs, const PlanEnvironment& plan) {
+std::vector<std::string> runCommand(const EnvironmentSpec& spec, const std::string& engine, const RunNeeds& needs,
+                                    const PlanEnvironment& plan) {
     // The host's processes, memory and network: ranks signal, share and meet as they do without a container.
-    std::vector<std::string> command{engine, "run", "--rm", "--pull=never", "--network=host", "--ipc=host", "--pid=host", "--log-driver=none",
+    std::vector<std::string> command{engine,           "run",        "--rm",       "--pull=never",
+                                     "--network=host", "--ipc=host", "--pid=host", "--log-driver=none",
                                      "--entrypoint="};
     const bool podman = engine == "podman";
     if (podman) {
@@ -246,7 +280,8 @@ std::vector<std::string> runCommand(const EnvironmentSpec& spec, const std::stri
         const std::size_t colon = mount.find(':');
         const std::size_t second = mount.find(':', colon + 1);
         const bool readOnly = second != std::string::npos && mount.substr(second + 1) == "ro";
-        mountInto(command, expandedHome(mount.substr(0, colon)), mount.substr(colon + 1, second == std::string::npos ? second : second - colon - 1), readOnly);
+        mountInto(command, expandedHome(mount.substr(0, colon)),
+                  mount.substr(colon + 1, second == std::string::npos ? second : second - colon - 1), readOnly);
     }
     std::vector<std::string> names;
     if (podman) {
@@ -254,7 +289,9 @@ std::vector<std::string> runCommand(const EnvironmentSpec& spec, const std::stri
     }
     for (const char* name : kRankNames) {
         const std::string_view text = name;
-        const bool covered = podman && std::ranges::any_of(kRankPatterns, [&](std::string_view pattern) { return text.starts_with(pattern.substr(0, pattern.size() - 1)); });
+        const bool covered = podman && std::ranges::any_of(kRankPatterns, [&](std::string_view pattern) {
+                                 return text.starts_with(pattern.substr(0, pattern.size() - 1));
+                             });
         if (!covered) {
             names.emplace_back(name);
         }
@@ -298,7 +335,8 @@ void planApptainer(const EnvironmentSpec& spec, const std::string& program, cons
     plan.wrap.push_back(image);
 }
 
-base::Status planContainer(const EnvironmentSpec& spec, const TargetFacts& facts, const RunNeeds& needs, PlanEnvironment& plan) {
+base::Status planContainer(const EnvironmentSpec& spec, const TargetFacts& facts, const RunNeeds& needs,
+                           PlanEnvironment& plan) {
     const std::string engine = containerEngineOf(spec, facts);
     if (isApptainer(engine)) {
         if (spec.container.source != "image" || !spec.container.requirements.empty()) {
@@ -342,9 +380,7 @@ void planInterpreter(const EnvironmentSpec& spec, const TargetFacts& facts, Plan
 
 bool isApptainer(const std::string& engine) { return engine == "apptainer" || engine == "singularity"; }
 
-std::string expandedHome(const std::string& path) {
-    return path.starts_with("~/") ? "$HOME" + path.substr(1) : path;
-}
+std::string expandedHome(const std::string& path) { return path.starts_with("~/") ? "$HOME" + path.substr(1) : path; }
 
 std::string containerEngineOf(const EnvironmentSpec& spec, const TargetFacts& facts) {
     const auto among = [&](const std::vector<std::string>& usual) {
@@ -364,19 +400,19 @@ std::string condaToolOf(const EnvironmentSpec& spec, const TargetFacts& facts) {
 std::string pythonOf(const EnvironmentSpec& spec, const TargetFacts& facts) {
     std::string python;
     switch (spec.kind) {
-        case EnvironmentKind::Interpreter:
-            python = spec.interpreter.folder.empty() ? spec.interpreter.program : spec.interpreter.folder + "/bin/python";
-            break;
-        case EnvironmentKind::Venv: python = spec.venv.python; break;
-        case EnvironmentKind::Setup:
-            python = spec.setup.python;
-            if (!python.empty() && !python.starts_with('/') && !python.starts_with("~/")) {
-                return in(python);
-            }
-            break;
-        case EnvironmentKind::Container: return spec.container.python;
-        case EnvironmentKind::Conda: return in("conda/bin/python");
-        case EnvironmentKind::Engine: break;
+    case EnvironmentKind::Interpreter:
+        python = spec.interpreter.folder.empty() ? spec.interpreter.program : spec.interpreter.folder + "/bin/python";
+        break;
+    case EnvironmentKind::Venv: python = spec.venv.python; break;
+    case EnvironmentKind::Setup:
+        python = spec.setup.python;
+        if (!python.empty() && !python.starts_with('/') && !python.starts_with("~/")) {
+            return in(python);
+        }
+        break;
+    case EnvironmentKind::Container: return spec.container.python;
+    case EnvironmentKind::Conda: return in("conda/bin/python");
+    case EnvironmentKind::Engine: break;
     }
     return expandedHome(python.empty() ? facts.python : python);
 }
@@ -397,23 +433,28 @@ std::int64_t neededBytes(const EnvironmentSpec& spec) {
         return sum;
     };
     switch (spec.kind) {
-        case EnvironmentKind::Venv: return (64 + (spec.venv.wheelFolder.empty() ? packages(spec.venv.requirements)
-                                                                                : kPackage * static_cast<std::int64_t>(spec.venv.requirements.size()))) * kMiB;
-        case EnvironmentKind::Conda: return (512 + packages(spec.conda.dependencies) + packages(spec.conda.pip)) * kMiB;
-        case EnvironmentKind::Container: return (1024 + packages(spec.container.requirements)) * kMiB;
-        case EnvironmentKind::Setup: return 256 * kMiB;
-        default: return 0;
+    case EnvironmentKind::Venv:
+        return (64 + (spec.venv.wheelFolder.empty()
+                          ? packages(spec.venv.requirements)
+                          : kPackage * static_cast<std::int64_t>(spec.venv.requirements.size()))) *
+               kMiB;
+    case EnvironmentKind::Conda: return (512 + packages(spec.conda.dependencies) + packages(spec.conda.pip)) * kMiB;
+    case EnvironmentKind::Container: return (1024 + packages(spec.container.requirements)) * kMiB;
+    case EnvironmentKind::Setup: return 256 * kMiB;
+    default: return 0;
     }
 }
 
-Result<PlanEnvironment> planEnvironment(const EnvironmentSpec& spec, int version, const TargetFacts& facts, const RunNeeds& needs) {
+Result<PlanEnvironment> planEnvironment(const EnvironmentSpec& spec, int version, const TargetFacts& facts,
+                                        const RunNeeds& needs) {
     PlanEnvironment plan;
     plan.name = spec.name + (version > 0 ? ":" + std::to_string(version) : "");
     plan.kind = spec::environmentKindName(spec.kind);
     plan.variables = spec.variables;
     for (const auto& [variable, place] : spec.secrets) {
         const std::string value = place.substr(place.find(':') + 1);
-        plan.secrets.push_back(place.starts_with("file:") ? wire::PlanSecret{variable, value, {}} : wire::PlanSecret{variable, {}, value});
+        plan.secrets.push_back(place.starts_with("file:") ? wire::PlanSecret{variable, value, {}}
+                                                          : wire::PlanSecret{variable, {}, value});
     }
     const bool builds = spec.kind != EnvironmentKind::Engine && spec.kind != EnvironmentKind::Interpreter;
     if (builds) {
@@ -421,16 +462,16 @@ Result<PlanEnvironment> planEnvironment(const EnvironmentSpec& spec, int version
         plan.needBytes = neededBytes(spec);
     }
     switch (spec.kind) {
-        case EnvironmentKind::Engine:
-            if (needs.script) {
-                addFacts(plan, facts.python);
-            }
-            break;
-        case EnvironmentKind::Interpreter: planInterpreter(spec, facts, plan); break;
-        case EnvironmentKind::Venv: planVenv(spec, facts, plan); break;
-        case EnvironmentKind::Conda: planConda(spec, facts, plan); break;
-        case EnvironmentKind::Container: TRAINYARD_TRY(planContainer(spec, facts, needs, plan)); break;
-        case EnvironmentKind::Setup: planSetup(spec, facts, plan); break;
+    case EnvironmentKind::Engine:
+        if (needs.script) {
+            addFacts(plan, facts.python);
+        }
+        break;
+    case EnvironmentKind::Interpreter: planInterpreter(spec, facts, plan); break;
+    case EnvironmentKind::Venv: planVenv(spec, facts, plan); break;
+    case EnvironmentKind::Conda: planConda(spec, facts, plan); break;
+    case EnvironmentKind::Container: TRAINYARD_TRY(planContainer(spec, facts, needs, plan)); break;
+    case EnvironmentKind::Setup: planSetup(spec, facts, plan); break;
     }
     if (plan.hash.empty()) {
         plan.needBytes = 0;

@@ -16,13 +16,15 @@ struct RunNeeds {
     std::vector<std::string> variables;  ///< Names that the run and its target set.
     std::vector<std::string> paths;      ///< Of the target, outside the work folder, that ranks read: declared inputs.
     bool mpi = false;
-    bool script = false;  ///< A script that names no interpreter: with the engine's environment it is the target's Python.
+    bool script =
+        false;  ///< A script that names no interpreter: with the engine's environment it is the target's Python.
 };
 
-/// `version` 0: not one that is kept (it is being edited). Where the target's doctor was never asked, the first program of the
-/// usual ones is taken. Errors: "environment.apptainer" and others that only facts bring up; a definition is expected valid.
-[[nodiscard]] base::Result<wire::PlanEnvironment> planEnvironment(const spec::EnvironmentSpec& spec, int version, const TargetFacts& facts,
-                                                                  const RunNeeds& needs = {});
+/// `version` 0: not one that is kept (it is being edited). Where the target's doctor was never asked, the first program
+/// of the usual ones is taken. Errors: "environment.apptainer" and others that only facts bring up; a definition is
+/// expected valid.
+[[nodiscard]] base::Result<wire::PlanEnvironment> planEnvironment(const spec::EnvironmentSpec& spec, int version,
+                                                                  const TargetFacts& facts, const RunNeeds& needs = {});
 
 /// Program that the spec's "auto" stands for on this target: "podman", "micromamba"…
 [[nodiscard]] std::string containerEngineOf(const spec::EnvironmentSpec& spec, const TargetFacts& facts);

@@ -24,19 +24,21 @@ constexpr int kDeepestFiles = 10;
 constexpr std::size_t kMostLines = 20'000;
 
 Error atLine(int line, const Error& error, const std::string& file = {}) {
-    return {error.code, (file.empty() ? "Line " : file + ", line ") + std::to_string(line) + ": " + error.message, "file"};
+    return {error.code, (file.empty() ? "Line " : file + ", line ") + std::to_string(line) + ": " + error.message,
+            "file"};
 }
 
-Error atLine(int line, const char* code, const std::string& why) {
-    return atLine(line, Error{code, why});
-}
+Error atLine(int line, const char* code, const std::string& why) { return atLine(line, Error{code, why}); }
 
 std::string shown(const std::string& text) {
     return "\"" + base::stripControl(base::toValidUtf8(text.substr(0, 100))) + "\"";
 }
 
 Json emptyDocument(const char* kind, const std::string& name) {
-    return Json{{"format", spec::kEnvironmentSpecFormat}, {"version", spec::kEnvironmentSpecVersion}, {"name", name}, {"kind", kind}};
+    return Json{{"format", spec::kEnvironmentSpecFormat},
+                {"version", spec::kEnvironmentSpecVersion},
+                {"name", name},
+                {"kind", kind}};
 }
 
 /// What passes the grammar of its own language must pass ours too; without a name everything else is still checked.
@@ -100,7 +102,8 @@ Status readPip(const YamlNode& node, Json& conda) {
 
 Status readDependencies(const YamlNode& node, Json& conda) {
     if (node.kind != YamlNode::Kind::List) {
-        return atLine(node.line, "environment.yaml", "\"dependencies\" is a list: one package a line, each with a dash.");
+        return atLine(node.line, "environment.yaml",
+                      "\"dependencies\" is a list: one package a line, each with a dash.");
     }
     for (const YamlNode& item : node.items) {
         if (item.kind == YamlNode::Kind::Scalar) {
@@ -110,9 +113,11 @@ Status readDependencies(const YamlNode& node, Json& conda) {
             conda["dependencies"].push_back(item.text);
             continue;
         }
-        const bool pip = item.kind == YamlNode::Kind::Map && item.members.size() == 1 && item.members.front().first == "pip";
+        const bool pip =
+            item.kind == YamlNode::Kind::Map && item.members.size() == 1 && item.members.front().first == "pip";
         if (!pip) {
-            return atLine(item.line, "environment.key", "inside \"dependencies\" only \"pip:\" has entries of its own.");
+            return atLine(item.line, "environment.key",
+                          "inside \"dependencies\" only \"pip:\" has entries of its own.");
         }
         TRAINYARD_TRY(readPip(item.members.front().second, conda));
     }
@@ -164,19 +169,22 @@ std::pair<std::string, std::string> splitOption(const std::string& line) {
     return {line.substr(0, 2), line.size() > 2 ? std::string(base::trim(line.substr(2))) : ""};
 }
 
-Status readFile(const std::string& text, const std::string& file, const ReadBeside& beside, bool constraints, Requirements& out);
+Status readFile(const std::string& text, const std::string& file, const ReadBeside& beside, bool constraints,
+                Requirements& out);
 
 Status takeIn(const std::string& path, const ReadBeside& beside, bool constraints, Requirements& out) {
     if (path.empty()) {
         return Error{"environment.option", "no file is named."};
     }
     if (path.find("://") != std::string::npos) {
-        return Error{"environment.option", "a file at an address is not taken in; fetch it and put it beside this one."};
+        return Error{"environment.option",
+                     "a file at an address is not taken in; fetch it and put it beside this one."};
     }
     if (std::ranges::find(out.open, path) != out.open.end() || out.open.size() >= kDeepestFiles) {
         return Error{"environment.option", shown(path) + " takes in itself, or files are nested too deeply."};
     }
-    const auto text = beside ? beside(path) : Result<std::string>(Error{"environment.option", shown(path) + " is not at hand."});
+    const auto text =
+        beside ? beside(path) : Result<std::string>(Error{"environment.option", shown(path) + " is not at hand."});
     if (!text.ok()) {
         return text.error();
     }
@@ -215,23 +223,27 @@ Status takeOption(const std::string& line, const ReadBeside& beside, bool constr
         return {};
     }
     if (name == "--trusted-host" || name == "--require-hashes" || name == "--use-feature") {
-        return Error{"environment.option", shown(name) + " is not taken over; set it up in pip's own configuration on the target."};
+        return Error{"environment.option",
+                     shown(name) + " is not taken over; set it up in pip's own configuration on the target."};
     }
     TRAINYARD_TRY(spec::checkRequirement(line));
     out.packages.push_back(line);
     return {};
 }
 
-Status readFile(const std::string& text, const std::string& file, const ReadBeside& beside, bool constraints, Requirements& out) {
+Status readFile(const std::string& text, const std::string& file, const ReadBeside& beside, bool constraints,
+                Requirements& out) {
     if (!base::isValidUtf8(text) || text.find('\0') != std::string::npos) {
-        return Error{"environment.requirement", (file.empty() ? "The file" : file) + std::string(" is no text."), "file"};
+        return Error{"environment.requirement", (file.empty() ? "The file" : file) + std::string(" is no text."),
+                     "file"};
     }
     for (const auto& [number, raw] : joinedLines(text)) {
         const std::string line = spec::requirementWithoutComment(raw);
         if (line.empty()) {
             continue;
         }
-        const Status taken = line.front() == '-' ? takeOption(line, beside, constraints, out) : spec::checkRequirement(line);
+        const Status taken =
+            line.front() == '-' ? takeOption(line, beside, constraints, out) : spec::checkRequirement(line);
         if (!taken.ok()) {
             // What an inner file says of itself has its line already.
             return taken.error().field == "file" ? taken.error() : atLine(number, taken.error(), file);
@@ -255,18 +267,22 @@ std::string kindOfFile(const std::string& fileName) {
     if (extension == ".yml" || extension == ".yaml") return "conda";
     if (extension == ".txt" || extension == ".in") return "requirements";
     if (extension == ".json") return "definition";
-    if (name.starts_with("Containerfile") || name.starts_with("Dockerfile") || extension == ".containerfile" || extension == ".dockerfile") return "containerfile";
+    if (name.starts_with("Containerfile") || name.starts_with("Dockerfile") || extension == ".containerfile" ||
+        extension == ".dockerfile")
+        return "containerfile";
     return {};
 }
 
 Result<Imported> importConda(const std::string& text, const std::string& name) {
-    static constexpr std::array kKnown = {"name", "channels", "dependencies", "variables", "prefix", "platforms", "category"};
+    static constexpr std::array kKnown = {"name",   "channels",  "dependencies", "variables",
+                                          "prefix", "platforms", "category"};
     const auto root = parseYaml(text);
     if (!root.ok()) {
         return Error{root.error().code, root.error().message, "file"};
     }
     if (root->kind != YamlNode::Kind::Map) {
-        return atLine(std::max(1, root->line), "environment.yaml", "a conda environment begins with keys: name:, channels:, dependencies:.");
+        return atLine(std::max(1, root->line), "environment.yaml",
+                      "a conda environment begins with keys: name:, channels:, dependencies:.");
     }
     Imported imported;
     std::string own;
@@ -296,21 +312,25 @@ Result<Imported> importConda(const std::string& text, const std::string& name) {
                 variables[variable] = setting.text;
             }
         } else if (key == "prefix" || key == "platforms" || key == "category") {
-            imported.notes.push_back("Line " + std::to_string(value.line) + ": \"" + key + "\" was left out; it says where and for whom an environment was made.");
+            imported.notes.push_back("Line " + std::to_string(value.line) + ": \"" + key +
+                                     "\" was left out; it says where and for whom an environment was made.");
         } else {
             std::string known;
             for (const char* one : kKnown) {
                 known += std::string(known.empty() ? "" : ", ") + one;
             }
-            return atLine(value.line, "environment.key", shown(key) + " is no key of a conda environment; there are " + known + ".");
+            return atLine(value.line, "environment.key",
+                          shown(key) + " is no key of a conda environment; there are " + known + ".");
         }
     }
     if (!hasDependencies) {
-        return Error{"environment.key", "The file has no \"dependencies\": nothing says what is to be installed.", "file"};
+        return Error{"environment.key", "The file has no \"dependencies\": nothing says what is to be installed.",
+                     "file"};
     }
     const bool hasPip = std::ranges::any_of(conda["dependencies"], [](const Json& one) {
         const std::string package = one.get<std::string>();
-        return package == "pip" || package.starts_with("pip=") || package.starts_with("pip>") || package.starts_with("pip<") || package.starts_with("pip ");
+        return package == "pip" || package.starts_with("pip=") || package.starts_with("pip>") ||
+               package.starts_with("pip<") || package.starts_with("pip ");
     });
     if (!conda["pip"].empty() && !hasPip) {
         conda["dependencies"].push_back("pip");
@@ -332,7 +352,8 @@ Result<Imported> importRequirements(const std::string& text, const std::string& 
         Json& links = found.venv["find_links"];
         const bool folder = links.size() == 1 && !links[0].get<std::string>().starts_with("http");
         if (!folder || found.venv.contains("index_url")) {
-            return Error{"environment.option", "--no-index needs one --find-links with a folder of the target, and no index.", "file"};
+            return Error{"environment.option",
+                         "--no-index needs one --find-links with a folder of the target, and no index.", "file"};
         }
         found.venv["wheel_folder"] = links[0];
         found.venv.erase("find_links");

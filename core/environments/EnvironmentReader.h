@@ -20,10 +20,11 @@ struct Imported {
 /// "conda", "requirements", "containerfile", "image", "definition" by a file's name; empty when it does not say.
 [[nodiscard]] std::string kindOfFile(const std::string& fileName);
 
-/// `name` empty: the file's own, where it has one. What is wrong names its line. Codes: "environment.yaml", "environment.key" (a
-/// key that is not known here), "environment.requirement", … and those of validateEnvironmentSpec.
+/// `name` empty: the file's own, where it has one. What is wrong names its line. Codes: "environment.yaml",
+/// "environment.key" (a key that is not known here), "environment.requirement", … and those of validateEnvironmentSpec.
 [[nodiscard]] base::Result<Imported> importConda(const std::string& text, const std::string& name);
-[[nodiscard]] base::Result<Imported> importRequirements(const std::string& text, const std::string& name, const ReadBeside& beside);
+[[nodiscard]] base::Result<Imported> importRequirements(const std::string& text, const std::string& name,
+                                                        const ReadBeside& beside);
 [[nodiscard]] base::Result<Imported> importContainerfile(const std::string& text, const std::string& name);
 [[nodiscard]] base::Result<Imported> importImage(const std::string& image, const std::string& name);
 /// A document of our own, under another name when `name` is given.

@@ -12,9 +12,7 @@ using spec::EnvironmentSpec;
 namespace {
 
 /// JSON's quotes are YAML's: no text is taken for a number, a date or a truth value.
-std::string quoted(const std::string& text) {
-    return base::dumpJson(Json(text));
-}
+std::string quoted(const std::string& text) { return base::dumpJson(Json(text)); }
 
 std::string listed(const std::vector<std::string>& items, const char* indent) {
     std::string out;
@@ -48,7 +46,8 @@ std::string requirementsText(const EnvironmentSpec& spec) {
         out += venv.wheelFolder.empty() ? "" : "--no-index\n--find-links " + venv.wheelFolder + "\n";
         out += venv.constraints.empty() ? "" : "--constraint constraints.txt\n";
     }
-    return out + requirementLines(spec.kind == EnvironmentKind::Venv ? spec.venv.requirements : spec.container.requirements);
+    return out +
+           requirementLines(spec.kind == EnvironmentKind::Venv ? spec.venv.requirements : spec.container.requirements);
 }
 
 std::string condaYaml(const EnvironmentSpec& spec) {
@@ -76,29 +75,31 @@ std::string containerfileText(const EnvironmentSpec& spec) {
     std::string out = "FROM " + container.image + "\n";
     if (!container.requirements.empty()) {
         out += "COPY requirements.txt /tmp/trainyard-requirements.txt\nRUN " + container.python +
-               " -m pip install --no-cache-dir --disable-pip-version-check --no-input --progress-bar off --requirement /tmp/trainyard-requirements.txt\n";
+               " -m pip install --no-cache-dir --disable-pip-version-check --no-input --progress-bar off --requirement "
+               "/tmp/trainyard-requirements.txt\n";
     }
     return out;
 }
 
 std::vector<std::pair<std::string, std::string>> definitionFiles(const EnvironmentSpec& spec) {
-    std::vector<std::pair<std::string, std::string>> files{{spec.name + ".json", base::dumpJsonPretty(spec::toJson(spec))}};
+    std::vector<std::pair<std::string, std::string>> files{
+        {spec.name + ".json", base::dumpJsonPretty(spec::toJson(spec))}};
     switch (spec.kind) {
-        case EnvironmentKind::Conda: files.emplace_back("environment.yml", condaYaml(spec)); break;
-        case EnvironmentKind::Venv:
-            files.emplace_back("requirements.txt", requirementsText(spec));
-            if (!spec.venv.constraints.empty()) {
-                files.emplace_back("constraints.txt", requirementLines(spec.venv.constraints));
-            }
-            break;
-        case EnvironmentKind::Container:
-            files.emplace_back("Containerfile", containerfileText(spec));
-            if (spec.container.source == "image" && !spec.container.requirements.empty()) {
-                files.emplace_back("requirements.txt", requirementLines(spec.container.requirements));
-            }
-            break;
-        case EnvironmentKind::Setup: files.emplace_back("setup.sh", spec.setup.script); break;
-        default: break;
+    case EnvironmentKind::Conda: files.emplace_back("environment.yml", condaYaml(spec)); break;
+    case EnvironmentKind::Venv:
+        files.emplace_back("requirements.txt", requirementsText(spec));
+        if (!spec.venv.constraints.empty()) {
+            files.emplace_back("constraints.txt", requirementLines(spec.venv.constraints));
+        }
+        break;
+    case EnvironmentKind::Container:
+        files.emplace_back("Containerfile", containerfileText(spec));
+        if (spec.container.source == "image" && !spec.container.requirements.empty()) {
+            files.emplace_back("requirements.txt", requirementLines(spec.container.requirements));
+        }
+        break;
+    case EnvironmentKind::Setup: files.emplace_back("setup.sh", spec.setup.script); break;
+    default: break;
     }
     return files;
 }

@@ -12,10 +12,10 @@ namespace trainyard::environments {
 enum class Known { Unknown, No, Yes };
 
 struct HostFacts {
-    std::string host;         ///< Empty: the target as a whole, or its only machine.
+    std::string host;  ///< Empty: the target as a whole, or its only machine.
     Known python = Known::Unknown;
     std::string pythonPath;
-    std::string pythonText;   ///< As the doctor said it.
+    std::string pythonText;            ///< As the doctor said it.
     std::vector<std::string> pythons;  ///< All in its PATH, with their folders; none where the doctor did not look.
     Known torch = Known::Unknown;
     std::string torchText;
@@ -24,9 +24,9 @@ struct HostFacts {
     std::string enginesText;
     std::string enginesRemedy;
     Known conda = Known::Unknown;
-    std::vector<std::string> condaTools;        ///< micromamba, mamba, conda
+    std::vector<std::string> condaTools;  ///< micromamba, mamba, conda
     Known gpus = Known::Unknown;
-    std::int64_t freeBytes = -1;                ///< Of the work folder's disk; -1: not known.
+    std::int64_t freeBytes = -1;  ///< Of the work folder's disk; -1: not known.
 };
 
 struct TargetFacts {
@@ -36,7 +36,8 @@ struct TargetFacts {
     std::vector<HostFacts> hosts;
 };
 
-/// From what was kept of the doctor's last visit ({"t","lines"}, or null) and the interpreter of the target's definition.
+/// From what was kept of the doctor's last visit ({"t","lines"}, or null) and the interpreter of the target's
+/// definition.
 [[nodiscard]] TargetFacts factsOf(const std::string& target, const std::string& python, const base::Json& doctor);
 
 }  // namespace trainyard::environments

@@ -27,9 +27,7 @@ struct Event {
     [[nodiscard]] int line() const { return static_cast<int>(event.start_mark.line) + 1; }
 };
 
-std::string textOf(const yaml_char_t* text, std::size_t size) {
-    return {reinterpret_cast<const char*>(text), size};
-}
+std::string textOf(const yaml_char_t* text, std::size_t size) { return {reinterpret_cast<const char*>(text), size}; }
 
 class Parser {
 public:
@@ -83,8 +81,11 @@ private:
             return {};
         }
         const std::string problem = m_parser.problem != nullptr ? m_parser.problem : "it cannot be read";
-        const std::size_t line = m_parser.problem_mark.line != 0 || m_parser.problem_offset == 0 ? m_parser.problem_mark.line : m_parser.mark.line;
-        return refuse(static_cast<int>(line) + 1, "this is not YAML: " + base::stripControl(base::toValidUtf8(problem)) + ".");
+        const std::size_t line = m_parser.problem_mark.line != 0 || m_parser.problem_offset == 0
+                                     ? m_parser.problem_mark.line
+                                     : m_parser.mark.line;
+        return refuse(static_cast<int>(line) + 1,
+                      "this is not YAML: " + base::stripControl(base::toValidUtf8(problem)) + ".");
     }
 
     Result<YamlNode> node(int depth) {
@@ -103,33 +104,35 @@ private:
             return refuse(made.line, "the file has too many entries.", "environment.yaml_limit");
         }
         switch (event.event.type) {
-            case YAML_ALIAS_EVENT: {
-                const std::string name = reinterpret_cast<const char*>(event.event.data.alias.anchor);
-                return refuse(made.line, "an alias (*" + base::stripControl(name.substr(0, 50)) + "); write out what it stands for.");
+        case YAML_ALIAS_EVENT: {
+            const std::string name = reinterpret_cast<const char*>(event.event.data.alias.anchor);
+            return refuse(made.line,
+                          "an alias (*" + base::stripControl(name.substr(0, 50)) + "); write out what it stands for.");
+        }
+        case YAML_SCALAR_EVENT: {
+            const auto& scalar = event.event.data.scalar;
+            if (scalar.tag != nullptr) {
+                return refuse(made.line, "a tag (!); values are plain text here.");
             }
-            case YAML_SCALAR_EVENT: {
-                const auto& scalar = event.event.data.scalar;
-                if (scalar.tag != nullptr) {
-                    return refuse(made.line, "a tag (!); values are plain text here.");
-                }
-                made.text = textOf(scalar.value, scalar.length);
-                const bool nothing = scalar.style == YAML_PLAIN_SCALAR_STYLE && (made.text.empty() || made.text == "~" || made.text == "null");
-                made.kind = nothing ? YamlNode::Kind::Null : YamlNode::Kind::Scalar;
-                return made;
+            made.text = textOf(scalar.value, scalar.length);
+            const bool nothing = scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+                                 (made.text.empty() || made.text == "~" || made.text == "null");
+            made.kind = nothing ? YamlNode::Kind::Null : YamlNode::Kind::Scalar;
+            return made;
+        }
+        case YAML_SEQUENCE_START_EVENT:
+            if (event.event.data.sequence_start.tag != nullptr) {
+                return refuse(made.line, "a tag (!); values are plain text here.");
             }
-            case YAML_SEQUENCE_START_EVENT:
-                if (event.event.data.sequence_start.tag != nullptr) {
-                    return refuse(made.line, "a tag (!); values are plain text here.");
-                }
-                made.kind = YamlNode::Kind::List;
-                return list(std::move(made), depth);
-            case YAML_MAPPING_START_EVENT:
-                if (event.event.data.mapping_start.tag != nullptr) {
-                    return refuse(made.line, "a tag (!); values are plain text here.");
-                }
-                made.kind = YamlNode::Kind::Map;
-                return map(std::move(made), depth);
-            default: return refuse(made.line, "something is missing here.");
+            made.kind = YamlNode::Kind::List;
+            return list(std::move(made), depth);
+        case YAML_MAPPING_START_EVENT:
+            if (event.event.data.mapping_start.tag != nullptr) {
+                return refuse(made.line, "a tag (!); values are plain text here.");
+            }
+            made.kind = YamlNode::Kind::Map;
+            return map(std::move(made), depth);
+        default: return refuse(made.line, "something is missing here.");
         }
     }
 
@@ -164,7 +167,9 @@ private:
             }
             for (const auto& [name, value] : made.members) {
                 if (name == key->text) {
-                    return refuse(key->line, "\"" + base::stripControl(name) + "\" is there twice; the first stands in line " + std::to_string(value.line) + ".");
+                    return refuse(key->line, "\"" + base::stripControl(name) +
+                                                 "\" is there twice; the first stands in line " +
+                                                 std::to_string(value.line) + ".");
                 }
             }
             auto value = node(depth + 1);

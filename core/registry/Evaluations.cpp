@@ -32,12 +32,14 @@ Result<Json> Registry::addEvaluation(const ModelVersionId& id, const Json& found
                 {"id", base::newUuid7()},
                 {"created_at", base::wallMicros()},
                 {"model", id.name + ":" + std::to_string(id.number)}};
-    for (const char* key : {"dataset", "split", "samples", "loss", "accuracy", "top5", "classes", "bad_count", "device", "seconds"}) {
+    for (const char* key :
+         {"dataset", "split", "samples", "loss", "accuracy", "top5", "classes", "bad_count", "device", "seconds"}) {
         record[key] = found.contains(key) ? found.at(key) : Json();
     }
     const Path folder = evaluationsFolder(m_layout, id);
     TRAINYARD_TRY(base::makeDirs(folder));
-    TRAINYARD_TRY(base::writeFileAtomically(folder / (base::jsonText(record, "id") + ".json"), base::dumpJsonPretty(record)));
+    TRAINYARD_TRY(
+        base::writeFileAtomically(folder / (base::jsonText(record, "id") + ".json"), base::dumpJsonPretty(record)));
     return record;
 }
 
@@ -52,14 +54,16 @@ Result<std::vector<Json>> Registry::evaluations(const ModelVersionId& id) const 
         }
         const auto bytes = base::readFile(entry.path());
         auto record = bytes.ok() ? base::parseJson(*bytes) : Result<Json>(bytes.error());
-        if (record.ok() && base::checkFormat(*record, kEvaluationFormat, kEvaluationVersion).ok() && base::jsonText(*record, "id") == name) {
+        if (record.ok() && base::checkFormat(*record, kEvaluationFormat, kEvaluationVersion).ok() &&
+            base::jsonText(*record, "id") == name) {
             records.push_back(std::move(*record));
         }
     }
     if (error && error != std::errc::no_such_file_or_directory) {
         return base::errnoError(error.value(), "reading", folder);
     }
-    std::sort(records.begin(), records.end(), [](const Json& a, const Json& b) { return base::jsonText(a, "id") < base::jsonText(b, "id"); });
+    std::sort(records.begin(), records.end(),
+              [](const Json& a, const Json& b) { return base::jsonText(a, "id") < base::jsonText(b, "id"); });
     return records;
 }
 

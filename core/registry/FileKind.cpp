@@ -24,29 +24,45 @@ constexpr std::size_t kMostNamed = 32;
 /// The number that torch.save wrote before it wrote zip archives, as a pickle of protocol 2.
 constexpr std::string_view kLegacyMagic = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e";
 
-FileFacts other(std::string told) {
-    return {FileKind::Other, std::move(told), Json::object()};
-}
+FileFacts other(std::string told) { return {FileKind::Other, std::move(told), Json::object()}; }
 
 bool endsWith(std::string_view text, std::string_view end) {
     return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
 }
 
-bool beginsWith(std::string_view text, std::string_view begin) {
-    return text.substr(0, begin.size()) == begin;
-}
+bool beginsWith(std::string_view text, std::string_view begin) { return text.substr(0, begin.size()) == begin; }
 
 // ------------------------------------------------------------------------------------------------------ pickles
 
 /// What a dictionary of tensors and numbers needs; none of it is a class of the user's.
 bool isPlainGlobal(const std::string& name) {
-    static constexpr std::string_view kNames[] = {
-        "collections.OrderedDict", "collections.defaultdict", "collections.Counter", "torch.Size", "torch.device", "torch.Tensor",
-        "torch.nn.parameter.Parameter", "torch.storage.UntypedStorage", "torch.storage.TypedStorage", "torch.serialization._get_layout",
-        "_codecs.encode", "builtins.set", "__builtin__.set", "builtins.dict", "__builtin__.dict", "builtins.bytearray",
-        "numpy.core.multiarray.scalar", "numpy.core.multiarray._reconstruct", "numpy._core.multiarray.scalar",
-        "numpy._core.multiarray._reconstruct", "numpy.ndarray", "numpy.dtype", "torch.bfloat16", "torch.half", "torch.bool"};
-    static constexpr std::string_view kTypes[] = {"torch.float", "torch.int", "torch.uint", "torch.complex", "torch.quint", "torch.qint"};
+    static constexpr std::string_view kNames[] = {"collections.OrderedDict",
+                                                  "collections.defaultdict",
+                                                  "collections.Counter",
+                                                  "torch.Size",
+                                                  "torch.device",
+                                                  "torch.Tensor",
+                                                  "torch.nn.parameter.Parameter",
+                                                  "torch.storage.UntypedStorage",
+                                                  "torch.storage.TypedStorage",
+                                                  "torch.serialization._get_layout",
+                                                  "_codecs.encode",
+                                                  "builtins.set",
+                                                  "__builtin__.set",
+                                                  "builtins.dict",
+                                                  "__builtin__.dict",
+                                                  "builtins.bytearray",
+                                                  "numpy.core.multiarray.scalar",
+                                                  "numpy.core.multiarray._reconstruct",
+                                                  "numpy._core.multiarray.scalar",
+                                                  "numpy._core.multiarray._reconstruct",
+                                                  "numpy.ndarray",
+                                                  "numpy.dtype",
+                                                  "torch.bfloat16",
+                                                  "torch.half",
+                                                  "torch.bool"};
+    static constexpr std::string_view kTypes[] = {"torch.float",   "torch.int",   "torch.uint",
+                                                  "torch.complex", "torch.quint", "torch.qint"};
     if (beginsWith(name, "torch._utils._rebuild_") || name == "torch._tensor._rebuild_from_type_v2") {
         return true;
     }
@@ -54,8 +70,9 @@ bool isPlainGlobal(const std::string& name) {
         return true;
     }
     if (std::any_of(std::begin(kTypes), std::end(kTypes), [&](std::string_view type) {
-            return beginsWith(name, type) && std::all_of(name.begin() + static_cast<std::ptrdiff_t>(type.size()), name.end(),
-                                                         [](char c) { return (c >= '0' && c <= '9') || c == 'x'; });
+            return beginsWith(name, type) &&
+                   std::all_of(name.begin() + static_cast<std::ptrdiff_t>(type.size()), name.end(),
+                               [](char c) { return (c >= '0' && c <= '9') || c == 'x'; });
         })) {
         return true;
     }
@@ -64,8 +81,9 @@ bool isPlainGlobal(const std::string& name) {
 
 FileFacts pickleFacts(const PickleFacts& pickle, const std::string& where) {
     const bool plain = !pickle.hides && std::all_of(pickle.globals.begin(), pickle.globals.end(), isPlainGlobal);
-    const bool tensors = std::any_of(pickle.globals.begin(), pickle.globals.end(),
-                                     [](const std::string& name) { return beginsWith(name, "torch._utils._rebuild_"); });
+    const bool tensors = std::any_of(pickle.globals.begin(), pickle.globals.end(), [](const std::string& name) {
+        return beginsWith(name, "torch._utils._rebuild_");
+    });
     const bool modules = pickle.hasModuleMembers ||
                          std::any_of(pickle.globals.begin(), pickle.globals.end(),
                                      [](const std::string& name) { return beginsWith(name, "torch.nn.modules."); });
@@ -83,7 +101,8 @@ FileFacts pickleFacts(const PickleFacts& pickle, const std::string& where) {
         facts.told = where + " that holds a dictionary and imports nothing but what tensors need.";
     } else if (modules) {
         facts.kind = FileKind::Module;
-        facts.told = where + (pickle.beginsWithDict ? " of a dictionary that holds a torch.nn.Module." : " of a torch.nn.Module: " + first + ".");
+        facts.told = where + (pickle.beginsWithDict ? " of a dictionary that holds a torch.nn.Module."
+                                                    : " of a torch.nn.Module: " + first + ".");
     } else if (pickle.hides) {
         facts.told = where + " that hides what it would import.";
     } else if (plain && tensors) {
@@ -96,10 +115,12 @@ FileFacts pickleFacts(const PickleFacts& pickle, const std::string& where) {
 
 FileFacts examinePickle(FileBytes& file) {
     const auto pickle = walkPickle(file);
-    return pickle.ok() ? pickleFacts(*pickle, "A Python pickle") : other("It begins like a Python pickle, but " + pickle.error().message + ".");
+    return pickle.ok() ? pickleFacts(*pickle, "A Python pickle")
+                       : other("It begins like a Python pickle, but " + pickle.error().message + ".");
 }
 
-/// Pickles one after the other: a magic number, the format's version, facts about the machine, the object, the tensors' keys.
+/// Pickles one after the other: a magic number, the format's version, facts about the machine, the object, the tensors'
+/// keys.
 FileFacts examineLegacy(FileBytes& file) {
     constexpr int kPickles = 5;
     constexpr int kObject = 3;
@@ -131,20 +152,24 @@ FileFacts examineZip(FileBytes& file) {
     // PyTorch puts everything under one folder, whose name is free.
     const std::string root = members->front().name.substr(0, members->front().name.find('/') + 1);
     const auto find = [&](const std::string& name) {
-        return std::find_if(members->begin(), members->end(), [&](const ZipMember& member) { return member.name == root + name; });
+        return std::find_if(members->begin(), members->end(),
+                            [&](const ZipMember& member) { return member.name == root + name; });
     };
     const auto end = members->end();
-    const bool hasCode = std::any_of(members->begin(), end, [&](const ZipMember& member) { return beginsWith(member.name, root + "code/"); });
+    const bool hasCode = std::any_of(members->begin(), end,
+                                     [&](const ZipMember& member) { return beginsWith(member.name, root + "code/"); });
     const auto data = find("data.pkl");
     if (!root.empty() && data != end && find("constants.pkl") != end && find("version") != end) {
         for (const char* name : {"data.pkl", "constants.pkl"}) {
             auto bytes = storedMember(file, *find(name));
             const auto pickle = bytes.ok() ? walkPickle(*bytes) : base::Result<PickleFacts>(bytes.error());
             if (!pickle.ok()) {
-                return other("It is laid out like TorchScript, but its " + std::string(name) + " is damaged: " + pickle.error().message + ".");
+                return other("It is laid out like TorchScript, but its " + std::string(name) +
+                             " is damaged: " + pickle.error().message + ".");
             }
         }
-        FileFacts facts{FileKind::TorchScript, "A zip archive with constants.pkl and data.pkl, as torch.jit.save writes it.", Json::object()};
+        FileFacts facts{FileKind::TorchScript,
+                        "A zip archive with constants.pkl and data.pkl, as torch.jit.save writes it.", Json::object()};
         facts.details["code"] = hasCode;
         facts.details["bytecode"] = find("bytecode.pkl") != end;
         return facts;
@@ -153,20 +178,24 @@ FileFacts examineZip(FileBytes& file) {
         auto bytes = storedMember(file, *data);
         const auto pickle = bytes.ok() ? walkPickle(*bytes) : base::Result<PickleFacts>(bytes.error());
         if (!pickle.ok()) {
-            return other("It is laid out as torch.save writes it, but its data.pkl is damaged: " + pickle.error().message + ".");
+            return other(
+                "It is laid out as torch.save writes it, but its data.pkl is damaged: " + pickle.error().message + ".");
         }
         return pickleFacts(*pickle, "A zip archive by torch.save");
     }
     if (find(".data/extern_modules") != end) {
         return other("A zip archive by torch.package.");
     }
-    if (std::any_of(members->begin(), end, [](const ZipMember& member) { return endsWith(member.name, "serialized_exported_program.json"); })) {
+    if (std::any_of(members->begin(), end, [](const ZipMember& member) {
+            return endsWith(member.name, "serialized_exported_program.json");
+        })) {
         return other("A zip archive by torch.export.");
     }
     if (std::all_of(members->begin(), end, [](const ZipMember& member) { return endsWith(member.name, ".npy"); })) {
         return other("A zip archive of NumPy arrays.");
     }
-    return other("A zip archive of " + base::formatCount(static_cast<std::int64_t>(members->size())) + (members->size() == 1 ? " member." : " members."));
+    return other("A zip archive of " + base::formatCount(static_cast<std::int64_t>(members->size())) +
+                 (members->size() == 1 ? " member." : " members."));
 }
 
 // ---------------------------------------------------------------------------------------------------- safetensors
@@ -180,8 +209,8 @@ bool isCount(const Json& value) {
 std::optional<std::uint64_t> tensorEnd(const Json& tensor, std::int64_t& parameters) {
     const auto shape = tensor.is_object() ? tensor.find("shape") : tensor.end();
     const auto offsets = tensor.is_object() ? tensor.find("data_offsets") : tensor.end();
-    if (!tensor.is_object() || shape == tensor.end() || offsets == tensor.end() || !shape->is_array() || !offsets->is_array() ||
-        offsets->size() != 2 || !isCount((*offsets)[0]) || !isCount((*offsets)[1]) ||
+    if (!tensor.is_object() || shape == tensor.end() || offsets == tensor.end() || !shape->is_array() ||
+        !offsets->is_array() || offsets->size() != 2 || !isCount((*offsets)[0]) || !isCount((*offsets)[1]) ||
         (*offsets)[0].get<std::int64_t>() > (*offsets)[1].get<std::int64_t>()) {
         return std::nullopt;
     }
@@ -246,23 +275,27 @@ constexpr Magic kMagics[] = {{0, "\x89HDF\r\n\x1a\n", "An HDF5 file, as Keras wr
                              {0, "\x28\xb5\x2f\xfd", "A zstd-compressed file."},
                              {0, "BZh", "A bzip2-compressed file."},
                              {257, "ustar", "A tar archive."},
-                             {0, "\x7f" "ELF", "A program or library."}};
+                             {0,
+                              "\x7f"
+                              "ELF",
+                              "A program or library."}};
 
 /// Pickles before protocol 2 have no mark of their own; their first instruction is one of these.
 bool mayBeOldPickle(char first) {
-    return first == '(' || first == 'c' || first == '}' || first == ']' || first == 'I' || first == 'S' || first == 'V' || first == 'F';
+    return first == '(' || first == 'c' || first == '}' || first == ']' || first == 'I' || first == 'S' ||
+           first == 'V' || first == 'F';
 }
 
 }  // namespace
 
 std::string_view toString(FileKind kind) {
     switch (kind) {
-        case FileKind::TorchScript: return "torchscript";
-        case FileKind::Safetensors: return "safetensors";
-        case FileKind::StateDict: return "state_dict";
-        case FileKind::Module: return "module";
-        case FileKind::Onnx: return "onnx";
-        case FileKind::Other: break;
+    case FileKind::TorchScript: return "torchscript";
+    case FileKind::Safetensors: return "safetensors";
+    case FileKind::StateDict: return "state_dict";
+    case FileKind::Module: return "module";
+    case FileKind::Onnx: return "onnx";
+    case FileKind::Other: break;
     }
     return "other";
 }
@@ -295,12 +328,14 @@ base::Result<FileFacts> examineFile(const base::Path& path) {
         return examineSafetensors(file, headerBytes);
     }
     for (const Magic& magic : kMagics) {
-        if (head.size() >= magic.offset + magic.bytes.size() && std::string_view(head).substr(magic.offset, magic.bytes.size()) == magic.bytes) {
+        if (head.size() >= magic.offset + magic.bytes.size() &&
+            std::string_view(head).substr(magic.offset, magic.bytes.size()) == magic.bytes) {
             return other(magic.told);
         }
     }
     if (auto onnx = readOnnxHeader(file)) {
-        return FileFacts{FileKind::Onnx, "A protocol buffer of ONNX's ModelProto, with a graph that has outputs.", std::move(*onnx)};
+        return FileFacts{FileKind::Onnx, "A protocol buffer of ONNX's ModelProto, with a graph that has outputs.",
+                         std::move(*onnx)};
     }
     if (mayBeOldPickle(head[0])) {
         if (const auto pickle = walkPickle(file); pickle.ok() && pickle->end == file.size()) {

@@ -1,6 +1,6 @@
 #pragma once
-// What kind of model a file is, told by its content alone: magic bytes, a header, a list of members, the instructions of
-// a pickle. Nothing is run, unpickled, unpacked or read whole, so a file from anywhere may be looked at.
+// What kind of model a file is, told by its content alone: magic bytes, a header, a list of members, the instructions
+// of a pickle. Nothing is run, unpickled, unpacked or read whole, so a file from anywhere may be looked at.
 #include <string>
 #include <string_view>
 

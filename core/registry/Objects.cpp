@@ -9,21 +9,24 @@ namespace trainyard::registry {
 namespace {
 
 base::Error missing(const std::string& sha256) {
-    return {"model.object_missing", "The workspace's object " + sha256.substr(0, 12) + "… is gone, so this model's file cannot be "
-                                    "given out. Restore it from a copy of the workspace, or register the run again."};
+    return {"model.object_missing",
+            "The workspace's object " + sha256.substr(0, 12) +
+                "… is gone, so this model's file cannot be "
+                "given out. Restore it from a copy of the workspace, or register the run again."};
 }
 
 base::Error damaged(const std::string& sha256) {
-    return {"model.object_damaged", "The workspace's object " + sha256.substr(0, 12) + "… is damaged: its content no longer has "
-                                    "that SHA-256. Restore it from a copy of the workspace, or register the run again."};
+    return {"model.object_damaged",
+            "The workspace's object " + sha256.substr(0, 12) +
+                "… is damaged: its content no longer has "
+                "that SHA-256. Restore it from a copy of the workspace, or register the run again."};
 }
 
 }  // namespace
 
 bool isSha256(const std::string& text) {
-    return text.size() == 64 && std::all_of(text.begin(), text.end(), [](char c) {
-        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-    });
+    return text.size() == 64 && std::all_of(text.begin(), text.end(),
+                                            [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 base::Result<StoredObject> Objects::store(const base::Path& file, const ByteProgress& progress) const {

@@ -23,13 +23,14 @@ class Objects {
 public:
     explicit Objects(wire::WorkspaceLayout layout) : m_layout(std::move(layout)) {}
 
-    /// Takes a file in. An object that is there already is hashed again, and replaced when it is damaged. The file is read
-    /// twice: `progress` goes to twice its size.
+    /// Takes a file in. An object that is there already is hashed again, and replaced when it is damaged. The file is
+    /// read twice: `progress` goes to twice its size.
     [[nodiscard]] base::Result<StoredObject> store(const base::Path& file, const ByteProgress& progress = {}) const;
     /// Where the object lies, after its content was hashed: "model.object_missing", "model.object_damaged".
     [[nodiscard]] base::Result<base::Path> verified(const std::string& sha256, const ByteProgress& progress = {}) const;
     /// Copies an object to `to` and hashes the copy; `to` is gone again when it is not what it should be.
-    [[nodiscard]] base::Status copyOut(const std::string& sha256, const base::Path& to, const ByteProgress& progress = {}) const;
+    [[nodiscard]] base::Status copyOut(const std::string& sha256, const base::Path& to,
+                                       const ByteProgress& progress = {}) const;
     /// Bytes that were freed; 0 when it was not there.
     [[nodiscard]] base::Result<std::int64_t> remove(const std::string& sha256) const;
 

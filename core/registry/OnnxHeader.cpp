@@ -110,20 +110,20 @@ std::optional<base::Json> readOnnxHeader(FileBytes& file) {
     };
     const bool whole = reader.eachOfAll([&](const ProtoField& field) {
         switch (field.number) {
-            case 1: irVersion = field.value; return !field.hasBytes();
-            case 2:
-                producer = field.hasBytes() ? reader.text(field) : std::string();
-                return field.hasBytes();
-            case 7: ++graphs; return field.hasBytes() && reader.each(field, takeGraph);
-            case 8: return field.hasBytes() && takeOpset(field);
-            default: return true;
+        case 1: irVersion = field.value; return !field.hasBytes();
+        case 2: producer = field.hasBytes() ? reader.text(field) : std::string(); return field.hasBytes();
+        case 7: ++graphs; return field.hasBytes() && reader.each(field, takeGraph);
+        case 8: return field.hasBytes() && takeOpset(field);
+        default: return true;
         }
     });
     if (!whole || graphs != 1 || opsets == 0 || irVersion == 0 || irVersion > kMostIrVersion || outputs.empty()) {
         return std::nullopt;
     }
-    return base::Json{{"ir_version", irVersion}, {"opset", opset},         {"producer", producer},           {"inputs", std::move(inputs)},
-                      {"outputs", std::move(outputs)}, {"nodes", nodes}, {"initializers", initializers}, {"external_data", external}};
+    return base::Json{{"ir_version", irVersion},       {"opset", opset},
+                      {"producer", producer},          {"inputs", std::move(inputs)},
+                      {"outputs", std::move(outputs)}, {"nodes", nodes},
+                      {"initializers", initializers},  {"external_data", external}};
 }
 
 }  // namespace trainyard::registry

@@ -7,8 +7,8 @@
 
 namespace trainyard::registry {
 
-/// {ir_version, opset, producer, inputs, outputs, nodes, initializers, external_data}, or nullopt when the file is not a
-/// whole ModelProto with a graph. Source of the field numbers: onnx.proto of ONNX 1.12.
+/// {ir_version, opset, producer, inputs, outputs, nodes, initializers, external_data}, or nullopt when the file is not
+/// a whole ModelProto with a graph. Source of the field numbers: onnx.proto of ONNX 1.12.
 [[nodiscard]] std::optional<base::Json> readOnnxHeader(FileBytes& file);
 
 }  // namespace trainyard::registry

@@ -19,20 +19,75 @@ enum class Operand { None, Bytes1, Bytes2, Bytes4, Bytes8, Line, TwoLines, Count
 
 Operand operandOf(unsigned char code) {
     switch (code) {
-        case '(': case '.': case '0': case '1': case '2': case 'N': case 'R': case 'Q': case 'a': case 'b': case 'd': case '}':
-        case 'e': case 'l': case ']': case 'o': case 's': case 't': case ')': case 'u': case 0x81: case 0x85: case 0x86:
-        case 0x87: case 0x88: case 0x89: case 0x8f: case 0x90: case 0x91: case 0x92: case 0x93: case 0x94: case 0x97: case 0x98:
-            return Operand::None;
-        case 'K': case 'h': case 'q': case 0x80: case 0x82: return Operand::Bytes1;
-        case 'M': case 0x83: return Operand::Bytes2;
-        case 'J': case 'j': case 'r': case 0x84: return Operand::Bytes4;
-        case 'G': case 0x95: return Operand::Bytes8;
-        case 'F': case 'I': case 'L': case 'P': case 'S': case 'V': case 'g': case 'p': return Operand::Line;
-        case 'c': case 'i': return Operand::TwoLines;
-        case 'U': case 'C': case 0x8c: case 0x8a: return Operand::Counted1;
-        case 'T': case 'B': case 'X': case 0x8b: return Operand::Counted4;
-        case 0x8e: case 0x8d: case 0x96: return Operand::Counted8;
-        default: return Operand::Unknown;
+    case '(':
+    case '.':
+    case '0':
+    case '1':
+    case '2':
+    case 'N':
+    case 'R':
+    case 'Q':
+    case 'a':
+    case 'b':
+    case 'd':
+    case '}':
+    case 'e':
+    case 'l':
+    case ']':
+    case 'o':
+    case 's':
+    case 't':
+    case ')':
+    case 'u':
+    case 0x81:
+    case 0x85:
+    case 0x86:
+    case 0x87:
+    case 0x88:
+    case 0x89:
+    case 0x8f:
+    case 0x90:
+    case 0x91:
+    case 0x92:
+    case 0x93:
+    case 0x94:
+    case 0x97:
+    case 0x98: return Operand::None;
+    case 'K':
+    case 'h':
+    case 'q':
+    case 0x80:
+    case 0x82: return Operand::Bytes1;
+    case 'M':
+    case 0x83: return Operand::Bytes2;
+    case 'J':
+    case 'j':
+    case 'r':
+    case 0x84: return Operand::Bytes4;
+    case 'G':
+    case 0x95: return Operand::Bytes8;
+    case 'F':
+    case 'I':
+    case 'L':
+    case 'P':
+    case 'S':
+    case 'V':
+    case 'g':
+    case 'p': return Operand::Line;
+    case 'c':
+    case 'i': return Operand::TwoLines;
+    case 'U':
+    case 'C':
+    case 0x8c:
+    case 0x8a: return Operand::Counted1;
+    case 'T':
+    case 'B':
+    case 'X':
+    case 0x8b: return Operand::Counted4;
+    case 0x8e:
+    case 0x8d:
+    case 0x96: return Operand::Counted8;
+    default: return Operand::Unknown;
     }
 }
 
@@ -40,9 +95,7 @@ bool isText(unsigned char code) {
     return code == 0x8c || code == 'X' || code == 0x8d || code == 'V' || code == 'S' || code == 'U' || code == 'T';
 }
 
-base::Error notWhole(const char* why) {
-    return {"model.pickle", why};
-}
+base::Error notWhole(const char* why) { return {"model.pickle", why}; }
 
 /// One walk. Keeps the texts on top of the stack, since STACK_GLOBAL takes its two names from there.
 class Walk {
@@ -63,7 +116,8 @@ public:
             }
             if (code == '.') {
                 m_facts.end = m_at;
-                m_facts.beginsWithDict = m_facts.beginsWithDict || (m_beginsWithText && m_facts.first == "collections.OrderedDict");
+                m_facts.beginsWithDict =
+                    m_facts.beginsWithDict || (m_beginsWithText && m_facts.first == "collections.OrderedDict");
                 return m_facts;
             }
             take(static_cast<unsigned char>(code));
@@ -101,17 +155,17 @@ private:
             return true;
         };
         switch (operand) {
-            case Operand::None: return true;
-            case Operand::Bytes1: return fixed(1);
-            case Operand::Bytes2: return fixed(2);
-            case Operand::Bytes4: return fixed(4);
-            case Operand::Bytes8: return fixed(8);
-            case Operand::Line: return readLine(m_text);
-            case Operand::TwoLines: return readLine(m_text) && readLine(m_second);
-            case Operand::Counted1: return counted(1);
-            case Operand::Counted4: return counted(4);
-            case Operand::Counted8: return counted(8);
-            case Operand::Unknown: return false;
+        case Operand::None: return true;
+        case Operand::Bytes1: return fixed(1);
+        case Operand::Bytes2: return fixed(2);
+        case Operand::Bytes4: return fixed(4);
+        case Operand::Bytes8: return fixed(8);
+        case Operand::Line: return readLine(m_text);
+        case Operand::TwoLines: return readLine(m_text) && readLine(m_second);
+        case Operand::Counted1: return counted(1);
+        case Operand::Counted4: return counted(4);
+        case Operand::Counted8: return counted(8);
+        case Operand::Unknown: return false;
         }
         return false;
     }
@@ -176,28 +230,33 @@ private:
             m_beginsWithText = code == 0x8c;
         }
         switch (code) {
-            case 'c': case 'i':
-                addGlobal(m_text + "." + m_second);
-                m_top.clear();
-                return;
-            case 0x93:
-                if (m_top.size() == 2) {
-                    addGlobal(m_top[0] + "." + m_top[1]);
-                } else {
-                    m_facts.hides = true;
-                }
-                m_top.clear();
-                return;
-            case 0x82: case 0x83: case 0x84:
+        case 'c':
+        case 'i':
+            addGlobal(m_text + "." + m_second);
+            m_top.clear();
+            return;
+        case 0x93:
+            if (m_top.size() == 2) {
+                addGlobal(m_top[0] + "." + m_top[1]);
+            } else {
                 m_facts.hides = true;
-                m_top.clear();
-                return;
-            case 0x94: keep(m_memoized++); return;
-            case 'q': case 'r': keep(m_number); return;
-            case 'p': keep(lineNumber()); return;
-            case 'h': case 'j': recall(m_number); return;
-            case 'g': recall(lineNumber()); return;
-            default: break;
+            }
+            m_top.clear();
+            return;
+        case 0x82:
+        case 0x83:
+        case 0x84:
+            m_facts.hides = true;
+            m_top.clear();
+            return;
+        case 0x94: keep(m_memoized++); return;
+        case 'q':
+        case 'r': keep(m_number); return;
+        case 'p': keep(lineNumber()); return;
+        case 'h':
+        case 'j': recall(m_number); return;
+        case 'g': recall(lineNumber()); return;
+        default: break;
         }
         if (isText(code)) {
             push(m_text);
@@ -212,11 +271,11 @@ private:
     std::string m_text;
     std::string m_second;
     std::uint64_t m_number = 0;
-    std::deque<std::string> m_top;                             ///< Texts on top of the stack, at most two.
-    std::unordered_map<std::uint64_t, std::string> m_kept;    ///< Texts in the memo.
+    std::deque<std::string> m_top;                          ///< Texts on top of the stack, at most two.
+    std::unordered_map<std::uint64_t, std::string> m_kept;  ///< Texts in the memo.
     std::uint64_t m_memoized = 0;
     bool m_begun = false;
-    bool m_beginsWithText = false;   ///< As a class does from protocol 4 on.
+    bool m_beginsWithText = false;  ///< As a class does from protocol 4 on.
     bool m_seenParameters = false;
     bool m_seenBuffers = false;
     bool m_seenModules = false;
@@ -224,8 +283,6 @@ private:
 
 }  // namespace
 
-base::Result<PickleFacts> walkPickle(FileBytes& file, std::uint64_t offset) {
-    return Walk(file, offset).go();
-}
+base::Result<PickleFacts> walkPickle(FileBytes& file, std::uint64_t offset) { return Walk(file, offset).go(); }
 
 }  // namespace trainyard::registry

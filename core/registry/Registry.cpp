@@ -29,20 +29,23 @@ constexpr const char* kDeletedFile = "deleted.json";
 constexpr const char* kDeletedFormat = "trainyard.model-deleted";
 
 bool isNameCharacter(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+           c == '-';
 }
 
 bool isPlainName(const std::string& text, std::size_t most) {
-    return !text.empty() && text.size() <= most && std::all_of(text.begin(), text.end(), isNameCharacter) && text[0] != '.' &&
-           text[0] != '_' && text[0] != '-' && text.back() != '.';
+    return !text.empty() && text.size() <= most && std::all_of(text.begin(), text.end(), isNameCharacter) &&
+           text[0] != '.' && text[0] != '_' && text[0] != '-' && text.back() != '.';
 }
 
 bool isNumber(const std::string& text) {
-    return !text.empty() && text.size() <= 9 && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+    return !text.empty() && text.size() <= 9 &&
+           std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 std::string lowered(std::string text) {
-    std::transform(text.begin(), text.end(), text.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    std::transform(text.begin(), text.end(), text.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
     return text;
 }
 
@@ -72,10 +75,13 @@ Status checkNoLink(const Path& root, const Path& from) {
     }
     bool plain = std::filesystem::is_regular_file(kind);
     for (Path folder = from.parent_path(); plain && !root.empty() && folder != root; folder = folder.parent_path()) {
-        plain = folder.has_relative_path() && std::filesystem::is_directory(std::filesystem::symlink_status(folder, error));
+        plain =
+            folder.has_relative_path() && std::filesystem::is_directory(std::filesystem::symlink_status(folder, error));
     }
     if (!plain) {
-        return Error{"model.link", from.string() + " is a link, lies behind one, or is no plain file; only plain files are registered.",
+        return Error{"model.link",
+                     from.string() +
+                         " is a link, lies behind one, or is no plain file; only plain files are registered.",
                      "files"};
     }
     return {};
@@ -119,8 +125,8 @@ std::vector<Json> filesOf(const Json& card) {
     std::vector<Json> files;
     if (const auto list = card.find("files"); list != card.end() && list->is_array()) {
         for (const Json& file : *list) {
-            if (file.is_object() && isInside(base::jsonText(file, "path")) && isSha256(base::jsonText(file, "sha256")) &&
-                file.contains("size") && file["size"].is_number_integer()) {
+            if (file.is_object() && isInside(base::jsonText(file, "path")) &&
+                isSha256(base::jsonText(file, "sha256")) && file.contains("size") && file["size"].is_number_integer()) {
                 files.push_back(file);
             }
         }
@@ -168,10 +174,11 @@ Status checkModelName(const std::string& name) {
     if (isPlainName(name, kMostName)) {
         return {};
     }
-    return Error{"model.name",
-                 "A model's name has 1 to 64 letters, digits, dots, dashes and underscores, begins with a letter or digit and "
-                 "does not end with a dot.",
-                 "name"};
+    return Error{
+        "model.name",
+        "A model's name has 1 to 64 letters, digits, dots, dashes and underscores, begins with a letter or digit and "
+        "does not end with a dot.",
+        "name"};
 }
 
 std::string modelNameFrom(const std::string& text) {
@@ -196,8 +203,10 @@ std::string modelNameFrom(const std::string& text) {
 Result<ModelReference> parseModelReference(const std::string& text) {
     const std::size_t colon = text.find(':');
     ModelReference reference{text.substr(0, colon), colon == std::string::npos ? "" : text.substr(colon + 1)};
-    if (!isPlainName(reference.name, kMostName) || (colon != std::string::npos && !isPlainName(reference.which, kMostAlias))) {
-        return Error{"model.unknown", "\"" + text + "\" names no model. Write NAME, NAME:NUMBER or NAME:ALIAS.", "model"};
+    if (!isPlainName(reference.name, kMostName) ||
+        (colon != std::string::npos && !isPlainName(reference.which, kMostAlias))) {
+        return Error{"model.unknown", "\"" + text + "\" names no model. Write NAME, NAME:NUMBER or NAME:ALIAS.",
+                     "model"};
     }
     return reference;
 }
@@ -215,7 +224,8 @@ Result<base::FileLock> Registry::lock(bool exclusive) const {
             return held;
         }
         if (deadline.passed()) {
-            return Error{"model.busy", "Another window or program has been working on the models for a long time. Try again."};
+            return Error{"model.busy",
+                         "Another window or program has been working on the models for a long time. Try again."};
         }
         std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
@@ -263,8 +273,8 @@ Result<int> Registry::highestNumber(const std::string& name) const {
 }
 
 Status Registry::publish(ModelVersionId& id, Json card) const {
-    // Made aside and renamed: rename(2) onto a folder that holds anything fails, so two processes never get one number, and
-    // a process that dies on the way leaves no gap. What it leaves in trash/ is swept when the workspace is opened.
+    // Made aside and renamed: rename(2) onto a folder that holds anything fails, so two processes never get one number,
+    // and a process that dies on the way leaves no gap. What it leaves in trash/ is swept when the workspace is opened.
     const Path temp = m_layout.trash() / ("new-" + base::newUuid7());
     TRAINYARD_TRY(base::makeDirs(temp));
     TRAINYARD_TRY(base::makeDirs(m_layout.models() / id.name));
@@ -279,7 +289,8 @@ Status Registry::publish(ModelVersionId& id, Json card) const {
         }
         id.number = *highest + 1;
         card["number"] = id.number;
-        if (const Status written = base::writeFileAtomically(temp / "card.json", base::dumpJsonPretty(card)); !written.ok()) {
+        if (const Status written = base::writeFileAtomically(temp / "card.json", base::dumpJsonPretty(card));
+            !written.ok()) {
             return undo(written.error());
         }
         const Path folder = m_layout.modelVersion(id.name, id.number);
@@ -299,7 +310,8 @@ Result<ModelVersionId> Registry::add(const NewVersion& version, const Progress& 
     }
     for (const std::string& other : names()) {
         if (other != version.name && lowered(other) == lowered(version.name)) {
-            return Error{"model.name", "There is a model \"" + other + "\" already; names may not differ by case alone.", "name"};
+            return Error{"model.name",
+                         "There is a model \"" + other + "\" already; names may not differ by case alone.", "name"};
         }
     }
     std::int64_t total = 0;
@@ -324,13 +336,17 @@ Result<ModelVersionId> Registry::add(const NewVersion& version, const Progress& 
     std::int64_t done = 0;
     Json own;
     for (const NewVersion::File& file : version.files) {
-        const auto object = m_objects.store(file.from, [&](std::int64_t bytes) { return !progress || progress(done + bytes, 2 * total); });
+        const auto object = m_objects.store(
+            file.from, [&](std::int64_t bytes) { return !progress || progress(done + bytes, 2 * total); });
         if (!object.ok()) {
             return object.error();
         }
         if (!file.sha256.empty() && object->sha256 != file.sha256) {
-            return Error{"model.output_damaged", "The run's output " + file.path + " is not what the run had made: its SHA-256 is "
-                                                 "another. It was not registered.", "run"};
+            return Error{"model.output_damaged",
+                         "The run's output " + file.path +
+                             " is not what the run had made: its SHA-256 is "
+                             "another. It was not registered.",
+                         "run"};
         }
         done += 2 * object->size;
         const auto facts = examineFile(m_layout.object(object->sha256));
@@ -410,7 +426,8 @@ Result<ModelVersionId> Registry::find(const ModelReference& reference) const {
             }
         }
     }
-    return Error{"model.unknown", "The model \"" + reference.name + "\" has no version or alias \"" + reference.which + "\".", "model"};
+    return Error{"model.unknown",
+                 "The model \"" + reference.name + "\" has no version or alias \"" + reference.which + "\".", "model"};
 }
 
 Result<Json> Registry::card(const ModelVersionId& id) const {
@@ -432,8 +449,11 @@ Result<std::vector<ModelVersionId>> Registry::edit(const ModelVersionId& id, con
     if (change.aliases) {
         for (const std::string& alias : *change.aliases) {
             if (!isPlainName(alias, kMostAlias) || isNumber(alias) || alias == "latest") {
-                return Error{"model.alias", "\"" + alias + "\" cannot be an alias: it is written like a name, is no number and not "
-                                            "\"latest\".", "aliases"};
+                return Error{"model.alias",
+                             "\"" + alias +
+                                 "\" cannot be an alias: it is written like a name, is no number and not "
+                                 "\"latest\".",
+                             "aliases"};
             }
         }
     }
@@ -475,8 +495,8 @@ Result<std::vector<ModelVersionId>> Registry::edit(const ModelVersionId& id, con
             }
             Json kept = Json::array();
             for (const Json& alias : (*theirs)["aliases"]) {
-                if (!alias.is_string() || std::find(change.aliases->begin(), change.aliases->end(), alias.get<std::string>()) ==
-                                              change.aliases->end()) {
+                if (!alias.is_string() || std::find(change.aliases->begin(), change.aliases->end(),
+                                                    alias.get<std::string>()) == change.aliases->end()) {
                     kept.push_back(alias);
                 }
             }
@@ -492,8 +512,9 @@ Result<std::vector<ModelVersionId>> Registry::edit(const ModelVersionId& id, con
     return changed;
 }
 
-Result<Registry::Download> Registry::download(const ModelVersionId& id, const Path& folder, const std::vector<std::string>& paths,
-                                              bool overwrite, const Progress& progress) const {
+Result<Registry::Download> Registry::download(const ModelVersionId& id, const Path& folder,
+                                              const std::vector<std::string>& paths, bool overwrite,
+                                              const Progress& progress) const {
     const auto own = card(id);
     if (!own.ok()) {
         return own.error();
@@ -504,13 +525,15 @@ Result<Registry::Download> Registry::download(const ModelVersionId& id, const Pa
         return base::jsonText(file, "path") == path || isInFolder(base::jsonText(file, "path"), path);
     };
     for (const Json& file : all) {
-        if (paths.empty() || std::any_of(paths.begin(), paths.end(), [&](const std::string& path) { return isNamed(file, path); })) {
+        if (paths.empty() ||
+            std::any_of(paths.begin(), paths.end(), [&](const std::string& path) { return isNamed(file, path); })) {
             wanted.push_back(file);
         }
     }
     for (const std::string& path : paths) {
         if (std::none_of(all.begin(), all.end(), [&](const Json& file) { return isNamed(file, path); })) {
-            return Error{"model.file_unknown", id.name + ":" + std::to_string(id.number) + " has no file \"" + path + "\".", "paths"};
+            return Error{"model.file_unknown",
+                         id.name + ":" + std::to_string(id.number) + " has no file \"" + path + "\".", "paths"};
         }
     }
     Download out;
@@ -526,8 +549,10 @@ Result<Registry::Download> Registry::download(const ModelVersionId& id, const Pa
                 continue;
             }
             if (!overwrite) {
-                return Error{"model.exists", target.string() + " is there already with other content. Choose another folder, or "
-                                             "allow overwriting.", "to"};
+                return Error{"model.exists",
+                             target.string() + " is there already with other content. Choose another folder, or "
+                                               "allow overwriting.",
+                             "to"};
             }
         }
         toWrite.push_back(file);
@@ -537,15 +562,16 @@ Result<Registry::Download> Registry::download(const ModelVersionId& id, const Pa
     for (const Json& file : toWrite) {
         const Path target = folder / base::jsonText(file, "path");
         TRAINYARD_TRY(base::makeDirs(target.parent_path()));
-        TRAINYARD_TRY(m_objects.copyOut(base::jsonText(file, "sha256"), target,
-                                        [&](std::int64_t bytes) { return !progress || progress(done + bytes, out.bytes); }));
+        TRAINYARD_TRY(m_objects.copyOut(base::jsonText(file, "sha256"), target, [&](std::int64_t bytes) {
+            return !progress || progress(done + bytes, out.bytes);
+        }));
         done += file["size"].get<std::int64_t>();
     }
     return out;
 }
 
-Result<Registry::Download> Registry::downloadExport(const ModelVersionId& id, const std::string& exportId, const Path& file,
-                                                    bool overwrite, const Progress& progress) const {
+Result<Registry::Download> Registry::downloadExport(const ModelVersionId& id, const std::string& exportId,
+                                                    const Path& file, bool overwrite, const Progress& progress) const {
     const auto records = exports(id);
     if (!records.ok()) {
         return records.error();
@@ -564,16 +590,20 @@ Result<Registry::Download> Registry::downloadExport(const ModelVersionId& id, co
                 return Download{{file.filename().string()}, size};
             }
             if (!overwrite) {
-                return Error{"model.exists", file.string() + " is there already with other content. Choose another name, or allow "
-                                             "overwriting.", "out"};
+                return Error{"model.exists",
+                             file.string() + " is there already with other content. Choose another name, or allow "
+                                             "overwriting.",
+                             "out"};
             }
         }
         TRAINYARD_TRY(base::makeDirs(file.parent_path()));
-        TRAINYARD_TRY(m_objects.copyOut(hash, file, [&](std::int64_t bytes) { return !progress || progress(bytes, size); }));
+        TRAINYARD_TRY(
+            m_objects.copyOut(hash, file, [&](std::int64_t bytes) { return !progress || progress(bytes, size); }));
         return Download{{file.filename().string()}, size};
     }
     return Error{"model.export_unknown",
-                 id.name + ":" + std::to_string(id.number) + (exportId.empty() ? " was not exported yet." : " has no such export."),
+                 id.name + ":" + std::to_string(id.number) +
+                     (exportId.empty() ? " was not exported yet." : " has no such export."),
                  "export"};
 }
 
@@ -597,7 +627,8 @@ Result<Json> Registry::addExport(const ModelVersionId& id, const Path& onnx, con
     const auto notProved = [](const std::string& why) {
         return Error{"model.proof", "The export was not kept, because its proof does not stand: " + why};
     };
-    if (!proof.is_object() || base::jsonText(proof, "format") != "trainyard.export-proof" || !proof.value("passed", false)) {
+    if (!proof.is_object() || base::jsonText(proof, "format") != "trainyard.export-proof" ||
+        !proof.value("passed", false)) {
         return notProved("it did not pass.");
     }
     auto held = lock(true);
@@ -620,7 +651,8 @@ Result<Json> Registry::addExport(const ModelVersionId& id, const Path& onnx, con
         return notProved("it speaks of another ONNX file.");
     }
     const std::vector<Json> files = filesOf(*own);
-    if (std::none_of(files.begin(), files.end(), [&](const Json& file) { return base::jsonText(file, "sha256") == hashIn("model"); })) {
+    if (std::none_of(files.begin(), files.end(),
+                     [&](const Json& file) { return base::jsonText(file, "sha256") == hashIn("model"); })) {
         return notProved("it speaks of another model.");
     }
     Json record{{"format", kExportFormat},
@@ -665,7 +697,8 @@ Result<std::vector<Json>> Registry::exports(const ModelVersionId& id) const {
     if (error && error != std::errc::no_such_file_or_directory) {
         return base::errnoError(error.value(), "reading", exportsFolder(m_layout, id));
     }
-    std::sort(records.begin(), records.end(), [](const Json& a, const Json& b) { return base::jsonText(a, "id") < base::jsonText(b, "id"); });
+    std::sort(records.begin(), records.end(),
+              [](const Json& a, const Json& b) { return base::jsonText(a, "id") < base::jsonText(b, "id"); });
     return records;
 }
 
@@ -689,7 +722,8 @@ bool Registry::isUsed(const std::string& sha256) const {
     std::error_code error;
     for (const auto& run : std::filesystem::directory_iterator(m_layout.runs(), error)) {
         const auto text = base::readFile(run.path() / "snapshot.json", std::int64_t{256} << 20);
-        if ((text.ok() && text->find(sha256) != std::string::npos) || (!text.ok() && text.error().code != "file.missing")) {
+        if ((text.ok() && text->find(sha256) != std::string::npos) ||
+            (!text.ok() && text.error().code != "file.missing")) {
             return true;
         }
     }

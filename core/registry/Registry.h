@@ -1,8 +1,8 @@
 #pragma once
 // Named, numbered models of one workspace: models/<name>/<number>/card.json with their files in objects/<sha256>, each
 // content once. Everything here works on files; the index is told afterwards (store::Writer::applyModel).
-// Several processes may work on one registry; each call is safe against all others. An instance is a value without state,
-// its calls block (they hash and copy), so call them in a worker thread.
+// Several processes may work on one registry; each call is safe against all others. An instance is a value without
+// state, its calls block (they hash and copy), so call them in a worker thread.
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -54,19 +54,19 @@ struct NewVersion {
     std::string name;
     std::string description;
     Strings tags;
-    std::string run;           ///< Run id, or empty for files from elsewhere.
+    std::string run;  ///< Run id, or empty for files from elsewhere.
     std::int64_t runNumber = 0;
     std::string runName;
     std::string experiment;
-    std::string asked;         ///< What the run's own record named, where it asked for the registration; kept in the card.
-    Json metrics = Json::array();          ///< As they stood when it was registered.
-    Json configuration = Json();           ///< The run's spec document.
+    std::string asked;  ///< What the run's own record named, where it asked for the registration; kept in the card.
+    Json metrics = Json::array();  ///< As they stood when it was registered.
+    Json configuration = Json();   ///< The run's spec document.
     struct File {
         Path from;
         std::string path;    ///< Relative name in the version: "model.pt".
         std::string sha256;  ///< What the run said it is; empty when nobody said.
     };
-    std::vector<File> files;               ///< Of them model.json, the model's own card, is also taken into the card.
+    std::vector<File> files;  ///< Of them model.json, the model's own card, is also taken into the card.
     /// No file may be reached through a link below this folder; empty: `from` itself may be none.
     Path root;
 };
@@ -88,9 +88,10 @@ public:
     explicit Registry(wire::WorkspaceLayout layout);
 
     /// Registers the next version of a name: numbers go up by one from 1, and one that was deleted is not given again.
-    /// The version appears whole or not at all. What kind of model it is is told by its files' content, never by opening them
-    /// as models (FileKind.h). Errors: "model.name", "model.files", "model.link" (a file is reached through a link, or is no
-    /// plain file), "model.output_damaged" (a file is not what the run said), "canceled", file.*.
+    /// The version appears whole or not at all. What kind of model it is is told by its files' content, never by
+    /// opening them as models (FileKind.h). Errors: "model.name", "model.files", "model.link" (a file is reached
+    /// through a link, or is no plain file), "model.output_damaged" (a file is not what the run said), "canceled",
+    /// file.*.
     [[nodiscard]] Result<ModelVersionId> add(const NewVersion& version, const Progress& progress = {}) const;
 
     /// "model.unknown" when the name, the number or the alias is not there.
@@ -105,35 +106,38 @@ public:
     [[nodiscard]] Result<std::vector<ModelVersionId>> edit(const ModelVersionId& id, const CardChange& change) const;
 
     struct Download {
-        std::vector<std::string> files;    ///< Written or found equal, relative to the folder.
+        std::vector<std::string> files;  ///< Written or found equal, relative to the folder.
         std::int64_t bytes = 0;
     };
-    /// Copies files (all, or those that `paths` names, or that lie in a folder it names) into `folder`, each checked against
-    /// its SHA-256. A file that is there
-    /// with other content is "model.exists" unless `overwrite`; nothing is written then. Errors: "model.file_unknown",
-    /// "model.object_missing", "model.object_damaged".
-    [[nodiscard]] Result<Download> download(const ModelVersionId& id, const Path& folder, const std::vector<std::string>& paths,
-                                            bool overwrite, const Progress& progress = {}) const;
+    /// Copies files (all, or those that `paths` names, or that lie in a folder it names) into `folder`, each checked
+    /// against its SHA-256. A file that is there with other content is "model.exists" unless `overwrite`; nothing is
+    /// written then. Errors: "model.file_unknown", "model.object_missing", "model.object_damaged".
+    [[nodiscard]] Result<Download> download(const ModelVersionId& id, const Path& folder,
+                                            const std::vector<std::string>& paths, bool overwrite,
+                                            const Progress& progress = {}) const;
     /// Copies the ONNX file of an export to `file`, with the same rules. Empty `exportId`: the newest.
-    [[nodiscard]] Result<Download> downloadExport(const ModelVersionId& id, const std::string& exportId, const Path& file,
-                                                  bool overwrite, const Progress& progress = {}) const;
+    [[nodiscard]] Result<Download> downloadExport(const ModelVersionId& id, const std::string& exportId,
+                                                  const Path& file, bool overwrite,
+                                                  const Progress& progress = {}) const;
     /// A file of the version as it lies in objects/, hashed just now.
-    [[nodiscard]] Result<Path> verifiedFile(const ModelVersionId& id, const std::string& path, const Progress& progress = {}) const;
+    [[nodiscard]] Result<Path> verifiedFile(const ModelVersionId& id, const std::string& path,
+                                            const Progress& progress = {}) const;
 
-    /// Keeps an exported file and its proof: models/<name>/<number>/exports/<id>.json. Only a proof that passed and speaks of
-    /// this file and this model is taken ("model.proof"). Returns the export's record.
-    [[nodiscard]] Result<Json> addExport(const ModelVersionId& id, const Path& onnx, const Json& settings, const Json& proof,
-                                         const Progress& progress = {}) const;
+    /// Keeps an exported file and its proof: models/<name>/<number>/exports/<id>.json. Only a proof that passed and
+    /// speaks of this file and this model is taken ("model.proof"). Returns the export's record.
+    [[nodiscard]] Result<Json> addExport(const ModelVersionId& id, const Path& onnx, const Json& settings,
+                                         const Json& proof, const Progress& progress = {}) const;
     /// Records of all exports, oldest first. Damaged ones are left out.
     [[nodiscard]] Result<std::vector<Json>> exports(const ModelVersionId& id) const;
 
-    /// Keeps what `model.evaluate` found: dataset, split, samples, loss, accuracy, top5, classes, bad_count, device and seconds of
-    /// `found`. Returns the record.
+    /// Keeps what `model.evaluate` found: dataset, split, samples, loss, accuracy, top5, classes, bad_count, device and
+    /// seconds of `found`. Returns the record.
     [[nodiscard]] Result<Json> addEvaluation(const ModelVersionId& id, const Json& found) const;
     /// Records of all evaluations, oldest first. Damaged ones are left out.
     [[nodiscard]] Result<std::vector<Json>> evaluations(const ModelVersionId& id) const;
 
-    /// Removes a version with its exports and evaluations, and objects that nothing else uses. Returns the bytes that were freed.
+    /// Removes a version with its exports and evaluations, and objects that nothing else uses. Returns the bytes that
+    /// were freed.
     [[nodiscard]] Result<std::int64_t> remove(const ModelVersionId& id) const;
 
     [[nodiscard]] const Objects& objects() const { return m_objects; }

@@ -13,7 +13,8 @@ using base::Json;
 constexpr const char* kEngineModel = "model.pt";
 constexpr const char* kSaveInstead =
     "In the training script, save the model as TorchScript too and register that file: "
-    "torch.jit.script(model).save(\"outputs/model.pt\"), or torch.jit.trace(model, example) where script does not take the model.";
+    "torch.jit.script(model).save(\"outputs/model.pt\"), or torch.jit.trace(model, example) where script does not take "
+    "the model.";
 
 std::vector<std::string> pathsOfKind(const std::vector<Json>& files, const char* kind) {
     std::vector<std::string> paths;
@@ -60,7 +61,8 @@ Exportability exportabilityOf(const Json& card) {
         return out;
     }
     const auto find = [&](const std::string& path) {
-        return std::find_if(files->begin(), files->end(), [&](const Json& file) { return file.is_object() && base::jsonText(file, "path") == path; });
+        return std::find_if(files->begin(), files->end(),
+                            [&](const Json& file) { return file.is_object() && base::jsonText(file, "path") == path; });
     };
     if (!card.contains("kind")) {
         out.possible = find(kEngineModel) != files->end();
@@ -85,7 +87,8 @@ Exportability exportabilityOf(const Json& card) {
     if (kind == "state_dict" || kind == "safetensors") {
         out.reason = kindTitle(kind) + ": it holds the weights and no graph, so there is nothing to convert.";
     } else if (kind == "module") {
-        out.reason = "A pickled module names its code and does not hold it, and reading it would run code, so it is never opened here.";
+        out.reason = "A pickled module names its code and does not hold it, and reading it would run code, so it is "
+                     "never opened here.";
     } else if (kind == "folder") {
         const auto scripts = std::count_if(files->begin(), files->end(), [](const Json& one) {
             return one.is_object() && base::jsonText(one, "kind") == "torchscript";

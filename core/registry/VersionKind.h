@@ -12,8 +12,9 @@ struct VersionKind {
     std::string main;  ///< The file that stands for it; empty for a folder without one.
 };
 
-/// `files`: a card's entries {path, kind, …}. One file is its kind; what the engine leaves (model.pt with `hasEngineCard`) is
-/// TorchScript; several other files are a folder, whose main file is the only TorchScript or ONNX file in it.
+/// `files`: a card's entries {path, kind, …}. One file is its kind; what the engine leaves (model.pt with
+/// `hasEngineCard`) is TorchScript; several other files are a folder, whose main file is the only TorchScript or ONNX
+/// file in it.
 [[nodiscard]] VersionKind kindOfVersion(const std::vector<base::Json>& files, bool hasEngineCard);
 
 /// "TorchScript", "Weights (state_dict)", … for people.

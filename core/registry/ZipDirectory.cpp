@@ -21,9 +21,7 @@ constexpr char kLocatorMark[] = "PK\x06\x07";
 constexpr char kEntryMark[] = "PK\x01\x02";
 constexpr char kLocalMark[] = "PK\x03\x04";
 
-base::Error broken(const char* why) {
-    return {"model.zip", why};
-}
+base::Error broken(const char* why) { return {"model.zip", why}; }
 
 struct Directory {
     std::uint64_t offset = 0;
@@ -43,7 +41,8 @@ base::Result<Directory> findDirectory(FileBytes& file) {
     const std::uint64_t end = tailAt + found;
     Directory directory;
     std::uint64_t members = 0;
-    if (!file.number(end + 10, 2, members) || !file.number(end + 12, 4, directory.bytes) || !file.number(end + 16, 4, directory.offset)) {
+    if (!file.number(end + 10, 2, members) || !file.number(end + 12, 4, directory.bytes) ||
+        !file.number(end + 16, 4, directory.offset)) {
         return broken("its end cannot be read");
     }
     directory.members = members;
@@ -107,9 +106,11 @@ base::Result<std::vector<ZipMember>> readZipDirectory(FileBytes& file) {
         std::uint64_t nameBytes = 0;
         std::uint64_t extraBytes = 0;
         std::uint64_t commentBytes = 0;
-        if (end - at < kEntryBytes || file.text(at, 4) != std::string(kEntryMark, 4) || !file.number(at + 10, 2, method) ||
-            !file.number(at + 20, 4, member.packed) || !file.number(at + 24, 4, member.size) || !file.number(at + 28, 2, nameBytes) ||
-            !file.number(at + 30, 2, extraBytes) || !file.number(at + 32, 2, commentBytes) || !file.number(at + 42, 4, member.header)) {
+        if (end - at < kEntryBytes || file.text(at, 4) != std::string(kEntryMark, 4) ||
+            !file.number(at + 10, 2, method) || !file.number(at + 20, 4, member.packed) ||
+            !file.number(at + 24, 4, member.size) || !file.number(at + 28, 2, nameBytes) ||
+            !file.number(at + 30, 2, extraBytes) || !file.number(at + 32, 2, commentBytes) ||
+            !file.number(at + 42, 4, member.header)) {
             return broken("its list of members is damaged");
         }
         const std::uint64_t whole = kEntryBytes + nameBytes + extraBytes + commentBytes;

@@ -1,6 +1,6 @@
 #pragma once
-// The list of a zip archive's members, from its directory at the end. Nothing is ever unpacked, so an archive that would
-// unpack to terabytes costs no more than its list.
+// The list of a zip archive's members, from its directory at the end. Nothing is ever unpacked, so an archive that
+// would unpack to terabytes costs no more than its list.
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -12,10 +12,10 @@ namespace trainyard::registry {
 
 struct ZipMember {
     std::string name;
-    bool stored = false;         ///< Not compressed: its bytes stand in the file as they are.
-    std::uint64_t size = 0;      ///< Unpacked, as the directory claims.
+    bool stored = false;     ///< Not compressed: its bytes stand in the file as they are.
+    std::uint64_t size = 0;  ///< Unpacked, as the directory claims.
     std::uint64_t packed = 0;
-    std::uint64_t header = 0;    ///< Where its local header is.
+    std::uint64_t header = 0;  ///< Where its local header is.
 };
 
 /// At most 200,000 members and 32 MiB of directory, zip64 included. Source of the format: APPNOTE.TXT 6.3.

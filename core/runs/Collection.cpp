@@ -11,7 +11,8 @@ namespace trainyard::runs {
 using base::Json;
 using base::Result;
 
-JournalEntry collectedEntry(int attempt, const std::vector<targets::OutputFile>& brought, const std::set<int>& nodesLeft) {
+JournalEntry collectedEntry(int attempt, const std::vector<targets::OutputFile>& brought,
+                            const std::set<int>& nodesLeft) {
     Json files = Json::array();
     for (const targets::OutputFile& file : brought) {
         files.push_back(Json{{"path", file.path}, {"size", file.size}, {"sha256", file.sha256}});
@@ -47,7 +48,8 @@ targets::OperationPtr startRegistering(const RegisterModels& work, const store::
     using Entries = std::vector<JournalEntry>;
     return std::make_unique<targets::ThreadOperation<Entries>>(
         [work, run, here](const targets::KeepGoing& report) -> Result<Entries> { return work(run, here, report); },
-        std::function<void(std::int64_t)>{}, [&writer, done = std::move(done)](const Result<Entries>& entries) {
+        std::function<void(std::int64_t)>{},
+        [&writer, done = std::move(done)](const Result<Entries>& entries) {
             const auto call = done;
             for (const JournalEntry& entry : *entries) {
                 if (entry.kind == wire::kind::kRegistered) {

@@ -36,16 +36,16 @@ Json differing(const Named& values) {
     return out;
 }
 
-Json refTo(const store::RunRow& row) {
-    return Json{{"run", row.id.str()}, {"number", row.number}};
-}
+Json refTo(const store::RunRow& row) { return Json{{"run", row.id.str()}, {"number", row.number}}; }
 
 Json changesJson(const std::vector<SnapshotChange>& changes) {
     Json out = Json::array();
     for (const SnapshotChange& change : changes) {
         using Kind = SnapshotChange::Kind;
         out.push_back({{"path", change.path},
-                       {"change", change.kind == Kind::Added ? "added" : change.kind == Kind::Removed ? "removed" : "changed"},
+                       {"change", change.kind == Kind::Added     ? "added"
+                                  : change.kind == Kind::Removed ? "removed"
+                                                                 : "changed"},
                        {"left", change.left.empty() ? Json() : Json(change.left)},
                        {"right", change.right.empty() ? Json() : Json(change.right)}});
     }
@@ -176,10 +176,11 @@ public:
                 }
             }
             const store::PointRow& point = m_read[m_at++];
-            const bool toldAnew = std::any_of(m_parts.begin() + static_cast<std::ptrdiff_t>(m_part) + 1, m_parts.end(),
-                                              [&](const store::SeriesRow& later) {
-                                                  return later.attempt > m_parts[m_part].attempt && point.step >= later.firstStep;
-                                              });
+            const bool toldAnew =
+                std::any_of(m_parts.begin() + static_cast<std::ptrdiff_t>(m_part) + 1, m_parts.end(),
+                            [&](const store::SeriesRow& later) {
+                                return later.attempt > m_parts[m_part].attempt && point.step >= later.firstStep;
+                            });
             if (!toldAnew) {
                 return std::optional(point);
             }
@@ -205,7 +206,8 @@ struct PointCount {
 };
 
 /// Step by step; NaN equals NaN. What one side lacks is different, and what follows it is still compared with its like.
-Status comparePoints(CurvePoints left, CurvePoints right, PointCount& count, std::int64_t& read, const CompareReport& report) {
+Status comparePoints(CurvePoints left, CurvePoints right, PointCount& count, std::int64_t& read,
+                     const CompareReport& report) {
     auto one = left.next();
     auto other = right.next();
     for (;;) {
@@ -222,7 +224,8 @@ Status comparePoints(CurvePoints left, CurvePoints right, PointCount& count, std
         const bool takeOne = *one && (!*other || (*one)->step <= (*other)->step);
         const bool takeOther = *other && (!*one || (*other)->step <= (*one)->step);
         const bool both = takeOne && takeOther;
-        const bool equal = both && ((*one)->value == (*other)->value || (std::isnan((*one)->value) && std::isnan((*other)->value)));
+        const bool equal =
+            both && ((*one)->value == (*other)->value || (std::isnan((*one)->value) && std::isnan((*other)->value)));
         if (!equal) {
             const std::int64_t step = takeOne ? (*one)->step : (*other)->step;
             ++count.different;
@@ -285,8 +288,8 @@ Result<std::map<std::string, PointCount>> countPoints(const store::Reader& reade
 }
 
 /// Two processes of one run report the same names, so a metric is told apart by its rank too.
-Json metricsJson(const store::RunRow& left, const store::RunRow& right, const std::optional<std::map<std::string, PointCount>>& points,
-                 bool& same, bool& samePoints) {
+Json metricsJson(const store::RunRow& left, const store::RunRow& right,
+                 const std::optional<std::map<std::string, PointCount>>& points, bool& same, bool& samePoints) {
     std::map<std::pair<std::string, int>, std::pair<const store::MetricSummary*, const store::MetricSummary*>> both;
     for (const store::MetricSummary& metric : left.metrics) {
         both[{metric.name, metric.rank}].first = &metric;
@@ -296,10 +299,13 @@ Json metricsJson(const store::RunRow& left, const store::RunRow& right, const st
     }
     Json out = Json::array();
     for (const auto& [key, pair] : both) {
-        const auto value = [](const store::MetricSummary* metric) { return metric == nullptr ? Json() : base::numberToJson(metric->last); };
+        const auto value = [](const store::MetricSummary* metric) {
+            return metric == nullptr ? Json() : base::numberToJson(metric->last);
+        };
         // As JSON, so that NaN equals NaN.
         const auto shown = [](const store::MetricSummary& m) {
-            return Json::array({m.count, m.lastStep, base::numberToJson(m.last), base::numberToJson(m.min), base::numberToJson(m.max)});
+            return Json::array({m.count, m.lastStep, base::numberToJson(m.last), base::numberToJson(m.min),
+                                base::numberToJson(m.max)});
         };
         const bool equal = pair.first != nullptr && pair.second != nullptr && shown(*pair.first) == shown(*pair.second);
         same = same && (equal || isMeasured(key.first));
@@ -357,8 +363,8 @@ Result<Json> compareRuns(const wire::WorkspaceLayout& layout, const store::Reade
     const auto leftParams = reader.params(left.id);
     const auto rightParams = reader.params(right.id);
     const auto errorOf = [](const auto& result) { return result.ok() ? nullptr : &result.error(); };
-    for (const Error* error : {errorOf(leftAttempts), errorOf(rightAttempts), errorOf(leftRecords), errorOf(rightRecords),
-                               errorOf(leftParams), errorOf(rightParams)}) {
+    for (const Error* error : {errorOf(leftAttempts), errorOf(rightAttempts), errorOf(leftRecords),
+                               errorOf(rightRecords), errorOf(leftParams), errorOf(rightParams)}) {
         if (error != nullptr) {
             return *error;
         }
@@ -395,15 +401,20 @@ Result<Json> compareRuns(const wire::WorkspaceLayout& layout, const store::Reade
     const bool ran = !leftAttempts->empty() && !rightAttempts->empty();
     const Json environments = differing(environment);
     Json answer{{"left", refTo(left)}, {"right", refTo(right)}};
-    answer["same"] = Json{{"spec", specs.empty()},
-                          {"snapshot", files.empty()},
-                          {"data", !differentData.empty() ? Json(false) : dataKnown ? Json(true) : Json()},
-                          {"environment", !environments.empty() ? Json(false) : ran ? Json(true) : Json()},
-                          {"target", ran ? Json(differing(target).empty()) : Json()},
-                          {"seed", leftSeed != nullptr && rightSeed != nullptr ? Json(*leftSeed == *rightSeed) : Json()},
-                          {"metrics", metrics.empty() ? Json() : Json(metricsSame)},
-                          {"points", metrics.empty() || !points ? Json() : Json(pointsSame)},
-                          {"state", left.state == right.state}};
+    answer["same"] =
+        Json{{"spec", specs.empty()},
+             {"snapshot", files.empty()},
+             {"data", !differentData.empty() ? Json(false)
+                      : dataKnown            ? Json(true)
+                                             : Json()},
+             {"environment", !environments.empty() ? Json(false)
+                             : ran                 ? Json(true)
+                                                   : Json()},
+             {"target", ran ? Json(differing(target).empty()) : Json()},
+             {"seed", leftSeed != nullptr && rightSeed != nullptr ? Json(*leftSeed == *rightSeed) : Json()},
+             {"metrics", metrics.empty() ? Json() : Json(metricsSame)},
+             {"points", metrics.empty() || !points ? Json() : Json(pointsSame)},
+             {"state", left.state == right.state}};
     answer["spec"] = std::move(specs);
     answer["files"] = std::move(files);
     answer["data"] = differentData;

@@ -33,8 +33,8 @@ EngineCall::EngineCall(base::Path program, QObject* parent) : QObject(parent), m
     });
     connect(&m_process, &QProcess::errorOccurred, this, [this](QProcess::ProcessError error) {
         if (error == QProcess::FailedToStart) {
-            finish(base::Error{"engine.missing", "trainyard-engine does not start: " +
-                                                     m_process.errorString().toStdString()});
+            finish(base::Error{"engine.missing",
+                               "trainyard-engine does not start: " + m_process.errorString().toStdString()});
         }
     });
     connect(&m_deadline, &QTimer::timeout, this, [this] {
@@ -55,10 +55,12 @@ void EngineCall::start(const std::string& verb, const base::Json& request, int d
     Q_ASSERT(!m_started);
     m_started = true;
     const auto failLater = [this](base::Error error) {
-        QMetaObject::invokeMethod(this, [this, error = std::move(error)] { finish(error); }, Qt::QueuedConnection);
+        QMetaObject::invokeMethod(
+            this, [this, error = std::move(error)] { finish(error); }, Qt::QueuedConnection);
     };
     if (m_program.empty()) {
-        failLater({"engine.missing", "trainyard-engine was found neither beside this program nor in ../lib/trainyard."});
+        failLater(
+            {"engine.missing", "trainyard-engine was found neither beside this program nor in ../lib/trainyard."});
         return;
     }
     m_folder = std::make_unique<QTemporaryDir>();
@@ -131,15 +133,16 @@ void EngineCall::takeLine(const QByteArray& line) {
     if (m_answer || line.trimmed().isEmpty()) {
         return;
     }
-    const auto message = wire::decodeEngineLine(std::string_view(line.constData(), static_cast<std::size_t>(line.size())));
+    const auto message =
+        wire::decodeEngineLine(std::string_view(line.constData(), static_cast<std::size_t>(line.size())));
     if (!message.ok()) {
         m_answer = base::Error{"engine.protocol", "The engine's answer cannot be read: " + message.error().message};
         return;
     }
     switch (message->kind) {
-        case wire::EngineMessage::Kind::Progress: Q_EMIT progressed(message->body); break;
-        case wire::EngineMessage::Kind::Result: m_answer = base::Result<base::Json>(message->body); break;
-        case wire::EngineMessage::Kind::Failure: m_answer = message->error; break;
+    case wire::EngineMessage::Kind::Progress: Q_EMIT progressed(message->body); break;
+    case wire::EngineMessage::Kind::Result: m_answer = base::Result<base::Json>(message->body); break;
+    case wire::EngineMessage::Kind::Failure: m_answer = message->error; break;
     }
 }
 

@@ -43,7 +43,8 @@ Error unknown(const std::string& name) {
     return {"environment.unknown", "There is no environment \"" + name + "\" in this workspace.", "environment"};
 }
 
-Result<EnvironmentDefinition> readVersion(const wire::WorkspaceLayout& layout, const std::string& name, int version, std::vector<int> versions) {
+Result<EnvironmentDefinition> readVersion(const wire::WorkspaceLayout& layout, const std::string& name, int version,
+                                          std::vector<int> versions) {
     const Path file = layout.environmentVersion(name, version);
     const auto text = base::readFile(file);
     const auto json = text.ok() ? base::parseJson(*text) : Result<Json>(text.error());
@@ -52,7 +53,8 @@ Result<EnvironmentDefinition> readVersion(const wire::WorkspaceLayout& layout, c
         spec = Error{"environment.damaged", "it names another environment, \"" + spec->name + "\""};
     }
     if (!spec.ok()) {
-        return Error{"environment.damaged", "The definition " + file.string() + " cannot be read: " + spec.error().message, "environment"};
+        return Error{"environment.damaged",
+                     "The definition " + file.string() + " cannot be read: " + spec.error().message, "environment"};
     }
     EnvironmentDefinition found;
     found.spec = std::move(*spec);
@@ -122,8 +124,11 @@ Result<EnvironmentDefinition> readEnvironment(const wire::WorkspaceLayout& layou
 
 Result<int> writeEnvironment(const wire::WorkspaceLayout& layout, const spec::EnvironmentSpec& spec) {
     if (environments::hasCuratedName(spec.name)) {
-        return Error{"environment.reserved", "Names that begin with " + std::string(spec::kCuratedPrefix) +
-                                                 " are those of the environments that come with Trainyard; clone one under another name to change it.", "name"};
+        return Error{
+            "environment.reserved",
+            "Names that begin with " + std::string(spec::kCuratedPrefix) +
+                " are those of the environments that come with Trainyard; clone one under another name to change it.",
+            "name"};
     }
     const Json document = spec::toJson(spec);
     if (const std::vector<Error> errors = spec::validateEnvironmentSpec(document); !errors.empty()) {
@@ -134,7 +139,8 @@ Result<int> writeEnvironment(const wire::WorkspaceLayout& layout, const spec::En
 
 Status removeEnvironment(const wire::WorkspaceLayout& layout, const std::string& name) {
     if (environments::hasCuratedName(name)) {
-        return Error{"environment.reserved", "The environments that come with Trainyard cannot be deleted.", "environment"};
+        return Error{"environment.reserved", "The environments that come with Trainyard cannot be deleted.",
+                     "environment"};
     }
     if (!spec::parseEnvironmentName(name).ok() || name.find(':') != std::string::npos) {
         return unknown(name);
@@ -150,16 +156,19 @@ Status removeEnvironment(const wire::WorkspaceLayout& layout, const std::string&
 Result<EnvironmentDefinition> environmentOf(const wire::WorkspaceLayout& layout, const spec::RunSpec& spec) {
     auto found = readEnvironment(layout, spec.environment);
     if (found.ok() && spec.taskKind == spec::TaskKind::Train && found->spec.kind != spec::EnvironmentKind::Engine) {
-        return Error{"environment.not_engine",
-                     "Training with Trainyard's engine uses its own environments, trainyard-engine or trainyard-engine-cuda; " + spec.environment +
-                         " is for scripts and commands.", "environment"};
+        return Error{
+            "environment.not_engine",
+            "Training with Trainyard's engine uses its own environments, trainyard-engine or trainyard-engine-cuda; " +
+                spec.environment + " is for scripts and commands.",
+            "environment"};
     }
     return found;
 }
 
 environments::TargetFacts targetFacts(const wire::WorkspaceLayout& layout, const std::string& target) {
     const auto found = readTarget(layout, target);
-    return found.ok() ? environments::factsOf(target, found->spec.python, found->doctor) : environments::factsOf(target, {}, {});
+    return found.ok() ? environments::factsOf(target, found->spec.python, found->doctor)
+                      : environments::factsOf(target, {}, {});
 }
 
 }  // namespace trainyard::runs

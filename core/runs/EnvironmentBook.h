@@ -19,7 +19,7 @@ struct EnvironmentDefinition {
     int version = 0;
     std::vector<int> versions;  ///< All that there are, rising.
     bool curated = false;
-    std::int64_t writtenAt = 0; ///< Microseconds UTC; 0 for a curated one.
+    std::int64_t writtenAt = 0;  ///< Microseconds UTC; 0 for a curated one.
 
     [[nodiscard]] std::string pinned() const { return spec.name + ":" + std::to_string(version); }
 };

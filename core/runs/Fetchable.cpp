@@ -33,7 +33,8 @@ std::string lastNameOf(const std::string& address) {
 /// Into `folder`/files; the caller holds the lock.
 Status bringInto(const Path& folder, const InputData::Fetch& fetch, const InputReport& report) {
     const Path part = folder / "part";
-    const Status came = datasets::fetchNow({fetch.address, {}}, part, [&](std::int64_t done, std::int64_t) { return report(done); });
+    const Status came =
+        datasets::fetchNow({fetch.address, {}}, part, [&](std::int64_t done, std::int64_t) { return report(done); });
     if (!came.ok()) {
         return Error{came.error().code == "canceled" ? "canceled" : "input.fetch", came.error().message};
     }
@@ -73,12 +74,15 @@ InputData addressInput(const std::string& name, InputData::Fetch fetch) {
     data.location = fetch.address;
     data.sha256 = fetch.unpack || fetch.sha256.size() < 64 ? std::string() : fetch.sha256;
     data.isFolder = fetch.unpack;
-    data.bringHere = [name, fetch](const std::function<bool(std::int64_t)>& report) { return bringHere(name, fetch, report); };
+    data.bringHere = [name, fetch](const std::function<bool(std::int64_t)>& report) {
+        return bringHere(name, fetch, report);
+    };
     data.fetch = std::move(fetch);
     return data;
 }
 
-std::map<std::string, InputData::Fetch> fetchableDatasets(const wire::WorkspaceLayout& layout, const base::Json& document) {
+std::map<std::string, InputData::Fetch> fetchableDatasets(const wire::WorkspaceLayout& layout,
+                                                          const base::Json& document) {
     std::map<std::string, InputData::Fetch> all;
     for (const datasets::Dataset& dataset : namedDatasets(layout, document)) {
         if (!datasets::isAddress(dataset.source) || dataset.sourceSha256.size() != 64) {

@@ -24,12 +24,24 @@ struct Answer {
 
 class Git {
 public:
-    Git(const base::Path& folder, Deadline deadline) : m_folder(QString::fromStdString(folder.string())), m_deadline(deadline) {
+    Git(const base::Path& folder, Deadline deadline)
+        : m_folder(QString::fromStdString(folder.string())), m_deadline(deadline) {
         // A repository may name programs to be run by git; a folder that somebody was sent must not get to do so.
-        m_safe = {QStringLiteral("-c"), QStringLiteral("core.fsmonitor=false"), QStringLiteral("-c"), QStringLiteral("core.hooksPath=/dev/null"),
-                  QStringLiteral("-c"), QStringLiteral("core.pager=cat"),       QStringLiteral("-c"), QStringLiteral("core.sshCommand=false"),
-                  QStringLiteral("-c"), QStringLiteral("diff.external="),       QStringLiteral("-c"), QStringLiteral("core.quotePath=true"),
-                  QStringLiteral("-c"), QStringLiteral("submodule.recurse=false"), QStringLiteral("--no-optional-locks")};
+        m_safe = {QStringLiteral("-c"),
+                  QStringLiteral("core.fsmonitor=false"),
+                  QStringLiteral("-c"),
+                  QStringLiteral("core.hooksPath=/dev/null"),
+                  QStringLiteral("-c"),
+                  QStringLiteral("core.pager=cat"),
+                  QStringLiteral("-c"),
+                  QStringLiteral("core.sshCommand=false"),
+                  QStringLiteral("-c"),
+                  QStringLiteral("diff.external="),
+                  QStringLiteral("-c"),
+                  QStringLiteral("core.quotePath=true"),
+                  QStringLiteral("-c"),
+                  QStringLiteral("submodule.recurse=false"),
+                  QStringLiteral("--no-optional-locks")};
     }
 
     /// Nothing when git is missing or too slow; why() tells.
@@ -39,7 +51,8 @@ public:
         environment.insert(QStringLiteral("GIT_TERMINAL_PROMPT"), QStringLiteral("0"));
         environment.insert(QStringLiteral("GIT_OPTIONAL_LOCKS"), QStringLiteral("0"));
         environment.insert(QStringLiteral("LC_ALL"), QStringLiteral("C"));
-        for (const char* name : {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_EXTERNAL_DIFF", "GIT_PAGER", "GIT_CONFIG_PARAMETERS"}) {
+        for (const char* name : {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_EXTERNAL_DIFF", "GIT_PAGER",
+                                 "GIT_CONFIG_PARAMETERS"}) {
             environment.remove(QLatin1String(name));
         }
         process.setProcessEnvironment(environment);
@@ -79,15 +92,17 @@ public:
 
     /// Programs that the repository's own configuration names for reading files and making differences are left out.
     void disarm() {
-        const std::optional<Answer> answer = ask({QStringLiteral("config"), QStringLiteral("--local"), QStringLiteral("--null"), QStringLiteral("--name-only"),
-                                                  QStringLiteral("--get-regexp"), QStringLiteral("^(filter|diff)\\.")});
+        const std::optional<Answer> answer =
+            ask({QStringLiteral("config"), QStringLiteral("--local"), QStringLiteral("--null"),
+                 QStringLiteral("--name-only"), QStringLiteral("--get-regexp"), QStringLiteral("^(filter|diff)\\.")});
         if (!answer || answer->status != 0) {
             return;
         }
         for (const QByteArray& key : answer->out.split('\0')) {
             const QString name = QString::fromUtf8(key);
-            if (name.endsWith(QStringLiteral(".clean")) || name.endsWith(QStringLiteral(".smudge")) || name.endsWith(QStringLiteral(".process")) ||
-                name.endsWith(QStringLiteral(".command")) || name.endsWith(QStringLiteral(".textconv"))) {
+            if (name.endsWith(QStringLiteral(".clean")) || name.endsWith(QStringLiteral(".smudge")) ||
+                name.endsWith(QStringLiteral(".process")) || name.endsWith(QStringLiteral(".command")) ||
+                name.endsWith(QStringLiteral(".textconv"))) {
                 m_safe << QStringLiteral("-c") << name + QLatin1Char('=');
             } else if (name.endsWith(QStringLiteral(".required"))) {
                 m_safe << QStringLiteral("-c") << name + QStringLiteral("=false");
@@ -124,30 +139,37 @@ std::string withoutCredentials(const std::string& address) {
 GitState readGit(const base::Path& folder, Deadline deadline) {
     GitState state;
     Git git(folder, deadline);
-    const std::optional<Answer> inside = git.ask({QStringLiteral("rev-parse"), QStringLiteral("--is-inside-work-tree")});
+    const std::optional<Answer> inside =
+        git.ask({QStringLiteral("rev-parse"), QStringLiteral("--is-inside-work-tree")});
     if (!inside || inside->status != 0 || inside->out.trimmed() != "true") {
         if (!inside) {
             state.warning = git.why();
         } else if (inside->err.contains("dubious ownership")) {
-            state.warning = "The source lies in a git repository of another user; git does not read it, so the run does not know its commit.";
+            state.warning = "The source lies in a git repository of another user; git does not read it, so the run "
+                            "does not know its commit.";
         }
         return state;
     }
     state.repository = true;
     git.disarm();
-    state.commit = git.line({QStringLiteral("rev-parse"), QStringLiteral("--verify"), QStringLiteral("--quiet"), QStringLiteral("HEAD")});
-    state.branch = git.line({QStringLiteral("symbolic-ref"), QStringLiteral("--quiet"), QStringLiteral("--short"), QStringLiteral("HEAD")});
-    state.remote = withoutCredentials(git.line({QStringLiteral("config"), QStringLiteral("--get"), QStringLiteral("remote.origin.url")}));
+    state.commit = git.line(
+        {QStringLiteral("rev-parse"), QStringLiteral("--verify"), QStringLiteral("--quiet"), QStringLiteral("HEAD")});
+    state.branch = git.line(
+        {QStringLiteral("symbolic-ref"), QStringLiteral("--quiet"), QStringLiteral("--short"), QStringLiteral("HEAD")});
+    state.remote = withoutCredentials(
+        git.line({QStringLiteral("config"), QStringLiteral("--get"), QStringLiteral("remote.origin.url")}));
     if (!state.commit.empty()) {
-        const std::optional<Answer> patch =
-            git.ask({QStringLiteral("diff"), QStringLiteral("--no-ext-diff"), QStringLiteral("--no-textconv"), QStringLiteral("--no-color"),
-                     QStringLiteral("--binary"), QStringLiteral("--ignore-submodules=all"), QStringLiteral("HEAD"), QStringLiteral("--"), QStringLiteral(".")});
+        const std::optional<Answer> patch = git.ask(
+            {QStringLiteral("diff"), QStringLiteral("--no-ext-diff"), QStringLiteral("--no-textconv"),
+             QStringLiteral("--no-color"), QStringLiteral("--binary"), QStringLiteral("--ignore-submodules=all"),
+             QStringLiteral("HEAD"), QStringLiteral("--"), QStringLiteral(".")});
         if (patch && (patch->cut || patch->status == 0)) {
             state.dirty = !patch->out.isEmpty();
             state.patchCut = patch->cut;
             state.patch = patch->cut ? std::string() : patch->out.toStdString();
         } else if (patch) {
-            state.warning = "git could not compare the source with its commit: " + patch->err.trimmed().left(200).toStdString();
+            state.warning =
+                "git could not compare the source with its commit: " + patch->err.trimmed().left(200).toStdString();
         }
     }
     if (!git.why().empty()) {
@@ -157,7 +179,7 @@ GitState readGit(const base::Path& folder, Deadline deadline) {
 }
 
 Json toJson(const GitState& state) {
-    return Json{{"commit", state.commit}, {"branch", state.branch},       {"remote", state.remote},
+    return Json{{"commit", state.commit}, {"branch", state.branch},      {"remote", state.remote},
                 {"dirty", state.dirty},   {"patch_cut", state.patchCut}, {"warning", state.warning}};
 }
 

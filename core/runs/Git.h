@@ -1,5 +1,6 @@
 #pragma once
-// What git says of a source folder: so that a run can be traced to its commit. Nothing that the repository configures is run.
+// What git says of a source folder: so that a run can be traced to its commit. Nothing that the repository configures
+// is run.
 #include <string>
 
 #include "core/base/Clock.h"

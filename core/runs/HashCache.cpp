@@ -22,9 +22,14 @@ constexpr std::int64_t kMostLines = 200'000;  // About 40 MB; above it the file 
 // A file that was changed just now may change again within the same tick of its clock: its hash is not kept.
 constexpr std::int64_t kYoungNanos = 2'000'000'000;
 
-std::string lineOf(const std::string& path, std::int64_t size, std::int64_t changed, std::uint64_t inode, std::uint64_t device,
-                   const std::string& hash) {
-    return base::dumpJson(Json{{"path", path}, {"size", size}, {"changed", changed}, {"inode", inode}, {"device", device}, {"sha256", hash}}) +
+std::string lineOf(const std::string& path, std::int64_t size, std::int64_t changed, std::uint64_t inode,
+                   std::uint64_t device, const std::string& hash) {
+    return base::dumpJson(Json{{"path", path},
+                               {"size", size},
+                               {"changed", changed},
+                               {"inode", inode},
+                               {"device", device},
+                               {"sha256", hash}}) +
            "\n";
 }
 
@@ -85,8 +90,10 @@ void HashCache::remember(const std::string& path, const Known& known) {
     }
     // A line that cannot be kept costs reading the file once more, nothing else.
     const base::UniqueFd fd(::open(m_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (fd.valid() && base::writeAll(fd.get(), lineOf(path, known.size, known.changedNanos, known.inode, known.device, known.sha256),
-                                     m_file).ok()) {
+    if (fd.valid() &&
+        base::writeAll(fd.get(), lineOf(path, known.size, known.changedNanos, known.inode, known.device, known.sha256),
+                       m_file)
+            .ok()) {
         ++m_lines;
     }
 }
@@ -109,9 +116,10 @@ Result<std::string> HashCache::sha256(const base::Path& file, const std::functio
         if (!m_loaded) {
             load();
         }
-        if (const auto known = m_known.find(path);
-            known != m_known.end() && known->second.size == before.st_size && known->second.changedNanos == changedOf(before) &&
-            known->second.inode == before.st_ino && known->second.device == before.st_dev) {
+        if (const auto known = m_known.find(path); known != m_known.end() && known->second.size == before.st_size &&
+                                                   known->second.changedNanos == changedOf(before) &&
+                                                   known->second.inode == before.st_ino &&
+                                                   known->second.device == before.st_dev) {
             return known->second.sha256;
         }
     }
@@ -120,7 +128,8 @@ Result<std::string> HashCache::sha256(const base::Path& file, const std::functio
     if (!hash.ok() || !look(after).ok()) {
         return hash;
     }
-    const bool still = after.st_size == before.st_size && changedOf(after) == changedOf(before) && after.st_ino == before.st_ino;
+    const bool still =
+        after.st_size == before.st_size && changedOf(after) == changedOf(before) && after.st_ino == before.st_ino;
     if (still && base::wallMicros() * 1000 - changedOf(after) > kYoungNanos) {
         const std::lock_guard held(m_lock);
         remember(path, {after.st_size, changedOf(after), after.st_ino, after.st_dev, *hash});

@@ -1,5 +1,6 @@
 #pragma once
-// SHA-256 of files here, remembered by path, size, time of change, inode and device: what was not touched is not read again.
+// SHA-256 of files here, remembered by path, size, time of change, inode and device: what was not touched is not read
+// again.
 #include <cstdint>
 #include <functional>
 #include <mutex>
@@ -20,7 +21,8 @@ public:
     [[nodiscard]] static HashCache& shared();
 
     /// `report(bytesDone)` returning false cancels ("canceled"). Errors: file.*.
-    [[nodiscard]] base::Result<std::string> sha256(const base::Path& file, const std::function<bool(std::int64_t)>& report = {});
+    [[nodiscard]] base::Result<std::string> sha256(const base::Path& file,
+                                                   const std::function<bool(std::int64_t)>& report = {});
 
 private:
     struct Known {

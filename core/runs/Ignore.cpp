@@ -253,7 +253,8 @@ Result<IgnoreStack> IgnoreStack::open(const Path& root) {
         std::vector<std::pair<Path, std::string>> folders;
         std::string above;
         Path folder = std::filesystem::weakly_canonical(root, error);
-        for (; !error && !std::filesystem::exists(folder / ".git", error) && folder.has_relative_path(); folder = folder.parent_path()) {
+        for (; !error && !std::filesystem::exists(folder / ".git", error) && folder.has_relative_path();
+             folder = folder.parent_path()) {
             above = above.empty() ? folder.filename().string() : folder.filename().string() + "/" + above;
             folders.emplace_back(folder.parent_path(), above);
         }

@@ -1,5 +1,6 @@
 #pragma once
-// Which files of a source folder do not travel: the rules of gitignore(5), from .trainyardignore, .amlignore or .gitignore.
+// Which files of a source folder do not travel: the rules of gitignore(5), from .trainyardignore, .amlignore or
+// .gitignore.
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,7 +13,8 @@ namespace trainyard::runs {
 /// One file of patterns, read. A value; safe to use from any thread.
 class IgnoreRules {
 public:
-    /// `base`: the folder that the file lies in, relative to the root of the walk ("" for the root itself, "a/b" below it);
+    /// `base`: the folder that the file lies in, relative to the root of the walk ("" for the root itself, "a/b" below
+    /// it);
     /// "../" parts are not legal, a file above the root has `above` names between itself and the root: "project/src".
     IgnoreRules(std::string_view text, std::string base, std::string above = {});
 
@@ -23,7 +25,7 @@ public:
 
 private:
     struct Pattern {
-        std::string glob;       ///< Without '!', leading and trailing '/'.
+        std::string glob;  ///< Without '!', leading and trailing '/'.
         bool keeps = false;
         bool foldersOnly = false;
         bool anchored = false;  ///< Matched against the whole path below the base, not against the name alone.
@@ -33,14 +35,15 @@ private:
     std::vector<Pattern> m_patterns;
 };
 
-/// gitignore's wildcards: '*' and '?' stop at '/', "**/", "/**" and "/**/" do not, [a-z], [!a-z], [[:alpha:]], '\' quotes.
+/// gitignore's wildcards: '*' and '?' stop at '/', "**/", "/**" and "/**/" do not, [a-z], [!a-z], [[:alpha:]], '\'
+/// quotes.
 [[nodiscard]] bool globMatches(std::string_view glob, std::string_view text);
 
 /// The rules of a tree as a walk meets them, from the root down.
 class IgnoreStack {
 public:
-    /// Finds out which kind of file counts in this tree: .trainyardignore before .amlignore before .gitignore, as it lies in
-    /// the root; of .gitignore also those above the root up to the repository's, and .git/info/exclude.
+    /// Finds out which kind of file counts in this tree: .trainyardignore before .amlignore before .gitignore, as it
+    /// lies in the root; of .gitignore also those above the root up to the repository's, and .git/info/exclude.
     [[nodiscard]] static base::Result<IgnoreStack> open(const base::Path& root);
 
     /// Name of the files that count, "" when there is none in the root; .gitignore files below it count all the same.

@@ -49,7 +49,8 @@ bool isDataElsewhere(const spec::DatasetSpec& dataset) {
     return dataset.folder.starts_with(kOnTargetPrefix) || datasets::isAddress(dataset.folder);
 }
 
-Result<targets::InputData> datasetHere(const spec::DatasetSpec& dataset, const InputReport& report, base::Json* document) {
+Result<targets::InputData> datasetHere(const spec::DatasetSpec& dataset, const InputReport& report,
+                                       base::Json* document) {
     if (dataset.kind == "images" && isDataElsewhere(dataset)) {
         const auto location = spec::parseInputLocation(dataset.folder, "task.dataset.folder");
         if (!location.ok()) {
@@ -118,7 +119,8 @@ Result<targets::InputData> datasetHere(const spec::DatasetSpec& dataset, const I
     return data;
 }
 
-Result<std::vector<targets::InputData>> resolveInputs(const spec::RunSpec& spec, bool thisMachine, const InputReport& report) {
+Result<std::vector<targets::InputData>> resolveInputs(const spec::RunSpec& spec, bool thisMachine,
+                                                      const InputReport& report) {
     std::vector<targets::InputData> inputs;
     for (const auto& [name, text] : spec.inputs) {
         const std::string field = "inputs." + name;
@@ -160,9 +162,11 @@ Result<std::vector<targets::InputData>> resolveInputs(const spec::RunSpec& spec,
     return inputs;
 }
 
-Result<base::Json> inputFacts(const spec::RunSpec& spec, std::vector<targets::InputData> inputs, const InputReport& report) {
+Result<base::Json> inputFacts(const spec::RunSpec& spec, std::vector<targets::InputData> inputs,
+                              const InputReport& report) {
     const auto named = [&](const char* name) {
-        return std::find_if(inputs.begin(), inputs.end(), [name](const targets::InputData& data) { return data.name == name; });
+        return std::find_if(inputs.begin(), inputs.end(),
+                            [name](const targets::InputData& data) { return data.name == name; });
     };
     if (spec.taskKind == spec::TaskKind::Train && named(kDatasetInput) == inputs.end()) {
         auto dataset = datasetHere(spec.train.dataset, report);
@@ -183,7 +187,8 @@ Result<base::Json> inputFacts(const spec::RunSpec& spec, std::vector<targets::In
     base::Json facts = base::Json::array();
     for (targets::InputData& data : inputs) {
         // A path of this machine was given without being read; a path elsewhere stays what it was said to be.
-        const auto declared = std::find_if(spec.inputs.begin(), spec.inputs.end(), [&](const auto& input) { return input.first == data.name; });
+        const auto declared = std::find_if(spec.inputs.begin(), spec.inputs.end(),
+                                           [&](const auto& input) { return input.first == data.name; });
         if (data.sha256.empty() && declared != spec.inputs.end()) {
             const auto location = spec::parseInputLocation(declared->second, "inputs." + data.name);
             if (location.ok() && location->kind == spec::InputLocation::Kind::Here) {

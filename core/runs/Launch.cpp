@@ -90,9 +90,10 @@ wire::Plan planOf(const NewRun& run, const spec::TargetSpec& target) {
         plan.patterns = spec.command.patterns;
     }
     if (plan.distribution == "pytorch") {
-        plan.backend = spec.distribution.backend == "auto" ? (plan.gpus > 0 ? "nccl" : "gloo") : spec.distribution.backend;
+        plan.backend =
+            spec.distribution.backend == "auto" ? (plan.gpus > 0 ? "nccl" : "gloo") : spec.distribution.backend;
     } else if (plan.distribution == "mpi") {
-        plan.launcher = spec.distribution.launcher != "auto"                ? spec.distribution.launcher
+        plan.launcher = spec.distribution.launcher != "auto"     ? spec.distribution.launcher
                         : target.kind == spec::TargetKind::Slurm ? target.slurm.launcher
                                                                  : "mpirun";
     }
@@ -100,14 +101,16 @@ wire::Plan planOf(const NewRun& run, const spec::TargetSpec& target) {
 }
 
 /// Names of variables and paths there that a container must be told of.
-environments::RunNeeds needsOf(const wire::Plan& plan, const spec::CommandTask& script, const std::vector<targets::InputData>& inputs) {
+environments::RunNeeds needsOf(const wire::Plan& plan, const spec::CommandTask& script,
+                               const std::vector<targets::InputData>& inputs) {
     environments::RunNeeds needs;
     for (const auto& [name, value] : plan.variables) {
         needs.variables.push_back(name);
     }
     for (const targets::InputData& input : inputs) {
         std::string variable = wire::variable::kInputPrefix + input.name;
-        std::ranges::transform(variable, variable.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
+        std::ranges::transform(variable, variable.begin(),
+                               [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
         needs.variables.push_back(std::move(variable));
         if (input.origin == targets::InputData::Origin::OnTarget) {
             needs.paths.push_back(input.location);
@@ -119,14 +122,15 @@ environments::RunNeeds needsOf(const wire::Plan& plan, const spec::CommandTask& 
 }
 
 /// The run's environment, planned for its target; a script without an interpreter of its own gets the environment's.
-base::Status addEnvironment(const wire::WorkspaceLayout& layout, const spec::RunSpec& spec, const spec::TargetSpec& target,
-                            targets::LaunchPlan& launch) {
+base::Status addEnvironment(const wire::WorkspaceLayout& layout, const spec::RunSpec& spec,
+                            const spec::TargetSpec& target, targets::LaunchPlan& launch) {
     const auto definition = environmentOf(layout, spec);
     if (!definition.ok()) {
         return definition.error();
     }
-    auto planned = environments::planEnvironment(definition->spec, definition->version, targetFacts(layout, target.name),
-                                                 needsOf(launch.plan, spec.command, launch.inputs));
+    auto planned =
+        environments::planEnvironment(definition->spec, definition->version, targetFacts(layout, target.name),
+                                      needsOf(launch.plan, spec.command, launch.inputs));
     if (!planned.ok()) {
         return planned.error();
     }
@@ -151,10 +155,12 @@ targets::InputData publishedInput(const PretrainedWeights& weights, const Launch
     return data;
 }
 
-/// Of what lies here and has an address, the target is told it; where it is to be sent, what has only an address is fetched here.
+/// Of what lies here and has an address, the target is told it; where it is to be sent, what has only an address is
+/// fetched here.
 base::Status offerAddresses(const wire::WorkspaceLayout& layout, const Json& named, const spec::TargetSpec& target,
                             const LaunchReport& report, std::vector<targets::InputData>& inputs) {
-    const auto addresses = target.fetchHere ? std::map<std::string, targets::InputData::Fetch>() : fetchableDatasets(layout, named);
+    const auto addresses =
+        target.fetchHere ? std::map<std::string, targets::InputData::Fetch>() : fetchableDatasets(layout, named);
     for (targets::InputData& input : inputs) {
         const auto address = addresses.find(input.sha256);
         if (input.origin == targets::InputData::Origin::Here && address != addresses.end()) {
@@ -171,8 +177,8 @@ base::Status offerAddresses(const wire::WorkspaceLayout& layout, const Json& nam
     return {};
 }
 
-/// The weights that a training starts from: another run's model, published ones, which are fetched, a file here (all of these
-/// travel as an input), or a file there.
+/// The weights that a training starts from: another run's model, published ones, which are fetched, a file here (all of
+/// these travel as an input), or a file there.
 base::Status addWeights(const wire::WorkspaceLayout& layout, const spec::RunSpec& spec, const spec::TargetSpec& target,
                         const LaunchReport& report, Json& document, targets::LaunchPlan& launch) {
     constexpr const char* kField = "task.model.weights.source";
@@ -211,7 +217,9 @@ base::Status addWeights(const wire::WorkspaceLayout& layout, const spec::RunSpec
     }
     std::error_code error;
     if (!std::filesystem::is_regular_file(file, error)) {
-        return Error{"input.missing", file.string() + (source.starts_with(kOfRun) ? " is not there: that run has left no model." : " is not there, or may not be read by you."),
+        return Error{"input.missing",
+                     file.string() + (source.starts_with(kOfRun) ? " is not there: that run has left no model."
+                                                                 : " is not there, or may not be read by you."),
                      kField};
     }
     if (here) {
@@ -264,8 +272,8 @@ Result<NewRun> withData(const wire::WorkspaceLayout& layout, const NewRun& named
 
 }  // namespace
 
-Result<targets::LaunchPlan> makeLaunch(const wire::WorkspaceLayout& layout, const NewRun& named, const spec::TargetSpec& target,
-                                       const LaunchReport& report) {
+Result<targets::LaunchPlan> makeLaunch(const wire::WorkspaceLayout& layout, const NewRun& named,
+                                       const spec::TargetSpec& target, const LaunchReport& report) {
     const auto placed = withData(layout, named, report);
     if (!placed.ok()) {
         return placed.error();
@@ -276,7 +284,8 @@ Result<targets::LaunchPlan> makeLaunch(const wire::WorkspaceLayout& layout, cons
     targets::LaunchPlan launch;
     launch.plan = planOf(run, target);
     launch.needsEngine = train;
-    launch.needsCuda = train && (spec.train.device == "cuda" || (spec.train.device == "auto" && spec.distribution.gpus > 0));
+    launch.needsCuda =
+        train && (spec.train.device == "cuda" || (spec.train.device == "auto" && spec.distribution.gpus > 0));
     if (!report(0)) {
         return Error{"canceled", "Canceled while the launch was prepared."};
     }
@@ -319,7 +328,8 @@ Result<targets::LaunchPlan> makeLaunch(const wire::WorkspaceLayout& layout, cons
     if (!inputs.ok()) {
         return inputs.error();
     }
-    launch.inputs.insert(launch.inputs.end(), std::make_move_iterator(inputs->begin()), std::make_move_iterator(inputs->end()));
+    launch.inputs.insert(launch.inputs.end(), std::make_move_iterator(inputs->begin()),
+                         std::make_move_iterator(inputs->end()));
     if (!here) {
         TRAINYARD_TRY(offerAddresses(layout, named.document, target, report, launch.inputs));
     }

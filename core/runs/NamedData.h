@@ -20,7 +20,8 @@ namespace trainyard::runs {
 [[nodiscard]] base::Result<base::Json> placeDatasets(const wire::WorkspaceLayout& layout, const base::Json& document);
 [[nodiscard]] base::Result<spec::RunSpec> placeDatasets(const wire::WorkspaceLayout& layout, const spec::RunSpec& spec);
 /// The versions that a document names, each once; none where one of them cannot be read.
-[[nodiscard]] std::vector<datasets::Dataset> namedDatasets(const wire::WorkspaceLayout& layout, const base::Json& document);
+[[nodiscard]] std::vector<datasets::Dataset> namedDatasets(const wire::WorkspaceLayout& layout,
+                                                           const base::Json& document);
 /// Reads what the document names, as far as it is not known to be untouched. "dataset.changed" where a version is no
 /// longer what it was when it was added; "canceled".
 [[nodiscard]] base::Status checkDatasets(const wire::WorkspaceLayout& layout, const base::Json& document,

@@ -11,8 +11,8 @@ namespace trainyard::runs {
 enum class RunPart {
     Added = 0x01,
     Removed = 0x02,
-    State = 0x04,     ///< State, its reason, attempt, start and end.
-    Metrics = 0x08,   ///< New points; last and best values.
+    State = 0x04,    ///< State, its reason, attempt, start and end.
+    Metrics = 0x08,  ///< New points; last and best values.
     Progress = 0x10,
     Log = 0x20,       ///< New lines.
     Meta = 0x40,      ///< Name, tags, notes, archived.

@@ -23,16 +23,14 @@ namespace {
 constexpr int kLookMillis = 1500;
 constexpr int kLostAfterMillis = 3000;  // Shorter cuts are not worth a state of their own.
 constexpr std::int64_t kProgressToldNanos = 2'000'000'000;
-constexpr const char* kHandedOver = "handed_over";  // Step of the last "upload" record: from here on the run is the target's.
+constexpr const char* kHandedOver =
+    "handed_over";  // Step of the last "upload" record: from here on the run is the target's.
 
 }  // namespace
 
 RunFollower::RunFollower(FollowContext& context, base::RunId run, std::string target, base::FileLock lock)
-    : m_context(context),
-      m_run(std::move(run)),
-      m_target(target.empty() ? kLocalTarget : std::move(target)),
-      m_lock(std::move(lock)),
-      m_copies(context.workspace.layout, m_run) {
+    : m_context(context), m_run(std::move(run)), m_target(target.empty() ? kLocalTarget : std::move(target)),
+      m_lock(std::move(lock)), m_copies(context.workspace.layout, m_run) {
     m_lastBytesAt = base::monotonicNanos();
     m_lookTimer.setInterval(kLookMillis);
     connect(&m_lookTimer, &QTimer::timeout, this, [this] {
@@ -44,7 +42,8 @@ RunFollower::RunFollower(FollowContext& context, base::RunId run, std::string ta
         const bool lost = m_phase == Phase::Lost &&
                           now - m_lastLookAt > (m_unreachableSince == 0 ? kLostLookNanos : kUnreachableLookNanos);
         const bool scheduled = m_phase == Phase::Following && m_scheduler && now - m_lastLookAt > kSchedulerLookNanos;
-        // A look that takes long is waited for: begun anew each time, it would never come to its answer or its deadline.
+        // A look that takes long is waited for: begun anew each time, it would never come to its answer or its
+        // deadline.
         if (!m_look && (silent || lost || scheduled)) {
             lookNow();
         }
@@ -101,7 +100,9 @@ void RunFollower::prepareLaunch() {
         [layout = m_context.workspace.layout, run = m_new, target = *definition](const targets::KeepGoing& report) {
             return makeLaunch(layout, run, target, report);
         },
-        [this](std::int64_t bytes) { noteProgress({"prepare", "Reading the source and the data.", bytes, 0}); },
+        [this](std::int64_t bytes) {
+            noteProgress({"prepare", "Reading the source and the data.", bytes, 0});
+        },
         [this](const Result<targets::LaunchPlan>& plan) {
             if (!plan.ok()) {
                 launchFailed(plan.error());
@@ -120,7 +121,8 @@ void RunFollower::prepareLaunch() {
 
 Status RunFollower::notePlaced(const std::vector<std::string>& hosts) {
     if (!m_placed || hosts != m_hosts) {
-        TRAINYARD_TRY(appendJournal(m_context.workspace.layout, m_run, {{wire::kind::kPlaced, Json{{"hosts", hosts}}}}));
+        TRAINYARD_TRY(
+            appendJournal(m_context.workspace.layout, m_run, {{wire::kind::kPlaced, Json{{"hosts", hosts}}}}));
     }
     m_placed = true;
     m_hosts = hosts;
@@ -171,7 +173,8 @@ void RunFollower::noteProgress(const targets::LaunchProgress& progress) {
         const double rate = static_cast<double>(progress.bytesDone - m_progressFrom) / seconds;
         body["rate"] = rate;
         if (progress.bytesTotal > progress.bytesDone) {
-            body["eta_ns"] = static_cast<std::int64_t>(static_cast<double>(progress.bytesTotal - progress.bytesDone) / rate * 1e9);
+            body["eta_ns"] =
+                static_cast<std::int64_t>(static_cast<double>(progress.bytesTotal - progress.bytesDone) / rate * 1e9);
         }
     }
     // A record that cannot be written is only one step of a bar less.
@@ -183,7 +186,8 @@ void RunFollower::noteProgress(const targets::LaunchProgress& progress) {
 void RunFollower::launchEnded(const Status& status) {
     if (!status.ok()) {
         // A target that nobody has seen yet may be misspelt: that is said at once. One that was there is waited for.
-        const bool known = m_adopted || m_launchTries > 0 || m_progressStep == "upload" || m_context.pool.wasReached(m_target);
+        const bool known =
+            m_adopted || m_launchTries > 0 || m_progressStep == "upload" || m_context.pool.wasReached(m_target);
         if (!isUnreachable(status.error()) || !known) {
             launchFailed(status.error());
             return;
@@ -202,32 +206,33 @@ void RunFollower::launchEnded(const Status& status) {
     heard();
     // Until this is written, whoever finds the run launches it again, which does nothing to one that is there.
     // It is no state: the agent is telling its own meanwhile, and its records must not stand behind ours.
-    journalOrRetry({{wire::kind::kUpload,
-                     Json{{"step", kHandedOver},
-                          {"text", m_target == kLocalTarget ? std::string("Handed to the machine's agent.") : "Handed to " + m_target + "."}}}},
-                   [this] {
-                       if (m_phase != Phase::Launching) {
-                           return;
-                       }
-                       m_begun = true;
-                       if (m_plan) {
-                           tellInputs(m_new.spec, std::move(m_plan->inputs));
-                       }
-                       m_plan.reset();
-                       m_agentStartedAt = base::monotonicNanos();
-                       m_lastBytesAt = m_agentStartedAt;
-                       m_phase = Phase::Following;
-                       m_lookTimer.start();
-                       m_context.changed(m_run, RunPart::State);
-                       follow();
-                       answerLaunch({});
-                       if (isScheduled()) {
-                           lookNow();  // Why it waits is what people want to know first.
-                       }
-                       if (m_cancelAsked) {
-                           sendCancel();
-                       }
-                   });
+    journalOrRetry(
+        {{wire::kind::kUpload, Json{{"step", kHandedOver},
+                                    {"text", m_target == kLocalTarget ? std::string("Handed to the machine's agent.")
+                                                                      : "Handed to " + m_target + "."}}}},
+        [this] {
+            if (m_phase != Phase::Launching) {
+                return;
+            }
+            m_begun = true;
+            if (m_plan) {
+                tellInputs(m_new.spec, std::move(m_plan->inputs));
+            }
+            m_plan.reset();
+            m_agentStartedAt = base::monotonicNanos();
+            m_lastBytesAt = m_agentStartedAt;
+            m_phase = Phase::Following;
+            m_lookTimer.start();
+            m_context.changed(m_run, RunPart::State);
+            follow();
+            answerLaunch({});
+            if (isScheduled()) {
+                lookNow();  // Why it waits is what people want to know first.
+            }
+            if (m_cancelAsked) {
+                sendCancel();
+            }
+        });
 }
 
 void RunFollower::launchFailed(const Error& error) {
@@ -245,7 +250,9 @@ void RunFollower::failLaunch(const Error& error, std::vector<JournalEntry> befor
 }
 
 JournalEntry RunFollower::leftThere() const {
-    return {wire::kind::kWarning, Json{{"code", kLeftThere}, {"message", "What is left of the run on " + m_target + " may still be running."}}};
+    return {
+        wire::kind::kWarning,
+        Json{{"code", kLeftThere}, {"message", "What is left of the run on " + m_target + " may still be running."}}};
 }
 
 void RunFollower::findRest(const Error& error) {
@@ -410,8 +417,10 @@ void RunFollower::adopt() {
         }
         Result<NewRun> made = readRun(m_context.workspace.layout, m_context.reader, m_run);
         if (!made.ok()) {
-            launchFailed({made.error().code, "The program that submitted this run was ended before the run was started, and it cannot "
-                                             "be started now: " + made.error().message});
+            launchFailed({made.error().code,
+                          "The program that submitted this run was ended before the run was started, and it cannot "
+                          "be started now: " +
+                              made.error().message});
             return;
         }
         m_new = std::move(*made);
@@ -520,7 +529,8 @@ void RunFollower::cancel(std::function<void(Status)> told) {
     m_cancelTold.push_back(std::move(told));
     if (!std::exchange(m_cancelAsked, true)) {
         // Written first: whoever follows the run later carries it out.
-        if (const Status written = appendJournal(m_context.workspace.layout, m_run, {{wire::kind::kCancelAsked, Json::object()}});
+        if (const Status written =
+                appendJournal(m_context.workspace.layout, m_run, {{wire::kind::kCancelAsked, Json::object()}});
             !written.ok()) {
             trouble(written.error());
         } else {

@@ -1,6 +1,6 @@
 #pragma once
-// One run's life from this side: launch, bring its streams here, take them into the index, look after its agents, collect
-// its outputs, say how it ended. Holding the run's lock is what makes it the only one anywhere.
+// One run's life from this side: launch, bring its streams here, take them into the index, look after its agents,
+// collect its outputs, say how it ended. Holding the run's lock is what makes it the only one anywhere.
 #include <QObject>
 #include <QTimer>
 #include <functional>
@@ -50,16 +50,16 @@ public:
     RunFollower(FollowContext& context, base::RunId run, std::string target, base::FileLock lock);
     ~RunFollower() override;
 
-    /// For a run that was just made. `launched` is called once the target has it, or with the reason why not; the run is
-    /// Failed (or Canceled) then. A target that was reached before and cannot be now is waited for.
+    /// For a run that was just made. `launched` is called once the target has it, or with the reason why not; the run
+    /// is Failed (or Canceled) then. A target that was reached before and cannot be now is waited for.
     void launch(NewRun run, std::function<void(base::Status)> launched);
     /// For a run that was found without a follower. One that was not handed over yet is launched.
     void adopt();
     /// Asks the run to end; that it was asked is in the journal first. Answered when the target has been told, when it
     /// cannot be reached (it is told once it can), or when the run has ended for another reason.
     void cancel(std::function<void(base::Status)> told);
-    /// Says that the run has ended, although nobody knows what became of it there. "run.ended"; for one that is not Lost
-    /// "run.reachable".
+    /// Says that the run has ended, although nobody knows what became of it there. "run.ended"; for one that is not
+    /// Lost "run.reachable".
     [[nodiscard]] base::Status giveUp();
 
     /// Another process wrote to the journal: was it asked to end?
@@ -97,7 +97,8 @@ private:
     void launchEnded(const base::Status& status);
     /// Nothing of the run can be there: it ends. Where something may be, findRest() looks first.
     void launchFailed(const base::Error& error);
-    /// What a launch that cannot go on left on its target: a run that was started whole goes on, a part of one is ended.
+    /// What a launch that cannot go on left on its target: a run that was started whole goes on, a part of one is
+    /// ended.
     void findRest(const base::Error& error);
     void takeRest(const base::Result<targets::RunLook>& look);
     void failLaunch(const base::Error& error, std::vector<JournalEntry> before = {});
@@ -108,7 +109,8 @@ private:
     void lookAfterUndo(bool again);
     void afterUndo(const base::Result<targets::RunLook>& look, bool again);
     void answerLaunch(base::Status status);
-    /// Reads the content of what the run was given and notes it in the journal; `inputs`: as far as the launch knows it.
+    /// Reads the content of what the run was given and notes it in the journal; `inputs`: as far as the launch knows
+    /// it.
     void tellInputs(const spec::RunSpec& spec, std::vector<targets::InputData> inputs);
     void takeInputs(const base::Result<base::Json>& facts);
     void noteProgress(const targets::LaunchProgress& progress);
@@ -180,11 +182,11 @@ private:
     bool m_cancelSent = false;
     std::vector<std::function<void(base::Status)>> m_cancelTold;
 
-    targets::OperationPtr m_work;    ///< Launching, reviving, fetching: one step at a time.
+    targets::OperationPtr m_work;  ///< Launching, reviving, fetching: one step at a time.
     targets::OperationPtr m_stream;
     targets::OperationPtr m_look;
     targets::OperationPtr m_command;
-    targets::OperationPtr m_facts;   ///< Reading the content of the run's data.
+    targets::OperationPtr m_facts;  ///< Reading the content of the run's data.
     RunCopies m_copies;
     std::map<std::pair<int, int>, std::unique_ptr<wire::StreamFolderReader>> m_readers;  ///< By attempt and node.
     QTimer m_lookTimer;
@@ -193,11 +195,11 @@ private:
     bool m_adopted = false;
     bool m_caughtUp = false;
     bool m_isTroubled = false;
-    bool m_begun = false;            ///< The target has the run: the index knows records of its streams, or the journal says so.
-    bool m_ingestAgain = false;      ///< A retry is on its way.
+    bool m_begun = false;  ///< The target has the run: the index knows records of its streams, or the journal says so.
+    bool m_ingestAgain = false;  ///< A retry is on its way.
     int m_attempt = 1;
-    int m_nodes = 1;                 ///< Of the newest attempt.
-    std::set<int> m_nodesEnded;      ///< Nodes of it other than 0 that said their last word.
+    int m_nodes = 1;             ///< Of the newest attempt.
+    std::set<int> m_nodesEnded;  ///< Nodes of it other than 0 that said their last word.
     std::vector<targets::OutputFile> m_nodeOutputs;
     std::set<int> m_nodesLeft;       ///< Of which nothing was heard at the end.
     std::int64_t m_lastBytesAt = 0;  ///< Monotonic ns.
@@ -205,14 +207,14 @@ private:
     std::int64_t m_lastLookAt = 0;
     std::int64_t m_endedAt = 0;
     bool m_goneSeen = false;
-    int m_restarts = 0;              ///< Without a new byte since.
+    int m_restarts = 0;  ///< Without a new byte since.
     int m_fetchTries = 0;
     spec::RunState m_streamState = spec::RunState::Preparing;
 
     std::int64_t m_unreachableSince = 0;  ///< Microseconds UTC.
     std::string m_unreachableReason;
-    std::set<std::string> m_silentTold;   ///< Hosts that the journal says are silent.
-    bool m_unreachableTold = false;       ///< The journal says so, since:
+    std::set<std::string> m_silentTold;  ///< Hosts that the journal says are silent.
+    bool m_unreachableTold = false;      ///< The journal says so, since:
     std::int64_t m_toldSince = 0;
     int m_followTries = 0;
 
@@ -226,9 +228,9 @@ private:
 
     std::optional<Ended> m_ended;
     bool m_endedLive = false;
-    bool m_comparing = false;     ///< Outputs are here; only models and the comparison with the original are missing.
+    bool m_comparing = false;  ///< Outputs are here; only models and the comparison with the original are missing.
     std::optional<base::Deadline> m_factsUntil;  ///< For how long the end waits for them.
-    bool m_endWaits = false;  ///< finalizeIfEnded() is on its way.
+    bool m_endWaits = false;                     ///< finalizeIfEnded() is on its way.
 };
 
 }  // namespace trainyard::runs

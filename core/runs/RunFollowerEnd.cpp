@@ -35,11 +35,13 @@ void RunFollower::tellInputs(const spec::RunSpec& spec, std::vector<targets::Inp
         return;
     }
     m_facts = std::make_unique<targets::ThreadOperation<Json>>(
-        [layout = m_context.workspace.layout, spec, inputs = std::move(inputs)](const targets::KeepGoing& report) -> Result<Json> {
+        [layout = m_context.workspace.layout, spec,
+         inputs = std::move(inputs)](const targets::KeepGoing& report) -> Result<Json> {
             const auto placed = placeDatasets(layout, spec);
             return placed.ok() ? inputFacts(*placed, inputs, report) : placed.error();
         },
-        std::function<void(std::int64_t)>{}, [this](const Result<Json>& facts) {
+        std::function<void(std::int64_t)>{},
+        [this](const Result<Json>& facts) {
             const targets::OperationPtr ended = std::move(m_facts);
             takeInputs(facts);
         });
@@ -111,7 +113,9 @@ void RunFollower::fetchOutputs() {
     for (const targets::OutputFile& file : m_ended->outputs) {
         total += file.size;
     }
-    const auto progress = [this, total](std::int64_t bytes) { noteProgress({"collect", "Bringing the outputs.", bytes, total}); };
+    const auto progress = [this, total](std::int64_t bytes) {
+        noteProgress({"collect", "Bringing the outputs.", bytes, total});
+    };
     m_work = target->fetchOutputs(m_run, m_ended->outputs, m_context.workspace.layout.outputs(m_run), progress,
                                   [this](const Result<targets::FetchReport>& report) { takeOutputs(report); });
 }
@@ -141,15 +145,16 @@ void RunFollower::takeOutputs(const Result<targets::FetchReport>& report) {
     if (!m_nodesLeft.empty()) {
         before.push_back({wire::kind::kWarning,
                           Json{{"code", "run.nodes_left"},
-                               {"message", "Of " + nodesText(m_nodesLeft) + " nothing was heard at the run's end. What is left there is brought "
-                                           "when the target can be reached."}}});
+                               {"message", "Of " + nodesText(m_nodesLeft) +
+                                               " nothing was heard at the run's end. What is left there is brought "
+                                               "when the target can be reached."}}});
     }
-    auto registering = startRegistering(
-        m_context.registerModels, m_context.reader, m_context.writer, m_run, report->brought, [this, before](std::vector<JournalEntry> done) {
-            m_context.modelsChanged();
-            done.insert(done.begin(), before.begin(), before.end());
-            compareAndClose(std::move(done));
-        });
+    auto registering = startRegistering(m_context.registerModels, m_context.reader, m_context.writer, m_run,
+                                        report->brought, [this, before](std::vector<JournalEntry> done) {
+                                            m_context.modelsChanged();
+                                            done.insert(done.begin(), before.begin(), before.end());
+                                            compareAndClose(std::move(done));
+                                        });
     if (!registering) {
         compareAndClose(std::move(before));
         return;
@@ -169,7 +174,8 @@ void RunFollower::compareAndClose(std::vector<JournalEntry> before) {
     }
     m_comparing = true;
     m_work = std::make_unique<targets::ThreadOperation<Json>>(
-        [layout = m_context.workspace.layout, index = m_context.workspace.index, original = base::RunId(row->reproduces), run = m_run,
+        [layout = m_context.workspace.layout, index = m_context.workspace.index,
+         original = base::RunId(row->reproduces), run = m_run,
          state](const targets::KeepGoing& report) -> Result<Json> {
             const auto reader = store::Reader::open(index);
             if (!reader.ok()) {
@@ -188,9 +194,10 @@ void RunFollower::compareAndClose(std::vector<JournalEntry> before) {
             if (compared.ok()) {
                 before.push_back({wire::kind::kReproduced, *compared});
             } else {
-                before.push_back({wire::kind::kWarning,
-                                  Json{{"code", "run.not_compared"},
-                                       {"message", "It could not be compared with the run that it repeats: " + compared.error().message}}});
+                before.push_back(
+                    {wire::kind::kWarning, Json{{"code", "run.not_compared"},
+                                                {"message", "It could not be compared with the run that it repeats: " +
+                                                                compared.error().message}}});
             }
             close(state, reason, std::move(before));
         });

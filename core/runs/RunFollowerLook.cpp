@@ -21,17 +21,17 @@ namespace {
 
 const char* nameOf(SchedulerLook::State state) {
     switch (state) {
-        case SchedulerLook::State::Pending: return "pending";
-        case SchedulerLook::State::Running: return "running";
-        case SchedulerLook::State::Ending: return "ending";
-        case SchedulerLook::State::Completed: return "completed";
-        case SchedulerLook::State::Failed: return "failed";
-        case SchedulerLook::State::Canceled: return "canceled";
-        case SchedulerLook::State::TimeLimit: return "time_limit";
-        case SchedulerLook::State::NodeFailed: return "node_failed";
-        case SchedulerLook::State::Preempted: return "preempted";
-        case SchedulerLook::State::OutOfMemory: return "out_of_memory";
-        case SchedulerLook::State::Unknown: break;
+    case SchedulerLook::State::Pending: return "pending";
+    case SchedulerLook::State::Running: return "running";
+    case SchedulerLook::State::Ending: return "ending";
+    case SchedulerLook::State::Completed: return "completed";
+    case SchedulerLook::State::Failed: return "failed";
+    case SchedulerLook::State::Canceled: return "canceled";
+    case SchedulerLook::State::TimeLimit: return "time_limit";
+    case SchedulerLook::State::NodeFailed: return "node_failed";
+    case SchedulerLook::State::Preempted: return "preempted";
+    case SchedulerLook::State::OutOfMemory: return "out_of_memory";
+    case SchedulerLook::State::Unknown: break;
     }
     return "unknown";
 }
@@ -39,13 +39,13 @@ const char* nameOf(SchedulerLook::State state) {
 /// What the job's end means for the run when its agents left no word.
 const char* reasonOf(SchedulerLook::State state) {
     switch (state) {
-        case SchedulerLook::State::Completed: return "The job has ended without a last word of its agents.";
-        case SchedulerLook::State::Canceled: return "The job was canceled on the cluster.";
-        case SchedulerLook::State::TimeLimit: return "The job reached its time limit and was ended by the scheduler.";
-        case SchedulerLook::State::NodeFailed: return "A node of the job failed.";
-        case SchedulerLook::State::Preempted: return "The job had to make way for another and was not begun anew.";
-        case SchedulerLook::State::OutOfMemory: return "The job used more memory than it was given and was ended.";
-        default: return "The job failed on the cluster without a last word of its agents.";
+    case SchedulerLook::State::Completed: return "The job has ended without a last word of its agents.";
+    case SchedulerLook::State::Canceled: return "The job was canceled on the cluster.";
+    case SchedulerLook::State::TimeLimit: return "The job reached its time limit and was ended by the scheduler.";
+    case SchedulerLook::State::NodeFailed: return "A node of the job failed.";
+    case SchedulerLook::State::Preempted: return "The job had to make way for another and was not begun anew.";
+    case SchedulerLook::State::OutOfMemory: return "The job used more memory than it was given and was ended.";
+    default: return "The job failed on the cluster without a last word of its agents.";
     }
 }
 
@@ -90,7 +90,9 @@ void RunFollower::takeLook(const Result<targets::RunLook>& look) {
         }
         return;
     }
-    const auto lead = [](const targets::NodeLook& node) { return node.node == 0 && node.status == AgentStatus::Unknown; };
+    const auto lead = [](const targets::NodeLook& node) {
+        return node.node == 0 && node.status == AgentStatus::Unknown;
+    };
     const auto lives = [](const targets::NodeLook& node) { return node.status == AgentStatus::Alive; };
     if (!look->silent.empty() && (std::any_of(look->nodes.begin(), look->nodes.end(), lead) ||
                                   std::none_of(look->nodes.begin(), look->nodes.end(), lives))) {
@@ -137,7 +139,8 @@ void RunFollower::noteSilent(const std::vector<targets::SilentHost>& silent) {
                                                          {"reason", one.error.message}}});
     }
     std::erase_if(m_silentTold, [&](const std::string& host) {
-        const bool back = std::none_of(silent.begin(), silent.end(), [&](const targets::SilentHost& one) { return one.host == host; });
+        const bool back = std::none_of(silent.begin(), silent.end(),
+                                       [&](const targets::SilentHost& one) { return one.host == host; });
         if (back) {
             entries.push_back({wire::kind::kHostBack, Json{{"host", host}}});
         }
@@ -156,8 +159,8 @@ void RunFollower::takeNodes(const std::vector<targets::NodeLook>& nodes) {
         });
     };
     const bool missing = nodes.empty() || std::all_of(nodes.begin(), nodes.end(), [](const targets::NodeLook& node) {
-        return node.status == AgentStatus::FolderMissing;
-    });
+                             return node.status == AgentStatus::FolderMissing;
+                         });
     if (missing) {
         if (m_cancelAsked && m_cancelSent) {
             close(RunState::Canceled, "Canceled; its folder on the target is not there any more.");
@@ -209,8 +212,10 @@ void RunFollower::takeScheduler(const SchedulerLook& look) {
         const int attempt = look.restarts + 1;
         if (look.state == SchedulerLook::State::Pending) {
             entries.push_back(stateEntry(
-                RunState::Queued, look.reason.empty() ? "Waits in the queue." : "Waits in the queue: " + look.reason + ".", attempt));
-        } else if (look.state == SchedulerLook::State::Running && before && before->state == SchedulerLook::State::Pending) {
+                RunState::Queued,
+                look.reason.empty() ? "Waits in the queue." : "Waits in the queue: " + look.reason + ".", attempt));
+        } else if (look.state == SchedulerLook::State::Running && before &&
+                   before->state == SchedulerLook::State::Pending) {
             entries.push_back(stateEntry(RunState::Preparing, "The job has begun; its agents come up.", attempt));
         }
         journalOrRetry(std::move(entries), [this] { m_context.changed(m_run, RunPart::State); });

@@ -124,7 +124,8 @@ void RunFollower::ingest(int attempt, int node) {
                 again(cursor.error());
                 return;
             }
-            reader = std::make_unique<wire::StreamFolderReader>(m_context.workspace.layout.stream(m_run, attempt, node), *cursor);
+            reader = std::make_unique<wire::StreamFolderReader>(m_context.workspace.layout.stream(m_run, attempt, node),
+                                                                *cursor);
         }
         store::StreamBatch batch;
         batch.run = m_run;
@@ -222,8 +223,8 @@ void RunFollower::takeEnded(int attempt, int node, const wire::Record& record) {
         m_nodeOutputs.insert(m_nodeOutputs.end(), outputs.begin(), outputs.end());
         return;
     }
-    m_ended = Ended{attempt, reader.string("outcome"), reader.string("reason"), std::move(outputs), false,
-                    reader.boolean("restart")};
+    m_ended = Ended{attempt, reader.string("outcome"), reader.string("reason"), std::move(outputs),
+                    false,   reader.boolean("restart")};
     m_endedLive = base::wallMicros() - record.t < kLiveMicros;
     m_endedAt = base::monotonicNanos();
 }
@@ -248,7 +249,8 @@ void RunFollower::finalizeIfEnded() {
         wait(500, false);
         return;
     }
-    // A scheduler may begin the run anew by itself: its word is waited for, unless all went well or somebody wanted the end.
+    // A scheduler may begin the run anew by itself: its word is waited for, unless all went well or somebody wanted the
+    // end.
     const bool asWanted = m_ended->outcome == "completed" || (m_ended->outcome == "canceled" && m_cancelAsked);
     if (m_scheduler && !asWanted && m_schedulerEndedAt == 0) {
         wait(1000, true);

@@ -73,9 +73,7 @@ void RunService::here(std::function<void()> work) {
 
 template <class T>
 std::function<void(T)> RunService::answerHere(std::function<void(T)> done) {
-    return [this, done = std::move(done)](T result) {
-        here([done, result = std::move(result)] { done(result); });
-    };
+    return [this, done = std::move(done)](T result) { here([done, result = std::move(result)] { done(result); }); };
 }
 
 RunService::Progress RunService::progressHere(Progress progress) {
@@ -99,7 +97,8 @@ void RunService::open(std::function<void(Status)> done, Progress progress) {
     });
 }
 
-void RunService::submit(base::Json document, std::function<void(Result<Submitted>)> done, RunId snapshotFrom, RunId reproduces) {
+void RunService::submit(base::Json document, std::function<void(Result<Submitted>)> done, RunId snapshotFrom,
+                        RunId reproduces) {
     post([document = std::move(document), snapshotFrom, reproduces,
           answer = answerHere<Result<Submitted>>(std::move(done))](RunWorker& worker) {
         worker.submit(document, answer, snapshotFrom, reproduces);
@@ -152,9 +151,8 @@ Ticket RunService::onTarget(const std::string& target,
                             std::function<targets::OperationPtr(targets::Target&, targets::Done<T>)> start,
                             std::function<void(Result<T>)> done) {
     const Ticket ticket = ++m_lastTicket;
-    post([ticket, target, start = std::move(start), answer = answerHere<Result<T>>(std::move(done))](RunWorker& worker) {
-        worker.onTarget<T>(ticket, target, start, answer);
-    });
+    post([ticket, target, start = std::move(start), answer = answerHere<Result<T>>(std::move(done))](
+             RunWorker& worker) { worker.onTarget<T>(ticket, target, start, answer); });
     return ticket;
 }
 
@@ -198,7 +196,8 @@ Ticket RunService::load(const std::string& target, std::function<void(Result<bas
         std::move(done));
 }
 
-Ticket RunService::cache(const std::string& target, std::function<void(Result<std::vector<targets::CacheEntry>>)> done) {
+Ticket RunService::cache(const std::string& target,
+                         std::function<void(Result<std::vector<targets::CacheEntry>>)> done) {
     return onTarget<std::vector<targets::CacheEntry>>(
         target,
         [](targets::Target& there, targets::Done<std::vector<targets::CacheEntry>> listed) {
@@ -234,13 +233,13 @@ Ticket RunService::buildEngine(const std::string& target, std::function<void(std
 
 Ticket RunService::measureUpload(base::Json document, std::function<void(Result<base::Json>)> done) {
     const Ticket ticket = ++m_lastTicket;
-    post([ticket, document = std::move(document), answer = answerHere<Result<base::Json>>(std::move(done))](RunWorker& worker) {
-        worker.measureUpload(ticket, document, answer);
-    });
+    post([ticket, document = std::move(document), answer = answerHere<Result<base::Json>>(std::move(done))](
+             RunWorker& worker) { worker.measureUpload(ticket, document, answer); });
     return ticket;
 }
 
-Ticket RunService::tell(const RunId& run, const std::string& target, const std::string& command, std::function<void(Status)> done) {
+Ticket RunService::tell(const RunId& run, const std::string& target, const std::string& command,
+                        std::function<void(Status)> done) {
     return onTarget<void>(
         target,
         [run, command](targets::Target& there, targets::DoneStatus told) {

@@ -22,8 +22,8 @@
 
 namespace trainyard::runs {
 
-/// Lives in the main thread, which runs an event loop. Callbacks arrive there, never inside the call; none arrives after
-/// the service is gone.
+/// Lives in the main thread, which runs an event loop. Callbacks arrive there, never inside the call; none arrives
+/// after the service is gone.
 class RunService : public QObject {
     Q_OBJECT
 public:
@@ -37,10 +37,10 @@ public:
     void open(std::function<void(base::Status)> done, Progress progress = {});
     [[nodiscard]] const Workspace& workspace() const { return m_workspace; }
 
-    /// Answered when the run's agent was started. Errors: spec.*, run.*, target.*, file.*, store.*; when it was an error of
-    /// the target, the run is in the history as Failed.
-    /// `snapshotFrom`, when valid: the source is the snapshot of that run ("snapshot.none" when it has none). `reproduces`, when
-    /// valid: the run is kept as a repetition of that one and compared with it at its end.
+    /// Answered when the run's agent was started. Errors: spec.*, run.*, target.*, file.*, store.*; when it was an
+    /// error of the target, the run is in the history as Failed. `snapshotFrom`, when valid: the source is the snapshot
+    /// of that run ("snapshot.none" when it has none). `reproduces`, when valid: the run is kept as a repetition of
+    /// that one and compared with it at its end.
     void submit(base::Json document, std::function<void(base::Result<Submitted>)> done, base::RunId snapshotFrom = {},
                 base::RunId reproduces = {});
     /// Answered when the run was told; its end arrives later as a change. "run.ended" when it has ended already.
@@ -51,9 +51,10 @@ public:
     /// "lock.held" (another process follows it).
     void giveUp(const base::RunId& run, std::function<void(base::Status)> done);
     /// Removes a run with all its files, here and on its target. "run.running" while it has not ended;
-    /// "run.target_unreachable" when its rest there cannot be removed now and `way` asks. Answers with the bytes that were
-    /// freed here.
-    void remove(const base::RunId& run, std::function<void(base::Result<std::int64_t>)> done, RemoveWay way = RemoveWay::Ask);
+    /// "run.target_unreachable" when its rest there cannot be removed now and `way` asks. Answers with the bytes that
+    /// were freed here.
+    void remove(const base::RunId& run, std::function<void(base::Result<std::int64_t>)> done,
+                RemoveWay way = RemoveWay::Ask);
     /// Brings outputs of an ended run that were left on its target: after a collection that was canceled.
     void collectAgain(const base::RunId& run, std::function<void(base::Status)> done);
     /// Answered when what lies at the targets now is in the index, or after `millis`.
@@ -63,13 +64,14 @@ public:
     /// Runs in the store thread; the function it returns is called here.
     void write(std::function<std::function<void()>(base::Result<store::Writer*>)> work);
 
-    // Targets. Each call that returns a ticket can be stopped by it and then ends with "canceled". Errors: "target.unknown"
-    // and those of targets::Target.
+    // Targets. Each call that returns a ticket can be stopped by it and then ends with "canceled". Errors:
+    // "target.unknown" and those of targets::Target.
     [[nodiscard]] Ticket connectTarget(const std::string& target, std::function<void(base::Status)> done);
     [[nodiscard]] Ticket doctor(const std::string& target, std::function<void(targets::DoctorLine)> onLine,
                                 std::function<void(base::Result<std::vector<targets::DoctorLine>>)> done);
     [[nodiscard]] Ticket load(const std::string& target, std::function<void(base::Result<base::Json>)> done);
-    [[nodiscard]] Ticket cache(const std::string& target, std::function<void(base::Result<std::vector<targets::CacheEntry>>)> done);
+    [[nodiscard]] Ticket cache(const std::string& target,
+                               std::function<void(base::Result<std::vector<targets::CacheEntry>>)> done);
     [[nodiscard]] Ticket clearCache(const std::string& target, std::vector<targets::CacheEntry> entries,
                                     std::function<void(base::Result<std::int64_t>)> done);
     [[nodiscard]] Ticket buildEngine(const std::string& target, std::function<void(std::string)> onLine,
@@ -80,9 +82,11 @@ public:
     [[nodiscard]] Ticket tell(const base::RunId& run, const std::string& target, const std::string& command,
                               std::function<void(base::Status)> done);
     /// What lies in a run's outputs on its target now; of several hosts those that answer tell.
-    [[nodiscard]] Ticket listRemoteOutputs(const base::RunId& run, std::function<void(base::Result<targets::OutputList>)> done);
+    [[nodiscard]] Ticket listRemoteOutputs(const base::RunId& run,
+                                           std::function<void(base::Result<targets::OutputList>)> done);
     /// Brings one of them, also while the run goes on. Answers with the file here. `onProgress` gets bytes done.
-    [[nodiscard]] Ticket fetchFile(const base::RunId& run, const std::string& path, std::function<void(std::int64_t)> onProgress,
+    [[nodiscard]] Ticket fetchFile(const base::RunId& run, const std::string& path,
+                                   std::function<void(std::int64_t)> onProgress,
                                    std::function<void(base::Result<base::Path>)> done);
     void stop(Ticket ticket);
     /// Of a target that was used since the workspace was opened; Unknown otherwise.
@@ -109,7 +113,8 @@ private:
     std::function<void(T)> answerHere(std::function<void(T)> done);
     [[nodiscard]] Progress progressHere(Progress progress);
     template <class T>
-    Ticket onTarget(const std::string& target, std::function<targets::OperationPtr(targets::Target&, targets::Done<T>)> start,
+    Ticket onTarget(const std::string& target,
+                    std::function<targets::OperationPtr(targets::Target&, targets::Done<T>)> start,
                     std::function<void(base::Result<T>)> done);
 
     Workspace m_workspace;

@@ -30,15 +30,9 @@ constexpr int kWatchMillis = 200;
 constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr int kRemembered = 1000;  // Newest runs that are compared when another process wrote.
 
-void mix(std::size_t& hash, std::size_t value) {
-    hash ^= value + 0x9e3779b97f4a7c15ULL + (hash << 6) + (hash >> 2);
-}
-void mix(std::size_t& hash, const std::string& text) {
-    mix(hash, std::hash<std::string>{}(text));
-}
-void mixNumber(std::size_t& hash, std::int64_t value) {
-    mix(hash, std::hash<std::int64_t>{}(value));
-}
+void mix(std::size_t& hash, std::size_t value) { hash ^= value + 0x9e3779b97f4a7c15ULL + (hash << 6) + (hash >> 2); }
+void mix(std::size_t& hash, const std::string& text) { mix(hash, std::hash<std::string>{}(text)); }
+void mixNumber(std::size_t& hash, std::int64_t value) { mix(hash, std::hash<std::int64_t>{}(value)); }
 
 std::size_t metaOf(const store::RunRow& row) {
     std::size_t hash = row.archived ? 1 : 0;
@@ -66,16 +60,15 @@ std::size_t restOf(const store::RunRow& row) {
 }  // namespace
 
 RunWorker::RunWorker(Workspace workspace, ServiceOptions options, WorkerSink sink)
-    : m_workspace(std::move(workspace)),
-      m_options(std::move(options)),
-      m_sink(std::move(sink)),
-      m_pool(m_options.local,
-             m_options.definitions ? m_options.definitions
-                                   : [layout = m_workspace.layout](const std::string& name) -> Result<spec::TargetSpec> {
-                                         auto found = readTarget(layout, name);
-                                         return found.ok() ? Result<spec::TargetSpec>(std::move(found->spec)) : found.error();
-                                     },
-             m_options.makeTarget) {
+    : m_workspace(std::move(workspace)), m_options(std::move(options)), m_sink(std::move(sink)),
+      m_pool(
+          m_options.local,
+          m_options.definitions ? m_options.definitions
+                                : [layout = m_workspace.layout](const std::string& name) -> Result<spec::TargetSpec> {
+              auto found = readTarget(layout, name);
+              return found.ok() ? Result<spec::TargetSpec>(std::move(found->spec)) : found.error();
+          },
+          m_options.makeTarget) {
     m_flush.setSingleShot(true);
     connect(&m_flush, &QTimer::timeout, this, &RunWorker::flushChanges);
     connect(&m_watch, &QTimer::timeout, this, &RunWorker::watchOthers);
@@ -206,11 +199,7 @@ void RunWorker::makeContext() {
         return;  // Its references stay good: writer and reader live in the same places.
     }
     m_context.reset(new FollowContext{
-        m_workspace,
-        *m_writer,
-        *m_reader,
-        m_pool,
-        [this](const RunId& run, RunParts parts) { noteChange(run, parts); },
+        m_workspace, *m_writer, *m_reader, m_pool, [this](const RunId& run, RunParts parts) { noteChange(run, parts); },
         [this](const RunId& run, RunState state, const std::string& reason) {
             flushChanges();
             m_sink.ended(run, state, reason);
@@ -219,8 +208,7 @@ void RunWorker::makeContext() {
             m_sink.warned(run, code, message);
         },
         [this](const std::string& code, const std::string& message) { m_sink.troubled(code, message); },
-        m_options.registerModels,
-        [this] { m_sink.modelsChanged(); }});
+        m_options.registerModels, [this] { m_sink.modelsChanged(); }});
 }
 
 Result<store::CatchUpReport> RunWorker::rebuild(const std::function<void(double, std::string)>& progress) {
@@ -341,7 +329,8 @@ RunFollower& RunWorker::addFollower(const RunId& run, const std::string& target,
     auto follower = std::make_unique<RunFollower>(*m_context, run, target, std::move(lock));
     RunFollower& added = *follower;
     // Queued: the follower is still at work when it says that it is done.
-    connect(&added, &RunFollower::done, this, [this, run] { dropFollower(run); }, Qt::QueuedConnection);
+    connect(
+        &added, &RunFollower::done, this, [this, run] { dropFollower(run); }, Qt::QueuedConnection);
     connect(&added, &RunFollower::settled, this, &RunWorker::checkSettled, Qt::QueuedConnection);
     m_followers[run] = std::move(follower);
     return added;
@@ -370,7 +359,8 @@ void RunWorker::submit(const Json& document, std::function<void(Result<Submitted
         return;
     }
     const auto pinned = pinDatasets(m_workspace.layout, document);
-    Result<spec::RunSpec> spec = pinned.ok() ? checkForLaunch(*pinned, snapshotFrom.isValid()) : Result<spec::RunSpec>(pinned.error());
+    Result<spec::RunSpec> spec =
+        pinned.ok() ? checkForLaunch(*pinned, snapshotFrom.isValid()) : Result<spec::RunSpec>(pinned.error());
     if (!spec.ok()) {
         done(spec.error());
         return;
@@ -392,7 +382,8 @@ void RunWorker::submit(const Json& document, std::function<void(Result<Submitted
         return;
     }
     // A later version of the definition does not change what this run used.
-    run.spec.environment = environment->spec.kind == spec::EnvironmentKind::Engine ? environment->spec.name : environment->pinned();
+    run.spec.environment =
+        environment->spec.kind == spec::EnvironmentKind::Engine ? environment->spec.name : environment->pinned();
     run.document = spec::toJson(run.spec);
     run.snapshotFrom = snapshotFrom;
     run.reproduces = reproduces;
@@ -403,7 +394,8 @@ void RunWorker::submit(const Json& document, std::function<void(Result<Submitted
             return;
         }
         if (!spec::isFinal(parent->state)) {
-            done(Error{"run.running", "Run " + std::to_string(parent->number) + " has not ended; only then can it be resumed.",
+            done(Error{"run.running",
+                       "Run " + std::to_string(parent->number) + " has not ended; only then can it be resumed.",
                        "resume_from"});
             return;
         }
@@ -466,7 +458,8 @@ void RunWorker::cancel(const RunId& run, std::function<void(Status)> done) {
         return;
     }
     // Whoever follows it finds this, should the target not be told from here.
-    if (const Status written = appendJournal(m_workspace.layout, run, {{wire::kind::kCancelAsked, Json::object()}}); !written.ok()) {
+    if (const Status written = appendJournal(m_workspace.layout, run, {{wire::kind::kCancelAsked, Json::object()}});
+        !written.ok()) {
         done(written);
         return;
     }
@@ -653,8 +646,8 @@ void RunWorker::settle(int millis, std::function<void()> done) {
 }
 
 void RunWorker::checkSettled() {
-    const bool all = std::all_of(m_followers.begin(), m_followers.end(),
-                                 [](const auto& one) { return one.second->isSettled(); });
+    const bool all =
+        std::all_of(m_followers.begin(), m_followers.end(), [](const auto& one) { return one.second->isSettled(); });
     std::vector<Settling> waiting;
     for (Settling& one : std::exchange(m_settling, {})) {
         if (all || one.deadline.passed()) {
@@ -663,7 +656,8 @@ void RunWorker::checkSettled() {
             waiting.push_back(std::move(one));
         }
     }
-    m_settling.insert(m_settling.end(), std::make_move_iterator(waiting.begin()), std::make_move_iterator(waiting.end()));
+    m_settling.insert(m_settling.end(), std::make_move_iterator(waiting.begin()),
+                      std::make_move_iterator(waiting.end()));
     if (m_settling.empty()) {
         m_settleTimer.stop();
     }

@@ -74,8 +74,8 @@ public:
     void begin();
     [[nodiscard]] const Workspace& workspace() const { return m_workspace; }
 
-    void submit(const base::Json& document, std::function<void(base::Result<Submitted>)> done, const base::RunId& snapshotFrom = {},
-                const base::RunId& reproduces = {});
+    void submit(const base::Json& document, std::function<void(base::Result<Submitted>)> done,
+                const base::RunId& snapshotFrom = {}, const base::RunId& reproduces = {});
     void cancel(const base::RunId& run, std::function<void(base::Status)> done);
     void edit(const base::RunId& run, std::vector<JournalEntry> entries, std::function<void(base::Status)> done);
     [[nodiscard]] base::Status giveUp(const base::RunId& run);
@@ -90,18 +90,19 @@ public:
     [[nodiscard]] base::Result<store::Writer*> writer();
 
     [[nodiscard]] TargetPool& pool() { return m_pool; }
-    /// Starts an operation on a target and keeps it until it has answered or is stopped. The error of a target that cannot
-    /// be had is told like any other, from the event loop.
+    /// Starts an operation on a target and keeps it until it has answered or is stopped. The error of a target that
+    /// cannot be had is told like any other, from the event loop.
     template <class T>
     void onTarget(Ticket ticket, const std::string& target,
                   std::function<targets::OperationPtr(targets::Target&, targets::Done<T>)> start,
                   std::function<void(base::Result<T>)> done);
     void stop(Ticket ticket);
     void measureUpload(Ticket ticket, const base::Json& document, std::function<void(base::Result<base::Json>)> done);
-    void listRemoteOutputs(Ticket ticket, const base::RunId& run, std::function<void(base::Result<targets::OutputList>)> done);
+    void listRemoteOutputs(Ticket ticket, const base::RunId& run,
+                           std::function<void(base::Result<targets::OutputList>)> done);
     /// Brings one file of a run's outputs, also while the run goes on.
-    void fetchFile(Ticket ticket, const base::RunId& run, const std::string& path, std::function<void(std::int64_t)> onProgress,
-                   std::function<void(base::Result<base::Path>)> done);
+    void fetchFile(Ticket ticket, const base::RunId& run, const std::string& path,
+                   std::function<void(std::int64_t)> onProgress, std::function<void(base::Result<base::Path>)> done);
     /// The definition of a target was written or removed.
     void targetChanged(const std::string& target);
 
@@ -124,15 +125,17 @@ private:
     void reachChanged(const std::string& target, const targets::Reach& reach);
     /// What hosts left that did not answer when the run ended; owed while they do not.
     void bringRest(const base::RunId& run);
-    /// Something of the run is to be brought from there or removed there, and could not be: it is tried again and again, after
-    /// growing pauses, and at once when the target is connected. paid() ends it.
+    /// Something of the run is to be brought from there or removed there, and could not be: it is tried again and
+    /// again, after growing pauses, and at once when the target is connected. paid() ends it.
     void owe(const std::string& name, const base::RunId& run);
     void paid(const std::string& name, const base::RunId& run);
     void collectDebts(const std::string& name);
     /// What an earlier program could not bring or remove.
     void findDebts();
-    void copyStreams(const base::RunId& run, std::shared_ptr<base::FileLock> lock, std::function<void(base::Status)> done);
-    void collectOutputs(const base::RunId& run, std::shared_ptr<base::FileLock> lock, std::function<void(base::Status)> done);
+    void copyStreams(const base::RunId& run, std::shared_ptr<base::FileLock> lock,
+                     std::function<void(base::Status)> done);
+    void collectOutputs(const base::RunId& run, std::shared_ptr<base::FileLock> lock,
+                        std::function<void(base::Status)> done);
     void fetchLeft(const base::RunId& run, std::shared_ptr<base::FileLock> lock, std::vector<targets::OutputFile> files,
                    std::function<void(base::Status)> done);
     void cancelElsewhere(const base::RunId& run, base::Deadline deadline, std::function<void(base::Status)> done);

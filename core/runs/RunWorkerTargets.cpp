@@ -27,12 +27,12 @@ using base::Status;
 namespace {
 
 constexpr int kRemoveMillis = 60'000;
-constexpr int kLockMillis = 10'000;      // Longer than a look that finds a host silent.
+constexpr int kLockMillis = 10'000;  // Longer than a look that finds a host silent.
 constexpr int kEndingMillis = 1000;
 constexpr int kFindAgainMillis = 60'000;
-constexpr int kTriesBefore = 2;          // A call of the command line is over before anybody is connected to for old debts.
+constexpr int kTriesBefore = 2;  // A call of the command line is over before anybody is connected to for old debts.
 constexpr const char* kBusy = "target.busy";  // Of a removal: an agent of the run is at work there.
-constexpr int kStreamsMillis = 600'000;  // For the records of a run that was given up.
+constexpr int kStreamsMillis = 600'000;       // For the records of a run that was given up.
 constexpr std::int64_t kDayMicros = 86'400'000'000;
 
 /// Runs that were deleted here while their target could not be reached: a file each, with the target's name.
@@ -47,8 +47,9 @@ bool lives(const Result<targets::RunLook>& look) {
     const bool queued = look->scheduler && (look->scheduler->state == targets::SchedulerLook::State::Pending ||
                                             look->scheduler->state == targets::SchedulerLook::State::Running ||
                                             look->scheduler->state == targets::SchedulerLook::State::Ending);
-    return queued || std::any_of(look->nodes.begin(), look->nodes.end(),
-                                 [](const targets::NodeLook& node) { return node.status == targets::AgentStatus::Alive; });
+    return queued || std::any_of(look->nodes.begin(), look->nodes.end(), [](const targets::NodeLook& node) {
+               return node.status == targets::AgentStatus::Alive;
+           });
 }
 
 }  // namespace
@@ -80,7 +81,8 @@ void RunWorker::reachChanged(const std::string& target, const targets::Reach& re
     }
 }
 
-// ---------------------------------------------------------------------------------------------------- cleaning up there
+// ---------------------------------------------------------------------------------------------------- cleaning up
+// there
 
 void RunWorker::retire(const RunId& run, int triesLeft) {
     const auto row = m_reader ? m_reader->run(run) : Result<store::RunRow>(Error{});
@@ -104,16 +106,17 @@ void RunWorker::retire(const RunId& run, int triesLeft) {
     if (definition->retention == "days" && base::wallMicros() - row->endedAt < definition->retentionDays * kDayMicros) {
         return;
     }
-    m_retiring[run] = (*target)->look(run, stepDeadline(), [this, run, triesLeft, name](const Result<targets::RunLook>& look) {
-        const targets::OperationPtr ended = std::move(m_retiring[run]);
-        if (look.ok() ? !look->silent.empty() : look.error().code == "target.unreachable") {
-            m_retiring.erase(run);  // Swept when it can be reached again.
-        } else if (lives(look)) {
-            QTimer::singleShot(250, this, [this, run, triesLeft] { retire(run, triesLeft - 1); });
-        } else {
-            removeThere(name, run);
-        }
-    });
+    m_retiring[run] =
+        (*target)->look(run, stepDeadline(), [this, run, triesLeft, name](const Result<targets::RunLook>& look) {
+            const targets::OperationPtr ended = std::move(m_retiring[run]);
+            if (look.ok() ? !look->silent.empty() : look.error().code == "target.unreachable") {
+                m_retiring.erase(run);  // Swept when it can be reached again.
+            } else if (lives(look)) {
+                QTimer::singleShot(250, this, [this, run, triesLeft] { retire(run, triesLeft - 1); });
+            } else {
+                removeThere(name, run);
+            }
+        });
 }
 
 void RunWorker::bringRest(const RunId& run) {
@@ -209,11 +212,14 @@ bool RunWorker::allIsHere(const store::RunRow& row) const {
     const auto collected = m_reader->events(row.id, wire::kind::kCollected, 1);
     const auto warnings = m_reader->warnings(row.id);
     if (!outputs.ok() || !collected.ok() || !warnings.ok() ||
-        !std::all_of(outputs->begin(), outputs->end(), [](const store::OutputRow& output) { return output.collected; })) {
+        !std::all_of(outputs->begin(), outputs->end(),
+                     [](const store::OutputRow& output) { return output.collected; })) {
         return false;
     }
-    // Without a collection there may still be records and outputs there: of a run that was given up, or canceled out of sight.
-    const bool left = std::any_of(warnings->begin(), warnings->end(), [](const store::WarningRow& one) { return one.code == kLeftThere; });
+    // Without a collection there may still be records and outputs there: of a run that was given up, or canceled out of
+    // sight.
+    const bool left = std::any_of(warnings->begin(), warnings->end(),
+                                  [](const store::WarningRow& one) { return one.code == kLeftThere; });
     return !collected->empty() || (row.attempts == 0 && !left);
 }
 
@@ -224,22 +230,23 @@ void RunWorker::removeThere(const std::string& name, const RunId& run) {
         paid(name, run);
         return;
     }
-    m_retiring[run] = (*target)->removeRun(run, base::Deadline::inMillis(kRemoveMillis), [this, run, name](const Status& removed) {
-        const auto ended = m_retiring.extract(run);
-        if (!removed.ok() && removed.error().code == kBusy) {
-            endThere(name, run, [this, name, run] { owe(name, run); });
-            return;
-        }
-        if (!removed.ok() && name != kLocalTarget) {
-            owe(name, run);
-            return;
-        }
-        if (removed.ok()) {
-            std::error_code ignored;
-            std::filesystem::remove(removalFile(m_workspace.layout, run), ignored);
-        }
-        paid(name, run);
-    });
+    m_retiring[run] =
+        (*target)->removeRun(run, base::Deadline::inMillis(kRemoveMillis), [this, run, name](const Status& removed) {
+            const auto ended = m_retiring.extract(run);
+            if (!removed.ok() && removed.error().code == kBusy) {
+                endThere(name, run, [this, name, run] { owe(name, run); });
+                return;
+            }
+            if (!removed.ok() && name != kLocalTarget) {
+                owe(name, run);
+                return;
+            }
+            if (removed.ok()) {
+                std::error_code ignored;
+                std::filesystem::remove(removalFile(m_workspace.layout, run), ignored);
+            }
+            paid(name, run);
+        });
 }
 
 void RunWorker::sweepTarget(const std::string& name) {
@@ -285,7 +292,8 @@ void RunWorker::removeLocked(const RunId& run, RemoveWay way, base::Deadline dea
     }
     auto lock = base::FileLock::tryExclusive(m_workspace.layout.lock(run), "pid " + std::to_string(::getpid()));
     if (!lock.ok() && lock.error().code == "lock.held" && !deadline.passed()) {
-        QTimer::singleShot(50, this, [this, run, way, deadline, done = std::move(done)] { removeLocked(run, way, deadline, done); });
+        QTimer::singleShot(
+            50, this, [this, run, way, deadline, done = std::move(done)] { removeLocked(run, way, deadline, done); });
         return;
     }
     if (!lock.ok() && lock.error().code != "file.missing") {
@@ -317,15 +325,18 @@ void RunWorker::removeLocked(const RunId& run, RemoveWay way, base::Deadline dea
     // Nothing is deleted anywhere before a person has decided what becomes of hosts that do not answer.
     onTarget<targets::RunLook>(
         --m_lastOwnTicket, name,
-        [run](targets::Target& target, targets::Done<targets::RunLook> looked) { return target.look(run, stepDeadline(), std::move(looked)); },
+        [run](targets::Target& target, targets::Done<targets::RunLook> looked) {
+            return target.look(run, stepDeadline(), std::move(looked));
+        },
         [this, run, name, held, done = std::move(done)](const Result<targets::RunLook>& look) {
             if (look.ok() && look->silent.empty()) {
                 removeThereAndHere(run, held, base::Deadline::inMillis(kRemoveMillis), done);
                 return;
             }
-            done(Error{"run.target_unreachable", "What the run left on " + name + " cannot be removed now: " +
-                                                     (look.ok() ? targets::textOf(look->silent) : look.error().message) +
-                                                     " Delete it here and there later, or here alone."});
+            done(
+                Error{"run.target_unreachable", "What the run left on " + name + " cannot be removed now: " +
+                                                    (look.ok() ? targets::textOf(look->silent) : look.error().message) +
+                                                    " Delete it here and there later, or here alone."});
         });
 }
 
@@ -353,12 +364,14 @@ void RunWorker::removeThereAndHere(const RunId& run, std::shared_ptr<base::FileL
             }
             if (removed.error().code == kBusy && !deadline.passed()) {
                 endThere(name, run, [this, run, held, deadline, done] {
-                    QTimer::singleShot(kEndingMillis, this, [this, run, held, deadline, done] { removeThereAndHere(run, held, deadline, done); });
+                    QTimer::singleShot(kEndingMillis, this, [this, run, held, deadline, done] {
+                        removeThereAndHere(run, held, deadline, done);
+                    });
                 });
                 return;
             }
-            done(Error{"run.target_unreachable", "What the run left on " + name + " cannot be removed now: " +
-                                                     removed.error().message +
+            done(Error{"run.target_unreachable", "What the run left on " + name +
+                                                     " cannot be removed now: " + removed.error().message +
                                                      " Delete it here and there later, or here alone."});
         });
 }
@@ -387,7 +400,8 @@ void RunWorker::removeHere(const RunId& run, std::function<void(Result<std::int6
             *freed = diskUse(trash);
             return base::removeTree(trash);
         },
-        std::function<void(std::int64_t)>{}, [this, run, freed, done = std::move(done)](const Status& removed) {
+        std::function<void(std::int64_t)>{},
+        [this, run, freed, done = std::move(done)](const Status& removed) {
             const auto ended = m_commands.extract(run);
             done(removed.ok() ? Result<std::int64_t>(*freed) : removed.error());
         });
@@ -424,14 +438,17 @@ void RunWorker::collectAgain(const RunId& run, std::function<void(Status)> done)
     // It was given up, or canceled out of sight: its records come first, once it has ended there.
     onTarget<targets::RunLook>(
         --m_lastOwnTicket, targetOf(run),
-        [run](targets::Target& target, targets::Done<targets::RunLook> looked) { return target.look(run, stepDeadline(), std::move(looked)); },
+        [run](targets::Target& target, targets::Done<targets::RunLook> looked) {
+            return target.look(run, stepDeadline(), std::move(looked));
+        },
         [this, run, held, done = std::move(done)](const Result<targets::RunLook>& look) {
             if (!look.ok()) {
                 done(look.error());
             } else if (!look->silent.empty()) {
                 done(Error{"target.unreachable", targets::textOf(look->silent)});
             } else if (lives(look)) {
-                done(Error{"run.running", "It is still at work on " + targetOf(run) + "; collect what it leaves when it has ended there."});
+                done(Error{"run.running", "It is still at work on " + targetOf(run) +
+                                              "; collect what it leaves when it has ended there."});
             } else {
                 copyStreams(run, held, done);
             }
@@ -455,7 +472,9 @@ void RunWorker::copyStreams(const RunId& run, std::shared_ptr<base::FileLock> lo
             }
         });
     };
-    QTimer::singleShot(kStreamsMillis, this, [failed] { failed(Error{"target.deadline", "Its records did not come in time."}); });
+    QTimer::singleShot(kStreamsMillis, this, [failed] {
+        failed(Error{"target.deadline", "Its records did not come in time."});
+    });
     OnTarget& one = m_operations[ticket];
     one.target = targetOf(run);
     one.fail = done;
@@ -479,7 +498,8 @@ void RunWorker::copyStreams(const RunId& run, std::shared_ptr<base::FileLock> lo
                 }
                 Status taken = copies->sync();
                 for (const auto& [attempt, node] : *touched) {
-                    const auto records = m_writer ? m_writer->followStream(run, attempt, node) : Result<std::int64_t>(writer().error());
+                    const auto records =
+                        m_writer ? m_writer->followStream(run, attempt, node) : Result<std::int64_t>(writer().error());
                     taken = records.ok() ? taken : records.error();
                 }
                 noteChange(run, anyPart());
@@ -493,7 +513,8 @@ void RunWorker::copyStreams(const RunId& run, std::shared_ptr<base::FileLock> lo
         failed);
 }
 
-void RunWorker::collectOutputs(const RunId& run, std::shared_ptr<base::FileLock> held, std::function<void(Status)> done) {
+void RunWorker::collectOutputs(const RunId& run, std::shared_ptr<base::FileLock> held,
+                               std::function<void(Status)> done) {
     const auto outputs = m_reader->outputs(run);
     if (!outputs.ok()) {
         done(outputs.error());
@@ -514,22 +535,24 @@ void RunWorker::collectOutputs(const RunId& run, std::shared_ptr<base::FileLock>
     for (const store::OutputRow& output : *outputs) {
         here.emplace(output.path, output.size);
     }
-    listRemoteOutputs(--m_lastOwnTicket, run, [this, run, held, here, done = std::move(done)](const Result<targets::OutputList>& list) {
-        if (list.ok() && list->silent.empty()) {
-            std::vector<targets::OutputFile> wanted = list->files;
-            std::erase_if(wanted, [&](const targets::OutputFile& file) {
-                const auto known = here.find(file.path);
-                return known != here.end() && known->second == file.size;
-            });
-            fetchLeft(run, held, std::move(wanted), done);
-        } else {
-            done(list.ok() ? Error{"target.unreachable", targets::textOf(list->silent)} : list.error());
-        }
-    });
+    listRemoteOutputs(
+        --m_lastOwnTicket, run,
+        [this, run, held, here, done = std::move(done)](const Result<targets::OutputList>& list) {
+            if (list.ok() && list->silent.empty()) {
+                std::vector<targets::OutputFile> wanted = list->files;
+                std::erase_if(wanted, [&](const targets::OutputFile& file) {
+                    const auto known = here.find(file.path);
+                    return known != here.end() && known->second == file.size;
+                });
+                fetchLeft(run, held, std::move(wanted), done);
+            } else {
+                done(list.ok() ? Error{"target.unreachable", targets::textOf(list->silent)} : list.error());
+            }
+        });
 }
 
-void RunWorker::fetchLeft(const RunId& run, std::shared_ptr<base::FileLock> lock, std::vector<targets::OutputFile> files,
-                          std::function<void(Status)> done) {
+void RunWorker::fetchLeft(const RunId& run, std::shared_ptr<base::FileLock> lock,
+                          std::vector<targets::OutputFile> files, std::function<void(Status)> done) {
     onTarget<targets::FetchReport>(
         --m_lastOwnTicket, targetOf(run),
         [this, run, files = std::move(files)](targets::Target& target, targets::Done<targets::FetchReport> fetched) {
@@ -546,13 +569,15 @@ void RunWorker::fetchLeft(const RunId& run, std::shared_ptr<base::FileLock> lock
                 entries.push_back({wire::kind::kWarning, Json{{"code", lost.code}, {"message", lost.message}}});
             }
             entries.push_back(collectedEntry(row.ok() ? std::max(1, row->attempts) : 1, report->brought));
-            const auto finish = [this, run, lock, silent = report->silent, done, entries](std::vector<JournalEntry> more) {
+            const auto finish = [this, run, lock, silent = report->silent, done,
+                                 entries](std::vector<JournalEntry> more) {
                 const auto ended = m_registering.extract(run);
                 more.insert(more.begin(), entries.begin(), entries.end());
                 edit(run, std::move(more), [silent, done](const Status& noted) {
-                    done(noted.ok() && !silent.empty() ? Status(Error{"target.unreachable", targets::textOf(silent) +
-                                                                                                " Everything else is here now."})
-                                                       : noted);
+                    done(noted.ok() && !silent.empty()
+                             ? Status(Error{"target.unreachable",
+                                            targets::textOf(silent) + " Everything else is here now."})
+                             : noted);
                 });
                 noteChange(run, RunPart::Outputs | RunPart::Warning);
                 lock->release();
@@ -575,7 +600,8 @@ void RunWorker::fetchLeft(const RunId& run, std::shared_ptr<base::FileLock> lock
         });
 }
 
-void RunWorker::listRemoteOutputs(Ticket ticket, const RunId& run, std::function<void(Result<targets::OutputList>)> done) {
+void RunWorker::listRemoteOutputs(Ticket ticket, const RunId& run,
+                                  std::function<void(Result<targets::OutputList>)> done) {
     onTarget<targets::OutputList>(
         ticket, targetOf(run),
         [run](targets::Target& target, targets::Done<targets::OutputList> listed) {
@@ -584,8 +610,8 @@ void RunWorker::listRemoteOutputs(Ticket ticket, const RunId& run, std::function
         std::move(done));
 }
 
-void RunWorker::fetchFile(Ticket ticket, const RunId& run, const std::string& path, std::function<void(std::int64_t)> onProgress,
-                          std::function<void(Result<base::Path>)> done) {
+void RunWorker::fetchFile(Ticket ticket, const RunId& run, const std::string& path,
+                          std::function<void(std::int64_t)> onProgress, std::function<void(Result<base::Path>)> done) {
     const base::Path into = m_workspace.layout.outputs(run);
     // The list says how big it is now; a run that goes on may still change it.
     listRemoteOutputs(
@@ -599,14 +625,16 @@ void RunWorker::fetchFile(Ticket ticket, const RunId& run, const std::string& pa
             const auto found = std::find_if(list->files.begin(), list->files.end(),
                                             [&](const targets::OutputFile& file) { return file.path == path; });
             if (found == list->files.end()) {
-                done(list->silent.empty() ? Error{"target.missing", "The run has no output \"" + path + "\" now."}
-                                          : Error{"target.unreachable", "\"" + path + "\" is on none of the hosts that answer. " +
-                                                                            targets::textOf(list->silent)});
+                done(list->silent.empty()
+                         ? Error{"target.missing", "The run has no output \"" + path + "\" now."}
+                         : Error{"target.unreachable", "\"" + path + "\" is on none of the hosts that answer. " +
+                                                           targets::textOf(list->silent)});
                 return;
             }
             onTarget<targets::FetchReport>(
                 ticket, targetOf(run),
-                [run, file = *found, into, onProgress](targets::Target& target, targets::Done<targets::FetchReport> fetched) {
+                [run, file = *found, into, onProgress](targets::Target& target,
+                                                       targets::Done<targets::FetchReport> fetched) {
                     return target.fetchOutputs(run, {file}, into, onProgress, std::move(fetched));
                 },
                 [into, path, done](const Result<targets::FetchReport>& report) {
@@ -653,7 +681,8 @@ void RunWorker::measureUpload(Ticket ticket, const Json& document, std::function
         [layout = m_workspace.layout, run, target = *definition](const targets::KeepGoing& report) {
             return makeLaunch(layout, run, target, report);
         },
-        std::function<void(std::int64_t)>{}, [this, ticket, name, done](const Result<targets::LaunchPlan>& plan) {
+        std::function<void(std::int64_t)>{},
+        [this, ticket, name, done](const Result<targets::LaunchPlan>& plan) {
             const auto ended = m_operations.extract(ticket);
             if (!plan.ok()) {
                 done(plan.error());
@@ -668,8 +697,6 @@ void RunWorker::measureUpload(Ticket ticket, const Json& document, std::function
         });
 }
 
-void RunWorker::targetChanged(const std::string& target) {
-    m_pool.changed(target);
-}
+void RunWorker::targetChanged(const std::string& target) { m_pool.changed(target); }
 
 }  // namespace trainyard::runs

@@ -32,9 +32,10 @@ constexpr int kMostFolders = 100;      // Depth.
 constexpr int kTries = 3;
 
 bool looksSecret(const std::string& name) {
-    static constexpr std::array kNames = {".env", "id_rsa", "id_ed25519", "id_ecdsa", "id_dsa", ".netrc", ".pgpass", "credentials.json", ".npmrc", ".pypirc"};
-    return std::ranges::find(kNames, name) != kNames.end() || name.ends_with(".pem") || name.ends_with(".p12") || name.ends_with(".pfx") ||
-           name.ends_with(".keystore") || name.ends_with(".kdbx");
+    static constexpr std::array kNames = {".env",   "id_rsa",  "id_ed25519",       "id_ecdsa", "id_dsa",
+                                          ".netrc", ".pgpass", "credentials.json", ".npmrc",   ".pypirc"};
+    return std::ranges::find(kNames, name) != kNames.end() || name.ends_with(".pem") || name.ends_with(".p12") ||
+           name.ends_with(".pfx") || name.ends_with(".keystore") || name.ends_with(".kdbx");
 }
 
 /// Names a few and counts the rest.
@@ -54,22 +55,28 @@ void warnOf(std::vector<std::string>& warnings, const std::vector<std::string>& 
 
 class Walk {
 public:
-    Walk(Path root, IgnoreStack ignore, const SnapshotReport& report) : m_root(std::move(root)), m_ignore(std::move(ignore)), m_report(report) {}
+    Walk(Path root, IgnoreStack ignore, const SnapshotReport& report)
+        : m_root(std::move(root)), m_ignore(std::move(ignore)), m_report(report) {}
 
     Status folder(const Path& at, const std::string& relative, int depth) {
         if (depth > kMostFolders) {
-            return Error{"snapshot.folder", at.string() + " lies too deep in the source folder; ignore it, or move the source up.", "task.source_folder"};
+            return Error{"snapshot.folder",
+                         at.string() + " lies too deep in the source folder; ignore it, or move the source up.",
+                         "task.source_folder"};
         }
         if (m_report && !m_report(list.bytes)) {
             return Error{"canceled", "Reading the source folder was canceled."};
         }
         std::error_code error;
         std::vector<std::string> names;
-        for (std::filesystem::directory_iterator entry(at, error), end; !error && entry != end; entry.increment(error)) {
+        for (std::filesystem::directory_iterator entry(at, error), end; !error && entry != end;
+             entry.increment(error)) {
             names.push_back(entry->path().filename().string());
         }
         if (error) {
-            return Error{"snapshot.unreadable", at.string() + " cannot be read: " + error.message() + ". Ignore it, or make it readable.", "task.source_folder"};
+            return Error{"snapshot.unreadable",
+                         at.string() + " cannot be read: " + error.message() + ". Ignore it, or make it readable.",
+                         "task.source_folder"};
         }
         std::ranges::sort(names);
         for (const std::string& name : names) {
@@ -79,13 +86,16 @@ public:
     }
 
     void finish() {
-        warnOf(list.warnings, m_links, "left out, since links that lead out of the source folder, nowhere or to a folder are not followed.");
+        warnOf(list.warnings, m_links,
+               "left out, since links that lead out of the source folder, nowhere or to a folder are not followed.");
         warnOf(list.warnings, m_special, "left out, since only regular files travel.");
         warnOf(list.warnings, m_workspaces, "left out, since it is a workspace.");
-        warnOf(list.warnings, m_secrets, "this looks like a secret and travels to the target; name it in an ignore file if it should not.");
+        warnOf(list.warnings, m_secrets,
+               "this looks like a secret and travels to the target; name it in an ignore file if it should not.");
         if (list.bytes > kLargeSnapshotBytes) {
-            list.warnings.push_back("The source folder has " + std::to_string(list.bytes / 1'000'000) +
-                                    " MB; data belongs into an input, and what the script does not need into an ignore file.");
+            list.warnings.push_back(
+                "The source folder has " + std::to_string(list.bytes / 1'000'000) +
+                " MB; data belongs into an input, and what the script does not need into an ignore file.");
         }
         if (static_cast<std::int64_t>(list.files.size()) > kLargeSnapshotFiles) {
             list.warnings.push_back("The source folder has " + std::to_string(list.files.size()) +
@@ -109,7 +119,8 @@ private:
         }
         if (isFolder) {
             std::error_code error;
-            if (std::filesystem::exists(path / "trainyard.json", error) && std::filesystem::is_directory(path / "runs", error)) {
+            if (std::filesystem::exists(path / "trainyard.json", error) &&
+                std::filesystem::is_directory(path / "runs", error)) {
                 m_workspaces.push_back(relative);
                 return {};
             }
@@ -119,14 +130,18 @@ private:
             return status;
         }
         if (!base::isPlainRelativePath(relative)) {
-            return Error{"snapshot.name", "The name of " + path.string() + " cannot travel: it is no UTF-8, too long, or has a control character. Rename or ignore it.",
-                         "task.source_folder"};
+            return Error{
+                "snapshot.name",
+                "The name of " + path.string() +
+                    " cannot travel: it is no UTF-8, too long, or has a control character. Rename or ignore it.",
+                "task.source_folder"};
         }
         Path local = path;
         if (S_ISLNK(info.st_mode)) {
             std::error_code error;
             local = std::filesystem::canonical(path, error);
-            const bool inside = !error && std::mismatch(m_root.begin(), m_root.end(), local.begin(), local.end()).first == m_root.end();
+            const bool inside =
+                !error && std::mismatch(m_root.begin(), m_root.end(), local.begin(), local.end()).first == m_root.end();
             if (!inside || ::lstat(local.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) {
                 m_links.push_back(relative);
                 return {};
@@ -137,7 +152,9 @@ private:
             return {};
         }
         if (::access(local.c_str(), R_OK) != 0) {
-            return Error{"snapshot.unreadable", path.string() + " may not be read by you. Ignore it, or make it readable.", "task.source_folder"};
+            return Error{"snapshot.unreadable",
+                         path.string() + " may not be read by you. Ignore it, or make it readable.",
+                         "task.source_folder"};
         }
         if (looksSecret(name)) {
             m_secrets.push_back(relative);
@@ -194,8 +211,10 @@ bool isObject(const Path& object, std::int64_t size) {
     return ::lstat(object.c_str(), &info) == 0 && S_ISREG(info.st_mode) && info.st_size == size;
 }
 
-/// The file's bytes as an object; its hash. What is copied is what the name says, whatever happens to the file meanwhile.
-Result<std::string> keep(const wire::WorkspaceLayout& layout, const SourceList::File& file, const SnapshotReport& report, std::int64_t before) {
+/// The file's bytes as an object; its hash. What is copied is what the name says, whatever happens to the file
+/// meanwhile.
+Result<std::string> keep(const wire::WorkspaceLayout& layout, const SourceList::File& file,
+                         const SnapshotReport& report, std::int64_t before) {
     const auto told = [&](std::int64_t bytes) { return !report || report(before + bytes); };
     auto known = HashCache::shared().sha256(file.local, told);
     if (!known.ok()) {
@@ -229,7 +248,9 @@ Result<SourceList> listSource(const Path& folder, const SnapshotReport& report) 
     std::error_code error;
     const Path root = std::filesystem::canonical(folder, error);
     if (error || !std::filesystem::is_directory(root, error)) {
-        return Error{"snapshot.folder", folder.string() + (error ? " is not there or may not be read." : " is not a folder."), "task.source_folder"};
+        return Error{"snapshot.folder",
+                     folder.string() + (error ? " is not there or may not be read." : " is not a folder."),
+                     "task.source_folder"};
     }
     auto ignore = IgnoreStack::open(root);
     if (!ignore.ok()) {
@@ -257,7 +278,9 @@ Result<Snapshot> takeSnapshot(const wire::WorkspaceLayout& layout, const Path& f
     snapshot.warnings = list->warnings;
     std::vector<base::ContentFile> content;
     for (const SourceList::File& file : list->files) {
-        Result<std::string> hash = Error{"snapshot.changed", file.path + " keeps changing while it is read; try again when it rests.", "task.source_folder"};
+        Result<std::string> hash =
+            Error{"snapshot.changed", file.path + " keeps changing while it is read; try again when it rests.",
+                  "task.source_folder"};
         struct stat info {};
         for (int i = 0; i < kTries; ++i) {
             auto kept = keep(layout, file, report, snapshot.bytes);
@@ -292,14 +315,21 @@ Result<Snapshot> takeSnapshot(const wire::WorkspaceLayout& layout, const Path& f
 Status writeSnapshot(const wire::WorkspaceLayout& layout, const base::RunId& run, const Snapshot& snapshot) {
     Json files = Json::array();
     for (const targets::SnapshotFile& file : snapshot.files) {
-        files.push_back({{"path", file.path}, {"sha256", file.sha256}, {"size", file.size}, {"executable", file.executable}});
+        files.push_back(
+            {{"path", file.path}, {"sha256", file.sha256}, {"size", file.size}, {"executable", file.executable}});
     }
     if (!snapshot.patch.empty()) {
         TRAINYARD_TRY(base::writeFileAtomically(layout.patch(run), snapshot.patch));
     }
-    const Json document{{"format", wire::kSnapshotFormat}, {"version", wire::kSnapshotVersion}, {"folder", snapshot.folder.string()},
-                        {"t", snapshot.t},                 {"sha256", snapshot.sha256},          {"bytes", snapshot.bytes},
-                        {"ignore_file", snapshot.ignoreFile}, {"warnings", snapshot.warnings},   {"git", snapshot.git},
+    const Json document{{"format", wire::kSnapshotFormat},
+                        {"version", wire::kSnapshotVersion},
+                        {"folder", snapshot.folder.string()},
+                        {"t", snapshot.t},
+                        {"sha256", snapshot.sha256},
+                        {"bytes", snapshot.bytes},
+                        {"ignore_file", snapshot.ignoreFile},
+                        {"warnings", snapshot.warnings},
+                        {"git", snapshot.git},
                         {"files", std::move(files)}};
     return base::writeFileAtomically(layout.snapshot(run), base::dumpJson(document));
 }
@@ -308,7 +338,9 @@ Result<Snapshot> readSnapshot(const wire::WorkspaceLayout& layout, const base::R
     const Path file = layout.snapshot(run);
     auto text = base::readFile(file, std::int64_t{1} << 30);
     if (!text.ok()) {
-        return text.error().code == "file.missing" ? Error{"snapshot.none", "The run was started without a source folder.", "run"} : text.error();
+        return text.error().code == "file.missing"
+                   ? Error{"snapshot.none", "The run was started without a source folder.", "run"}
+                   : text.error();
     }
     auto json = base::parseJson(*text);
     if (!json.ok()) {
@@ -356,7 +388,9 @@ std::vector<SnapshotChange> compareSnapshots(const Snapshot& left, const Snapsho
     for (const auto& [path, hashes] : both) {
         if (hashes.first != hashes.second) {
             using Kind = SnapshotChange::Kind;
-            const Kind kind = hashes.first.empty() ? Kind::Added : hashes.second.empty() ? Kind::Removed : Kind::Changed;
+            const Kind kind = hashes.first.empty()    ? Kind::Added
+                              : hashes.second.empty() ? Kind::Removed
+                                                      : Kind::Changed;
             changes.push_back({kind, path, hashes.first, hashes.second});
         }
     }

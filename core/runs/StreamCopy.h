@@ -1,5 +1,6 @@
 #pragma once
-// The workspace's copies of the agents' streams, byte for byte. Their lengths are the truth about what has been brought here.
+// The workspace's copies of the agents' streams, byte for byte. Their lengths are the truth about what has been brought
+// here.
 #include <cstdint>
 #include <map>
 #include <string_view>
@@ -44,7 +45,8 @@ public:
 
     /// Where reading of each stream that has a copy is to go on; looks at the files anew.
     [[nodiscard]] base::Result<std::vector<targets::StreamPosition>> positions();
-    /// Errors: "copy.position" when the chunk does not follow what is here or names no stream that a run can have; file.*.
+    /// Errors: "copy.position" when the chunk does not follow what is here or names no stream that a run can have;
+    /// file.*.
     [[nodiscard]] base::Status append(const targets::StreamChunk& chunk);
     [[nodiscard]] base::Status sync();
     /// Forgets what is open, so that the next call looks at the files anew.

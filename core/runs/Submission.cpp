@@ -37,8 +37,10 @@ Status checkPretrainedSource(const Json& document, const std::string& path, cons
     }
     const Json* family = spec::valueAt(document, "task.model.family");
     if (family != nullptr && *family != Json(weights->family)) {
-        return Error{"weights.other", weights->id + " are weights of " + weights->family + ", and the model is " +
-                                          (family->is_string() ? family->get<std::string>() : "another") + ".", path};
+        return Error{"weights.other",
+                     weights->id + " are weights of " + weights->family + ", and the model is " +
+                         (family->is_string() ? family->get<std::string>() : "another") + ".",
+                     path};
     }
     return {};
 }
@@ -75,7 +77,8 @@ Status checkInputs(const Json& document, bool sourceIsKept) {
                          path.string() + (errno == EACCES ? " may not be read by you." : " is not there."), field.path};
         }
         if (file ? !S_ISREG(info.st_mode) : !S_ISDIR(info.st_mode)) {
-            return Error{"spec.file_kind", path.string() + (file ? " is not a file." : " is not a folder."), field.path};
+            return Error{"spec.file_kind", path.string() + (file ? " is not a file." : " is not a folder."),
+                         field.path};
         }
         if (::access(path.c_str(), R_OK) != 0) {
             return Error{"spec.file_denied", path.string() + " may not be read by you.", field.path};
@@ -94,9 +97,7 @@ Status syncFolder(const Path& folder) {
 
 }  // namespace
 
-int usableCores() {
-    return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-}
+int usableCores() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
 
 Result<spec::RunSpec> checkForLaunch(const Json& document, bool sourceIsKept) {
     if (const std::vector<Error> errors = spec::validateRunSpec(document); !errors.empty()) {
@@ -112,28 +113,30 @@ Result<spec::RunSpec> checkForLaunch(const Json& document, bool sourceIsKept) {
 
 Status checkTarget(const spec::RunSpec& spec, const spec::TargetSpec& target) {
     if (target.disabled) {
-        return Error{"target.disabled", "The target " + target.name + " is disabled; enable it, or choose another.", "target"};
+        return Error{"target.disabled", "The target " + target.name + " is disabled; enable it, or choose another.",
+                     "target"};
     }
     const std::int64_t nodes = spec.distribution.nodes;
     const auto refuse = [&](const std::string& why) { return Error{"spec.nodes", why, "distribution.nodes"}; };
     switch (target.kind) {
-        case spec::TargetKind::Local:
-            if (nodes > 1) {
-                return refuse("This machine is one; for several a target with as many hosts is needed.");
-            }
-            break;
-        case spec::TargetKind::Ssh:
-            if (nodes > static_cast<std::int64_t>(target.hosts.size())) {
-                return refuse("The target " + target.name + " has " + std::to_string(target.hosts.size()) + " hosts, and the run asks for " +
-                              std::to_string(nodes) + ".");
-            }
-            break;
-        case spec::TargetKind::Slurm:
-            if (nodes < target.slurm.minNodes || nodes > target.slurm.maxNodes) {
-                return refuse("The target " + target.name + " takes runs of " + std::to_string(target.slurm.minNodes) + " to " +
-                              std::to_string(target.slurm.maxNodes) + " machines, and this one asks for " + std::to_string(nodes) + ".");
-            }
-            break;
+    case spec::TargetKind::Local:
+        if (nodes > 1) {
+            return refuse("This machine is one; for several a target with as many hosts is needed.");
+        }
+        break;
+    case spec::TargetKind::Ssh:
+        if (nodes > static_cast<std::int64_t>(target.hosts.size())) {
+            return refuse("The target " + target.name + " has " + std::to_string(target.hosts.size()) +
+                          " hosts, and the run asks for " + std::to_string(nodes) + ".");
+        }
+        break;
+    case spec::TargetKind::Slurm:
+        if (nodes < target.slurm.minNodes || nodes > target.slurm.maxNodes) {
+            return refuse("The target " + target.name + " takes runs of " + std::to_string(target.slurm.minNodes) +
+                          " to " + std::to_string(target.slurm.maxNodes) + " machines, and this one asks for " +
+                          std::to_string(nodes) + ".");
+        }
+        break;
     }
     return {};
 }
@@ -173,7 +176,8 @@ Result<base::FileLock> makeRunFolder(const wire::WorkspaceLayout& layout, const 
     if (run.reproduces.isValid()) {
         submit["reproduces"] = run.reproduces.str();
     }
-    Status status = base::writeFileAtomically(temp / layout.spec(run.id).filename(), base::dumpJsonPretty(run.document));
+    Status status =
+        base::writeFileAtomically(temp / layout.spec(run.id).filename(), base::dumpJsonPretty(run.document));
     if (status.ok() && run.snapshotFrom.isValid()) {
         for (const Path& file : {layout.snapshot(run.snapshotFrom), layout.patch(run.snapshotFrom)}) {
             std::error_code error;

@@ -58,7 +58,8 @@ Result<TargetDefinition> readTarget(const wire::WorkspaceLayout& layout, const s
             spec = Error{"target.damaged", "it names another target, \"" + spec->name + "\""};
         }
         if (!spec.ok()) {
-            return Error{"target.damaged", "The definition " + file.string() + " cannot be read: " + spec.error().message, "target"};
+            return Error{"target.damaged",
+                         "The definition " + file.string() + " cannot be read: " + spec.error().message, "target"};
         }
         found.spec = std::move(*spec);
     }

@@ -14,9 +14,9 @@ namespace {
 
 std::unique_ptr<targets::Target> makeTarget(const spec::TargetSpec& spec, const targets::LocalTargetOptions& local) {
     switch (spec.kind) {
-        case spec::TargetKind::Local: return std::make_unique<targets::LocalTarget>(local, spec);
-        case spec::TargetKind::Ssh: return std::make_unique<targets::SshTarget>(spec);
-        case spec::TargetKind::Slurm: return std::make_unique<targets::SlurmTarget>(spec);
+    case spec::TargetKind::Local: return std::make_unique<targets::LocalTarget>(local, spec);
+    case spec::TargetKind::Ssh: return std::make_unique<targets::SshTarget>(spec);
+    case spec::TargetKind::Slurm: return std::make_unique<targets::SlurmTarget>(spec);
     }
     return nullptr;
 }
@@ -32,9 +32,9 @@ TargetPool::~TargetPool() {
 }
 
 Result<spec::TargetSpec> TargetPool::definition(const std::string& name) const {
-    Result<spec::TargetSpec> found = m_definitions
-                                         ? m_definitions(name)
-                                         : Result<spec::TargetSpec>(Error{"target.unknown", "There is no target \"" + name + "\"."});
+    Result<spec::TargetSpec> found =
+        m_definitions ? m_definitions(name)
+                      : Result<spec::TargetSpec>(Error{"target.unknown", "There is no target \"" + name + "\"."});
     if (!found.ok() && found.error().code == "target.unknown" && name == kLocalTarget) {
         spec::TargetSpec local;
         local.name = name;

@@ -28,7 +28,8 @@ class TargetPool : public QObject {
 public:
     /// The newest definition of a name; "target.unknown" without one.
     using Definitions = std::function<base::Result<spec::TargetSpec>(const std::string& name)>;
-    using Make = std::function<std::unique_ptr<targets::Target>(const spec::TargetSpec&, const targets::LocalTargetOptions&)>;
+    using Make =
+        std::function<std::unique_ptr<targets::Target>(const spec::TargetSpec&, const targets::LocalTargetOptions&)>;
 
     TargetPool(targets::LocalTargetOptions local, Definitions definitions, Make make = {});
     ~TargetPool() override;

@@ -37,9 +37,7 @@ Path wholePath(const Path& folder) {
     return whole.has_filename() || !whole.has_parent_path() ? whole : whole.parent_path();
 }
 
-Path recentFile() {
-    return base::xdgConfigHome() / "trainyard" / "recent.json";
-}
+Path recentFile() { return base::xdgConfigHome() / "trainyard" / "recent.json"; }
 
 Status writeRecent(const std::vector<RecentWorkspace>& list) {
     Json rows = Json::array();
@@ -73,7 +71,8 @@ Result<Workspace> initWorkspace(const Path& folder, const std::string& name) {
     }
     if (std::filesystem::exists(layout.root, error)) {
         if (!std::filesystem::is_directory(layout.root, error)) {
-            return Error{"workspace.not_folder", layout.root.string() + " is a file; a workspace is a folder.", "folder"};
+            return Error{"workspace.not_folder", layout.root.string() + " is a file; a workspace is a folder.",
+                         "folder"};
         }
         if (!std::filesystem::is_empty(layout.root, error)) {
             return Error{"workspace.not_empty",

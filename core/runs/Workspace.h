@@ -17,19 +17,20 @@ inline constexpr int kWorkspaceVersion = 1;
 /// An opened workspace, as a value. Thread-safe to copy and read.
 struct Workspace {
     wire::WorkspaceLayout layout;
-    std::string id;              ///< UUIDv7, from the marker.
-    std::string name;            ///< For people; the folder's name unless the marker has one.
-    store::IndexLocation index;  ///< history.sqlite; in the cache folder when the workspace is on a network file system.
+    std::string id;    ///< UUIDv7, from the marker.
+    std::string name;  ///< For people; the folder's name unless the marker has one.
+    store::IndexLocation
+        index;  ///< history.sqlite; in the cache folder when the workspace is on a network file system.
     bool readOnly = false;
     std::string readOnlyReason;  ///< One sentence, empty when it can be written.
 };
 
-/// Makes folder and marker. "workspace.exists" when it is one already, "workspace.not_empty" when the folder holds other
-/// things. `name` may be empty.
+/// Makes folder and marker. "workspace.exists" when it is one already, "workspace.not_empty" when the folder holds
+/// other things. `name` may be empty.
 [[nodiscard]] base::Result<Workspace> initWorkspace(const base::Path& folder, const std::string& name);
 /// "workspace.none" when the folder is missing or has no marker, "workspace.damaged" when the marker cannot be read,
-/// "workspace.unreadable" when it may not be read, "workspace.newer" when it is of a later version, "workspace.owner" when another user owns it and it can be written.
-/// A folder that cannot be written opens read-only.
+/// "workspace.unreadable" when it may not be read, "workspace.newer" when it is of a later version, "workspace.owner"
+/// when another user owns it and it can be written. A folder that cannot be written opens read-only.
 [[nodiscard]] base::Result<Workspace> openWorkspace(const base::Path& folder);
 
 struct RecentWorkspace {

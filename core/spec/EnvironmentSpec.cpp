@@ -17,8 +17,9 @@ namespace {
 const std::vector<std::string> kEnvironmentFreePaths = {"format", "version"};
 
 constexpr std::pair<EnvironmentKind, const char*> kKinds[] = {
-    {EnvironmentKind::Engine, "engine"}, {EnvironmentKind::Interpreter, "interpreter"}, {EnvironmentKind::Venv, "venv"},
-    {EnvironmentKind::Conda, "conda"},   {EnvironmentKind::Container, "container"},     {EnvironmentKind::Setup, "setup"}};
+    {EnvironmentKind::Engine, "engine"},       {EnvironmentKind::Interpreter, "interpreter"},
+    {EnvironmentKind::Venv, "venv"},           {EnvironmentKind::Conda, "conda"},
+    {EnvironmentKind::Container, "container"}, {EnvironmentKind::Setup, "setup"}};
 
 /// Every member but name and kind, with its path: what reading and writing share.
 template <class Spec, class Visit>
@@ -79,7 +80,9 @@ class Checks {
 public:
     explicit Checks(std::vector<Error>& errors) : m_errors(errors) {}
 
-    void fail(const char* code, std::string message, const std::string& field) { m_errors.push_back({code, std::move(message), field}); }
+    void fail(const char* code, std::string message, const std::string& field) {
+        m_errors.push_back({code, std::move(message), field});
+    }
     void take(const Status& status, const std::string& field, const std::string& where = {}) {
         if (!status.ok()) {
             m_errors.push_back({status.error().code, where + status.error().message, field});
@@ -110,10 +113,12 @@ public:
             return;
         }
         const bool fits = text.front() != '-' && std::ranges::all_of(text, [](unsigned char c) {
-            return std::isalnum(c) != 0 || c == '.' || c == '-' || c == '_' || c == '+';
-        });
+                              return std::isalnum(c) != 0 || c == '.' || c == '-' || c == '_' || c == '+';
+                          });
         if (!fits) {
-            fail("environment.path", "\"" + base::stripControl(text) + "\" is no program's name; write a path to name another file.", field);
+            fail("environment.path",
+                 "\"" + base::stripControl(text) + "\" is no program's name; write a path to name another file.",
+                 field);
         }
     }
 
@@ -130,10 +135,12 @@ void checkVenv(const EnvironmentSpec::Venv& venv, Checks& checks) {
         checks.take(checkAddress(venv.indexUrl), "venv.index_url");
     }
     checks.lines(venv.extraIndexUrls, "venv.extra_index_urls", checkAddress);
-    checks.lines(venv.findLinks, "venv.find_links",
-                 [](const std::string& text) { return text.starts_with('/') || text.starts_with("~/") ? checkTargetPath(text) : checkAddress(text); });
+    checks.lines(venv.findLinks, "venv.find_links", [](const std::string& text) {
+        return text.starts_with('/') || text.starts_with("~/") ? checkTargetPath(text) : checkAddress(text);
+    });
     if (!venv.wheelFolder.empty() && (!venv.indexUrl.empty() || !venv.extraIndexUrls.empty())) {
-        checks.fail("environment.offline", "With a wheel folder nothing is fetched; take either the folder or the package index away.",
+        checks.fail("environment.offline",
+                    "With a wheel folder nothing is fetched; take either the folder or the package index away.",
                     "venv.wheel_folder");
     }
 }
@@ -143,14 +150,17 @@ void checkConda(const EnvironmentSpec::Conda& conda, Checks& checks) {
     checks.lines(conda.dependencies, "conda.dependencies", checkCondaPackage);
     checks.lines(conda.pip, "conda.pip", checkRequirement);
     if (conda.dependencies.empty()) {
-        checks.fail("spec.required", "A conda environment needs at least one dependency: python=3.11, say.", "conda.dependencies");
+        checks.fail("spec.required", "A conda environment needs at least one dependency: python=3.11, say.",
+                    "conda.dependencies");
     }
     const bool hasPip = std::ranges::any_of(conda.dependencies, [](const std::string& one) {
         const std::string name = one.substr(one.rfind("::") == std::string::npos ? 0 : one.rfind("::") + 2);
-        return name == "pip" || name.starts_with("pip=") || name.starts_with("pip ") || name.starts_with("pip>") || name.starts_with("pip<");
+        return name == "pip" || name.starts_with("pip=") || name.starts_with("pip ") || name.starts_with("pip>") ||
+               name.starts_with("pip<");
     });
     if (!conda.pip.empty() && !hasPip) {
-        checks.fail("environment.conda_pip", "Packages come from pip, but pip is not among the dependencies; add a row \"pip\" to them.",
+        checks.fail("environment.conda_pip",
+                    "Packages come from pip, but pip is not among the dependencies; add a row \"pip\" to them.",
                     "conda.dependencies");
     }
 }
@@ -160,18 +170,21 @@ void checkContainer(const EnvironmentSpec::Container& container, Checks& checks)
         checks.take(checkImageName(container.image, container.engine == "apptainer"), "container.image");
         checks.lines(container.requirements, "container.requirements", checkRequirement);
         if (container.engine == "apptainer" && !container.requirements.empty()) {
-            checks.fail("environment.apptainer", "Apptainer cannot put packages on an image; use podman or docker, or an image that has them.",
+            checks.fail("environment.apptainer",
+                        "Apptainer cannot put packages on an image; use podman or docker, or an image that has them.",
                         "container.requirements");
         }
     } else {
         checks.take(checkContainerfile(container.containerfile), "container.containerfile");
         if (container.engine == "apptainer") {
-            checks.fail("environment.apptainer", "Apptainer cannot build a Containerfile; use podman or docker, or name an image.",
+            checks.fail("environment.apptainer",
+                        "Apptainer cannot build a Containerfile; use podman or docker, or name an image.",
                         "container.engine");
         }
     }
     if (container.python.empty() || container.python.front() == '-') {
-        checks.fail("environment.path", "Python is the name or path of a program inside the container.", "container.python");
+        checks.fail("environment.path", "Python is the name or path of a program inside the container.",
+                    "container.python");
     }
     checks.lines(container.mounts, "container.mounts", checkMount);
 }
@@ -183,13 +196,19 @@ void checkInterpreter(const EnvironmentSpec::Interpreter& interpreter, Checks& c
         checks.fail("spec.exclusive", "Name a program or an environment's folder, not both.", "interpreter.folder");
     }
     checks.lines(interpreter.needs, "interpreter.needs", [](const std::string& module) -> Status {
-        const bool fits = !module.empty() && std::ranges::all_of(module, [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '.'; });
-        return fits ? Status{} : Status(Error{"environment.module", "\"" + base::stripControl(module) + "\" is no module's name."});
+        const bool fits = !module.empty() && std::ranges::all_of(module, [](unsigned char c) {
+            return std::isalnum(c) != 0 || c == '_' || c == '.';
+        });
+        return fits
+                   ? Status{}
+                   : Status(Error{"environment.module", "\"" + base::stripControl(module) + "\" is no module's name."});
     });
 }
 
 void checkNames(const EnvironmentSpec& spec, Checks& checks, std::vector<Error>& errors) {
-    for (const auto& [list, field] : {std::pair{&spec.variables, "variables"}, {&spec.secrets, "secrets"}, {&spec.buildVariables, "build_variables"}}) {
+    for (const auto& [list, field] : {std::pair{&spec.variables, "variables"},
+                                      {&spec.secrets, "secrets"},
+                                      {&spec.buildVariables, "build_variables"}}) {
         for (Error& error : checkVariables(*list, field)) {
             errors.push_back(std::move(error));
         }
@@ -218,7 +237,8 @@ const char* environmentKindName(EnvironmentKind kind) {
 }
 
 std::vector<Error> validateEnvironmentSpec(const Json& document) {
-    if (const Status format = base::checkFormat(document, kEnvironmentSpecFormat, kEnvironmentSpecVersion); !format.ok()) {
+    if (const Status format = base::checkFormat(document, kEnvironmentSpecFormat, kEnvironmentSpecVersion);
+        !format.ok()) {
         return {format.error()};
     }
     std::vector<Error> errors = checkDocument(environmentSpecFields(), document, kEnvironmentFreePaths);
@@ -226,25 +246,29 @@ std::vector<Error> validateEnvironmentSpec(const Json& document) {
     Checks checks(more);
     const EnvironmentSpec spec = readSpec(document);
     if (!isTargetName(spec.name)) {
-        checks.fail("spec.name", "An environment's name has small letters, digits, '.', '-' and '_', and begins with a letter or digit.", "name");
+        checks.fail(
+            "spec.name",
+            "An environment's name has small letters, digits, '.', '-' and '_', and begins with a letter or digit.",
+            "name");
     }
     switch (spec.kind) {
-        case EnvironmentKind::Engine: break;
-        case EnvironmentKind::Interpreter: checkInterpreter(spec.interpreter, checks); break;
-        case EnvironmentKind::Venv: checkVenv(spec.venv, checks); break;
-        case EnvironmentKind::Conda: checkConda(spec.conda, checks); break;
-        case EnvironmentKind::Container: checkContainer(spec.container, checks); break;
-        case EnvironmentKind::Setup:
-            if (spec.setup.script.find('\0') != std::string::npos) {
-                checks.fail("spec.control", "The script has a zero byte in it.", "setup.script");
-            }
-            if (spec.setup.python.starts_with('/') || spec.setup.python.starts_with("~/")) {
-                checks.path(spec.setup.python, "setup.python");
-            } else if (const auto parts = base::split(spec.setup.python, '/');
-                       std::ranges::find(parts, "..") != parts.end() || spec.setup.python.starts_with('-')) {
-                checks.fail("environment.path", "Python lies inside the environment's folder, or has an absolute path.", "setup.python");
-            }
-            break;
+    case EnvironmentKind::Engine: break;
+    case EnvironmentKind::Interpreter: checkInterpreter(spec.interpreter, checks); break;
+    case EnvironmentKind::Venv: checkVenv(spec.venv, checks); break;
+    case EnvironmentKind::Conda: checkConda(spec.conda, checks); break;
+    case EnvironmentKind::Container: checkContainer(spec.container, checks); break;
+    case EnvironmentKind::Setup:
+        if (spec.setup.script.find('\0') != std::string::npos) {
+            checks.fail("spec.control", "The script has a zero byte in it.", "setup.script");
+        }
+        if (spec.setup.python.starts_with('/') || spec.setup.python.starts_with("~/")) {
+            checks.path(spec.setup.python, "setup.python");
+        } else if (const auto parts = base::split(spec.setup.python, '/');
+                   std::ranges::find(parts, "..") != parts.end() || spec.setup.python.starts_with('-')) {
+            checks.fail("environment.path", "Python lies inside the environment's folder, or has an absolute path.",
+                        "setup.python");
+        }
+        break;
     }
     checkNames(spec, checks, more);
     for (Error& error : more) {
@@ -303,7 +327,10 @@ Result<EnvironmentName> parseEnvironmentName(const std::string& text, const std:
         fits = fits && error == std::errc{} && end == version.data() + version.size() && parsed.version > 0;
     }
     if (!fits) {
-        return Error{"spec.name", "\"" + base::stripControl(text.substr(0, 100)) + "\" is no environment's name; write NAME or NAME:VERSION.", field};
+        return Error{"spec.name",
+                     "\"" + base::stripControl(text.substr(0, 100)) +
+                         "\" is no environment's name; write NAME or NAME:VERSION.",
+                     field};
     }
     return parsed;
 }

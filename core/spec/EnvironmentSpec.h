@@ -1,6 +1,6 @@
 #pragma once
-// What a run finds installed: workspace/environments/<name>/<version>.json. An edit writes the next version; a version that a
-// run used is never changed.
+// What a run finds installed: workspace/environments/<name>/<version>.json. An edit writes the next version; a version
+// that a run used is never changed.
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -30,19 +30,19 @@ struct EnvironmentSpec {
     };
     struct Interpreter {
         std::string program;  ///< A name in PATH or a path; empty: the target's Python.
-        std::string folder;   ///< Of a virtual or conda environment that is there: bin/python in it. Excludes `program`.
-        bool isPython = true; ///< False: a shell or the like; nothing is asked of it.
+        std::string folder;  ///< Of a virtual or conda environment that is there: bin/python in it. Excludes `program`.
+        bool isPython = true;            ///< False: a shell or the like; nothing is asked of it.
         std::vector<std::string> needs;  ///< Modules that must be importable.
     };
     struct Venv {
-        std::string python;   ///< That the environment is made with; empty: the target's.
+        std::string python;  ///< That the environment is made with; empty: the target's.
         bool systemSitePackages = false;
         std::vector<std::string> requirements;  ///< Lines of a requirements file, without the options below.
         std::vector<std::string> constraints;
-        std::string wheelFolder;                ///< Set: nothing is fetched; packages come from the wheels there.
+        std::string wheelFolder;  ///< Set: nothing is fetched; packages come from the wheels there.
         std::string indexUrl;
         std::vector<std::string> extraIndexUrls;
-        std::vector<std::string> findLinks;     ///< Addresses or folders.
+        std::vector<std::string> findLinks;  ///< Addresses or folders.
     };
     struct Conda {
         std::string tool = "auto";  ///< "auto", "conda", "mamba", "micromamba"
@@ -55,10 +55,10 @@ struct EnvironmentSpec {
         std::string source = "image";  ///< "image", "containerfile"
         std::string image;             ///< With source image: what is run, or what `requirements` are put on.
         std::vector<std::string> requirements;
-        std::string containerfile;     ///< Its text. No files travel with it.
+        std::string containerfile;       ///< Its text. No files travel with it.
         std::string python = "python3";  ///< Inside the container.
         bool gpus = false;
-        std::vector<std::string> mounts; ///< "/there:/inside", "/there:/inside:ro"
+        std::vector<std::string> mounts;  ///< "/there:/inside", "/there:/inside:ro"
     };
     struct Setup {
         std::string shell = "bash";  ///< "bash", "sh"
@@ -66,10 +66,10 @@ struct EnvironmentSpec {
         std::string python;          ///< Relative to that folder, or absolute; empty: the target's.
     };
 
-    std::string name;         ///< [a-z0-9][a-z0-9._-]*, 64 at most.
+    std::string name;  ///< [a-z0-9][a-z0-9._-]*, 64 at most.
     EnvironmentKind kind = EnvironmentKind::Venv;
     std::string description;
-    std::string label;        ///< Shown beside the name: "Not verified".
+    std::string label;  ///< Shown beside the name: "Not verified".
     Engine engine;
     Interpreter interpreter;
     Venv venv;
@@ -99,6 +99,7 @@ struct EnvironmentName {
     int version = 0;  ///< 0: the newest.
 };
 /// "spec.name" for what cannot be one.
-[[nodiscard]] Result<EnvironmentName> parseEnvironmentName(const std::string& text, const std::string& field = "environment");
+[[nodiscard]] Result<EnvironmentName> parseEnvironmentName(const std::string& text,
+                                                           const std::string& field = "environment");
 
 }  // namespace trainyard::spec

@@ -29,13 +29,13 @@ bool hasControl(std::string_view text) {
 }
 
 /// What no requirement, package or image has in it, and what a shell would act upon.
-std::size_t shellCharacter(std::string_view text) {
-    return text.find_first_of("$`|&\\\n\r{}");
-}
+std::size_t shellCharacter(std::string_view text) { return text.find_first_of("$`|&\\\n\r{}"); }
 
 Status refuseShell(std::string_view text, std::size_t at) {
-    const std::string character = text[at] == '\n' || text[at] == '\r' ? "A line break" : std::string("'") + text[at] + "'";
-    return Error{"environment.shell", character + " has no place in " + shown(text) + ": it is a name and a version, not a command."};
+    const std::string character =
+        text[at] == '\n' || text[at] == '\r' ? "A line break" : std::string("'") + text[at] + "'";
+    return Error{"environment.shell",
+                 character + " has no place in " + shown(text) + ": it is a name and a version, not a command."};
 }
 
 /// Reads the text of one requirement from left to right.
@@ -84,12 +84,14 @@ private:
         return Error{"environment.requirement", shown(m_text) + ": " + why};
     }
     [[nodiscard]] Status unexpected() const {
-        return refuse(atEnd() ? "something is missing at its end." : shown(m_text.substr(m_at)) + " is not expected here. Write name==version.");
+        return refuse(atEnd() ? "something is missing at its end."
+                              : shown(m_text.substr(m_at)) + " is not expected here. Write name==version.");
     }
 
     std::string_view word(std::string_view more) {
         const std::size_t from = m_at;
-        while (!atEnd() && (isWord(static_cast<unsigned char>(peek())) || more.find(peek()) != std::string_view::npos)) {
+        while (!atEnd() &&
+               (isWord(static_cast<unsigned char>(peek())) || more.find(peek()) != std::string_view::npos)) {
             ++m_at;
         }
         return m_text.substr(from, m_at - from);
@@ -97,7 +99,8 @@ private:
 
     Status name() {
         const std::string_view found = word("._-");
-        const bool fits = !found.empty() && isWord(static_cast<unsigned char>(found.front())) && isWord(static_cast<unsigned char>(found.back()));
+        const bool fits = !found.empty() && isWord(static_cast<unsigned char>(found.front())) &&
+                          isWord(static_cast<unsigned char>(found.back()));
         return fits ? Status{} : refuse("a package's name begins and ends with a letter or digit.");
     }
 
@@ -223,9 +226,18 @@ private:
     }
 
     Status markerValue() {
-        static const std::set<std::string_view> kNames = {
-            "python_version",      "python_full_version", "os_name",        "sys_platform",           "platform_release", "platform_system",
-            "platform_version",    "platform_machine",    "implementation_name", "implementation_version", "extra", "platform_python_implementation"};
+        static const std::set<std::string_view> kNames = {"python_version",
+                                                          "python_full_version",
+                                                          "os_name",
+                                                          "sys_platform",
+                                                          "platform_release",
+                                                          "platform_system",
+                                                          "platform_version",
+                                                          "platform_machine",
+                                                          "implementation_name",
+                                                          "implementation_version",
+                                                          "extra",
+                                                          "platform_python_implementation"};
         if (const char quote = peek(); quote == '"' || quote == '\'') {
             const std::size_t end = m_text.find(quote, m_at + 1);
             if (end == std::string_view::npos) {
@@ -256,12 +268,13 @@ Status checkOption(const std::string& line) {
         });
         return fits ? Status{} : refuse(option + " takes names of packages, or :all:");
     }
-    if (option == "-i" || option == "--index-url" || option == "--extra-index-url" || option == "-f" || option == "--find-links" ||
-        option == "--no-index") {
+    if (option == "-i" || option == "--index-url" || option == "--extra-index-url" || option == "-f" ||
+        option == "--find-links" || option == "--no-index") {
         return refuse("package indexes have fields of their own.");
     }
     if (option == "-r" || option == "--requirement" || option == "-c" || option == "--constraint") {
-        return refuse("no file travels with a definition; import the requirements file, which takes in what it refers to.");
+        return refuse(
+            "no file travels with a definition; import the requirements file, which takes in what it refers to.");
     }
     if (option == "-e" || option == "--editable") {
         return refuse("an editable package lies in a folder of yours; put it into the run's source folder instead.");
@@ -300,13 +313,17 @@ Status checkRequirement(const std::string& line) {
         return checkOption(text);
     }
     if (text.front() == '/' || text.front() == '.' || text.front() == '~') {
-        return Error{"environment.requirement", shown(text) + " is a file's path; name the folder of the wheels, or write NAME @ file:///path on the target."};
+        return Error{
+            "environment.requirement",
+            shown(text) +
+                " is a file's path; name the folder of the wheels, or write NAME @ file:///path on the target."};
     }
     return Requirement(text).check();
 }
 
 Status checkCondaPackage(const std::string& text) {
-    if (const std::size_t at = std::min(shellCharacter(text), text.find_first_of(";\"'()#@%^?")); at != std::string::npos) {
+    if (const std::size_t at = std::min(shellCharacter(text), text.find_first_of(";\"'()#@%^?"));
+        at != std::string::npos) {
         return refuseShell(text, at);
     }
     const std::size_t colons = text.rfind("::");
@@ -315,7 +332,8 @@ Status checkCondaPackage(const std::string& text) {
     }
     const std::string_view rest = std::string_view(text).substr(colons == std::string::npos ? 0 : colons + 2);
     std::size_t end = 0;
-    while (end < rest.size() && (isWord(static_cast<unsigned char>(rest[end])) || rest[end] == '.' || rest[end] == '_' || rest[end] == '-')) {
+    while (end < rest.size() && (isWord(static_cast<unsigned char>(rest[end])) || rest[end] == '.' ||
+                                 rest[end] == '_' || rest[end] == '-')) {
         ++end;
     }
     const auto refuse = [&](const char* why) { return Error{"environment.conda_package", shown(text) + ": " + why}; };
@@ -339,10 +357,13 @@ Status checkCondaChannel(const std::string& text) {
     if (text.find("://") != std::string::npos) {
         return checkAddress(text);
     }
-    const bool fits = !text.empty() && text.size() <= 256 && text.front() != '-' && std::ranges::all_of(text, [](unsigned char c) {
-        return isWord(c) || c == '.' || c == '_' || c == '-' || c == '/';
-    });
-    return fits ? Status{} : Status(Error{"environment.channel", shown(text) + " is no channel: a name (conda-forge) or an address."});
+    const bool fits =
+        !text.empty() && text.size() <= 256 && text.front() != '-' && std::ranges::all_of(text, [](unsigned char c) {
+            return isWord(c) || c == '.' || c == '_' || c == '-' || c == '/';
+        });
+    return fits ? Status{}
+                : Status(Error{"environment.channel",
+                               shown(text) + " is no channel: a name (conda-forge) or an address."});
 }
 
 Status checkAddress(const std::string& text) {
@@ -355,16 +376,22 @@ Status checkAddress(const std::string& text) {
     if (text.size() > kLongestLine || text.size() == scheme + 3) {
         return refuse("that is no address.");
     }
-    const bool plain = std::ranges::all_of(text, [](unsigned char c) { return c > 0x20 && c < 0x7f && std::string_view("\"'`\\$|<>{}^;").find(static_cast<char>(c)) == std::string_view::npos; });
+    const bool plain = std::ranges::all_of(text, [](unsigned char c) {
+        return c > 0x20 && c < 0x7f &&
+               std::string_view("\"'`\\$|<>{}^;").find(static_cast<char>(c)) == std::string_view::npos;
+    });
     if (!plain) {
-        return refuse("it has a blank, a quote or a character in it that a shell would take up; write such characters as %20.");
+        return refuse(
+            "it has a blank, a quote or a character in it that a shell would take up; write such characters as %20.");
     }
     const std::size_t host = scheme + 3;
     const std::string_view authority = std::string_view(text).substr(host, text.find('/', host) - host);
-    if (const std::size_t at = authority.find('@'); at != std::string_view::npos && authority.substr(0, at).find(':') != std::string_view::npos) {
-        return Error{"environment.secret", "The address of " + std::string(authority.substr(at + 1)) +
-                                               " has a password in it, and definitions are kept in clear. Make the whole address a secret: "
-                                               "PIP_INDEX_URL = file:~/index-address."};
+    if (const std::size_t at = authority.find('@');
+        at != std::string_view::npos && authority.substr(0, at).find(':') != std::string_view::npos) {
+        return Error{"environment.secret",
+                     "The address of " + std::string(authority.substr(at + 1)) +
+                         " has a password in it, and definitions are kept in clear. Make the whole address a secret: "
+                         "PIP_INDEX_URL = file:~/index-address."};
     }
     return {};
 }
@@ -391,9 +418,9 @@ Status checkImageName(const std::string& text, bool apptainer) {
     }
     if (const std::size_t at = rest.find('@'); at != std::string_view::npos) {
         const std::string_view digest = rest.substr(at + 1);
-        const bool hex = digest.starts_with("sha256:") && digest.size() == 71 && std::ranges::all_of(digest.substr(7), [](char c) {
-            return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-        });
+        const bool hex = digest.starts_with("sha256:") && digest.size() == 71 &&
+                         std::ranges::all_of(digest.substr(7),
+                                             [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
         if (!hex) {
             return refuse("behind '@' comes sha256: and 64 digits.");
         }
@@ -403,8 +430,9 @@ Status checkImageName(const std::string& text, bool apptainer) {
     const std::size_t colon = rest.find(':', slash == std::string_view::npos ? 0 : slash);
     if (colon != std::string_view::npos) {
         const std::string_view tag = rest.substr(colon + 1);
-        const bool fits = !tag.empty() && tag.size() <= 128 && tag.front() != '.' && tag.front() != '-' &&
-                          std::ranges::all_of(tag, [](unsigned char c) { return isWord(c) || c == '.' || c == '_' || c == '-'; });
+        const bool fits =
+            !tag.empty() && tag.size() <= 128 && tag.front() != '.' && tag.front() != '-' &&
+            std::ranges::all_of(tag, [](unsigned char c) { return isWord(c) || c == '.' || c == '_' || c == '-'; });
         if (!fits) {
             return refuse("behind the last ':' comes a tag of letters, digits, '.', '_' and '-'.");
         }
@@ -415,7 +443,8 @@ Status checkImageName(const std::string& text, bool apptainer) {
         // The first may be a registry with its port, in which capitals are allowed.
         const bool registry = i == 0 && parts.size() > 1 && parts[i].find_first_of(".:") != std::string::npos;
         const bool fits = !parts[i].empty() && isWord(static_cast<unsigned char>(parts[i].front())) &&
-                          isWord(static_cast<unsigned char>(parts[i].back())) && std::ranges::all_of(parts[i], [&](unsigned char c) {
+                          isWord(static_cast<unsigned char>(parts[i].back())) &&
+                          std::ranges::all_of(parts[i], [&](unsigned char c) {
                               return std::isdigit(c) != 0 || std::islower(c) != 0 || c == '.' || c == '_' || c == '-' ||
                                      (registry && (c == ':' || std::isupper(c) != 0));
                           });
@@ -468,12 +497,14 @@ Status checkSecretPlace(const std::string& text) {
                       std::ranges::all_of(name, [](unsigned char c) { return isWord(c) || c == '_'; });
     // The text itself may be the secret: it is not repeated.
     return fits ? Status{}
-                : Status(Error{"environment.secret", "a secret is named by its place on the target, file:/path or variable:NAME, and never written down here."});
+                : Status(Error{"environment.secret", "a secret is named by its place on the target, file:/path or "
+                                                     "variable:NAME, and never written down here."});
 }
 
 Status checkContainerfile(const std::string& text) {
-    static constexpr std::array kInstructions = {"ADD",  "ARG",   "CMD",        "COPY",  "ENTRYPOINT", "ENV",  "EXPOSE",     "FROM", "HEALTHCHECK",
-                                                 "LABEL", "MAINTAINER", "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"};
+    static constexpr std::array kInstructions = {"ADD",    "ARG",   "CMD",         "COPY",  "ENTRYPOINT", "ENV",
+                                                 "EXPOSE", "FROM",  "HEALTHCHECK", "LABEL", "MAINTAINER", "ONBUILD",
+                                                 "RUN",    "SHELL", "STOPSIGNAL",  "USER",  "VOLUME",     "WORKDIR"};
     const auto refuse = [](std::size_t line, const std::string& why) {
         return Error{"environment.containerfile", "Line " + std::to_string(line) + ": " + why};
     };
@@ -514,10 +545,12 @@ Status checkContainerfile(const std::string& text) {
         const bool remote = rest.find("--from=") != std::string::npos || rest.find("<<") != std::string::npos ||
                             (word == "ADD" && (rest.starts_with("http://") || rest.starts_with("https://")));
         if ((word == "COPY" || word == "ADD") && !remote && !continued) {
-            return refuse(i + 1, word + " takes files of a folder of yours, and none travels; take them from another image (--from=), or put "
+            return refuse(i + 1, word + " takes files of a folder of yours, and none travels; take them from another "
+                                        "image (--from=), or put "
                                         "them into the run's source folder.");
         }
-        if (const std::size_t at = rest.find("<<"); at != std::string::npos && (word == "RUN" || word == "COPY" || word == "ADD")) {
+        if (const std::size_t at = rest.find("<<");
+            at != std::string::npos && (word == "RUN" || word == "COPY" || word == "ADD")) {
             std::string_view mark = std::string_view(rest).substr(at + 2);
             while (!mark.empty() && (mark.front() == '-' || mark.front() == '"' || mark.front() == '\'')) {
                 mark.remove_prefix(1);
@@ -532,7 +565,8 @@ Status checkContainerfile(const std::string& text) {
     if (!heredoc.empty()) {
         return refuse(lines.size(), "the text that ends with " + heredoc + " has no end.");
     }
-    return begun ? Status{} : refuse(lines.size(), "there is no FROM: a Containerfile begins with the image that it builds on.");
+    return begun ? Status{}
+                 : refuse(lines.size(), "there is no FROM: a Containerfile begins with the image that it builds on.");
 }
 
 }  // namespace trainyard::spec

@@ -279,7 +279,8 @@ std::string keyOf(const std::vector<Condition>& conditions) {
 }  // namespace
 
 bool isElsewhere(const Field& field, std::string_view value) {
-    return std::ranges::any_of(field.elsewhere, [&](const std::string& beginning) { return value.starts_with(beginning); });
+    return std::ranges::any_of(field.elsewhere,
+                               [&](const std::string& beginning) { return value.starts_with(beginning); });
 }
 
 const Json* valueAt(const Json& document, std::string_view path) {

@@ -46,8 +46,8 @@ struct Field {
     bool required = false;
     bool advanced = false;  ///< Folded away at first.
     std::vector<Choice> choices{};
-    std::vector<Condition> onlyWhen{};  ///< All must hold.
-    int maxLength = 4096;               ///< Text, in bytes.
+    std::vector<Condition> onlyWhen{};     ///< All must hold.
+    int maxLength = 4096;                  ///< Text, in bytes.
     std::vector<std::string> elsewhere{};  ///< File, Folder: how values begin that are no path here: "run:", "target:".
 };
 
@@ -70,8 +70,8 @@ void setValueAt(Json& document, std::string_view path, Json value);
 /// Checks one value against its field: type, range, choices, length, control characters.
 /// Codes: "spec.type", "spec.range", "spec.choice", "spec.required", "spec.length", "spec.control".
 [[nodiscard]] std::optional<Error> checkValue(const Field& field, const Json* value);
-/// Checks every field that applies (absent ones count with their default), and names keys of `document` that no field knows ("spec.unknown", with the
-/// nearest known name). Fields that do not apply may be present and are left alone.
+/// Checks every field that applies (absent ones count with their default), and names keys of `document` that no field
+/// knows ("spec.unknown", with the nearest known name). Fields that do not apply may be present and are left alone.
 [[nodiscard]] std::vector<Error> checkDocument(const std::vector<Field>& fields, const Json& document,
                                                const std::vector<std::string>& freePaths = {});
 /// JSON Schema (2020-12) of a list of fields. Conditions become if/then.

@@ -19,8 +19,8 @@ namespace trainyard::spec {
     return out;
 }
 
-/// Reads typed members of a complete document. What does not apply may hold anything, so a value of the wrong type leaves
-/// the default.
+/// Reads typed members of a complete document. What does not apply may hold anything, so a value of the wrong type
+/// leaves the default.
 class Reading {
 public:
     Reading(const Json& document, const std::vector<Field>& fields) : m_document(document), m_fields(fields) {}

@@ -43,15 +43,17 @@ bool isVariableName(std::string_view name) {
     });
 }
 
-std::vector<Error> checkVariables(const std::vector<std::pair<std::string, std::string>>& variables, const std::string& field) {
+std::vector<Error> checkVariables(const std::vector<std::pair<std::string, std::string>>& variables,
+                                  const std::string& field) {
     // Set for every rank; a run that changed them would not find its other ranks or its stream, or would take GPUs that
     // were not given to it.
-    static constexpr std::array kReserved = {"MASTER_ADDR", "MASTER_PORT",      "RANK",           "LOCAL_RANK",
-                                             "WORLD_SIZE",  "LOCAL_WORLD_SIZE", "CUDA_VISIBLE_DEVICES"};
+    static constexpr std::array kReserved = {
+        "MASTER_ADDR", "MASTER_PORT", "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "CUDA_VISIBLE_DEVICES"};
     std::vector<Error> errors;
     for (const auto& [name, value] : variables) {
         if (!isVariableName(name)) {
-            errors.push_back({"spec.variable", "\"" + base::stripControl(name) + "\" cannot be the name of an environment variable.",
+            errors.push_back({"spec.variable",
+                              "\"" + base::stripControl(name) + "\" cannot be the name of an environment variable.",
                               field});
         } else if (name.starts_with("TRAINYARD_") || name.starts_with("AZ_BATCHAI_") ||
                    std::ranges::find(kReserved, name) != kReserved.end()) {
@@ -94,7 +96,8 @@ void checkCommandTask(const Json& document, std::vector<Error>& errors) {
     }
     if (script.empty() && command.empty()) {
         const bool named = !source.empty();
-        fail("spec.required", named ? "Script or command is missing." : "Command is missing.", named ? "task.script" : "task.command");
+        fail("spec.required", named ? "Script or command is missing." : "Command is missing.",
+             named ? "task.script" : "task.command");
     }
     if (!script.empty() && !command.empty()) {
         fail("spec.exclusive", "A run has a script or a command, not both.", "task.command");
@@ -107,7 +110,8 @@ void checkCommandTask(const Json& document, std::vector<Error>& errors) {
             fail("spec.required", "Source folder is missing: the script lies in it.", "task.source_folder");
         }
         if (!staysInside(script) || script.front() == '-' || script.back() == '/' || script == ".") {
-            fail("spec.path", "Script must be the path of a file inside the source folder, and cannot begin with '-'.", "task.script");
+            fail("spec.path", "Script must be the path of a file inside the source folder, and cannot begin with '-'.",
+                 "task.script");
         }
         if (interpreter.starts_with('-')) {
             fail("spec.path", "Interpreter cannot begin with '-'.", "task.interpreter");
@@ -117,13 +121,16 @@ void checkCommandTask(const Json& document, std::vector<Error>& errors) {
     Reading(document, runSpecFields()).get("task.patterns", patterns);
     for (const std::string& pattern : patterns) {
         if (const auto read = base::MetricPattern::parse(pattern); !read.ok()) {
-            fail(read.error().code.c_str(), "\"" + base::stripControl(pattern) + "\": " + read.error().message, "task.patterns");
+            fail(read.error().code.c_str(), "\"" + base::stripControl(pattern) + "\": " + read.error().message,
+                 "task.patterns");
         }
     }
     if (!folder.empty() && folder.front() != '/') {
         if (source.empty()) {
-            fail("spec.path", "Working folder must be an absolute path; a relative one lies in the source folder, and there is none.",
-                 "task.working_folder");
+            fail(
+                "spec.path",
+                "Working folder must be an absolute path; a relative one lies in the source folder, and there is none.",
+                "task.working_folder");
         } else if (!staysInside(folder)) {
             fail("spec.path", "Working folder must lie inside the source folder, or be an absolute path on the target.",
                  "task.working_folder");
@@ -138,17 +145,23 @@ void checkInputList(const Json& document, bool trains, std::vector<Error>& error
     std::set<std::string> seen;
     for (const auto& [name, value] : inputs) {
         std::string upper = name;
-        std::ranges::transform(upper, upper.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+        std::ranges::transform(upper, upper.begin(),
+                               [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
         const bool plain = name.size() <= 64 && std::ranges::all_of(upper, [](char c) {
-            return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-        });
+                               return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+                           });
         if (!plain) {
-            errors.push_back({"spec.input", "\"" + base::stripControl(name) + "\" cannot name an input: letters, digits and "
-                                            "underscores, 64 at most.", "inputs"});
+            errors.push_back({"spec.input",
+                              "\"" + base::stripControl(name) +
+                                  "\" cannot name an input: letters, digits and "
+                                  "underscores, 64 at most.",
+                              "inputs"});
         } else if (!seen.insert(upper).second) {
             errors.push_back({"spec.input", "Two inputs would both be $TRAINYARD_INPUT_" + upper + ".", "inputs"});
         } else if (upper == "RESUME" || (trains && (upper == "DATASET" || upper == "WEIGHTS"))) {
-            errors.push_back({"spec.input", "$TRAINYARD_INPUT_" + upper + " is set by Trainyard itself; choose another name.", "inputs"});
+            errors.push_back({"spec.input",
+                              "$TRAINYARD_INPUT_" + upper + " is set by Trainyard itself; choose another name.",
+                              "inputs"});
         } else if (const auto location = parseInputLocation(value, "inputs"); !location.ok()) {
             errors.push_back({location.error().code, "Input " + name + ": " + location.error().message, "inputs"});
         }
@@ -169,7 +182,8 @@ std::vector<std::string> texts(const std::vector<std::int64_t>& numbers) {
 
 std::vector<std::string> texts(const std::vector<double>& numbers) {
     std::vector<std::string> out;
-    std::ranges::transform(numbers, std::back_inserter(out), [](double number) { return base::dumpJson(Json(number)); });
+    std::ranges::transform(numbers, std::back_inserter(out),
+                           [](double number) { return base::dumpJson(Json(number)); });
     return out;
 }
 
@@ -203,13 +217,18 @@ void checkWeightList(const Json& document, const char* kindPath, const char* kin
     for (const std::string& text : listed) {
         const auto weight = weightOf(text);
         if (!weight || (*weight == 0 && !zeroes)) {
-            errors.push_back({"spec.type", "\"" + base::stripControl(text) + "\" is no number " + (zeroes ? "from" : "above") + " 0.", listPath});
+            errors.push_back(
+                {"spec.type",
+                 "\"" + base::stripControl(text) + "\" is no number " + (zeroes ? "from" : "above") + " 0.", listPath});
             return;
         }
         positive += *weight > 0 ? 1 : 0;
     }
     if (listed.size() < 2 || positive == 0) {
-        errors.push_back({"spec.required", listed.size() < 2 ? "List one number for each class, one a row." : "One of them must be above 0.", listPath});
+        errors.push_back(
+            {"spec.required",
+             listed.size() < 2 ? "List one number for each class, one a row." : "One of them must be above 0.",
+             listPath});
     }
 }
 
@@ -227,25 +246,28 @@ std::vector<Error> crossChecks(const Json& document) {
     }
     if (kind == "none" && ranks > 1) {
         errors.push_back({"spec.distribution",
-                          std::to_string(ranks) + " processes need the distribution " + (trains ? "PyTorch" : "PyTorch or MPI") +
-                              "; without one there is 1.",
+                          std::to_string(ranks) + " processes need the distribution " +
+                              (trains ? "PyTorch" : "PyTorch or MPI") + "; without one there is 1.",
                           processes > 1 ? "distribution.processes" : "distribution.nodes"});
     }
     if (kind == "mpi" && trains) {
-        errors.push_back({"spec.distribution", "The engine works together by Gloo or NCCL; choose PyTorch. MPI is for scripts.",
+        errors.push_back({"spec.distribution",
+                          "The engine works together by Gloo or NCCL; choose PyTorch. MPI is for scripts.",
                           "distribution.kind"});
     }
     if (trains && textAt(document, "task.device") == "cuda" && gpus > 0 && gpus < processes) {
         errors.push_back({"spec.gpus",
-                          std::to_string(processes) + " processes on each machine need as many GPUs; " + std::to_string(gpus) +
-                              (gpus == 1 ? " is" : " are") + " asked for.",
+                          std::to_string(processes) + " processes on each machine need as many GPUs; " +
+                              std::to_string(gpus) + (gpus == 1 ? " is" : " are") + " asked for.",
                           "distribution.gpus"});
     }
     if (trains && textAt(document, "task.device") == "cpu" && gpus > 0) {
-        errors.push_back({"spec.gpus", "The device is the processor, so the run would take GPUs without using them.", "distribution.gpus"});
+        errors.push_back({"spec.gpus", "The device is the processor, so the run would take GPUs without using them.",
+                          "distribution.gpus"});
     }
     if (!trains && kind == "pytorch" && textAt(document, "distribution.backend") == "nccl" && gpus == 0) {
-        errors.push_back({"spec.backend", "NCCL works between NVIDIA GPUs only; ask for GPUs, or choose Gloo.", "distribution.backend"});
+        errors.push_back({"spec.backend", "NCCL works between NVIDIA GPUs only; ask for GPUs, or choose Gloo.",
+                          "distribution.backend"});
     }
     if (textAt(document, "target") == "local" && nodes > 1) {
         errors.push_back({"spec.nodes",
@@ -273,27 +295,33 @@ std::vector<Error> crossChecks(const Json& document) {
         if (weights.starts_with("run:") && !base::isUuid7(weights.substr(4))) {
             errors.push_back({"spec.id", "After run: the id of a run is expected.", "task.model.weights.source"});
         } else if (weights.starts_with("target:") && !weights.starts_with("target:/")) {
-            errors.push_back({"spec.path", "After target: an absolute path of the target is expected.", "task.model.weights.source"});
+            errors.push_back({"spec.path", "After target: an absolute path of the target is expected.",
+                              "task.model.weights.source"});
         }
         bool freeze = false;
         Reading(document, runSpecFields()).get("task.model.weights.freeze", freeze);
         if (weights.empty() && freeze) {
-            errors.push_back({"spec.weights", "Without weights to start from the frozen layers would stay random. Choose weights, or train all layers.",
+            errors.push_back({"spec.weights",
+                              "Without weights to start from the frozen layers would stay random. Choose weights, or "
+                              "train all layers.",
                               "task.model.weights.freeze"});
         }
         std::vector<std::string> milestones;
         Reading(document, runSpecFields()).get("task.schedule.milestones", milestones);
         for (const std::string& milestone : milestones) {
             if (wholeNumber(milestone).value_or(0) < 1) {
-                errors.push_back({"spec.type", "\"" + base::stripControl(milestone) + "\" is no epoch; write whole numbers from 1, one a row.",
-                                  "task.schedule.milestones"});
+                errors.push_back(
+                    {"spec.type",
+                     "\"" + base::stripControl(milestone) + "\" is no epoch; write whole numbers from 1, one a row.",
+                     "task.schedule.milestones"});
                 break;
             }
         }
         const std::int64_t parts = integerAt(document, "task.accumulation");
         if (batch >= ranks && batch < ranks * parts) {
             errors.push_back({"spec.batch",
-                              "A batch of " + std::to_string(batch) + (ranks > 1 ? " for " + std::to_string(ranks) + " processes" : std::string()) +
+                              "A batch of " + std::to_string(batch) +
+                                  (ranks > 1 ? " for " + std::to_string(ranks) + " processes" : std::string()) +
                                   " cannot be cut into " + std::to_string(parts) + " parts; each needs one sample" +
                                   (ranks > 1 ? " a process." : "."),
                               "task.accumulation"});
@@ -302,7 +330,8 @@ std::vector<Error> crossChecks(const Json& document) {
         checkWeightList(document, "task.sampling", "weighted", "task.sampling_weights", /*zeroes=*/true, errors);
         if (textAt(document, "task.dataset.kind") == "images" &&
             integerAt(document, "task.dataset.resize_size") < integerAt(document, "task.dataset.image_size")) {
-            errors.push_back({"spec.size", "The image size is cut out of what was resized, so it cannot be larger than that.",
+            errors.push_back({"spec.size",
+                              "The image size is cut out of what was resized, so it cannot be larger than that.",
                               "task.dataset.resize_size"});
         }
         double momentum = 0;
@@ -328,9 +357,10 @@ std::vector<Error> crossChecks(const Json& document) {
         errors.push_back(std::move(error));
     }
     if (!isTargetName(textAt(document, "target"))) {
-        errors.push_back({"spec.target",
-                          "A target's name has small letters, digits, dots, dashes and underscores; \"local\" is this machine.",
-                          "target"});
+        errors.push_back(
+            {"spec.target",
+             "A target's name has small letters, digits, dots, dashes and underscores; \"local\" is this machine.",
+             "target"});
     }
     const std::string resumeFrom = textAt(document, "resume_from");
     if (!resumeFrom.empty() && !base::isUuid7(resumeFrom)) {

@@ -34,36 +34,45 @@ void addRun(FieldTable& table) {
         true;
 
     table.group("Script", {kCommand});
-    table.add("task.source_folder", "Source folder", FieldType::Folder, "",
-              "The whole folder travels to the target, but for what .trainyardignore, .amlignore or .gitignore leaves out.");
-    table.add("task.script", "Script", FieldType::Text, "", "The file in the source folder that is started, such as train.py.");
-    Field& interpreter = table.add("task.interpreter", "Interpreter", FieldType::Text, "",
-                                   "Program on the target that runs the script. Empty: the target's Python. none: the script itself.");
+    table.add(
+        "task.source_folder", "Source folder", FieldType::Folder, "",
+        "The whole folder travels to the target, but for what .trainyardignore, .amlignore or .gitignore leaves out.");
+    table.add("task.script", "Script", FieldType::Text, "",
+              "The file in the source folder that is started, such as train.py.");
+    Field& interpreter =
+        table.add("task.interpreter", "Interpreter", FieldType::Text, "",
+                  "Program on the target that runs the script. Empty: the target's Python. none: the script itself.");
     interpreter.advanced = true;
-    Field& arguments = table.add("task.arguments", "Arguments", FieldType::TextList, Json::array(),
-                                 "Of the script, one a row. $NAME inside one is replaced on the target by the environment "
-                                 "variable; no shell is involved.");
+    Field& arguments =
+        table.add("task.arguments", "Arguments", FieldType::TextList, Json::array(),
+                  "Of the script, one a row. $NAME inside one is replaced on the target by the environment "
+                  "variable; no shell is involved.");
     arguments.maxLength = 32768;
-    Field& command = table.add("task.command", "Command", FieldType::TextList, Json::array(),
-                               "Instead of a script: a program of the target and its arguments, one each. $NAME inside an argument "
-                               "is replaced there by the environment variable; no shell is involved.");
+    Field& command =
+        table.add("task.command", "Command", FieldType::TextList, Json::array(),
+                  "Instead of a script: a program of the target and its arguments, one each. $NAME inside an argument "
+                  "is replaced there by the environment variable; no shell is involved.");
     command.maxLength = 32768;
-    Field& folder = table.add("task.working_folder", "Working folder", FieldType::Text, "",
-                              "Relative: inside the source folder. Absolute: on the target. Empty: the source folder's copy there, "
-                              "or the run's own folder.");
+    Field& folder =
+        table.add("task.working_folder", "Working folder", FieldType::Text, "",
+                  "Relative: inside the source folder. Absolute: on the target. Empty: the source folder's copy there, "
+                  "or the run's own folder.");
     folder.advanced = true;
-    Field& patterns = table.add("task.patterns", "Metrics in the output", FieldType::TextList, Json::array(),
-                                "Regular expressions, one a row, that find metrics in what the script prints: named groups become "
-                                "metrics, (?<step>…) their step; or @keras, @lightning, … for a common trainer.");
+    Field& patterns =
+        table.add("task.patterns", "Metrics in the output", FieldType::TextList, Json::array(),
+                  "Regular expressions, one a row, that find metrics in what the script prints: named groups become "
+                  "metrics, (?<step>…) their step; or @keras, @lightning, … for a common trainer.");
     patterns.advanced = true;
 }
 
 void addImages(FieldTable& table) {
     const DatasetSpec defaults;
     table.group("Data", {kTrain, kImages});
-    Field& folder = table.add("task.dataset.folder", "Image folder", FieldType::Folder, "",
-                              "With train/ and val/ in it, each with a folder for every class; or with the classes' folders themselves, from which "
-                              "validation samples are then taken. Or dataset:NAME, or target:/path for a folder of the target.");
+    Field& folder =
+        table.add("task.dataset.folder", "Image folder", FieldType::Folder, "",
+                  "With train/ and val/ in it, each with a folder for every class; or with the classes' folders "
+                  "themselves, from which "
+                  "validation samples are then taken. Or dataset:NAME, or target:/path for a folder of the target.");
     folder.required = true;
     folder.elsewhere = {"dataset:", "target:", "http://", "https://"};
     Field& fraction = table.number("task.dataset.val_fraction", "Validation share", defaults.valFraction, 0, 0.9,
@@ -85,7 +94,8 @@ void addImages(FieldTable& table) {
         .advanced = true;
     table
         .number("task.dataset.max_bad_fraction", "Unreadable at most", defaults.maxBadFraction, 0, 1,
-                "Images that cannot be read are left out and named; the run fails when more than this share of them are so.")
+                "Images that cannot be read are left out and named; the run fails when more than this share of them "
+                "are so.")
         .advanced = true;
 }
 
@@ -145,9 +155,11 @@ void addModel(FieldTable& table) {
     }
     const WeightsSpec weights;
     table.group("Model", {kTrain});
-    Field& source = table.add("task.model.weights.source", "Start from weights", FieldType::File, "",
-                              "Trained weights: a state_dict of torch.save, safetensors or TorchScript; target:/path for a file of the "
-                              "target, run:<id> for the model of another run, pretrained:resnet18-imagenet for published ones. Empty: random.");
+    Field& source = table.add(
+        "task.model.weights.source", "Start from weights", FieldType::File, "",
+        "Trained weights: a state_dict of torch.save, safetensors or TorchScript; target:/path for a file of the "
+        "target, run:<id> for the model of another run, pretrained:resnet18-imagenet for published ones. Empty: "
+        "random.");
     source.maxLength = 4096;
     source.elsewhere = {"run:", "target:", "pretrained:"};
     table.add("task.model.weights.freeze", "Freeze all but the head", FieldType::Boolean, weights.freeze,
@@ -237,11 +249,13 @@ void addSchedule(FieldTable& table) {
         .advanced = true;
     table.group("Schedule", {kTrain});
     table
-        .choice("task.schedule.span", "When going on from a run", defaults.span,
-                {{"all", "As if planned so from the start", "The rate that a run of all these epochs has at that epoch."},
-                 {"rest", "Anew over the rest", "The schedule begins again and is spread over the epochs that are left."}},
-                "How the schedule treats a run that goes on from another: with more epochs than that one had, a rate that has fallen "
-                "rises again under either.")
+        .choice(
+            "task.schedule.span", "When going on from a run", defaults.span,
+            {{"all", "As if planned so from the start", "The rate that a run of all these epochs has at that epoch."},
+             {"rest", "Anew over the rest", "The schedule begins again and is spread over the epochs that are left."}},
+            "How the schedule treats a run that goes on from another: with more epochs than that one had, a rate that "
+            "has fallen "
+            "rises again under either.")
         .advanced = true;
 }
 
@@ -249,7 +263,8 @@ void addAugmentation(FieldTable& table) {
     const AugmentSpec defaults;
     table.group("Augmentation", {kTrain, kImages});
     table.add("task.augmentation.crop", "Random resized crop", FieldType::Boolean, defaults.crop,
-              "A random part of each image, scaled to the image size; off: resized and cut from the centre as for validation.");
+              "A random part of each image, scaled to the image size; off: resized and cut from the centre as for "
+              "validation.");
     Field& scale = table.number("task.augmentation.crop_scale_min", "Smallest part", defaults.cropScaleMin, 0, 1,
                                 "Of the image's area.");
     scale.minimumExclusive = true;
@@ -257,7 +272,8 @@ void addAugmentation(FieldTable& table) {
         .number("task.augmentation.crop_ratio_max", "Widest part", defaults.cropRatioMax, 1, 10,
                 "Width by height lies between this and its inverse.")
         .advanced = true;
-    table.number("task.augmentation.flip", "Horizontal flip", defaults.flip, 0, 1, "How often; 0.5 is every other image.");
+    table.number("task.augmentation.flip", "Horizontal flip", defaults.flip, 0, 1,
+                 "How often; 0.5 is every other image.");
     const auto rare = [&](const char* path, const char* label, double value, double maximum, const char* help) {
         table.number(path, label, value, 0, maximum, help).advanced = true;
     };
@@ -272,29 +288,34 @@ void addAugmentation(FieldTable& table) {
 void addClassBalance(FieldTable& table) {
     const TrainTask defaults;
     table
-        .choice("task.class_weights", "Class weights", defaults.classWeights,
-                {{"none", "None", "Each sample weighs the same."},
-                 {"balanced", "Balanced", "Against each class's share of the training samples: rare classes weigh more."},
-                 {"list", "As listed", ""}},
-                "What a sample of each class weighs in the training loss. Validation is not weighted.")
+        .choice(
+            "task.class_weights", "Class weights", defaults.classWeights,
+            {{"none", "None", "Each sample weighs the same."},
+             {"balanced", "Balanced", "Against each class's share of the training samples: rare classes weigh more."},
+             {"list", "As listed", ""}},
+            "What a sample of each class weighs in the training loss. Validation is not weighted.")
         .advanced = true;
     table.group("Training", {kTrain, {"task.class_weights", {"list"}}});
     table
         .add("task.class_weight_list", "Weights", FieldType::TextList, Json::array(),
-             "One number above 0 for each class, one a row, in the order of the labels; for image folders the order of the folders' names.")
+             "One number above 0 for each class, one a row, in the order of the labels; for image folders the order of "
+             "the folders' names.")
         .advanced = true;
     table.group("Training", {kTrain});
     table
-        .choice("task.sampling", "Samples of an epoch", defaults.sampling,
-                {{"shuffle", "Each once", "In a new order each epoch."},
-                 {"balanced", "Classes equally often", "Drawn by class: samples of rare classes come several times, of frequent ones some do not."},
-                 {"weighted", "Classes as listed", ""}},
-                "Which samples make up an epoch; as many as there are. The seed decides, whatever the number of processes.")
+        .choice(
+            "task.sampling", "Samples of an epoch", defaults.sampling,
+            {{"shuffle", "Each once", "In a new order each epoch."},
+             {"balanced", "Classes equally often",
+              "Drawn by class: samples of rare classes come several times, of frequent ones some do not."},
+             {"weighted", "Classes as listed", ""}},
+            "Which samples make up an epoch; as many as there are. The seed decides, whatever the number of processes.")
         .advanced = true;
     table.group("Training", {kTrain, {"task.sampling", {"weighted"}}});
     table
         .add("task.sampling_weights", "Shares", FieldType::TextList, Json::array(),
-             "How often each class is drawn in relation to the others: one number from 0 for each class, one a row, in the order of the labels.")
+             "How often each class is drawn in relation to the others: one number from 0 for each class, one a row, in "
+             "the order of the labels.")
         .advanced = true;
 }
 
@@ -333,7 +354,8 @@ void addTraining(FieldTable& table) {
         .advanced = true;
     table
         .integer("task.accumulation", "Accumulate over", defaults.accumulation, 1, 1024, "parts",
-                 "Each batch goes through the model in so many parts, whose gradients are added up: the step of the whole batch with "
+                 "Each batch goes through the model in so many parts, whose gradients are added up: the step of the "
+                 "whole batch with "
                  "the memory of one part. Batch normalisation sees each part by itself.")
         .advanced = true;
     addClassBalance(table);
@@ -341,7 +363,8 @@ void addTraining(FieldTable& table) {
     table
         .choice("task.memory_format", "Memory format", defaults.memoryFormat,
                 {{"contiguous", "Plane by plane", "PyTorch's own order (NCHW)."},
-                 {"channels_last", "Channels last", "NHWC: often quicker for convolutions, on GPUs and processors with vector units."}},
+                 {"channels_last", "Channels last",
+                  "NHWC: often quicker for convolutions, on GPUs and processors with vector units."}},
                 "How images lie in memory. Results differ in the last digits only.")
         .advanced = true;
     table
@@ -363,7 +386,8 @@ void addWhere(FieldTable& table) {
     target.required = true;
     target.maxLength = 64;
     Field& environment = table.add("environment", "Environment", FieldType::Text, "trainyard-engine",
-                                   "The software that the run finds on the target: an environment's name, or NAME:VERSION for one that is not the newest.");
+                                   "The software that the run finds on the target: an environment's name, or "
+                                   "NAME:VERSION for one that is not the newest.");
     environment.required = true;
     environment.maxLength = 80;
     table.group("Where", {kTrain});
@@ -387,7 +411,8 @@ void addWhere(FieldTable& table) {
     table.integer("distribution.nodes", "Machines", distribution.nodes, 1, 1024, "machines",
                   "Machines that take part. This machine alone is one.");
     table.integer("distribution.gpus", "GPUs", distribution.gpus, 0, 64, "GPUs",
-                  "GPUs on each machine. 0: none, or for training on NVIDIA GPUs one a process. A run never falls back from a GPU "
+                  "GPUs on each machine. 0: none, or for training on NVIDIA GPUs one a process. A run never falls back "
+                  "from a GPU "
                   "that it asked for.");
     table.group("Where", {{"distribution.kind", {"pytorch"}}});
     table
@@ -400,23 +425,27 @@ void addWhere(FieldTable& table) {
     table.group("Where", {kTrain, {"distribution.kind", {"pytorch"}}});
     table
         .add("task.sync_batch_norm", "Synchronise batch normalisation", FieldType::Boolean, train.syncBatchNorm,
-             "Batch normalisation takes mean and variance over the samples of all processes, as one process with the whole batch would. "
+             "Batch normalisation takes mean and variance over the samples of all processes, as one process with the "
+             "whole batch would. "
              "For few samples a process; costs two exchanges a layer.")
         .advanced = true;
     table.group("Where", {{"distribution.kind", {"mpi"}}});
     table
-        .choice("distribution.launcher", "Started by", distribution.launcher,
-                {{"auto", "Automatic", "What the target has."}, {"mpirun", "mpirun", ""}, {"srun", "srun", "On Slurm."}},
-                "The program that starts MPI's processes.")
+        .choice(
+            "distribution.launcher", "Started by", distribution.launcher,
+            {{"auto", "Automatic", "What the target has."}, {"mpirun", "mpirun", ""}, {"srun", "srun", "On Slurm."}},
+            "The program that starts MPI's processes.")
         .advanced = true;
     table.group("Where");
     Field& variables = table.add("variables", "Environment variables", FieldType::TextMap, Json::object(),
                                  "Set for every process of the run.");
     variables.advanced = true;
     variables.maxLength = 32768;
-    table.add("inputs", "Inputs", FieldType::TextMap, Json::object(),
-              "Data by name: a path here (it travels, once), target:/path there, or an http address with #sha256=…. A process finds "
-              "each in $TRAINYARD_INPUT_NAME.")
+    table
+        .add("inputs", "Inputs", FieldType::TextMap, Json::object(),
+             "Data by name: a path here (it travels, once), target:/path there, or an http address with #sha256=…. A "
+             "process finds "
+             "each in $TRAINYARD_INPUT_NAME.")
         .advanced = true;
     table
         .add("resume_from", "Go on from run", FieldType::Text, "",

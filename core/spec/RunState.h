@@ -12,7 +12,8 @@ enum class RunState { Draft, Preparing, Queued, Running, Finalizing, Completed, 
 [[nodiscard]] std::optional<RunState> runStateFromString(std::string_view text);
 /// Completed, Failed, Canceled.
 [[nodiscard]] bool isFinal(RunState state);
-/// Whether `to` may follow `from`: forward through the stages, to an end from anywhere, Lost and back, nothing after an end.
+/// Whether `to` may follow `from`: forward through the stages, to an end from anywhere, Lost and back, nothing after an
+/// end.
 [[nodiscard]] bool mayFollow(RunState from, RunState to);
 
 }  // namespace trainyard::spec

@@ -25,7 +25,9 @@ TargetKind kindOf(const std::string& name) {
 }
 
 bool isInterface(const std::string& text) {
-    const auto fits = [](unsigned char c) { return std::isalnum(c) != 0 || c == '.' || c == '-' || c == '_' || c == ':'; };
+    const auto fits = [](unsigned char c) {
+        return std::isalnum(c) != 0 || c == '.' || c == '-' || c == '_' || c == ':';
+    };
     return text.size() <= 15 && std::ranges::all_of(text, fits) && !text.starts_with('-');
 }
 
@@ -79,7 +81,8 @@ std::vector<HostSpec> hostsOf(const Json& document, std::vector<Error>& errors) 
             errors.push_back({"spec.address", "The address for the other nodes must be numeric.", field});
         }
         if (!isInterface(host.interface)) {
-            errors.push_back({"spec.interface", "\"" + host.interface + "\" is no name of a network interface.", field});
+            errors.push_back(
+                {"spec.interface", "\"" + host.interface + "\" is no name of a network interface.", field});
         }
         hosts.push_back(std::move(host));
     }
@@ -88,16 +91,19 @@ std::vector<HostSpec> hostsOf(const Json& document, std::vector<Error>& errors) 
 
 /// A word of sbatch: no blanks, quotes or control characters, no option.
 bool isSlurmWord(const std::string& word) {
-    const auto fits = [](unsigned char c) { return c > 0x20 && c < 0x7f && c != '"' && c != '\'' && c != '\\' && c != '`' && c != '$'; };
+    const auto fits = [](unsigned char c) {
+        return c > 0x20 && c < 0x7f && c != '"' && c != '\'' && c != '\\' && c != '`' && c != '$';
+    };
     return word.empty() || (word.front() != '-' && std::ranges::all_of(word, fits));
 }
 
 /// Why a line cannot follow #SBATCH, or nullptr.
 const char* wrongWithLine(const std::string& line) {
     // Trainyard writes these itself; another value would take the run out of its hands.
-    static constexpr std::array kOwn = {"--wrap",  "--array",   "--job-name", "--output", "--error",      "--input",
-                                        "--chdir", "--export",  "--requeue",  "--no-requeue", "--open-mode", "--nodes",
-                                        "--ntasks", "--ntasks-per-node", "--signal", "--parsable", "--wait", "--clusters"};
+    static constexpr std::array kOwn = {"--wrap",      "--array", "--job-name", "--output",          "--error",
+                                        "--input",     "--chdir", "--export",   "--requeue",         "--no-requeue",
+                                        "--open-mode", "--nodes", "--ntasks",   "--ntasks-per-node", "--signal",
+                                        "--parsable",  "--wait",  "--clusters"};
     if (!line.starts_with('-')) {
         return "An extra line is an option of sbatch and begins with '-'.";
     }
@@ -114,17 +120,22 @@ const char* wrongWithLine(const std::string& line) {
 /// Rules that look at several members, and forms that a field's type does not say.
 void crossChecks(const TargetSpec& spec, std::vector<Error>& errors) {
     if (!isTargetName(spec.name)) {
-        errors.push_back({"spec.name", "A target's name has small letters, digits, '.', '-' and '_', and begins with a letter or digit.",
-                          "name"});
+        errors.push_back(
+            {"spec.name",
+             "A target's name has small letters, digits, '.', '-' and '_', and begins with a letter or digit.",
+             "name"});
     } else if ((spec.name == "local") != (spec.kind == TargetKind::Local)) {
         errors.push_back({"spec.name", "The name local is this machine's, and this machine has no other.", "name"});
     }
-    for (const auto& [path, value, home] : {std::tuple<const char*, const std::string&, bool>{"work_folder", spec.workFolder, true},
-                                            {"slots_folder", spec.slotsFolder, false},
-                                            {"torch", spec.torch, true}}) {
+    for (const auto& [path, value, home] :
+         {std::tuple<const char*, const std::string&, bool>{"work_folder", spec.workFolder, true},
+          {"slots_folder", spec.slotsFolder, false},
+          {"torch", spec.torch, true}}) {
         const bool fits = value.empty() || value.starts_with('/') || (home && value.starts_with("~/"));
         if (!fits) {
-            errors.push_back({"spec.path", home ? "A path there must be absolute, or begin with ~/." : "A path there must be absolute.", path});
+            errors.push_back(
+                {"spec.path",
+                 home ? "A path there must be absolute, or begin with ~/." : "A path there must be absolute.", path});
         }
     }
     if (spec.engine != "auto" && spec.engine != "bundle" && spec.engine != "built" && !spec.engine.starts_with('/')) {
@@ -157,13 +168,14 @@ void crossChecks(const TargetSpec& spec, std::vector<Error>& errors) {
     if (spec.slurm.minNodes > spec.slurm.maxNodes) {
         errors.push_back({"spec.range", "The fewest nodes are more than the most.", "slurm.min_nodes"});
     }
-    for (const auto& [path, value] : {std::pair<const char*, const std::string&>{"slurm.partition", spec.slurm.partition},
-                                      {"slurm.account", spec.slurm.account},
-                                      {"slurm.qos", spec.slurm.qos},
-                                      {"slurm.constraint", spec.slurm.constraint},
-                                      {"slurm.gpu_type", spec.slurm.gpuType},
-                                      {"slurm.low_priority_partition", spec.slurm.lowPriorityPartition},
-                                      {"slurm.low_priority_qos", spec.slurm.lowPriorityQos}}) {
+    for (const auto& [path, value] :
+         {std::pair<const char*, const std::string&>{"slurm.partition", spec.slurm.partition},
+          {"slurm.account", spec.slurm.account},
+          {"slurm.qos", spec.slurm.qos},
+          {"slurm.constraint", spec.slurm.constraint},
+          {"slurm.gpu_type", spec.slurm.gpuType},
+          {"slurm.low_priority_partition", spec.slurm.lowPriorityPartition},
+          {"slurm.low_priority_qos", spec.slurm.lowPriorityQos}}) {
         if (!isSlurmWord(value)) {
             errors.push_back({"spec.word", "This is one word, without blanks and quotes.", path});
         }
@@ -226,9 +238,9 @@ TargetSpec readTarget(const Json& document, std::vector<Error>& errors) {
 
 const char* targetKindName(TargetKind kind) {
     switch (kind) {
-        case TargetKind::Local: return "local";
-        case TargetKind::Ssh: return "ssh";
-        case TargetKind::Slurm: return "slurm";
+    case TargetKind::Local: return "local";
+    case TargetKind::Ssh: return "ssh";
+    case TargetKind::Slurm: return "slurm";
     }
     return "";
 }
@@ -285,7 +297,10 @@ Json toJson(const TargetSpec& spec) {
     if (spec.kind == TargetKind::Ssh) {
         Json hosts = Json::array();
         for (const HostSpec& host : spec.hosts) {
-            hosts.push_back({{"destination", host.destination}, {"port", host.port}, {"address", host.address}, {"interface", host.interface}});
+            hosts.push_back({{"destination", host.destination},
+                             {"port", host.port},
+                             {"address", host.address},
+                             {"interface", host.interface}});
         }
         document["hosts"] = std::move(hosts);
         document["shared"] = spec.shared;
@@ -348,8 +363,9 @@ Status checkDestination(const std::string& destination, const std::string& field
             return refuse("A host's name has a blank, a control character or a letter beyond ASCII in it.");
         }
         if (kShell.find(c) != std::string_view::npos) {
-            return refuse(bracketed && (c == '[' || c == ']') ? "Write an IPv6 address without brackets; the port has a field of its own."
-                                                              : "A host's name has a quote or another sign in it that a shell would take up.");
+            return refuse(bracketed && (c == '[' || c == ']')
+                              ? "Write an IPv6 address without brackets; the port has a field of its own."
+                              : "A host's name has a quote or another sign in it that a shell would take up.");
         }
     }
     if (destination.find("@-") != std::string::npos || destination.starts_with('@') || destination.ends_with('@')) {

@@ -118,8 +118,7 @@ void Bucket::add(const Bucket& bucket) {
 
 std::int64_t pointsPerItem(int level) {
     std::int64_t points = 1;
-    for (int i = 1; i <= level; ++i)
-        points *= i == 1 ? kBaseFanout : kFanout;
+    for (int i = 1; i <= level; ++i) points *= i == 1 ? kBaseFanout : kFanout;
     return points;
 }
 

@@ -22,7 +22,7 @@ struct Source {
     std::int64_t firstStep = 0;
     std::int64_t lowStep = 0, highStep = 0, lowAt = 0, highAt = 0;
     bool ordered = true;
-    std::int64_t clock = 0;  ///< Added to its times makes them the lead's.
+    std::int64_t clock = 0;              ///< Added to its times makes them the lead's.
     std::int64_t stepEnd = kEverything;  ///< Points at this step and after it were gone over again by a newer attempt.
 };
 
@@ -113,8 +113,7 @@ private:
     }
     [[nodiscard]] int topLevel() const {
         int level = 0;
-        while (pointsPerItem(level + 1) <= m_count)
-            ++level;
+        while (pointsPerItem(level + 1) <= m_count) ++level;
         return level;
     }
     std::vector<Drawn> load(int level, Span span) const;
@@ -142,8 +141,7 @@ Bucket CurveReader::unfinished(int level) const {
             rest.add(bucket);
         at = m_count - m_count % size;
     }
-    for (const Point& point : loadPoints(m_connection, m_source.id, at, m_count))
-        rest.add(point);
+    for (const Point& point : loadPoints(m_connection, m_source.id, at, m_count)) rest.add(point);
     return rest;
 }
 
@@ -261,8 +259,7 @@ void CurveReader::read(ChartSeries& out) {
         const auto count = static_cast<std::int64_t>(items.size());
         if (level == 0) {
             std::int64_t group = 1;
-            while (count / group > m_most)
-                group *= 2;
+            while (count / group > m_most) group *= 2;
             put(out, group == 1 ? std::move(items) : grouped(items, group), group);
             return;
         }
@@ -280,8 +277,9 @@ void CurveReader::read(ChartSeries& out) {
 
 std::int64_t zeroTimeOf(std::int64_t startedAt, const std::vector<Source>& sources) {
     if (startedAt > 0 || sources.empty()) return startedAt;
-    const auto first = std::min_element(sources.begin(), sources.end(),
-                            [](const Source& a, const Source& b) { return a.lowAt + a.clock < b.lowAt + b.clock; });
+    const auto first = std::min_element(sources.begin(), sources.end(), [](const Source& a, const Source& b) {
+        return a.lowAt + a.clock < b.lowAt + b.clock;
+    });
     return first->lowAt + first->clock;
 }
 

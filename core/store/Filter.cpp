@@ -116,8 +116,7 @@ private:
     void put(bool negated, const std::string& sql, std::vector<SqlValue> values) {
         m_condition.sql +=
             (m_condition.sql.empty() ? "" : " AND ") + std::string(negated ? "NOT " : "") + "(" + sql + ")";
-        for (SqlValue& value : values)
-            m_condition.values.push_back(std::move(value));
+        for (SqlValue& value : values) m_condition.values.push_back(std::move(value));
     }
     void addWord(const Term& term);
     Status addState(const Term& term, const std::string& value);
@@ -307,8 +306,7 @@ Result<SqlCondition> parseFilter(std::string_view text, std::int64_t now) {
     const auto terms = termsOf(text);
     if (!terms) return terms.error();
     Builder builder(now);
-    for (const Term& term : *terms)
-        TRAINYARD_TRY(builder.add(term));
+    for (const Term& term : *terms) TRAINYARD_TRY(builder.add(term));
     SqlCondition condition = builder.take();
     if (condition.sql.empty()) condition.sql = "1";
     return condition;

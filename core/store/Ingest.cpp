@@ -131,10 +131,8 @@ Status Ingest::apply() {
                                          std::to_string(stored.segment) + ", byte " + std::to_string(stored.offset) +
                                          "): somebody else has read it meanwhile."};
     m_log.emplace(m_connection, m_run, m_batch.attempt, m_batch.node);
-    for (const wire::StreamEntry& entry : m_batch.entries)
-        take(entry);
-    for (const wire::DamagedLine& line : m_batch.damaged)
-        addDamage(line);
+    for (const wire::StreamEntry& entry : m_batch.entries) take(entry);
+    for (const wire::DamagedLine& line : m_batch.damaged) addDamage(line);
     m_log->flush();
     if (m_logLines > 0)
         Query(m_connection, "UPDATE runs SET log_lines = log_lines + ? WHERE number = ?", m_logLines, m_run).run();
@@ -215,8 +213,7 @@ void Ingest::readSpec() {
           task == "train" ? text("task.model.family") : std::string(), text("resume_from"), m_run)
         .run();
     if (const Json* tags = spec::valueAt(document, "tags"); tags != nullptr && tags->is_object()) {
-        for (const auto& [name, value] : tags->items())
-            setTag(name, value, 0, 0);
+        for (const auto& [name, value] : tags->items()) setTag(name, value, 0, 0);
     }
 }
 
@@ -293,8 +290,7 @@ void Ingest::takeJournal(const wire::Record& record) {
         if (const auto left = body.find("left"); left != body.end()) event["left"] = *left;
         addEvent(record, event);
         if (outputs != body.end() && outputs->is_array()) {
-            for (const Json& output : *outputs)
-                takeOutput(output, attempt, true);
+            for (const Json& output : *outputs) takeOutput(output, attempt, true);
         } else {
             takeOutput(Json{{"path", ""}}, attempt, true);  // Stands for all of the attempt.
         }
@@ -313,7 +309,8 @@ void Ingest::takeSubmit(const wire::Record& record) {
         Query(m_connection, "UPDATE runs SET experiment = ? WHERE number = ?", experiment, m_run).run();
     if (const std::string name = textAt(record.body, "name"); !name.empty())
         Query(m_connection, "UPDATE runs SET name = ? WHERE number = ?", name, m_run).run();
-    Query(m_connection, "UPDATE runs SET reproduces = ? WHERE number = ?", textAt(record.body, "reproduces"), m_run).run();
+    Query(m_connection, "UPDATE runs SET reproduces = ? WHERE number = ?", textAt(record.body, "reproduces"), m_run)
+        .run();
     m_textChanged = true;
 }
 
@@ -332,12 +329,13 @@ void Ingest::takeState(const wire::Record& record) {
 
 void Ingest::takeAttempt(const wire::Record& record) {
     const Json& body = record.body;
-    Query(m_connection,
-          "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, '', '', 0) ON CONFLICT (run, attempt, node) DO UPDATE "
-          "SET started_at = excluded.started_at, host = excluded.host, world_size = excluded.world_size, "
-          "nodes = excluded.nodes, agent = excluded.agent",
-          m_run, m_batch.attempt, m_batch.node, record.t, textAt(body, "host"), integerAt(body, "world_size"),
-          integerAt(body, "nodes"), textAt(body, "agent"))
+    Query(
+        m_connection,
+        "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, '', '', 0) ON CONFLICT (run, attempt, node) DO UPDATE "
+        "SET started_at = excluded.started_at, host = excluded.host, world_size = excluded.world_size, "
+        "nodes = excluded.nodes, agent = excluded.agent",
+        m_run, m_batch.attempt, m_batch.node, record.t, textAt(body, "host"), integerAt(body, "world_size"),
+        integerAt(body, "nodes"), textAt(body, "agent"))
         .run();
     m_stateChanged = true;
 }
@@ -351,7 +349,8 @@ void Ingest::takeStarted(const wire::Record& record) {
         std::string gpus;
         if (const auto given = rank.find("gpus"); given != rank.end() && given->is_array()) {
             for (const Json& gpu : *given) {
-                if (gpu.is_number_integer()) gpus += (gpus.empty() ? "" : ",") + std::to_string(gpu.get<std::int64_t>());
+                if (gpu.is_number_integer())
+                    gpus += (gpus.empty() ? "" : ",") + std::to_string(gpu.get<std::int64_t>());
             }
         }
         Query(m_connection,
@@ -376,19 +375,21 @@ void Ingest::takeClock(const wire::Record& record) {
 
 void Ingest::takeEnded(const wire::Record& record) {
     const Json& body = record.body;
-    Query(m_connection,
-          "INSERT INTO attempts VALUES (?, ?, ?, 0, '', 0, 0, '', ?, ?, ?, ?) ON CONFLICT (run, attempt, node) DO UPDATE "
-          "SET ended_at = excluded.ended_at, outcome = excluded.outcome, reason = excluded.reason, "
-          "goes_on = excluded.goes_on",
-          m_run, m_batch.attempt, m_batch.node, record.t, textAt(body, "outcome"), textAt(body, "reason"),
-          truthAt(body, "restart"))
+    Query(
+        m_connection,
+        "INSERT INTO attempts VALUES (?, ?, ?, 0, '', 0, 0, '', ?, ?, ?, ?) ON CONFLICT (run, attempt, node) DO UPDATE "
+        "SET ended_at = excluded.ended_at, outcome = excluded.outcome, reason = excluded.reason, "
+        "goes_on = excluded.goes_on",
+        m_run, m_batch.attempt, m_batch.node, record.t, textAt(body, "outcome"), textAt(body, "reason"),
+        truthAt(body, "restart"))
         .run();
     flushRanks();
     if (const auto ranks = body.find("ranks"); ranks != body.end() && ranks->is_array()) {
         for (const Json& rank : *ranks) {
             if (!rank.is_object() || integerAt(rank, "rank", -1) < 0) continue;
             Query(m_connection,
-                  "INSERT INTO ranks VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, NULL, '') ON CONFLICT (run, attempt, rank) DO UPDATE SET "
+                  "INSERT INTO ranks VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, NULL, '') ON CONFLICT (run, attempt, rank) DO "
+                  "UPDATE SET "
                   "exit_status = excluded.exit_status, signal = excluded.signal, reason = excluded.reason",
                   m_run, m_batch.attempt, integerAt(rank, "rank"), integerAt(rank, "node", kNodeUnknown), 0,
                   optionalIntegerAt(rank, "exit"), optionalIntegerAt(rank, "signal"), textAt(rank, "reason"))
@@ -415,8 +416,7 @@ void Ingest::takeMetrics(const wire::StreamEntry& entry) {
     }
     for (wire::SeriesPoints& one : *series) {
         auto& points = m_points[{SeriesKind::Metric, entry.record.rank, std::move(one.name)}];
-        for (std::size_t i = 0; i < one.value.size(); ++i)
-            points.push_back({one.step[i], one.t[i], one.value[i]});
+        for (std::size_t i = 0; i < one.value.size(); ++i) points.push_back({one.step[i], one.t[i], one.value[i]});
     }
 }
 
@@ -463,8 +463,7 @@ void Ingest::takeParams(const wire::Record& record) {
 void Ingest::takeTags(const wire::Record& record) {
     const auto values = record.body.find("values");
     if (values == record.body.end() || !values->is_object()) return;
-    for (const auto& [name, value] : values->items())
-        setTag(name, value, record.t, record.seq);
+    for (const auto& [name, value] : values->items()) setTag(name, value, record.t, record.seq);
 }
 
 void Ingest::setTag(const std::string& name, const Json& value, std::int64_t at, std::int64_t seq) {
@@ -530,8 +529,7 @@ void Ingest::flushPoints() {
         appendPoints(m_connection, {m_run, seriesKind, name, m_batch.attempt, m_batch.node, rank}, points);
         if (seriesKind == SeriesKind::Metric) metrics.insert(name);
     }
-    for (const std::string& name : metrics)
-        refreshRunMetric(m_connection, m_run, name);
+    for (const std::string& name : metrics) refreshRunMetric(m_connection, m_run, name);
     m_points.clear();
 }
 
@@ -539,7 +537,8 @@ void Ingest::flushRanks() {
     if (m_batch.attempt > kJournalAttempt) {
         for (const auto& [rank, seen] : m_ranks)
             Query(m_connection,
-                  "INSERT INTO ranks VALUES (?, ?, ?, ?, ?, ?, NULL, NULL, '', NULL, '') ON CONFLICT (run, attempt, rank) DO "
+                  "INSERT INTO ranks VALUES (?, ?, ?, ?, ?, ?, NULL, NULL, '', NULL, '') ON CONFLICT (run, attempt, "
+                  "rank) DO "
                   "UPDATE "
                   "SET node = iif(node < 0, excluded.node, min(node, excluded.node)), "
                   "last_at = max(last_at, excluded.last_at), "
@@ -613,15 +612,13 @@ void Ingest::refreshText() {
     {
         Query row(m_connection, "SELECT name, experiment, description, notes FROM runs WHERE number = ?", m_run);
         if (row.next()) {
-            for (int column = 0; column < 4; ++column)
-                text += row.text(column) + "\n";
+            for (int column = 0; column < 4; ++column) text += row.text(column) + "\n";
         }
     }
     {
         Query rows(m_connection, "SELECT name, value FROM tags WHERE run = ? AND value IS NOT NULL ORDER BY name",
                    m_run);
-        while (rows.next())
-            text += rows.text(0) + "=" + rows.text(1) + "\n";
+        while (rows.next()) text += rows.text(0) + "=" + rows.text(1) + "\n";
     }
     Query(m_connection, "UPDATE runs SET search = ? WHERE number = ?", foldCase(text), m_run).run();
 }

@@ -60,10 +60,11 @@ LogIndexer::LogIndexer(Connection& connection, std::int64_t run, int attempt, in
 
 void LogIndexer::load() {
     m_loaded = true;
-    Query row(m_connection,
-              "SELECT ordinal, first_line, lines, segment, offset, length, low_at, high_at, clock, counts FROM log_blocks "
-              "WHERE run = ? AND attempt = ? AND node = ? ORDER BY ordinal DESC LIMIT 1",
-              m_run, m_attempt, m_node);
+    Query row(
+        m_connection,
+        "SELECT ordinal, first_line, lines, segment, offset, length, low_at, high_at, clock, counts FROM log_blocks "
+        "WHERE run = ? AND attempt = ? AND node = ? ORDER BY ordinal DESC LIMIT 1",
+        m_run, m_attempt, m_node);
     m_open = row.next();
     if (m_open) m_block = readBlock(row);
     m_clock = clockOf(m_connection, m_run, m_attempt, m_node, false);
@@ -116,12 +117,12 @@ std::optional<std::int64_t> clockOf(Connection& connection, std::int64_t run, in
 
 std::vector<LogBlock> loadLogBlocks(Connection& connection, std::int64_t run, int attempt, int node) {
     std::vector<LogBlock> blocks;
-    Query rows(connection,
-               "SELECT ordinal, first_line, lines, segment, offset, length, low_at, high_at, clock, counts FROM log_blocks "
-               "WHERE run = ? AND attempt = ? AND node = ? ORDER BY ordinal",
-               run, attempt, node);
-    while (rows.next())
-        blocks.push_back(readBlock(rows));
+    Query rows(
+        connection,
+        "SELECT ordinal, first_line, lines, segment, offset, length, low_at, high_at, clock, counts FROM log_blocks "
+        "WHERE run = ? AND attempt = ? AND node = ? ORDER BY ordinal",
+        run, attempt, node);
+    while (rows.next()) blocks.push_back(readBlock(rows));
     return blocks;
 }
 

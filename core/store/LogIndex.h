@@ -26,9 +26,10 @@ struct LogBlock {
     int segment = 1;
     std::int64_t offset = 0;
     std::int64_t length = 0;
-    std::int64_t lowAt = 0;   ///< Times of its records by the node's own clock.
+    std::int64_t lowAt = 0;  ///< Times of its records by the node's own clock.
     std::int64_t highAt = 0;
-    std::optional<std::int64_t> clock;  ///< What makes them the lead's, microseconds; nothing before the node has said it.
+    std::optional<std::int64_t>
+        clock;  ///< What makes them the lead's, microseconds; nothing before the node has said it.
     LogCounts counts;
 };
 
@@ -40,8 +41,8 @@ class LogIndexer {
 public:
     LogIndexer(Connection& connection, std::int64_t run, int attempt, int node);
     void add(const wire::StreamEntry& entry, int out, std::int64_t lines);
-    /// The node's difference from the lead's clock from here on, which is in the table already. Another difference begins
-    /// another block.
+    /// The node's difference from the lead's clock from here on, which is in the table already. Another difference
+    /// begins another block.
     void setClock(std::int64_t micros);
     /// Writes what is not written yet. Throws.
     void flush();
@@ -60,7 +61,8 @@ private:
 };
 
 /// The newest difference that a node has told, or the first one, in microseconds.
-[[nodiscard]] std::optional<std::int64_t> clockOf(Connection& connection, std::int64_t run, int attempt, int node, bool first);
+[[nodiscard]] std::optional<std::int64_t> clockOf(Connection& connection, std::int64_t run, int attempt, int node,
+                                                  bool first);
 
 /// All blocks of a stream, in order. Throws.
 [[nodiscard]] std::vector<LogBlock> loadLogBlocks(Connection& connection, std::int64_t run, int attempt, int node);

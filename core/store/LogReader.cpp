@@ -26,12 +26,10 @@ std::vector<LogStream> openLogStreams(Connection& connection, const wire::Worksp
         nodes.insert(*filter.node);
     } else {
         Query rows(connection, "SELECT node FROM cursors WHERE run = ? AND attempt = ?", number, attempt);
-        while (rows.next())
-            nodes.insert(rows.small(0));
+        while (rows.next()) nodes.insert(rows.small(0));
     }
     std::vector<LogStream> streams;
-    for (const int node : nodes)
-        streams.emplace_back(connection, layout, run, number, attempt, node, filter);
+    for (const int node : nodes) streams.emplace_back(connection, layout, run, number, attempt, node, filter);
     return streams;
 }
 
@@ -87,8 +85,7 @@ Result<std::optional<LogLine>> LogMerge::next() {
 
 LogReader::LogReader(std::vector<LogStream> streams, int nodes) : m_streams(std::move(streams)) {
     m_complete = static_cast<int>(m_streams.size()) >= nodes;
-    for (const LogStream& stream : m_streams)
-        m_total += stream.total();
+    for (const LogStream& stream : m_streams) m_total += stream.total();
 }
 
 Result<std::int64_t> LogReader::settled() const {
@@ -113,13 +110,12 @@ Result<std::int64_t> LogReader::countBefore(std::int64_t key, int node, bool inc
     return lines;
 }
 
-/// How many lines of each stream stand in front of a merged line. Reads a block or two of each stream: from the last key
-/// that begins a block and has at most so many lines before it, it goes line by line.
+/// How many lines of each stream stand in front of a merged line. Reads a block or two of each stream: from the last
+/// key that begins a block and has at most so many lines before it, it goes line by line.
 Result<std::vector<std::int64_t>> LogReader::positionsAt(std::int64_t index) const {
     std::vector<std::int64_t> keys;
     for (const LogStream& stream : m_streams) {
-        for (const LogStream::Place& place : stream.places())
-            keys.push_back(place.low);
+        for (const LogStream::Place& place : stream.places()) keys.push_back(place.low);
     }
     std::sort(keys.begin(), keys.end());
     const auto mostBelow = [this](std::int64_t key) {
@@ -149,8 +145,7 @@ Result<std::vector<std::int64_t>> LogReader::positionsAt(std::int64_t index) con
         if (!*line) break;
     }
     std::vector<std::int64_t> positions;
-    for (std::size_t i = 0; i < m_streams.size(); ++i)
-        positions.push_back(merge.position(i));
+    for (std::size_t i = 0; i < m_streams.size(); ++i) positions.push_back(merge.position(i));
     return positions;
 }
 
@@ -164,8 +159,7 @@ Result<std::vector<LogLine>> LogReader::lines(std::int64_t first, std::int64_t c
     const auto positions = positionsAt(first);
     if (!positions) return positions.error();
     LogMerge merge;
-    for (std::size_t i = 0; i < m_streams.size(); ++i)
-        merge.add(m_streams[i], (*positions)[i]);
+    for (std::size_t i = 0; i < m_streams.size(); ++i) merge.add(m_streams[i], (*positions)[i]);
     std::vector<LogLine> out;
     out.reserve(static_cast<std::size_t>(count));
     for (std::int64_t index = first; index < first + count; ++index) {
@@ -199,7 +193,9 @@ Result<LogSearchResult> LogReader::searchAll(const LogSearch& search, const std:
 
     std::vector<std::ptrdiff_t> at(m_streams.size());
     for (std::size_t i = 0; i < m_streams.size(); ++i)
-        at[i] = back && (*begin)[i] == 0 ? -1 : static_cast<std::ptrdiff_t>(m_streams[i].placeOf((*begin)[i] - (back ? 1 : 0)));
+        at[i] = back && (*begin)[i] == 0
+                    ? -1
+                    : static_cast<std::ptrdiff_t>(m_streams[i].placeOf((*begin)[i] - (back ? 1 : 0)));
     std::vector<bool> looked(m_streams.size(), false);
     std::optional<Found> best;
     const auto order = [&](std::int64_t key, int node) { return back ? std::pair(-key, -node) : std::pair(key, node); };
@@ -247,8 +243,8 @@ Result<LogSearchResult> LogReader::searchAll(const LogSearch& search, const std:
             if (stop()) return base::Error{"canceled", "The search was stopped."};
             const auto match = pattern->find(line.line.text);
             if (!match) continue;
-            const bool better = !best || order(line.key, stream.node()) <
-                                             order(best->line.key, m_streams[best->stream].node());
+            const bool better =
+                !best || order(line.key, stream.node()) < order(best->line.key, m_streams[best->stream].node());
             if (better) best = Found{std::move(line), *next, match->first, match->second};
             break;
         }
@@ -258,7 +254,8 @@ Result<LogSearchResult> LogReader::searchAll(const LogSearch& search, const std:
     std::int64_t index = best->line.line.index;
     for (std::size_t i = 0; i < m_streams.size(); ++i) {
         if (i == best->stream) continue;
-        const auto below = m_streams[i].countBelow(best->line.key, m_streams[i].node() < m_streams[best->stream].node());
+        const auto below =
+            m_streams[i].countBelow(best->line.key, m_streams[i].node() < m_streams[best->stream].node());
         if (!below) return below.error();
         index += *below;
     }

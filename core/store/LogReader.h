@@ -1,6 +1,6 @@
 #pragma once
-// Room-internal: the log of a run: the lines of its nodes' streams, merged by (attempt, time of the lead's clock, node, seq).
-// Of each stream only the blocks around what is asked for are read.
+// Room-internal: the log of a run: the lines of its nodes' streams, merged by (attempt, time of the lead's clock, node,
+// seq). Of each stream only the blocks around what is asked for are read.
 #include <functional>
 
 #include "core/store/LogStream.h"

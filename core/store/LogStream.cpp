@@ -73,8 +73,8 @@ LogStream::LogStream(Connection& connection, const wire::WorkspaceLayout& layout
     for (LogBlock& block : loadLogBlocks(connection, number, attempt, node)) {
         std::int64_t lines = 0;
         for (const auto& [source, count] : block.counts) {
-            const bool pass = (!filter.rank || *filter.rank == source.first) &&
-                              (filter.out.empty() || outClass == source.second);
+            const bool pass =
+                (!filter.rank || *filter.rank == source.first) && (filter.out.empty() || outClass == source.second);
             if (!pass) continue;
             lines += count;
         }
@@ -154,9 +154,8 @@ Result<std::shared_ptr<const std::vector<KeyedLine>>> LogStream::linesAt(std::si
 }
 
 Result<std::int64_t> LogStream::countBelow(std::int64_t key, bool inclusive) const {
-    const auto place = std::partition_point(m_places.begin(), m_places.end(), [&](const Place& p) {
-        return inclusive ? p.high <= key : p.high < key;
-    });
+    const auto place = std::partition_point(m_places.begin(), m_places.end(),
+                                            [&](const Place& p) { return inclusive ? p.high <= key : p.high < key; });
     if (place == m_places.end()) return m_total;
     if (inclusive ? place->low > key : place->low >= key) return place->first;
     const auto lines = linesAt(static_cast<std::size_t>(place - m_places.begin()));

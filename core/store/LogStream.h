@@ -10,8 +10,8 @@
 
 namespace trainyard::store {
 
-/// A line with what it is ordered by: the time of the lead's clock up to which its stream had come. Never goes back in a
-/// stream.
+/// A line with what it is ordered by: the time of the lead's clock up to which its stream had come. Never goes back in
+/// a stream.
 struct KeyedLine {
     LogLine line;
     std::int64_t key = 0;
@@ -23,8 +23,8 @@ public:
     /// Lines of one block.
     struct Place {
         LogBlock block;
-        std::int64_t first = 0;  ///< Filtered index of its first line.
-        std::int64_t lines = 0;  ///< Filtered.
+        std::int64_t first = 0;   ///< Filtered index of its first line.
+        std::int64_t lines = 0;   ///< Filtered.
         std::int64_t before = 0;  ///< Key of the last line in front of it.
         std::int64_t low = 0;     ///< No key in it is lower,
         std::int64_t high = 0;    ///< none is higher.

@@ -123,7 +123,8 @@ struct Reader::State {
             const int attempt = filter.attempt == 0 ? newestAttempt(open, number) : filter.attempt;
             int nodes = 0;
             if (!filter.node && (!filter.rank || *filter.rank < 0)) {
-                Query row(open, "SELECT coalesce(max(nodes), 0) FROM attempts WHERE run = ? AND attempt = ?", number, attempt);
+                Query row(open, "SELECT coalesce(max(nodes), 0) FROM attempts WHERE run = ? AND attempt = ?", number,
+                          attempt);
                 nodes = row.next() ? row.small(0) : 0;
             }
             return body(LogReader(openLogStreams(open, layout, id, number, attempt, filter), nodes), attempt);
@@ -196,8 +197,7 @@ Result<std::map<std::string, std::int64_t>> Reader::activeByTarget() const {
         std::map<std::string, std::int64_t> counts;
         Query rows(open, "SELECT target, count(*) FROM runs WHERE state IN ('Draft', 'Preparing', 'Queued', 'Running', "
                          "'Finalizing', 'Lost') GROUP BY target");
-        while (rows.next())
-            counts[rows.text(0)] = rows.integer(1);
+        while (rows.next()) counts[rows.text(0)] = rows.integer(1);
         return counts;
     });
 }
@@ -205,11 +205,12 @@ Result<std::map<std::string, std::int64_t>> Reader::activeByTarget() const {
 Result<std::vector<RunId>> Reader::runsLeftBehind() const {
     return m_state->query([](Connection& open) -> Result<std::vector<RunId>> {
         std::vector<RunId> runs;
-        Query rows(open, "SELECT runs.id FROM events JOIN runs ON runs.number = events.run WHERE events.kind = 'collected' AND "
-                         "json_type(events.body, '$.left') IS NOT NULL AND events.seq = (SELECT max(seq) FROM events AS later "
-                         "WHERE later.run = events.run AND later.kind = 'collected') ORDER BY runs.number");
-        while (rows.next())
-            runs.emplace_back(rows.text(0));
+        Query rows(
+            open,
+            "SELECT runs.id FROM events JOIN runs ON runs.number = events.run WHERE events.kind = 'collected' AND "
+            "json_type(events.body, '$.left') IS NOT NULL AND events.seq = (SELECT max(seq) FROM events AS later "
+            "WHERE later.run = events.run AND later.kind = 'collected') ORDER BY runs.number");
+        while (rows.next()) runs.emplace_back(rows.text(0));
         return runs;
     });
 }
@@ -221,8 +222,7 @@ Result<std::vector<std::string>> Reader::metricNames() const {
         Query rows(open, "WITH RECURSIVE n(x) AS (SELECT min(name) FROM run_metrics UNION ALL "
                          "SELECT (SELECT min(name) FROM run_metrics WHERE name > x) FROM n WHERE x IS NOT NULL) "
                          "SELECT x FROM n WHERE x IS NOT NULL");
-        while (rows.next())
-            names.push_back(rows.text(0));
+        while (rows.next()) names.push_back(rows.text(0));
         return names;
     });
 }
@@ -231,8 +231,7 @@ Result<std::vector<std::string>> Reader::experiments() const {
     return m_state->query([](Connection& open) -> Result<std::vector<std::string>> {
         std::vector<std::string> names;
         Query rows(open, "SELECT DISTINCT experiment FROM runs ORDER BY experiment");
-        while (rows.next())
-            names.push_back(rows.text(0));
+        while (rows.next()) names.push_back(rows.text(0));
         return names;
     });
 }
@@ -255,10 +254,11 @@ Result<std::vector<StageRow>> Reader::stages(const RunId& run) const {
 Result<std::vector<AttemptRow>> Reader::attempts(const RunId& run) const {
     return m_state->queryRun(run, [](Connection& open, std::int64_t number) -> Result<std::vector<AttemptRow>> {
         std::vector<AttemptRow> attempts;
-        Query rows(open,
-                   "SELECT attempt, node, host, world_size, nodes, agent, started_at, ended_at, outcome, reason, goes_on "
-                   "FROM attempts WHERE run = ? ORDER BY attempt, node",
-                   number);
+        Query rows(
+            open,
+            "SELECT attempt, node, host, world_size, nodes, agent, started_at, ended_at, outcome, reason, goes_on "
+            "FROM attempts WHERE run = ? ORDER BY attempt, node",
+            number);
         while (rows.next())
             attempts.push_back({rows.small(0), rows.small(1), rows.text(2), rows.small(3), rows.small(4), rows.text(5),
                                 rows.integer(6), rows.integer(7), rows.text(8), rows.text(9), rows.small(10) != 0});
@@ -320,8 +320,7 @@ Result<std::vector<OutputRow>> Reader::outputs(const RunId& run) const {
         }
         std::vector<OutputRow> outputs;
         outputs.reserve(newest.size());
-        for (auto& [path, output] : newest)
-            outputs.push_back(std::move(output));
+        for (auto& [path, output] : newest) outputs.push_back(std::move(output));
         return outputs;
     });
 }
@@ -363,9 +362,10 @@ Result<Json> Reader::spec(const RunId& run) const {
 Result<std::vector<EventRow>> Reader::events(const RunId& run, std::string_view kind, int limit) const {
     return m_state->queryRun(run, [&](Connection& open, std::int64_t number) -> Result<std::vector<EventRow>> {
         std::vector<EventRow> events;
-        Query rows(open,
-                   "SELECT kind, at, body FROM events WHERE run = ?1 AND (?2 = '' OR kind = ?2) ORDER BY seq DESC LIMIT ?3",
-                   number, std::string(kind), limit);
+        Query rows(
+            open,
+            "SELECT kind, at, body FROM events WHERE run = ?1 AND (?2 = '' OR kind = ?2) ORDER BY seq DESC LIMIT ?3",
+            number, std::string(kind), limit);
         while (rows.next()) {
             auto body = base::parseJson(rows.text(2));
             events.push_back({rows.text(0), rows.integer(1), body ? std::move(*body) : Json::object()});
@@ -400,8 +400,7 @@ Result<std::vector<ItemRow>> Reader::itemHeads(const RunId& run, const std::vect
                    "WHERE run = ? AND kind IN (SELECT value FROM json_each(?)) "
                    "ORDER BY attempt DESC, at DESC, node DESC, seq DESC LIMIT ?",
                    number, base::dumpJson(Json(kinds)), limit);
-        while (rows.next())
-            items.push_back(itemHead(rows));
+        while (rows.next()) items.push_back(itemHead(rows));
         std::reverse(items.begin(), items.end());
         return items;
     });
@@ -441,10 +440,11 @@ Result<std::vector<PointRow>> Reader::points(const RunId& run, const SeriesRow& 
     return m_state->queryRun(run, [&](Connection& open, std::int64_t number) -> Result<std::vector<PointRow>> {
         std::int64_t id = 0, stored = 0;
         {
-            Query row(open,
-                      "SELECT id, count FROM series WHERE run = ? AND kind = ? AND name = ? AND attempt = ? AND node = ? "
-                      "AND rank = ?",
-                      number, static_cast<int>(series.kind), series.name, series.attempt, series.node, series.rank);
+            Query row(
+                open,
+                "SELECT id, count FROM series WHERE run = ? AND kind = ? AND name = ? AND attempt = ? AND node = ? "
+                "AND rank = ?",
+                number, static_cast<int>(series.kind), series.name, series.attempt, series.node, series.rank);
             if (!row.next()) return std::vector<PointRow>();
             id = row.integer(0);
             stored = row.integer(1);
@@ -462,13 +462,15 @@ Result<std::vector<PointRow>> Reader::points(const RunId& run, const SeriesRow& 
 Result<std::vector<DescendantRow>> Reader::descendants(const RunId& run) const {
     return m_state->query([&](Connection& open) -> Result<std::vector<DescendantRow>> {
         std::vector<DescendantRow> rows;
-        Query found(open,
-                    "SELECT id, number, name, state, 0 FROM runs WHERE parent = ?1 AND parent <> '' UNION ALL "
-                    "SELECT id, number, name, state, 1 FROM runs WHERE reproduces = ?1 AND reproduces <> '' ORDER BY 2, 5",
-                    run.str());
+        Query found(
+            open,
+            "SELECT id, number, name, state, 0 FROM runs WHERE parent = ?1 AND parent <> '' UNION ALL "
+            "SELECT id, number, name, state, 1 FROM runs WHERE reproduces = ?1 AND reproduces <> '' ORDER BY 2, 5",
+            run.str());
         while (found.next())
             rows.push_back({RunId(found.text(0)), found.integer(1), found.text(2),
-                            spec::runStateFromString(found.text(3)).value_or(spec::RunState::Draft), found.small(4) != 0});
+                            spec::runStateFromString(found.text(3)).value_or(spec::RunState::Draft),
+                            found.small(4) != 0});
         return rows;
     });
 }
@@ -527,7 +529,7 @@ Result<LogNews> Reader::logAfter(const RunId& run, const LogFilter& filter, cons
                                  std::int64_t count) const {
     return m_state->queryRun(run, [&](Connection& open, std::int64_t number) -> Result<LogNews> {
         const int newest = State::newestAttempt(open, number);
-        const int from = filter.attempt != 0     ? filter.attempt
+        const int from = filter.attempt != 0   ? filter.attempt
                          : place.taken.empty() ? newest
                                                : place.taken.begin()->first.first;
         const int to = filter.attempt != 0 ? filter.attempt : newest;

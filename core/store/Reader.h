@@ -49,7 +49,8 @@ public:
     [[nodiscard]] Result<std::vector<OutputRow>> outputs(const RunId& run) const;
     [[nodiscard]] Result<std::vector<WarningRow>> warnings(const RunId& run) const;
     /// What was noted on the way, in order; of one kind when it is given. Of the newest `limit` of them.
-    [[nodiscard]] Result<std::vector<EventRow>> events(const RunId& run, std::string_view kind = {}, int limit = 1000) const;
+    [[nodiscard]] Result<std::vector<EventRow>> events(const RunId& run, std::string_view kind = {},
+                                                       int limit = 1000) const;
     /// Parameters that the run reported. The configuration is spec().
     [[nodiscard]] Result<std::vector<ParamRow>> params(const RunId& run) const;
     /// runs/<id>/spec.json as it lies there.
@@ -70,7 +71,8 @@ public:
     /// give no series.
     [[nodiscard]] Result<ChartData> chart(const ChartRequest& request) const;
 
-    /// Points [first, first + count) of a series, as they were reported; 100,000 at most at once. Empty for an unknown one.
+    /// Points [first, first + count) of a series, as they were reported; 100,000 at most at once. Empty for an unknown
+    /// one.
     [[nodiscard]] Result<std::vector<PointRow>> points(const RunId& run, const SeriesRow& series, std::int64_t first,
                                                        std::int64_t count) const;
     /// Runs that resume or reproduce this one, oldest first.
@@ -83,8 +85,8 @@ public:
     [[nodiscard]] Result<LogPage> logTail(const RunId& run, const LogFilter& filter, std::int64_t count) const;
     /// Files under logs/ that lines of an attempt (0: the newest) come from: "logs/train.txt", by name.
     [[nodiscard]] Result<std::vector<std::string>> logFiles(const RunId& run, int attempt) const;
-    /// Lines that came since a place, oldest first: of the filter's attempt, or without one of the place's and all newer
-    /// attempts (of the newest alone where the place is the beginning). At most `count`, at most 10,000.
+    /// Lines that came since a place, oldest first: of the filter's attempt, or without one of the place's and all
+    /// newer attempts (of the newest alone where the place is the beginning). At most `count`, at most 10,000.
     [[nodiscard]] Result<LogNews> logAfter(const RunId& run, const LogFilter& filter, const LogPlace& place,
                                            std::int64_t count) const;
     /// The next line that matches, from `search.from` on. "store.regex" for a pattern that cannot be read.

@@ -48,8 +48,7 @@ SqlCondition sortKey(const RunSort& sort, std::int64_t now) {
 
 void bindAll(SQLite::Statement& statement, const std::vector<SqlValue>& values) {
     int index = 0;
-    for (const SqlValue& value : values)
-        std::visit([&](const auto& v) { statement.bind(++index, v); }, value);
+    for (const SqlValue& value : values) std::visit([&](const auto& v) { statement.bind(++index, v); }, value);
 }
 
 const char* archivedCondition(Archived archived) {
@@ -102,8 +101,7 @@ std::string writePageEnd(const RunSort& sort, std::int64_t now, const SQLite::Co
 void readTags(Connection& connection, RunRow& row) {
     Query rows(connection, "SELECT name, value FROM tags WHERE run = ? AND value IS NOT NULL ORDER BY name",
                row.number);
-    while (rows.next())
-        row.tags.emplace_back(rows.text(0), rows.text(1));
+    while (rows.next()) row.tags.emplace_back(rows.text(0), rows.text(1));
 }
 
 void readMetrics(Connection& connection, RunRow& row) {

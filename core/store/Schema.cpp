@@ -137,8 +137,8 @@ CREATE TABLE models (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
-// What the workspace's side notes on the way of a run (uploads, cuts, the scheduler's word), and whether an attempt that
-// has ended is followed by another. Indexes of version 1 have none of it; nothing wrote it then.
+// What the workspace's side notes on the way of a run (uploads, cuts, the scheduler's word), and whether an attempt
+// that has ended is followed by another. Indexes of version 1 have none of it; nothing wrote it then.
 constexpr const char* kMigration2 = R"sql(
 CREATE TABLE events (
   run INTEGER NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL,
@@ -147,8 +147,8 @@ CREATE TABLE events (
 ALTER TABLE attempts ADD COLUMN goes_on INTEGER NOT NULL DEFAULT 0;
 )sql";
 
-// Logs of several nodes are merged by time, a run knows which one it repeats, a rank its process and GPUs. Older rows cannot
-// be filled in here, so everything but the numbers goes and is read from the files again.
+// Logs of several nodes are merged by time, a run knows which one it repeats, a rank its process and GPUs. Older rows
+// cannot be filled in here, so everything but the numbers goes and is read from the files again.
 constexpr const char* kMigration3 = R"sql(
 DROP TABLE log_blocks;
 CREATE TABLE log_blocks (
@@ -216,8 +216,7 @@ std::vector<std::string> tableNames(SQLite::Database& db) {
     std::vector<std::string> tables;
     SQLite::Statement names(db, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' "
                                 "ORDER BY name");
-    while (names.executeStep())
-        tables.push_back(names.getColumn(0).getString());
+    while (names.executeStep()) tables.push_back(names.getColumn(0).getString());
     return tables;
 }
 
@@ -239,8 +238,7 @@ Result<bool> prepareForWriting(SQLite::Database& db, const Path& file, std::span
     SQLite::Transaction transaction(db, SQLite::TransactionBehavior::IMMEDIATE);
     const bool created = isEmpty(db);  // Another process may have been here while we waited.
     const int version = created ? 0 : pragma(db, "user_version");
-    for (int step = version; step < supported; ++step)
-        db.exec(steps[static_cast<std::size_t>(step)]);
+    for (int step = version; step < supported; ++step) db.exec(steps[static_cast<std::size_t>(step)]);
     db.exec("PRAGMA application_id=" + std::to_string(kApplicationId));
     db.exec("PRAGMA user_version=" + std::to_string(std::max(version, supported)));
     const bool emptied = version < supported && db.tableExists("cursors") && !hasRows(db, "cursors");
@@ -263,8 +261,7 @@ Status checkForReading(SQLite::Database& db, const Path& file) {
 std::string dumpSchema(SQLite::Database& db) {
     std::string text;
     SQLite::Statement all(db, "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type, name");
-    while (all.executeStep())
-        text += all.getColumn(0).getString() + ";\n";
+    while (all.executeStep()) text += all.getColumn(0).getString() + ";\n";
     return text;
 }
 

@@ -17,7 +17,8 @@ inline constexpr int kApplicationId = 0x54595244;
 [[nodiscard]] inline int schemaVersion() { return static_cast<int>(migrations().size()); }
 
 /// Makes or upgrades the tables in one transaction; before an upgrade a copy is kept as <file>.v<N>.backup.
-/// Returns true when there is nothing in it: it was made just now, or the upgrade has emptied it. "store.foreign", "store.newer". Throws SQLite::Exception.
+/// Returns true when there is nothing in it: it was made just now, or the upgrade has emptied it. "store.foreign",
+/// "store.newer". Throws SQLite::Exception.
 [[nodiscard]] Result<bool> prepareForWriting(SQLite::Database& db, const Path& file,
                                              std::span<const char* const> steps = migrations());
 /// "store.foreign", "store.newer", "store.outdated". Throws SQLite::Exception.

@@ -197,8 +197,7 @@ void appendPoints(Connection& connection, const SeriesKey& key, const std::vecto
     bool exists = false;
     Summary summary = findOrPlace(connection, key, exists);
     const std::int64_t stored = summary.count;
-    for (const Point& point : points)
-        summary.add(point);
+    for (const Point& point : points) summary.add(point);
     save(connection, key, summary, exists);
     appendItems(connection, summary.id, 0, stored, points);
 }
@@ -250,8 +249,7 @@ void takeExtremesBefore(Connection& connection, const Part& part, std::int64_t c
     };
     constexpr std::int64_t kMostBuckets = 1024;
     int level = 1;
-    while (part.count / pointsPerItem(level) > kMostBuckets)
-        ++level;
+    while (part.count / pointsPerItem(level) > kMostBuckets) ++level;
     const std::int64_t size = pointsPerItem(level);
     const std::int64_t whole = part.count / size;
     const std::vector<Bucket> buckets = loadBuckets(connection, part.id, level, 0, whole);

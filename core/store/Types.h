@@ -58,8 +58,9 @@ struct OpenOptions {
 // ---------------------------------------------------------------------------------------------------- runs
 
 /// What is known of one metric of a run without looking at its points: over all attempts, of the lowest rank that
-/// reports it. What an attempt reported at or after the step that a later one went on from plays no part, but in count and
-/// nonFinite, which are of all points. Values are NaN when no finite value was reported (last and first may be NaN or infinite by themselves).
+/// reports it. What an attempt reported at or after the step that a later one went on from plays no part, but in count
+/// and nonFinite, which are of all points. Values are NaN when no finite value was reported (last and first may be NaN
+/// or infinite by themselves).
 struct MetricSummary {
     std::string name;
     int rank = 0;
@@ -173,7 +174,7 @@ struct AttemptRow {
     std::int64_t endedAt = 0;  ///< 0 without an `ended` record.
     std::string outcome;       ///< "completed", "failed", "canceled", or empty.
     std::string reason;
-    bool goesOn = false;       ///< Its agents begin the next attempt by themselves.
+    bool goesOn = false;  ///< Its agents begin the next attempt by themselves.
 };
 
 struct RankRow {
@@ -256,7 +257,8 @@ struct WarningRow {
     bool damagedLine = false;
 };
 
-/// A record of kind text, image, table, histogram, model, child or environment, with its body as it stands in the stream.
+/// A record of kind text, image, table, histogram, model, child or environment, with its body as it stands in the
+/// stream.
 struct ItemRow {
     std::string kind;
     std::string name;
@@ -283,11 +285,11 @@ struct Counts {
 
 // ---------------------------------------------------------------------------------------------------- log
 
-/// Lines of one attempt, optionally of one node, one rank or one of "stdout", "stderr", "agent", "environment" (its build)
-/// and "logs" (the files that the script writes under logs/; "logs/train.txt" is one of them). Lines of several nodes are
-/// merged by the lead's clock.
+/// Lines of one attempt, optionally of one node, one rank or one of "stdout", "stderr", "agent", "environment" (its
+/// build) and "logs" (the files that the script writes under logs/; "logs/train.txt" is one of them). Lines of several
+/// nodes are merged by the lead's clock.
 struct LogFilter {
-    int attempt = 0;  ///< 0: the newest.
+    int attempt = 0;            ///< 0: the newest.
     std::optional<int> node{};  ///< Empty: every node.
     std::optional<int> rank{};
     std::string out{};
@@ -338,7 +340,7 @@ struct LogSearch {
     bool regex = false;
     bool caseSensitive = false;
     bool backward = false;
-    std::int64_t from = 0;  ///< Filtered index of the first line looked at.
+    std::int64_t from = 0;          ///< Filtered index of the first line looked at.
     std::int64_t maxMillis = 2000;  ///< 0: the least a call can do, one line or one block without a match.
 };
 

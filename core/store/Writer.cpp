@@ -257,8 +257,7 @@ Status Writer::State::removeVanished(const std::vector<std::string>& onDisk, Cat
                     gone.push_back(rows.integer(0));
             }
         }
-        for (const std::int64_t number : gone)
-            removeRun(open, number);
+        for (const std::int64_t number : gone) removeRun(open, number);
         report.removed += static_cast<std::int64_t>(gone.size());
         return {};
     });

@@ -1,6 +1,6 @@
 #pragma once
-// Where ssh's questions arrive: SSH_ASKPASS is our agent's program, which asks back over a socket that only this user can
-// open and with a token that only this ssh was given. Nothing is kept.
+// Where ssh's questions arrive: SSH_ASKPASS is our agent's program, which asks back over a socket that only this user
+// can open and with a token that only this ssh was given. Nothing is kept.
 #include <QObject>
 #include <QSocketNotifier>
 #include <QTimer>

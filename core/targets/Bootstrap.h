@@ -29,8 +29,8 @@ struct AgentFile {
 /// A line of the script's.
 struct BootWord {
     enum class Kind { Need, Error } kind = Kind::Need;
-    std::int64_t offset = 0;     ///< Need: so many bytes of the agent are there.
-    std::int64_t freeBytes = -1; ///< Need: free on that disk; -1: not known.
+    std::int64_t offset = 0;      ///< Need: so many bytes of the agent are there.
+    std::int64_t freeBytes = -1;  ///< Need: free on that disk; -1: not known.
     base::Error error;
 };
 /// Takes the first whole line of the script's out of `bytes` with all that stands before it.

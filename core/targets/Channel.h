@@ -1,6 +1,6 @@
 #pragma once
-// One life of the byte channel to `trainyard-agent serve`: a child process, ssh or the agent itself, from its start to its
-// end. Host makes a new one after each end.
+// One life of the byte channel to `trainyard-agent serve`: a child process, ssh or the agent itself, from its start to
+// its end. Host makes a new one after each end.
 #include <sys/types.h>
 
 #include <QProcess>
@@ -27,7 +27,7 @@ class Channel : public QObject {
     Q_OBJECT
 public:
     struct Callbacks {
-        std::function<void()> opened;                             ///< The greeting was read.
+        std::function<void()> opened;  ///< The greeting was read.
         std::function<void(const wire::ServeFrameView&)> frame;
         std::function<void(base::Error)> ended;
         std::function<void(std::int64_t, std::int64_t)> deploying;  ///< Bytes of the agent done, bytes in all.
@@ -69,14 +69,14 @@ private:
     AskServer* m_ask;
     Callbacks m_callbacks;
     QProcess m_process;
-    // The child's standard output. Not QProcess's: it reads what is there as it comes, in pieces of a few KiB, and a gigabyte
-    // is a hundred thousand turns of the event loop then.
+    // The child's standard output. Not QProcess's: it reads what is there as it comes, in pieces of a few KiB, and a
+    // gigabyte is a hundred thousand turns of the event loop then.
     base::UniqueFd m_out;
     base::UniqueFd m_outOfChild;
     std::unique_ptr<QSocketNotifier> m_outNotifier;
     std::string m_block;  ///< Until the greeting; frames are read into the decoder.
     QTimer m_gather;      ///< While much comes: lets it come together.
-    QTimer m_watch;  ///< Until the greeting: something must move.
+    QTimer m_watch;       ///< Until the greeting: something must move.
     AgentFile m_agent;
     wire::ServeDecoder m_decoder{true};
     std::string m_preface;

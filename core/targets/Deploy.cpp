@@ -231,7 +231,8 @@ private:
         });
     }
 
-    // ------------------------------------------------------------------------------------- what the host fetches itself
+    // ------------------------------------------------------------------------------------- what the host fetches
+    // itself
 
     /// One after another: they share the host's line.
     void fetchNext() {
@@ -249,8 +250,12 @@ private:
         const InputData::Fetch& fetch = *input.fetch;
         const bool knows = input.origin == InputData::Origin::Here;
         HostRequest request;
-        request.header = {{"verb", "fetch"},         {"name", input.name}, {"address", fetch.address},
-                          {"sha256", fetch.sha256},  {"unpack", fetch.unpack}, {"only", fetch.only},
+        request.header = {{"verb", "fetch"},
+                          {"name", input.name},
+                          {"address", fetch.address},
+                          {"sha256", fetch.sha256},
+                          {"unpack", fetch.unpack},
+                          {"only", fetch.only},
                           {"entry", fetch.unpack && knows ? input.sha256 : std::string()},
                           {"size", sizeOf(input)}};
         request.patient = true;
@@ -300,7 +305,9 @@ private:
         tell("instead", instead + " It is fetched here and sent.", 0, 0, true);
         m_step = std::make_unique<ThreadOperation<InputData>>(
             [bring = input.bringHere](const KeepGoing& report) { return bring(report); },
-            [this, name = input.name](std::int64_t bytes) { tell("fetch", "Fetching " + name + " here", bytes, 0, false); },
+            [this, name = input.name](std::int64_t bytes) {
+                tell("fetch", "Fetching " + name + " here", bytes, 0, false);
+            },
             [this, instead](const Result<InputData>& brought) {
                 if (!brought.ok()) {
                     end(base::Error{brought.error().code, instead + " Nor can this machine: " + brought.error().message,
@@ -393,8 +400,8 @@ private:
             }
             if (free >= 0 && free < coming + kSpareBytes) {
                 end(base::Error{"target.disk_full",
-                                "On " + m_host->label() + ", " + base::formatBytes(coming) +
-                                    " are to be put into " + m_host->workFolder() + ", and " + base::formatBytes(free) +
+                                "On " + m_host->label() + ", " + base::formatBytes(coming) + " are to be put into " +
+                                    m_host->workFolder() + ", and " + base::formatBytes(free) +
                                     " are free there. Make room, clear the target's cache or choose another "
                                     "work folder."});
                 return;
@@ -589,9 +596,9 @@ private:
         std::string entry;
     };
     std::vector<const InputData*> m_toFetch;
-    std::set<std::string> m_absent;  ///< Of the data asked about.
-    std::map<std::string, FoundThere> m_found;     ///< Fetched there, by input.
-    std::map<std::string, InputData> m_brought;    ///< Fetched here instead, by input.
+    std::set<std::string> m_absent;              ///< Of the data asked about.
+    std::map<std::string, FoundThere> m_found;   ///< Fetched there, by input.
+    std::map<std::string, InputData> m_brought;  ///< Fetched here instead, by input.
     std::vector<HostUpload> m_needs;
     std::vector<const InputData*> m_unfinished;
     std::vector<std::int64_t> m_progress;

@@ -42,7 +42,8 @@ exec sh "$sources/build-engine.sh" --work "$work" --sources "$hash" "$@"
 
 class EngineBuildOperation final : public Operation {
 public:
-    EngineBuildOperation(Host& host, EngineBuildOptions options, std::function<void(std::string)> onLine, Done<base::Json> done)
+    EngineBuildOperation(Host& host, EngineBuildOptions options, std::function<void(std::string)> onLine,
+                         Done<base::Json> done)
         : m_host(&host), m_options(std::move(options)), m_onLine(std::move(onLine)), m_done(std::move(done)) {
         m_step = host.connect(Deadline::inMillis(kBuildConnectMillis), [this](const Status& connected) {
             if (!connected.ok()) {
@@ -77,7 +78,8 @@ private:
 
     void build() {
         ExecRequest request;
-        request.argv = {"sh", "-c", kUnpackAndBuild, "trainyard-build", m_host->workFolder(), m_hash, "--python", m_options.python};
+        request.argv = {"sh",   "-c",       kUnpackAndBuild, "trainyard-build", m_host->workFolder(),
+                        m_hash, "--python", m_options.python};
         if (!m_options.torch.empty()) {
             request.argv.insert(request.argv.end(), {"--torch", m_options.torch});
         }
@@ -85,18 +87,19 @@ private:
             request.argv.emplace_back("--cuda");
         }
         request.onOutput = [this](bool isError, const std::string& bytes) { take(m_partial[isError ? 1 : 0], bytes); };
-        m_step = m_host->exec(std::move(request), Deadline::inMillis(kBuildMillis), [this](const Result<ExecResult>& result) {
-            if (!result.ok()) {
-                end(result.error());
-                return;
-            }
-            for (std::string& rest : m_partial) {
-                if (!rest.empty()) {
-                    line(std::exchange(rest, {}));
-                }
-            }
-            finish(*result);
-        });
+        m_step = m_host->exec(std::move(request), Deadline::inMillis(kBuildMillis),
+                              [this](const Result<ExecResult>& result) {
+                                  if (!result.ok()) {
+                                      end(result.error());
+                                      return;
+                                  }
+                                  for (std::string& rest : m_partial) {
+                                      if (!rest.empty()) {
+                                          line(std::exchange(rest, {}));
+                                      }
+                                  }
+                                  finish(*result);
+                              });
     }
 
     void take(std::string& partial, const std::string& bytes) {
@@ -188,12 +191,14 @@ Result<EngineSources> findEngineSources() {
         }
         return EngineSources{candidate.lexically_normal(), *hash, static_cast<std::int64_t>(size)};
     }
-    const std::string missing = std::string("The engine's sources, ") + kSourcesName +
-                                ", were found neither beside this program nor in ../lib/trainyard; they are built on the target for its GPUs.";
+    const std::string missing =
+        std::string("The engine's sources, ") + kSourcesName +
+        ", were found neither beside this program nor in ../lib/trainyard; they are built on the target for its GPUs.";
     return base::Error{"target.program", missing};
 }
 
-OperationPtr buildEngine(Host& host, EngineBuildOptions options, std::function<void(std::string)> onLine, Done<base::Json> done) {
+OperationPtr buildEngine(Host& host, EngineBuildOptions options, std::function<void(std::string)> onLine,
+                         Done<base::Json> done) {
     return std::make_unique<EngineBuildOperation>(host, std::move(options), std::move(onLine), std::move(done));
 }
 

@@ -25,8 +25,8 @@ struct EngineChoice {
 
 /// The engine that a run gets.
 struct ChosenEngine {
-    std::string program;    ///< Absolute, there.
-    std::string key;        ///< In <work>/engines; empty for a path of the definition's.
+    std::string program;  ///< Absolute, there.
+    std::string key;      ///< In <work>/engines; empty for a path of the definition's.
     bool fromBundle = false;
 };
 

@@ -11,23 +11,23 @@
 
 namespace trainyard::targets {
 
-/// How long those who have not answered yet are waited for once `enough` have: a host that is silent is no reason to know
-/// nothing of the others. What such a one is taken to have answered is `silent`'s to say.
+/// How long those who have not answered yet are waited for once `enough` have: a host that is silent is no reason to
+/// know nothing of the others. What such a one is taken to have answered is `silent`'s to say.
 struct Patience {
     int millis = 0;
     std::function<base::Error(std::size_t)> silent;
     std::size_t enough = 1;
 };
 
-/// `start(i, done)` is called for each i below n; once all have answered, `done` gets the answers by i. With patience it is
-/// not waited for all of them.
+/// `start(i, done)` is called for each i below n; once all have answered, `done` gets the answers by i. With patience
+/// it is not waited for all of them.
 template <class T>
 class Gather final : public Operation {
 public:
     using Answers = std::vector<Result<T>>;
 
-    Gather(std::size_t n, const std::function<OperationPtr(std::size_t, Done<T>)>& start, std::function<void(Answers)> done,
-           Patience patience = {})
+    Gather(std::size_t n, const std::function<OperationPtr(std::size_t, Done<T>)>& start,
+           std::function<void(Answers)> done, Patience patience = {})
         : m_answers(n), m_done(std::move(done)), m_silent(std::move(patience.silent)), m_enough(patience.enough) {
         m_patience.setSingleShot(true);
         m_patience.setInterval(patience.millis);

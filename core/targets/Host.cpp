@@ -343,8 +343,8 @@ void Host::channelEnded(base::Error error) {
     m_flaps = wasReady && !m_useful ? m_flaps + 1 : 0;
     const QPointer<Host> self(this);
     const std::vector<Task*> tasks(m_tasks.begin(), m_tasks.end());
-    // All of them first: a callback below may ask for the next channel, and whoever had an id of this one would wait for an
-    // answer on it for ever.
+    // All of them first: a callback below may ask for the next channel, and whoever had an id of this one would wait
+    // for an answer on it for ever.
     for (Task* task : tasks) {
         if (task->id() != 0) {
             task->setId(task->survives() ? 0 : kBroken);
@@ -371,8 +371,9 @@ void Host::channelEnded(base::Error error) {
         return;
     }
     const int doubled = std::clamp(m_failures - 1, 0, 10);
-    const std::int64_t pause = m_refused ? std::int64_t{m_options.refusedPauseMillis} << std::min(doubled, 5)
-                                         : std::min<std::int64_t>(kLongestPauseMillis, std::int64_t{kFirstPauseMillis} << doubled);
+    const std::int64_t pause =
+        m_refused ? std::int64_t{m_options.refusedPauseMillis} << std::min(doubled, 5)
+                  : std::min<std::int64_t>(kLongestPauseMillis, std::int64_t{kFirstPauseMillis} << doubled);
     m_mayTryAt = base::monotonicNanos() + pause * 1'000'000;
     failWaiting(error, settled);
     if (!self || m_channel) {

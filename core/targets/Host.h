@@ -1,6 +1,7 @@
 #pragma once
-// One machine on which `trainyard-agent serve` is spoken to (wire/Serve.h): this one over a pipe, another over the system's
-// OpenSSH client. Keeps the channel, makes it anew after a cut, and carries requests, files and streams across cuts.
+// One machine on which `trainyard-agent serve` is spoken to (wire/Serve.h): this one over a pipe, another over the
+// system's OpenSSH client. Keeps the channel, makes it anew after a cut, and carries requests, files and streams across
+// cuts.
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -25,26 +26,27 @@ class AskServer;
 class Channel;
 
 struct HostOptions {
-    std::string target;        ///< Name of the target it belongs to, for questions.
-    bool overSsh = false;      ///< false: this machine, over a pipe.
-    spec::HostSpec where;      ///< Over ssh.
-    std::string workFolder;    ///< There: absolute, "~/…" or empty (~/.local/share/trainyard/work).
-    std::string slotsFolder;   ///< There; empty: the agent's default.
+    std::string target;       ///< Name of the target it belongs to, for questions.
+    bool overSsh = false;     ///< false: this machine, over a pipe.
+    spec::HostSpec where;     ///< Over ssh.
+    std::string workFolder;   ///< There: absolute, "~/…" or empty (~/.local/share/trainyard/work).
+    std::string slotsFolder;  ///< There; empty: the agent's default.
     std::int64_t connectSeconds = 10;
     std::int64_t aliveSeconds = 5;
-    /// After a refused login of which nobody was asked anything; doubled each time, up to 32 times it: programs that ban an
-    /// address count the logins that fail in ten minutes.
+    /// After a refused login of which nobody was asked anything; doubled each time, up to 32 times it: programs that
+    /// ban an address count the logins that fail in ten minutes.
     int refusedPauseMillis = 30'000;
-    base::Path agent;          ///< The agent's program here; empty: looked for beside the running program.
-    std::string ssh;           ///< The ssh program; empty: $TRAINYARD_SSH, else "ssh".
+    base::Path agent;  ///< The agent's program here; empty: looked for beside the running program.
+    std::string ssh;   ///< The ssh program; empty: $TRAINYARD_SSH, else "ssh".
 };
 
 /// One request. `header` has "verb" and its members, not "id". Payload above 1 MiB goes in several frames.
 struct HostRequest {
     base::Json header;
     std::string payload;
-    bool repeat = true;   ///< Sent again when the channel broke before the answer came. False: "target.unreachable" then.
-    bool patient = false; ///< Waits for an unreachable host until its deadline; otherwise it fails with it.
+    bool repeat =
+        true;  ///< Sent again when the channel broke before the answer came. False: "target.unreachable" then.
+    bool patient = false;       ///< Waits for an unreachable host until its deadline; otherwise it fails with it.
     bool inWorkFolder = false;  ///< "cwd" becomes <work>, which is known only on the channel.
     std::function<void(const base::Json& event, std::string payload)> onEvent;
 };
@@ -56,11 +58,11 @@ struct ExecRequest {
     std::vector<std::pair<std::string, std::string>> environment;  ///< Added.
     std::string input;
     std::function<void(bool isError, std::string bytes)> onOutput;  ///< As it comes; `out` and `err` stay empty then.
-    bool repeat = false;            ///< May be done twice without harm.
+    bool repeat = false;                                            ///< May be done twice without harm.
 };
 
 struct ExecResult {
-    int exit = -1;    ///< -1 when a signal ended it.
+    int exit = -1;  ///< -1 when a signal ended it.
     int signal = 0;
     std::string out;  ///< 1 MiB each at most.
     std::string err;
@@ -82,17 +84,17 @@ struct HostUpload {
 /// One file of a run's outputs that is brought here.
 struct HostDownload {
     RunId run;
-    std::string path;     ///< In the outputs folder.
-    base::Path to;        ///< The file here. Until it is whole and checked it lies beside it as ".<name>.part".
+    std::string path;        ///< In the outputs folder.
+    base::Path to;           ///< The file here. Until it is whole and checked it lies beside it as ".<name>.part".
     std::int64_t size = -1;  ///< -1: not known.
     std::string sha256;      ///< Empty: not known; what the agent says of the whole file counts then.
 };
 
-/// Lives in one thread with an event loop; all calls and callbacks are in it. Connects when the first operation wants it
-/// and keeps trying, with pauses from 1 s to 60 s, as long as one waits. An unreachable host fails ordinary requests at
-/// once with its reason while a pause runs ("target.unreachable"); after the pause a request tries anew. A refusal
-/// (wrong key, user or host key) fails everything that waits and is only tried again by connectNow(). Destroying the host
-/// ends its operations without callbacks; what it started there goes on.
+/// Lives in one thread with an event loop; all calls and callbacks are in it. Connects when the first operation wants
+/// it and keeps trying, with pauses from 1 s to 60 s, as long as one waits. An unreachable host fails ordinary requests
+/// at once with its reason while a pause runs ("target.unreachable"); after the pause a request tries anew. A refusal
+/// (wrong key, user or host key) fails everything that waits and is only tried again by connectNow(). Destroying the
+/// host ends its operations without callbacks; what it started there goes on.
 class Host : public QObject {
     Q_OBJECT
 public:
@@ -134,15 +136,18 @@ public:
     /// Errors: those of connect(), and the agent's own ("file.full" of it becomes "target.disk_full").
     [[nodiscard]] OperationPtr request(HostRequest request, Deadline deadline, Done<base::Json> done);
     [[nodiscard]] OperationPtr exec(ExecRequest request, Deadline deadline, Done<ExecResult> done);
-    /// Goes on after a cut from what has arrived; "target.unreachable" after two minutes without a byte. `onProgress` gets
-    /// bytes that are there.
+    /// Goes on after a cut from what has arrived; "target.unreachable" after two minutes without a byte. `onProgress`
+    /// gets bytes that are there.
     [[nodiscard]] OperationPtr upload(HostUpload file, std::function<void(std::int64_t)> onProgress, DoneStatus done);
-    /// As upload. Errors also: "target.missing", "target.hash" (the file is not what was expected), file.* of this machine.
-    [[nodiscard]] OperationPtr download(HostDownload file, std::function<void(std::int64_t)> onProgress, Done<OutputFile> done);
+    /// As upload. Errors also: "target.missing", "target.hash" (the file is not what was expected), file.* of this
+    /// machine.
+    [[nodiscard]] OperationPtr download(HostDownload file, std::function<void(std::int64_t)> onProgress,
+                                        Done<OutputFile> done);
     /// As Target::follow. Goes on by itself after cuts from its last positions: no byte twice, none left out. Only a
     /// refusal, a protocol error or the agent's own error ends it.
     [[nodiscard]] OperationPtr follow(const RunId& run, std::vector<StreamPosition> from,
-                                      std::function<void(StreamChunk)> onChunk, std::function<void(base::Error)> onError);
+                                      std::function<void(StreamChunk)> onChunk,
+                                      std::function<void(base::Error)> onError);
 
     /// What goes over the channel. Not for use outside this room.
     class Task;
@@ -182,9 +187,9 @@ private:
     std::int64_t m_helloId = 0;
     std::int64_t m_pingSentAt = 0;
     std::int64_t m_lastHeard = 0;
-    int m_failures = 0;     ///< Tries in a row that did not reach the agent.
-    int m_flaps = 0;        ///< Channels in a row that carried nothing.
-    bool m_useful = false;  ///< This channel has carried an answer.
+    int m_failures = 0;           ///< Tries in a row that did not reach the agent.
+    int m_flaps = 0;              ///< Channels in a row that carried nothing.
+    bool m_useful = false;        ///< This channel has carried an answer.
     std::int64_t m_mayTryAt = 0;  ///< Monotonic nanoseconds.
     QTimer m_retry;
     QTimer m_ping;

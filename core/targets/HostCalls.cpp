@@ -78,7 +78,8 @@ class DoctorOperation final : public Operation {
 public:
     DoctorOperation(Host& host, DoctorNeeds needs, Deadline deadline, std::function<void(DoctorLine)> onLine,
                     Done<std::vector<DoctorLine>> done)
-        : m_host(&host), m_needs(std::move(needs)), m_deadline(deadline), m_onLine(std::move(onLine)), m_done(std::move(done)) {
+        : m_host(&host), m_needs(std::move(needs)), m_deadline(deadline), m_onLine(std::move(onLine)),
+          m_done(std::move(done)) {
         m_step = host.connect(deadline, [this](const Status& status) { connected(status); });
     }
 

@@ -21,7 +21,8 @@ struct StartedAgent {
 [[nodiscard]] OperationPtr commandRun(Host& host, const RunId& run, const std::string& command, Deadline deadline,
                                       Done<int> done);
 [[nodiscard]] OperationPtr lookAtRun(Host& host, const RunId& run, Deadline deadline, Done<std::vector<NodeLook>> done);
-[[nodiscard]] OperationPtr listOutputs(Host& host, const RunId& run, Deadline deadline, Done<std::vector<OutputFile>> done);
+[[nodiscard]] OperationPtr listOutputs(Host& host, const RunId& run, Deadline deadline,
+                                       Done<std::vector<OutputFile>> done);
 [[nodiscard]] OperationPtr listRuns(Host& host, Deadline deadline, Done<std::vector<RunId>> done);
 [[nodiscard]] OperationPtr removeRun(Host& host, const RunId& run, Deadline deadline, DoneStatus done);
 /// What a target's definition means to the doctor of its hosts.
@@ -31,8 +32,8 @@ struct DoctorNeeds {
 };
 [[nodiscard]] DoctorNeeds doctorNeeds(const spec::TargetSpec& spec);
 /// Each line as it is found; the host's own lines (reach, latency, clock) come first.
-[[nodiscard]] OperationPtr doctorHost(Host& host, DoctorNeeds needs, Deadline deadline, std::function<void(DoctorLine)> onLine,
-                                      Done<std::vector<DoctorLine>> done);
+[[nodiscard]] OperationPtr doctorHost(Host& host, DoctorNeeds needs, Deadline deadline,
+                                      std::function<void(DoctorLine)> onLine, Done<std::vector<DoctorLine>> done);
 /// One element of Target::load's "hosts".
 [[nodiscard]] OperationPtr loadOfHost(Host& host, Deadline deadline, Done<base::Json> done);
 [[nodiscard]] OperationPtr cacheOfHost(Host& host, Deadline deadline, Done<std::vector<CacheEntry>> done);

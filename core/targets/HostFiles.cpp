@@ -19,8 +19,8 @@ constexpr int kPatienceMillis = 120'000;
 constexpr std::int64_t kBlock = 256 << 10;
 /// What may wait in front of the child: enough to keep it busy, little enough to leave commands their turn.
 constexpr std::int64_t kAhead = 1 << 20;
-/// Written and hashed in pieces that stay in the processor's cache. Large writes get large pages, too, which a virtual machine
-/// may first have to ask its host for: up to six times the time, measured.
+/// Written and hashed in pieces that stay in the processor's cache. Large writes get large pages, too, which a virtual
+/// machine may first have to ask its host for: up to six times the time, measured.
 constexpr std::size_t kWriteBytes = 32 << 10;
 /// Acknowledged together; well below the window.
 constexpr std::int64_t kAckBytes = 1 << 20;
@@ -232,8 +232,8 @@ public:
     void open() override {
         m_received = 0;
         m_acked = 0;
-        // Where the hash is known, ours is compared with it and the other end need not reckon its own. A second try asks, so
-        // that a file that was changed there is told from one that was damaged on the way.
+        // Where the hash is known, ours is compared with it and the other end need not reckon its own. A second try
+        // asks, so that a file that was changed there is told from one that was damaged on the way.
         m_asked = m_again || m_file.sha256.empty();
         send({{"verb", "download"},
               {"run", m_file.run.str()},

@@ -25,7 +25,7 @@ public:
     /// The channel is ready: send what there is to send.
     virtual void open() = 0;
     /// A frame under its id. May end and destroy it.
-    virtual void frame(const wire::ServeFrameView& frame) { (void)frame; }
+    virtual void frame(const wire::ServeFrameView& frame) { (void) frame; }
     /// The channel took bytes: more may be sent.
     virtual void written() {}
     /// The channel it was sent on is gone. True: it waits for the next one. False: it is to be failed.

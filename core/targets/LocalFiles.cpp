@@ -97,9 +97,9 @@ Result<AgentStatus> lookAtAgent(const base::Path& nodeFolder) {
         return identity.error();
     }
     switch (base::liveness(*identity)) {
-        case base::Liveness::Alive: return AgentStatus::Alive;
-        case base::Liveness::Gone: return AgentStatus::Gone;
-        case base::Liveness::OtherBoot: return AgentStatus::OtherBoot;
+    case base::Liveness::Alive: return AgentStatus::Alive;
+    case base::Liveness::Gone: return AgentStatus::Gone;
+    case base::Liveness::OtherBoot: return AgentStatus::OtherBoot;
     }
     return AgentStatus::Gone;
 }
@@ -110,12 +110,14 @@ AttemptFolders newestAttempt(const wire::WorkLayout& work, const RunId& run) {
     for (const auto& entry : std::filesystem::directory_iterator(work.run(run), error)) {
         const std::string name = entry.path().filename().string();
         int attempt = 0;
-        const auto parsed = std::from_chars(name.data() + std::min<std::size_t>(1, name.size()), name.data() + name.size(), attempt);
+        const auto parsed =
+            std::from_chars(name.data() + std::min<std::size_t>(1, name.size()), name.data() + name.size(), attempt);
         if (name.starts_with("a") && parsed.ec == std::errc{} && parsed.ptr == name.data() + name.size()) {
             newest.attempt = std::max(newest.attempt, attempt);
         }
     }
-    while (newest.attempt > 0 && std::filesystem::is_directory(work.attemptNode(run, newest.attempt, newest.nodes), error)) {
+    while (newest.attempt > 0 &&
+           std::filesystem::is_directory(work.attemptNode(run, newest.attempt, newest.nodes), error)) {
         ++newest.nodes;
     }
     return newest;

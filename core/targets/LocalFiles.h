@@ -27,15 +27,16 @@ struct AttemptFolders {
                                 const std::function<bool(std::int64_t)>& report = {});
 
 /// Makes what a launch needs of files on this machine: objects of the snapshot in <work>/objects, and for every node a
-/// folder with the plan's files, the snapshot's list and plan.json. A node folder that has a plan already is left as it is:
-/// the run was brought here before. Errors: file.*, "target.hash" (an object of the snapshot is not what it was), "canceled".
+/// folder with the plan's files, the snapshot's list and plan.json. A node folder that has a plan already is left as it
+/// is: the run was brought here before. Errors: file.*, "target.hash" (an object of the snapshot is not what it was),
+/// "canceled".
 [[nodiscard]] Status placeLaunch(const wire::WorkLayout& work, const base::Path& slots, const std::string& engine,
                                  const LaunchPlan& launch, const std::function<bool(std::int64_t)>& report);
 
 /// Links or copies every file of the list from one folder to another and checks size and hash (where it has one).
 /// `report(bytesDone)` returning false cancels ("canceled").
-[[nodiscard]] Result<FetchReport> bringOutputs(const base::Path& from, const std::vector<OutputFile>& files, const base::Path& into,
-                                  const std::function<bool(std::int64_t)>& report);
+[[nodiscard]] Result<FetchReport> bringOutputs(const base::Path& from, const std::vector<OutputFile>& files,
+                                               const base::Path& into, const std::function<bool(std::int64_t)>& report);
 
 /// Regular files below the folder with their sizes, by path; links are left out. A folder that is not there has none.
 [[nodiscard]] Result<std::vector<OutputFile>> listFiles(const base::Path& folder,

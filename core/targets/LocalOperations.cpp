@@ -29,8 +29,8 @@ ProcessOperation::ProcessOperation(const QString& program, const QStringList& ar
     });
     QObject::connect(&m_process, &QProcess::errorOccurred, &m_process, [this](QProcess::ProcessError error) {
         if (error == QProcess::FailedToStart) {
-            end(base::Error{"target.program", m_process.program().toStdString() + " does not start: " +
-                                                  m_process.errorString().toStdString()});
+            end(base::Error{"target.program", m_process.program().toStdString() +
+                                                  " does not start: " + m_process.errorString().toStdString()});
         }
     });
     m_deadline.setSingleShot(true);
@@ -62,7 +62,8 @@ void ProcessOperation::end(Status status) {
     // Moved out first: the callback may destroy this operation.
     const DoneStatus done = std::move(m_done);
     QMetaObject::invokeMethod(
-        &m_deadline, [done, status = std::move(status)] {
+        &m_deadline,
+        [done, status = std::move(status)] {
             const DoneStatus call = done;
             call(status);
         },
@@ -72,12 +73,8 @@ void ProcessOperation::end(Status status) {
 FollowOperation::FollowOperation(wire::WorkLayout work, RunId run, std::vector<StreamPosition> from,
                                  std::int64_t chunkBytes, int pollMillis, std::function<void(StreamChunk)> onChunk,
                                  std::function<void(base::Error)> onError)
-    : m_work(std::move(work)),
-      m_run(std::move(run)),
-      m_chunkBytes(chunkBytes),
-      m_pollMillis(pollMillis),
-      m_onChunk(std::move(onChunk)),
-      m_onError(std::move(onError)) {
+    : m_work(std::move(work)), m_run(std::move(run)), m_chunkBytes(chunkBytes), m_pollMillis(pollMillis),
+      m_onChunk(std::move(onChunk)), m_onError(std::move(onError)) {
     for (const StreamPosition& position : from) {
         m_streams[{position.attempt, position.node}].at = position;
     }
@@ -119,7 +116,8 @@ Result<bool> FollowOperation::pollStream(Stream& stream, std::optional<StreamChu
     struct stat info {};
     const bool there = ::stat(file.c_str(), &info) == 0;
     if (there && info.st_size < at.offset) {
-        return base::Error{"target.stream", "The stream segment " + file.string() + " is shorter than what was read of it."};
+        return base::Error{"target.stream",
+                           "The stream segment " + file.string() + " is shorter than what was read of it."};
     }
     if (there && info.st_size > at.offset) {
         Result<std::string> bytes = base::readFileRange(file, at.offset, m_chunkBytes);

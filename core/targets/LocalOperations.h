@@ -29,8 +29,8 @@ private:
     bool m_ended = false;
 };
 
-/// Reads the streams of all attempts and nodes of a run as they grow. Polls: a stat of one file a stream each time, about
-/// 2 µs; a watch would need a second way anyway for segments and folders that are not there yet.
+/// Reads the streams of all attempts and nodes of a run as they grow. Polls: a stat of one file a stream each time,
+/// about 2 µs; a watch would need a second way anyway for segments and folders that are not there yet.
 class FollowOperation final : public Operation {
 public:
     FollowOperation(wire::WorkLayout work, RunId run, std::vector<StreamPosition> from, std::int64_t chunkBytes,

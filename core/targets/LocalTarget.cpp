@@ -29,7 +29,9 @@ base::Error missingRun(const base::Path& folder) {
 class StepsOperation final : public Operation {
 public:
     using Step = std::function<OperationPtr(DoneStatus)>;
-    StepsOperation(std::vector<Step> steps, DoneStatus done) : m_steps(std::move(steps)), m_done(std::move(done)) { next(); }
+    StepsOperation(std::vector<Step> steps, DoneStatus done) : m_steps(std::move(steps)), m_done(std::move(done)) {
+        next();
+    }
 
 private:
     void next() {
@@ -58,10 +60,10 @@ private:
 LocalTarget::LocalTarget(LocalTargetOptions options, spec::TargetSpec settings)
     : m_options(std::move(options)), m_settings(std::move(settings)) {
     const std::string& set = m_settings.workFolder;
-    m_work.root = !m_options.work.empty()    ? m_options.work
-                  : set.starts_with("~/")    ? base::homeFolder() / set.substr(2)
-                  : !set.empty()             ? base::Path(set)
-                                             : defaultWorkFolder();
+    m_work.root = !m_options.work.empty() ? m_options.work
+                  : set.starts_with("~/") ? base::homeFolder() / set.substr(2)
+                  : !set.empty()          ? base::Path(set)
+                                          : defaultWorkFolder();
     if (m_options.slots.empty()) {
         m_options.slots = m_settings.slotsFolder.empty() ? defaultSlotsFolder() : base::Path(m_settings.slotsFolder);
     }
@@ -120,9 +122,10 @@ Status LocalTarget::prepare(const LaunchPlan& plan, std::string& engine) const {
         engine = m_settings.engine.starts_with("/") ? m_settings.engine
                                                     : findProgram("trainyard-engine", m_options.programs).string();
         if (engine.empty()) {
-            return base::Error{"target.program",
-                               "trainyard-engine was found neither beside this program nor in ../lib/trainyard; without it "
-                               "no model can be trained."};
+            return base::Error{
+                "target.program",
+                "trainyard-engine was found neither beside this program nor in ../lib/trainyard; without it "
+                "no model can be trained."};
         }
     }
     TRAINYARD_TRY(base::makeDirs(m_work.root));
@@ -279,12 +282,8 @@ OperationPtr LocalTarget::measureUpload(const LaunchPlan& plan, Deadline, Done<b
             bytes += file.size;
         }
     }
-    base::Json answer{{"files", files},
-                      {"bytes", bytes},
-                      {"bytes_per_second", 0},
-                      {"fetches", base::Json::array()},
-                      {"fetch_bytes", 0},
-                      {"disk", nullptr}};
+    base::Json answer{{"files", files},   {"bytes", bytes}, {"bytes_per_second", 0}, {"fetches", base::Json::array()},
+                      {"fetch_bytes", 0}, {"disk", nullptr}};
     base::Path at = m_work.root;  // Made by the first run.
     std::error_code missing;
     while (!std::filesystem::exists(at, missing) && at.has_relative_path()) {

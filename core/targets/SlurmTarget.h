@@ -32,8 +32,7 @@ public:
     [[nodiscard]] OperationPtr follow(const RunId& run, std::vector<StreamPosition> from,
                                       std::function<void(StreamChunk)> onChunk,
                                       std::function<void(base::Error)> onError) override;
-    [[nodiscard]] OperationPtr listOutputs(const RunId& run, Deadline deadline,
-                                           Done<OutputList> done) override;
+    [[nodiscard]] OperationPtr listOutputs(const RunId& run, Deadline deadline, Done<OutputList> done) override;
     [[nodiscard]] OperationPtr fetchOutputs(const RunId& run, std::vector<OutputFile> files, const base::Path& into,
                                             std::function<void(std::int64_t)> onProgress,
                                             Done<FetchReport> done) override;

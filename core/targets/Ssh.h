@@ -13,16 +13,16 @@
 namespace trainyard::targets {
 
 struct SshCall {
-    std::string program;           ///< Empty: $TRAINYARD_SSH, else "ssh".
+    std::string program;  ///< Empty: $TRAINYARD_SSH, else "ssh".
     spec::HostSpec where;
     std::int64_t connectSeconds = 10;
     std::int64_t aliveSeconds = 5;
-    std::string shareKey;          ///< Tells shared connections of different definitions apart.
-    bool share = true;             ///< One login for all programs of this user (ControlMaster).
-    base::Path askProgram;         ///< trainyard-agent, which asks back over `askSocket`; empty: no questions.
+    std::string shareKey;   ///< Tells shared connections of different definitions apart.
+    bool share = true;      ///< One login for all programs of this user (ControlMaster).
+    base::Path askProgram;  ///< trainyard-agent, which asks back over `askSocket`; empty: no questions.
     base::Path askSocket;
     std::string askToken;
-    std::string remoteCommand;     ///< For the login shell there: a constant text, never one that holds data.
+    std::string remoteCommand;  ///< For the login shell there: a constant text, never one that holds data.
 };
 
 struct SshCommandLine {

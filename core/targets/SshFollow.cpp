@@ -97,7 +97,8 @@ private:
     /// A host that refuses the login is no reason to hear nothing of the others.
     void partEnded(Part& part, const base::Error& error) {
         part.again.start(kAgainMillis);
-        const bool all = std::all_of(m_parts.begin(), m_parts.end(), [](const auto& one) { return one->again.isActive(); });
+        const bool all =
+            std::all_of(m_parts.begin(), m_parts.end(), [](const auto& one) { return one->again.isActive(); });
         if (all || !mayAnswerLater(error)) {
             end(error);
         }

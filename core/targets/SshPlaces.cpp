@@ -35,8 +35,8 @@ public:
             read.argv = {"cat", "runs/" + m_run + "/" + kFile};
             read.inWorkFolder = true;
             read.repeat = true;
-            m_parts.push_back(host->exec(std::move(read), deadline,
-                                         [this](const Result<ExecResult>& answer) { take(answer); }));
+            m_parts.push_back(
+                host->exec(std::move(read), deadline, [this](const Result<ExecResult>& answer) { take(answer); }));
         }
     }
 
@@ -117,10 +117,10 @@ Patience hostPatience(std::shared_ptr<SshTarget::Shared> shared, std::vector<std
     return {kHostPatienceMillis, [shared = std::move(shared), hosts = std::move(hosts)](std::size_t i) {
                 const Host& host = *shared->hosts[hosts[i]];
                 const std::string& why = host.reach().reason;
-                return base::Error{"target.unreachable",
-                                   !why.empty() ? why
-                                                : host.label() + " has not answered for " +
-                                                      std::to_string(kHostPatienceMillis / 1000) + " s."};
+                return base::Error{"target.unreachable", !why.empty()
+                                                             ? why
+                                                             : host.label() + " has not answered for " +
+                                                                   std::to_string(kHostPatienceMillis / 1000) + " s."};
             }};
 }
 

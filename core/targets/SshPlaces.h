@@ -12,13 +12,14 @@
 namespace trainyard::targets {
 
 /// The host indices by node. Known at once with one host or after a launch; otherwise every host is asked for the file
-/// that lies beside the run. Errors: "target.missing" (all answered, none has the run), else why the first host that did
-/// not answer cannot be reached.
+/// that lies beside the run. Errors: "target.missing" (all answered, none has the run), else why the first host that
+/// did not answer cannot be reached.
 [[nodiscard]] OperationPtr findPlaces(std::shared_ptr<SshTarget::Shared> shared, const RunId& run, Deadline deadline,
                                       Done<std::vector<std::size_t>> done);
 
 /// Host indices of such labels, by node; empty when the target has not got one of them any more.
-[[nodiscard]] std::vector<std::size_t> placesOf(const SshTarget::Shared& shared, const std::vector<std::string>& labels);
+[[nodiscard]] std::vector<std::size_t> placesOf(const SshTarget::Shared& shared,
+                                                const std::vector<std::string>& labels);
 
 /// Name and bytes of the file beside a run.
 [[nodiscard]] std::pair<std::string, std::string> placesFile(const SshTarget::Shared& shared,
@@ -64,7 +65,8 @@ template <class T>
 class OnPlaces final : public Operation {
 public:
     using Start = std::function<OperationPtr(Host&, Done<T>)>;
-    using Answers = std::function<void(Result<std::vector<std::size_t>>, std::vector<std::pair<std::size_t, Result<T>>>)>;
+    using Answers =
+        std::function<void(Result<std::vector<std::size_t>>, std::vector<std::pair<std::size_t, Result<T>>>)>;
 
     OnPlaces(std::shared_ptr<SshTarget::Shared> shared, const RunId& run, Deadline deadline, Start start, Answers done,
              bool quick = false)

@@ -146,7 +146,9 @@ private:
     }
 
     /// Of one folder for all any of the run's hosts will do.
-    [[nodiscard]] std::size_t hostNow() const { return m_shared->spec.shared ? distinct(m_places)[m_try] : m_places[m_node]; }
+    [[nodiscard]] std::size_t hostNow() const {
+        return m_shared->spec.shared ? distinct(m_places)[m_try] : m_places[m_node];
+    }
 
     void leave(const std::string& prefix, const base::Error& error) {
         m_report.silent.push_back({m_shared->hosts[hostNow()]->label(), error});
@@ -415,9 +417,8 @@ OperationPtr SshTarget::command(const RunId& run, const std::string& command, De
                                  const std::vector<std::pair<std::size_t, Result<int>>>& answers) {
             const auto call = done;
             // One node that took it tells the others, which may well be reached from there.
-            const bool taken = std::any_of(answers.begin(), answers.end(), [](const auto& answer) {
-                return answer.second.ok() && *answer.second > 0;
-            });
+            const bool taken = std::any_of(answers.begin(), answers.end(),
+                                           [](const auto& answer) { return answer.second.ok() && *answer.second > 0; });
             const auto error = places.ok() ? firstError(answers) : std::optional(places.error());
             call(error && !taken ? Status(*error) : Status());
         });
@@ -470,8 +471,10 @@ OperationPtr SshTarget::look(const RunId& run, Deadline deadline, Done<RunLook> 
                 const bool unknown = silent.contains((*places)[node]);
                 NodeLook look = found != byNode.end()
                                     ? found->second
-                                    : NodeLook{newest, static_cast<int>(node),
-                                               unknown ? AgentStatus::Unknown : AgentStatus::FolderMissing, {}};
+                                    : NodeLook{newest,
+                                               static_cast<int>(node),
+                                               unknown ? AgentStatus::Unknown : AgentStatus::FolderMissing,
+                                               {}};
                 if (unknown && look.status == AgentStatus::OtherBoot) {
                     look.status = AgentStatus::Unknown;  // Seen by another machine through their common folder.
                 }
@@ -714,7 +717,8 @@ OperationPtr SshTarget::measureUpload(const LaunchPlan& plan, Deadline deadline,
                 bytes += reader.integer("bytes");
                 rate = std::max(rate, reader.integer("bytes_per_second"));
                 fetchBytes = std::max(fetchBytes, reader.integer("fetch_bytes"));
-                if (const base::Json& one = answer->at("disk"); one.is_object() && (disk.is_null() || room(one) < room(disk))) {
+                if (const base::Json& one = answer->at("disk");
+                    one.is_object() && (disk.is_null() || room(one) < room(disk))) {
                     disk = one;
                 }
                 for (const std::string& input : reader.strings("fetches")) {

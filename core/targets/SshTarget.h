@@ -11,8 +11,8 @@
 
 namespace trainyard::targets {
 
-/// One or several hosts over SSH. Node i of a run lives on one host; which one is written beside the run on each of them,
-/// so that any workbench finds it. See Target for threads and errors.
+/// One or several hosts over SSH. Node i of a run lives on one host; which one is written beside the run on each of
+/// them, so that any workbench finds it. See Target for threads and errors.
 class SshTarget final : public Target {
 public:
     explicit SshTarget(spec::TargetSpec spec);
@@ -22,16 +22,19 @@ public:
     [[nodiscard]] Reach reach() const override { return m_reach; }
     void onReachChanged(std::function<void(const Reach&)> listener) override { m_onReach = std::move(listener); }
     void setAsk(AskPerson ask) override;
-    [[nodiscard]] OperationPtr launch(LaunchPlan plan, std::function<void(LaunchProgress)> onProgress, DoneStatus done) override;
+    [[nodiscard]] OperationPtr launch(LaunchPlan plan, std::function<void(LaunchProgress)> onProgress,
+                                      DoneStatus done) override;
     [[nodiscard]] OperationPtr revive(const RunId& run, Deadline deadline, DoneStatus done) override;
-    [[nodiscard]] OperationPtr command(const RunId& run, const std::string& command, Deadline deadline, DoneStatus done) override;
+    [[nodiscard]] OperationPtr command(const RunId& run, const std::string& command, Deadline deadline,
+                                       DoneStatus done) override;
     [[nodiscard]] OperationPtr look(const RunId& run, Deadline deadline, Done<RunLook> done) override;
     [[nodiscard]] OperationPtr follow(const RunId& run, std::vector<StreamPosition> from,
                                       std::function<void(StreamChunk)> onChunk,
                                       std::function<void(base::Error)> onError) override;
     [[nodiscard]] OperationPtr listOutputs(const RunId& run, Deadline deadline, Done<OutputList> done) override;
     [[nodiscard]] OperationPtr fetchOutputs(const RunId& run, std::vector<OutputFile> files, const base::Path& into,
-                                            std::function<void(std::int64_t)> onProgress, Done<FetchReport> done) override;
+                                            std::function<void(std::int64_t)> onProgress,
+                                            Done<FetchReport> done) override;
     [[nodiscard]] OperationPtr listRuns(Deadline deadline, Done<std::vector<RunId>> done) override;
     [[nodiscard]] OperationPtr removeRun(const RunId& run, Deadline deadline, DoneStatus done) override;
     [[nodiscard]] OperationPtr connect(Deadline deadline, DoneStatus done) override;
@@ -39,9 +42,11 @@ public:
                                       Done<std::vector<DoctorLine>> done) override;
     [[nodiscard]] OperationPtr load(Deadline deadline, Done<base::Json> done) override;
     [[nodiscard]] OperationPtr listCache(Deadline deadline, Done<std::vector<CacheEntry>> done) override;
-    [[nodiscard]] OperationPtr clearCache(std::vector<CacheEntry> entries, Deadline deadline, Done<std::int64_t> done) override;
+    [[nodiscard]] OperationPtr clearCache(std::vector<CacheEntry> entries, Deadline deadline,
+                                          Done<std::int64_t> done) override;
     [[nodiscard]] OperationPtr measureUpload(const LaunchPlan& plan, Deadline deadline, Done<base::Json> done) override;
-    [[nodiscard]] OperationPtr buildEngine(std::function<void(std::string line)> onLine, Done<base::Json> done) override;
+    [[nodiscard]] OperationPtr buildEngine(std::function<void(std::string line)> onLine,
+                                           Done<base::Json> done) override;
 
     /// Hosts by node of a run.
     using Placement = std::vector<Host*>;

@@ -10,7 +10,8 @@ std::string textOf(const std::vector<SilentHost>& silent) {
     std::string text;
     for (const SilentHost& one : silent) {
         const bool named = one.error.message.starts_with(one.host);
-        text += (text.empty() ? "" : " ") + (named ? std::string() : one.host + " cannot be reached: ") + one.error.message;
+        text +=
+            (text.empty() ? "" : " ") + (named ? std::string() : one.host + " cannot be reached: ") + one.error.message;
     }
     return text;
 }

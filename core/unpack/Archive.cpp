@@ -273,7 +273,8 @@ bool canUnpack() { return true; }
 namespace trainyard::unpack {
 
 base::Result<Unpacked> unpackArchive(const base::Path&, const base::Path&, const ArchiveLimits&, const Report&) {
-    return base::Error{"archive.unavailable", "This program was built without libarchive and unpacks no archives.", "source"};
+    return base::Error{"archive.unavailable", "This program was built without libarchive and unpacks no archives.",
+                       "source"};
 }
 
 bool canUnpack() { return false; }

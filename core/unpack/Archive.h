@@ -31,7 +31,8 @@ struct Unpacked {
 /// macOS and Windows leave behind (__MACOSX, .DS_Store, Thumbs.db) is left out. `report` gets thousandths. Errors, with
 /// the field "source": "archive.kind", "archive.damaged", "archive.encrypted", "archive.path" (absolute, "..", or no
 /// name for a file), "archive.link" (links and devices are not unpacked), "archive.twice", "archive.bomb" (beyond the
-/// limits), "file.full", file.*, "canceled", and "archive.unavailable" where the build had no libarchive. What was unpacked until then stays; the caller removes the folder.
+/// limits), "file.full", file.*, "canceled", and "archive.unavailable" where the build had no libarchive. What was
+/// unpacked until then stays; the caller removes the folder.
 [[nodiscard]] base::Result<Unpacked> unpackArchive(const base::Path& file, const base::Path& folder,
                                                    const ArchiveLimits& limits, const Report& report);
 

@@ -21,9 +21,9 @@ Error clientError(const std::string& why) { return Error{"client.line", "A line 
 
 /// What only the agent or the workspace's side may say.
 bool isForbidden(std::string_view kind) {
-    static constexpr std::array kForbidden = {kind::kState,   kind::kLog,      kind::kSystem, kind::kEnded,
-                                              kind::kAttempt, kind::kSubmit,   kind::kRename, kind::kNotes,
-                                              kind::kArchive, kind::kCollected, kind::kClock, kind::kStarted, kind::kEnvironment};
+    static constexpr std::array kForbidden = {
+        kind::kState, kind::kLog,     kind::kSystem,    kind::kEnded, kind::kAttempt, kind::kSubmit,     kind::kRename,
+        kind::kNotes, kind::kArchive, kind::kCollected, kind::kClock, kind::kStarted, kind::kEnvironment};
     return std::find(kForbidden.begin(), kForbidden.end(), kind) != kForbidden.end();
 }
 
@@ -243,12 +243,14 @@ Result<Record> ClientLineTranslator::translateParsed(int rank, const Json& objec
 
     for (const auto& [points, given] : found) {
         if (points.name.size() > kMaxNameBytes) {
-            return clientError("names a metric with " + std::to_string(points.name.size()) + " bytes, beginning with \"" +
-                               base::toValidUtf8(points.name.substr(0, 40)) + "\"; " + std::to_string(kMaxNameBytes) + " are the most");
+            return clientError("names a metric with " + std::to_string(points.name.size()) +
+                               " bytes, beginning with \"" + base::toValidUtf8(points.name.substr(0, 40)) + "\"; " +
+                               std::to_string(kMaxNameBytes) + " are the most");
         }
         if (!admits(rank, points.name)) {
-            return clientError("names the metric \"" + points.name + "\", and there are " + std::to_string(kMaxNames) +
-                               " other names already; a value that changes belongs into the step or the value, not into the name");
+            return clientError(
+                "names the metric \"" + points.name + "\", and there are " + std::to_string(kMaxNames) +
+                " other names already; a value that changes belongs into the step or the value, not into the name");
         }
     }
     std::vector<SeriesPoints> series;

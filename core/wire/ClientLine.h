@@ -57,7 +57,8 @@ private:
 /// numeric strings are numbers. Kinds that only the agent or the workspace may say are refused. Not thread-safe.
 class ClientLineTranslator {
 public:
-    /// `now` is the agent's stream clock; used where the line has no t. Errors: "client.line" (kept as a warning by the caller).
+    /// `now` is the agent's stream clock; used where the line has no t. Errors: "client.line" (kept as a warning by the
+    /// caller).
     [[nodiscard]] Result<Record> translate(int rank, std::string_view line, std::int64_t now);
     /// The same of a line that was parsed already.
     [[nodiscard]] Result<Record> translateParsed(int rank, const Json& object, std::int64_t now);

@@ -21,7 +21,9 @@ struct WorkspaceLayout {
     [[nodiscard]] Path run(const RunId& id) const { return runs() / id.str(); }
     [[nodiscard]] Path spec(const RunId& id) const { return run(id) / "spec.json"; }
     [[nodiscard]] Path journal(const RunId& id) const { return run(id) / "journal.jsonl"; }
-    [[nodiscard]] Path journalLock(const RunId& id) const { return run(id) / "journal.lock"; }  ///< Held for one append.
+    [[nodiscard]] Path journalLock(const RunId& id) const {
+        return run(id) / "journal.lock";
+    }  ///< Held for one append.
     [[nodiscard]] Path stream(const RunId& id, int attempt, int node) const {
         return run(id) / "stream" / ("a" + std::to_string(attempt) + "-n" + std::to_string(node));
     }
@@ -52,7 +54,8 @@ struct WorkspaceLayout {
     [[nodiscard]] Path trash() const { return root / "trash"; }
 };
 
-/// The queue of a machine, one for all its users so that their runs do not fight. The target's definition may name another.
+/// The queue of a machine, one for all its users so that their runs do not fight. The target's definition may name
+/// another.
 inline constexpr const char* kSharedSlots = "/var/tmp/trainyard-slots";
 
 /// <work>/ on a target
@@ -85,14 +88,16 @@ struct WorkLayout {
 struct NodeLayout {
     Path root;
     [[nodiscard]] Path plan() const { return root / "plan.json"; }
-    [[nodiscard]] Path control() const { return root / "control"; }   ///< Commands: files renamed into it.
+    [[nodiscard]] Path control() const { return root / "control"; }  ///< Commands: files renamed into it.
     [[nodiscard]] Path ranks() const { return root / "ranks"; }
     [[nodiscard]] Path stream() const { return root / "stream"; }
     [[nodiscard]] Path agent() const { return root / "agent.json"; }  ///< ProcessIdentity of the agent.
     [[nodiscard]] Path agentLock() const { return root / "agent.lock"; }
     [[nodiscard]] Path agentLog() const { return root / "agent.log"; }  ///< The agent's own stderr.
-    [[nodiscard]] Path lead() const { return root / "lead.json"; }  ///< Node 0: {"address","port"} its agent listens on.
-    [[nodiscard]] Path code() const { return root / "code"; }       ///< The source snapshot, the ranks' working folder.
+    [[nodiscard]] Path lead() const {
+        return root / "lead.json";
+    }                                                          ///< Node 0: {"address","port"} its agent listens on.
+    [[nodiscard]] Path code() const { return root / "code"; }  ///< The source snapshot, the ranks' working folder.
     [[nodiscard]] Path rendezvous() const { return root / "rendezvous.json"; }
     [[nodiscard]] Path rankOut(int rank) const { return ranks() / ("r" + std::to_string(rank) + ".out"); }
     [[nodiscard]] Path rankErr(int rank) const { return ranks() / ("r" + std::to_string(rank) + ".err"); }

@@ -19,7 +19,11 @@ constexpr std::size_t kMaxWaiting = 2 * kMaxNodeLine;
 }  // namespace
 
 Json toJson(const NodeHello& hello) {
-    return Json{{"token", hello.token}, {"run", hello.run}, {"attempt", hello.attempt}, {"node", hello.node}, {"host", hello.host}};
+    return Json{{"token", hello.token},
+                {"run", hello.run},
+                {"attempt", hello.attempt},
+                {"node", hello.node},
+                {"host", hello.host}};
 }
 
 Result<NodeHello> helloFromLine(std::string_view line) {
@@ -44,7 +48,8 @@ bool sameToken(std::string_view a, std::string_view b) {
     if (a.empty() || a.size() != b.size()) return false;
     unsigned char difference = 0;
     for (std::size_t i = 0; i < a.size(); ++i) {
-        difference = static_cast<unsigned char>(difference | (static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i])));
+        difference = static_cast<unsigned char>(difference |
+                                                (static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i])));
     }
     return difference == 0;
 }

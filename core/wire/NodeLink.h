@@ -1,7 +1,7 @@
 #pragma once
 // What the agents of one attempt say to each other: JSON Lines over TCP, numeric addresses only. The text:
-// resources/docs/protocol/node-link.md. Both sides say their whole state whenever it changes and after each new connection, so
-// a lost connection or a restarted agent loses nothing.
+// resources/docs/protocol/node-link.md. Both sides say their whole state whenever it changes and after each new
+// connection, so a lost connection or a restarted agent loses nothing.
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -18,7 +18,7 @@
 namespace trainyard::wire {
 
 inline constexpr std::size_t kMaxNodeLine = 4 << 20;
-inline constexpr std::size_t kMaxHelloLine = 4096;   ///< Of a connection that has not said the token yet.
+inline constexpr std::size_t kMaxHelloLine = 4096;  ///< Of a connection that has not said the token yet.
 inline constexpr std::int64_t kNodeBeatMillis = 2000;
 
 /// A node's first line.

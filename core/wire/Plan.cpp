@@ -132,7 +132,8 @@ Result<Plan> planFromJson(const Json& json) {
         }
     }
     plan.workingFolder = reader.string("working_folder");
-    if (!plan.workingFolder.starts_with('/') && !plan.workingFolder.empty() && !base::isPlainRelativePath(plan.workingFolder)) {
+    if (!plan.workingFolder.starts_with('/') && !plan.workingFolder.empty() &&
+        !base::isPlainRelativePath(plan.workingFolder)) {
         reader.fail("plan.path", "working_folder", "working_folder must be an absolute path or one inside the source.");
     }
     plan.outputsFolder = absolutePath(reader, "outputs_folder", false);
@@ -148,7 +149,8 @@ Result<Plan> planFromJson(const Json& json) {
     plan.engine = reader.boolean("engine");
     plan.distribution = reader.string("distribution", "none");
     if (plan.distribution != "none" && plan.distribution != "pytorch" && plan.distribution != "mpi") {
-        reader.fail("plan.distribution", "distribution", "\"" + plan.distribution + "\" is no distribution this agent knows.");
+        reader.fail("plan.distribution", "distribution",
+                    "\"" + plan.distribution + "\" is no distribution this agent knows.");
     }
     plan.backend = reader.string("backend");
     plan.launcher = reader.string("launcher");
@@ -165,16 +167,17 @@ Result<Plan> planFromJson(const Json& json) {
     plan.scheduler = reader.boolean("scheduler");
     plan.workFolder = absolutePath(reader, "work_folder", true);
     plan.sourceManifest = reader.string("source_manifest");
-    if (!plan.sourceManifest.empty() && (!base::isPlainRelativePath(plan.sourceManifest) || plan.sourceManifest.find('/') != std::string::npos)) {
+    if (!plan.sourceManifest.empty() &&
+        (!base::isPlainRelativePath(plan.sourceManifest) || plan.sourceManifest.find('/') != std::string::npos)) {
         reader.fail("plan.path", "source_manifest", "source_manifest must be the name of a file beside the plan.");
     }
     for (const Json& one : reader.array("inputs")) {
         ObjectReader input(one, "inputs");
-        PlanInput known{input.string("name"), absolutePath(input, "path", true), input.string("sha256"),
-                        input.string("address"), input.boolean("verify"), input.boolean("unpack")};
-        const bool named = !known.name.empty() && std::all_of(known.name.begin(), known.name.end(), [](unsigned char c) {
-            return c < 0x80 && (std::isalnum(c) != 0 || c == '_');
-        });
+        PlanInput known{input.string("name"),    absolutePath(input, "path", true), input.string("sha256"),
+                        input.string("address"), input.boolean("verify"),           input.boolean("unpack")};
+        const bool named = !known.name.empty() &&
+                           std::all_of(known.name.begin(), known.name.end(),
+                                       [](unsigned char c) { return c < 0x80 && (std::isalnum(c) != 0 || c == '_'); });
         if (!named) {
             input.fail("plan.input", "name", "\"" + known.name + "\" cannot be part of a variable's name.");
         }
@@ -184,7 +187,8 @@ Result<Plan> planFromJson(const Json& json) {
     plan.patterns = reader.strings("patterns");
     plan.environment = environmentFromJson(reader.raw("environment"), reader);
     if (!plan.environment.hash.empty() && plan.workFolder.empty()) {
-        reader.fail("plan.environment", "work_folder", "The environment is built in the work folder, which the plan does not name.");
+        reader.fail("plan.environment", "work_folder",
+                    "The environment is built in the work folder, which the plan does not name.");
     }
     plan.resumeCheckpoint = absolutePath(reader, "resume_checkpoint", true);
     TRAINYARD_TRY(reader.status(false));

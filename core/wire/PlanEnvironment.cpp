@@ -29,7 +29,8 @@ bool isVariableName(const std::string& name) {
 }
 
 void checkArguments(ObjectReader& reader, const char* key, const std::vector<std::string>& arguments) {
-    if (!arguments.empty() && arguments.front().empty()) reader.fail("plan.environment", key, std::string(key) + " must begin with a program.");
+    if (!arguments.empty() && arguments.front().empty())
+        reader.fail("plan.environment", key, std::string(key) + " must begin with a program.");
     if (std::any_of(arguments.begin(), arguments.end(), hasZero)) {
         reader.fail("plan.environment", key, "An argument in " + std::string(key) + " has a zero byte in it.");
     }
@@ -38,7 +39,8 @@ void checkArguments(ObjectReader& reader, const char* key, const std::vector<std
 std::vector<std::pair<std::string, std::string>> variablesIn(ObjectReader& reader) {
     auto variables = reader.stringMap("variables");
     for (const auto& [name, value] : variables) {
-        if (!isVariableName(name) || hasZero(value)) reader.fail("plan.environment", "variables", "\"" + name + "\" cannot be an environment variable.");
+        if (!isVariableName(name) || hasZero(value))
+            reader.fail("plan.environment", "variables", "\"" + name + "\" cannot be an environment variable.");
     }
     return variables;
 }
@@ -52,9 +54,11 @@ void readFiles(ObjectReader& reader, PlanEnvironment& environment) {
         ObjectReader file(one, reader.pathOf("files"));
         PlanBuildFile known{file.string("name"), file.string("text")};
         if (!base::isPlainRelativePath(known.name) || !seen.insert(known.name).second) {
-            file.fail("plan.environment", "name", "\"" + known.name + "\" is no path of its own inside the environment's folder.");
+            file.fail("plan.environment", "name",
+                      "\"" + known.name + "\" is no path of its own inside the environment's folder.");
         }
-        if (known.text.size() > kMaxFileBytes) file.fail("plan.environment", "text", known.name + " is longer than 4 MiB.");
+        if (known.text.size() > kMaxFileBytes)
+            file.fail("plan.environment", "text", known.name + " is longer than 4 MiB.");
         reader.merge(file);
         environment.files.push_back(std::move(known));
     }
@@ -66,7 +70,8 @@ void readSteps(ObjectReader& reader, PlanEnvironment& environment) {
         PlanBuildStep known;
         known.title = step.string("title");
         known.command = step.strings("command");
-        if (known.command.empty()) step.fail("plan.environment", "command", "A step of the environment's build names no program.");
+        if (known.command.empty())
+            step.fail("plan.environment", "command", "A step of the environment's build names no program.");
         checkArguments(step, "command", known.command);
         known.variables = variablesIn(step);
         known.maxSeconds = step.integer("max_seconds", known.maxSeconds);
@@ -83,13 +88,16 @@ void readSecrets(ObjectReader& reader, PlanEnvironment& environment) {
         ObjectReader secret(one, reader.pathOf("secrets"));
         PlanSecret known{secret.string("variable"), secret.string("file"), secret.string("from_variable")};
         if (!isVariableName(known.variable)) {
-            secret.fail("plan.environment", "variable", "\"" + known.variable + "\" cannot be an environment variable.");
+            secret.fail("plan.environment", "variable",
+                        "\"" + known.variable + "\" cannot be an environment variable.");
         }
         if (known.file.empty() == known.fromVariable.empty()) {
-            secret.fail("plan.environment", "file", "The secret " + known.variable + " must come from a file or from a variable, not from both.");
+            secret.fail("plan.environment", "file",
+                        "The secret " + known.variable + " must come from a file or from a variable, not from both.");
         } else if (hasZero(known.file + known.fromVariable) ||
                    (!known.file.empty() && !known.file.starts_with('/') && !known.file.starts_with("~/"))) {
-            secret.fail("plan.environment", "file", "The file of the secret " + known.variable + " must be an absolute path or begin with ~/.");
+            secret.fail("plan.environment", "file",
+                        "The file of the secret " + known.variable + " must be an absolute path or begin with ~/.");
         }
         reader.merge(secret);
         environment.secrets.push_back(std::move(known));
@@ -103,11 +111,15 @@ Json toJson(const PlanEnvironment& environment) {
     for (const PlanBuildFile& file : environment.files) files.push_back({{"name", file.name}, {"text", file.text}});
     Json steps = Json::array();
     for (const PlanBuildStep& step : environment.steps) {
-        steps.push_back({{"title", step.title}, {"command", step.command}, {"variables", mapOf(step.variables)}, {"max_seconds", step.maxSeconds}});
+        steps.push_back({{"title", step.title},
+                         {"command", step.command},
+                         {"variables", mapOf(step.variables)},
+                         {"max_seconds", step.maxSeconds}});
     }
     Json secrets = Json::array();
     for (const PlanSecret& secret : environment.secrets) {
-        secrets.push_back({{"variable", secret.variable}, {"file", secret.file}, {"from_variable", secret.fromVariable}});
+        secrets.push_back(
+            {{"variable", secret.variable}, {"file", secret.file}, {"from_variable", secret.fromVariable}});
     }
     return Json{{"name", environment.name},
                 {"kind", environment.kind},
@@ -130,7 +142,8 @@ PlanEnvironment environmentFromJson(const Json& json, ObjectReader& plan) {
     environment.name = reader.string("name");
     environment.kind = reader.string("kind");
     environment.hash = reader.string("hash");
-    if (!environment.hash.empty() && (environment.hash.size() != 64 || environment.hash.find_first_not_of("0123456789abcdef") != std::string::npos)) {
+    if (!environment.hash.empty() && (environment.hash.size() != 64 ||
+                                      environment.hash.find_first_not_of("0123456789abcdef") != std::string::npos)) {
         reader.fail("plan.environment", "hash", "hash is no SHA-256 in lower-case hexadecimal digits.");
     }
     readFiles(reader, environment);
@@ -141,7 +154,8 @@ PlanEnvironment environmentFromJson(const Json& json, ObjectReader& plan) {
     environment.wrap = reader.strings("wrap");
     checkArguments(reader, "wrap", environment.wrap);
     environment.interpreter = reader.string("interpreter");
-    if (hasZero(environment.interpreter)) reader.fail("plan.environment", "interpreter", "interpreter has a zero byte in it.");
+    if (hasZero(environment.interpreter))
+        reader.fail("plan.environment", "interpreter", "interpreter has a zero byte in it.");
     environment.pathPrefix = reader.strings("path_prefix");
     for (const std::string& folder : environment.pathPrefix) {
         if (!leadsSomewhere(folder) || hasZero(folder)) {

@@ -28,25 +28,28 @@ inline constexpr int kNoRank = -1;
 
 /// Record kinds. A reader skips kinds it does not know.
 namespace kind {
-inline constexpr const char* kState = "state";          // state, reason
-inline constexpr const char* kMetrics = "metrics";      // series: [{name, step[], value[], t[]?}]
-inline constexpr const char* kParams = "params";        // values: {}
-inline constexpr const char* kTags = "tags";            // values: {} (null removes)
-inline constexpr const char* kLog = "log";              // out: "stdout"|"stderr"|"agent", lines: []
-inline constexpr const char* kText = "text";            // name, text, step?
-inline constexpr const char* kProgress = "progress";    // stage, done, total, unit, rate?, epoch?, epochs?
-inline constexpr const char* kSystem = "system";        // values: {"cpu_percent": …, "memory_bytes": …}
-inline constexpr const char* kArtifact = "artifact";    // path, size, sha256
+inline constexpr const char* kState = "state";        // state, reason
+inline constexpr const char* kMetrics = "metrics";    // series: [{name, step[], value[], t[]?}]
+inline constexpr const char* kParams = "params";      // values: {}
+inline constexpr const char* kTags = "tags";          // values: {} (null removes)
+inline constexpr const char* kLog = "log";            // out: "stdout"|"stderr"|"agent", lines: []
+inline constexpr const char* kText = "text";          // name, text, step?
+inline constexpr const char* kProgress = "progress";  // stage, done, total, unit, rate?, epoch?, epochs?
+inline constexpr const char* kSystem = "system";      // values: {"cpu_percent": …, "memory_bytes": …}
+inline constexpr const char* kArtifact = "artifact";  // path, size, sha256
 inline constexpr const char* kImage = "image";
 inline constexpr const char* kTable = "table";
 inline constexpr const char* kHistogram = "histogram";
-inline constexpr const char* kModel = "model";          // name, path: registration asked for
+inline constexpr const char* kModel = "model";  // name, path: registration asked for
 inline constexpr const char* kChild = "child";
-inline constexpr const char* kWarning = "warning";      // code, message, count?
-inline constexpr const char* kEnded = "ended";          // outcome, reason, ranks: [{rank, exit?, signal?, reason?}], outputs: [{path, size, sha256}]
-inline constexpr const char* kAttempt = "attempt";      // first record of a stream: attempt, node, nodes, host, pid identity, world_size, agent version
-inline constexpr const char* kClock = "clock";          // lead_offset_ns: added to this stream's times gives the lead's; round_trip_ns
-inline constexpr const char* kStarted = "started";      // ranks: [{rank, pid, gpus: []}]: of this node
+inline constexpr const char* kWarning = "warning";  // code, message, count?
+inline constexpr const char* kEnded =
+    "ended";  // outcome, reason, ranks: [{rank, exit?, signal?, reason?}], outputs: [{path, size, sha256}]
+inline constexpr const char* kAttempt =
+    "attempt";  // first record of a stream: attempt, node, nodes, host, pid identity, world_size, agent version
+inline constexpr const char* kClock =
+    "clock";  // lead_offset_ns: added to this stream's times gives the lead's; round_trip_ns
+inline constexpr const char* kStarted = "started";          // ranks: [{rank, pid, gpus: []}]: of this node
 inline constexpr const char* kEnvironment = "environment";  // what the ranks really run in
 // Journal only:
 inline constexpr const char* kSubmit = "submit";        // number, experiment, name
@@ -54,17 +57,20 @@ inline constexpr const char* kRename = "rename";        // name
 inline constexpr const char* kNotes = "notes";          // text
 inline constexpr const char* kArchive = "archive";      // archived: bool
 inline constexpr const char* kCollected = "collected";  // attempt, outputs
-inline constexpr const char* kUpload = "upload";        // step, text, bytes_done, bytes_total, rate?, eta_ns?: on the way to and from the target
-inline constexpr const char* kUnreachable = "unreachable";    // since, reason
-inline constexpr const char* kReachable = "reachable";        // since: how long it could not be reached
-inline constexpr const char* kHostSilent = "host_silent";     // host, nodes: [..], since, reason: the run's lead answers, this host does not
-inline constexpr const char* kHostBack = "host_back";         // host
-inline constexpr const char* kScheduler = "scheduler";        // job, state, reason, estimated_start, restarts
-inline constexpr const char* kCancelAsked = "cancel_asked";   // carried out once the target can be told
-inline constexpr const char* kInputs = "inputs";              // data: [{name, sha256, bytes}]: what the run was given
-inline constexpr const char* kReproduced = "reproduced";      // the comparison with the run that this one repeats
-inline constexpr const char* kPlaced = "placed";              // hosts: [..] by node: where the target is about to put the run
-inline constexpr const char* kRegistered = "registered";      // model, number, path: what a record "model" asked for was done
+inline constexpr const char* kUpload =
+    "upload";  // step, text, bytes_done, bytes_total, rate?, eta_ns?: on the way to and from the target
+inline constexpr const char* kUnreachable = "unreachable";  // since, reason
+inline constexpr const char* kReachable = "reachable";      // since: how long it could not be reached
+inline constexpr const char* kHostSilent =
+    "host_silent";  // host, nodes: [..], since, reason: the run's lead answers, this host does not
+inline constexpr const char* kHostBack = "host_back";        // host
+inline constexpr const char* kScheduler = "scheduler";       // job, state, reason, estimated_start, restarts
+inline constexpr const char* kCancelAsked = "cancel_asked";  // carried out once the target can be told
+inline constexpr const char* kInputs = "inputs";             // data: [{name, sha256, bytes}]: what the run was given
+inline constexpr const char* kReproduced = "reproduced";     // the comparison with the run that this one repeats
+inline constexpr const char* kPlaced = "placed";  // hosts: [..] by node: where the target is about to put the run
+inline constexpr const char* kRegistered =
+    "registered";  // model, number, path: what a record "model" asked for was done
 }  // namespace kind
 
 /// One record. `body` holds every member except v, seq, t, rank, kind.
@@ -153,10 +159,10 @@ private:
     StreamCursor m_cursor;
     std::string m_buffer;
     std::size_t m_head = 0;
-    std::size_t m_searched = 0;         ///< No newline before this place of the buffer.
-    std::int64_t m_skipFrom = -1;       ///< Offset at which a line began that is too long to be kept; -1: none.
-    std::int64_t m_damagedInARow = 0;   ///< Since the last record taken.
-    std::deque<StreamEntry> m_ready;    ///< Whole lines met when a segment was closed.
+    std::size_t m_searched = 0;        ///< No newline before this place of the buffer.
+    std::int64_t m_skipFrom = -1;      ///< Offset at which a line began that is too long to be kept; -1: none.
+    std::int64_t m_damagedInARow = 0;  ///< Since the last record taken.
+    std::deque<StreamEntry> m_ready;   ///< Whole lines met when a segment was closed.
     std::vector<DamagedLine> m_damaged;
     std::optional<Error> m_refused;
 };
@@ -182,7 +188,8 @@ private:
 
 /// Appends records. Opening takes up the end of what is there: a torn last line is cut off (and remembered as a
 /// warning), seq goes on; a stream of another major version is not touched. One write(2) a call, so a record counts
-/// once append returned. A write that fails half-way (a full disk) leaves a line that readers keep aside. Not thread-safe.
+/// once append returned. A write that fails half-way (a full disk) leaves a line that readers keep aside. Not
+/// thread-safe.
 class StreamWriter {
 public:
     [[nodiscard]] static Result<StreamWriter> open(const Path& folder, std::int64_t segmentBytes = kSegmentBytes);

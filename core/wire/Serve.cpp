@@ -18,14 +18,12 @@ constexpr std::size_t kLengthsBytes = 8;
 constexpr std::size_t kBannerBytes = 4096;
 
 void putLength(std::string& out, std::size_t length) {
-    for (const int shift : {24, 16, 8, 0})
-        out += static_cast<char>(static_cast<std::uint32_t>(length) >> shift & 0xff);
+    for (const int shift : {24, 16, 8, 0}) out += static_cast<char>(static_cast<std::uint32_t>(length) >> shift & 0xff);
 }
 
 std::size_t lengthAt(std::string_view bytes, std::size_t at) {
     std::uint32_t length = 0;
-    for (std::size_t i = 0; i < 4; ++i)
-        length = length << 8 | static_cast<unsigned char>(bytes[at + i]);
+    for (std::size_t i = 0; i < 4; ++i) length = length << 8 | static_cast<unsigned char>(bytes[at + i]);
     return length;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// `trainyard-agent serve`: what a workbench and the agent of a machine say to each other over one byte channel (ssh, or a
-// pipe on this machine). The text: resources/docs/protocol/serve.md.
+// `trainyard-agent serve`: what a workbench and the agent of a machine say to each other over one byte channel (ssh, or
+// a pipe on this machine). The text: resources/docs/protocol/serve.md.
 //
 // The agent first writes the greeting line; whatever came before it (a shell's banner) is skipped. Then frames in both
 // directions: 4 bytes big-endian length of the JSON header, 4 bytes length of the payload, header, payload.
@@ -20,9 +20,10 @@ inline constexpr std::string_view kServeGreeting = "TRAINYARD-AGENT 1\n";
 inline constexpr std::size_t kServeGreetingSearch = 65536;  ///< Bytes of banner that are skipped at most.
 inline constexpr std::size_t kServeMaxHeader = 1 << 20;
 inline constexpr std::size_t kServeMaxPayload = 1 << 20;
-inline constexpr std::int64_t kServeWindow = 4 << 20;       ///< Payload bytes that a sender may have unacknowledged in one request.
-inline constexpr int kServePingSeconds = 15;                ///< The client pings as often when it has nothing else to say.
-inline constexpr int kServeSilenceSeconds = 120;            ///< The agent ends after such a silence.
+inline constexpr std::int64_t kServeWindow =
+    4 << 20;                                  ///< Payload bytes that a sender may have unacknowledged in one request.
+inline constexpr int kServePingSeconds = 15;  ///< The client pings as often when it has nothing else to say.
+inline constexpr int kServeSilenceSeconds = 120;  ///< The agent ends after such a silence.
 
 struct ServeFrame {
     base::Json header;
@@ -41,8 +42,8 @@ struct ServeFrameView {
 [[nodiscard]] base::Status appendServeFrame(std::string& out, const base::Json& header, std::string_view payload = {});
 
 /// Takes bytes as they come, gives frames. Not thread-safe. After an error it gives nothing more.
-/// Errors: "serve.greeting" (no greeting within the first bytes; the message holds what came instead), "serve.too_large",
-/// "serve.json".
+/// Errors: "serve.greeting" (no greeting within the first bytes; the message holds what came instead),
+/// "serve.too_large", "serve.json".
 class ServeDecoder {
 public:
     /// `greeting`: the agent's side of the channel is read, which begins with the greeting line.
@@ -61,7 +62,7 @@ public:
     [[nodiscard]] const std::string& banner() const { return m_banner; }
 
 private:
-    std::string m_bytes;     ///< All of it is room; what came lies in [m_read, m_end).
+    std::string m_bytes;  ///< All of it is room; what came lies in [m_read, m_end).
     std::size_t m_read = 0;
     std::size_t m_end = 0;
     std::string m_banner;

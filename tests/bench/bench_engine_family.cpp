@@ -1,7 +1,8 @@
-// The engine's side of engine_family, gloo_ddp and gpu_resnet50: training steps of a family with torchvision's names on batches in memory.
+// The engine's side of engine_family, gloo_ddp and gpu_resnet50: training steps of a family with torchvision's names on
+// batches in memory.
 //   FAMILY SIZE BATCH CLASSES THREADS contiguous|channels_last DEVICE STEPS
-// As one of several ranks (RANK, WORLD_SIZE, TRAINYARD_RENDEZVOUS) also without the exchange and the exchange alone. The last line is a
-// JSON object.
+// As one of several ranks (RANK, WORLD_SIZE, TRAINYARD_RENDEZVOUS) also without the exchange and the exchange alone.
+// The last line is a JSON object.
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -64,7 +65,8 @@ class Steps {
 public:
     Steps(const Options& options, spec::LayerTable table, ProcessGroup& group, at::Device device)
         : m_device(device), m_group(group), m_network(prepared(std::move(table), device, options.channelsLast)),
-          m_batches(makeBatches(options, group.rank(), device)), m_reducer(group, m_network.parameters(), m_network.parameterNames()),
+          m_batches(makeBatches(options, group.rank(), device)),
+          m_reducer(group, m_network.parameters(), m_network.parameterNames()),
           m_optimizer(spec::OptimizerSpec{}, m_network.parameters(), m_network.parameterNames()) {}
 
     /// Seconds a step of `count` steps; on a GPU the mean over ten, which it is not asked for between.
@@ -157,7 +159,8 @@ int run(const Options& options) {
         return fail(context.error());
     }
     const auto device = chooseDevice(options.device, context->localRank);
-    auto table = spec::buildLayerTable(options.family, base::Json::object(), {3, options.size, options.size}, options.classes);
+    auto table =
+        spec::buildLayerTable(options.family, base::Json::object(), {3, options.size, options.size}, options.classes);
     if (!device || !table) {
         return fail(!device ? device.error() : table.error());
     }
@@ -167,7 +170,8 @@ int run(const Options& options) {
     }
     Steps steps(options, std::move(*table), **group, *device);
     std::vector<double> losses;
-    const auto warmUp = steps.run(2, true, &losses);  // Allocations; the reducer's buckets in the order that gradients come in.
+    const auto warmUp =
+        steps.run(2, true, &losses);  // Allocations; the reducer's buckets in the order that gradients come in.
     (void) steps.waitedSeconds();
     std::vector<double> times = steps.run(options.steps, true, &losses);
     double waited = steps.waitedSeconds();
@@ -206,11 +210,15 @@ int run(const Options& options) {
 int main(int argc, char** argv) {
     tuneAllocator();
     if (argc != 9) {
-        std::fputs("usage: bench_engine_family FAMILY SIZE BATCH CLASSES THREADS contiguous|channels_last DEVICE STEPS\n", stderr);
+        std::fputs(
+            "usage: bench_engine_family FAMILY SIZE BATCH CLASSES THREADS contiguous|channels_last DEVICE STEPS\n",
+            stderr);
         return 2;
     }
     const auto number = [&](int i) { return std::strtoll(argv[i], nullptr, 10); };
-    const Options options{argv[1],   number(2), number(3), number(4), number(5), std::string(argv[6]) == "channels_last",
+    const Options options{argv[1],   number(2),
+                          number(3), number(4),
+                          number(5), std::string(argv[6]) == "channels_last",
                           argv[7],   static_cast<int>(number(8))};
     const auto status = guarded("measuring steps", [&]() -> Result<int> { return run(options); });
     return status ? *status : fail(status.error());

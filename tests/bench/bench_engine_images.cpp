@@ -1,5 +1,5 @@
-// The engine's side of engine_images: FOLDER SIZE BATCH THREADS ROUNDS. Reads every picture ROUNDS times with random crops and flips; the
-// last line is a JSON object.
+// The engine's side of engine_images: FOLDER SIZE BATCH THREADS ROUNDS. Reads every picture ROUNDS times with random
+// crops and flips; the last line is a JSON object.
 #include <ATen/ATen.h>
 
 #include <cstdio>

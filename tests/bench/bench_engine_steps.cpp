@@ -33,7 +33,8 @@ double cpuSeconds() {
     return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
 
-int run(const std::string& folder, const std::string& family, std::int64_t batchSize, std::int64_t threads, double seconds) {
+int run(const std::string& folder, const std::string& family, std::int64_t batchSize, std::int64_t threads,
+        double seconds) {
     setThreads(threads, threads);
     spec::DatasetSpec dataset;
     dataset.trainImages = folder + "train-images-idx3-ubyte.gz";
@@ -86,8 +87,12 @@ int run(const std::string& folder, const std::string& family, std::int64_t batch
     const std::size_t steps = times.size();
     std::vector<double> steady(times.begin() + kWarmUp, times.end());
     std::ranges::sort(steady);
-    const base::Json result = {{"step_seconds", steady[steady.size() / 2]}, {"cpu_step_seconds", cpuPerStep}, {"steps", steps}, {"losses", losses},
-                               {"peak_bytes", peakMemory().resident}, {"fused", optimizer.isFused()}};
+    const base::Json result = {{"step_seconds", steady[steady.size() / 2]},
+                               {"cpu_step_seconds", cpuPerStep},
+                               {"steps", steps},
+                               {"losses", losses},
+                               {"peak_bytes", peakMemory().resident},
+                               {"fused", optimizer.isFused()}};
     std::printf("%s\n", base::dumpJson(result).c_str());
     return 0;
 }

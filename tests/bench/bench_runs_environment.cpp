@@ -1,5 +1,5 @@
-// What a cached environment costs a run: submit to first line of log with and without one, in pairs, here and over SSH. Starts an
-// sshd of its own on 127.0.0.1 and needs sshd, ssh, python3-venv.
+// What a cached environment costs a run: submit to first line of log with and without one, in pairs, here and over SSH.
+// Starts an sshd of its own on 127.0.0.1 and needs sshd, ssh, python3-venv.
 #include <QCoreApplication>
 #include <QTemporaryDir>
 #include <cstdio>
@@ -51,7 +51,8 @@ int main(int argc, char** argv) {
     spec::EnvironmentSpec venv;
     venv.name = "bench";
     venv.kind = spec::EnvironmentKind::Venv;
-    const auto environment = environments::planEnvironment(venv, 1, environments::factsOf("bench", "/usr/bin/python3", {}));
+    const auto environment =
+        environments::planEnvironment(venv, 1, environments::factsOf("bench", "/usr/bin/python3", {}));
     if (!environment.ok()) {
         stop(environment.error().message);
     }
@@ -69,10 +70,13 @@ int main(int argc, char** argv) {
         return 0;
     }
     const auto tell = [](const char* where, const base::Json& of) {
-        const auto millis = [&](const char* what, const char* which) { return 1000 * of.at(what).at(which).get<double>(); };
-        std::printf("%s: submit to first line %.0f ms, with a cached environment %.0f ms; it costs %.0f ms (%.0f to %.0f)\n", where,
-                    millis("plain_seconds", "median"), millis("cached_seconds", "median"), millis("cost_seconds", "median"),
-                    millis("cost_seconds", "lowest"), millis("cost_seconds", "highest"));
+        const auto millis = [&](const char* what, const char* which) {
+            return 1000 * of.at(what).at(which).get<double>();
+        };
+        std::printf(
+            "%s: submit to first line %.0f ms, with a cached environment %.0f ms; it costs %.0f ms (%.0f to %.0f)\n",
+            where, millis("plain_seconds", "median"), millis("cached_seconds", "median"),
+            millis("cost_seconds", "median"), millis("cost_seconds", "lowest"), millis("cost_seconds", "highest"));
     };
     tell("here", local);
     tell("over ssh", remote);

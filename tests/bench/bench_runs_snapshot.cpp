@@ -1,5 +1,5 @@
-// A source folder of 5,000 files (--files N) that has not changed since its last snapshot: how long the next one takes; and
-// when one file has changed.
+// A source folder of 5,000 files (--files N) that has not changed since its last snapshot: how long the next one takes;
+// and when one file has changed.
 #include <QCoreApplication>
 #include <QTemporaryDir>
 #include <algorithm>
@@ -36,7 +36,8 @@ double take(const runs::Workspace& workspace, const base::Path& source, std::siz
 base::Json spread(std::vector<double> values) {
     base::Json all = values;
     std::sort(values.begin(), values.end());
-    return {{"median", values[values.size() / 2]}, {"lowest", values.front()}, {"highest", values.back()}, {"all", all}};
+    return {
+        {"median", values[values.size() / 2]}, {"lowest", values.front()}, {"highest", values.back()}, {"all", all}};
 }
 
 }  // namespace
@@ -57,11 +58,13 @@ int main(int argc, char** argv) {
     // As a repository of a project has them: 50 files a folder, 200 B to 20 KB.
     const base::Path source = scratch / "source";
     for (int i = 0; i < files; ++i) {
-        const base::Path file = source / ("package" + std::to_string(i / 500)) / ("part" + std::to_string(i / 50 % 10)) /
-                                ("module" + std::to_string(i) + ".py");
+        const base::Path file = source / ("package" + std::to_string(i / 500)) /
+                                ("part" + std::to_string(i / 50 % 10)) / ("module" + std::to_string(i) + ".py");
         if (!base::makeDirs(file.parent_path()).ok() ||
-            !base::writeFileAtomically(file, std::string(200 + static_cast<std::size_t>(i * 37 % 20'000), static_cast<char>('a' + i % 26)) +
-                                                 std::to_string(i)).ok()) {
+            !base::writeFileAtomically(
+                 file, std::string(200 + static_cast<std::size_t>(i * 37 % 20'000), static_cast<char>('a' + i % 26)) +
+                           std::to_string(i))
+                 .ok()) {
             stop("cannot write " + file.string());
         }
     }

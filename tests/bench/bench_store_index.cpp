@@ -46,8 +46,7 @@ double millis(const std::function<void()>& body) {
 
 double median(int times, const std::function<void()>& body) {
     std::vector<double> all;
-    for (int i = 0; i < times; ++i)
-        all.push_back(millis(body));
+    for (int i = 0; i < times; ++i) all.push_back(millis(body));
     std::sort(all.begin(), all.end());
     return all[all.size() / 2];
 }

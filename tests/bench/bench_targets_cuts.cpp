@@ -1,5 +1,5 @@
-// One run whose connection is broken N times (--cuts N, 1,000 without it): no record may be lost or come twice. Starts an sshd
-// of its own on 127.0.0.1 and needs sshd, ssh, python3.
+// One run whose connection is broken N times (--cuts N, 1,000 without it): no record may be lost or come twice. Starts
+// an sshd of its own on 127.0.0.1 and needs sshd, ssh, python3.
 #include <QCoreApplication>
 #include <QTemporaryDir>
 #include <cstdio>
@@ -63,7 +63,8 @@ int main(int argc, char** argv) {
         }
         const std::int64_t cut = base::monotonicNanos();
         // Lines that were on the way may still come: it is there again when many have.
-        if (!test::waitFor([&] { return following.streams.lines() > before + 5 || !following.broken.empty(); }, 60'000) ||
+        if (!test::waitFor([&] { return following.streams.lines() > before + 5 || !following.broken.empty(); },
+                           60'000) ||
             !following.broken.empty()) {
             giveUp("nothing comes any more.");
         }

@@ -1,5 +1,5 @@
-// Eight ranks that print 10,000 lines a second each (--seconds N, 20 without it) on an SSH host over the loop: whether a line
-// is lost, what the agent needs, how far behind we are. Starts an sshd of its own and needs sshd, ssh, python3.
+// Eight ranks that print 10,000 lines a second each (--seconds N, 20 without it) on an SSH host over the loop: whether
+// a line is lost, what the agent needs, how far behind we are. Starts an sshd of its own and needs sshd, ssh, python3.
 #include <QCoreApplication>
 #include <QTemporaryDir>
 #include <charconv>
@@ -45,7 +45,8 @@ void lookAtAgent(const std::string& run, AgentUse& use) {
         const std::string stat = base::readFile(entry.path() / "stat").valueOr("");
         const auto fields = base::split(stat.substr(std::min(stat.size(), stat.rfind(')') + 2)), ' ');
         if (fields.size() > 13) {
-            use.cpuSeconds = (std::stod(fields[11]) + std::stod(fields[12])) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+            use.cpuSeconds =
+                (std::stod(fields[11]) + std::stod(fields[12])) / static_cast<double>(::sysconf(_SC_CLK_TCK));
         }
     }
 }
@@ -69,7 +70,8 @@ int main(int argc, char** argv) {
                               "import os, sys, time\n"
                               "rank, n, begin = os.environ['RANK'], 0, time.monotonic()\n"
                               "while n < int(sys.argv[1]):\n"
-                              "    sys.stdout.write(''.join('rank %s line %d step of a training that says much\\n' % (rank, n + i) for i in range(100)))\n"
+                              "    sys.stdout.write(''.join('rank %s line %d step of a training that says much\\n' % "
+                              "(rank, n + i) for i in range(100)))\n"
                               "    sys.stdout.flush()\n"
                               "    n += 100\n"
                               "    time.sleep(max(0, begin + n / 10000 - time.monotonic()))\n"
@@ -104,7 +106,8 @@ int main(int argc, char** argv) {
                 slowestRank = std::max(slowestRank, std::stod(text));
                 continue;
             }
-            const std::string begins = "rank " + std::to_string(rank) + " line " + std::to_string(next[rank]++) + " step";
+            const std::string begins =
+                "rank " + std::to_string(rank) + " line " + std::to_string(next[rank]++) + " step";
             wrong += text.starts_with(begins) ? 0 : 1;
         }
     };
@@ -125,7 +128,8 @@ int main(int argc, char** argv) {
         },
         [&](const base::Error& error) { broken = error.message; });
     std::int64_t looked = 0;
-    while (!ended && broken.empty() && base::monotonicNanos() - begin < std::int64_t{300 + 10 * length} * 1'000'000'000) {
+    while (!ended && broken.empty() &&
+           base::monotonicNanos() - begin < std::int64_t{300 + 10 * length} * 1'000'000'000) {
         turn();
         if (base::monotonicNanos() - looked > 200'000'000) {
             looked = base::monotonicNanos();
@@ -155,10 +159,11 @@ int main(int argc, char** argv) {
     if (json) {
         std::printf("%s\n", base::dumpJson(result).c_str());
     } else {
-        std::printf("%lld lines of %d ranks in %.1f s (the ranks took %.1f), %lld lost or doubled; agent %.1f MB at most, "
-                    "%.1f s of a core; at most %.2f s behind\n",
-                    static_cast<long long>(lines), kRanks, took, slowestRank, static_cast<long long>(wrong),
-                    use.mostMegabytes, use.cpuSeconds, static_cast<double>(behind) / 1e6);
+        std::printf(
+            "%lld lines of %d ranks in %.1f s (the ranks took %.1f), %lld lost or doubled; agent %.1f MB at most, "
+            "%.1f s of a core; at most %.2f s behind\n",
+            static_cast<long long>(lines), kRanks, took, slowestRank, static_cast<long long>(wrong), use.mostMegabytes,
+            use.cpuSeconds, static_cast<double>(behind) / 1e6);
     }
     return wrong == 0 ? 0 : 1;
 }

@@ -90,11 +90,9 @@ int main(int argc, char** argv) {
     for (int frame = 0; frame < frames; ++frame) {
         std::vector<std::vector<double>> arriving(kSeries);
         x.clear();
-        for (int i = 0; i < kPerFrame; ++i)
-            x.push_back(step + i);
+        for (int i = 0; i < kPerFrame; ++i) x.push_back(step + i);
         for (int s = 0; s < kSeries; ++s) {
-            for (int i = 0; i < kPerFrame; ++i)
-                arriving[static_cast<std::size_t>(s)].push_back(value(s, step + i));
+            for (int i = 0; i < kPerFrame; ++i) arriving[static_cast<std::size_t>(s)].push_back(value(s, step + i));
         }
         step += kPerFrame;
         const double before = threadMillis();

@@ -1,5 +1,6 @@
-// From the write of a TensorBoard event to its point standing painted on the chart of the run's page: 10,000 metrics a second
-// (100 of them, of which the page shows 40 charts), real script, agent, index and window. Wall time; one JSON object with --json.
+// From the write of a TensorBoard event to its point standing painted on the chart of the run's page: 10,000 metrics a
+// second (100 of them, of which the page shows 40 charts), real script, agent, index and window. Wall time; one JSON
+// object with --json.
 //   bench_ui_events [--json] [--seconds N]
 #include <algorithm>
 #include <cstdio>
@@ -104,10 +105,11 @@ int main(int argc, char** argv) {
     rig.window().resize(kWindowWidth, 1300);
     const base::Path times = rig.scratch() / "times";
     const base::Path go = rig.scratch() / "go";
-    const std::string run = submit(
-        rig, {"/usr/bin/python3", test::testData("scripts/event_rate.py").string(), std::to_string(seconds), times.string(), go.string()});
+    const std::string run = submit(rig, {"/usr/bin/python3", test::testData("scripts/event_rate.py").string(),
+                                         std::to_string(seconds), times.string(), go.string()});
     auto* page = rig.go<ui::RunPage>(QStringLiteral("run/") + QString::fromStdString(run));
-    if (!page || !waitFor([&] { return page->detail() && page->detail()->row.state == spec::RunState::Running; }, 30'000)) {
+    if (!page ||
+        !waitFor([&] { return page->detail() && page->detail()->row.state == spec::RunState::Running; }, 30'000)) {
         stop("the run did not start");
     }
     if (!base::writeFileAtomically(go, "").ok()) stop("the script cannot be told to begin");
@@ -136,14 +138,15 @@ int main(int argc, char** argv) {
     const double most = delays[delays.size() * 99 / 100];
     const double rate = kMetrics * static_cast<double>(written.size()) / seconds;
     if (json) {
-        const base::Json result{{"benchmark", "ui_events"}, {"events", written.size()}, {"metrics_per_second", rate},
-                                {"frames", frames.size()},  {"median_ms", median},      {"p99_ms", most},
+        const base::Json result{{"benchmark", "ui_events"},  {"events", written.size()}, {"metrics_per_second", rate},
+                                {"frames", frames.size()},   {"median_ms", median},      {"p99_ms", most},
                                 {"worst_ms", delays.back()}, {"raw_ms", delays}};
         std::printf("%s\n", base::dumpJson(result).c_str());
     } else {
-        std::printf("%.0f metrics a second, %zu frames: from the write to the painted chart %.0f ms (median), %.0f at 99 %%, "
-                    "%.0f at worst\n",
-                    rate, frames.size(), median, most, delays.back());
+        std::printf(
+            "%.0f metrics a second, %zu frames: from the write to the painted chart %.0f ms (median), %.0f at 99 %%, "
+            "%.0f at worst\n",
+            rate, frames.size(), median, most, delays.back());
     }
     return 0;
 }

@@ -1,5 +1,5 @@
-// From pressing Launch in the real window to the loss of the run's first optimizer step standing painted on its chart: the
-// sample, all 60,000 images, the default CNN, real programs. Wall time; prints one JSON object with --json.
+// From pressing Launch in the real window to the loss of the run's first optimizer step standing painted on its chart:
+// the sample, all 60,000 images, the default CNN, real programs. Wall time; prints one JSON object with --json.
 //   bench_ui_launch [--json] [--rounds N]
 #include <QElapsedTimer>
 #include <QPushButton>
@@ -63,7 +63,8 @@ bool launchOnce(double& millis) {
     }
     auto* run = qobject_cast<ui::RunPage*>(rig.window().page());
     const auto loss = [&] { return run->metrics()->charts()->chart(QStringLiteral("Loss")); };
-    if (!waitFor([&] { return run->detail() && run->metrics()->charts()->points() > 0 && loss() != nullptr; }, 60'000)) {
+    if (!waitFor([&] { return run->detail() && run->metrics()->charts()->points() > 0 && loss() != nullptr; },
+                 60'000)) {
         return fail("no loss came");
     }
     PaintCounter counter;
@@ -104,10 +105,15 @@ int main(int argc, char** argv) {
     std::ranges::sort(sorted);
     const double median = sorted[sorted.size() / 2];
     if (json) {
-        const base::Json result{{"benchmark", "ui_launch"}, {"median_ms", median}, {"lowest_ms", sorted.front()}, {"highest_ms", sorted.back()}, {"raw_ms", all}};
+        const base::Json result{{"benchmark", "ui_launch"},
+                                {"median_ms", median},
+                                {"lowest_ms", sorted.front()},
+                                {"highest_ms", sorted.back()},
+                                {"raw_ms", all}};
         std::printf("%s\n", base::dumpJson(result).c_str());
     } else {
-        std::printf("launch to first loss painted: %.0f ms (%.0f to %.0f, %zu rounds)\n", median, sorted.front(), sorted.back(), all.size());
+        std::printf("launch to first loss painted: %.0f ms (%.0f to %.0f, %zu rounds)\n", median, sorted.front(),
+                    sorted.back(), all.size());
     }
     return 0;
 }

@@ -1,5 +1,6 @@
-// The window while eight ranks print 10,000 lines a second each (--seconds N, 15 without it): for how long its thread never comes
-// around, with the run's log open at its end, and whether every line is there. Wall time; one JSON object with --json.
+// The window while eight ranks print 10,000 lines a second each (--seconds N, 15 without it): for how long its thread
+// never comes around, with the run's log open at its end, and whether every line is there. Wall time; one JSON object
+// with --json.
 //   bench_ui_lines [--json] [--seconds N]
 #include <algorithm>
 #include <cstdio>
@@ -32,21 +33,22 @@ constexpr int kBeatMillis = 5;
 }
 
 /// A hundred lines each hundredth of a second.
-constexpr const char* kPrinter =
-    "import os, sys, time\n"
-    "rank, n, begin = os.environ['RANK'], 0, time.monotonic()\n"
-    "while n < int(sys.argv[1]):\n"
-    "    sys.stdout.write(''.join('rank %s line %d step of a training that says much\\n' % (rank, n + i) for i in range(100)))\n"
-    "    sys.stdout.flush()\n"
-    "    n += 100\n"
-    "    time.sleep(max(0, begin + n / 10000 - time.monotonic()))\n";
+constexpr const char* kPrinter = "import os, sys, time\n"
+                                 "rank, n, begin = os.environ['RANK'], 0, time.monotonic()\n"
+                                 "while n < int(sys.argv[1]):\n"
+                                 "    sys.stdout.write(''.join('rank %s line %d step of a training that says much\\n' "
+                                 "% (rank, n + i) for i in range(100)))\n"
+                                 "    sys.stdout.flush()\n"
+                                 "    n += 100\n"
+                                 "    time.sleep(max(0, begin + n / 10000 - time.monotonic()))\n";
 
 std::string submit(test::WindowRig& rig, std::int64_t lines) {
-    const base::Json spec{{"format", "trainyard.run-spec"},
-                          {"version", 1},
-                          {"experiment", "bench"},
-                          {"distribution", {{"kind", "pytorch"}, {"backend", "gloo"}, {"processes", kRanks}}},
-                          {"task", {{"kind", "command"}, {"command", {"/usr/bin/python3", "-c", kPrinter, std::to_string(lines)}}}}};
+    const base::Json spec{
+        {"format", "trainyard.run-spec"},
+        {"version", 1},
+        {"experiment", "bench"},
+        {"distribution", {{"kind", "pytorch"}, {"backend", "gloo"}, {"processes", kRanks}}},
+        {"task", {{"kind", "command"}, {"command", {"/usr/bin/python3", "-c", kPrinter, std::to_string(lines)}}}}};
     std::string run;
     std::string failed;
     QObject context;
@@ -98,17 +100,21 @@ int main(int argc, char** argv) {
     const ui::LogView* log = page->log()->view();
     const bool all = waitFor([&] { return log->total() == lines; }, 20'000);
     std::ranges::sort(gaps);
-    const auto at = [&](double part) { return gaps[static_cast<std::size_t>(part * static_cast<double>(gaps.size() - 1))]; };
+    const auto at = [&](double part) {
+        return gaps[static_cast<std::size_t>(part * static_cast<double>(gaps.size() - 1))];
+    };
     if (json) {
-        const base::Json result{{"benchmark", "ui_lines"},  {"ranks", kRanks},          {"lines", log->total()},
-                                {"wanted_lines", lines},    {"lines_per_second", rate}, {"beats", gaps.size()},
-                                {"beat_ms", kBeatMillis},   {"median_ms", at(0.5)},     {"p99_ms", at(0.99)},
+        const base::Json result{{"benchmark", "ui_lines"}, {"ranks", kRanks},          {"lines", log->total()},
+                                {"wanted_lines", lines},   {"lines_per_second", rate}, {"beats", gaps.size()},
+                                {"beat_ms", kBeatMillis},  {"median_ms", at(0.5)},     {"p99_ms", at(0.99)},
                                 {"worst_ms", gaps.back()}};
         std::printf("%s\n", base::dumpJson(result).c_str());
     } else {
-        std::printf("%lld of %lld lines in the log, %.0f a second; between two turns of the window's thread %.0f ms (median), %.0f at "
+        std::printf("%lld of %lld lines in the log, %.0f a second; between two turns of the window's thread %.0f ms "
+                    "(median), %.0f at "
                     "99 %%, %.0f at worst\n",
-                    static_cast<long long>(log->total()), static_cast<long long>(lines), rate, at(0.5), at(0.99), gaps.back());
+                    static_cast<long long>(log->total()), static_cast<long long>(lines), rate, at(0.5), at(0.99),
+                    gaps.back());
     }
     return all ? 0 : 1;
 }

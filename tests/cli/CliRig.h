@@ -1,6 +1,6 @@
 #pragma once
-// What the tests of the command line share: calls, transcripts that are compared with tests/cli/golden, and calls on a terminal.
-// TRAINYARD_UPDATE_GOLDEN=1 writes the transcripts anew.
+// What the tests of the command line share: calls, transcripts that are compared with tests/cli/golden, and calls on a
+// terminal. TRAINYARD_UPDATE_GOLDEN=1 writes the transcripts anew.
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
@@ -75,7 +75,8 @@ public:
         const QStringList right = QString::fromStdString(now).split(QLatin1Char('\n'));
         for (qsizetype i = 0; i < std::max(left.size(), right.size()); ++i) {
             if (left.value(i) != right.value(i)) {
-                return QStringLiteral("%1.txt line %2\n expected: %3\n actual:   %4\nTRAINYARD_UPDATE_GOLDEN=1 writes it anew.")
+                return QStringLiteral(
+                           "%1.txt line %2\n expected: %3\n actual:   %4\nTRAINYARD_UPDATE_GOLDEN=1 writes it anew.")
                     .arg(QString::fromLatin1(name))
                     .arg(i + 1)
                     .arg(left.value(i), right.value(i))
@@ -106,7 +107,8 @@ private:
             text.replace(QRegularExpression(QString::fromLatin1(pattern)), QString::fromLatin1(replacement));
         }
         // Which states a short run is seen in is a matter of luck.
-        text.replace(QRegularExpression(QStringLiteral("! Run \\d+ (Preparing|Queued|Running|Finalizing)\\n")), QString());
+        text.replace(QRegularExpression(QStringLiteral("! Run \\d+ (Preparing|Queued|Running|Finalizing)\\n")),
+                     QString());
         text.replace(QRegularExpression(QStringLiteral("<time> +")), QStringLiteral("<time> "));
         return text;
     }
@@ -164,7 +166,8 @@ public:
     [[nodiscard]] bool type(const std::string& text) {
         return ::write(m_master, text.data(), text.size()) == static_cast<ssize_t>(text.size());
     }
-    /// Its exit code once it has ended; -1 when the time is over or a signal ended it. What it left behind may hold the terminal on.
+    /// Its exit code once it has ended; -1 when the time is over or a signal ended it. What it left behind may hold the
+    /// terminal on.
     int exitCode(int millis = 60'000) {
         const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(millis);
         int status = 0;

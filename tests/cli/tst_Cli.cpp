@@ -122,11 +122,14 @@ private Q_SLOTS:
         say({"run", "submit", "--file", (*m_scratch / "none.json").string()});
         const std::string broken = m_scratch->write("broken.json", "{\"format\": ").string();
         say({"run", "submit", "--file", broken});
-        const std::string newer = m_scratch->write("newer.json", R"({"format":"trainyard.run-spec","version":99})").string();
+        const std::string newer =
+            m_scratch->write("newer.json", R"({"format":"trainyard.run-spec","version":99})").string();
         say({"run", "submit", "--file", newer});
         const std::string good =
             m_scratch
-                ->write("good.json", R"({"format":"trainyard.run-spec","version":1,"experiment":"e","task":{"kind":"command","command":["true"]}})")
+                ->write(
+                    "good.json",
+                    R"({"format":"trainyard.run-spec","version":1,"experiment":"e","task":{"kind":"command","command":["true"]}})")
                 .string();
         say({"run", "submit", "--wait", "--file", good});
         say({"run", "submit", "--wait", "--file", good, "--set", "name=other", "--json"});
@@ -138,7 +141,8 @@ private Q_SLOTS:
 
     void golden_json() {
         say({"workspace", "init", m_workspace, "--json"});
-        say({"run", "submit", "--json", "--wait", "--", "sh", "-c", "echo one; echo two; echo x > \"$TRAINYARD_OUTPUTS/x\""});
+        say({"run", "submit", "--json", "--wait", "--", "sh", "-c",
+             "echo one; echo two; echo x > \"$TRAINYARD_OUTPUTS/x\""});
         say({"run", "list", "--json"});
         say({"run", "logs", "1", "--json"});
         say({"run", "logs", "1", "--json", "--follow"});
@@ -159,16 +163,21 @@ private Q_SLOTS:
         const Json checked = test::cliJson({"run", "check", "--draft", "fashion-mnist"});
         QVERIFY2(checked.contains("peak_memory_bytes"), checked.dump().c_str());
         const auto said = cli({"run", "check", "--draft", "fashion-mnist"});
-        QVERIFY2(said.out.starts_with("It fits.\n") && said.out.find("An epoch") != std::string::npos, said.out.c_str());
+        QVERIFY2(said.out.starts_with("It fits.\n") && said.out.find("An epoch") != std::string::npos,
+                 said.out.c_str());
         QVERIFY2(said.out.find("Address space") == std::string::npos, said.out.c_str());
         // What limits is named: the memory that is free is not all that a process may have.
-        const auto bound = test::runProgram("/bin/sh", {"-c", "ulimit -v 4718592; exec \"$0\" run check --draft fashion-mnist",
-                                                        test::builtProgram("trainyard-cli").string()});
-        QVERIFY2(bound.out.find("of 4.5 GiB that ulimit -v leaves each process") != std::string::npos, (bound.out + bound.err).c_str());
-        const Json run = test::cliJson({"run", "submit", "--wait", "--draft", "fashion-mnist", "--set", "task.epochs=1", "--set",
-                               "task.dataset.train_limit=1000", "--set", "task.dataset.val_limit=200"});
+        const auto bound =
+            test::runProgram("/bin/sh", {"-c", "ulimit -v 4718592; exec \"$0\" run check --draft fashion-mnist",
+                                         test::builtProgram("trainyard-cli").string()});
+        QVERIFY2(bound.out.find("of 4.5 GiB that ulimit -v leaves each process") != std::string::npos,
+                 (bound.out + bound.err).c_str());
+        const Json run =
+            test::cliJson({"run", "submit", "--wait", "--draft", "fashion-mnist", "--set", "task.epochs=1", "--set",
+                           "task.dataset.train_limit=1000", "--set", "task.dataset.val_limit=200"});
         QCOMPARE(run.value("state", std::string()), "Completed");
-        QCOMPARE(test::cliJson({"model", "register", "1", "--name", "clothes"}).value("model", std::string()), "clothes:1");
+        QCOMPARE(test::cliJson({"model", "register", "1", "--name", "clothes"}).value("model", std::string()),
+                 "clothes:1");
         QCOMPARE(test::cliJson({"model", "list"}).at("models").size(), std::size_t{1});
         const auto text = cli({"model", "show", "clothes"});
         QVERIFY2(text.out.find("model.safetensors") != std::string::npos, text.out.c_str());
@@ -189,8 +198,9 @@ private Q_SLOTS:
 
     void specFromStandardInput() {
         QCOMPARE(cli({"workspace", "init", m_workspace}).exitCode, 0);
-        const auto ran = cli({"run", "submit", "--file", "-", "--wait", "--json"},
-                             R"({"format":"trainyard.run-spec","version":1,"task":{"kind":"command","command":["true"]}})");
+        const auto ran =
+            cli({"run", "submit", "--file", "-", "--wait", "--json"},
+                R"({"format":"trainyard.run-spec","version":1,"task":{"kind":"command","command":["true"]}})");
         QCOMPARE(ran.exitCode, 0);
         const Json answer = base::parseJson(ran.out).value();
         QCOMPARE(answer.at("format").get<std::string>(), "trainyard.cli");
@@ -235,15 +245,17 @@ private Q_SLOTS:
     void runs_areFoundByTheBeginningOfTheirIds() {
         QCOMPARE(cli({"workspace", "init", m_workspace}).exitCode, 0);
         const std::string first = test::cliJson({"run", "submit", "--wait", "--", "true"}).at("run").get<std::string>();
-        const std::string second = test::cliJson({"run", "submit", "--wait", "--", "true"}).at("run").get<std::string>();
+        const std::string second =
+            test::cliJson({"run", "submit", "--wait", "--", "true"}).at("run").get<std::string>();
         std::size_t common = 0;
         while (common < first.size() && first[common] == second[common]) {
             ++common;
         }
         const std::string prefix = first.substr(0, std::max<std::size_t>(common + 1, 6));
         for (const Arguments& arguments :
-             {Arguments{"run", "show", prefix}, Arguments{"run", "logs", prefix}, Arguments{"run", "watch", prefix}, Arguments{"run", "wait", prefix},
-              Arguments{"run", "files", prefix}, Arguments{"run", "duplicate", prefix}, Arguments{"run", "rename", prefix, "renamed"},
+             {Arguments{"run", "show", prefix}, Arguments{"run", "logs", prefix}, Arguments{"run", "watch", prefix},
+              Arguments{"run", "wait", prefix}, Arguments{"run", "files", prefix},
+              Arguments{"run", "duplicate", prefix}, Arguments{"run", "rename", prefix, "renamed"},
               Arguments{"run", "compare", prefix, second}}) {
             const auto ran = cli(arguments);
             QVERIFY2(ran.exitCode == 0, (arguments[1] + ": " + ran.err).c_str());
@@ -302,10 +314,12 @@ private Q_SLOTS:
     void progress_isDrawnOnATerminalOnly() {
         QCOMPARE(cli({"workspace", "init", m_workspace}).exitCode, 0);
         const std::string script =
-            "for i in 1 2 3 4; do echo '{\"kind\":\"progress\",\"stage\":\"train\",\"epoch\":1,\"epochs\":2,\"step\":'$i',"
+            "for i in 1 2 3 4; do echo "
+            "'{\"kind\":\"progress\",\"stage\":\"train\",\"epoch\":1,\"epochs\":2,\"step\":'$i',"
             "\"steps\":8,\"done\":'$i',\"total\":8,\"unit\":\"steps\",\"rate\":5.5,\"eta_ns\":61000000000}' >> "
             "\"$TRAINYARD_STREAM\"; "
-            "echo '{\"kind\":\"metric\",\"name\":\"train/loss\",\"value\":0.5,\"step\":'$i'}' >> \"$TRAINYARD_STREAM\"; "
+            "echo '{\"kind\":\"metric\",\"name\":\"train/loss\",\"value\":0.5,\"step\":'$i'}' >> "
+            "\"$TRAINYARD_STREAM\"; "
             "sleep 0.2; done";
         const Arguments arguments{"run", "submit", "--wait", "--", "sh", "-c", script};
         const auto plain = cli(arguments);
@@ -314,7 +328,8 @@ private Q_SLOTS:
         test::TerminalCall call(arguments);
         QCOMPARE(call.exitCode(), 0);
         const std::string& drawn = call.shown();
-        for (const char* part : {"epoch 1/2", "step 4/8", "[##########----------]", "5.5 steps/s", "1 min 01 s left", "loss 0.5"}) {
+        for (const char* part :
+             {"epoch 1/2", "step 4/8", "[##########----------]", "5.5 steps/s", "1 min 01 s left", "loss 0.5"}) {
             QVERIFY2(drawn.find(part) != std::string::npos, (std::string(part) + " in " + drawn).c_str());
         }
     }

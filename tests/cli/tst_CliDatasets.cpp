@@ -125,8 +125,7 @@ private Q_SLOTS:
             std::string bytes = std::string("\0\0\x08\x03", 4) +
                                 test::bigEndian(static_cast<std::uint32_t>(values.size())) + test::bigEndian(2) +
                                 test::bigEndian(2);
-            for (const char value : values)
-                bytes += std::string(4, value);
+            for (const char value : values) bytes += std::string(4, value);
             return bytes;
         };
         const auto labels = [](const std::string& values) {
@@ -157,8 +156,15 @@ private Q_SLOTS:
         folderOfBirds("birds");
         QVERIFY(cliJson({"dataset", "add", "birds", (*m_scratch / "birds").string()}).contains("sha256"));
         const auto ask = [](Arguments more) {
-            Arguments arguments{"dataset", "preview", "birds", "--set", "task.dataset.image_size=32",
-                                "--set", "task.dataset.resize_size=36", "--set", "task.augmentation.flip=1"};
+            Arguments arguments{"dataset",
+                                "preview",
+                                "birds",
+                                "--set",
+                                "task.dataset.image_size=32",
+                                "--set",
+                                "task.dataset.resize_size=36",
+                                "--set",
+                                "task.augmentation.flip=1"};
             arguments.insert(arguments.end(), more.begin(), more.end());
             return arguments;
         };
@@ -214,8 +220,7 @@ private Q_SLOTS:
         for (const auto& value : test::hostileValues(canary.string())) {
             const Json named = cliJson({"dataset", "add", value.value, "/nowhere"});
             const Json sourced = cliJson({"dataset", "add", "birds", value.value});
-            QVERIFY2(!named.contains("managed") && !sourced.contains("managed"),
-                     value.name);
+            QVERIFY2(!named.contains("managed") && !sourced.contains("managed"), value.name);
             QVERIFY2(!std::filesystem::exists(canary), value.name);
         }
         const Json list = cliJson({"dataset", "list"});
@@ -225,8 +230,7 @@ private Q_SLOTS:
 private:
     void say(const Arguments& arguments) { m_transcript->say(arguments); }
     std::string folderOfBirds(const std::string& name) {
-        for (const test::ArchiveItem& item : birdItems(""))
-            m_scratch->write(name + "/" + item.path, item.bytes);
+        for (const test::ArchiveItem& item : birdItems("")) m_scratch->write(name + "/" + item.path, item.bytes);
         return (*m_scratch / name).string();
     }
 

@@ -26,8 +26,13 @@ private Q_SLOTS:
     void cleanup() { QVERIFY2(m_guard.noneLeft(10'000), m_guard.report().c_str()); }
 
     void golden_environments() {
-        const std::string conda = m_scratch->write("environment.yml", "name: birds\nchannels: [conda-forge]\ndependencies:\n  - python=3.11\n  - pip: [numpy]\n").string();
-        const std::string wrong = m_scratch->write("wrong.yml", "dependencies:\n  - python\n  - numpy; touch x\n").string();
+        const std::string conda =
+            m_scratch
+                ->write("environment.yml",
+                        "name: birds\nchannels: [conda-forge]\ndependencies:\n  - python=3.11\n  - pip: [numpy]\n")
+                .string();
+        const std::string wrong =
+            m_scratch->write("wrong.yml", "dependencies:\n  - python\n  - numpy; touch x\n").string();
         say({"environment", "list"});
         say({"environment", "show", "trainyard-torch-horovod"});
         say({"environment", "import", "--file", conda});
@@ -39,7 +44,8 @@ private Q_SLOTS:
         say({"environment", "create", "mine", "--kind", "venv"});
         say({"environment", "create", "trainyard-mine", "--kind", "venv"});
         say({"environment", "create", "Bad Name", "--kind", "venv"});
-        say({"environment", "edit", "mine", "--set", "venv.wheel_folder=~/wheels", "--set", "variables={\"API_KEY\":\"x\"}"});
+        say({"environment", "edit", "mine", "--set", "venv.wheel_folder=~/wheels", "--set",
+             "variables={\"API_KEY\":\"x\"}"});
         say({"environment", "edit", "mine", "--set", "venv.wheel_folder=wheels"});
         say({"environment", "edit", "trainyard-shell", "--set", "description=x"});
         say({"environment", "diff", "mine"});
@@ -67,16 +73,23 @@ private Q_SLOTS:
     void hostile_values() {
         const base::Path canary = *m_scratch / "canary";
         for (const auto& value : test::hostileValues(canary.string())) {
-            Json document{{"format", "trainyard.environment"}, {"version", 1}, {"name", "h"}, {"kind", "setup"}, {"setup", {{"script", "true\n" + value.value}}}};
+            Json document{{"format", "trainyard.environment"},
+                          {"version", 1},
+                          {"name", "h"},
+                          {"kind", "setup"},
+                          {"setup", {{"script", "true\n" + value.value}}}};
             document["build_variables"] = Json{{"V", value.value}};
             const std::string file = m_scratch->write("h.json", base::dumpJson(document)).string();
             const Json made = cliJson({"environment", "create", "--file", file});
             if (made.contains("environment")) {
                 const Json shown = cliJson({"environment", "show", "h"});
-                QVERIFY2(shown["spec"]["setup"]["script"] == document["setup"]["script"] && shown["spec"]["build_variables"]["V"] == Json(value.value), value.name);
+                QVERIFY2(shown["spec"]["setup"]["script"] == document["setup"]["script"] &&
+                             shown["spec"]["build_variables"]["V"] == Json(value.value),
+                         value.name);
                 QVERIFY2(cli({"environment", "delete", "h", "--yes"}).exitCode == 0, value.name);
             } else {
-                QVERIFY2(made.contains("error") && !made["error"]["field"].get<std::string>().empty(), (value.name + base::dumpJson(made)).c_str());
+                QVERIFY2(made.contains("error") && !made["error"]["field"].get<std::string>().empty(),
+                         (value.name + base::dumpJson(made)).c_str());
             }
         }
         QVERIFY(!std::filesystem::exists(canary));

@@ -1,5 +1,5 @@
-// Values that do harm where they are taken for more than text, through every argument of the command line that reaches a machine:
-// each arrives byte for byte or is refused with its field named, and the canary never appears.
+// Values that do harm where they are taken for more than text, through every argument of the command line that reaches
+// a machine: each arrives byte for byte or is refused with its field named, and the canary never appears.
 #include <QTest>
 #include <memory>
 
@@ -21,7 +21,8 @@ namespace {
 
 constexpr const char* kTell =
     "import json, os, sys\n"
-    "told = {'arguments': sys.argv[1:], 'variables': {k: v for k, v in os.environ.items() if k.startswith('HOSTILE_')}}\n"
+    "told = {'arguments': sys.argv[1:], 'variables': {k: v for k, v in os.environ.items() if "
+    "k.startswith('HOSTILE_')}}\n"
     "json.dump(told, open(os.path.join(os.environ['TRAINYARD_OUTPUTS'], 'told.json'), 'w'))\n";
 
 bool isText(const spec::Field& field) {
@@ -32,7 +33,9 @@ bool isText(const spec::Field& field) {
 
 /// Arguments and variables may hold line breaks and tabs, and no other control character.
 bool mayTravel(const std::string& value) {
-    return std::none_of(value.begin(), value.end(), [](char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7f; });
+    return std::none_of(value.begin(), value.end(), [](char c) {
+        return (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
+    });
 }
 
 }  // namespace
@@ -83,15 +86,17 @@ private Q_SLOTS:
             for (std::size_t i = 0; i < kEach; ++i) {
                 const test::HostileValue& hostile = m_values[next++ % m_values.size()];
                 const std::string what = field.path + ", " + hostile.name;
-                const Json answer = cliJson({"run", "estimate", "--set", field.path + "=" + hostile.value, "--", "true"});
+                const Json answer =
+                    cliJson({"run", "estimate", "--set", field.path + "=" + hostile.value, "--", "true"});
                 const bool refused = answer.contains("error");
-                QVERIFY2(answer.is_object() && (!refused || !answer.at("error").at("code").get<std::string>().empty()), what.c_str());
+                QVERIFY2(answer.is_object() && (!refused || !answer.at("error").at("code").get<std::string>().empty()),
+                         what.c_str());
             }
         }
         for (std::size_t i = 0; i < m_values.size(); i += 3) {
             const std::string& value = m_values[i].value;
-            const Json made = cliJson({"run", "submit", "--wait", "--set", "name=" + value, "--set", "description=" + value, "--set",
-                                       "tags.hostile=" + value, "--", "true"});
+            const Json made = cliJson({"run", "submit", "--wait", "--set", "name=" + value, "--set",
+                                       "description=" + value, "--set", "tags.hostile=" + value, "--", "true"});
             if (made.contains("error")) {
                 const std::string field = made.at("error").at("field").get<std::string>();
                 QVERIFY2(field == "name" || field == "description" || field.starts_with("tags"), made.dump().c_str());
@@ -129,7 +134,8 @@ private Q_SLOTS:
                 QVERIFY2(answer.ok(), (what + ran.err).c_str());
                 if (ran.exitCode != 0) {
                     QVERIFY2(ran.exitCode == 4, what.c_str());
-                    QVERIFY2(answer->at("error").at("field").get<std::string>() == field.path, (what + ": " + ran.out).c_str());
+                    QVERIFY2(answer->at("error").at("field").get<std::string>() == field.path,
+                             (what + ": " + ran.out).c_str());
                     continue;
                 }
                 const Json shown = cliJson({"target", "show", name});
@@ -174,8 +180,8 @@ private Q_SLOTS:
         QVERIFY(tried > 60);
     }
 
-    /// Data and weights in a folder whose name holds every value, from there into a training: here, and sent to a host; weights also
-    /// where they lie on the host.
+    /// Data and weights in a folder whose name holds every value, from there into a training: here, and sent to a host;
+    /// weights also where they lie on the host.
     void trainingPaths_arrive() {
         base::Path folder = *m_scratch / "data";
         for (const test::HostileValue& hostile : m_values) {
@@ -197,7 +203,10 @@ private Q_SLOTS:
         }
         test::Lab lab;
         QVERIFY2(lab.up(), lab.error().c_str());
-        QCOMPARE(cli({"target", "add", "lab", "--kind", "ssh", "--host", "node1", "--set", "engine=" + lab.giveEngine(1)}).exitCode, 0);
+        QCOMPARE(
+            cli({"target", "add", "lab", "--kind", "ssh", "--host", "node1", "--set", "engine=" + lab.giveEngine(1)})
+                .exitCode,
+            0);
         const base::Path there = lab.home(1) / weights.filename();
         QVERIFY(base::copyFile(weights, there).ok());
         std::filesystem::permissions(there, std::filesystem::perms::others_read, std::filesystem::perm_options::add);
@@ -238,14 +247,21 @@ private Q_SLOTS:
             QVERIFY2(oneOf({"target", "add", hostile.value, "--kind", "ssh", "--host", "node1"}, {2, 4}), hostile.name);
             QVERIFY2(oneOf({"target", "wait", hostile.value}, {1, 2, 3}), hostile.name);
             QVERIFY2(oneOf({"run", "cancel", hostile.value}, {2, 3}), hostile.name);
-            QVERIFY2(oneOf({"model", "register", "1", "--files", "x", "--name=" + hostile.value}, {0, 1, 2}), hostile.name);
+            QVERIFY2(oneOf({"model", "register", "1", "--files", "x", "--name=" + hostile.value}, {0, 1, 2}),
+                     hostile.name);
         }
     }
 
     void outputNames_comeBackAsTheyAre() {
         const std::vector<std::string> names = test::hostileFileNames();
-        Arguments submit{"run", "submit", "--wait", "--", "/usr/bin/python3", "-c",
-                         "import os, sys\nfor name in sys.argv[1:]:\n open(os.path.join(os.environ['TRAINYARD_OUTPUTS'], name), 'w').write(name)"};
+        Arguments submit{"run",
+                         "submit",
+                         "--wait",
+                         "--",
+                         "/usr/bin/python3",
+                         "-c",
+                         "import os, sys\nfor name in sys.argv[1:]:\n "
+                         "open(os.path.join(os.environ['TRAINYARD_OUTPUTS'], name), 'w').write(name)"};
         // What stands for a variable is replaced in arguments, and must not be here.
         Arguments given;
         for (const std::string& name : names) {
@@ -266,7 +282,8 @@ private Q_SLOTS:
         const auto registered = cli(choose);
         QVERIFY2(registered.exitCode == 0, registered.err.c_str());
         for (const std::string& name : given) {
-            const auto one = cli({"model", "download", "odd", "--to", (*m_scratch / "one").string(), "--paths=" + name});
+            const auto one =
+                cli({"model", "download", "odd", "--to", (*m_scratch / "one").string(), "--paths=" + name});
             QVERIFY2(one.exitCode == 0, one.err.c_str());
             QCOMPARE(m_scratch->read("one/" + name), name);
         }
@@ -324,7 +341,9 @@ private:
     /// 64 images of noise in IDX files, with labels of ten classes.
     static void writeSamples(const base::Path& folder) {
         constexpr int kSamples = 64;
-        const auto big = [](int number) { return std::string{0, 0, static_cast<char>(number >> 8), static_cast<char>(number & 255)}; };
+        const auto big = [](int number) {
+            return std::string{0, 0, static_cast<char>(number >> 8), static_cast<char>(number & 255)};
+        };
         std::string images = std::string("\0\0\x08\x03", 4) + big(kSamples) + big(28) + big(28);
         std::string labels = std::string("\0\0\x08\x01", 4) + big(kSamples);
         for (int i = 0; i < kSamples * 28 * 28; ++i) {
@@ -337,7 +356,9 @@ private:
         QVERIFY(base::writeFileAtomically(folder / "train images", images).ok());
         QVERIFY(base::writeFileAtomically(folder / "train labels", labels).ok());
     }
-    static std::string idOf(const std::string& number) { return cliJson({"run", "show", number}).at("run").get<std::string>(); }
+    static std::string idOf(const std::string& number) {
+        return cliJson({"run", "show", number}).at("run").get<std::string>();
+    }
 
     static void checkRefusal(const std::string& target, const Arguments& rest, const char* field) {
         Arguments submit{"run", "submit", "--target", target};

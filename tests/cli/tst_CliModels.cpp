@@ -1,4 +1,5 @@
-// Any file or folder of a run's outputs as a model, by the command line: what it is told to be, what may be done with it.
+// Any file or folder of a run's outputs as a model, by the command line: what it is told to be, what may be done with
+// it.
 #include <QTest>
 #include <memory>
 
@@ -15,17 +16,16 @@ using test::cliJson;
 
 namespace {
 
-constexpr const char* kScript =
-    "import os, torch\n"
-    "os.chdir(os.environ['TRAINYARD_OUTPUTS'])\n"
-    "torch.manual_seed(1)\n"
-    "net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU())\n"
-    "torch.save(net.state_dict(), 'state.pt')\n"
-    "torch.save(net, 'module.pt')\n"
-    "os.makedirs('final/tokens')\n"
-    "torch.jit.script(net).save('final/scripted.pt')\n"
-    "open('final/tokens/words.txt', 'w').write('one two')\n"
-    "os.symlink('/etc/passwd', 'final/leak')\n";
+constexpr const char* kScript = "import os, torch\n"
+                                "os.chdir(os.environ['TRAINYARD_OUTPUTS'])\n"
+                                "torch.manual_seed(1)\n"
+                                "net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU())\n"
+                                "torch.save(net.state_dict(), 'state.pt')\n"
+                                "torch.save(net, 'module.pt')\n"
+                                "os.makedirs('final/tokens')\n"
+                                "torch.jit.script(net).save('final/scripted.pt')\n"
+                                "open('final/tokens/words.txt', 'w').write('one two')\n"
+                                "os.symlink('/etc/passwd', 'final/leak')\n";
 
 }  // namespace
 
@@ -59,7 +59,8 @@ private Q_SLOTS:
         QVERIFY2(weights.out.find("torch.jit.script(model)") != std::string::npos, weights.out.c_str());
         const auto refused = cli({"model", "export", "net:1", "--input-shape", "4"});
         QCOMPARE(refused.exitCode, 1);
-        QVERIFY2(refused.err.find("no graph") != std::string::npos && refused.err.find("torch.jit.script(model)") != std::string::npos,
+        QVERIFY2(refused.err.find("no graph") != std::string::npos &&
+                     refused.err.find("torch.jit.script(model)") != std::string::npos,
                  refused.err.c_str());
 
         const Json module = cliJson({"model", "register", "1", "--name", "net", "--files", "module.pt"});
@@ -82,14 +83,19 @@ private Q_SLOTS:
         const auto copied = cli({"model", "download", "net:3", "--to", (*m_scratch / "copy").string()});
         QVERIFY2(copied.exitCode == 0, copied.err.c_str());
         QCOMPARE(m_scratch->read("copy/final/tokens/words.txt"), std::string("one two"));
-        QCOMPARE(*base::sha256File(*m_scratch / "copy/final/scripted.pt"), shown.at("files").at(0).at("sha256").get<std::string>());
-        QCOMPARE(cli({"model", "download", "net:3", "--to", (*m_scratch / "part").string(), "--paths", "final/tokens"}).exitCode, 0);
+        QCOMPARE(*base::sha256File(*m_scratch / "copy/final/scripted.pt"),
+                 shown.at("files").at(0).at("sha256").get<std::string>());
+        QCOMPARE(cli({"model", "download", "net:3", "--to", (*m_scratch / "part").string(), "--paths", "final/tokens"})
+                     .exitCode,
+                 0);
         QVERIFY(!std::filesystem::exists(*m_scratch / "part/final/scripted.pt"));
 
         const auto withoutShape = cli({"model", "export", "net:3"});
         QCOMPARE(withoutShape.exitCode, 1);
         QVERIFY2(withoutShape.err.find("input_shape") != std::string::npos, withoutShape.err.c_str());
-        const auto exported = cli({"model", "export", "net:3", "--input-shape", "4", "--out", (*m_scratch / "net.onnx").string()}, {}, 180'000);
+        const auto exported =
+            cli({"model", "export", "net:3", "--input-shape", "4", "--out", (*m_scratch / "net.onnx").string()}, {},
+                180'000);
         if (exported.exitCode != 0 && exported.err.find("untime") != std::string::npos) {
             TRAINYARD_SKIP("No runtime that could prove the export is here.");
         }

@@ -1,4 +1,5 @@
-// What ssh asks, asked on the terminal: an unknown host key, a password. Real sshd, real pseudo-terminals; and without one.
+// What ssh asks, asked on the terminal: an unknown host key, a password. Real sshd, real pseudo-terminals; and without
+// one.
 #include <QTest>
 #include <memory>
 
@@ -72,7 +73,8 @@ private Q_SLOTS:
         QVERIFY2(call.shows("password:", 60'000, 2), call.shown().c_str());
         QVERIFY(call.type("open sesame\n"));
         QVERIFY2(call.exitCode() == 0, call.shown().c_str());
-        QVERIFY2(call.shown().find("sesame") == std::string::npos && call.shown().find("wrong one") == std::string::npos,
+        QVERIFY2(call.shown().find("sesame") == std::string::npos &&
+                     call.shown().find("wrong one") == std::string::npos,
                  call.shown().c_str());
         QVERIFY2(call.shown().find("Target lab is ready.") != std::string::npos, call.shown().c_str());
     }
@@ -91,7 +93,8 @@ private Q_SLOTS:
         QVERIFY(base::writeFileAtomically(m_lab->knownHosts(), "").ok());
         const auto text = withoutTerminal({"target", "wait", "lab"});
         QCOMPARE(text.exitCode, 1);
-        QVERIFY2(text.err.find("There is no terminal to ask on, so the answer is no.") != std::string::npos, text.err.c_str());
+        QVERIFY2(text.err.find("There is no terminal to ask on, so the answer is no.") != std::string::npos,
+                 text.err.c_str());
         QVERIFY2(text.err.find("not known") != std::string::npos, text.err.c_str());
         const auto json = withoutTerminal({"target", "wait", "lab", "--json"});
         QCOMPARE(json.exitCode, 1);
@@ -117,7 +120,8 @@ private:
 
     void askForPasswords() {
         const std::string config = base::readFile(m_lab->sshConfig()).valueOr("");
-        QVERIFY(base::writeFileAtomically(m_lab->sshConfig(), "Host *\n  PreferredAuthentications password\n" + config).ok());
+        QVERIFY(base::writeFileAtomically(m_lab->sshConfig(), "Host *\n  PreferredAuthentications password\n" + config)
+                    .ok());
     }
 
     test::ChildGuard m_guard;

@@ -25,8 +25,7 @@ std::string valuesOf(const std::string& run, const std::string& name) {
     const Json answer = cliJson({"run", "metrics", run, "--name", name});
     if (!answer.contains("series")) return answer.dump();
     for (const Json& series : answer.at("series")) {
-        for (const Json& value : series.at("value"))
-            text += (text.empty() ? "" : " ") + value.dump();
+        for (const Json& value : series.at("value")) text += (text.empty() ? "" : " ") + value.dump();
     }
     return text;
 }
@@ -80,8 +79,7 @@ private Q_SLOTS:
                 dot.at("description").get<std::string>() == "one pixel");
         QVERIFY(items("1", "image", "plot", true).at(0).at("data").get<std::string>().starts_with("iVBORw0KGgo"));
         std::string outputs;
-        for (const Json& output : shown.at("outputs"))
-            outputs += output.at("path").get<std::string>() + " ";
+        for (const Json& output : shown.at("outputs")) outputs += output.at("path").get<std::string>() + " ";
         QCOMPARE(outputs, std::string("model.pt notes/a.txt report/a.txt report/deep/b.txt "));
         QCOMPARE(shown.at("tags").dump(),
                  std::string(R"({"classes":"2","data":"birds","properties.author":"somebody","quality":"high"})"));
@@ -91,7 +89,8 @@ private Q_SLOTS:
         // What the script registered is in the registry now, with where it comes from.
         const Json birds = cliJson({"model", "show", "pytorch-birds"});
         QVERIFY2(birds.contains("run"), birds.dump().c_str());
-        QCOMPARE(birds.at("model").get<std::string>() + " of run " + birds.at("run_number").dump(), std::string("pytorch-birds:1 of run 1"));
+        QCOMPARE(birds.at("model").get<std::string>() + " of run " + birds.at("run_number").dump(),
+                 std::string("pytorch-birds:1 of run 1"));
         QCOMPARE(birds.at("tags").dump(), std::string(R"({"area":"birds"})"));
         QCOMPARE(birds.at("files").at(0).at("path").get<std::string>(), std::string("model.pt"));
         const Json children = items("1", "child", "fold-1");
@@ -102,11 +101,12 @@ private Q_SLOTS:
     /// What a script says of its own end, and of a part's.
     void azureScript_failIsReadBack() {
         m_scratch->write("src/train.py", source("sdk_v1_fail.py"));
-        const auto ran = cli({"run", "submit", "--wait", "--source", (*m_scratch / "src").string(), "--script", "train.py", "--set",
-                              "task.interpreter=/usr/bin/python3"});
+        const auto ran = cli({"run", "submit", "--wait", "--source", (*m_scratch / "src").string(), "--script",
+                              "train.py", "--set", "task.interpreter=/usr/bin/python3"});
         QVERIFY2(ran.exitCode != 0, (ran.out + ran.err).c_str());
         const Json shown = cliJson({"run", "show", "1"});
-        QCOMPARE(shown.at("state").get<std::string>() + ": " + shown.at("reason").get<std::string>(), std::string("Failed: no birds were found"));
+        QCOMPARE(shown.at("state").get<std::string>() + ": " + shown.at("reason").get<std::string>(),
+                 std::string("Failed: no birds were found"));
         QCOMPARE(shown.at("outputs").at(0).at("path").get<std::string>(), std::string("notes.txt"));
         QCOMPARE(items("1", "child", "fold-1").at(1).at("state").get<std::string>(), std::string("Completed"));
         const Json second = items("1", "child", "fold-2").at(1);
@@ -148,9 +148,9 @@ private Q_SLOTS:
                          "    open(os.path.join(os.environ['TRAINYARD_OUTPUTS'], name), 'w').write(name)\n"
                          "run.register_model('two', 'outputs/a')\nrun.register_model('not a name', 'b')\n");
         for (const int number : {1, 2}) {
-            const auto ran = cli({"run", "submit", "--wait", "--source", (*m_scratch / "src").string(), "--script", "train.py", "--set",
-                                  "task.interpreter=/usr/bin/python3", "--set", "distribution.kind=pytorch", "--set",
-                                  "distribution.processes=2"});
+            const auto ran = cli({"run", "submit", "--wait", "--source", (*m_scratch / "src").string(), "--script",
+                                  "train.py", "--set", "task.interpreter=/usr/bin/python3", "--set",
+                                  "distribution.kind=pytorch", "--set", "distribution.processes=2"});
             QVERIFY2(ran.exitCode == 0, (ran.out + ran.err).c_str());
             const std::string run = std::to_string(number);
             const Json shown = cliJson({"model", "show", "two"});

@@ -27,7 +27,8 @@ private Q_SLOTS:
     void golden_targets() {
         QCOMPARE(cli({"workspace", "init", (*m_scratch / "w").string()}).exitCode, 0);
         say({"target", "list"});
-        say({"target", "add", "lab", "--kind", "ssh", "--host", "node1", "--host", "me@node2", "--set", "description=Two hosts"});
+        say({"target", "add", "lab", "--kind", "ssh", "--host", "node1", "--host", "me@node2", "--set",
+             "description=Two hosts"});
         say({"target", "add", "lab", "--kind", "ssh", "--host", "node1"});
         say({"target", "add", "lab", "--kind", "ssh", "--host", "node1", "--get-or-create"});
         say({"target", "add", "lab2", "--kind", "ssh"});
@@ -72,7 +73,8 @@ private Q_SLOTS:
 
     void guide_namesEveryAction() {
         const std::string guide = base::readFile(test::sourceFolder() / "resources/docs/guide/cli.md").valueOr("");
-        const std::string protocol = base::readFile(test::sourceFolder() / "resources/docs/protocol/cli.md").valueOr("");
+        const std::string protocol =
+            base::readFile(test::sourceFolder() / "resources/docs/protocol/cli.md").valueOr("");
         for (const char* group : {"workspace", "run", "model", "weights", "target", "environment"}) {
             const auto help = cli({group, "--help"});
             for (const std::string& verb : help.exitCode == 0 ? verbsOf(help.out) : std::vector<std::string>()) {
@@ -90,7 +92,8 @@ private Q_SLOTS:
         const auto doctor = cli({"target", "doctor", "local"});
         QCOMPARE(doctor.exitCode, 0);
         QVERIFY2(doctor.out.starts_with("Worst finding: "), doctor.out.c_str());
-        QVERIFY2(doctor.err.find("Processor") != std::string::npos || doctor.err.find("cores") != std::string::npos, doctor.err.c_str());
+        QVERIFY2(doctor.err.find("Processor") != std::string::npos || doctor.err.find("cores") != std::string::npos,
+                 doctor.err.c_str());
         const Json load = cliJson({"target", "load", "local"});
         QVERIFY2(load.contains("hosts") && load.at("hosts").size() == 1, load.dump().c_str());
         QVERIFY(load.at("hosts").at(0).at("cores").get<int>() >= 1);
@@ -98,7 +101,8 @@ private Q_SLOTS:
         const auto cache = cli({"target", "cache", "local"});
         QCOMPARE(cache.exitCode, 0);
         // Times are for people: no count of microseconds.
-        QVERIFY2(!QRegularExpression(QStringLiteral("\\d{14}")).match(QString::fromStdString(cache.out)).hasMatch(), cache.out.c_str());
+        QVERIFY2(!QRegularExpression(QStringLiteral("\\d{14}")).match(QString::fromStdString(cache.out)).hasMatch(),
+                 cache.out.c_str());
         QCOMPARE(cli({"target", "clear-cache", "local", "--yes"}).exitCode, 0);
     }
 

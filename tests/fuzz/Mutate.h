@@ -22,7 +22,8 @@ private:
 };
 
 /// One to four changes: bits, parts taken out, doubled, replaced by tokens or by parts of another input of the pool.
-inline std::string mutated(std::string text, const std::vector<std::string>& pool, const std::vector<std::string>& tokens, Random& random) {
+inline std::string mutated(std::string text, const std::vector<std::string>& pool,
+                           const std::vector<std::string>& tokens, Random& random) {
     const std::size_t rounds = 1 + random.below(4);
     for (std::size_t i = 0; i < rounds; ++i) {
         const std::size_t at = random.below(text.size() + 1);

@@ -1,5 +1,6 @@
 #pragma once
-// Rules that the readers of weights must keep for any bytes, of which libtorch is no part. A check gives back what is wrong, or nothing.
+// Rules that the readers of weights must keep for any bytes, of which libtorch is no part. A check gives back what is
+// wrong, or nothing.
 #include <array>
 #include <string>
 #include <string_view>
@@ -11,7 +12,9 @@
 namespace trainyard::fuzz {
 
 inline std::string soundError(const base::Error& error, std::string_view code) {
-    return error.code == code && !error.message.empty() && base::isValidUtf8(error.message) ? "" : "an error that is none: " + error.code;
+    return error.code == code && !error.message.empty() && base::isValidUtf8(error.message)
+               ? ""
+               : "an error that is none: " + error.code;
 }
 
 /// Counts values down to a depth, with a limit: a file may nest a value in itself.
@@ -40,7 +43,8 @@ inline std::string pickle(std::string_view bytes) {
     walk(*read->value, 0, seen);
     // What came before the end is all that counts.
     const auto again = engine::readPickle(bytes.substr(0, read->end));
-    return again.ok() && again->end == read->end && again->value->kind == read->value->kind ? "" : "read again it differs";
+    return again.ok() && again->end == read->end && again->value->kind == read->value->kind ? ""
+                                                                                            : "read again it differs";
 }
 
 inline std::string zip(std::string_view bytes) {
@@ -49,7 +53,8 @@ inline std::string zip(std::string_view bytes) {
         return soundError(members.error(), "weights.zip");
     }
     for (const auto& [name, view] : *members) {
-        if (view.data() != nullptr && (view.data() < bytes.data() || view.data() + view.size() > bytes.data() + bytes.size())) {
+        if (view.data() != nullptr &&
+            (view.data() < bytes.data() || view.data() + view.size() > bytes.data() + bytes.size())) {
             return "a member lies outside the file";
         }
     }

@@ -86,8 +86,8 @@ public:
                     (void) waitFor([&] { return (button = find(name)) != nullptr; }, kReturnMillis);
                 }
                 if (button == nullptr) {
-                    // The state was not restored whole: begin anew with what stands there now. The rest is pressed where
-                    // it stands again.
+                    // The state was not restored whole: begin anew with what stands there now. The rest is pressed
+                    // where it stands again.
                     for (qsizetype i = waiting.indexOf(name); i < waiting.size(); ++i) {
                         done.remove(waiting[i]);
                         --m_alike[kinds[waiting[i]]];

@@ -106,8 +106,7 @@ private:
                     constexpr int kMark = 40;
                     const int words = 34 + button->fontMetrics().horizontalAdvance(button->text());
                     if (button->width() > kMark && button->width() < words) {
-                        add("clipped", widget,
-                            QStringLiteral("needs %1, has %2").arg(words).arg(button->width()));
+                        add("clipped", widget, QStringLiteral("needs %1, has %2").arg(words).arg(button->width()));
                     }
                     continue;
                 }
@@ -162,8 +161,7 @@ private:
         const QRect inside = region.intersected(image.rect());
         for (int y = inside.top(); y <= inside.bottom(); ++y) {
             const auto* line = reinterpret_cast<const QRgb*>(image.constScanLine(y));
-            for (int x = inside.left(); x <= inside.right(); ++x)
-                ++counts[line[x] | 0xff000000U];
+            for (int x = inside.left(); x <= inside.right(); ++x) ++counts[line[x] | 0xff000000U];
         }
         QRgb ground = 0;
         int most = 0;

@@ -99,12 +99,12 @@ private:
 };
 
 /// The main of a GUI test: the theme stands before the first widget.
-#define TRAINYARD_GUI_TEST(Test)                          \
-    int main(int argc, char** argv) {                     \
-        QApplication application(argc, argv);             \
-        trainyard::ui::Theme::install(application);       \
-        Test test;                                        \
-        return QTest::qExec(&test, argc, argv);           \
+#define TRAINYARD_GUI_TEST(Test)                                                                                       \
+    int main(int argc, char** argv) {                                                                                  \
+        QApplication application(argc, argv);                                                                          \
+        trainyard::ui::Theme::install(application);                                                                    \
+        Test test;                                                                                                     \
+        return QTest::qExec(&test, argc, argv);                                                                        \
     }
 
 }  // namespace trainyard::test

@@ -66,8 +66,7 @@ private:
     }
     QList<QImage> changed() const {
         QList<QImage> images;
-        for (const auto& pair : m_pairs->pairs())
-            images << pair.changed;
+        for (const auto& pair : m_pairs->pairs()) images << pair.changed;
         return images;
     }
     ui::InlineError* error() const { return m_panel->findChild<ui::InlineError*>(QStringLiteral("augmentError")); }
@@ -182,13 +181,13 @@ private Q_SLOTS:
         QVERIFY(whole.ok());
         for (int i = 0; i < 9; ++i)
             QVERIFY(base::writeFileAtomically(folder / "osprey" / (std::to_string(i) + (i % 2 ? ".jpg" : ".png")),
-                                              whole->substr(0, whole->size() / 2)).ok());
+                                              whole->substr(0, whole->size() / 2))
+                        .ok());
         m_page->document().setValue(QStringLiteral("task.dataset.folder"), folder.string());
         QVERIFY2(drawn(), qPrintable(told()));
         QVERIFY(error()->isClear());
         int wrong = 0;
-        for (const auto& pair : m_pairs->pairs())
-            wrong += pair.problem.isEmpty() ? 0 : 1;
+        for (const auto& pair : m_pairs->pairs()) wrong += pair.problem.isEmpty() ? 0 : 1;
         QCOMPARE(wrong, 3);
         rig.picture(QStringLiteral("augment-unreadable"));
         // Without the engine: said, and mended by the button once it is there.

@@ -134,8 +134,7 @@ private Q_SLOTS:
         QVERIFY(quiet(*chart));
         QSignalSpy wanted(chart.get(), &ChartView::rangeWanted);
         QVERIFY(!chart->range());
-        for (int i = 0; i < 60; ++i)
-            QTest::keyClick(chart.get(), Qt::Key_Plus);
+        for (int i = 0; i < 60; ++i) QTest::keyClick(chart.get(), Qt::Key_Plus);
         QVERIFY(quiet(*chart));
         QVERIFY(chart->range());
         const double span = chart->range()->second - chart->range()->first;
@@ -212,10 +211,8 @@ private Q_SLOTS:
     void slices_keepTheWholeWhileZoomed() {
         auto chart = shown(0);
         Slice whole, part;
-        for (int i = 0; i <= 1000; ++i)
-            whole.push(i * 10, 1, 2, 1.5, 10);
-        for (int i = 0; i <= 100; ++i)
-            part.push(4000 + i, 1.2, 1.2, 1.2, 1);
+        for (int i = 0; i <= 1000; ++i) whole.push(i * 10, 1, 2, 1.5, 10);
+        for (int i = 0; i <= 100; ++i) part.push(4000 + i, 1.2, 1.2, 1.2, 1);
         part.raw = true;
         chart->setSlice(QStringLiteral("a"), whole);
         QVERIFY(quiet(*chart));

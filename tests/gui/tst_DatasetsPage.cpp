@@ -49,7 +49,8 @@ using test::WindowRig;
 
 namespace {
 
-/// Gives one body for every path that has "birds" in it, and 404 for the others. A thread of its own; ends with the object.
+/// Gives one body for every path that has "birds" in it, and 404 for the others. A thread of its own; ends with the
+/// object.
 class LoopbackServer {
 public:
     explicit LoopbackServer(std::string body) : m_body(std::move(body)) {
@@ -134,8 +135,7 @@ private:
         // No two alike: copies are a finding of their own.
         static int count = 0;
         ++count;
-        for (int bit = 0; bit < 16; ++bit)
-            image.setPixelColor(bit, 0, (count >> bit) & 1 ? Qt::white : Qt::black);
+        for (int bit = 0; bit < 16; ++bit) image.setPixelColor(bit, 0, (count >> bit) & 1 ? Qt::white : Qt::black);
         if (!image.save(text(file))) qFatal("cannot write %s", file.c_str());
     }
 
@@ -145,8 +145,7 @@ private:
             const QColor colour = name[0] == 'h' ? QColor(120, 130, 150) : QColor(90, 60, 30);
             for (int i = 0; i < each; ++i)
                 picture(folder / "train" / name / ("a" + std::to_string(i) + ".png"), colour);
-            for (int i = 0; i < 2; ++i)
-                picture(folder / "val" / name / ("b" + std::to_string(i) + ".jpg"), colour);
+            for (int i = 0; i < 2; ++i) picture(folder / "val" / name / ("b" + std::to_string(i) + ".jpg"), colour);
         }
         return folder;
     }
@@ -199,8 +198,7 @@ private:
     static void writeIdx(WindowRig& rig, const std::string& prefix, unsigned count) {
         const auto number = [](unsigned value) {
             std::string bytes;
-            for (int shift = 24; shift >= 0; shift -= 8)
-                bytes.push_back(static_cast<char>((value >> shift) & 0xFFU));
+            for (int shift = 24; shift >= 0; shift -= 8) bytes.push_back(static_cast<char>((value >> shift) & 0xFFU));
             return bytes;
         };
         std::string images = std::string("\0\0\x08\x03", 4) + number(count) + number(8) + number(8);
@@ -298,8 +296,7 @@ private Q_SLOTS:
         const auto links = panel->findChildren<ui::LinkButton*>(QStringLiteral("problemFilesLink"));
         QVERIFY(links.size() >= 2);
         QStringList files;
-        for (ui::LinkButton* link : links)
-            QTest::mouseClick(link, Qt::LeftButton);
+        for (ui::LinkButton* link : links) QTest::mouseClick(link, Qt::LeftButton);
         for (ui::CopyField* field : panel->findChildren<ui::CopyField*>(QStringLiteral("problemFiles"))) {
             QVERIFY(field->isVisible());
             files << field->text();
@@ -340,8 +337,7 @@ private Q_SLOTS:
         QTest::keyClick(split, Qt::Key_Right);
         QCOMPARE(split->current(), 2);
         QVERIFY(waitFor([&] { return grid->samples().total() == 4 && grid->samples().at(3) != nullptr; }, 10'000));
-        for (qint64 i = 0; i < 4; ++i)
-            QCOMPARE(grid->samples().at(i)->split, QStringLiteral("val"));
+        for (qint64 i = 0; i < 4; ++i) QCOMPARE(grid->samples().at(i)->split, QStringLiteral("val"));
         grid->setFocus();
         QTest::keyClick(grid, Qt::Key_End);
         QCOMPARE(grid->currentIndex(), 3);
@@ -511,7 +507,8 @@ private Q_SLOTS:
         QTest::mouseClick(rig.visible<QPushButton>(QStringLiteral("chooseArchiveButton")), Qt::LeftButton);
         auto* panel = page->findChild<ui::AddDatasetPanel*>();
         auto* document = panel->findChild<ui::FormDocument*>();
-        QVERIFY(waitFor([&] { return document->document().value("name", std::string()) == "herons-and-ospreys"; }, 5000));
+        QVERIFY(
+            waitFor([&] { return document->document().value("name", std::string()) == "herons-and-ospreys"; }, 5000));
         // The hash of an archive here is a wish, not a duty.
         page->primaryAction()->trigger();
         QVERIFY(stands(page, QStringLiteral("herons-and-ospreys")));
@@ -534,7 +531,8 @@ private Q_SLOTS:
         QTest::keyClicks(source, QStringLiteral("http://127.0.0.1:%1/lake/birds.tar.gz").arg(server.port()));
         auto* document = panel->findChild<ui::FormDocument*>();
         QCOMPARE(document->document().value("name", std::string()), std::string("birds"));
-        // Without its hash an address is not fetched; that is said at its field, before anything is asked of the server.
+        // Without its hash an address is not fetched; that is said at its field, before anything is asked of the
+        // server.
         QTest::keyClick(source, Qt::Key_Return);
         QVERIFY(waitFor([&] { return !panel->isRunning() && !document->errorText(QStringLiteral("sha256")).isEmpty(); },
                         kPatience));
@@ -597,8 +595,12 @@ private Q_SLOTS:
         action(page, "trainOnDatasetAction")->trigger();
         auto* form = qobject_cast<ui::NewRunPage*>(rig.window().page());
         QVERIFY(form);
-        QVERIFY(waitFor([&] { return form->document().value(QStringLiteral("task.dataset.train_images")) ==
-                                     Json("dataset:digits/train-images-idx3-ubyte"); }, 10'000));
+        QVERIFY(waitFor(
+            [&] {
+                return form->document().value(QStringLiteral("task.dataset.train_images")) ==
+                       Json("dataset:digits/train-images-idx3-ubyte");
+            },
+            10'000));
         QVERIFY(waitFor([&] { return form->findChild<ui::DatasetPanel*>()->preview().has_value(); }, 20'000));
     }
 

@@ -116,13 +116,17 @@ private Q_SLOTS:
 
     /// There is no rank whose log could be read.
     void nothingBegun_saysSo() {
-        RunDetail refused = failedRun("On node1, 20 GiB are to be put into /work, and 1 GiB are free there. Make room.");
+        RunDetail refused =
+            failedRun("On node1, 20 GiB are to be put into /work, and 1 GiB are free there. Make room.");
         refused.ranks.clear();
         refused.failedRank = -1;
-        QVERIFY2(adviceFor(refused).first().startsWith(u"No process was started"), qPrintable(adviceFor(refused).join(u'\n')));
-        RunDetail unbuilt = failedRun("Building wheels:1 failed at \"packages\" (step 2 of 3): exit status 1: no wheel for torch.");
+        QVERIFY2(adviceFor(refused).first().startsWith(u"No process was started"),
+                 qPrintable(adviceFor(refused).join(u'\n')));
+        RunDetail unbuilt =
+            failedRun("Building wheels:1 failed at \"packages\" (step 2 of 3): exit status 1: no wheel for torch.");
         unbuilt.ranks.clear();
-        QVERIFY2(adviceFor(unbuilt).first().startsWith(u"The environment could not be built"), qPrintable(adviceFor(unbuilt).join(u'\n')));
+        QVERIFY2(adviceFor(unbuilt).first().startsWith(u"The environment could not be built"),
+                 qPrintable(adviceFor(unbuilt).join(u'\n')));
         QCOMPARE(adviceFor(unbuilt).size(), 1);
     }
 
@@ -153,12 +157,16 @@ private Q_SLOTS:
         panel.setDetail(detail);
         panel.resize(900, 600);
         panel.show();
-        QCOMPARE(panel.findChild<QLabel*>(QStringLiteral("failureReasonLabel"))->text(), QStringLiteral("The loss became NaN at step 590."));
+        QCOMPARE(panel.findChild<QLabel*>(QStringLiteral("failureReasonLabel"))->text(),
+                 QStringLiteral("The loss became NaN at step 590."));
         const auto says = [&panel](const QString& wanted) {
             const QList<QLabel*> labels = panel.findChildren<QLabel*>();
-            return std::any_of(labels.begin(), labels.end(), [&](const QLabel* label) { return label->isVisible() && label->text().contains(wanted); });
+            return std::any_of(labels.begin(), labels.end(), [&](const QLabel* label) {
+                return label->isVisible() && label->text().contains(wanted);
+            });
         };
-        QVERIFY(says(QStringLiteral("rank 2")) && says(QStringLiteral("node-b")) && says(QStringLiteral("exit status 1")));
+        QVERIFY(says(QStringLiteral("rank 2")) && says(QStringLiteral("node-b")) &&
+                says(QStringLiteral("exit status 1")));
         QTRY_VERIFY(says(QStringLiteral("The loss left the numbers")));
 
         QSignalSpy resume(&panel, &FailurePanel::resumeRequested);

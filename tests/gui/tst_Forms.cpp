@@ -238,8 +238,10 @@ private Q_SLOTS:
         Rig rig;
         int seen = 0;
         for (FieldRow* row : rig.view.findChildren<FieldRow*>()) {
-            QVERIFY2(row->input()->accessibleName().startsWith(QString::fromStdString(row->field().label)), qPrintable(row->path()));
-            QVERIFY2(row->toolTip().contains(QString::fromStdString(row->field().label).toHtmlEscaped()), qPrintable(row->path()));
+            QVERIFY2(row->input()->accessibleName().startsWith(QString::fromStdString(row->field().label)),
+                     qPrintable(row->path()));
+            QVERIFY2(row->toolTip().contains(QString::fromStdString(row->field().label).toHtmlEscaped()),
+                     qPrintable(row->path()));
             ++seen;
         }
         QVERIFY(seen > 40);

@@ -110,9 +110,9 @@ private Q_SLOTS:
         // The newest first: a folder that was given away by its path, then the data that the model knows.
         QStringList row;
         for (int column = 0; column < table->columnCount(); ++column) row << table->item(1, column)->text();
-        QCOMPARE(row.mid(0, 5), (QStringList{QStringLiteral("Own data, held back"),
-                                             ui::formatPercent(0.919), ui::formatPercent(0.997),
-                                             QStringLiteral("0.2358"), ui::formatCount(10'000)}));
+        QCOMPARE(row.mid(0, 5),
+                 (QStringList{QStringLiteral("Own data, held back"), ui::formatPercent(0.919), ui::formatPercent(0.997),
+                              QStringLiteral("0.2358"), ui::formatCount(10'000)}));
         QVERIFY(!row[5].isEmpty());
         QCOMPARE(table->item(0, 0)->text(), QStringLiteral("photographs-of-the-shop, all of it"));
         QCOMPARE(table->item(0, 0)->toolTip(), QStringLiteral("/data/photographs-of-the-shop"));

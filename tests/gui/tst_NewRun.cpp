@@ -51,8 +51,15 @@ private Q_SLOTS:
         QCOMPARE(preview.training, std::int64_t{60000});
         QCOMPARE(preview.validation, std::int64_t{10000});
         QCOMPARE(preview.classes, 10);
-        QVERIFY(std::none_of(preview.samples.begin(), preview.samples.end(), [](const std::string& one) { return one.empty(); }));
-        QVERIFY(waitFor([this] { return m_page->findChild<QLabel*>(QStringLiteral("summaryStepsLabel"))->text().contains(QStringLiteral("1,876")); }, 5000));
+        QVERIFY(std::none_of(preview.samples.begin(), preview.samples.end(),
+                             [](const std::string& one) { return one.empty(); }));
+        QVERIFY(waitFor(
+            [this] {
+                return m_page->findChild<QLabel*>(QStringLiteral("summaryStepsLabel"))
+                    ->text()
+                    .contains(QStringLiteral("1,876"));
+            },
+            5000));
         const auto& table = m_page->findChild<ui::ModelPanel*>()->table();
         QVERIFY(table && table->parameters() > 1000);
         QVERIFY(m_page->document().errors().empty());
@@ -73,7 +80,8 @@ private Q_SLOTS:
         QVERIFY(waitFor([&] { return error->isVisible(); }, 2000));
         QVERIFY(qobject_cast<QLineEdit*>(QApplication::focusWidget()) || !error->text().isEmpty());
         const QList<ui::FieldRow*> rows = m_page->findChildren<ui::FieldRow*>();
-        const auto told = std::count_if(rows.begin(), rows.end(), [](ui::FieldRow* row) { return !row->errorText().isEmpty(); });
+        const auto told =
+            std::count_if(rows.begin(), rows.end(), [](ui::FieldRow* row) { return !row->errorText().isEmpty(); });
         QVERIFY2(told >= 5, "the four files and the epochs");
     }
 
@@ -88,9 +96,13 @@ private Q_SLOTS:
         fillSample();
         const std::string images = text("task.dataset.train_images");
         m_page->document().setValue(QStringLiteral("task.dataset.train_labels"), images);
-        QVERIFY(waitFor([&] {
-            return m_page->document().errorText(QStringLiteral("task.dataset.train_labels")).contains(QStringLiteral("swapped"));
-        }, 10000));
+        QVERIFY(waitFor(
+            [&] {
+                return m_page->document()
+                    .errorText(QStringLiteral("task.dataset.train_labels"))
+                    .contains(QStringLiteral("swapped"));
+            },
+            10000));
     }
 
     void truncatedFile_isTold() {
@@ -99,7 +111,9 @@ private Q_SLOTS:
         QVERIFY(bytes.ok());
         const base::Path cut = m_rig->scratch().write("cut.gz", *bytes);
         m_page->document().setValue(QStringLiteral("task.dataset.train_images"), cut.string());
-        QVERIFY(waitFor([&] { return !m_page->document().errorText(QStringLiteral("task.dataset.train_images")).isEmpty(); }, 10000));
+        QVERIFY(waitFor(
+            [&] { return !m_page->document().errorText(QStringLiteral("task.dataset.train_images")).isEmpty(); },
+            10000));
     }
 
     void processes_bringTheirDistribution() {
@@ -174,7 +188,8 @@ private Q_SLOTS:
         QTest::keyClick(sample, Qt::Key_V, Qt::ControlModifier);
         auto* summary = m_rig->visible<QLabel>(QStringLiteral("patternSummaryLabel"));
         QVERIFY(waitFor([&] { return summary->text().contains(QStringLiteral("“@keras” finds nothing")); }, 10000));
-        m_page->document().setValue(QStringLiteral("task.patterns"), Json::array({"it (?<step>\\d+) .*gen=(?<gen>[0-9.]+)"}));
+        m_page->document().setValue(QStringLiteral("task.patterns"),
+                                    Json::array({"it (?<step>\\d+) .*gen=(?<gen>[0-9.]+)"}));
         QVERIFY(waitFor([&] { return table->rowCount() == 2; }, 10000));
         QCOMPARE(table->item(1, 1)->text(), QStringLiteral("20"));
         QCOMPARE(table->item(1, 2)->text(), QStringLiteral("0.25"));
@@ -184,14 +199,21 @@ private Q_SLOTS:
         m_page->document().setValue(QStringLiteral("task.patterns"), Json::array({"gen=(?<gen>[0-9.]+"}));
         auto* error = m_page->findChild<ui::InlineError*>(QStringLiteral("patternError"));
         QVERIFY(waitFor([&] { return error->isVisible(); }, 10000));
-        QVERIFY(waitFor([&] { return !m_page->document().errorText(QStringLiteral("task.patterns")).isEmpty(); }, 5000));
+        QVERIFY(
+            waitFor([&] { return !m_page->document().errorText(QStringLiteral("task.patterns")).isEmpty(); }, 5000));
         m_rig->picture(QStringLiteral("patterns-error"));
         // The pasted lines are there after the program's end.
         QTest::qWait(1500);
         QVERIFY(m_rig->window().flushState());
         m_rig->open();
         m_page = m_rig->go<ui::NewRunPage>(QStringLiteral("new"));
-        QVERIFY(waitFor([&] { return m_page->findChild<QPlainTextEdit*>(QStringLiteral("sampleLinesEdit"))->toPlainText().startsWith(QStringLiteral("it 10")); }, 5000));
+        QVERIFY(waitFor(
+            [&] {
+                return m_page->findChild<QPlainTextEdit*>(QStringLiteral("sampleLinesEdit"))
+                    ->toPlainText()
+                    .startsWith(QStringLiteral("it 10"));
+            },
+            5000));
     }
 
     /// What would travel is told before anything does, and a folder that is too much for a run is warned of.
@@ -205,14 +227,17 @@ private Q_SLOTS:
         m_page->document().setValue(QStringLiteral("task.script"), "train.py");
         auto* upload = m_page->findChild<QLabel*>(QStringLiteral("uploadLabel"));
         auto* warning = m_page->findChild<ui::InlineError*>(QStringLiteral("uploadWarning"));
-        QVERIFY(waitFor([&] { return upload->isVisible() && upload->text().startsWith(QStringLiteral("Source: 3 files, 3")); }, 20'000));
+        QVERIFY(waitFor(
+            [&] { return upload->isVisible() && upload->text().startsWith(QStringLiteral("Source: 3 files, 3")); },
+            20'000));
         QVERIFY(warning->isClear());
         for (int i = 0; i < 2001; ++i) m_rig->scratch().write("project/many/" + std::to_string(i), "x");
         // The folder itself is chosen anew, as a person does who looks again.
         m_page->document().setValue(QStringLiteral("task.source_folder"), "");
         m_page->document().setValue(QStringLiteral("task.source_folder"), source.string());
         QVERIFY(waitFor([&] { return upload->text().contains(QStringLiteral("2004 files")); }, 20'000));
-        QVERIFY2(warning->isVisible() && warning->text().contains(QStringLiteral("files")), qPrintable(warning->text()));
+        QVERIFY2(warning->isVisible() && warning->text().contains(QStringLiteral("files")),
+                 qPrintable(warning->text()));
         m_rig->picture(QStringLiteral("new-many-files"));
     }
 
@@ -221,7 +246,8 @@ private Q_SLOTS:
         QVERIFY(note->isClear());
         m_page->document().setValue(QStringLiteral("task.device"), "cuda");
         QVERIFY(waitFor([&] { return !note->isClear(); }, 5000));
-        QVERIFY2(note->text().contains(QStringLiteral("Not verified on real hardware: CUDA")), qPrintable(note->text()));
+        QVERIFY2(note->text().contains(QStringLiteral("Not verified on real hardware: CUDA")),
+                 qPrintable(note->text()));
         m_page->document().setValue(QStringLiteral("task.device"), "cpu");
         QVERIFY(waitFor([&] { return note->isClear(); }, 5000));
     }
@@ -229,7 +255,8 @@ private Q_SLOTS:
     /// Quotes only show where a word begins and ends; what travels are the words themselves.
     void arguments_showTheirQuotes() {
         m_page->document().setValue(QStringLiteral("task.kind"), "command");
-        m_page->document().setValue(QStringLiteral("task.arguments"), Json::array({"--name", "two words", "it's", "$HOME"}));
+        m_page->document().setValue(QStringLiteral("task.arguments"),
+                                    Json::array({"--name", "two words", "it's", "$HOME"}));
         auto* label = m_page->findChild<QLabel*>(QStringLiteral("task.argumentsQuotedLabel"));
         QVERIFY(label);
         QVERIFY(waitFor([&] { return label->text() == QStringLiteral("--name 'two words' 'it'\\''s' $HOME"); }, 5000));
@@ -251,9 +278,13 @@ private Q_SLOTS:
         m_rig->picture(QStringLiteral("preflight-fits"));
         ui::PreflightText tight;
         tight.kind = ui::InlineError::Kind::Error;
-        tight.headline = QStringLiteral("Does not fit. It needs 19.3 GiB of memory. 3.1 GiB of memory are free. The largest batch that fits: 24.");
-        tight.lines = {{QStringLiteral("failure"), QStringLiteral("Batch size: 19.3 GiB for 256 pictures at 224 pixels; take a smaller batch or smaller pictures.")},
-                       {QStringLiteral("warning"), QStringLiteral("Threads: more than this machine has cores.")}};
+        tight.headline = QStringLiteral(
+            "Does not fit. It needs 19.3 GiB of memory. 3.1 GiB of memory are free. The largest batch that fits: 24.");
+        tight.lines = {
+            {QStringLiteral("failure"),
+             QStringLiteral(
+                 "Batch size: 19.3 GiB for 256 pictures at 224 pixels; take a smaller batch or smaller pictures.")},
+            {QStringLiteral("warning"), QStringLiteral("Threads: more than this machine has cores.")}};
         tight.batch = 24;
         panel->setText(tight);
         m_rig->picture(QStringLiteral("preflight-tight"));
@@ -273,7 +304,8 @@ private Q_SLOTS:
         auto* what = m_page->findChildren<ui::FormView*>().at(0);
         auto* how = m_page->findChildren<ui::FormView*>().at(1);
         m_rig->window().resize(1400, 800);
-        QVERIFY(waitFor([&] { return how->mapTo(m_page, QPoint()).x() > what->mapTo(m_page, QPoint()).x() + 100; }, 2000));
+        QVERIFY(
+            waitFor([&] { return how->mapTo(m_page, QPoint()).x() > what->mapTo(m_page, QPoint()).x() + 100; }, 2000));
         m_page->setMaximumWidth(620);
         QVERIFY(waitFor([&] { return how->mapTo(m_page, QPoint()).x() == what->mapTo(m_page, QPoint()).x(); }, 2000));
     }

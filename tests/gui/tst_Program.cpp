@@ -1,5 +1,5 @@
-// The built workbench as a program: its command line, the charts that it draws without a window, and the pictures of its
-// pages.
+// The built workbench as a program: its command line, the charts that it draws without a window, and the pictures of
+// its pages.
 #include <QDir>
 #include <QImage>
 #include <QtTest>
@@ -87,10 +87,11 @@ private Q_SLOTS:
         QVERIFY2(taken.exitCode == 0, taken.err.c_str());
         const QDir pictures(QString::fromStdString(folder));
         // A name takes its looks along: larger text, right to left, twice the pixels.
-        QCOMPARE(pictures.entryList(QDir::Files),
-                 (QStringList{QStringLiteral("run-log-dark-2560x1440-200.png"), QStringLiteral("run-log-dark-2560x1440.png"),
-                              QStringLiteral("settings-light-1280x720-large.png"), QStringLiteral("settings-light-1280x720-rtl.png"),
-                              QStringLiteral("settings-light-1280x720.png")}));
+        QCOMPARE(pictures.entryList(QDir::Files), (QStringList{QStringLiteral("run-log-dark-2560x1440-200.png"),
+                                                               QStringLiteral("run-log-dark-2560x1440.png"),
+                                                               QStringLiteral("settings-light-1280x720-large.png"),
+                                                               QStringLiteral("settings-light-1280x720-rtl.png"),
+                                                               QStringLiteral("settings-light-1280x720.png")}));
         const QImage light(pictures.filePath(QStringLiteral("settings-light-1280x720.png")));
         const QImage dark(pictures.filePath(QStringLiteral("run-log-dark-2560x1440.png")));
         QCOMPARE(light.size(), QSize(1280, 720));

@@ -56,8 +56,7 @@ private:
         Json document = spec::defaultRunSpecDocument();
         const std::pair<const char*, Json> values[] = {
             {"task.kind", "command"}, {"task.source_folder", source.string()}, {"task.script", "train.py"}};
-        for (const auto& [path, value] : values)
-            spec::setValueAt(document, path, value);
+        for (const auto& [path, value] : values) spec::setValueAt(document, path, value);
         QString made;
         bool answered = false;
         m_rig->session().start("run.submit", {{"spec", document}}, this, [&](const base::Result<Json>& result) {
@@ -303,8 +302,7 @@ private Q_SLOTS:
                                    "[ $TRAINYARD_ATTEMPT = 2 ] || exit 7";
         const std::pair<const char*, Json> values[] = {
             {"task.kind", "command"}, {"task.command", Json::array({"sh", "-c", script})}, {"limits.max_restarts", 1}};
-        for (const auto& [path, value] : values)
-            spec::setValueAt(document, path, value);
+        for (const auto& [path, value] : values) spec::setValueAt(document, path, value);
         QString made;
         m_rig->session().start("run.submit", {{"spec", document}}, this, [&](const base::Result<Json>& result) {
             if (result) made = QString::fromStdString(result->at("run").get<std::string>());

@@ -256,14 +256,17 @@ private Q_SLOTS:
         m_rig->picture(QStringLiteral("remote-running"));
         // What each machine uses, a block a node.
         QVERIFY(openTab("system"));
-        QVERIFY(waitFor([&] {
-            int blocks = 0;
-            const auto titles = page->findChildren<QLabel*>(QStringLiteral("systemNodeTitle"));
-            for (const char* host : {"node1", "node2"}) {
-                for (QLabel* one : titles) blocks += one->isVisible() && one->text().contains(QLatin1String(host)) ? 1 : 0;
-            }
-            return blocks == 2;
-        }, kSoon));
+        QVERIFY(waitFor(
+            [&] {
+                int blocks = 0;
+                const auto titles = page->findChildren<QLabel*>(QStringLiteral("systemNodeTitle"));
+                for (const char* host : {"node1", "node2"}) {
+                    for (QLabel* one : titles)
+                        blocks += one->isVisible() && one->text().contains(QLatin1String(host)) ? 1 : 0;
+                }
+                return blocks == 2;
+            },
+            kSoon));
         auto* scroll = page->findChild<ui::SystemTab*>()->findChild<QScrollArea*>();
         QVERIFY(scroll);
         int filled = 0;
@@ -323,7 +326,8 @@ private Q_SLOTS:
             QVERIFY(lines > 5);
         }
         // Of the cut one host may have been noticed before the other; nothing else is worth a warning.
-        for (const store::WarningRow& warning : page->detail()->warnings) QCOMPARE(warning.code, std::string("run.host_silent"));
+        for (const store::WarningRow& warning : page->detail()->warnings)
+            QCOMPARE(warning.code, std::string("run.host_silent"));
         m_rig->picture(QStringLiteral("remote-canceled"));
     }
 
@@ -383,7 +387,8 @@ private Q_SLOTS:
         QVERIFY(reaches(page, RunState::Running, kLong));
         const base::RunId run = page->detail()->row.id;
         const auto there = [&](int host) {
-            const auto found = m_lab->run(host, {"sh", "-c", "ls -d /home/lab/.local/share/trainyard/work/runs/" + run.str()});
+            const auto found =
+                m_lab->run(host, {"sh", "-c", "ls -d /home/lab/.local/share/trainyard/work/runs/" + run.str()});
             return found.exitCode == 0;
         };
         QVERIFY(there(1));
@@ -423,7 +428,8 @@ private Q_SLOTS:
 
     /// Before the launch the form tells what travels, what room is there, and where that is too little.
     void form_tellsWhetherTheDiskHasRoom() {
-        const auto mounted = m_lab->run(1, {"sh", "-c", "mkdir -p /run/tight && mount -t tmpfs -o size=40m,mode=777 tmpfs /run/tight"});
+        const auto mounted =
+            m_lab->run(1, {"sh", "-c", "mkdir -p /run/tight && mount -t tmpfs -o size=40m,mode=777 tmpfs /run/tight"});
         QVERIFY2(mounted.exitCode == 0, mounted.err.c_str());
         spec::TargetSpec tight;
         tight.name = "tight";
@@ -441,16 +447,20 @@ private Q_SLOTS:
         auto* line = form->findChild<QLabel*>(QStringLiteral("uploadLabel"));
         auto* wrong = form->findChild<ui::InlineError*>(QStringLiteral("uploadWarning"));
         // Hidden for a moment whenever the form is changed on.
-        QVERIFY(waitFor([&] { return line->text().contains(QStringLiteral("free on node1")) && wrong->isVisible(); }, kLong));
+        QVERIFY(waitFor([&] { return line->text().contains(QStringLiteral("free on node1")) && wrong->isVisible(); },
+                        kLong));
         QVERIFY2(line->text().contains(QStringLiteral("travel")), qPrintable(line->text()));
-        QVERIFY2(wrong->isVisible() && wrong->text().contains(QStringLiteral("on node1 in /run/tight/work")), qPrintable(wrong->text()));
+        QVERIFY2(wrong->isVisible() && wrong->text().contains(QStringLiteral("on node1 in /run/tight/work")),
+                 qPrintable(wrong->text()));
         m_rig->picture(QStringLiteral("remote-no-room"));
-        // With room the error goes; asked anew when the form comes back from the target's page, to which the error leads.
+        // With room the error goes; asked anew when the form comes back from the target's page, to which the error
+        // leads.
         QTest::mouseClick(wrong->findChild<QPushButton*>(), Qt::LeftButton);
         QVERIFY(waitFor([&] { return qobject_cast<ui::TargetsPage*>(m_rig->window().page()) != nullptr; }, kSoon));
         QCOMPARE(m_lab->run(1, {"mount", "-o", "remount,size=400m", "/run/tight"}).exitCode, 0);
         QVERIFY(m_rig->go<ui::NewRunPage>(QStringLiteral("new")) == form);
-        QVERIFY(waitFor([&] { return wrong->isClear() && line->text().contains(QStringLiteral("free on node1")); }, kLong));
+        QVERIFY(
+            waitFor([&] { return wrong->isClear() && line->text().contains(QStringLiteral("free on node1")); }, kLong));
         m_rig->picture(QStringLiteral("remote-room"));
         m_lab->run(1, {"umount", "-l", "/run/tight"});
     }

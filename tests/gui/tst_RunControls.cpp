@@ -33,7 +33,8 @@ class RunControlsTest : public QObject {
 private:
     bool click(const QString& button) {
         QAbstractButton* found = nullptr;
-        (void) waitFor([&] { return (found = m_rig->visible<QAbstractButton>(button)) != nullptr && found->isEnabled(); }, kSoon);
+        (void) waitFor(
+            [&] { return (found = m_rig->visible<QAbstractButton>(button)) != nullptr && found->isEnabled(); }, kSoon);
         if (found == nullptr || !found->isEnabled()) return false;
         QTest::mouseClick(found, Qt::LeftButton);
         return true;
@@ -57,7 +58,8 @@ private:
             menu->close();
         });
         look.start(20);
-        return click(QStringLiteral("moreRunActionButton")) && waitFor([&] { return chosen || !look.isActive(); }, kSoon) && chosen;
+        return click(QStringLiteral("moreRunActionButton")) &&
+               waitFor([&] { return chosen || !look.isActive(); }, kSoon) && chosen;
     }
     /// The number behind `words` in the notice at the window's edge; -1 while it says something else.
     std::int64_t told(const QString& words) const {
@@ -86,7 +88,9 @@ private:
     /// Fills the form with the sample's data and a small model, and launches it.
     bool launch(int epochs) {
         auto* form = m_rig->go<ui::NewRunPage>(QStringLiteral("new?q=sample"));
-        const auto filled = [&] { return !form->subtitle().isEmpty() && form->findChild<ui::DatasetPanel*>()->preview().has_value(); };
+        const auto filled = [&] {
+            return !form->subtitle().isEmpty() && form->findChild<ui::DatasetPanel*>()->preview().has_value();
+        };
         if (!form || !waitFor(filled, 30'000)) return false;
         const std::pair<const char*, Json> values[] = {{"task.model.family", "mlp"},
                                                        {"task.dataset.train_limit", 4000},
@@ -94,7 +98,8 @@ private:
                                                        {"task.epochs", epochs}};
         for (const auto& [path, value] : values) form->document().setValue(QString::fromLatin1(path), value);
         if (!form->document().validateNow().empty() || !click(QStringLiteral("launchActionButton"))) return false;
-        if (!waitFor([&] { return qobject_cast<ui::RunPage*>(m_rig->window().page()) != nullptr; }, kSoon)) return false;
+        if (!waitFor([&] { return qobject_cast<ui::RunPage*>(m_rig->window().page()) != nullptr; }, kSoon))
+            return false;
         m_page = qobject_cast<ui::RunPage*>(m_rig->window().page());
         return true;
     }
@@ -129,7 +134,9 @@ private Q_SLOTS:
         QVERIFY(waitFor([&] { return (paused = told(QStringLiteral("paused at step "))) > 0; }, kLong));
         QVERIFY2(paused > kept, qPrintable(QStringLiteral("%1 after %2").arg(paused).arg(kept)));
         QVERIFY(isIn(RunState::Canceled, kLong));
-        QVERIFY(waitFor([&] { return m_page->primaryAction() && m_page->primaryAction()->objectName() == u"resumeAction"; }, kSoon));
+        QVERIFY(
+            waitFor([&] { return m_page->primaryAction() && m_page->primaryAction()->objectName() == u"resumeAction"; },
+                    kSoon));
         m_rig->picture(QStringLiteral("controls-paused"));
 
         // Resume leads to the run that goes on, from the step at which the other was left.

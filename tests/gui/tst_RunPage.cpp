@@ -37,11 +37,15 @@ private:
     base::RunId runIn(RunState state) {
         for (const base::RunId& id : m_rig->showcase().runs) {
             auto* page = show(QString::fromStdString(id.str()));
-            if (page && waitFor([&] { return page->detail() && page->detail()->row.id == id; }, 5000) && page->detail()->row.state == state) return id;
+            if (page && waitFor([&] { return page->detail() && page->detail()->row.id == id; }, 5000) &&
+                page->detail()->row.state == state)
+                return id;
         }
         return {};
     }
-    QString tab() const { return m_page->findChild<QTabWidget*>(QStringLiteral("runTabs"))->currentWidget()->objectName(); }
+    QString tab() const {
+        return m_page->findChild<QTabWidget*>(QStringLiteral("runTabs"))->currentWidget()->objectName();
+    }
 
 private Q_SLOTS:
     void initTestCase() { m_rig = std::make_unique<WindowRig>(WindowRig::Fill::Showcase, 3); }
@@ -69,7 +73,11 @@ private Q_SLOTS:
         QSignalSpy searched(view, &ui::LogView::searched);
         auto* line = m_page->findChild<QLineEdit*>(QStringLiteral("logSearchLine"));
         QTest::keyClicks(line, QStringLiteral("accuracy"));
-        QVERIFY(waitFor([&] { return !searched.isEmpty() && searched.constLast().at(0).toString().startsWith(QStringLiteral("Line ")); }, 5000));
+        QVERIFY(waitFor(
+            [&] {
+                return !searched.isEmpty() && searched.constLast().at(0).toString().startsWith(QStringLiteral("Line "));
+            },
+            5000));
         const QString first = searched.constLast().at(0).toString();
         QTest::keyClick(m_page->log(), Qt::Key_F3);
         const bool moved = waitFor([&] { return searched.constLast().at(0).toString() != first; }, 5000);
@@ -95,7 +103,8 @@ private Q_SLOTS:
 
     void colours_areKeptAndReadable() {
         using ui::AnsiSpan;
-        const ui::AnsiText text = ui::ansiText("a\x1b[31mred\x1b[1mbold\x1b[0m\tz\x1b[38;5;9mq\x1b[38;2;1;2;3mw\x1b[39;22m.");
+        const ui::AnsiText text =
+            ui::ansiText("a\x1b[31mred\x1b[1mbold\x1b[0m\tz\x1b[38;5;9mq\x1b[38;2;1;2;3mw\x1b[39;22m.");
         QCOMPARE(text.text, QStringLiteral("aredboldzqw.").replace(u'z', QStringLiteral("        z")));
         QCOMPARE(text.spans.size(), std::size_t{3});
         QVERIFY((text.spans[0] == AnsiSpan{1, 3, 1, false}));
@@ -104,7 +113,8 @@ private Q_SLOTS:
         QVERIFY(ui::ansiText("\x1b[32mgone\rstays").spans.size() == 1);
         QCOMPARE(ui::ansiText("\x1b[32mgone\rstays").text, QStringLiteral("stays"));
         // Torn, foreign and empty sequences leave nothing behind.
-        for (const char* torn : {"\x1b", "\x1b[", "\x1b[3", "\x1b[;;;m", "\x1b[999999999999m", "\x1b]0;title", "\x1b[38;5m", "\x1b[2K\x1b[1A"})
+        for (const char* torn : {"\x1b", "\x1b[", "\x1b[3", "\x1b[;;;m", "\x1b[999999999999m", "\x1b]0;title",
+                                 "\x1b[38;5m", "\x1b[2K\x1b[1A"})
             QVERIFY2(!ui::ansiText(torn).text.contains(QChar(0x1b)), torn);
         for (const auto choice : {ui::Theme::Choice::Light, ui::Theme::Choice::Dark}) {
             ui::Theme::current().setChoice(choice);
@@ -151,7 +161,8 @@ private Q_SLOTS:
         QVERIFY(!runIn(RunState::Running).isEmpty());
         m_page = qobject_cast<ui::RunPage*>(m_rig->window().page());
         QVERIFY(m_page->contextActions().contains(m_rig->action(QStringLiteral("cancelRunAction"))));
-        QVERIFY(m_page->findChild<QLabel*>(QStringLiteral("runProgressLabel"))->text().contains(QStringLiteral("epoch")));
+        QVERIFY(
+            m_page->findChild<QLabel*>(QStringLiteral("runProgressLabel"))->text().contains(QStringLiteral("epoch")));
         m_rig->action(QStringLiteral("cancelRunAction"))->trigger();
         QVERIFY(waitFor([&] { return m_rig->questions().asked().contains(QStringLiteral("run.cancel")); }, 5000));
     }
@@ -165,10 +176,12 @@ private Q_SLOTS:
         QTest::keyClicks(name, QStringLiteral("second try"));
         QTest::keyClick(name, Qt::Key_Return);
         const base::RunId id = m_page->detail()->row.id;
-        QVERIFY(waitFor([&] {
-            const auto journal = base::readFile(m_rig->layout().journal(id));
-            return journal && journal->find("second try") != std::string::npos;
-        }, 5000));
+        QVERIFY(waitFor(
+            [&] {
+                const auto journal = base::readFile(m_rig->layout().journal(id));
+                return journal && journal->find("second try") != std::string::npos;
+            },
+            5000));
     }
 
     void notesAndTags_areKept() {
@@ -180,11 +193,14 @@ private Q_SLOTS:
         auto* tag = m_page->findChild<QLineEdit*>(QStringLiteral("newTagLine"));
         QTest::keyClicks(tag, QStringLiteral("keep=yes"));
         QTest::keyClick(tag, Qt::Key_Return);
-        QVERIFY(waitFor([&] {
-            const auto& row = m_page->detail()->row;
-            return row.notes == "worth keeping" &&
-                   std::find(row.tags.begin(), row.tags.end(), std::pair<std::string, std::string>("keep", "yes")) != row.tags.end();
-        }, 10000));
+        QVERIFY(waitFor(
+            [&] {
+                const auto& row = m_page->detail()->row;
+                return row.notes == "worth keeping" &&
+                       std::find(row.tags.begin(), row.tags.end(),
+                                 std::pair<std::string, std::string>("keep", "yes")) != row.tags.end();
+            },
+            10000));
     }
 
     void outputs_areListed() {

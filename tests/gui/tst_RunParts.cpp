@@ -72,8 +72,7 @@ private:
         spec::setValueAt(document, "environment", environment);
         const std::pair<const char*, Json> values[] = {
             {"task.kind", "command"}, {"task.source_folder", m_source.string()}, {"task.script", "train.py"}};
-        for (const auto& [path, value] : values)
-            spec::setValueAt(document, path, value);
+        for (const auto& [path, value] : values) spec::setValueAt(document, path, value);
         QString made;
         bool answered = false;
         m_rig->session().start("run.submit", {{"spec", document}}, this, [&](const base::Result<Json>& result) {
@@ -131,8 +130,7 @@ private Q_SLOTS:
         QVERIFY(text.cut);
         QVERIFY(text.text.size() < (1 << 20));
         std::string rows = "step,loss\n";
-        for (int i = 0; i < 5000; ++i)
-            rows += std::to_string(i) + ",0.5\n";
+        for (int i = 0; i < 5000; ++i) rows += std::to_string(i) + ",0.5\n";
         const Content table = read("long.csv", rows);
         QCOMPARE(table.kind, Kind::Table);
         QVERIFY(table.cut);
@@ -266,7 +264,8 @@ with open(os.environ["TRAINYARD_STREAM"], "a") as stream:
         m_rig->action(QStringLiteral("reproduceAction"))->trigger();
         QVERIFY(waitFor([&] { return shown->detail() && shown->detail()->row.number == number + 1; }, 30'000));
         auto* notice = shown->findChild<ui::ReproductionNotice*>();
-        QVERIFY(waitFor([&] { return notice->text().startsWith(QStringLiteral("Not the same as run #%1").arg(number)); }, 60'000));
+        QVERIFY(waitFor(
+            [&] { return notice->text().startsWith(QStringLiteral("Not the same as run #%1").arg(number)); }, 60'000));
         for (const char* part : {"What differs: 1 metric (odd: ", " there, ", " here, from step 1 on)"})
             QVERIFY2(notice->text().contains(QLatin1String(part)), qPrintable(notice->text()));
         m_rig->picture(QStringLiteral("reproduced-otherwise"));
@@ -321,7 +320,9 @@ with open(os.environ["TRAINYARD_STREAM"], "a") as stream:
             auto* view = charts->findChild<ui::ChartView*>(QString::fromLatin1(name));
             return view && view->isVisible() && !view->seriesKeys().isEmpty();
         };
-        QVERIFY(waitFor([&] { return filled("m00Chart") && charts->findChild<ui::ChartView*>(QStringLiteral("m35Chart")); }, 20'000));
+        QVERIFY(
+            waitFor([&] { return filled("m00Chart") && charts->findChild<ui::ChartView*>(QStringLiteral("m35Chart")); },
+                    20'000));
         QTest::qWait(500);
         QVERIFY(!filled("m35Chart"));
         QVERIFY(!filled("m20Chart"));
@@ -351,13 +352,16 @@ with open(os.environ["TRAINYARD_STREAM"], "a") as stream:
         source->setFocus();
         QTest::keyClick(source, Qt::Key_End);
         QVERIFY(source->currentIndex() > 0);
-        QVERIFY(waitFor([&] { return log->total() == 0 && log->emptyText() == u"Nothing was written by what is chosen above."; }, 10'000));
+        QVERIFY(waitFor(
+            [&] { return log->total() == 0 && log->emptyText() == u"Nothing was written by what is chosen above."; },
+            10'000));
         ui::RanksTab ranks(nullptr);
         ui::RunDetail detail;
         detail.row.state = RunState::Queued;
         const auto says = [&ranks](const char* text) {
             const QList<QLabel*> labels = ranks.findChildren<QLabel*>();
-            return std::any_of(labels.begin(), labels.end(), [&](const QLabel* label) { return label->text() == QLatin1String(text); });
+            return std::any_of(labels.begin(), labels.end(),
+                               [&](const QLabel* label) { return label->text() == QLatin1String(text); });
         };
         ranks.setDetail(detail, 0);
         QVERIFY(says("No process yet"));
@@ -376,7 +380,8 @@ with open(os.environ["TRAINYARD_STREAM"], "a") as stream:
         QVERIFY(page(python));
         const std::int64_t number = page(python)->detail()->row.number;
         auto* shown = m_rig->go<ui::RunPage>(QStringLiteral("run/%1/environment").arg(shell));
-        QVERIFY(waitFor([&] { return shown->detail() && shown->detail()->row.id.str() == shell.toStdString(); }, 10'000));
+        QVERIFY(
+            waitFor([&] { return shown->detail() && shown->detail()->row.id.str() == shell.toStdString(); }, 10'000));
         auto* with = shown->findChild<QLineEdit*>(QStringLiteral("environmentCompareLine"));
         auto* said = shown->findChild<QLabel*>(QStringLiteral("environmentComparedLabel"));
         QVERIFY(waitFor([&] { return with->isVisible(); }, 10'000));
@@ -386,16 +391,24 @@ with open(os.environ["TRAINYARD_STREAM"], "a") as stream:
             QTest::keyClick(with, Qt::Key_Return);
         };
         compare(QStringLiteral("#%1").arg(number));
-        QVERIFY(waitFor([&] { return said->text().contains(QStringLiteral("differ from run #%1").arg(number)); }, 10'000));
+        QVERIFY(
+            waitFor([&] { return said->text().contains(QStringLiteral("differ from run #%1").arg(number)); }, 10'000));
         QStringList texts;
-        for (const QLabel* one : shown->findChild<QWidget*>(QStringLiteral("environmentDifferences"))->findChildren<QLabel*>()) texts << one->text();
+        for (const QLabel* one :
+             shown->findChild<QWidget*>(QStringLiteral("environmentDifferences"))->findChildren<QLabel*>())
+            texts << one->text();
         const QString all = texts.join(u'\n');
         QVERIFY2(all.contains(QStringLiteral("trainyard-shell:1 here, trainyard-engine there")), qPrintable(all));
         m_rig->picture(QStringLiteral("environment-compared"));
         compare(QStringLiteral("#%1").arg(shown->detail()->row.number));
         QVERIFY(waitFor([&] { return said->text().startsWith(QStringLiteral("The same")); }, 10'000));
         compare(QStringLiteral("#4711"));
-        QVERIFY(waitFor([&] { return said->text().contains(QStringLiteral("4711")) && !said->text().contains(QStringLiteral("differ")); }, 10'000));
+        QVERIFY(waitFor(
+            [&] {
+                return said->text().contains(QStringLiteral("4711")) &&
+                       !said->text().contains(QStringLiteral("differ"));
+            },
+            10'000));
     }
 
     /// A script goes on from what an earlier run of it left: its form comes filled.
@@ -405,7 +418,9 @@ with open(os.environ["TRAINYARD_STREAM"], "a") as stream:
         m_rig->action(QStringLiteral("goOnAction"))->trigger();
         auto* form = qobject_cast<ui::NewRunPage*>(m_rig->window().page());
         QVERIFY(form);
-        QVERIFY(waitFor([&] { return form->document().value(QStringLiteral("resume_from")) == Json(m_left.toStdString()); }, 10'000));
+        QVERIFY(
+            waitFor([&] { return form->document().value(QStringLiteral("resume_from")) == Json(m_left.toStdString()); },
+                    10'000));
         QCOMPARE(form->document().value(QStringLiteral("task.script")), Json("train.py"));
         m_rig->scratch().write("left/train.py", R"(import os
 with open(os.path.join(os.environ["TRAINYARD_INPUT_RESUME"], "deep/b.txt")) as file:
@@ -415,7 +430,12 @@ with open(os.path.join(os.environ["TRAINYARD_INPUT_RESUME"], "deep/b.txt")) as f
         m_rig->action(QStringLiteral("launchAction"))->trigger();
         QVERIFY(waitFor([&] { return qobject_cast<ui::RunPage*>(m_rig->window().page()) != nullptr; }, 20'000));
         auto* shown = qobject_cast<ui::RunPage*>(m_rig->window().page());
-        QVERIFY(waitFor([&] { return shown->detail() && shown->detail()->row.id.str() != m_left.toStdString() && spec::isFinal(shown->detail()->row.state); }, 60'000));
+        QVERIFY(waitFor(
+            [&] {
+                return shown->detail() && shown->detail()->row.id.str() != m_left.toStdString() &&
+                       spec::isFinal(shown->detail()->row.state);
+            },
+            60'000));
         QVERIFY2(shown->detail()->row.state == RunState::Completed, shown->detail()->row.stateReason.c_str());
         QCOMPARE(shown->detail()->row.parent, m_left.toStdString());
     }
@@ -429,23 +449,27 @@ with open(os.path.join(os.environ["TRAINYARD_INPUT_RESUME"], "deep/b.txt")) as f
         constexpr std::int64_t kBegin = 1'000 * kSecond;
         row.endedAt = kBegin + 100 * kSecond;
         // Two attempts: preparing belongs to the run, all else to the newest.
-        const std::vector<store::StageRow> stages{{RunState::Preparing, kBegin, "", 0, true},
-                                                  {RunState::Running, kBegin + 5 * kSecond, "", 1, false},
-                                                  {RunState::Queued, kBegin + 20 * kSecond, "Waits for a GPU.", 2, false},
-                                                  {RunState::Running, kBegin + 50 * kSecond, "", 2, false},
-                                                  {RunState::Finalizing, kBegin + 95 * kSecond, "", 2, false},
-                                                  {RunState::Completed, kBegin + 100 * kSecond, "", 0, true}};
+        const std::vector<store::StageRow> stages{
+            {RunState::Preparing, kBegin, "", 0, true},
+            {RunState::Running, kBegin + 5 * kSecond, "", 1, false},
+            {RunState::Queued, kBegin + 20 * kSecond, "Waits for a GPU.", 2, false},
+            {RunState::Running, kBegin + 50 * kSecond, "", 2, false},
+            {RunState::Finalizing, kBegin + 95 * kSecond, "", 2, false},
+            {RunState::Completed, kBegin + 100 * kSecond, "", 0, true}};
         strip.setRun(row, stages);
         const auto told = [](const char* word, std::int64_t seconds) {
             return QString::fromLatin1(word) + u' ' + ui::formatDuration(seconds * 1'000'000'000);
         };
-        QCOMPARE(strip.accessibleDescription(), (QStringList{told("Preparing", 20), told("Queued", 30), told("Running", 45), told("Finalizing", 5)}
-                                                     .join(QStringLiteral(", "))));
+        QCOMPARE(
+            strip.accessibleDescription(),
+            (QStringList{told("Preparing", 20), told("Queued", 30), told("Running", 45), told("Finalizing", 5)}.join(
+                QStringLiteral(", "))));
         // While a stage lasts its time grows.
         row.state = RunState::Running;
         row.endedAt = 0;
         const std::int64_t now = base::wallMicros();
-        strip.setRun(row, {{RunState::Preparing, now - 90 * kSecond, "", 0, true}, {RunState::Running, now - 60 * kSecond, "", 1, false}});
+        strip.setRun(row, {{RunState::Preparing, now - 90 * kSecond, "", 0, true},
+                           {RunState::Running, now - 60 * kSecond, "", 1, false}});
         QVERIFY2(strip.accessibleDescription().startsWith(told("Preparing", 30) + QStringLiteral(", Running 1 min")),
                  qPrintable(strip.accessibleDescription()));
     }
@@ -472,12 +496,15 @@ with open(os.path.join(os.environ["TRAINYARD_INPUT_RESUME"], "deep/b.txt")) as f
             detail.attempts.push_back(one);
         }
         detail.events.push_back(
-            {"host_silent", now, {{"host", "node2"}, {"nodes", {1}}, {"since", now - 20'000'000}, {"reason", "No route to host"}}});
+            {"host_silent",
+             now,
+             {{"host", "node2"}, {"nodes", {1}}, {"since", now - 20'000'000}, {"reason", "No route to host"}}});
         notices.setDetail(detail);
         auto* silent = notices.findChild<ui::InlineError*>(QStringLiteral("runSilentHosts"));
         QVERIFY(!notices.isHidden());
         const QStringList parts{QStringLiteral("node2 does not answer since ") + ui::formatTime(now - 20'000'000),
-                                QStringLiteral("No route to host."), QStringLiteral("ranks 2 and 3 reported after ") + ui::formatTime(now - 30'000'000)};
+                                QStringLiteral("No route to host."),
+                                QStringLiteral("ranks 2 and 3 reported after ") + ui::formatTime(now - 30'000'000)};
         for (const QString& part : parts) QVERIFY2(silent->text().contains(part), qPrintable(silent->text()));
         QVERIFY(notices.findChild<ui::InlineError*>(QStringLiteral("runReach"))->isClear());
         // It answers again.
@@ -488,7 +515,8 @@ with open(os.path.join(os.environ["TRAINYARD_INPUT_RESUME"], "deep/b.txt")) as f
         detail.row.state = RunState::Failed;
         detail.events.push_back({"collected", now + 2, {{"attempt", 1}, {"files", 1}, {"left", {1}}}});
         notices.setDetail(detail);
-        QVERIFY2(silent->text().startsWith(QStringLiteral("Nothing was heard of node2 at the run's end.")), qPrintable(silent->text()));
+        QVERIFY2(silent->text().startsWith(QStringLiteral("Nothing was heard of node2 at the run's end.")),
+                 qPrintable(silent->text()));
         QVERIFY(silent->text().contains(QStringLiteral("when pair can be reached")));
         detail.events.push_back({"collected", now + 3, {{"attempt", 1}, {"files", 2}}});
         notices.setDetail(detail);

@@ -26,7 +26,8 @@ private Q_SLOTS:
         m_page = m_rig->go<ui::RunsPage>(QStringLiteral("runs"));
         QVERIFY(m_page);
         m_table = m_page->findChild<QTableView*>(QStringLiteral("runsTable"));
-        QVERIFY(waitFor([this] { return m_table->model()->rowCount() == static_cast<int>(m_rig->showcase().runs.size()); }, 20000));
+        QVERIFY(waitFor(
+            [this] { return m_table->model()->rowCount() == static_cast<int>(m_rig->showcase().runs.size()); }, 20000));
     }
     void cleanup() { m_rig.reset(); }
 
@@ -34,7 +35,9 @@ private Q_SLOTS:
         auto* model = m_page->findChild<RunsModel*>();
         QAbstractItemModelTester tester(model, QAbstractItemModelTester::FailureReportingMode::QtTest);
         model->sort(RunsModel::Name, Qt::AscendingOrder);
-        QVERIFY(waitFor([&] { return model->sortColumn() == RunsModel::Name && model->rowAt(0)->name <= model->rowAt(1)->name; }, 5000));
+        QVERIFY(waitFor(
+            [&] { return model->sortColumn() == RunsModel::Name && model->rowAt(0)->name <= model->rowAt(1)->name; },
+            5000));
         model->setFilter(QStringLiteral("state:failed"), store::Archived::Hide);
         QVERIFY(waitFor([&] { return model->rowCount() == 1; }, 5000));
         model->setFilter({}, store::Archived::Hide);
@@ -48,7 +51,8 @@ private Q_SLOTS:
     void newestFirst_withItsFigures() {
         auto* model = m_page->findChild<RunsModel*>();
         QVERIFY(model->rowAt(0)->number > model->rowAt(1)->number);
-        QCOMPARE(model->headerData(RunsModel::FirstMetric, Qt::Horizontal, Qt::DisplayRole).toString(), QStringLiteral("Accuracy, best"));
+        QCOMPARE(model->headerData(RunsModel::FirstMetric, Qt::Horizontal, Qt::DisplayRole).toString(),
+                 QStringLiteral("Accuracy, best"));
         const int row = model->rowOf(m_rig->showcase().runs.front());
         const QString best = model->index(row, RunsModel::FirstMetric).data().toString();
         QVERIFY2(best.endsWith(QStringLiteral("%")), qPrintable(best));
@@ -57,12 +61,14 @@ private Q_SLOTS:
     void filterLine_filtersAndTellsMistakes() {
         auto* line = m_page->findChild<QLineEdit*>(QStringLiteral("runsFilterLine"));
         QTest::keyClicks(line, QStringLiteral("state:completed"));
-        QVERIFY(waitFor([&] {
-            for (int i = 0; i < m_table->model()->rowCount(); ++i) {
-                if (m_page->findChild<RunsModel*>()->rowAt(i)->state != spec::RunState::Completed) return false;
-            }
-            return m_table->model()->rowCount() > 0;
-        }, 5000));
+        QVERIFY(waitFor(
+            [&] {
+                for (int i = 0; i < m_table->model()->rowCount(); ++i) {
+                    if (m_page->findChild<RunsModel*>()->rowAt(i)->state != spec::RunState::Completed) return false;
+                }
+                return m_table->model()->rowCount() > 0;
+            },
+            5000));
         QCOMPARE(m_page->address().query, QStringLiteral("state:completed"));
         line->clear();
         QTest::keyClicks(line, QStringLiteral("zzz-no-such-run"));
@@ -86,14 +92,17 @@ private Q_SLOTS:
         m_table->clearSelection();
         for (int number : {0, 1, 2}) {
             const int row = model->rowOf(m_rig->showcase().runs[static_cast<std::size_t>(number)]);
-            m_table->selectionModel()->select(model->index(row, 0), QItemSelectionModel::Select | QItemSelectionModel::Rows);
+            m_table->selectionModel()->select(model->index(row, 0),
+                                              QItemSelectionModel::Select | QItemSelectionModel::Rows);
         }
         auto* panel = m_page->findChild<ui::SelectionPanel*>();
         QCOMPARE(panel->charts()->runs().size(), 3U);
-        QVERIFY(waitFor([&] {
-            ui::ChartView* chart = panel->charts()->chart(QStringLiteral("Accuracy"));
-            return chart && chart->seriesKeys().size() == 3;
-        }, 10000));
+        QVERIFY(waitFor(
+            [&] {
+                ui::ChartView* chart = panel->charts()->chart(QStringLiteral("Accuracy"));
+                return chart && chart->seriesKeys().size() == 3;
+            },
+            10000));
     }
 
     void remove_asksNamingWhatGoes() {
@@ -118,10 +127,12 @@ private Q_SLOTS:
         QVERIFY(editor);
         editor->setText(QStringLiteral("a better name"));
         QTest::keyClick(editor, Qt::Key_Return);
-        QVERIFY(waitFor([&] {
-            const auto journal = base::readFile(m_rig->layout().journal(id));
-            return journal && journal->find("a better name") != std::string::npos;
-        }, 5000));
+        QVERIFY(waitFor(
+            [&] {
+                const auto journal = base::readFile(m_rig->layout().journal(id));
+                return journal && journal->find("a better name") != std::string::npos;
+            },
+            5000));
     }
 
     void archive_hidesAndComesBackByUndo() {
@@ -147,7 +158,8 @@ private Q_SLOTS:
         m_rig->open();
         m_page = m_rig->go<ui::RunsPage>(QStringLiteral("runs"));
         m_table = m_page->findChild<QTableView*>(QStringLiteral("runsTable"));
-        QCOMPARE(m_page->findChild<QLineEdit*>(QStringLiteral("runsFilterLine"))->text(), QStringLiteral("state:failed"));
+        QCOMPARE(m_page->findChild<QLineEdit*>(QStringLiteral("runsFilterLine"))->text(),
+                 QStringLiteral("state:failed"));
         QVERIFY(waitFor([&] { return m_table->model()->rowCount() == 1; }, 5000));
     }
 

@@ -196,8 +196,7 @@ private Q_SLOTS:
         QVERIFY(strip->isVisible());
         work.progress(id, 0.5, 42'000'000'000);
         QStringList texts;
-        for (const QLabel* label : strip->findChildren<QLabel*>())
-            texts << label->text();
+        for (const QLabel* label : strip->findChildren<QLabel*>()) texts << label->text();
         QVERIFY2(texts.join(QLatin1Char('|')).contains(QStringLiteral("42 s")),
                  qPrintable(texts.join(QLatin1Char('|'))));
         QTest::mouseClick(strip->findChild<QToolButton*>(), Qt::LeftButton);

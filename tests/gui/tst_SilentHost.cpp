@@ -1,5 +1,5 @@
-// A run on two real hosts in the window while one of them goes silent, and while both do: which, since when, what it owes;
-// and a cancel by a click that has to wait for them.
+// A run on two real hosts in the window while one of them goes silent, and while both do: which, since when, what it
+// owes; and a cancel by a click that has to wait for them.
 #include <QComboBox>
 #include <QLabel>
 #include <QPushButton>
@@ -50,7 +50,9 @@ private Q_SLOTS:
         Json document = spec::defaultRunSpecDocument();
         const std::pair<const char*, Json> values[] = {
             {"task.kind", "command"},
-            {"task.command", Json::array({"sh", "-c", "i=0; while [ $i -lt 6000 ]; do i=$((i+1)); echo \"rank $RANK line $i\"; sleep 0.1; done"})},
+            {"task.command",
+             Json::array({"sh", "-c",
+                          "i=0; while [ $i -lt 6000 ]; do i=$((i+1)); echo \"rank $RANK line $i\"; sleep 0.1; done"})},
             {"target", "pair"},
             {"distribution.kind", "pytorch"},
             {"distribution.nodes", 2}};
@@ -66,7 +68,8 @@ private Q_SLOTS:
         m_page = m_rig->go<ui::RunPage>(QStringLiteral("run/") + made);
         QVERIFY(m_page);
         QVERIFY(isIn(RunState::Running));
-        QVERIFY(waitFor([&] { return m_page->detail()->ranks.size() == 2 && m_page->detail()->ranks[1].logLines > 0; }, kSoon));
+        QVERIFY(waitFor([&] { return m_page->detail()->ranks.size() == 2 && m_page->detail()->ranks[1].logLines > 0; },
+                        kSoon));
     }
     void cleanupTestCase() {
         m_rig.reset();
@@ -75,9 +78,12 @@ private Q_SLOTS:
 
     void oneHost_isNamedWithWhatItOwes() {
         QVERIFY(m_lab->cut(2));
-        QVERIFY(waitFor([&] { return notice("runSilentHosts").contains(QStringLiteral("node2 does not answer since ")); }, kLong));
+        QVERIFY(waitFor(
+            [&] { return notice("runSilentHosts").contains(QStringLiteral("node2 does not answer since ")); }, kLong));
         const QString text = notice("runSilentHosts");
-        QVERIFY2(text.contains(QStringLiteral("rank 1 reported after ")) && !text.contains(QStringLiteral("node1 does not")), qPrintable(text));
+        QVERIFY2(text.contains(QStringLiteral("rank 1 reported after ")) &&
+                     !text.contains(QStringLiteral("node1 does not")),
+                 qPrintable(text));
         // The run goes on with the other, and nothing says otherwise.
         QVERIFY2(notice("runReach").isEmpty(), qPrintable(notice("runReach")));
         QVERIFY(m_page->detail()->row.state == RunState::Running);

@@ -67,8 +67,7 @@ private Q_SLOTS:
             {"target", "cluster"},
             {"distribution.kind", "pytorch"},
             {"distribution.nodes", 2}};
-        for (const auto& [path, value] : values)
-            spec::setValueAt(document, path, value);
+        for (const auto& [path, value] : values) spec::setValueAt(document, path, value);
         QString made;
         m_rig->session().start("run.submit", {{"spec", document}}, this, [&](const base::Result<Json>& result) {
             if (result)

@@ -42,7 +42,12 @@ private:
         type(nameLine, name);
         type(hostLine, host);
         page->primaryAction()->trigger();
-        return waitFor([&] { return page->address().parts == QStringList{name} && page->primaryAction()->objectName() == u"addTargetAction"; }, 5000);
+        return waitFor(
+            [&] {
+                return page->address().parts == QStringList{name} &&
+                       page->primaryAction()->objectName() == u"addTargetAction";
+            },
+            5000);
     }
 
 private Q_SLOTS:
@@ -65,7 +70,8 @@ private Q_SLOTS:
         QVERIFY(waitFor([&] { return examine->isEnabled(); }, 60000));
         auto* error = page->findChild<ui::InlineError*>(QStringLiteral("doctorError"));
         QVERIFY2(error->isClear(), qPrintable(error->text()));
-        QVERIFY(page->findChild<QWidget*>(QStringLiteral("doctorLine_disk")) || page->findChild<QWidget*>(QStringLiteral("doctorLine_cores")));
+        QVERIFY(page->findChild<QWidget*>(QStringLiteral("doctorLine_disk")) ||
+                page->findChild<QWidget*>(QStringLiteral("doctorLine_cores")));
         rig.picture(QStringLiteral("targets-local"));
     }
 
@@ -81,7 +87,8 @@ private Q_SLOTS:
         type(rig.visible<QLineEdit>(QStringLiteral("nameInput")), QStringLiteral("lab"));
         auto* host = rig.visible<QLineEdit>(QStringLiteral("hostInput1"));
         QVERIFY(host);
-        for (const QString& hostile : {QStringLiteral("-oProxyCommand=touch canary"), QStringLiteral("two words"), QStringLiteral("a;b'c\"")}) {
+        for (const QString& hostile :
+             {QStringLiteral("-oProxyCommand=touch canary"), QStringLiteral("two words"), QStringLiteral("a;b'c\"")}) {
             type(host, hostile);
             page->primaryAction()->trigger();
             auto* label = form->findChild<QLabel*>(QStringLiteral("hostsErrorLabel"));
@@ -101,16 +108,21 @@ private Q_SLOTS:
         auto* tree = page->findChild<QTreeWidget*>(QStringLiteral("targetsTree"));
         QVERIFY(waitFor([&] { return tree->topLevelItemCount() == 2; }, 5000));
         rig.picture(QStringLiteral("targets-ssh"));
-        QVERIFY(waitFor([&] { return rig.visible<QLabel>(QStringLiteral("targetTitleLabel"))->text() == u"lab"; }, 5000));
+        QVERIFY(
+            waitFor([&] { return rig.visible<QLabel>(QStringLiteral("targetTitleLabel"))->text() == u"lab"; }, 5000));
         // Edit: the next version, under the same name.
         rig.action(QStringLiteral("editTargetAction"))->trigger();
-        QVERIFY(waitFor([&] { return rig.visible<QPlainTextEdit>(QStringLiteral("descriptionInput")) != nullptr; }, 5000));
+        QVERIFY(
+            waitFor([&] { return rig.visible<QPlainTextEdit>(QStringLiteral("descriptionInput")) != nullptr; }, 5000));
         auto* description = rig.visible<QPlainTextEdit>(QStringLiteral("descriptionInput"));
         QVERIFY(!rig.visible<QLineEdit>(QStringLiteral("nameInput"))->isEnabled());
         QTest::keyClicks(description, QStringLiteral("two hosts in the cellar"));
         page->primaryAction()->trigger();
-        QVERIFY(waitFor([&] { return std::filesystem::exists(rig.layout().root / "targets" / "lab" / "2.json"); }, 5000));
-        QVERIFY(waitFor([&] { return rig.action(QStringLiteral("cloneTargetAction")) && page->contextActions().size() == 4; }, 5000));
+        QVERIFY(
+            waitFor([&] { return std::filesystem::exists(rig.layout().root / "targets" / "lab" / "2.json"); }, 5000));
+        QVERIFY(waitFor(
+            [&] { return rig.action(QStringLiteral("cloneTargetAction")) && page->contextActions().size() == 4; },
+            5000));
         rig.questions().setNextAnswer(QStringLiteral("lab-b"));
         rig.action(QStringLiteral("cloneTargetAction"))->trigger();
         QVERIFY(waitFor([&] { return tree->topLevelItemCount() == 3; }, 5000));
@@ -147,7 +159,8 @@ private Q_SLOTS:
         auto* page = rig.go<ui::TargetsPage>(QStringLiteral("targets"));
         // Port 1 of this machine answers nobody.
         QVERIFY(add(rig, page, QStringLiteral("gone"), QStringLiteral("127.0.0.1")));
-        QVERIFY(waitFor([&] { return rig.visible<QLabel>(QStringLiteral("targetTitleLabel"))->text() == u"gone"; }, 5000));
+        QVERIFY(
+            waitFor([&] { return rig.visible<QLabel>(QStringLiteral("targetTitleLabel"))->text() == u"gone"; }, 5000));
         rig.action(QStringLiteral("editTargetAction"))->trigger();
         QVERIFY(shown(rig, "hostInput1"));
         const QList<QLineEdit*> lines = page->findChildren<QLineEdit*>();
@@ -175,11 +188,15 @@ private Q_SLOTS:
     }
 
     void run_isJudgedByWhatTheDoctorFound() {
-        const Json run{{"task", {{"kind", "train"}, {"device", "cuda"}}}, {"distribution", {{"nodes", 2}, {"processes", 4}, {"gpus", 0}}}};
-        const Json target{{"nodes", 1},
-                          {"disabled", false},
-                          {"doctor", {{"t", 1}, {"lines", Json::array({Json{{"id", "gpus"}, {"finding", "ok"}, {"values", {{"gpus", 2}}}},
-                                                                       Json{{"id", "cores"}, {"finding", "unknown"}, {"values", {{"cores", 1}}}}})}}}};
+        const Json run{{"task", {{"kind", "train"}, {"device", "cuda"}}},
+                       {"distribution", {{"nodes", 2}, {"processes", 4}, {"gpus", 0}}}};
+        const Json target{
+            {"nodes", 1},
+            {"disabled", false},
+            {"doctor",
+             {{"t", 1},
+              {"lines", Json::array({Json{{"id", "gpus"}, {"finding", "ok"}, {"values", {{"gpus", 2}}}},
+                                     Json{{"id", "cores"}, {"finding", "unknown"}, {"values", {{"cores", 1}}}}})}}}};
         const QStringList wrong = ui::misfits(run, target);
         QCOMPARE(wrong.size(), 2);
         QCOMPARE(wrong[0], QStringLiteral("This target has 1 machine, you ask for 2."));

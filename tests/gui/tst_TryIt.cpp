@@ -35,8 +35,7 @@ constexpr int kSide = 16;
 
 std::string bigEndian(unsigned value) {
     std::string bytes;
-    for (int shift = 24; shift >= 0; shift -= 8)
-        bytes.push_back(static_cast<char>((value >> shift) & 0xFFU));
+    for (int shift = 24; shift >= 0; shift -= 8) bytes.push_back(static_cast<char>((value >> shift) & 0xFFU));
     return bytes;
 }
 
@@ -299,8 +298,11 @@ private Q_SLOTS:
         };
         const auto brought = rig.scratch().write("by hand.pth", "these are no weights at all");
         QVERIFY(drop(brought));
-        QVERIFY2(waitFor([&] { return error->isVisible() && !error->text().contains(QStringLiteral("have not been fetched")); }, 20000),
-                 qPrintable(error->text()));
+        QVERIFY2(
+            waitFor(
+                [&] { return error->isVisible() && !error->text().contains(QStringLiteral("have not been fetched")); },
+                20000),
+            qPrintable(error->text()));
         QCOMPARE(document.value(QStringLiteral("task.model.weights.source")), Json("pretrained:resnet18-imagenet"));
         rig.picture(QStringLiteral("tryit-weights-wrong-file-light"));
         // Where no published ones are chosen, the run starts from the file itself.

@@ -46,7 +46,8 @@ private Q_SLOTS:
         auto* nameless = new QToolButton(&window);
         nameless->setFocusPolicy(Qt::StrongFocus);
         nameless->setGeometry(0, 80, 30, 30);
-        auto* title = new ui::ElidedLabel(QStringLiteral("Environments"), ui::TextStyle::Title, ui::Role::Text, &window);
+        auto* title =
+            new ui::ElidedLabel(QStringLiteral("Environments"), ui::TextStyle::Title, ui::Role::Text, &window);
         title->setObjectName(QStringLiteral("pageTitle"));
         title->setGeometry(0, 120, 60, 30);
         auto* search = new QToolButton(&window);
@@ -156,8 +157,7 @@ private Q_SLOTS:
                     m_fixture.settle();
                     continue;
                 }
-                for (const QString& finding : found)
-                    all << name + QStringLiteral(" | ") + finding;
+                for (const QString& finding : found) all << name + QStringLiteral(" | ") + finding;
             }
         };
         walk(QStringLiteral("welcome"));

@@ -234,7 +234,8 @@ private Q_SLOTS:
         ui::Theme::current().setChoice(ui::Theme::Choice::Light);
         ui::MainWindow& window = m_fixture.openWindow({1280, 720});
         QStringList dead;
-        ButtonWalk walker(window, [this](Notice& seen) { noteMore(seen); }, [this] { return isReading(); });
+        ButtonWalk walker(
+            window, [this](Notice& seen) { noteMore(seen); }, [this] { return isReading(); });
         const auto page = [](const QWidget* widget) { return !isFrame(widget); };
         const auto at = [&](const QString& state, const QString& folder, const QString& address,
                             const std::function<void()>& then = {}) {
@@ -252,18 +253,19 @@ private Q_SLOTS:
         at(QStringLiteral("welcome"), {}, {});
         for (const char* name : {"home", "runs", "models", "data", "environments", "targets"})
             at(QStringLiteral("empty ") + QLatin1String(name), m_empty, QLatin1String(name));
-        dead << walker.walk(QStringLiteral("frame"), [&] {
-            goTo(m_full, QStringLiteral("targets"));
-            goTo(m_full, QStringLiteral("models"));
-            window.resize(1280, 720);
-        }, isFrame);
+        dead << walker.walk(
+            QStringLiteral("frame"),
+            [&] {
+                goTo(m_full, QStringLiteral("targets"));
+                goTo(m_full, QStringLiteral("models"));
+                window.resize(1280, 720);
+            },
+            isFrame);
         at(QStringLiteral("home"), m_full, QStringLiteral("home"));
-        at(QStringLiteral("runs"), m_full, QStringLiteral("runs"), [&] {
-            window.page()->findChild<QAbstractItemView*>(QStringLiteral("runsTable"))->clearSelection();
-        });
-        at(QStringLiteral("runs selected"), m_full, QStringLiteral("runs"), [&] {
-            window.page()->findChild<QAbstractItemView*>(QStringLiteral("runsTable"))->selectAll();
-        });
+        at(QStringLiteral("runs"), m_full, QStringLiteral("runs"),
+           [&] { window.page()->findChild<QAbstractItemView*>(QStringLiteral("runsTable"))->clearSelection(); });
+        at(QStringLiteral("runs selected"), m_full, QStringLiteral("runs"),
+           [&] { window.page()->findChild<QAbstractItemView*>(QStringLiteral("runsTable"))->selectAll(); });
         // A wrong form: launching tells why not, instead of training.
         at(QStringLiteral("new"), m_full, QStringLiteral("new"), [&] {
             window.page()->findChild<ui::FormDocument*>()->setValue(QStringLiteral("task.optimizer.learning_rate"), -1);

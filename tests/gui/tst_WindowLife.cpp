@@ -159,7 +159,8 @@ private Q_SLOTS:
         QVERIFY2(told("Run failed", "#4"), qPrintable(desktop.texts.join(u'|')));
         const Json shown = call(session(), "run.show", {{"run", run}});
         QCOMPARE(shown.at("state").get<std::string>(), "Failed");
-        QVERIFY2(shown.at("reason").get<std::string>().find("no finite number") != std::string::npos, shown.dump().c_str());
+        QVERIFY2(shown.at("reason").get<std::string>().find("no finite number") != std::string::npos,
+                 shown.dump().c_str());
         QCOMPARE(desktop.titles.count(QStringLiteral("A run meets NaN")), 1);
         QCOMPARE(desktop.titles.count(QStringLiteral("Run failed")), 2);
 
@@ -192,10 +193,11 @@ private Q_SLOTS:
     }
 
     void keptRun_goesOnAlone_andIsShownWithoutAGap() {
-        const std::string run = submit(
-            "i=0; while [ $i -lt 150 ]; do i=$((i+1)); echo line $i; "
-            "echo '{\"kind\":\"metric\",\"name\":\"train/loss\",\"value\":'$i',\"step\":'$i'}' >> \"$TRAINYARD_STREAM\"; "
-            "sleep 0.02; done");
+        const std::string run =
+            submit("i=0; while [ $i -lt 150 ]; do i=$((i+1)); echo line $i; "
+                   "echo '{\"kind\":\"metric\",\"name\":\"train/loss\",\"value\":'$i',\"step\":'$i'}' >> "
+                   "\"$TRAINYARD_STREAM\"; "
+                   "sleep 0.02; done");
         QVERIFY(waitFor(
             [&] {
                 const Json page = call(session(), "run.logs", {{"run", run}, {"out", "stdout"}});
@@ -212,10 +214,12 @@ private Q_SLOTS:
         QTest::qWait(1000);
         m_fixture->openWindow();
         QVERIFY(m_fixture->openWorkspace(m_folder));
-        QVERIFY(window().shell().open(ui::Address{QStringLiteral("run"), {QStringLiteral("1"), QStringLiteral("log")}}));
+        QVERIFY(
+            window().shell().open(ui::Address{QStringLiteral("run"), {QStringLiteral("1"), QStringLiteral("log")}}));
         auto* page = qobject_cast<ui::RunPage*>(window().page());
         QVERIFY(page);
-        QVERIFY(waitFor([&] { return page->detail() && page->detail()->row.state == spec::RunState::Completed; }, 30'000));
+        QVERIFY(
+            waitFor([&] { return page->detail() && page->detail()->row.state == spec::RunState::Completed; }, 30'000));
         const Json log = call(session(), "run.logs", {{"run", run}, {"out", "stdout"}});
         QCOMPARE(log.at("lines").size(), std::size_t{150});
         for (std::size_t i = 0; i < 150; ++i)

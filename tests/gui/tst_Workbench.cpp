@@ -68,8 +68,9 @@ class WorkbenchTest : public QObject {
         return QString::fromStdString(test::builtProgram(name).string());
     }
     [[nodiscard]] Json cli(const QStringList& arguments) const {
-        const QString text = run(built("trainyard-cli"), QStringList{QStringLiteral("--workspace"), m_workspace,
-                                                                     QStringLiteral("--json")} + arguments);
+        const QString text =
+            run(built("trainyard-cli"),
+                QStringList{QStringLiteral("--workspace"), m_workspace, QStringLiteral("--json")} + arguments);
         const auto document = base::parseJson(text.toStdString());
         return document.ok() ? *document : Json();
     }
@@ -118,8 +119,8 @@ private Q_SLOTS:
         QDir().mkpath(qEnvironmentVariable("XDG_RUNTIME_DIR"));
         const QString images = QString::fromStdString((m_scratch / "images").string());
         QVERIFY(QDir().mkpath(images));
-        QCOMPARE(QProcess::execute(QStringLiteral("bash"), {QStringLiteral("-c"), QLatin1String(kPart),
-                                                            QStringLiteral("part"), images}),
+        QCOMPARE(QProcess::execute(QStringLiteral("bash"),
+                                   {QStringLiteral("-c"), QLatin1String(kPart), QStringLiteral("part"), images}),
                  0);
         qputenv("TRAINYARD_FASHION_MNIST", images.toLocal8Bit());
         m_workspace = QString::fromStdString((m_scratch / "sample").string());

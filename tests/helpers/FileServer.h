@@ -18,9 +18,8 @@ public:
         const base::Path portFile = folder.string() + ".port";
         std::filesystem::remove(portFile);
         QStringList arguments;
-        for (const std::string& word :
-             {(sourceFolder() / "tests/helpers/lab/fileserver.py").string(), folder.string(), std::to_string(port),
-              portFile.string(), logFile().string()}) {
+        for (const std::string& word : {(sourceFolder() / "tests/helpers/lab/fileserver.py").string(), folder.string(),
+                                        std::to_string(port), portFile.string(), logFile().string()}) {
             arguments << QString::fromStdString(word);
         }
         m_process.start(QStringLiteral("/usr/bin/python3"), arguments);

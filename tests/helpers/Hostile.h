@@ -1,7 +1,7 @@
 #pragma once
-// Values that do harm wherever a shell, an option parser, a line reader or an encoding takes them for more than text. One table
-// for the form, the command line, JSON and the targets. Each either arrives byte for byte or is refused with its field named;
-// the canary never appears.
+// Values that do harm wherever a shell, an option parser, a line reader or an encoding takes them for more than text.
+// One table for the form, the command line, JSON and the targets. Each either arrives byte for byte or is refused with
+// its field named; the canary never appears.
 #include <string>
 #include <vector>
 
@@ -55,7 +55,8 @@ inline std::vector<HostileValue> hostileValues(const std::string& canary) {
     };
 }
 
-/// Names of files that a file system takes: one component, one line, relative canary in the folder that a shell would be in.
+/// Names of files that a file system takes: one component, one line, relative canary in the folder that a shell would
+/// be in.
 inline std::vector<std::string> hostileFileNames() {
     return {"two words",
             " leading",

@@ -48,7 +48,8 @@ Lab::~Lab() {
 std::string Lab::giveEngine(int host) const {
     const base::Path there = home(host) / "trainyard-engine";
     std::error_code error;
-    std::filesystem::copy_file(builtProgram("trainyard-engine"), there, std::filesystem::copy_options::overwrite_existing, error);
+    std::filesystem::copy_file(builtProgram("trainyard-engine"), there,
+                               std::filesystem::copy_options::overwrite_existing, error);
     return error ? std::string() : "/home/lab/trainyard-engine";
 }
 

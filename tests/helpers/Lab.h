@@ -1,6 +1,6 @@
 #pragma once
-// Real hosts for tests: sshd, network, processes and files of their own, in namespaces that die with the test. Needs root,
-// sshd, ssh, ip, nsenter, unshare, python3.
+// Real hosts for tests: sshd, network, processes and files of their own, in namespaces that die with the test. Needs
+// root, sshd, ssh, ip, nsenter, unshare, python3.
 #include <QProcess>
 #include <string>
 #include <vector>
@@ -17,9 +17,9 @@ struct LabOptions {
     bool password = false;  ///< sshd takes the password ("open sesame") too.
 };
 
-/// Hosts node1, node2…, users "lab" (with home /home/lab) and "second" (same uid, without a valid key for its name to be
-/// refused on demand). From up() on, TRAINYARD_SSH of this process is an ssh that reaches them, and XDG_RUNTIME_DIR a short
-/// folder of the lab's.
+/// Hosts node1, node2…, users "lab" (with home /home/lab) and "second" (same uid, without a valid key for its name to
+/// be refused on demand). From up() on, TRAINYARD_SSH of this process is an ssh that reaches them, and XDG_RUNTIME_DIR
+/// a short folder of the lab's.
 class Lab {
 public:
     /// Why no lab can be made here; empty when one can.
@@ -46,7 +46,9 @@ public:
     bool heal(int host) { return order({{"do", "heal"}, {"host", host}}); }
     bool crash(int host) { return order({{"do", "crash"}, {"host", host}}); }  ///< The power switch.
     bool boot(int host) { return order({{"do", "boot"}, {"host", host}}); }    ///< After crash(); with another boot id.
-    bool rekey(int host) { return order({{"do", "rekey"}, {"host", host}}); }  ///< Another host key from the next boot on.
+    bool rekey(int host) {
+        return order({{"do", "rekey"}, {"host", host}});
+    }  ///< Another host key from the next boot on.
     /// Until it is given other values.
     bool slow(int host, double delaySeconds, double loss) {
         return order({{"do", "slow"}, {"host", host}, {"delay", delaySeconds}, {"loss", loss}});

@@ -7,7 +7,8 @@
 
 namespace trainyard::test {
 
-/// Hosts `first` to `last` of a lab as one target. Limits are short: nothing is far there, and a cut shall be noticed soon.
+/// Hosts `first` to `last` of a lab as one target. Limits are short: nothing is far there, and a cut shall be noticed
+/// soon.
 inline spec::TargetSpec labTarget(std::string name, int first, int last) {
     spec::TargetSpec target;
     target.name = std::move(name);

@@ -15,7 +15,8 @@ public:
     [[nodiscard]] const base::Path& path() const { return m_path; }
     [[nodiscard]] base::Path operator/(std::string_view name) const { return m_path / name; }
 
-    /// Sets HOME, XDG_{DATA,CONFIG,CACHE,STATE}_HOME, XDG_RUNTIME_DIR and TRAINYARD_WORK of this process to folders in here.
+    /// Sets HOME, XDG_{DATA,CONFIG,CACHE,STATE}_HOME, XDG_RUNTIME_DIR and TRAINYARD_WORK of this process to folders in
+    /// here.
     void isolate() const;
     /// Writes a file and the folders above it.
     base::Path write(std::string_view name, std::string_view bytes) const;

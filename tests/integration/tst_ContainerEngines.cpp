@@ -1,5 +1,5 @@
-// Environments in containers by the engines that others use: docker with a daemon of the test's own, and podman of a user
-// without rights, whom the test makes. Real plans of real definitions, carried out by the real agent.
+// Environments in containers by the engines that others use: docker with a daemon of the test's own, and podman of a
+// user without rights, whom the test makes. Real plans of real definitions, carried out by the real agent.
 #include <QProcess>
 #include <QTemporaryDir>
 #include <QTest>
@@ -34,10 +34,9 @@ constexpr const char* kBase =
     "mkdir -p $r$(dirname $l); cp -L $l $r$l; done; tar -C $r -cf $1/root.tar .";
 
 /// What a rank says of where it is, reports, and leaves.
-constexpr const char* kScript =
-    "echo \"$(cat /made) rank $RANK of $WORLD_SIZE as $(id -u) $COLOUR\"; "
-    "echo '{\"kind\":\"metric\",\"name\":\"n\",\"value\":1}' >> \"$TRAINYARD_STREAM\"; "
-    "echo kept > \"$TRAINYARD_OUTPUTS/of-$RANK\"";
+constexpr const char* kScript = "echo \"$(cat /made) rank $RANK of $WORLD_SIZE as $(id -u) $COLOUR\"; "
+                                "echo '{\"kind\":\"metric\",\"name\":\"n\",\"value\":1}' >> \"$TRAINYARD_STREAM\"; "
+                                "echo kept > \"$TRAINYARD_OUTPUTS/of-$RANK\"";
 
 bool isInstalled(const char* program) {
     return runProgram("/bin/sh", {"-c", std::string("command -v ") + program}).exitCode == 0;
@@ -67,8 +66,9 @@ private:
             QString program = QString::fromStdString(agent.string());
             if (!site.user.empty()) {
                 words.prepend(program);
-                words = QStringList{QStringLiteral("--reuid"), QString::fromStdString(site.user), QStringLiteral("--regid"),
-                                    QString::fromStdString(site.user), QStringLiteral("--init-groups"), QStringLiteral("--")} +
+                words = QStringList{QStringLiteral("--reuid"),       QString::fromStdString(site.user),
+                                    QStringLiteral("--regid"),       QString::fromStdString(site.user),
+                                    QStringLiteral("--init-groups"), QStringLiteral("--")} +
                         words;
                 program = QStringLiteral("setpriv");
             }
@@ -154,7 +154,8 @@ private:
         made.layout = NodeLayout{work.runs() / made.plan.run.str() / "a1" / "n0"};
         made.folder = work.environment(planned->hash);
         std::filesystem::create_directories(made.layout.root);
-        if (!base::writeFileAtomically(made.layout.plan(), base::dumpJsonPretty(toJson(made.plan))).ok()) qFatal("no plan");
+        if (!base::writeFileAtomically(made.layout.plan(), base::dumpJsonPretty(toJson(made.plan))).ok())
+            qFatal("no plan");
         std::filesystem::create_directories(place("slots"));
         own(site, work.root);
         own(site, place("slots"));
@@ -174,7 +175,8 @@ private:
         for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
             const std::string name = entry.path().filename().string();
             struct stat info {};
-            if (name.find_first_not_of("0123456789") == std::string::npos && ::stat(entry.path().c_str(), &info) == 0 && info.st_uid == uid)
+            if (name.find_first_not_of("0123456789") == std::string::npos && ::stat(entry.path().c_str(), &info) == 0 &&
+                info.st_uid == uid)
                 found.push_back(std::stoi(name));
         }
         return found;
@@ -184,7 +186,8 @@ private:
         if (site.user.empty()) return;
         std::error_code error;
         std::ignore = ::lchown(folder.c_str(), site.uid, site.uid);
-        for (std::filesystem::recursive_directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
+        for (std::filesystem::recursive_directory_iterator it(folder, error), end; !error && it != end;
+             it.increment(error))
             std::ignore = ::lchown(it->path().c_str(), site.uid, site.uid);
     }
 
@@ -203,11 +206,18 @@ private:
             words << QString::fromStdString(word);
         m_daemon->start(QStringLiteral("unshare"), words);
         site.engine = "docker";
-        site.variables = {{"DOCKER_HOST", "unix://" + root + "/socket"}, {"DOCKER_CONFIG", root}, {"PATH", "/usr/bin:/bin:/usr/sbin"}};
-        const bool up = waitFor([&] { return m_daemon->state() == QProcess::NotRunning || ask(site, {"docker", "info"}).exitCode == 0; }, 60'000);
+        site.variables = {{"DOCKER_HOST", "unix://" + root + "/socket"},
+                          {"DOCKER_CONFIG", root},
+                          {"PATH", "/usr/bin:/bin:/usr/sbin"}};
+        const bool up = waitFor(
+            [&] {
+                return m_daemon->state() == QProcess::NotRunning || ask(site, {"docker", "info"}).exitCode == 0;
+            },
+            60'000);
         QVERIFY2(up && m_daemon->state() == QProcess::Running,
-                 ("dockerd does not come up, although containers run here (" + m_probe.probed + "): " +
-                  base::readFile(root + "/log").valueOr({}).substr(0, 4000)).c_str());
+                 ("dockerd does not come up, although containers run here (" + m_probe.probed +
+                  "): " + base::readFile(root + "/log").valueOr({}).substr(0, 4000))
+                     .c_str());
         const auto imported = ask(site, {"docker", "import", place("root.tar").string(), kImage});
         TRAINYARD_CONTAINER_STEP(m_probe, "docker import", imported);
     }
@@ -218,7 +228,8 @@ private:
         site.engine = "podman";
         m_user = site.user = "ty" + base::newUuid7().substr(20);
         const base::Path home = place("home");
-        const auto added = runProgram("/usr/sbin/useradd", {"--create-home", "--home-dir", home.string(), "--shell", "/bin/sh", m_user});
+        const auto added = runProgram("/usr/sbin/useradd",
+                                      {"--create-home", "--home-dir", home.string(), "--shell", "/bin/sh", m_user});
         QVERIFY2(added.exitCode == 0, added.err.c_str());
         struct stat info {};
         QCOMPARE(::stat(home.c_str(), &info), 0);
@@ -229,20 +240,26 @@ private:
         };
         for (const char* folder : {"run", "tmp"}) std::filesystem::create_directories(home / folder);
         site.variables = {
-            {"HOME", home.string()}, {"XDG_RUNTIME_DIR", (home / "run").string()}, {"TMPDIR", (home / "tmp").string()},
+            {"HOME", home.string()},
+            {"XDG_RUNTIME_DIR", (home / "run").string()},
+            {"TMPDIR", (home / "tmp").string()},
             {"PATH", "/usr/bin:/bin:/usr/sbin"},
-            {"CONTAINERS_CONF", put("containers.conf",
-                                    "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n"
-                                    "log_driver = \"k8s-file\"\n[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\n"
-                                    "events_logger = \"file\"\n")},
-            {"CONTAINERS_STORAGE_CONF", put("storage.conf", "[storage]\ndriver = \"vfs\"\ngraphroot = \"" + (home / "store").string() +
-                                                                "\"\nrunroot = \"" + (home / "run/store").string() + "\"\n")},
-            {"CONTAINERS_REGISTRIES_CONF", put("registries.conf", "unqualified-search-registries = []\nshort-name-mode = \"disabled\"\n")}};
+            {"CONTAINERS_CONF",
+             put("containers.conf",
+                 "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n"
+                 "log_driver = \"k8s-file\"\n[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\n"
+                 "events_logger = \"file\"\n")},
+            {"CONTAINERS_STORAGE_CONF",
+             put("storage.conf", "[storage]\ndriver = \"vfs\"\ngraphroot = \"" + (home / "store").string() +
+                                     "\"\nrunroot = \"" + (home / "run/store").string() + "\"\n")},
+            {"CONTAINERS_REGISTRIES_CONF",
+             put("registries.conf", "unqualified-search-registries = []\nshort-name-mode = \"disabled\"\n")}};
         own(site, home);
         // podman shows a container without rights the host's message queues; a bare machine has no folder for them.
         m_madeQueues = ::mkdir(kQueues, 0755) == 0;
         const auto unshared = ask(site, {"podman", "unshare", "cat", "/proc/self/uid_map"});
-        if (unshared.exitCode != 0) QSKIP(("this machine gives users no namespaces of their own: " + unshared.err).c_str());
+        if (unshared.exitCode != 0)
+            QSKIP(("this machine gives users no namespaces of their own: " + unshared.err).c_str());
         const auto imported = ask(site, {"podman", "import", "-q", place("root.tar").string(), kImage});
         TRAINYARD_CONTAINER_STEP(m_probe, "podman import", imported);
     }
@@ -276,17 +293,19 @@ private Q_SLOTS:
         if (!m_user.empty()) {
             const auto removed = runProgram("/usr/sbin/userdel", {"--remove", m_user});
             m_user.clear();
-            QVERIFY2(removed.exitCode == 0 || removed.exitCode == 12, removed.err.c_str());  // 12: no mail box, a part of the home.
+            QVERIFY2(removed.exitCode == 0 || removed.exitCode == 12,
+                     removed.err.c_str());  // 12: no mail box, a part of the home.
         }
         QVERIFY2(none, m_guard->report().c_str());
     }
 
     void engines_data() {
         QTest::addColumn<QString>("which");
-        for (const char* which : {"docker", "podman without rights"}) QTest::newRow(which) << QString::fromLatin1(which);
+        for (const char* which : {"docker", "podman without rights"})
+            QTest::newRow(which) << QString::fromLatin1(which);
     }
-    /// Built, run by two ranks, kept and used again; a broken one leaves nothing; a build whose agent and builder are both
-    /// killed, and a run whose shim is, leave nothing either.
+    /// Built, run by two ranks, kept and used again; a broken one leaves nothing; a build whose agent and builder are
+    /// both killed, and a run whose shim is, leave nothing either.
     void engines() {
         TRAINYARD_NEED_CONTAINERS(m_probe);
         QFETCH(QString, which);
@@ -302,16 +321,17 @@ private Q_SLOTS:
             const Trial good = trial(site, whole, kScript, 2);
             QCOMPARE(SiteAgent(site, place("agent"), good.layout).wait(), 0);
             const auto records = recordsOf(good.layout);
-            QVERIFY2(textOf(endedOf(records), "outcome") == "completed",
-                     saidBy(records).c_str());
+            QVERIFY2(textOf(endedOf(records), "outcome") == "completed", saidBy(records).c_str());
             // Docker's daemon is root, so the ranks are not; without rights root inside is the user outside.
             const std::string inside = std::to_string(site.engine == "docker" ? ::geteuid() : 0U);
             for (int rank = 0; rank < 2; ++rank) {
                 QCOMPARE(linesOf(records, rank, "stdout"),
-                         std::vector<std::string>{"built rank " + std::to_string(rank) + " of 2 as " + inside + " it's red"});
+                         std::vector<std::string>{"built rank " + std::to_string(rank) + " of 2 as " + inside +
+                                                  " it's red"});
                 QCOMPARE(pointsOf(records, rank, "n").size(), std::size_t(1));
                 struct stat info {};
-                QCOMPARE(::stat((base::Path(good.plan.outputsFolder) / ("of-" + std::to_string(rank))).c_str(), &info), 0);
+                QCOMPARE(::stat((base::Path(good.plan.outputsFolder) / ("of-" + std::to_string(rank))).c_str(), &info),
+                         0);
                 QCOMPARE(info.st_uid, site.uid);
             }
             QCOMPARE(EnvironmentRig::environmentOf(records)["cached"], Json(cached));
@@ -323,7 +343,8 @@ private Q_SLOTS:
         const Trial broken = trial(site, from + "ENV A=1\nRUN echo not today >&2; exit 3\n", "true", 1);
         QCOMPARE(SiteAgent(site, place("agent"), broken.layout).wait(), 0);
         const std::string reason = textOf(endedOf(recordsOf(broken.layout)), "reason");
-        QVERIFY2(reason.find("\"Build the image\" (step 1 of 1)") != std::string::npos && reason.find("exit 3") != std::string::npos,
+        QVERIFY2(reason.find("\"Build the image\" (step 1 of 1)") != std::string::npos &&
+                     reason.find("exit 3") != std::string::npos,
                  reason.c_str());
         QVERIFY(!std::filesystem::exists(broken.folder));
         QCOMPARE(containers(site), std::string());
@@ -331,13 +352,17 @@ private Q_SLOTS:
         if (site.engine == "podman") QCOMPARE(images(site), kept);
 
         const std::string mark = "mark" + base::newUuid7();
-        const Trial slow = trial(site, from + "RUN echo building; : " + mark + "; while [ ! -e /tmp/never ]; do sleep 0.1; done\n", "true", 1);
+        const Trial slow =
+            trial(site, from + "RUN echo building; : " + mark + "; while [ ! -e /tmp/never ]; do sleep 0.1; done\n",
+                  "true", 1);
         {
             SiteAgent agent(site, place("agent"), slow.layout);
-            QVERIFY2(waitFor([&] { return !processesThatSay(mark).empty(); }, 60'000), EnvironmentRig::streamText(slow.layout).c_str());
+            QVERIFY2(waitFor([&] { return !processesThatSay(mark).empty(); }, 60'000),
+                     EnvironmentRig::streamText(slow.layout).c_str());
             std::vector<pid_t> victims = processesBelow(agent.pid());
             std::erase_if(victims, [](pid_t pid) {
-                return base::readFile("/proc/" + std::to_string(pid) + "/cmdline").valueOr({}).find("while [") != std::string::npos;
+                return base::readFile("/proc/" + std::to_string(pid) + "/cmdline").valueOr({}).find("while [") !=
+                       std::string::npos;
             });
             agent.kill();
             for (const pid_t pid : victims) ::kill(pid, SIGKILL);
@@ -345,12 +370,13 @@ private Q_SLOTS:
         // podman is nobody's child any more; docker's daemon is there, and ends what its client has begun.
         if (site.engine == "podman") QVERIFY(!processesThatSay(mark).empty() && std::filesystem::exists(slow.folder));
         const std::string loop = "loop" + base::newUuid7();
-        const Trial long1 = trial(site, whole + "ENV B=1\n", "echo up; : " + loop + "; while [ ! -e /tmp/never ]; do sleep 0.1; done", 1);
+        const Trial long1 = trial(site, whole + "ENV B=1\n",
+                                  "echo up; : " + loop + "; while [ ! -e /tmp/never ]; do sleep 0.1; done", 1);
         SiteAgent agent(site, place("agent"), long1.layout);
         QVERIFY2(waitFor([&] { return !linesOf(recordsOf(long1.layout), 0, "stdout").empty(); }, 60'000),
                  EnvironmentRig::streamText(long1.layout).c_str());
-        // Nobody of ours was left to clear up after the killed build: docker's daemon has, podman's was ended by this run,
-        // which also removed the folder and the container that the image was made in.
+        // Nobody of ours was left to clear up after the killed build: docker's daemon has, podman's was ended by this
+        // run, which also removed the folder and the container that the image was made in.
         QVERIFY(waitFor([&] { return processesThatSay(mark).empty(); }, 30'000));
         QVERIFY(!std::filesystem::exists(slow.folder));
         const std::string running = containers(site);

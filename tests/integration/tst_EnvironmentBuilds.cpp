@@ -194,8 +194,7 @@ private Q_SLOTS:
         m_scratch->write("tools/stages.sh", kStages);
         tool("python3", kPython);
         tool("micromamba", kMicromamba);
-        for (const char* engine : {"podman", "docker", "apptainer", "singularity"})
-            tool(engine, kEngine);
+        for (const char* engine : {"podman", "docker", "apptainer", "singularity"}) tool(engine, kEngine);
     }
     void cleanup() { QVERIFY2(m_guard->noneLeft(20'000), m_guard->report().c_str()); }
 
@@ -259,8 +258,7 @@ private Q_SLOTS:
                 }
             }
         }
-        for (Site& site : all)
-            buildsAnew(site);
+        for (Site& site : all) buildsAnew(site);
     }
 
     void diskFull_atEachStage_data() {
@@ -274,8 +272,7 @@ private Q_SLOTS:
         std::vector<Site> all = sites();
         std::vector<base::Path> disks;
         const auto unmount = qScopeGuard([&] {
-            for (const base::Path& disk : disks)
-                ::umount2(disk.c_str(), MNT_DETACH);
+            for (const base::Path& disk : disks) ::umount2(disk.c_str(), MNT_DETACH);
         });
         for (Site& site : all) {
             const base::Path disk = *m_scratch / site.spec.name;
@@ -423,7 +420,8 @@ private Q_SLOTS:
             if (name == "podman") build.insert(build.end(), {"--file", folder + "/mark/Containerfile"});
             build.insert(build.end(), {"--file", folder + "/Containerfile", "--iidfile", folder + "/image.id"});
             if (name == "podman") {
-                build.insert(build.end(), {"--layers=false", "--build-arg", "TRAINYARD_BUILD=" + folder, "--label", "trainyard.build=" + folder});
+                build.insert(build.end(), {"--layers=false", "--build-arg", "TRAINYARD_BUILD=" + folder, "--label",
+                                           "trainyard.build=" + folder});
             } else {
                 build.emplace_back("--force-rm");
             }

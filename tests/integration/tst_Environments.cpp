@@ -1,4 +1,5 @@
-// Environments from their definition to what a run reports: built once for all, kept, cleared; and a container on another host.
+// Environments from their definition to what a run reports: built once for all, kept, cleared; and a container on
+// another host.
 #include <QTest>
 
 #include "core/base/Files.h"
@@ -41,7 +42,9 @@ private Q_SLOTS:
     /// Two runs that want the same at once build it once; a third finds it; the cache names it and is cleared.
     void build_onceForAll() {
         const std::string count = (*m_scratch / "count").string();
-        Json made = environment("tools", "setup", "setup", {{"script", "sleep 1\necho built >> \"$COUNT\"\nmkdir bin\nprintf '#!/bin/sh\\necho from the environment\\n' > bin/tool\nchmod +x bin/tool\n"}});
+        Json made = environment("tools", "setup", "setup",
+                                {{"script", "sleep 1\necho built >> \"$COUNT\"\nmkdir bin\nprintf '#!/bin/sh\\necho "
+                                            "from the environment\\n' > bin/tool\nchmod +x bin/tool\n"}});
         made["build_variables"] = Json{{"COUNT", count}};
         made["variables"] = Json{{"FLAVOUR", "sweet"}};
         create(made);
@@ -81,12 +84,14 @@ private Q_SLOTS:
 
     /// The words of the program that failed, the step, and nothing left of it; the next try begins anew.
     void build_thatFails() {
-        create(environment("bad", "setup", "setup", {{"script", "echo halfway > half\necho 'no compiler here' >&2\nexit 3\n"}}));
+        create(environment("bad", "setup", "setup",
+                           {{"script", "echo halfway > half\necho 'no compiler here' >&2\nexit 3\n"}}));
         for (int i = 0; i < 2; ++i) {
             const std::string run = m_driver->submit("true", {{"environment", "bad"}});
             QVERIFY(m_driver->waitForState(run, "Failed", kRunMillis));
             const std::string why = reason(run);
-            QVERIFY2(why.find("bad:1") != std::string::npos && why.find("Run the setup script") != std::string::npos && why.find("no compiler here") != std::string::npos,
+            QVERIFY2(why.find("bad:1") != std::string::npos && why.find("Run the setup script") != std::string::npos &&
+                         why.find("no compiler here") != std::string::npos,
                      why.c_str());
             const auto log = m_driver->log(run, "environment");
             QVERIFY(std::find(log.begin(), log.end(), "no compiler here") != log.end());
@@ -98,7 +103,8 @@ private Q_SLOTS:
     void build_thatIsCanceled() {
         create(environment("slow", "setup", "setup", {{"script", "echo begun\nsleep 300\n"}}));
         const std::string run = m_driver->submit("true", {{"environment", "slow"}});
-        QVERIFY2(test::waitFor([&] { return !m_driver->log(run, "environment").empty(); }, kRunMillis), reason(run).c_str());
+        QVERIFY2(test::waitFor([&] { return !m_driver->log(run, "environment").empty(); }, kRunMillis),
+                 reason(run).c_str());
         QVERIFY2(reason(run).find("slow:1") != std::string::npos, reason(run).c_str());
         QVERIFY(!m_driver->get("run.cancel", {{"run", run}}).is_null());
         QVERIFY2(m_driver->waitForState(run, "Canceled", kRunMillis), reason(run).c_str());
@@ -114,7 +120,8 @@ private Q_SLOTS:
         made["secrets"] = Json{{"MY_TOKEN", "file:" + file.string()}, {"OTHER", "variable:THERE_ALREADY"}};
         create(made);
         qputenv("THERE_ALREADY", "also-a-secret");
-        const std::string run = m_driver->submit("echo \"it is $MY_TOKEN.\"; echo \"$OTHER\" >&2; test ${#MY_TOKEN} = 19", {{"environment", "secret"}});
+        const std::string run = m_driver->submit(
+            "echo \"it is $MY_TOKEN.\"; echo \"$OTHER\" >&2; test ${#MY_TOKEN} = 19", {{"environment", "secret"}});
         qunsetenv("THERE_ALREADY");
         QVERIFY2(m_driver->waitForState(run, "Completed", kRunMillis), reason(run).c_str());
         QCOMPARE(m_driver->log(run, "stdout"), std::vector<std::string>{"it is ***."});
@@ -122,7 +129,8 @@ private Q_SLOTS:
         for (const auto& entry : std::filesystem::recursive_directory_iterator(*m_scratch / "w")) {
             if (entry.is_regular_file()) {
                 const std::string bytes = base::readFile(entry.path(), 256 << 20).valueOr({});
-                QVERIFY2(bytes.find(secret) == std::string::npos && bytes.find("also-a-secret") == std::string::npos, entry.path().c_str());
+                QVERIFY2(bytes.find(secret) == std::string::npos && bytes.find("also-a-secret") == std::string::npos,
+                         entry.path().c_str());
             }
         }
     }
@@ -132,11 +140,13 @@ private Q_SLOTS:
             TRAINYARD_SKIP("Needs python3-torch and python3-venv.");
         }
         create(environment("torch", "venv", "venv", {{"python", kPython}, {"system_site_packages", true}}));
-        m_scratch->write("src/train.py", "import os, sys, torch\nprint(torch.__version__, sys.prefix != sys.base_prefix, 'venv' in os.environ['VIRTUAL_ENV'])\n");
-        const Json spec{{"format", "trainyard.run-spec"},
-                        {"version", 1},
-                        {"environment", "torch"},
-                        {"task", {{"kind", "command"}, {"source_folder", (*m_scratch / "src").string()}, {"script", "train.py"}}}};
+        m_scratch->write("src/train.py", "import os, sys, torch\nprint(torch.__version__, sys.prefix != "
+                                         "sys.base_prefix, 'venv' in os.environ['VIRTUAL_ENV'])\n");
+        const Json spec{
+            {"format", "trainyard.run-spec"},
+            {"version", 1},
+            {"environment", "torch"},
+            {"task", {{"kind", "command"}, {"source_folder", (*m_scratch / "src").string()}, {"script", "train.py"}}}};
         const Json submitted = m_driver->get("run.submit", {{"spec", spec}});
         QVERIFY2(submitted.is_object(), m_driver->lastError().c_str());
         const std::string run = submitted["run"].get<std::string>();
@@ -149,7 +159,8 @@ private Q_SLOTS:
         QCOMPARE(realised[0]["facts"]["torch"]["version"], Json(lines[0].substr(0, lines[0].find(' '))));
     }
 
-    /// A folder that somebody else made on the target: nothing is built, its Python runs the script, and the run says so.
+    /// A folder that somebody else made on the target: nothing is built, its Python runs the script, and the run says
+    /// so.
     void folder_thatIsThere() {
         const std::string folder = (*m_scratch / "theirs").string();
         if (test::runProgram(kPython, {"-m", "venv", "--without-pip", folder}).exitCode != 0) {
@@ -157,10 +168,11 @@ private Q_SLOTS:
         }
         create(environment("theirs", "interpreter", "interpreter", {{"folder", folder}}));
         m_scratch->write("src/where.py", "import sys\nprint(sys.prefix)\n");
-        const Json spec{{"format", "trainyard.run-spec"},
-                        {"version", 1},
-                        {"environment", "theirs"},
-                        {"task", {{"kind", "command"}, {"source_folder", (*m_scratch / "src").string()}, {"script", "where.py"}}}};
+        const Json spec{
+            {"format", "trainyard.run-spec"},
+            {"version", 1},
+            {"environment", "theirs"},
+            {"task", {{"kind", "command"}, {"source_folder", (*m_scratch / "src").string()}, {"script", "where.py"}}}};
         const Json submitted = m_driver->get("run.submit", {{"spec", spec}});
         QVERIFY2(submitted.is_object(), m_driver->lastError().c_str());
         const std::string run = submitted["run"].get<std::string>();
@@ -172,8 +184,8 @@ private Q_SLOTS:
         QCOMPARE(m_driver->get("environment.cache", {{"target", "local"}})["entries"].size(), 0U);
     }
 
-    /// podman with runc on a host reached by ssh: an image from a Containerfile, two processes of DistributedDataParallel over
-    /// Gloo in it, metrics, log and outputs back here.
+    /// podman with runc on a host reached by ssh: an image from a Containerfile, two processes of
+    /// DistributedDataParallel over Gloo in it, metrics, log and outputs back here.
     void container_dataParallelOverSsh() {
         if (const std::string missing = test::Lab::missing(); !missing.empty()) {
             TRAINYARD_SKIP(missing.c_str());
@@ -187,10 +199,14 @@ private Q_SLOTS:
         QVERIFY2(lab.up(), lab.error().c_str());
         const std::string home = "/home/lab";
         const base::Path here = lab.home(1);
-        const auto write = [&](const char* name, const std::string& text) { QVERIFY(base::writeFileAtomically(here / name, text, 0644).ok()); };
-        write("containers.conf", "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\nlog_driver = \"k8s-file\"\n"
-                                 "[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n");
-        write("storage.conf", "[storage]\ndriver = \"vfs\"\ngraphroot = \"" + home + "/store\"\nrunroot = \"" + home + "/run\"\n");
+        const auto write = [&](const char* name, const std::string& text) {
+            QVERIFY(base::writeFileAtomically(here / name, text, 0644).ok());
+        };
+        write("containers.conf",
+              "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\nlog_driver = \"k8s-file\"\n"
+              "[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n");
+        write("storage.conf",
+              "[storage]\ndriver = \"vfs\"\ngraphroot = \"" + home + "/store\"\nrunroot = \"" + home + "/run\"\n");
         write("registries.conf", "unqualified-search-registries = []\nshort-name-mode = \"disabled\"\n");
         const Json variables{{"CONTAINERS_CONF", home + "/containers.conf"},
                              {"CONTAINERS_STORAGE_CONF", home + "/storage.conf"},
@@ -201,11 +217,17 @@ private Q_SLOTS:
             exports += "export " + name + "=" + value.get<std::string>() + "; ";
         }
         // A base that has but links: the programs are the host's, seen through a mount.
-        const auto base = lab.run(1, {"sh", "-c", exports + "set -e; r=" + home + "/root; mkdir -p $r/usr $r/etc/alternatives $r/tmp $r/proc $r/dev $r/sys $r/run $r/var; "
-                                                          "for d in bin lib lib64 sbin; do ln -s usr/$d $r/$d; done; "
-                                                          "tar -C $r -c . | podman import -q - localhost/links:1"});
+        const auto base =
+            lab.run(1, {"sh", "-c",
+                        exports + "set -e; r=" + home +
+                            "/root; mkdir -p $r/usr $r/etc/alternatives $r/tmp $r/proc $r/dev $r/sys $r/run $r/var; "
+                            "for d in bin lib lib64 sbin; do ln -s usr/$d $r/$d; done; "
+                            "tar -C $r -c . | podman import -q - localhost/links:1"});
         TRAINYARD_CONTAINER_STEP(probe, "podman import", base);
-        const auto tried = lab.run(1, {"sh", "-c", exports + "podman run --rm --network=host --mount=type=bind,source=/usr,destination=/usr,readonly localhost/links:1 /usr/bin/echo fine"});
+        const auto tried = lab.run(
+            1, {"sh", "-c",
+                exports + "podman run --rm --network=host --mount=type=bind,source=/usr,destination=/usr,readonly "
+                          "localhost/links:1 /usr/bin/echo fine"});
         TRAINYARD_CONTAINER_STEP(probe, "podman run", tried);
         QCOMPARE(tried.out, "fine\n");
 
@@ -240,26 +262,31 @@ private Q_SLOTS:
         QVERIFY(!m_driver->get("environment.edit", {{"environment", "box"}, {"spec", box}}).is_null());
         // Two processes that must end with the same weights, though each saw other samples.
         m_scratch->write("src/ddp.py", base::readFile(test::testData("scripts/ddp_gloo.py")).valueOr({}));
-        const Json spec{{"format", "trainyard.run-spec"},
-                        {"version", 1},
-                        {"environment", "box"},
-                        {"target", "host"},
-                        {"distribution", {{"kind", "pytorch"}, {"processes", 2}, {"backend", "gloo"}}},
-                        {"task", {{"kind", "command"}, {"source_folder", (*m_scratch / "src").string()}, {"script", "ddp.py"}}}};
+        const Json spec{
+            {"format", "trainyard.run-spec"},
+            {"version", 1},
+            {"environment", "box"},
+            {"target", "host"},
+            {"distribution", {{"kind", "pytorch"}, {"processes", 2}, {"backend", "gloo"}}},
+            {"task", {{"kind", "command"}, {"source_folder", (*m_scratch / "src").string()}, {"script", "ddp.py"}}}};
         const Json submitted = m_driver->get("run.submit", {{"spec", spec}});
         QVERIFY2(submitted.is_object(), m_driver->lastError().c_str());
         const std::string run = submitted["run"].get<std::string>();
-        QVERIFY2(m_driver->waitForState(run, "Completed", kRunMillis), (reason(run) + text(m_driver->log(run))).c_str());
+        QVERIFY2(m_driver->waitForState(run, "Completed", kRunMillis),
+                 (reason(run) + text(m_driver->log(run))).c_str());
         auto lines = m_driver->log(run, "stdout");
         std::sort(lines.begin(), lines.end());
-        QCOMPARE(lines, (std::vector<std::string>{"rank 0 of 2 equal True inside True", "rank 1 of 2 equal True inside True"}));
+        QCOMPARE(lines, (std::vector<std::string>{"rank 0 of 2 equal True inside True",
+                                                  "rank 1 of 2 equal True inside True"}));
         const Json shown = m_driver->get("run.show", {{"run", run}});
-        QVERIFY(std::any_of(shown["metrics"].begin(), shown["metrics"].end(), [](const Json& metric) { return metric["name"] == Json("loss"); }));
+        QVERIFY(std::any_of(shown["metrics"].begin(), shown["metrics"].end(),
+                            [](const Json& metric) { return metric["name"] == Json("loss"); }));
         QCOMPARE(shown["outputs"].size(), 1U);
         QCOMPARE(shown["outputs"][0]["path"], Json("weights.pt"));
         const Json realised = m_driver->get("environment.show", {{"environment", "box"}})["realised"];
         QVERIFY(!realised.empty());
-        QVERIFY2(realised[0]["image"].is_string() && realised[0]["image"].get<std::string>().starts_with("sha256:"), base::dumpJson(realised[0]).c_str());
+        QVERIFY2(realised[0]["image"].is_string() && realised[0]["image"].get<std::string>().starts_with("sha256:"),
+                 base::dumpJson(realised[0]).c_str());
         // Nothing of it goes on there.
         const auto left = lab.run(1, {"sh", "-c", exports + "podman ps -aq"});
         QCOMPARE(left.out, std::string());
@@ -272,7 +299,8 @@ private:
     }
     std::string reason(const std::string& run) {
         const Json shown = m_driver->get("run.show", {{"run", run}});
-        return shown.is_object() ? shown["state"].get<std::string>() + ": " + base::dumpJson(shown["reason"]) : m_driver->lastError();
+        return shown.is_object() ? shown["state"].get<std::string>() + ": " + base::dumpJson(shown["reason"])
+                                 : m_driver->lastError();
     }
     static std::string text(const std::vector<std::string>& lines) {
         std::string out;

@@ -1,5 +1,5 @@
-// What goes wrong on real machines: processes killed at any moment, disks that fill, folders that vanish. Each case must
-// end in a state that tells the truth, without an orphan, without a lost record, without a hang.
+// What goes wrong on real machines: processes killed at any moment, disks that fill, folders that vanish. Each case
+// must end in a state that tells the truth, without an orphan, without a lost record, without a hang.
 #include <signal.h>
 #include <sys/mount.h>
 #include <unistd.h>
@@ -129,9 +129,9 @@ private Q_SLOTS:
         for (int i = 0; i < kTries; ++i) {
             QProcess cli;
             cli.start(QString::fromStdString(test::builtProgram("trainyard-cli").string()),
-                      {QStringLiteral("--workspace"), QString::fromStdString(m_workspace.string()), QStringLiteral("run"),
-                       QStringLiteral("submit"), QStringLiteral("--wait"), QStringLiteral("--"), QStringLiteral("sh"),
-                       QStringLiteral("-c"), QStringLiteral("echo begun; sleep 0.2; echo over")});
+                      {QStringLiteral("--workspace"), QString::fromStdString(m_workspace.string()),
+                       QStringLiteral("run"), QStringLiteral("submit"), QStringLiteral("--wait"), QStringLiteral("--"),
+                       QStringLiteral("sh"), QStringLiteral("-c"), QStringLiteral("echo begun; sleep 0.2; echo over")});
             QVERIFY(cli.waitForStarted());
             ::usleep(step * static_cast<useconds_t>(i));
             test::sendSignal(cli, SIGKILL);
@@ -273,9 +273,9 @@ private Q_SLOTS:
         QCOMPARE(test::cli(m_workspace, {"workspace", "init", m_workspace.string()}).exitCode, 0);
         QProcess follower;
         follower.start(QString::fromStdString(test::builtProgram("trainyard-cli").string()),
-                       {QStringLiteral("--workspace"), QString::fromStdString(m_workspace.string()), QStringLiteral("run"),
-                        QStringLiteral("submit"), QStringLiteral("--wait"), QStringLiteral("--"), QStringLiteral("sh"),
-                        QStringLiteral("-c"),
+                       {QStringLiteral("--workspace"), QString::fromStdString(m_workspace.string()),
+                        QStringLiteral("run"), QStringLiteral("submit"), QStringLiteral("--wait"), QStringLiteral("--"),
+                        QStringLiteral("sh"), QStringLiteral("-c"),
                         QStringLiteral("i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo line $i of a longer text; "
                                        "sleep 0.005; done; echo x > \"$TRAINYARD_OUTPUTS/x\"")});
         QVERIFY(follower.waitForStarted());
@@ -297,16 +297,15 @@ private Q_SLOTS:
         for (int i = 0; i < 5; ++i) {
             // Asked for before submit has answered: the session knows the run from its first change.
             std::string seen;
-            const auto connection =
-                connect(&m_driver->session(), &commands::Session::runsChanged, this,
-                        [&](const QList<runs::RunChange>& changes) {
-                            for (const auto& change : changes) {
-                                if (seen.empty() && change.parts.testFlag(runs::RunPart::Added)) {
-                                    seen = change.run.str();
-                                    m_driver->session().start("run.cancel", {{"run", seen}});
-                                }
-                            }
-                        });
+            const auto connection = connect(&m_driver->session(), &commands::Session::runsChanged, this,
+                                            [&](const QList<runs::RunChange>& changes) {
+                                                for (const auto& change : changes) {
+                                                    if (seen.empty() && change.parts.testFlag(runs::RunPart::Added)) {
+                                                        seen = change.run.str();
+                                                        m_driver->session().start("run.cancel", {{"run", seen}});
+                                                    }
+                                                }
+                                            });
             m_driver->submit("echo ran; sleep 60");
             QVERIFY(test::waitFor([&] { return !seen.empty(); }));
             disconnect(connection);
@@ -330,8 +329,9 @@ private Q_SLOTS:
 
     void lost_whenTheTargetsFolderVanishes_thenFoundAgain() {
         QVERIFY(init_workspace());
-        const std::string run = m_driver->submit("i=0; while [ ! -e \"$TRAINYARD_OUTPUTS/../stop\" ] && [ $i -lt 600 ]; "
-                                                 "do i=$((i+1)); sleep 0.05; done; echo over");
+        const std::string run =
+            m_driver->submit("i=0; while [ ! -e \"$TRAINYARD_OUTPUTS/../stop\" ] && [ $i -lt 600 ]; "
+                             "do i=$((i+1)); sleep 0.05; done; echo over");
         QVERIFY(m_driver->waitForState(run, "Running"));
         const base::Path folder = work().run(base::RunId(run));
         const base::Path away = folder.parent_path() / "away";
@@ -418,13 +418,15 @@ private Q_SLOTS:
         filler.close();
         const auto refused = m_driver->run("run.submit", {{"spec", commandSpec("echo never")}});
         QVERIFY(!refused.ok());
-        QVERIFY2(refused.error().code == "file.full" || refused.error().code == "store.full", refused.error().code.c_str());
+        QVERIFY2(refused.error().code == "file.full" || refused.error().code == "store.full",
+                 refused.error().code.c_str());
         QVERIFY(base::removeTree(m_workspace / "filler").ok());
         QCOMPARE(m_driver->watch(m_driver->submit("echo now")).at("state").get<std::string>(), "Completed");
         QCOMPARE(all().size(), std::size_t{1});
     }
 
-    /// The disk fills in the middle of a training: the run fails as such, what it had is kept, and it can be gone on with.
+    /// The disk fills in the middle of a training: the run fails as such, what it had is kept, and it can be gone on
+    /// with.
     void fullDisk_whileTraining() {
         const Mount disk(work().root, "size=24m");
         if (!disk.ok()) {
@@ -507,7 +509,8 @@ private Q_SLOTS:
         row("no IDX file", "val_labels", "text", "text");
         row("a folder", "train_labels", "folder", "folder");
     }
-    /// Whatever is wrong with the files, nothing is trained and the answer names the file or what is the matter with it.
+    /// Whatever is wrong with the files, nothing is trained and the answer names the file or what is the matter with
+    /// it.
     void badImages_areNamed() {
         QFETCH(QString, field);
         QFETCH(QString, file);
@@ -575,12 +578,13 @@ private Q_SLOTS:
     void lockedIndex_isWaitedForAndThenNamed() {
         QVERIFY(init_workspace());
         const auto hold = [&](QProcess& holder, double seconds) {
-            holder.start(QStringLiteral("python3"),
-                         {QStringLiteral("-c"),
-                          QStringLiteral("import sqlite3,sys,time\nc=sqlite3.connect(sys.argv[1],isolation_level=None)\n"
-                                         "c.execute('BEGIN EXCLUSIVE')\nprint('held',flush=True)\ntime.sleep(%1)")
-                              .arg(seconds),
-                          QString::fromStdString((m_workspace / "history.sqlite").string())});
+            holder.start(
+                QStringLiteral("python3"),
+                {QStringLiteral("-c"),
+                 QStringLiteral("import sqlite3,sys,time\nc=sqlite3.connect(sys.argv[1],isolation_level=None)\n"
+                                "c.execute('BEGIN EXCLUSIVE')\nprint('held',flush=True)\ntime.sleep(%1)")
+                     .arg(seconds),
+                 QString::fromStdString((m_workspace / "history.sqlite").string())});
             return holder.waitForStarted() && holder.waitForReadyRead(10'000);
         };
         QProcess brief;

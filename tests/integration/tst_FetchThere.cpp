@@ -1,5 +1,5 @@
-// Data sets and published weights on a host over ssh that fetches them itself, from a server that nobody else can reach; and sent from
-// here where it cannot.
+// Data sets and published weights on a host over ssh that fetches them itself, from a server that nobody else can
+// reach; and sent from here where it cannot.
 #include <QTest>
 
 #include "core/base/Hash.h"
@@ -30,7 +30,8 @@ private Q_SLOTS:
         m_lab = std::make_unique<test::Lab>(test::LabOptions{2, false, false});
         QVERIFY2(m_lab->up(), m_lab->error().c_str());
         m_driver = std::make_unique<test::SessionDriver>();
-        QVERIFY2(!m_driver->get("workspace.init", {{"folder", (*m_scratch / "w").string()}}).is_null(), m_driver->lastError().c_str());
+        QVERIFY2(!m_driver->get("workspace.init", {{"folder", (*m_scratch / "w").string()}}).is_null(),
+                 m_driver->lastError().c_str());
         for (const int host : {1, 2}) {
             spec::TargetSpec target = test::labTarget("node" + std::to_string(host), host, host);
             target.engine = m_lab->giveEngine(host);
@@ -48,9 +49,10 @@ private Q_SLOTS:
         QVERIFY(here.port() > 0);
         m_port = here.port();
         m_address = here.address("birds.tar.gz");
-        const Json added = m_driver->get("dataset.add", {{"name", "birds"},
-                                                         {"source", m_address},
-                                                         {"sha256", base::sha256File(*m_scratch / "site/birds.tar.gz").valueOr("")}},
+        const Json added = m_driver->get("dataset.add",
+                                         {{"name", "birds"},
+                                          {"source", m_address},
+                                          {"sha256", base::sha256File(*m_scratch / "site/birds.tar.gz").valueOr("")}},
                                          60'000);
         QVERIFY2(!added.is_null(), m_driver->lastError().c_str());
         // Weights that somebody has published: those of a training here.
@@ -70,14 +72,16 @@ private Q_SLOTS:
                          {"sha256_prefix", m_weights.substr(0, 8)},
                          {"classes", {{"count", 2}}},
                          {"licence", "CC0"}};
-        const Json weights{{"format", "trainyard.pretrained-weights"}, {"version", 1}, {"weights", Json::array({entry})}};
+        const Json weights{
+            {"format", "trainyard.pretrained-weights"}, {"version", 1}, {"weights", Json::array({entry})}};
         QVERIFY(base::writeFileAtomically(list, base::dumpJsonPretty(weights)).ok());
         // Only node1 has the server from here on, on its own loopback.
         for (const auto& file : std::filesystem::directory_iterator(*m_scratch / "site")) {
             std::filesystem::create_directories(m_lab->home(1) / "site");
             std::filesystem::copy_file(file.path(), m_lab->home(1) / "site" / file.path().filename());
         }
-        std::filesystem::copy_file(test::sourceFolder() / "tests/helpers/lab/fileserver.py", m_lab->home(1) / "fileserver.py");
+        std::filesystem::copy_file(test::sourceFolder() / "tests/helpers/lab/fileserver.py",
+                                   m_lab->home(1) / "fileserver.py");
         here.stop();
         QVERIFY(serveOnNode1("site"));
     }
@@ -89,11 +93,13 @@ private Q_SLOTS:
     /// A named data set and published weights: both come from a server that only that host can reach, once.
     void training_withDataAndWeightsFromThere() {
         for (int round = 0; round < 2; ++round) {
-            const std::string run = train("node1", {{"task", {{"model", {{"weights", {{"source", "pretrained:tiny"}}}}}}}});
+            const std::string run =
+                train("node1", {{"task", {{"model", {{"weights", {{"source", "pretrained:tiny"}}}}}}}});
             QVERIFY2(!run.empty(), m_driver->lastError().c_str());
             const auto inputs = inputsOf(run);
             QCOMPARE(inputs.at("weights"), m_weights);
-            QCOMPARE(inputs.at("dataset"), m_driver->get("dataset.show", {{"dataset", "birds"}})["sha256"].get<std::string>());
+            QCOMPARE(inputs.at("dataset"),
+                     m_driver->get("dataset.show", {{"dataset", "birds"}})["sha256"].get<std::string>());
         }
         QCOMPARE(asked("/birds.tar.gz"), 1);
         QCOMPARE(asked("/" + m_weightsName), 1);
@@ -119,7 +125,8 @@ private Q_SLOTS:
         const Json disk = estimate.at("upload").at("disk");
         QCOMPARE(disk.at("host"), Json("node2"));
         QVERIFY(disk.at("free_bytes").get<std::int64_t>() > 0);
-        QVERIFY(disk.at("needed_bytes") > estimate.at("upload").at("fetch_bytes") && estimate.at("upload").at("fetch_bytes") > 0);
+        QVERIFY(disk.at("needed_bytes") > estimate.at("upload").at("fetch_bytes") &&
+                estimate.at("upload").at("fetch_bytes") > 0);
         spec["target"] = "closed2";
         const Json sent = m_driver->get("run.estimate", {{"spec", spec}}, 60'000);
         QVERIFY2(!sent.is_null(), m_driver->lastError().c_str());
@@ -135,8 +142,10 @@ private Q_SLOTS:
         // Weights that neither can fetch: the run fails with both reasons.
         const Json spec = document("node2", {{"task", {{"model", {{"weights", {{"source", "pretrained:tiny"}}}}}}}});
         const Json submitted = m_driver->get("run.submit", {{"spec", spec}});
-        const std::string reason = submitted.is_null() ? m_driver->lastError() : failedReason(submitted.at("run").get<std::string>());
-        QVERIFY2(reason.find("node2 cannot fetch weights itself") != std::string::npos && reason.find("Nor can this machine") != std::string::npos,
+        const std::string reason =
+            submitted.is_null() ? m_driver->lastError() : failedReason(submitted.at("run").get<std::string>());
+        QVERIFY2(reason.find("node2 cannot fetch weights itself") != std::string::npos &&
+                     reason.find("Nor can this machine") != std::string::npos,
                  reason.c_str());
     }
 
@@ -147,7 +156,8 @@ private Q_SLOTS:
         const std::size_t before = here.requests().size();
         const int askedThere = asked("/birds.tar.gz");
         const std::string hash = base::sha256File(*m_scratch / "site/birds.tar.gz").valueOr("");
-        const Json more{{"inputs", {{"archive", m_address + "#sha256=" + hash}}}, {"limits", {{"disk_reserve_mib", 1}}}};
+        const Json more{{"inputs", {{"archive", m_address + "#sha256=" + hash}}},
+                        {"limits", {{"disk_reserve_mib", 1}}}};
         for (const char* target : {"closed2", "node1"}) {
             Json spec = more;
             spec["target"] = target;
@@ -155,7 +165,8 @@ private Q_SLOTS:
             QVERIFY2(!run.empty(), m_driver->lastError().c_str());
             QVERIFY(!m_driver->watch(run, 60'000).is_null());
             const auto lines = m_driver->log(run, "stdout");
-            QVERIFY2(!lines.empty() && lines.front().starts_with(hash), lines.empty() ? "no line" : lines.front().c_str());
+            QVERIFY2(!lines.empty() && lines.front().starts_with(hash),
+                     lines.empty() ? "no line" : lines.front().c_str());
         }
         QCOMPARE(here.requests().size(), before + 1);  // For the closed one; node1 asked its own.
         QCOMPARE(asked("/birds.tar.gz"), askedThere + 1);
@@ -172,7 +183,12 @@ private Q_SLOTS:
 
     /// What the address leads to has changed: nothing of it is used.
     void otherContent_isNotUsed() {
-        QVERIFY(m_lab->run(1, {"sh", "-c", "rm -rf /home/lab/.local/share/trainyard/work/data; echo other > /home/lab/site/birds.tar.gz"}).exitCode == 0);
+        QVERIFY(
+            m_lab
+                ->run(1,
+                      {"sh", "-c",
+                       "rm -rf /home/lab/.local/share/trainyard/work/data; echo other > /home/lab/site/birds.tar.gz"})
+                .exitCode == 0);
         const std::string run = train("node1", Json::object());
         QVERIFY2(!run.empty(), m_driver->lastError().c_str());
         QVERIFY(toldInstead(run, "has the SHA-256"));
@@ -212,7 +228,12 @@ private:
                     {"threads", 1},
                     {"epochs", 1},
                     {"batch_size", 4},
-                    {"dataset", {{"kind", "images"}, {"folder", "dataset:birds"}, {"image_size", 32}, {"resize_size", 36}, {"val_fraction", 0.25}}},
+                    {"dataset",
+                     {{"kind", "images"},
+                      {"folder", "dataset:birds"},
+                      {"image_size", 32},
+                      {"resize_size", 36},
+                      {"val_fraction", 0.25}}},
                     {"model", {{"family", "mobilenet_v3_small"}}}}}};
         spec.update(more, true);
         return spec;
@@ -237,7 +258,8 @@ private:
         return ended.is_null() ? m_driver->lastError() : base::dumpJson(ended);
     }
     std::string journal(const std::string& run) const {
-        return base::readFile(m_driver->session().workspace().layout.run(base::RunId(run)) / "journal.jsonl").valueOr("");
+        return base::readFile(m_driver->session().workspace().layout.run(base::RunId(run)) / "journal.jsonl")
+            .valueOr("");
     }
     bool toldInstead(const std::string& run, const std::string& words) const {
         const std::string text = journal(run);
@@ -255,7 +277,8 @@ private:
             const auto json = base::parseJson(line);
             if (json.ok() && json->is_object() && json->contains("data") && (*json)["data"].is_array()) {
                 for (const Json& item : (*json)["data"]) {
-                    inputs[item.at("name").get<std::string>()] = item.at("sha256").is_string() ? item.at("sha256").get<std::string>() : "";
+                    inputs[item.at("name").get<std::string>()] =
+                        item.at("sha256").is_string() ? item.at("sha256").get<std::string>() : "";
                 }
             }
         }
@@ -263,7 +286,8 @@ private:
     }
     bool serveOnNode1(const std::string& folder) {
         const std::string port = std::to_string(m_port);
-        const std::string start = "cd /home/lab && (setsid python3 fileserver.py " + folder + " " + port + " port requests >/dev/null 2>&1 </dev/null &)";
+        const std::string start = "cd /home/lab && (setsid python3 fileserver.py " + folder + " " + port +
+                                  " port requests >/dev/null 2>&1 </dev/null &)";
         if (m_lab->run(1, {"sh", "-c", start}).exitCode != 0) {
             return false;
         }
@@ -283,7 +307,7 @@ private:
     std::unique_ptr<test::SessionDriver> m_driver;
     int m_port = 0;
     std::string m_address;
-    std::string m_weights;      ///< Hash of the published weights.
+    std::string m_weights;  ///< Hash of the published weights.
     std::string m_weightsName;
 };
 

@@ -21,9 +21,7 @@ class TestJourney : public QObject {
     Q_OBJECT
 
 private Q_SLOTS:
-    void initTestCase() {
-        qputenv("TRAINYARD_BIN", QByteArray::fromStdString(test::builtProgram("").string()));
-    }
+    void initTestCase() { qputenv("TRAINYARD_BIN", QByteArray::fromStdString(test::builtProgram("").string())); }
     void init() {
         m_scratch = std::make_unique<test::Scratch>();
         m_scratch->isolate();
@@ -77,14 +75,16 @@ private Q_SLOTS:
         const std::string missing = m_driver->submit("x", {{"task", {{"command", {"/no/such/program"}}}}});
         const Json gone = m_driver->watch(missing);
         QCOMPARE(gone.at("state").get<std::string>(), "Failed");
-        QVERIFY2(gone.at("reason").get<std::string>().find("/no/such/program") != std::string::npos, gone.dump().c_str());
+        QVERIFY2(gone.at("reason").get<std::string>().find("/no/such/program") != std::string::npos,
+                 gone.dump().c_str());
     }
 
     void command_reportsMetricsAndProgress() {
-        const std::string run = m_driver->submit(
-            "i=0; while [ $i -lt 50 ]; do i=$((i+1)); "
-            "echo '{\"kind\":\"metric\",\"name\":\"loss\",\"value\":'$((100-i))',\"step\":'$i'}' >> \"$TRAINYARD_STREAM\"; "
-            "done; echo '{\"kind\":\"params\",\"values\":{\"lr\":0.1}}' >> \"$TRAINYARD_STREAM\"");
+        const std::string run =
+            m_driver->submit("i=0; while [ $i -lt 50 ]; do i=$((i+1)); "
+                             "echo '{\"kind\":\"metric\",\"name\":\"loss\",\"value\":'$((100-i))',\"step\":'$i'}' >> "
+                             "\"$TRAINYARD_STREAM\"; "
+                             "done; echo '{\"kind\":\"params\",\"values\":{\"lr\":0.1}}' >> \"$TRAINYARD_STREAM\"");
         const Json shown = m_driver->watch(run);
         const Json metric = shown.at("metrics").at(0);
         QCOMPARE(metric.at("name").get<std::string>(), "loss");
@@ -120,9 +120,11 @@ private Q_SLOTS:
             }
             if (running < 0 && !run.empty()) {
                 m_driver->session().query(
-                    this, QStringLiteral("latency"), [id = base::RunId(run)](store::Reader& index) { return index.run(id); },
+                    this, QStringLiteral("latency"),
+                    [id = base::RunId(run)](store::Reader& index) { return index.run(id); },
                     [&](const base::Result<store::RunRow>& row) {
-                        const bool is = row.ok() && row->state != spec::RunState::Preparing && row->state != spec::RunState::Queued;
+                        const bool is =
+                            row.ok() && row->state != spec::RunState::Preparing && row->state != spec::RunState::Queued;
                         running = running < 0 && is ? clock.elapsed() : running;
                     });
             }
@@ -233,8 +235,7 @@ private Q_SLOTS:
     void closing_leavesTheRunAndAnotherTakesOver() {
         SessionDriver other;
         QVERIFY(!other.get("workspace.open", {{"folder", m_workspace.string()}}).is_null());
-        const std::string run =
-            m_driver->submit("i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo $i; sleep 0.05; done");
+        const std::string run = m_driver->submit("i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo $i; sleep 0.05; done");
         QVERIFY(test::waitFor([&] { return m_driver->log(run).size() > 3; }));
         m_driver = std::make_unique<SessionDriver>();
         const Json shown = other.watch(run);
@@ -309,7 +310,8 @@ private Q_SLOTS:
         const Json child = m_driver->get("run.resume", {{"run", run}, {"epochs", 3}});
         QVERIFY2(!child.is_null(), m_driver->lastError().c_str());
         const Json resumed = m_driver->watch(child.at("run").get<std::string>(), 60'000);
-        QVERIFY2(resumed.at("state").get<std::string>() == "Completed", resumed.at("reason").get<std::string>().c_str());
+        QVERIFY2(resumed.at("state").get<std::string>() == "Completed",
+                 resumed.at("reason").get<std::string>().c_str());
         QCOMPARE(resumed.at("parent").get<std::string>(), run);
         QVERIFY(metric(resumed, "train/loss").at("first_step").get<std::int64_t>() > steps);
         const Json copy = m_driver->get("run.duplicate", {{"run", child.at("run").get<std::string>()}});

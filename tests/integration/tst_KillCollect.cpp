@@ -1,5 +1,5 @@
-// The program that follows a run is killed while outputs come in, are compared, are written down: whoever comes next finds
-// what the journal says, and ends it once.
+// The program that follows a run is killed while outputs come in, are compared, are written down: whoever comes next
+// finds what the journal says, and ends it once.
 #include <signal.h>
 #include <unistd.h>
 
@@ -25,12 +25,12 @@ namespace {
 constexpr int kFiles = 40;
 
 /// Forty files of half a megabyte each, told apart by their first line, and a metric.
-const std::string kScript = "i=0; while [ $i -lt 40 ]; do (echo \"file $i\"; head -c 500000 /dev/zero) > \"$TRAINYARD_OUTPUTS/f$i.bin\"; "
-                            "i=$((i+1)); done; echo '{\"kind\":\"metric\",\"name\":\"loss\",\"value\":0.5,\"step\":1}' >> \"$TRAINYARD_STREAM\"";
+const std::string kScript =
+    "i=0; while [ $i -lt 40 ]; do (echo \"file $i\"; head -c 500000 /dev/zero) > \"$TRAINYARD_OUTPUTS/f$i.bin\"; "
+    "i=$((i+1)); done; echo '{\"kind\":\"metric\",\"name\":\"loss\",\"value\":0.5,\"step\":1}' >> "
+    "\"$TRAINYARD_STREAM\"";
 
-std::string contentOf(int file) {
-    return "file " + std::to_string(file) + "\n" + std::string(500'000, '\0');
-}
+std::string contentOf(int file) { return "file " + std::to_string(file) + "\n" + std::string(500'000, '\0'); }
 
 }  // namespace
 
@@ -55,15 +55,16 @@ private Q_SLOTS:
         std::vector<std::string> runs;
         for (int i = 0; i < kTries; ++i) {
             // Reproductions: their end has one step more.
-            const Json made = told(i % 2 == 0 ? std::vector<std::string>{"run", "submit", "--json", "--", "sh", "-c", kScript}
-                                              : std::vector<std::string>{"run", "reproduce", "--json", "1"});
+            const Json made =
+                told(i % 2 == 0 ? std::vector<std::string>{"run", "submit", "--json", "--", "sh", "-c", kScript}
+                                : std::vector<std::string>{"run", "reproduce", "--json", "1"});
             QVERIFY(made.is_object());
             const std::string run = made.at("run").get<std::string>();
             runs.push_back(run);
             QProcess cli;
             cli.start(QString::fromStdString(test::builtProgram("trainyard-cli").string()),
-                      {QStringLiteral("--workspace"), QString::fromStdString(m_workspace.string()), QStringLiteral("run"),
-                       QStringLiteral("wait"), QString::fromStdString(run)});
+                      {QStringLiteral("--workspace"), QString::fromStdString(m_workspace.string()),
+                       QStringLiteral("run"), QStringLiteral("wait"), QString::fromStdString(run)});
             QVERIFY(cli.waitForStarted());
             QVERIFY(test::waitFor([&] { return says(run, "ended", true) || isOver(run); }, 60'000));
             ::usleep(static_cast<useconds_t>(std::max<std::int64_t>(1, wholeMillis) * 1000 * i / kTries));
@@ -80,7 +81,8 @@ private Q_SLOTS:
             QCOMPARE(count(run, wire::kind::kCollected), 1);
             QCOMPARE(finalStates(run), 1);
             for (int file = 0; file < kFiles; ++file) {
-                QVERIFY(base::readFile(outputs(run) / ("f" + std::to_string(file) + ".bin")).valueOr("") == contentOf(file));
+                QVERIFY(base::readFile(outputs(run) / ("f" + std::to_string(file) + ".bin")).valueOr("") ==
+                        contentOf(file));
             }
             const bool repeats = !ended.at("reproduces").is_null();
             QCOMPARE(count(run, wire::kind::kReproduced), repeats ? 1 : 0);
@@ -94,15 +96,19 @@ private:
         const auto parsed = base::parseJson(test::cli(m_workspace, std::move(arguments), 120'000).out);
         return parsed.ok() && parsed->contains("result") ? parsed->at("result") : Json();
     }
-    [[nodiscard]] base::Path outputs(const std::string& run) const { return wire::WorkspaceLayout{m_workspace}.outputs(base::RunId(run)); }
+    [[nodiscard]] base::Path outputs(const std::string& run) const {
+        return wire::WorkspaceLayout{m_workspace}.outputs(base::RunId(run));
+    }
 
     /// Records of the journal, or of the copy of the only stream.
     [[nodiscard]] std::vector<Json> records(const std::string& run, bool ofStream) const {
         const wire::WorkspaceLayout layout{m_workspace};
-        const base::Path file = ofStream ? layout.stream(base::RunId(run), 1, 0) / wire::segmentName(1) : layout.journal(base::RunId(run));
+        const base::Path file =
+            ofStream ? layout.stream(base::RunId(run), 1, 0) / wire::segmentName(1) : layout.journal(base::RunId(run));
         const std::string bytes = base::readFile(file).valueOr("");
         std::vector<Json> found;
-        for (std::size_t at = 0, end = bytes.find('\n'); end != std::string::npos; at = end + 1, end = bytes.find('\n', at)) {
+        for (std::size_t at = 0, end = bytes.find('\n'); end != std::string::npos;
+             at = end + 1, end = bytes.find('\n', at)) {
             if (auto record = base::parseJson(bytes.substr(at, end - at)); record.ok()) {
                 found.push_back(std::move(*record));
             }
@@ -111,9 +117,12 @@ private:
     }
     [[nodiscard]] int count(const std::string& run, std::string_view kind, bool ofStream = false) const {
         const auto all = records(run, ofStream);
-        return static_cast<int>(std::count_if(all.begin(), all.end(), [&](const Json& one) { return one.value("kind", "") == kind; }));
+        return static_cast<int>(
+            std::count_if(all.begin(), all.end(), [&](const Json& one) { return one.value("kind", "") == kind; }));
     }
-    [[nodiscard]] bool says(const std::string& run, std::string_view kind, bool ofStream) const { return count(run, kind, ofStream) > 0; }
+    [[nodiscard]] bool says(const std::string& run, std::string_view kind, bool ofStream) const {
+        return count(run, kind, ofStream) > 0;
+    }
     [[nodiscard]] int finalStates(const std::string& run) const {
         const auto all = records(run, false);
         return static_cast<int>(std::count_if(all.begin(), all.end(), [](const Json& one) {
@@ -144,7 +153,8 @@ private:
                 collected = true;
                 QCOMPARE(one.at("outputs").size(), std::size_t{kFiles});
                 for (const Json& file : one.at("outputs")) {
-                    QCOMPARE(base::sha256File(outputs(run) / file.at("path").get<std::string>()).valueOr(""), file.at("sha256").get<std::string>());
+                    QCOMPARE(base::sha256File(outputs(run) / file.at("path").get<std::string>()).valueOr(""),
+                             file.at("sha256").get<std::string>());
                 }
             }
             const auto state = spec::runStateFromString(one.value("state", ""));

@@ -1,5 +1,5 @@
-// The program that launches a run on one of several hosts is killed on the way: whoever comes next goes on where it was, starts
-// nothing twice and nothing elsewhere, and what is said of the run in the end is what happened.
+// The program that launches a run on one of several hosts is killed on the way: whoever comes next goes on where it
+// was, starts nothing twice and nothing elsewhere, and what is said of the run in the end is what happened.
 #include <signal.h>
 #include <unistd.h>
 
@@ -73,8 +73,8 @@ private Q_SLOTS:
         const std::string mark = "at-" + step.toStdString();
         m_scratch->write("data/" + mark, mark + std::string(600'000, 'x'));
         const std::string run = submitAndKill(
-            "echo once >> ~/" + mark + "; sleep 0.2; head -c 20 \"$TRAINYARD_INPUT_WORDS\" > \"$TRAINYARD_OUTPUTS/r\"", mark,
-            [&](const std::string& id) { return says(id, step.toStdString()) || count(mark) > 0; });
+            "echo once >> ~/" + mark + "; sleep 0.2; head -c 20 \"$TRAINYARD_INPUT_WORDS\" > \"$TRAINYARD_OUTPUTS/r\"",
+            mark, [&](const std::string& id) { return says(id, step.toStdString()) || count(mark) > 0; });
         QVERIFY(!run.empty());
         test::SessionDriver driver;
         QVERIFY(driver.run("workspace.open", Json{{"folder", m_workspace.string()}}).ok());
@@ -87,9 +87,8 @@ private Q_SLOTS:
     }
 
     void hostIsCutMeanwhile_itIsWaitedForAndNoOtherTaken() {
-        const std::string run = submitAndKill("echo once >> ~/cut; echo x > \"$TRAINYARD_OUTPUTS/r\"", "", [&](const std::string& id) {
-            return says(id, "placed");
-        });
+        const std::string run = submitAndKill("echo once >> ~/cut; echo x > \"$TRAINYARD_OUTPUTS/r\"", "",
+                                              [&](const std::string& id) { return says(id, "placed"); });
         QVERIFY(!run.empty());
         const std::vector<std::string> placed = placedOn(run);
         QCOMPARE(placed.size(), std::size_t{1});
@@ -124,7 +123,8 @@ private Q_SLOTS:
 
     void dataAreGoneBeforeItWasStarted_failsAndLeavesNothing() {
         m_scratch->write("data/early", std::string(600'000, 'y'));
-        const std::string run = submitAndKill("echo once >> ~/early", "early", [&](const std::string& id) { return says(id, "upload"); });
+        const std::string run =
+            submitAndKill("echo once >> ~/early", "early", [&](const std::string& id) { return says(id, "upload"); });
         QVERIFY(!run.empty());
         std::filesystem::remove(*m_scratch / "data/early");
         test::SessionDriver driver;
@@ -141,15 +141,19 @@ private:
     [[nodiscard]] wire::WorkspaceLayout layout() const { return wire::WorkspaceLayout{m_workspace}; }
 
     /// Submits by the command line and kills it once `when` holds; the run's id, or empty.
-    std::string submitAndKill(const std::string& script, const std::string& data, const std::function<bool(const std::string&)>& when) {
+    std::string submitAndKill(const std::string& script, const std::string& data,
+                              const std::function<bool(const std::string&)>& when) {
         const auto known = runs();
-        QStringList arguments{QStringLiteral("--workspace"), QString::fromStdString(m_workspace.string()), QStringLiteral("run"),
-                              QStringLiteral("submit"), QStringLiteral("--target"), QStringLiteral("trio"), QStringLiteral("--set"),
-                              QStringLiteral("limits.disk_reserve_mib=1")};
+        QStringList arguments{QStringLiteral("--workspace"), QString::fromStdString(m_workspace.string()),
+                              QStringLiteral("run"),         QStringLiteral("submit"),
+                              QStringLiteral("--target"),    QStringLiteral("trio"),
+                              QStringLiteral("--set"),       QStringLiteral("limits.disk_reserve_mib=1")};
         if (!data.empty()) {
-            arguments << QStringLiteral("--set") << QString::fromStdString("inputs.words=" + (*m_scratch / "data" / data).string());
+            arguments << QStringLiteral("--set")
+                      << QString::fromStdString("inputs.words=" + (*m_scratch / "data" / data).string());
         }
-        arguments << QStringLiteral("--") << QStringLiteral("sh") << QStringLiteral("-c") << QString::fromStdString(script);
+        arguments << QStringLiteral("--") << QStringLiteral("sh") << QStringLiteral("-c")
+                  << QString::fromStdString(script);
         QProcess cli;
         cli.start(QString::fromStdString(test::builtProgram("trainyard-cli").string()), arguments);
         if (!cli.waitForStarted()) {
@@ -182,7 +186,8 @@ private:
     [[nodiscard]] std::vector<Json> journal(const std::string& run) const {
         const std::string bytes = base::readFile(layout().journal(base::RunId(run))).valueOr("");
         std::vector<Json> found;
-        for (std::size_t at = 0, end = bytes.find('\n'); end != std::string::npos; at = end + 1, end = bytes.find('\n', at)) {
+        for (std::size_t at = 0, end = bytes.find('\n'); end != std::string::npos;
+             at = end + 1, end = bytes.find('\n', at)) {
             if (auto record = base::parseJson(bytes.substr(at, end - at)); record.ok()) {
                 found.push_back(std::move(*record));
             }
@@ -193,7 +198,8 @@ private:
     [[nodiscard]] bool says(const std::string& run, const std::string& what) const {
         const auto all = journal(run);
         return std::any_of(all.begin(), all.end(), [&](const Json& one) {
-            return one.value("kind", "") == what || (one.value("kind", "") == wire::kind::kUpload && one.value("step", "") == what);
+            return one.value("kind", "") == what ||
+                   (one.value("kind", "") == wire::kind::kUpload && one.value("step", "") == what);
         });
     }
     /// The run's end; the index may still have to find what the killed process only began.

@@ -21,7 +21,8 @@ private Q_SLOTS:
         m_scratch.isolate();
         m_workspace = m_scratch / "w";
         m_driver = std::make_unique<SessionDriver>();
-        QVERIFY2(!m_driver->get("workspace.init", {{"folder", m_workspace.string()}}).is_null(), m_driver->lastError().c_str());
+        QVERIFY2(!m_driver->get("workspace.init", {{"folder", m_workspace.string()}}).is_null(),
+                 m_driver->lastError().c_str());
         QVERIFY2(!m_driver->get("workspace.sample", Json::object()).is_null(), m_driver->lastError().c_str());
         Json spec = m_driver->get("workspace.drafts", Json::object()).at("drafts").at(0).at("spec");
         spec::setValueAt(spec, "task.dataset.train_limit", 512);
@@ -31,7 +32,8 @@ private Q_SLOTS:
         QVERIFY2(!submitted.is_null(), m_driver->lastError().c_str());
         m_run = submitted.at("run").get<std::string>();
         const Json shown = m_driver->watch(m_run, 90'000);
-        QVERIFY2(shown.is_object() && shown.at("state").get<std::string>() == "Completed", base::dumpJson(shown).c_str());
+        QVERIFY2(shown.is_object() && shown.at("state").get<std::string>() == "Completed",
+                 base::dumpJson(shown).c_str());
     }
     void cleanupTestCase() {
         m_driver.reset();
@@ -40,8 +42,9 @@ private Q_SLOTS:
 
     void register_keepsWhatTheRunMade() {
         QSignalSpy changed(&m_driver->session(), &commands::Session::modelsChanged);
-        const Json registered = m_driver->get("model.register", {{"run", m_run}, {"name", "fashion"}, {"description", "First"},
-                                                                 {"tags", {{"stage", "trial"}}}});
+        const Json registered = m_driver->get(
+            "model.register",
+            {{"run", m_run}, {"name", "fashion"}, {"description", "First"}, {"tags", {{"stage", "trial"}}}});
         QVERIFY2(registered.is_object(), m_driver->lastError().c_str());
         QCOMPARE(registered.at("model").get<std::string>(), "fashion:1");
         QCOMPARE(registered.at("version").get<int>(), 1);
@@ -64,7 +67,9 @@ private Q_SLOTS:
     }
 
     void register_refuses() {
-        const auto code = [&](Json parameters) { return m_driver->run("model.register", std::move(parameters)).error(); };
+        const auto code = [&](Json parameters) {
+            return m_driver->run("model.register", std::move(parameters)).error();
+        };
         QCOMPARE(code({{"run", m_run}, {"name", "../up"}}).code, "model.name");
         QCOMPARE(code({{"run", m_run}, {"name", "../up"}}).field, "name");
         QCOMPARE(code({{"run", "999"}}).code, "store.run_unknown");
@@ -83,8 +88,13 @@ private Q_SLOTS:
     }
 
     void edit_reachesTheIndex() {
-        QVERIFY2(!m_driver->get("model.edit", {{"model", "fashion:1"}, {"description", "Größer"}, {"set", {{"owner", "Ada"}}},
-                                               {"remove", {"stage"}}, {"aliases", {"production"}}}).is_null(),
+        QVERIFY2(!m_driver
+                      ->get("model.edit", {{"model", "fashion:1"},
+                                           {"description", "Größer"},
+                                           {"set", {{"owner", "Ada"}}},
+                                           {"remove", {"stage"}},
+                                           {"aliases", {"production"}}})
+                      .is_null(),
                  m_driver->lastError().c_str());
         const Json rows = m_driver->get("model.list", {{"name", "fashion"}}).at("models");
         QCOMPARE(rows.at(1).at("description").get<std::string>(), "Größer");
@@ -105,7 +115,8 @@ private Q_SLOTS:
             }
         }
         QVERIFY(base::writeFileAtomically(to / "model.pt", "mine").ok());
-        QCOMPARE(m_driver->run("model.download", {{"model", "fashion:1"}, {"to", to.string()}}).error().code, "model.exists");
+        QCOMPARE(m_driver->run("model.download", {{"model", "fashion:1"}, {"to", to.string()}}).error().code,
+                 "model.exists");
         QCOMPARE(m_driver->run("model.download", {{"model", "fashion:1"}}).error().field, "to");
     }
 
@@ -123,9 +134,10 @@ private Q_SLOTS:
               proof.at("seconds").get<double>(), proof.at("max_abs_diff").get<double>());
         const Json shown = m_driver->get("model.show", {{"model", "fashion:1"}});
         QCOMPARE(shown.at("exports").size(), std::size_t{1});
-        QCOMPARE(m_driver->get("model.list", {{"name", "fashion"}}).at("models").at(1).at("exports").size(), std::size_t{1});
-        const Json fixed = m_driver->get("model.export", {{"model", "fashion:1"}, {"opset", 13}, {"dynamic_batch", false}, {"batch", 4}},
-                                         120'000);
+        QCOMPARE(m_driver->get("model.list", {{"name", "fashion"}}).at("models").at(1).at("exports").size(),
+                 std::size_t{1});
+        const Json fixed = m_driver->get(
+            "model.export", {{"model", "fashion:1"}, {"opset", 13}, {"dynamic_batch", false}, {"batch", 4}}, 120'000);
         QVERIFY2(fixed.is_object(), m_driver->lastError().c_str());
         QCOMPARE(fixed.at("batch").get<int>(), 4);
         QVERIFY(std::filesystem::exists(fixed.at("onnx").get<std::string>()));
@@ -139,7 +151,8 @@ private Q_SLOTS:
         QTest::addColumn<QString>("code");
         QTest::addColumn<QString>("field");
         const auto row = [](const char* parameters, const char* code, const char* field) {
-            QTest::newRow(parameters) << QString::fromUtf8(parameters) << QString::fromUtf8(code) << QString::fromUtf8(field);
+            QTest::newRow(parameters) << QString::fromUtf8(parameters) << QString::fromUtf8(code)
+                                      << QString::fromUtf8(field);
         };
         row(R"({"opset": 10})", "spec.range", "opset");
         row(R"({"input_shape": "1,0,28"})", "model.input_shape", "input_shape");
@@ -163,8 +176,9 @@ private Q_SLOTS:
         const std::size_t before = m_driver->get("model.show", {{"model", "fashion:2"}}).at("exports").size();
         std::optional<base::Result<Json>> answer;
         QObject context;
-        commands::Command* command = m_driver->session().start("model.export", {{"model", "fashion:2"}}, &context,
-                                                               [&](const base::Result<Json>& result) { answer = result; });
+        commands::Command* command =
+            m_driver->session().start("model.export", {{"model", "fashion:2"}}, &context,
+                                      [&](const base::Result<Json>& result) { answer = result; });
         bool asked = false;
         connect(command, &commands::Command::progressed, &context, [&](const commands::CommandProgress& progress) {
             if (!asked && progress.fraction >= 0.3) {
@@ -202,19 +216,23 @@ private Q_SLOTS:
         QCOMPARE(m_driver->get("model.list", {{"name", "fashion"}}), before);
         QVERIFY2(!m_driver->get("run.delete", {{"run", m_run}}).is_null(), m_driver->lastError().c_str());
         QCOMPARE(m_driver->get("model.list", {{"name", "fashion"}}), before);
-        QVERIFY(!m_driver->get("model.download", {{"model", "fashion:1"}, {"to", (m_scratch / "later").string()}}).is_null());
+        QVERIFY(!m_driver->get("model.download", {{"model", "fashion:1"}, {"to", (m_scratch / "later").string()}})
+                     .is_null());
     }
 
     void commandLine_showsAndDeletes() {
         const Json shown = test::cliJson(m_workspace, {"model", "show", "fashion:1"});
         QCOMPARE(shown.at("model").get<std::string>(), "fashion:1");
-        const Json copied = test::cliJson(m_workspace, {"model", "download", "fashion:1", "--to", (m_scratch / "cli").string(), "--onnx"});
+        const Json copied = test::cliJson(
+            m_workspace, {"model", "download", "fashion:1", "--to", (m_scratch / "cli").string(), "--onnx"});
         QVERIFY(copied.is_object());
         QVERIFY(std::filesystem::exists(m_scratch / "cli/model.onnx"));
         QCOMPARE(test::cli(m_workspace, {"model", "show", "fashion:77"}).exitCode, 3);
         const Json gone = test::cliJson(m_workspace, {"model", "delete", "fashion:2"});
         QVERIFY(gone.is_object());
-        QVERIFY(test::waitFor([&] { return m_driver->get("model.list", {{"name", "fashion"}}).at("models").size() == 1; }));
+        QVERIFY(test::waitFor([&] {
+            return m_driver->get("model.list", {{"name", "fashion"}}).at("models").size() == 1;
+        }));
     }
 
 private:

@@ -38,7 +38,9 @@ private:
 
     static std::vector<std::pair<std::int64_t, double>> lossOf(const Scratch& scratch, int nodes, int processes) {
         AgentRig shell(scratch);
-        auto plan = shell.commandPlan({builtProgram("trainyard-engine").string(), "train", "--spec", "$TRAINYARD_NODE_FOLDER/spec.json"}, processes);
+        auto plan = shell.commandPlan(
+            {builtProgram("trainyard-engine").string(), "train", "--spec", "$TRAINYARD_NODE_FOLDER/spec.json"},
+            processes);
         plan.engine = true;
         plan.backend = "gloo";
         NodesRig rig(scratch, plan, nodes);
@@ -48,7 +50,8 @@ private:
             rig.start(node);
         }
         if (!rig.waitAll()) return {};
-        if (textOf(rig.ended(0), "outcome") != "completed") QTest::qFail(textOf(rig.ended(0), "reason").c_str(), __FILE__, __LINE__);
+        if (textOf(rig.ended(0), "outcome") != "completed")
+            QTest::qFail(textOf(rig.ended(0), "reason").c_str(), __FILE__, __LINE__);
         auto all = pointsOf(rig.records(0), 0, "train/loss");
         const auto validation = pointsOf(rig.records(0), 0, "val/loss");
         all.insert(all.end(), validation.begin(), validation.end());
@@ -60,7 +63,8 @@ private Q_SLOTS:
     void cleanup() { QVERIFY2(m_guard->noneLeft(20'000), m_guard->report().c_str()); }
 
     void engine_onTwoNodes_equalsTwoRanksOnOne() {
-        if (!std::filesystem::exists(std::string(kData) + "train-images-idx3-ubyte.gz")) TRAINYARD_SKIP("dataset-fashion-mnist is missing");
+        if (!std::filesystem::exists(std::string(kData) + "train-images-idx3-ubyte.gz"))
+            TRAINYARD_SKIP("dataset-fashion-mnist is missing");
         Scratch first;
         const auto one = lossOf(first, 1, 2);
         Scratch second;
@@ -71,7 +75,8 @@ private Q_SLOTS:
     }
 
     void aKilledRank_goesOnFromTheCheckpoint_inTheNextAttempt() {
-        if (!std::filesystem::exists(std::string(kData) + "train-images-idx3-ubyte.gz")) TRAINYARD_SKIP("dataset-fashion-mnist is missing");
+        if (!std::filesystem::exists(std::string(kData) + "train-images-idx3-ubyte.gz"))
+            TRAINYARD_SKIP("dataset-fashion-mnist is missing");
         // Long enough that a look every few milliseconds finds it well before its end.
         constexpr int kEpochs = 8;
         constexpr int kSamples = 30'000;
@@ -79,7 +84,8 @@ private Q_SLOTS:
         for (const bool killed : {false, true}) {
             Scratch scratch;
             AgentRig rig(scratch);
-            auto plan = rig.commandPlan({builtProgram("trainyard-engine").string(), "train", "--spec", "$TRAINYARD_NODE_FOLDER/spec.json"});
+            auto plan = rig.commandPlan(
+                {builtProgram("trainyard-engine").string(), "train", "--spec", "$TRAINYARD_NODE_FOLDER/spec.json"});
             plan.engine = true;
             plan.maxRestarts = 1;
             const NodeLayout first = rig.place(plan);
@@ -88,14 +94,16 @@ private Q_SLOTS:
             AgentProcess agent(first);
             if (killed) {
                 const Path checkpoint = Path(plan.outputsFolder) / "checkpoints/last.ckpt";
-                QVERIFY(waitFor([&] { return std::filesystem::exists(checkpoint) || !endedOf(recordsOf(first)).empty(); }, 30'000));
+                QVERIFY(waitFor(
+                    [&] { return std::filesystem::exists(checkpoint) || !endedOf(recordsOf(first)).empty(); }, 30'000));
                 signalRank(first, 0, "process", SIGKILL);
             }
             QCOMPARE(agent.wait(120'000), 0);
             auto curve = pointsOf(recordsOf(first), 0, "val/loss");
             if (killed) {
                 const auto records = recordsOf(second);
-                QVERIFY2(textOf(endedOf(records), "outcome") == "completed", (textOf(endedOf(recordsOf(first)), "reason") + textOf(endedOf(records), "reason")).c_str());
+                QVERIFY2(textOf(endedOf(records), "outcome") == "completed",
+                         (textOf(endedOf(recordsOf(first)), "reason") + textOf(endedOf(records), "reason")).c_str());
                 QCOMPARE(textOf(endedOf(recordsOf(first)), "code"), std::string("rank.signal"));
                 const auto rest = pointsOf(records, 0, "val/loss");
                 QVERIFY(!rest.empty() && rest.size() < static_cast<std::size_t>(kEpochs));
@@ -110,7 +118,8 @@ private Q_SLOTS:
     }
 
     void python_ddpOverTwoNodes() {
-        if (runProgram("/usr/bin/python3", {"-c", "import torch.distributed"}).exitCode != 0) TRAINYARD_SKIP("python3-torch is missing");
+        if (runProgram("/usr/bin/python3", {"-c", "import torch.distributed"}).exitCode != 0)
+            TRAINYARD_SKIP("python3-torch is missing");
         const std::string code = "import torch,torch.distributed as d\n"
                                  "d.init_process_group('gloo')\n"
                                  "torch.manual_seed(0)\n"
@@ -124,7 +133,8 @@ private Q_SLOTS:
         QVERIFY(rig.startAll());
         QVERIFY(rig.waitAll());
         QCOMPARE(textOf(rig.ended(0), "reason"), std::string("All 2 ranks ended with exit status 0."));
-        for (const int node : {0, 1}) QCOMPARE(linesOf(rig.records(node), node, "stdout"), std::vector<std::string>{"[[1.0, 0.5]]"});
+        for (const int node : {0, 1})
+            QCOMPARE(linesOf(rig.records(node), node, "stdout"), std::vector<std::string>{"[[1.0, 0.5]]"});
     }
 
 private:

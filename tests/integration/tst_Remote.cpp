@@ -1,4 +1,5 @@
-// Runs of a workspace on a real host over ssh: there and back, through a pulled cable, a closed workbench, a cancel meanwhile.
+// Runs of a workspace on a real host over ssh: there and back, through a pulled cable, a closed workbench, a cancel
+// meanwhile.
 #include <QTest>
 #include <optional>
 
@@ -137,7 +138,8 @@ private Q_SLOTS:
         }
     }
 
-    /// One of a run's two hosts is away: nothing is deleted unasked; what cannot be deleted now is deleted on its return.
+    /// One of a run's two hosts is away: nothing is deleted unasked; what cannot be deleted now is deleted on its
+    /// return.
     void delete_whileOneHostIsAway() {
         const base::RunId run = submitDocument(onTwo("keeper", "echo $RANK > \"$TRAINYARD_OUTPUTS/r$RANK\""));
         QVERIFY(waitForState(run, RunState::Completed, 60'000));
@@ -160,8 +162,8 @@ private Q_SLOTS:
         QVERIFY(test::waitFor([&] { return !std::filesystem::exists(folder(2, run)); }, 60'000));
     }
 
-    /// Given up while nothing of it can be reached, and deleted: here at once, there by the next program as soon as its hosts
-    /// answer, and what still runs there ends.
+    /// Given up while nothing of it can be reached, and deleted: here at once, there by the next program as soon as its
+    /// hosts answer, and what still runs there ends.
     void givenUpRun_isDeletedHereAndLaterThere() {
         const base::RunId run = submitDocument(onTwo("pair", "echo up; exec sleep 311"));
         QVERIFY(waitForState(run, RunState::Running, 60'000));
@@ -183,7 +185,9 @@ private Q_SLOTS:
         close();
         QVERIFY(m_lab->heal(0));
         open();
-        QVERIFY(test::waitFor([&] { return !std::filesystem::exists(folder(1, run)) && !std::filesystem::exists(folder(2, run)); }, 90'000));
+        QVERIFY(test::waitFor(
+            [&] { return !std::filesystem::exists(folder(1, run)) && !std::filesystem::exists(folder(2, run)); },
+            90'000));
         for (const int host : {1, 2}) {
             const auto left = m_lab->run(host, {"pgrep", "-f", "sleep 311"});
             QVERIFY2(left.exitCode != 0, left.out.c_str());
@@ -191,9 +195,11 @@ private Q_SLOTS:
         QVERIFY(test::waitFor([&] { return std::filesystem::is_empty(m_workspace.layout.trash() / "there"); }, 30'000));
     }
 
-    /// A host falls away and the run ends without its last words: what it left comes when it is back, and only then goes there.
+    /// A host falls away and the run ends without its last words: what it left comes when it is back, and only then
+    /// goes there.
     void outputsOfAHostThatWasAway_comeLater() {
-        const base::RunId run = submitDocument(onTwo("pair", "echo $RANK > \"$TRAINYARD_OUTPUTS/r$RANK\"; echo up; sleep 300"));
+        const base::RunId run =
+            submitDocument(onTwo("pair", "echo $RANK > \"$TRAINYARD_OUTPUTS/r$RANK\"; echo up; sleep 300"));
         QVERIFY(waitForState(run, RunState::Running, 60'000));
         QVERIFY(test::waitFor([&] { return lines(run) == 2; }, 30'000));
         QVERIFY(m_lab->cut(2));
@@ -201,15 +207,20 @@ private Q_SLOTS:
         QVERIFY(std::filesystem::exists(m_workspace.layout.outputs(run) / "r0"));
         QVERIFY(!std::filesystem::exists(m_workspace.layout.outputs(run) / "node-1/r1"));
         const auto warnings = reader().warnings(run);
-        QVERIFY(std::any_of(warnings->begin(), warnings->end(), [](const store::WarningRow& one) { return one.code == "run.nodes_left"; }));
+        QVERIFY(std::any_of(warnings->begin(), warnings->end(),
+                            [](const store::WarningRow& one) { return one.code == "run.nodes_left"; }));
         // Another program goes on with it, and finds the host silent first; nobody uses the target.
         close();
         open();
         QVERIFY(reader().runsLeftBehind().valueOr({}) == std::vector<base::RunId>{run});
         QTest::qWait(2000);
         QVERIFY(m_lab->heal(2));
-        QVERIFY(test::waitFor([&] { return base::readFile(m_workspace.layout.outputs(run) / "node-1/r1").valueOr("") == "1\n"; }, 90'000));
-        QVERIFY(test::waitFor([&] { return !std::filesystem::exists(folder(1, run)) && !std::filesystem::exists(folder(2, run)); }, 60'000));
+        QVERIFY(test::waitFor(
+            [&] { return base::readFile(m_workspace.layout.outputs(run) / "node-1/r1").valueOr("") == "1\n"; },
+            90'000));
+        QVERIFY(test::waitFor(
+            [&] { return !std::filesystem::exists(folder(1, run)) && !std::filesystem::exists(folder(2, run)); },
+            60'000));
         QVERIFY(reader().run(run)->state == RunState::Failed);
         QVERIFY(reader().runsLeftBehind()->empty());
     }
@@ -217,7 +228,8 @@ private Q_SLOTS:
     void doctorAndLoad_answer() {
         std::optional<base::Result<std::vector<targets::DoctorLine>>> found;
         int told = 0;
-        QVERIFY(m_service->doctor("lab", [&](const targets::DoctorLine&) { ++told; }, [&](const auto& lines) { found = lines; }) > 0);
+        QVERIFY(m_service->doctor(
+                    "lab", [&](const targets::DoctorLine&) { ++told; }, [&](const auto& lines) { found = lines; }) > 0);
         QVERIFY(test::waitFor([&] { return found.has_value(); }, 60'000));
         QVERIFY2(found->ok(), found->ok() ? "" : found->error().message.c_str());
         QVERIFY((*found)->size() > 5);
@@ -244,11 +256,11 @@ private:
     store::Reader& reader() { return *m_reader; }
     base::RunId submit(const std::string& script) {
         return submitDocument(Json{{"format", spec::kRunSpecFormat},
-                        {"version", spec::kRunSpecVersion},
-                        {"experiment", "remote"},
-                        {"target", "lab"},
-                        {"task", {{"kind", "command"}, {"command", {"sh", "-c", script}}}},
-                        {"limits", {{"grace_seconds", 1}, {"disk_reserve_mib", 1}}}});
+                                   {"version", spec::kRunSpecVersion},
+                                   {"experiment", "remote"},
+                                   {"target", "lab"},
+                                   {"task", {{"kind", "command"}, {"command", {"sh", "-c", script}}}},
+                                   {"limits", {{"grace_seconds", 1}, {"disk_reserve_mib", 1}}}});
     }
     static Json onTwo(const char* target, const std::string& script) {
         return Json{{"format", spec::kRunSpecFormat},
@@ -264,9 +276,11 @@ private:
     }
     base::Result<std::int64_t> remove(const base::RunId& run, RemoveWay way) {
         std::optional<base::Result<std::int64_t>> answer;
-        m_service->remove(run, [&](const base::Result<std::int64_t>& freed) { answer = freed; }, way);
-        return test::waitFor([&] { return answer.has_value(); }, 60'000) ? *answer
-                                                                         : base::Result<std::int64_t>(base::Error{"test.timeout", "No answer came."});
+        m_service->remove(
+            run, [&](const base::Result<std::int64_t>& freed) { answer = freed; }, way);
+        return test::waitFor([&] { return answer.has_value(); }, 60'000)
+                   ? *answer
+                   : base::Result<std::int64_t>(base::Error{"test.timeout", "No answer came."});
     }
     base::RunId submitDocument(const Json& spec) {
         std::optional<base::Result<Submitted>> answer;

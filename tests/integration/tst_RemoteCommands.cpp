@@ -1,5 +1,5 @@
-// The actions of a target and of its runs as every face calls them, on a real host whose cable can be pulled: get or create,
-// refused deletion, waiting until it is ready, deleting a run whose rest is out of reach.
+// The actions of a target and of its runs as every face calls them, on a real host whose cable can be pulled: get or
+// create, refused deletion, waiting until it is ready, deleting a run whose rest is out of reach.
 #include <QTest>
 
 #include "core/spec/TargetSpec.h"
@@ -53,8 +53,10 @@ private Q_SLOTS:
         QCOMPARE(again.at("created").get<bool>(), false);
         QCOMPARE(again.at("version"), made.at("version"));
         for (const bool getOrCreate : {false, true}) {
-            const auto other = m_driver->run("target.add", {{"spec", labDocument("node2")}, {"get_or_create", getOrCreate}});
-            QCOMPARE(other.ok() ? "" : other.error().code, std::string(getOrCreate ? "target.differs" : "target.exists"));
+            const auto other =
+                m_driver->run("target.add", {{"spec", labDocument("node2")}, {"get_or_create", getOrCreate}});
+            QCOMPARE(other.ok() ? "" : other.error().code,
+                     std::string(getOrCreate ? "target.differs" : "target.exists"));
             QCOMPARE(other.error().field, std::string("name"));
         }
     }
@@ -90,8 +92,8 @@ private Q_SLOTS:
         QCOMPARE(m_driver->run("target.show", {{"target", "copy"}}).error().code, std::string("target.unknown"));
     }
 
-    /// The rest of a run that was given up is out of reach: nothing goes unasked; what is chosen is done at once, however long
-    /// nobody answers there.
+    /// The rest of a run that was given up is out of reach: nothing goes unasked; what is chosen is done at once,
+    /// however long nobody answers there.
     void deleteOfARun_whoseRestIsOutOfReach_data() {
         QTest::addColumn<QString>("way");
         QTest::newRow("later") << QStringLiteral("later");
@@ -102,7 +104,9 @@ private Q_SLOTS:
         const base::RunId run(m_driver->submit("echo up; exec sleep 332", {{"target", "lab"}}));
         QVERIFY(run.isValid());
         QVERIFY(m_driver->waitForState(run.str(), "Running", 60'000));
-        const auto there = [&] { return std::filesystem::exists(wire::WorkLayout{m_lab->home(1) / ".local/share/trainyard/work"}.run(run)); };
+        const auto there = [&] {
+            return std::filesystem::exists(wire::WorkLayout{m_lab->home(1) / ".local/share/trainyard/work"}.run(run));
+        };
         QVERIFY(there());
         QVERIFY(m_lab->cut(1));
         QVERIFY(m_driver->waitForState(run.str(), "Lost", 60'000));

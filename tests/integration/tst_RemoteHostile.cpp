@@ -1,5 +1,6 @@
-// Values that a shell, an option parser or a line reader would take for more than text, through every field of a run's and a
-// target's JSON that reaches a machine: the far end tells what it got, byte for byte, and the canary never appears.
+// Values that a shell, an option parser or a line reader would take for more than text, through every field of a run's
+// and a target's JSON that reaches a machine: the far end tells what it got, byte for byte, and the canary never
+// appears.
 #include <QTest>
 #include <optional>
 
@@ -48,14 +49,16 @@ Json sshDocument(const std::string& destination) {
 }
 
 Json slurmDocument() {
-    return Json{{"format", spec::kTargetSpecFormat}, {"version", spec::kTargetSpecVersion}, {"name", "cluster"}, {"kind", "slurm"}};
+    return Json{{"format", spec::kTargetSpecFormat},
+                {"version", spec::kTargetSpecVersion},
+                {"name", "cluster"},
+                {"kind", "slurm"}};
 }
 
 /// Control characters other than the end of a line and a tab.
 bool movesCursor(const std::string& text) {
-    return std::any_of(text.begin(), text.end(), [](char c) {
-        return static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t';
-    });
+    return std::any_of(text.begin(), text.end(),
+                       [](char c) { return static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t'; });
 }
 
 /// The field of the first error; empty when the document is valid.
@@ -128,7 +131,8 @@ private Q_SLOTS:
             const auto wrong = spec::validateRunSpec(one);
             QCOMPARE(wrong.size(), std::size_t(movesCursor(value.value) ? 2 : 0));
             for (const base::Error& error : wrong) {
-                QVERIFY2(error.field.starts_with("task.command") || error.field.starts_with("variables"), error.field.c_str());
+                QVERIFY2(error.field.starts_with("task.command") || error.field.starts_with("variables"),
+                         error.field.c_str());
             }
             if (wrong.empty()) {
                 arguments.push_back(value.value);
@@ -138,11 +142,12 @@ private Q_SLOTS:
         QVERIFY(arguments.size() > 25);
         const Json told = tell({{"experiment", "remote"},
                                 {"name", "'; touch canary; $(touch canary) \""},
-                                {"task", {{"kind", "command"},
-                                          {"source_folder", source.string()},
-                                          {"script", script},
-                                          {"interpreter", "/usr/bin/python3"},
-                                          {"arguments", arguments}}},
+                                {"task",
+                                 {{"kind", "command"},
+                                  {"source_folder", source.string()},
+                                  {"script", script},
+                                  {"interpreter", "/usr/bin/python3"},
+                                  {"arguments", arguments}}},
                                 {"inputs", inputs},
                                 {"variables", variables}});
         QVERIFY(told.is_object());
@@ -150,7 +155,8 @@ private Q_SLOTS:
         const Json different = Json::diff(variables, told.at("variables"));  // The order of the names does not matter.
         QVERIFY2(different.empty(), base::dumpJson(different).c_str());
         QCOMPARE(told.at("files").get<std::vector<std::string>>(), files);
-        QVERIFY2(told.at("script").get<std::string>().ends_with("/code/" + script), told.at("script").get<std::string>().c_str());
+        QVERIFY2(told.at("script").get<std::string>().ends_with("/code/" + script),
+                 told.at("script").get<std::string>().c_str());
         QCOMPARE(told.at("name").get<std::string>(), std::string("'; touch canary; $(touch canary) \""));
         QCOMPARE(told.at("inputs").at("TRAINYARD_INPUT_THERE").get<std::string>(), std::string("declared"));
         for (int i = 0; i < number; ++i) {
@@ -172,16 +178,18 @@ private Q_SLOTS:
         const base::Path source = *m_scratch / "scripts" / std::to_string(qHash(name));
         write(source / "here" / file / "x", "x");
         write(source / ("s" + file), kTeller);
-        const Json told = tell({{"task", {{"kind", "command"},
-                                          {"source_folder", source.string()},
-                                          {"script", "s" + file},
-                                          {"interpreter", "/usr/bin/python3"},
-                                          {"working_folder", "here/" + file}}}});
+        const Json told = tell({{"task",
+                                 {{"kind", "command"},
+                                  {"source_folder", source.string()},
+                                  {"script", "s" + file},
+                                  {"interpreter", "/usr/bin/python3"},
+                                  {"working_folder", "here/" + file}}}});
         QVERIFY(told.is_object());
         QVERIFY2(told.at("cwd").get<std::string>().ends_with("/here/" + file), base::dumpJson(told).c_str());
         QVERIFY2(told.at("script").get<std::string>().ends_with("s" + file), base::dumpJson(told).c_str());
         // At the beginning of a script's name a dash is an option to the interpreter.
-        const Json bare = document({{"task", {{"kind", "command"}, {"source_folder", source.string()}, {"script", file}}}});
+        const Json bare =
+            document({{"task", {{"kind", "command"}, {"source_folder", source.string()}, {"script", file}}}});
         QCOMPARE(spec::validateRunSpec(bare).empty(), file.front() != '-');
     }
 
@@ -190,7 +198,9 @@ private Q_SLOTS:
         QCOMPARE(m_lab->run(1, {"ln", "-s", "/usr/bin/python3", odd}).exitCode, 0);
         const base::Path source = *m_scratch / "odd";
         write(source / "t.py", kTeller);
-        Json told = tell({{"task", {{"kind", "command"}, {"source_folder", source.string()}, {"script", "t.py"}, {"interpreter", odd}}}});
+        Json told = tell(
+            {{"task",
+              {{"kind", "command"}, {"source_folder", source.string()}, {"script", "t.py"}, {"interpreter", odd}}}});
         QVERIFY(told.is_object());
         QCOMPARE(told.at("python").get<std::string>(), odd);
         // The target's own interpreter, which the doctor starts as well.
@@ -201,7 +211,8 @@ private Q_SLOTS:
         QVERIFY(told.is_object());
         QCOMPARE(told.at("python").get<std::string>(), odd);
         const auto lines = doctor();
-        const auto python = std::find_if(lines.begin(), lines.end(), [](const auto& line) { return line.id == "python"; });
+        const auto python =
+            std::find_if(lines.begin(), lines.end(), [](const auto& line) { return line.id == "python"; });
         QVERIFY(python != lines.end());
         QVERIFY2(python->finding == targets::Finding::Ok, python->text.c_str());
         // A program that cannot be one is a reason, not a command line.
@@ -251,30 +262,39 @@ private Q_SLOTS:
         writeTarget(document);
         const base::Path source = *m_scratch / "work";
         write(source / "t.py", kTeller);
-        const Json told =
-            tell({{"task", {{"kind", "command"}, {"source_folder", source.string()}, {"script", "t.py"}, {"interpreter", "/usr/bin/python3"}}}});
+        const Json told = tell({{"task",
+                                 {{"kind", "command"},
+                                  {"source_folder", source.string()},
+                                  {"script", "t.py"},
+                                  {"interpreter", "/usr/bin/python3"}}}});
         QVERIFY(told.is_object());
         const std::string path = std::filesystem::path("/home/lab" + folder.substr(1)).lexically_normal().string();
-        QVERIFY2(told.at("cwd").get<std::string>().starts_with(path + "/runs/"), told.at("cwd").get<std::string>().c_str());
+        QVERIFY2(told.at("cwd").get<std::string>().starts_with(path + "/runs/"),
+                 told.at("cwd").get<std::string>().c_str());
         const Json different = Json::diff(variables, told.at("variables"));  // The order of the names does not matter.
         QVERIFY2(different.empty(), base::dumpJson(different).c_str());
         QVERIFY(std::filesystem::exists(m_lab->home(1) / "slots 'x\" $(touch canary) ; #" / "slots.lock"));
         writeTarget(sshDocument("node1"));
     }
 
-    /// What of a host's name, user and port is taken at all comes to ssh as one argument behind "--"; the rest never starts it.
+    /// What of a host's name, user and port is taken at all comes to ssh as one argument behind "--"; the rest never
+    /// starts it.
     void target_destination() {
         const base::Path log = *m_scratch / "ssh.log";
         const base::Path ssh = m_scratch->write(
-            "fake-ssh", "#!/usr/bin/python3\nimport sys\n"
-                        "open(" + std::string("'") + log.string() + "', 'ab').write(b'\\0'.join(a.encode('utf-8', 'surrogateescape') for a in sys.argv) + b'\\0\\n')\n"
-                        "sys.exit(255)\n");
+            "fake-ssh",
+            "#!/usr/bin/python3\nimport sys\n"
+            "open(" +
+                std::string("'") + log.string() +
+                "', 'ab').write(b'\\0'.join(a.encode('utf-8', 'surrogateescape') for a in sys.argv) + b'\\0\\n')\n"
+                "sys.exit(255)\n");
         std::filesystem::permissions(ssh, std::filesystem::perms::owner_all);
         const QByteArray real = qgetenv("TRAINYARD_SSH");
         qputenv("TRAINYARD_SSH", QByteArray::fromStdString(ssh.string()));
         int taken = 0;
         for (const test::HostileValue& value : test::hostileValues(kCanary)) {
-            for (const std::string& destination : {value.value, "lab@" + value.value, value.value + "@node1", "node1" + value.value}) {
+            for (const std::string& destination :
+                 {value.value, "lab@" + value.value, value.value + "@node1", "node1" + value.value}) {
                 const Json document = sshDocument(destination);
                 const std::string field = refusedField(document);
                 if (!field.empty()) {
@@ -289,7 +309,8 @@ private Q_SLOTS:
                              return target.connect(base::Deadline::inMillis(5000), std::move(done));
                          }).ok());
                 const std::string called = base::readFile(log).valueOr("");
-                QVERIFY2(called.find(std::string("\0--\0", 4) + destination + '\0') != std::string::npos, called.c_str());
+                QVERIFY2(called.find(std::string("\0--\0", 4) + destination + '\0') != std::string::npos,
+                         called.c_str());
             }
             Json document = sshDocument("node1");
             document["hosts"][0]["port"] = value.value;
@@ -297,11 +318,13 @@ private Q_SLOTS:
             for (const char* member : {"address", "interface"}) {
                 document = sshDocument("node1");
                 document["hosts"][0][member] = value.value;
-                QVERIFY2(refusedField(document).empty() == value.value.empty(), (std::string(member) + ": " + value.value).c_str());
+                QVERIFY2(refusedField(document).empty() == value.value.empty(),
+                         (std::string(member) + ": " + value.value).c_str());
             }
             document = slurmDocument();
             document["slurm"] = {{"login", value.value}};
-            QVERIFY2(value.value.empty() || !refusedField(document).empty() || spec::checkDestination(value.value, "x").ok(),
+            QVERIFY2(value.value.empty() || !refusedField(document).empty() ||
+                         spec::checkDestination(value.value, "x").ok(),
                      value.value.c_str());
         }
         for (const int port : {-1, 65536, 1 << 30}) {
@@ -314,9 +337,11 @@ private Q_SLOTS:
         qputenv("TRAINYARD_SSH", real);
     }
 
-    /// What a Slurm field takes stands in the script as one directive that says nothing else; the rest is refused by name.
+    /// What a Slurm field takes stands in the script as one directive that says nothing else; the rest is refused by
+    /// name.
     void target_slurmFields() {
-        const char* const fields[] = {"partition", "account", "qos", "constraint", "gpu_type", "low_priority_partition", "low_priority_qos"};
+        const char* const fields[] = {
+            "partition", "account", "qos", "constraint", "gpu_type", "low_priority_partition", "low_priority_qos"};
         targets::SlurmJob job;
         job.run = base::RunId::make();
         job.gpus = 1;
@@ -337,7 +362,8 @@ private Q_SLOTS:
                 }
                 const auto script = targets::slurmScript(spec::targetSpecFromJson(document)->slurm, job);
                 if (!script.ok()) {
-                    QVERIFY2(script.error().field == std::string("slurm.") + field, (value.value + ": " + script.error().message).c_str());
+                    QVERIFY2(script.error().field == std::string("slurm.") + field,
+                             (value.value + ": " + script.error().message).c_str());
                     continue;
                 }
                 QVERIFY2(linesOf(*script) <= linesOf(usual) + 3, script->c_str());
@@ -371,7 +397,8 @@ private:
     }
     bool noCanary() {
         const bool here = std::filesystem::exists(kCanary) || std::filesystem::exists("canary");
-        const auto there = m_lab->run(1, {"sh", "-c", "ls -d " + std::string(kCanary) + " /home/lab/canary /tmp/canary /canary 2>/dev/null"});
+        const auto there = m_lab->run(
+            1, {"sh", "-c", "ls -d " + std::string(kCanary) + " /home/lab/canary /tmp/canary /canary 2>/dev/null"});
         return !here && there.out.empty();
     }
     static Json document(const Json& more) {

@@ -21,8 +21,7 @@ constexpr double kLabelGap = 8;
 QFont labelFont() { return Theme::current().font(TextStyle::MonoSmall); }
 
 void clear(QCategoryAxis* axis) {
-    for (const QString& label : axis->categoriesLabels())
-        axis->remove(label);
+    for (const QString& label : axis->categoriesLabels()) axis->remove(label);
 }
 
 }  // namespace
@@ -99,8 +98,7 @@ void ChartAxes::fill() {
     const auto yTicks = m_window.log ? logTicks(m_window.yLow, m_window.yHigh, yMost, m_yFormat)
                                      : linearTicks(m_window.yLow, m_window.yHigh, yMost, m_yFormat);
     double widest = metrics.horizontalAdvance(QStringLiteral("0.000"));
-    for (const Tick& tick : yTicks)
-        widest = std::max(widest, metrics.horizontalAdvance(tick.label));
+    for (const Tick& tick : yTicks) widest = std::max(widest, metrics.horizontalAdvance(tick.label));
     // In steps of 8, so that a label one figure longer does not move the plot each time.
     const double left = std::ceil((widest + kLabelGap + 2) / 8) * 8;
     m_plot =
@@ -112,13 +110,11 @@ void ChartAxes::fill() {
     clear(m_x);
     clear(m_y);
     m_x->setStartValue(m_window.xLow);
-    for (const Tick& tick : xTicks)
-        m_x->append(tick.label, tick.at);
+    for (const Tick& tick : xTicks) m_x->append(tick.label, tick.at);
     m_x->setRange(m_window.xLow, m_window.xHigh);
     const auto yAt = [this](double value) { return m_window.log ? std::log10(value) : value; };
     m_y->setStartValue(yAt(m_window.yLow));
-    for (const Tick& tick : yTicks)
-        m_y->append(tick.label, yAt(tick.at));
+    for (const Tick& tick : yTicks) m_y->append(tick.label, yAt(tick.at));
     m_y->setRange(yAt(m_window.yLow), yAt(m_window.yHigh));
     m_x->setTitleText(m_xTitle);
     m_x->setTitleVisible(!m_xTitle.isEmpty());

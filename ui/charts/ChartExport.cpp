@@ -54,8 +54,7 @@ void ChartView::renderTo(QPainter& painter, const QRectF& target) {
         // Reduced for twice the width, since a vector picture may be enlarged.
         wanted.width = static_cast<int>(axes.plotArea().width() * 2);
         std::vector<Curve> curves;
-        for (auto& [key, curve] : makeLayer(wanted).curves)
-            curves.push_back(std::move(curve));
+        for (auto& [key, curve] : makeLayer(wanted).curves) curves.push_back(std::move(curve));
         axes.draw(painter, room);
         drawCurves(painter, axes.plotArea().translated(room.topLeft()), made.window, curves, false);
     } else {
@@ -128,8 +127,7 @@ base::Json ChartView::saveState() const {
     state["smoothing"] = d->smoothing;
     if (d->zoomed) state["range"] = base::Json::array({d->zoomed->first, d->zoomed->second});
     base::Json hidden = base::Json::array();
-    for (const QString& key : d->hiddenKeys)
-        hidden.push_back(key.toStdString());
+    for (const QString& key : d->hiddenKeys) hidden.push_back(key.toStdString());
     state["hidden"] = std::move(hidden);
     return state;
 }

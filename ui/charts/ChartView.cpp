@@ -78,8 +78,7 @@ ChartView::ChartView(const QString& title, QWidget* parent) : QWidget(parent), d
     d->moreButton->setObjectName(QStringLiteral("chartMenuButton"));
     head->addWidget(d->resetButton);
     head->addWidget(d->moreButton);
-    for (IconButton* button : {d->resetButton, d->moreButton})
-        button->setFixedSize(26, 24);
+    for (IconButton* button : {d->resetButton, d->moreButton}) button->setFixedSize(26, 24);
     connect(d->resetButton, &QToolButton::clicked, this, [this] { d->setZoom({}); });
     column->addLayout(head);
     d->canvas = new Canvas(this, [this](QPainter& painter) {
@@ -205,14 +204,12 @@ void ChartView::removeSeries(const QString& key) {
 }
 
 void ChartView::clearSeries() {
-    for (const QString& key : seriesKeys())
-        removeSeries(key);
+    for (const QString& key : seriesKeys()) removeSeries(key);
 }
 
 QStringList ChartView::seriesKeys() const {
     QStringList keys;
-    for (const auto& series : d->series)
-        keys << series->key;
+    for (const auto& series : d->series) keys << series->key;
     return keys;
 }
 

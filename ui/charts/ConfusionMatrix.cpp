@@ -37,29 +37,25 @@ double ConfusionData::count(int row, int column) const {
 
 double ConfusionData::ofRow(int row) const {
     double sum = 0;
-    for (int i = 0; i < size(); ++i)
-        sum += count(row, i);
+    for (int i = 0; i < size(); ++i) sum += count(row, i);
     return sum;
 }
 
 double ConfusionData::ofColumn(int column) const {
     double sum = 0;
-    for (int i = 0; i < size(); ++i)
-        sum += count(i, column);
+    for (int i = 0; i < size(); ++i) sum += count(i, column);
     return sum;
 }
 
 double ConfusionData::all() const {
     double sum = 0;
-    for (const double one : counts)
-        sum += one;
+    for (const double one : counts) sum += one;
     return sum;
 }
 
 double ConfusionData::right() const {
     double sum = 0;
-    for (int i = 0; i < size(); ++i)
-        sum += count(i, i);
+    for (int i = 0; i < size(); ++i) sum += count(i, i);
     return sum;
 }
 
@@ -102,8 +98,7 @@ void ConfusionMatrix::setData(const ConfusionData& matrix) {
     const bool sameClasses = matrix.classes == m_data.classes;
     m_data = matrix;
     m_rowSums.clear();
-    for (int i = 0; i < m_data.size(); ++i)
-        m_rowSums.push_back(m_data.ofRow(i));
+    for (int i = 0; i < m_data.size(); ++i) m_rowSums.push_back(m_data.ofRow(i));
     m_map = {};
     if (!sameClasses) m_row = m_column = -1;
     m_hoverRow = m_hoverColumn = -1;
@@ -135,8 +130,7 @@ void ConfusionMatrix::layOut() {
     if (n == 0) return;
     const QFontMetrics metrics(Theme::current().font(TextStyle::Secondary));
     double widest = 0;
-    for (const QString& name : m_data.classes)
-        widest = std::max<double>(widest, metrics.horizontalAdvance(name));
+    for (const QString& name : m_data.classes) widest = std::max<double>(widest, metrics.horizontalAdvance(name));
     widest = std::min({widest, kLongestClassName, width() / 4.0}) + 10;
     const double left = Theme::current().scaled(kMatrixTitle) + widest;
     // Names lie flat over the columns where they have room, else they stand.
@@ -183,8 +177,7 @@ QImage ConfusionMatrix::makeMap() const {
     QImage map(n, n, QImage::Format_RGB32);
     for (int row = 0; row < n; ++row) {
         auto* line = reinterpret_cast<QRgb*>(map.scanLine(row));
-        for (int column = 0; column < n; ++column)
-            line[column] = fill(row, column).rgb();
+        for (int column = 0; column < n; ++column) line[column] = fill(row, column).rgb();
     }
     return map;
 }

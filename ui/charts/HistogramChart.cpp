@@ -32,8 +32,7 @@ void HistogramChart::setData(const HistogramData& histogram) {
     m_data = histogram;
     m_hover = -1;
     double all = 0;
-    for (const double count : histogram.counts)
-        all += count;
+    for (const double count : histogram.counts) all += count;
     if (!histogram.edges.empty()) {
         setAccessibleDescription(
             tr("%1 values from %2 to %3 in %n bin(s)", nullptr, static_cast<int>(histogram.counts.size()))
@@ -65,8 +64,7 @@ void HistogramChart::makeMap() {
     for (int x = 0; x < columns; ++x) {
         const HistogramData& one = m_steps[static_cast<std::size_t>(x)];
         double sum = 0;
-        for (const double count : one.counts)
-            sum += count;
+        for (const double count : one.counts) sum += count;
         if (!(sum > 0)) continue;
         double* column = cells.data() + static_cast<std::size_t>(x) * kHistogramMapRows;
         for (std::size_t i = 0; i < one.counts.size(); ++i) {

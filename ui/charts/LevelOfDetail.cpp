@@ -55,8 +55,7 @@ std::size_t LevelOfDetail::append(std::span<const double> x, std::span<const dou
             if (level == m_levels.size()) m_levels.emplace_back();
             Fold whole;
             if (level == 0) {
-                for (std::size_t j = m_x.size() - width; j < m_x.size(); ++j)
-                    whole.add(m_y[j]);
+                for (std::size_t j = m_x.size() - width; j < m_x.size(); ++j) whole.add(m_y[j]);
             } else {
                 const Level& below = m_levels[level - 1];
                 for (std::size_t j = below.min.size() - kFactor; j < below.min.size(); ++j) {
@@ -77,13 +76,11 @@ std::size_t LevelOfDetail::append(std::span<const double> x, std::span<const dou
 void LevelOfDetail::fold(std::size_t from, std::size_t to, std::size_t level, Fold& into) const {
     if (from >= to) return;
     if (level == 0) {
-        for (std::size_t i = from; i < to; ++i)
-            into.add(m_y[i]);
+        for (std::size_t i = from; i < to; ++i) into.add(m_y[i]);
         return;
     }
     std::size_t width = kBase;
-    for (std::size_t i = 1; i < level; ++i)
-        width *= kFactor;
+    for (std::size_t i = 1; i < level; ++i) width *= kFactor;
     const Level& here = m_levels[level - 1];
     const std::size_t first = (from + width - 1) / width;
     const std::size_t last = std::min(to / width, here.min.size());
@@ -92,8 +89,7 @@ void LevelOfDetail::fold(std::size_t from, std::size_t to, std::size_t level, Fo
         return;
     }
     fold(from, first * width, level - 1, into);
-    for (std::size_t i = first; i < last; ++i)
-        into.add(here.min[i], here.max[i], here.sum[i], here.finite[i]);
+    for (std::size_t i = first; i < last; ++i) into.add(here.min[i], here.max[i], here.sum[i], here.finite[i]);
     fold(last * width, to, level - 1, into);
 }
 
@@ -101,8 +97,7 @@ std::size_t LevelOfDetail::bucketSize(std::size_t points, std::size_t buckets) {
     const std::size_t wanted = (points + std::max<std::size_t>(1, buckets) - 1) / std::max<std::size_t>(1, buckets);
     // Powers of two: a count that followed the number of points closely would move all borders with every few points.
     std::size_t width = 1;
-    while (width < wanted)
-        width *= 2;
+    while (width < wanted) width *= 2;
     return width;
 }
 

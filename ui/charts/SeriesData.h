@@ -17,13 +17,11 @@ struct Slice {
 
     [[nodiscard]] std::size_t size() const { return x.size(); }
     void clear() {
-        for (auto* values : {&x, &min, &max, &mean})
-            values->clear();
+        for (auto* values : {&x, &min, &max, &mean}) values->clear();
         count.clear();
     }
     void reserve(std::size_t n) {
-        for (auto* values : {&x, &min, &max, &mean})
-            values->reserve(n);
+        for (auto* values : {&x, &min, &max, &mean}) values->reserve(n);
         count.reserve(n);
     }
     void push(double atX, double lo, double hi, double middle, std::uint32_t points) {

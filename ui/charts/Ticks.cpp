@@ -14,8 +14,7 @@ namespace {
 QString trim(QString text) {
     const QString point = QLocale().decimalPoint();
     if (text.contains(point)) {
-        while (text.endsWith(QLatin1Char('0')))
-            text.chop(1);
+        while (text.endsWith(QLatin1Char('0'))) text.chop(1);
         if (text.endsWith(point)) text.chop(point.size());
     }
     return text;
@@ -71,8 +70,7 @@ QString label(double value, int decimals, TickFormat format, bool tiny) {
 std::vector<Tick> labelled(const std::vector<double>& values, TickFormat format) {
     std::vector<Tick> ticks;
     double largest = 0;
-    for (const double value : values)
-        largest = std::max(largest, std::abs(value));
+    for (const double value : values) largest = std::max(largest, std::abs(value));
     const bool tiny = largest > 0 && largest < 1e-3 && format == TickFormat::Number;
     for (int decimals = tiny ? 1 : format == TickFormat::Percent ? 2 : 0; decimals <= 12; ++decimals) {
         ticks.clear();
@@ -122,8 +120,7 @@ std::vector<Tick> linearTicks(double low, double high, int most, TickFormat form
     if (format == TickFormat::Count) step = std::max(1.0, std::ceil(step));
     std::vector<double> values;
     const double first = std::ceil(low / step - 1e-9);
-    for (double i = first; i * step <= high + step * 1e-9; ++i)
-        values.push_back(i == 0 ? 0.0 : i * step);
+    for (double i = first; i * step <= high + step * 1e-9; ++i) values.push_back(i == 0 ? 0.0 : i * step);
     return labelled(values, format);
 }
 

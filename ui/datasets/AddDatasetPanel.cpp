@@ -89,8 +89,7 @@ SourceKind sourceKindOf(const QString& source) {
 QString suggestedName(const QString& source) {
     QString place = source.trimmed();
     if (isSourceAddress(place)) place = QUrl(place).path();
-    while (place.endsWith(u'/'))
-        place.chop(1);
+    while (place.endsWith(u'/')) place.chop(1);
     // Letters with marks lose them: "Vögel" → "vogel".
     QString file = place.section(u'/', -1).toLower().normalized(QString::NormalizationForm_KD);
     file.removeIf([](QChar c) { return c.isMark(); });
@@ -106,11 +105,9 @@ QString suggestedName(const QString& source) {
             name += u'-';
         }
     }
-    while (!name.isEmpty() && !name.front().isLetterOrNumber())
-        name.remove(0, 1);
+    while (!name.isEmpty() && !name.front().isLetterOrNumber()) name.remove(0, 1);
     name = name.left(kLongestDatasetName);
-    while (!name.isEmpty() && !name.back().isLetterOrNumber())
-        name.chop(1);
+    while (!name.isEmpty() && !name.back().isLetterOrNumber()) name.chop(1);
     return name;
 }
 
@@ -193,8 +190,7 @@ AddDatasetPanel::AddDatasetPanel(Shell& shell, QWidget* parent) : QWidget(parent
     });
     connect(m_archive, &QuietButton::clicked, this, [this] {
         QStringList patterns;
-        for (const QString& ending : archiveEndings())
-            patterns << u'*' + ending;
+        for (const QString& ending : archiveEndings()) patterns << u'*' + ending;
         m_shell.questions().chooseFile(this, tr("Archive of pictures"), QString(),
                                        {tr("Archives (%1)").arg(patterns.join(u' ')), tr("All files (*)")},
                                        [this](const QString& file) {

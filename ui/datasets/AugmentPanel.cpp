@@ -218,7 +218,8 @@ bool SamplePairs::event(QEvent* event) {
             QStringList lines{pair.file.isEmpty() ? pair.label : pair.file};
             if (!pair.problem.isEmpty()) lines << pair.problem;
             if (!pair.change.isEmpty() && pair.problem.isEmpty()) lines << pair.change;
-            QToolTip::showText(help->globalPos(), lines.join(u'\n').toHtmlEscaped().replace(u'\n', QStringLiteral("<br>")), this);
+            QToolTip::showText(help->globalPos(),
+                               lines.join(u'\n').toHtmlEscaped().replace(u'\n', QStringLiteral("<br>")), this);
             return true;
         }
         QToolTip::hideText();
@@ -310,8 +311,7 @@ void AugmentPanel::follow() {
 }
 
 void AugmentPanel::refresh() {
-    m_wanted = m_data.isEmpty() ? QString()
-                                : QStringLiteral("%1 %2 %3").arg(m_epoch).arg(m_skip).arg(m_data);
+    m_wanted = m_data.isEmpty() ? QString() : QStringLiteral("%1 %2 %3").arg(m_epoch).arg(m_skip).arg(m_data);
     drop();
     m_links->setVisible(!m_data.isEmpty());
     if (m_data.isEmpty()) {
@@ -345,10 +345,9 @@ void AugmentPanel::hideEvent(QHideEvent* event) {
 
 void AugmentPanel::draw() {
     if (m_wanted.isEmpty() || m_command || !m_shell.session()) return;
-    m_command = m_shell.session()->start("dataset.preview", {{"spec", m_document.document()},
-                                                             {"epoch", m_epoch},
-                                                             {"count", kPairsShown},
-                                                             {"skip", m_skip}});
+    m_command = m_shell.session()->start(
+        "dataset.preview",
+        {{"spec", m_document.document()}, {"epoch", m_epoch}, {"count", kPairsShown}, {"skip", m_skip}});
     connect(m_command, &commands::Command::progressed, this,
             [this, command = m_command.data()](const commands::CommandProgress& progress) {
                 if (command == m_command && !progress.text.empty())

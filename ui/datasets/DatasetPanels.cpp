@@ -391,8 +391,7 @@ ProblemsPanel::ProblemsPanel(QWidget* parent) : QWidget(parent) {
 
 void ProblemsPanel::setDataset(const Json& detail) {
     emptyLayout(m_lines);
-    for (const Json& problem : readArray(detail, "problems"))
-        addProblem(problem);
+    for (const Json& problem : readArray(detail, "problems")) addProblem(problem);
 }
 
 void ProblemsPanel::addProblem(const Json& problem) {

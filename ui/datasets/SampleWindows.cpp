@@ -75,8 +75,7 @@ void SampleWindows::need(qint64 first, qint64 last) {
 void SampleWindows::ask() {
     if (m_command || m_dataset.isEmpty() || m_last < m_first) return;
     qint64 number = m_first / kSampleWindow;
-    while (number <= m_last / kSampleWindow && m_windows.contains(number))
-        ++number;
+    while (number <= m_last / kSampleWindow && m_windows.contains(number)) ++number;
     if (number > m_last / kSampleWindow) return;
     Json parameters{{"dataset", m_dataset.toStdString()}, {"offset", number * kSampleWindow}, {"limit", kSampleWindow}};
     if (!m_label.isEmpty()) parameters["class"] = m_label.toStdString();

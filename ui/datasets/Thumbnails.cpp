@@ -100,8 +100,7 @@ void Thumbnails::want(const QStringList& paths, int side) {
         missing = std::min<int>(kThumbnailThreads - m_queue->workers, static_cast<int>(m_queue->waiting.size()));
         m_queue->workers += std::max(0, missing);
     }
-    for (int i = 0; i < missing; ++i)
-        work();
+    for (int i = 0; i < missing; ++i) work();
 }
 
 void Thumbnails::work() {

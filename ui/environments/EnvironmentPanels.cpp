@@ -69,9 +69,7 @@ QStringList environmentKindWords() {
     return words;
 }
 
-EnvironmentFindings::EnvironmentFindings(QWidget* parent) : QWidget(parent) {
-    m_lines = panelColumn(this);
-}
+EnvironmentFindings::EnvironmentFindings(QWidget* parent) : QWidget(parent) { m_lines = panelColumn(this); }
 
 void EnvironmentFindings::clear() { emptyLayout(m_lines); }
 
@@ -98,9 +96,9 @@ void EnvironmentFindings::setAnswer(const Json& answer) {
     if (plan.empty()) return;
     const Json steps = readArray(plan, "steps");
     const std::int64_t need = readInteger(plan, "need_bytes");
-    QString built = steps.empty() ? tr("Nothing is built there; what is there is used.")
-                                  : tr("Built once in %n step(s), then kept there.", nullptr,
-                                       static_cast<int>(steps.size()));
+    QString built = steps.empty()
+                        ? tr("Nothing is built there; what is there is used.")
+                        : tr("Built once in %n step(s), then kept there.", nullptr, static_cast<int>(steps.size()));
     if (need > 0) built += u' ' + tr("%1 of disk must be free.").arg(formatBytes(need));
     if (findings.empty()) {
         addLine(lookOfFinding(QStringLiteral("ok")), tr("Nothing is missing, as far as the target was examined."),
@@ -201,7 +199,10 @@ RealisedPanel::RealisedPanel(Shell& shell, QWidget* parent) : QWidget(parent), m
     m_none->setObjectName(QStringLiteral("neverRealisedLabel"));
     m_none->setWordWrap(true);
     column->addWidget(m_none);
-    m_table = panelTable({{tr("When"), 120}, {tr("Target"), 190}, {tr("Version"), 72, true}, {tr("Run"), 72, true},
+    m_table = panelTable({{tr("When"), 120},
+                          {tr("Target"), 190},
+                          {tr("Version"), 72, true},
+                          {tr("Run"), 72, true},
                           {tr("What was found")}},
                          tr("Where it was realised"), "realisedTable", this);
     column->addWidget(m_table);
@@ -296,8 +297,7 @@ DiffPanel::DiffPanel(Shell& shell, QWidget* parent) : QWidget(parent), m_shell(s
     m_same->setObjectName(QStringLiteral("sameLabel"));
     m_same->hide();
     column->addWidget(m_same);
-    m_table = panelTable({{tr("What"), 190}, {tr("There"), 290}, {tr("Here")}}, tr("Differences"), "diffTable",
-                         this);
+    m_table = panelTable({{tr("What"), 190}, {tr("There"), 290}, {tr("Here")}}, tr("Differences"), "diffTable", this);
     m_table->setWordWrap(false);
     column->addWidget(m_table);
     connect(m_with, &QComboBox::activated, this, &DiffPanel::compare);

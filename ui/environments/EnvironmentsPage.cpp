@@ -156,8 +156,9 @@ void EnvironmentsPage::buildActions() {
     m_saveAction->setShortcut(Qt::CTRL | Qt::Key_S);
     m_dropAction =
         makeAction(this, "close", tr("Discard"), "discardEnvironmentAction", Role::Text, [this] { dropDraft(); });
-    m_backAction = makeAction(this, "close", tr("Not now"), "noNewEnvironmentAction", Role::Text,
-                        [this] { showSide(m_detail.is_object() ? m_detailView : static_cast<QWidget*>(m_choose)); });
+    m_backAction = makeAction(this, "close", tr("Not now"), "noNewEnvironmentAction", Role::Text, [this] {
+        showSide(m_detail.is_object() ? m_detailView : static_cast<QWidget*>(m_choose));
+    });
     m_editAction = makeAction(this, "edit", tr("Edit"), "editEnvironmentAction", Role::Text, [this] {
         if (m_detail.is_object()) beginForm(readObject(m_detail, "spec"), false, {});
     });
@@ -335,8 +336,7 @@ void EnvironmentsPage::showDetail() {
     facts << (versions.size() > 1 ? tr("version %1 of %2").arg(version).arg(versions.size())
                                   : tr("version %1").arg(version));
     if (curated) facts << tr("comes with Trainyard, read-only; clone it to change it");
-    if (const std::int64_t at = readTime(m_detail, "written_at"); at > 0)
-        facts << tr("written %1").arg(formatAgo(at));
+    if (const std::int64_t at = readTime(m_detail, "written_at"); at > 0) facts << tr("written %1").arg(formatAgo(at));
     m_head->setFacts(facts);
     m_head->setDescription(readString(m_detail, "description"));
     showUse();
@@ -436,8 +436,10 @@ void EnvironmentsPage::dropDraft() {
 void EnvironmentsPage::clone() {
     if (!m_detail.is_object()) return;
     QString suggested = m_name;
-    if (suggested.startsWith(u"trainyard-")) suggested = QStringLiteral("my-") + suggested.mid(10);
-    else suggested += QStringLiteral("-2");
+    if (suggested.startsWith(u"trainyard-"))
+        suggested = QStringLiteral("my-") + suggested.mid(10);
+    else
+        suggested += QStringLiteral("-2");
     m_shell.questions().askText(
         this, tr("Clone %1").arg(pinned()), tr("Name of the new environment"), suggested,
         [](const QString& text) { return text.trimmed().isEmpty() ? tr("A name is needed.") : QString(); },

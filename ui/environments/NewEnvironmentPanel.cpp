@@ -128,14 +128,16 @@ void NewEnvironmentPanel::importFile(const QString& file) {
     // Conda's files and our own bring a name along; the rest gets its folder's until the form gives another.
     const QStringList named{QStringLiteral("yml"), QStringLiteral("yaml"), QStringLiteral("json")};
     const bool hasName = named.contains(info.suffix().toLower());
-    import({{"file", file.toStdString()}, {"name", hasName ? "" : environmentNameFrom(info.absoluteDir().dirName())}},
+    import({{"file", file.toStdString()},
+            { "name",
+              hasName ? "" : environmentNameFrom(info.absoluteDir().dirName()) }},
            info.fileName());
 }
 
 void NewEnvironmentPanel::importImage(const QString& image) {
     // "registry.example:5000/group/torch:2.6@sha256:…" is called torch until the form gives another name.
     const QString name = image.section(u'@', 0, 0).section(u'/', -1).section(u':', 0, 0);
-    import({{"image", image.toStdString()}, {"name", environmentNameFrom(name)}}, image);
+    import({{"image", image.toStdString()}, { "name", environmentNameFrom(name) }}, image);
 }
 
 void NewEnvironmentPanel::import(Json parameters, const QString& from) {

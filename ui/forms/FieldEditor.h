@@ -22,8 +22,8 @@ public:
     [[nodiscard]] virtual QWidget* focusTarget() = 0;
     /// Too wide to stand beside its label.
     [[nodiscard]] virtual bool isWide() const { return false; }
-    /// Of a field with choices: those that make sense now, by value; others are shown only while the document has them. None:
-    /// all. Other editors have nothing to narrow.
+    /// Of a field with choices: those that make sense now, by value; others are shown only while the document has them.
+    /// None: all. Other editors have nothing to narrow.
     virtual void offer(const std::vector<std::string>& values);
     /// Marks the input itself as wrong or right.
     virtual void setInvalid(bool invalid);

@@ -146,8 +146,8 @@ private:
     QComboBox* m_combo = nullptr;
 };
 
-/// A list, one entry a row, exactly as typed; a row left empty is none. Where entries are words of a command the line that
-/// comes of them is shown as a shell would write it.
+/// A list, one entry a row, exactly as typed; a row left empty is none. Where entries are words of a command the line
+/// that comes of them is shown as a shell would write it.
 class ListEditor : public FieldEditor {
     Q_OBJECT
 

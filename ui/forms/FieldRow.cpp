@@ -20,16 +20,16 @@ using spec::FieldType;
 FieldEditor* makeFieldEditor(const Field& field, Questions* questions, QWidget* parent) {
     FieldEditor* editor = nullptr;
     switch (field.type) {
-        case FieldType::Integer:
-        case FieldType::Number: editor = new NumberEditor(field, parent); break;
-        case FieldType::Boolean: editor = new SwitchEditor(field, parent); break;
-        case FieldType::Choice: editor = new ChoiceEditor(field, parent); break;
-        case FieldType::MultilineText: editor = new LinesEditor(field, parent); break;
-        case FieldType::TextList: editor = new ListEditor(field, parent); break;
-        case FieldType::TextMap: editor = new MapEditor(field, parent); break;
-        case FieldType::Text:
-        case FieldType::File:
-        case FieldType::Folder: editor = new TextEditor(field, questions, parent); break;
+    case FieldType::Integer:
+    case FieldType::Number: editor = new NumberEditor(field, parent); break;
+    case FieldType::Boolean: editor = new SwitchEditor(field, parent); break;
+    case FieldType::Choice: editor = new ChoiceEditor(field, parent); break;
+    case FieldType::MultilineText: editor = new LinesEditor(field, parent); break;
+    case FieldType::TextList: editor = new ListEditor(field, parent); break;
+    case FieldType::TextMap: editor = new MapEditor(field, parent); break;
+    case FieldType::Text:
+    case FieldType::File:
+    case FieldType::Folder: editor = new TextEditor(field, questions, parent); break;
     }
     // The input fills its editor; list and map editors that hold several widgets bring a layout of their own.
     if (!editor->layout()) {
@@ -53,8 +53,9 @@ QString rangeText(const Field& field) {
     const bool low = std::isfinite(field.minimum);
     const bool high = std::isfinite(field.maximum) && field.maximum < 1e15;
     if (low && high) {
-        return field.minimumExclusive ? QObject::tr("above %1, up to %2").arg(number(field.minimum), number(field.maximum))
-                                      : QObject::tr("%1 to %2").arg(number(field.minimum), number(field.maximum));
+        return field.minimumExclusive
+                   ? QObject::tr("above %1, up to %2").arg(number(field.minimum), number(field.maximum))
+                   : QObject::tr("%1 to %2").arg(number(field.minimum), number(field.maximum));
     }
     if (low) {
         return field.minimumExclusive ? QObject::tr("above %1").arg(number(field.minimum))
@@ -81,8 +82,10 @@ QString hoverText(const Field& field) {
     QStringList facts;
     const QString unit = field.unit.empty() ? QString() : u' ' + QString::fromStdString(field.unit);
     if (const QString range = rangeText(field); !range.isEmpty()) facts << range + unit;
-    if (const QString standard = defaultText(field); !standard.isEmpty()) facts << QObject::tr("default %1").arg(standard) + unit;
-    if (!facts.isEmpty()) text += QStringLiteral("<br><i>%1</i>").arg(facts.join(QStringLiteral(" · ")).toHtmlEscaped());
+    if (const QString standard = defaultText(field); !standard.isEmpty())
+        facts << QObject::tr("default %1").arg(standard) + unit;
+    if (!facts.isEmpty())
+        text += QStringLiteral("<br><i>%1</i>").arg(facts.join(QStringLiteral(" · ")).toHtmlEscaped());
     return text;
 }
 
@@ -102,10 +105,7 @@ public:
 }  // namespace
 
 FieldRow::FieldRow(const Field& field, FormDocument& document, Questions* questions, QWidget* parent)
-    : QWidget(parent),
-      m_field(field),
-      m_path(QString::fromStdString(field.path)),
-      m_document(document),
+    : QWidget(parent), m_field(field), m_path(QString::fromStdString(field.path)), m_document(document),
       m_editor(makeFieldEditor(field, questions, this)) {
     setObjectName(m_path + QStringLiteral("Row"));
     const Theme& theme = Theme::current();

@@ -4,7 +4,6 @@
 
 #include "core/spec/Field.h"
 
-
 namespace trainyard::ui {
 
 class FieldEditor;

@@ -119,7 +119,8 @@ void FormDocument::setValue(const QString& path, Json value) {
         const auto old = held.find(one.path);
         if (old != held.end() && old->second == &one) continue;
         const Json* present = spec::valueAt(m_document, one.path);
-        const bool untouched = !present || present->is_null() || (old != held.end() && *present == old->second->defaultValue);
+        const bool untouched =
+            !present || present->is_null() || (old != held.end() && *present == old->second->defaultValue);
         if (untouched && !one.defaultValue.is_null()) put(QString::fromStdString(one.path), one.defaultValue);
         changed << QString::fromStdString(one.path);
     }

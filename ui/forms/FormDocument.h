@@ -26,7 +26,8 @@ public:
     explicit FormDocument(std::vector<spec::Field> fields, Validator validator = {}, QObject* parent = nullptr);
 
     [[nodiscard]] const std::vector<spec::Field>& fields() const { return m_fields; }
-    /// The field at a path that applies now; of several with one path (the learning rate of each optimizer) at most one does.
+    /// The field at a path that applies now; of several with one path (the learning rate of each optimizer) at most one
+    /// does.
     [[nodiscard]] const spec::Field* field(const QString& path) const;
 
     [[nodiscard]] const base::Json& document() const { return m_document; }

@@ -21,7 +21,8 @@ FormView::FormView(FormDocument& document, Questions* questions, const Filter& f
     for (const spec::Field& field : document.fields()) {
         if (filter && !filter(field)) continue;
         const QString name = QString::fromStdString(field.group);
-        auto at = std::find_if(m_groups.begin(), m_groups.end(), [&](const Group& known) { return known.name == name; });
+        auto at =
+            std::find_if(m_groups.begin(), m_groups.end(), [&](const Group& known) { return known.name == name; });
         if (at == m_groups.end()) {
             Group made;
             made.name = name;

@@ -27,7 +27,8 @@ public:
     /// Shows the fields that pass `filter` (all without one), grouped in the order in which groups first appear.
     FormView(FormDocument& document, Questions* questions, const Filter& filter = {}, QWidget* parent = nullptr);
 
-    /// Where a page may put something of its own into a group's card, above or below its fields. Null for no such group.
+    /// Where a page may put something of its own into a group's card, above or below its fields. Null for no such
+    /// group.
     [[nodiscard]] QVBoxLayout* groupHeader(const QString& group) const;
     [[nodiscard]] QVBoxLayout* groupFooter(const QString& group) const;
     [[nodiscard]] Card* groupCard(const QString& group) const;

@@ -24,7 +24,8 @@ namespace trainyard::ui {
     return QString::fromStdString(readText(object, key));
 }
 
-[[nodiscard]] inline std::int64_t readInteger(const base::Json& object, std::string_view key, std::int64_t fallback = 0) {
+[[nodiscard]] inline std::int64_t readInteger(const base::Json& object, std::string_view key,
+                                              std::int64_t fallback = 0) {
     const base::Json* found = member(object, key);
     return found && found->is_number_integer() ? found->get<std::int64_t>() : fallback;
 }

@@ -69,7 +69,8 @@ void ListEditor::addRow(const QString& text, int at, bool focus) {
     m_rows.insert(m_rows.begin() + at, Row{widget, line});
     connect(line, &QLineEdit::textEdited, this, &ListEditor::report);
     connect(line, &QLineEdit::returnPressed, this, [this, widget] {
-        const auto row = std::find_if(m_rows.begin(), m_rows.end(), [widget](const Row& one) { return one.widget == widget; });
+        const auto row =
+            std::find_if(m_rows.begin(), m_rows.end(), [widget](const Row& one) { return one.widget == widget; });
         addRow({}, static_cast<int>(row - m_rows.begin()) + 1, true);
     });
     connect(remove, &IconButton::clicked, this, [this, widget] { removeRow(widget); });

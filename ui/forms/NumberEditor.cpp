@@ -24,11 +24,8 @@ QString numberText(const Json& value) {
 }
 
 NumberLine::NumberLine(const spec::Field& field, QWidget* parent)
-    : QLineEdit(parent),
-      m_whole(field.type == spec::FieldType::Integer),
-      m_minimum(field.minimum),
-      m_maximum(field.maximum),
-      m_unit(QString::fromStdString(field.unit)) {
+    : QLineEdit(parent), m_whole(field.type == spec::FieldType::Integer), m_minimum(field.minimum),
+      m_maximum(field.maximum), m_unit(QString::fromStdString(field.unit)) {
     setAlignment(Qt::AlignRight | Qt::AlignAbsolute | Qt::AlignVCenter);
     setPlaceholderText(numberText(field.defaultValue));
     setInputMethodHints(m_whole ? Qt::ImhDigitsOnly : Qt::ImhFormattedNumbersOnly);
@@ -55,7 +52,8 @@ void NumberLine::paintEvent(QPaintEvent* event) {
     QPainter painter(this);
     painter.setPen(Theme::current().color(Role::Muted));
     const QRect area = rect().adjusted(10, 0, -10, 0);
-    painter.drawText(area, Qt::AlignVCenter | Qt::AlignAbsolute | (isRightToLeft() ? Qt::AlignLeft : Qt::AlignRight), m_unit);
+    painter.drawText(area, Qt::AlignVCenter | Qt::AlignAbsolute | (isRightToLeft() ? Qt::AlignLeft : Qt::AlignRight),
+                     m_unit);
 }
 
 void NumberLine::keyPressEvent(QKeyEvent* event) {

@@ -41,7 +41,8 @@ void SegmentedControl::setCurrent(int index) {
 void SegmentedControl::describe() {
     QStringList all;
     for (const Segment& segment : m_segments) all << segment.text;
-    const QString now = m_current >= 0 && m_current < count() ? m_segments[static_cast<std::size_t>(m_current)].text : QString();
+    const QString now =
+        m_current >= 0 && m_current < count() ? m_segments[static_cast<std::size_t>(m_current)].text : QString();
     setAccessibleDescription(tr("%1, chosen from %2").arg(now, all.join(QStringLiteral(", "))));
 }
 
@@ -134,13 +135,13 @@ void SegmentedControl::leaveEvent(QEvent*) {
 void SegmentedControl::keyPressEvent(QKeyEvent* event) {
     const int forward = isRightToLeft() ? -1 : 1;
     switch (event->key()) {
-        case Qt::Key_Right: pick(m_current + forward); return;
-        case Qt::Key_Left: pick(m_current - forward); return;
-        case Qt::Key_Down: pick(m_current + 1); return;
-        case Qt::Key_Up: pick(m_current - 1); return;
-        case Qt::Key_Home: pick(0); return;
-        case Qt::Key_End: pick(count() - 1); return;
-        default: QWidget::keyPressEvent(event);
+    case Qt::Key_Right: pick(m_current + forward); return;
+    case Qt::Key_Left: pick(m_current - forward); return;
+    case Qt::Key_Down: pick(m_current + 1); return;
+    case Qt::Key_Up: pick(m_current - 1); return;
+    case Qt::Key_Home: pick(0); return;
+    case Qt::Key_End: pick(count() - 1); return;
+    default: QWidget::keyPressEvent(event);
     }
 }
 

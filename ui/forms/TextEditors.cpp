@@ -29,16 +29,12 @@ void FieldEditor::setInvalid(bool invalid) {
 }
 
 TextEditor::TextEditor(const spec::Field& field, Questions* questions, QWidget* parent)
-    : FieldEditor(parent),
-      m_line(new QLineEdit(this)),
-      m_questions(questions),
+    : FieldEditor(parent), m_line(new QLineEdit(this)), m_questions(questions),
       m_path(field.type == FieldType::File || field.type == FieldType::Folder),
-      m_folder(field.type == FieldType::Folder),
-      m_label(QString::fromStdString(field.label)) {
+      m_folder(field.type == FieldType::Folder), m_label(QString::fromStdString(field.label)) {
     m_line->setPlaceholderText(numberText(field.defaultValue));
     m_line->setMaxLength(field.maxLength);
-    connect(m_line, &QLineEdit::textEdited, this,
-            [this](const QString& text) { Q_EMIT edited(text.toStdString()); });
+    connect(m_line, &QLineEdit::textEdited, this, [this](const QString& text) { Q_EMIT edited(text.toStdString()); });
     if (!m_path || !m_questions) return;
     QAction* browse = m_line->addAction(icon(m_folder ? QStringLiteral("folder") : QStringLiteral("file"), Role::Muted),
                                         QLineEdit::TrailingPosition);
@@ -112,7 +108,8 @@ void ChoiceEditor::fill() {
     if (m_segments) m_segments->clear();
     if (m_combo) m_combo->clear();
     for (const spec::Choice& choice : m_choices) {
-        const bool offered = m_offered.empty() || std::find(m_offered.begin(), m_offered.end(), choice.value) != m_offered.end();
+        const bool offered =
+            m_offered.empty() || std::find(m_offered.begin(), m_offered.end(), choice.value) != m_offered.end();
         if (!offered && choice.value != m_value) continue;
         m_values.push_back(choice.value);
         const QString label = QString::fromStdString(choice.label);

@@ -12,16 +12,16 @@ namespace trainyard::ui {
 struct ProofCase {
     QString input;
     std::int64_t batch = 0;
-    QString difference;   ///< "3.1e-07", or what went wrong.
+    QString difference;  ///< "3.1e-07", or what went wrong.
     QString allowed;
-    QString sameAnswer;   ///< "yes", "no", or empty when it does not apply.
+    QString sameAnswer;  ///< "yes", "no", or empty when it does not apply.
     bool well = false;
 };
 [[nodiscard]] std::vector<ProofCase> proofCases(const base::Json& proof);
 
 struct ProofFacts {
     bool passed = false;
-    QString verdict;      ///< One sentence.
+    QString verdict;  ///< One sentence.
     QString checker;
     QString runtime;      ///< "ONNX Runtime 1.20, through Node.js"
     QString largest;      ///< Largest difference, exact.

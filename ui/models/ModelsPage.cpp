@@ -70,8 +70,7 @@ ModelsPage::ModelsPage(Shell& shell, QWidget* parent) : Page(QStringLiteral("mod
     m_search = new SearchField(tr("Filter models"), m_splitter->list());
     m_search->lineEdit()->setAccessibleName(tr("Filter of the models"));
     m_splitter->listColumn()->addWidget(m_search);
-    m_tree =
-        m_splitter->addTree("modelsTree", tr("Models and their versions"), {tr("Model"), tr("Best"), tr("Added")});
+    m_tree = m_splitter->addTree("modelsTree", tr("Models and their versions"), {tr("Model"), tr("Best"), tr("Added")});
     m_tree->setRootIsDecorated(true);
     m_tree->setColumnWidth(1, theme.scaled(72));
     m_tree->setColumnWidth(2, theme.scaled(92));
@@ -92,8 +91,9 @@ ModelsPage::ModelsPage(Shell& shell, QWidget* parent) : Page(QStringLiteral("mod
         tr("Register a finished training run: its weights, figures and configuration are kept under a name, and can be "
            "exported to ONNX with a proof."),
         this);
-    connect(m_empty->addPrimary(tr("Choose a run"), QStringLiteral("runs")), &QPushButton::clicked, this,
-            [this] { m_shell.open({QStringLiteral("runs"), {}, QStringLiteral("state:completed task:train")}); });
+    connect(m_empty->addPrimary(tr("Choose a run"), QStringLiteral("runs")), &QPushButton::clicked, this, [this] {
+        m_shell.open({QStringLiteral("runs"), {}, QStringLiteral("state:completed task:train")});
+    });
     m_empty->hide();
     column->addWidget(m_empty, 1);
 

@@ -24,8 +24,7 @@ struct AnsiRendition {
     void apply(QStringView parameters) {
         QList<int> codes;
         const auto parts = parameters.split(u';');
-        for (const QStringView part : parts)
-            codes << part.toInt();
+        for (const QStringView part : parts) codes << part.toInt();
         for (int i = 0; i < codes.size(); ++i) {
             const int code = codes[i];
             if (code == 0) *this = {};
@@ -75,12 +74,10 @@ AnsiText ansiText(const std::string& line) {
             if (i + 1 >= raw.size() || raw[i + 1] != u'[') continue;
             const qsizetype start = i + 2;
             i = start;
-            while (i < raw.size() && !(raw[i] >= u'@' && raw[i] <= u'~'))
-                ++i;
+            while (i < raw.size() && !(raw[i] >= u'@' && raw[i] <= u'~')) ++i;
             if (i < raw.size() && raw[i] == u'm') now.apply(QStringView(raw).mid(start, i - start));
         } else if (c == u'\t') {
-            do
-                put(u' ');
+            do put(u' ');
             while (made.text.size() % kTabWidth != 0);
         } else if (c == u'\r') {
             // A progress bar writes over its own line; what stood there last is what a terminal shows.
@@ -113,8 +110,7 @@ QColor readableAnsiColor(int index) {
                Theme::contrast(one, theme.color(Role::Selection)) >= kReadableContrast;
     };
     const QColor base = color;
-    for (double share = 0.05; !readable(color) && share < 1; share += 0.05)
-        color = Theme::blend(base, towards, share);
+    for (double share = 0.05; !readable(color) && share < 1; share += 0.05) color = Theme::blend(base, towards, share);
     return color;
 }
 
@@ -125,8 +121,7 @@ QColor ansiColor(int index) {
     static bool dark = false;
     if (!made[0].isValid() || dark != Theme::current().isDark()) {
         dark = Theme::current().isDark();
-        for (int i = 0; i < 16; ++i)
-            made[static_cast<std::size_t>(i)] = readableAnsiColor(i);
+        for (int i = 0; i < 16; ++i) made[static_cast<std::size_t>(i)] = readableAnsiColor(i);
     }
     return made[static_cast<std::size_t>(std::clamp(index, 0, 15))];
 }

@@ -82,7 +82,8 @@ CodeTab::CodeTab(Shell& shell, QWidget* parent) : QWidget(parent), m_shell(shell
     m_splitter->setStretchFactor(0, 2);
     m_splitter->setStretchFactor(1, 3);
     column->addWidget(m_splitter, 1);
-    m_empty = new EmptyState(QStringLiteral("file"), tr("No source folder"), tr("This run was submitted without one, so there is no code to keep."), this);
+    m_empty = new EmptyState(QStringLiteral("file"), tr("No source folder"),
+                             tr("This run was submitted without one, so there is no code to keep."), this);
     column->addWidget(m_empty, 1);
     connect(m_tree, &QTreeWidget::currentItemChanged, this, [this](QTreeWidgetItem* item) {
         if (item && item->data(0, kPatchRole).toBool()) {
@@ -141,14 +142,20 @@ void CodeTab::read() {
 void CodeTab::take(const Json& snapshot) {
     const Json files = readArray(snapshot, "files");
     const Json git = readObject(snapshot, "git");
-    QStringList facts{tr("%n file(s), %1", nullptr, static_cast<int>(files.size())).arg(formatBytes(readInteger(snapshot, "bytes")))};
+    QStringList facts{
+        tr("%n file(s), %1", nullptr, static_cast<int>(files.size())).arg(formatBytes(readInteger(snapshot, "bytes")))};
     if (const QString folder = readString(snapshot, "folder"); !folder.isEmpty()) facts << tr("from %1").arg(folder);
-    if (const QString ignore = readString(snapshot, "ignore_file"); !ignore.isEmpty()) facts << tr("less what %1 leaves out").arg(ignore);
-    if (const QString commit = readString(git, "commit"); !commit.isEmpty()) facts << tr("commit %1").arg(commit.left(12));
+    if (const QString ignore = readString(snapshot, "ignore_file"); !ignore.isEmpty())
+        facts << tr("less what %1 leaves out").arg(ignore);
+    if (const QString commit = readString(git, "commit"); !commit.isEmpty())
+        facts << tr("commit %1").arg(commit.left(12));
     if (const QString branch = readString(git, "branch"); !branch.isEmpty()) facts << tr("branch %1").arg(branch);
     if (const QString remote = readString(git, "remote"); !remote.isEmpty()) facts << remote;
     const bool dirty = readFlag(git, "dirty");
-    if (dirty) facts << (readFlag(git, "patch_cut") ? tr("with changes that were not committed, too large to be kept as a patch") : tr("with changes that were not committed"));
+    if (dirty)
+        facts << (readFlag(git, "patch_cut")
+                      ? tr("with changes that were not committed, too large to be kept as a patch")
+                      : tr("with changes that were not committed"));
     if (const QString warning = readString(git, "warning"); !warning.isEmpty()) facts << warning;
     m_facts->setText(facts.join(QStringLiteral(" · ")));
     m_facts->setToolTip(readString(git, "commit"));
@@ -185,12 +192,15 @@ void CodeTab::take(const Json& snapshot) {
 void CodeTab::readFile(const QString& path) {
     m_title->setText(path);
     const base::RunId run = m_run;
-    m_shell.session()->start("run.snapshot", {{"run", run.str()}, {"path", path.toStdString()}}, this, [this, run, path](const Result<Json>& file) {
-        if (run != m_run || m_title->text() != path) return;
-        if (!file) return m_text->setPlainText(fromUtf8(file.error().message));
-        if (readFlag(*file, "binary")) return m_text->setPlainText(tr("This file holds no text."));
-        m_text->setPlainText(shortLines(readString(*file, "text")) + (readFlag(*file, "cut") ? u'\n' + tr("… only the beginning is shown") : QString()));
-    });
+    m_shell.session()->start(
+        "run.snapshot", {{"run", run.str()}, {"path", path.toStdString()}}, this,
+        [this, run, path](const Result<Json>& file) {
+            if (run != m_run || m_title->text() != path) return;
+            if (!file) return m_text->setPlainText(fromUtf8(file.error().message));
+            if (readFlag(*file, "binary")) return m_text->setPlainText(tr("This file holds no text."));
+            m_text->setPlainText(shortLines(readString(*file, "text")) +
+                                 (readFlag(*file, "cut") ? u'\n' + tr("… only the beginning is shown") : QString()));
+        });
 }
 
 void CodeTab::readPatch() {
@@ -203,7 +213,8 @@ void CodeTab::readPatch() {
             auto bytes = base::readFileRange(file, 0, kMostPatch);
             if (!bytes) return bytes.error();
             QString text = shortLines(fromUtf8(*bytes));
-            if (static_cast<std::int64_t>(bytes->size()) == kMostPatch) text += u'\n' + tr("… only the beginning is shown");
+            if (static_cast<std::int64_t>(bytes->size()) == kMostPatch)
+                text += u'\n' + tr("… only the beginning is shown");
             return text;
         },
         [this, run, title](const Result<QString>& text) {
@@ -216,29 +227,34 @@ void CodeTab::compare() {
     const QString with = m_with->text().trimmed();
     if (with.isEmpty()) return;
     const base::RunId run = m_run;
-    m_shell.session()->start("run.snapshot", {{"run", run.str()}, {"with", with.toStdString()}}, this, [this, run, with](const Result<Json>& found) {
-        if (run != m_run) return;
-        if (!found) return m_compared->setText(fromUtf8(found.error().message));
-        const Json changes = readArray(*found, "changes");
-        QHash<QString, QString> words;
-        QStringList gone;
-        for (const Json& change : changes) {
-            const QString what = readString(change, "change");
-            const QString path = readString(change, "path");
-            words.insert(path, what == u"removed" ? tr("only here") : what == u"added" ? tr("only there") : tr("differs"));
-            if (what == u"added") gone << path;
-        }
-        const auto walk = [&](auto&& self, QTreeWidgetItem* item) -> void {
-            item->setText(2, words.value(item->data(0, kPathRole).toString()));
-            for (int i = 0; i < item->childCount(); ++i) self(self, item->child(i));
-        };
-        walk(walk, m_tree->invisibleRootItem());
-        m_tree->setColumnHidden(2, false);
-        QString text = changes.empty() ? tr("The code is the same as that of %1.").arg(with)
-                                       : tr("%n file(s) differ from %1.", nullptr, static_cast<int>(changes.size())).arg(with);
-        if (!gone.isEmpty()) text += u' ' + tr("Only there: %1").arg(gone.mid(0, 5).join(QStringLiteral(", ")));
-        m_compared->setText(text);
-    });
+    m_shell.session()->start(
+        "run.snapshot", {{"run", run.str()}, {"with", with.toStdString()}}, this,
+        [this, run, with](const Result<Json>& found) {
+            if (run != m_run) return;
+            if (!found) return m_compared->setText(fromUtf8(found.error().message));
+            const Json changes = readArray(*found, "changes");
+            QHash<QString, QString> words;
+            QStringList gone;
+            for (const Json& change : changes) {
+                const QString what = readString(change, "change");
+                const QString path = readString(change, "path");
+                words.insert(path, what == u"removed" ? tr("only here")
+                                   : what == u"added" ? tr("only there")
+                                                      : tr("differs"));
+                if (what == u"added") gone << path;
+            }
+            const auto walk = [&](auto&& self, QTreeWidgetItem* item) -> void {
+                item->setText(2, words.value(item->data(0, kPathRole).toString()));
+                for (int i = 0; i < item->childCount(); ++i) self(self, item->child(i));
+            };
+            walk(walk, m_tree->invisibleRootItem());
+            m_tree->setColumnHidden(2, false);
+            QString text = changes.empty()
+                               ? tr("The code is the same as that of %1.").arg(with)
+                               : tr("%n file(s) differ from %1.", nullptr, static_cast<int>(changes.size())).arg(with);
+            if (!gone.isEmpty()) text += u' ' + tr("Only there: %1").arg(gone.mid(0, 5).join(QStringLiteral(", ")));
+            m_compared->setText(text);
+        });
 }
 
 }  // namespace trainyard::ui

@@ -15,7 +15,8 @@ class Shell;
 class Splitter;
 class TextLabel;
 
-/// The source folder as it was when the run was submitted: its files, git's word and patch, what differs from another run's.
+/// The source folder as it was when the run was submitted: its files, git's word and patch, what differs from another
+/// run's.
 class CodeTab : public QWidget {
     Q_OBJECT
 

@@ -33,7 +33,8 @@ QString shownValue(const spec::Field& field, const Json* value) {
         for (const auto& [key, entry] : value->items()) {
             parts << (value->is_object() ? fromUtf8(key) + u'=' + numberText(entry) : numberText(entry));
         }
-        return parts.isEmpty() ? QStringLiteral("–") : parts.join(value->is_object() ? QStringLiteral("\n") : QStringLiteral(" "));
+        return parts.isEmpty() ? QStringLiteral("–")
+                               : parts.join(value->is_object() ? QStringLiteral("\n") : QStringLiteral(" "));
     }
     QString text = numberText(*value);
     for (const spec::Choice& choice : field.choices) {
@@ -149,7 +150,8 @@ void ConfigurationTab::rebuild() {
         auto* label = new TextLabel(fromUtf8(field.label), TextStyle::Body, Role::Muted, grid->parentWidget());
         label->setToolTip(fromUtf8(field.path));
         label->setWordWrap(true);
-        auto* text = new TextLabel(shownValue(field, value), differs ? TextStyle::BodyStrong : TextStyle::Body, Role::Text, grid->parentWidget());
+        auto* text = new TextLabel(shownValue(field, value), differs ? TextStyle::BodyStrong : TextStyle::Body,
+                                   Role::Text, grid->parentWidget());
         text->setWordWrap(true);
         text->setTextInteractionFlags(Qt::TextSelectableByMouse);
         grid->addWidget(label, row, 0, Qt::AlignTop);
@@ -157,7 +159,8 @@ void ConfigurationTab::rebuild() {
         if (!differs) continue;
         const QString before = shownValue(field, against);
         if (before == QStringLiteral("–")) continue;
-        auto* was = new TextLabel(parent ? tr("was: %1").arg(before) : tr("default: %1").arg(before), TextStyle::Secondary, Role::Warning, grid->parentWidget());
+        auto* was = new TextLabel(parent ? tr("was: %1").arg(before) : tr("default: %1").arg(before),
+                                  TextStyle::Secondary, Role::Warning, grid->parentWidget());
         was->setWordWrap(true);
         grid->addWidget(was, row, 2, Qt::AlignTop);
     }

@@ -148,8 +148,7 @@ void EnvironmentPicker::showList() {
     }
     if (pinned > 0 && std::find(versions.begin(), versions.end(), pinned) == versions.end()) versions.push_back(pinned);
     std::sort(versions.rbegin(), versions.rend());
-    for (const int version : versions)
-        m_version->addItem(tr("Version %1").arg(version), version);
+    for (const int version : versions) m_version->addItem(tr("Version %1").arg(version), version);
     m_version->setCurrentIndex(std::max(0, m_version->findData(pinned)));
     m_version->setVisible(versions.size() > 1 || (pinned > 0 && pinned != newest));
     QStringList facts;

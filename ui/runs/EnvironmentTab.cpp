@@ -73,7 +73,8 @@ QString onlyIn(const Json& list, const Json& other, const QString& where) {
 QString differenceText(const Json& left, const Json& right) {
     // What is not known of one run is an empty list of it.
     if ((left.is_array() || left.is_null()) && (right.is_array() || right.is_null())) {
-        QStringList both{onlyIn(right, left, EnvironmentTab::tr("%1 only here")), onlyIn(left, right, EnvironmentTab::tr("%1 only there"))};
+        QStringList both{onlyIn(right, left, EnvironmentTab::tr("%1 only here")),
+                         onlyIn(left, right, EnvironmentTab::tr("%1 only there"))};
         both.removeAll(QString());
         if (!both.isEmpty()) return both.join(u'\n');
     }
@@ -123,27 +124,30 @@ EnvironmentTab::EnvironmentTab(commands::Session& session, QWidget* parent) : QW
 void EnvironmentTab::compare() {
     const QString with = m_with->text().trimmed();
     if (with.isEmpty()) return;
-    m_session.start("run.compare", {{"run", with.toStdString()}, {"with", m_run.str()}}, this,
-                    [this, with, run = m_run](const base::Result<Json>& found) {
-                        if (run != m_run || with != m_with->text().trimmed()) return;
-                        m_different->clear();
-                        m_different->hide();
-                        if (!found) return m_compared->setText(fromUtf8(found.error().message));
-                        const Json same = readObject(*found, "same");
-                        const Json different = readArray(*found, "environment");
-                        if (different.empty()) {
-                            return m_compared->setText(readFlag(same, "environment") ? tr("The same as that of run %1.").arg(with)
-                                                                                  : tr("Of run %1 it is not known what it ran in.").arg(with));
-                        }
-                        m_compared->setText(tr("%n thing(s) differ from run %1.", nullptr, static_cast<int>(different.size())).arg(with));
-                        for (const Json& one : different) {
-                            const Json* left = member(one, "left");
-                            const Json* right = member(one, "right");
-                            const QString text = differenceText(left ? *left : Json(), right ? *right : Json());
-                            m_different->add(readString(one, "name").replace(u'_', u' '), text, {}, text.contains(u'\n'));
-                        }
-                        m_different->show();
-                    });
+    m_session.start(
+        "run.compare", {{"run", with.toStdString()}, {"with", m_run.str()}}, this,
+        [this, with, run = m_run](const base::Result<Json>& found) {
+            if (run != m_run || with != m_with->text().trimmed()) return;
+            m_different->clear();
+            m_different->hide();
+            if (!found) return m_compared->setText(fromUtf8(found.error().message));
+            const Json same = readObject(*found, "same");
+            const Json different = readArray(*found, "environment");
+            if (different.empty()) {
+                return m_compared->setText(readFlag(same, "environment")
+                                               ? tr("The same as that of run %1.").arg(with)
+                                               : tr("Of run %1 it is not known what it ran in.").arg(with));
+            }
+            m_compared->setText(
+                tr("%n thing(s) differ from run %1.", nullptr, static_cast<int>(different.size())).arg(with));
+            for (const Json& one : different) {
+                const Json* left = member(one, "left");
+                const Json* right = member(one, "right");
+                const QString text = differenceText(left ? *left : Json(), right ? *right : Json());
+                m_different->add(readString(one, "name").replace(u'_', u' '), text, {}, text.contains(u'\n'));
+            }
+            m_different->show();
+        });
 }
 
 bool EnvironmentTab::setDetail(const RunDetail& detail, int attempt) {

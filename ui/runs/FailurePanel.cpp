@@ -24,7 +24,8 @@ bool hasCheckpoint(const RunDetail& detail) {
 QStringList adviceFor(const RunDetail& detail) {
     QString text = fromUtf8(detail.row.stateReason).toLower();
     for (const store::LogLine& one : detail.lastLines) text += u'\n' + plainLogText(one.text).toLower();
-    for (const store::WarningRow& one : detail.warnings) text += u'\n' + fromUtf8(one.code + " " + one.message).toLower();
+    for (const store::WarningRow& one : detail.warnings)
+        text += u'\n' + fromUtf8(one.code + " " + one.message).toLower();
     bool killed = false;
     for (const store::RankRow& rank : detail.ranks) {
         if (rank.attempt == detail.row.attempts && rank.signal && *rank.signal == SIGKILL) killed = true;
@@ -33,7 +34,8 @@ QStringList adviceFor(const RunDetail& detail) {
     // that holds "nan" says nothing.
     const auto says = [&](std::initializer_list<const char*> words) {
         return std::any_of(words.begin(), words.end(), [&](const char* word) {
-            const QRegularExpression whole(QStringLiteral("(?<![\\w.-])%1(?![\\w-])").arg(QRegularExpression::escape(QLatin1String(word))));
+            const QRegularExpression whole(
+                QStringLiteral("(?<![\\w.-])%1(?![\\w-])").arg(QRegularExpression::escape(QLatin1String(word))));
             return whole.match(text).hasMatch();
         });
     };
@@ -49,7 +51,8 @@ QStringList adviceFor(const RunDetail& detail) {
     if (says({"out of memory", "bad_alloc", "std::bad_alloc", "cannot allocate", "oom"})) {
         advice << translate("Memory ran out: take a smaller batch size, a narrower model, or fewer processes.");
     } else if (killed) {
-        advice << translate("A process was killed from outside. When nobody did, memory ran out: take a smaller batch size or fewer processes.");
+        advice << translate("A process was killed from outside. When nobody did, memory ran out: take a smaller batch "
+                            "size or fewer processes.");
     }
     if (hasCode({"train.nan", "train.val_nan"}) || says({"nan", "not a number"})) {
         advice << translate("The loss left the numbers: take a smaller learning rate, or a schedule that rises first.");
@@ -61,19 +64,27 @@ QStringList adviceFor(const RunDetail& detail) {
         advice << translate("A file is missing: check the paths of the dataset and of the command.");
     }
     if (hasCode({"idx.", "data."})) {
-        advice << translate("A data file is damaged or of another kind: check that images and labels are not swapped and are whole.");
+        advice << translate(
+            "A data file is damaged or of another kind: check that images and labels are not swapped and are whole.");
     }
-    if (says({"cuda error", "cuda is not available", "nccl error"})) advice << translate("The GPU could not be used: choose the device Processor, or check its driver.");
-    if (says({"time limit"})) advice << translate("The time limit was reached: raise it, then resume from the last checkpoint.");
-    if (says({"modulenotfounderror", "importerror"})) advice << translate("A Python module is missing: install it on the target.");
+    if (says({"cuda error", "cuda is not available", "nccl error"}))
+        advice << translate("The GPU could not be used: choose the device Processor, or check its driver.");
+    if (says({"time limit"}))
+        advice << translate("The time limit was reached: raise it, then resume from the last checkpoint.");
+    if (says({"modulenotfounderror", "importerror"}))
+        advice << translate("A Python module is missing: install it on the target.");
     if (detail.row.stateReason.starts_with("Building ")) {
-        advice << translate("The environment could not be built: the tab Log, source \"Environment's build\", has every step. Mend the definition; that makes a new version of it.");
+        advice << translate("The environment could not be built: the tab Log, source \"Environment's build\", has "
+                            "every step. Mend the definition; that makes a new version of it.");
     }
     if (hasCheckpoint(detail)) advice << translate("Resume goes on from the last checkpoint, as a run of its own.");
     if (advice.isEmpty() && detail.ranks.empty()) {
-        advice << translate("No process was started, so there is no log of one. Mend what is said above, then duplicate the run.");
+        advice << translate(
+            "No process was started, so there is no log of one. Mend what is said above, then duplicate the run.");
     }
-    if (advice.isEmpty()) advice << translate("Read the log of the rank that failed from its end upwards; the first error is usually the cause.");
+    if (advice.isEmpty())
+        advice << translate(
+            "Read the log of the rank that failed from its end upwards; the first error is usually the cause.");
     return advice;
 }
 
@@ -161,9 +172,11 @@ void FailurePanel::setDetail(const RunDetail& detail) {
         facts << how;
     }
     if (detail.row.endedAt != 0) facts << formatAgo(detail.row.endedAt);
-    if (detail.row.progress && detail.row.progress->step > 0) facts << tr("after step %1").arg(formatExact(detail.row.progress->step));
+    if (detail.row.progress && detail.row.progress->step > 0)
+        facts << tr("after step %1").arg(formatExact(detail.row.progress->step));
     m_facts->setText(facts.join(QStringLiteral(" · ")));
-    m_linesTitle->setText(detail.failedRank >= 0 ? tr("Last lines of rank %1").arg(detail.failedRank) : tr("Last lines of the log"));
+    m_linesTitle->setText(detail.failedRank >= 0 ? tr("Last lines of rank %1").arg(detail.failedRank)
+                                                 : tr("Last lines of the log"));
     QStringList lines;
     for (const store::LogLine& one : detail.lastLines) lines << shortLines(plainLogText(one.text));
     const QString nothing = detail.ranks.empty() ? tr("No process was started.") : tr("It wrote nothing.");

@@ -52,24 +52,28 @@ QStringList FilterCompleter::candidates(const QString& text, int cursor) const {
         }
         return true;
     };
-    if (values(QStringLiteral("state:"), {QStringLiteral("running"), QStringLiteral("queued"), QStringLiteral("preparing"),
-                                          QStringLiteral("completed"), QStringLiteral("failed"), QStringLiteral("canceled"),
-                                          QStringLiteral("lost")}) ||
+    if (values(QStringLiteral("state:"),
+               {QStringLiteral("running"), QStringLiteral("queued"), QStringLiteral("preparing"),
+                QStringLiteral("completed"), QStringLiteral("failed"), QStringLiteral("canceled"),
+                QStringLiteral("lost")}) ||
         values(QStringLiteral("experiment:"), m_experiments) || values(QStringLiteral("tag:"), m_tags) ||
         values(QStringLiteral("model:"), {QStringLiteral("cnn"), QStringLiteral("mlp")}) ||
         values(QStringLiteral("task:"), {QStringLiteral("train"), QStringLiteral("command")}) ||
-        values(QStringLiteral("created>"), {QStringLiteral("1h"), QStringLiteral("1d"), QStringLiteral("7d"), QStringLiteral("30d")}) ||
-        values(QStringLiteral("duration>"), {QStringLiteral("10s"), QStringLiteral("1m"), QStringLiteral("10m"), QStringLiteral("1h")})) {
+        values(QStringLiteral("created>"),
+               {QStringLiteral("1h"), QStringLiteral("1d"), QStringLiteral("7d"), QStringLiteral("30d")}) ||
+        values(QStringLiteral("duration>"),
+               {QStringLiteral("10s"), QStringLiteral("1m"), QStringLiteral("10m"), QStringLiteral("1h")})) {
         return all;
     }
     if (term.isEmpty()) return {};
-    QStringList heads{QStringLiteral("state:"),    QStringLiteral("experiment:"), QStringLiteral("tag:"),
-                      QStringLiteral("name:"),     QStringLiteral("notes:"),      QStringLiteral("model:"),
-                      QStringLiteral("target:"),   QStringLiteral("task:"),       QStringLiteral("duration>"),
-                      QStringLiteral("created>"),  QStringLiteral("param.")};
+    QStringList heads{QStringLiteral("state:"),   QStringLiteral("experiment:"), QStringLiteral("tag:"),
+                      QStringLiteral("name:"),    QStringLiteral("notes:"),      QStringLiteral("model:"),
+                      QStringLiteral("target:"),  QStringLiteral("task:"),       QStringLiteral("duration>"),
+                      QStringLiteral("created>"), QStringLiteral("param.")};
     for (const QString& metric : m_metrics) {
         heads << metric + u'>' << metric + u'<';
-        if (term.startsWith(metric) && term.size() > metric.size()) heads << metric + QStringLiteral(".max>") << metric + QStringLiteral(".min<");
+        if (term.startsWith(metric) && term.size() > metric.size())
+            heads << metric + QStringLiteral(".max>") << metric + QStringLiteral(".min<");
     }
     for (const QString& head : heads) {
         if (head.startsWith(term, Qt::CaseInsensitive) && head != term) all << head;

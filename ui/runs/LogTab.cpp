@@ -84,7 +84,8 @@ LogTab::LogTab(commands::Session& session, QWidget* parent)
     connect(m_source, &QComboBox::activated, this, &LogTab::applyFilter);
     // Offered only where there are any.
     connect(m_view, &LogView::sourceSeen, this, [this](const QString& source) {
-        if (source == u"environment" && m_source->findData(source) < 0) m_source->addItem(tr("Environment's build"), source);
+        if (source == u"environment" && m_source->findData(source) < 0)
+            m_source->addItem(tr("Environment's build"), source);
         if (source.startsWith(u"logs/") && m_source->findData(source) < 0) offerFiles({source});
     });
     connect(m_node, &QComboBox::activated, this, &LogTab::applyFilter);
@@ -102,11 +103,11 @@ LogTab::LogTab(commands::Session& session, QWidget* parent)
         m_found->adjustSize();
         m_found->parentWidget()->layout()->invalidate();
     });
-    connect(m_view, &LogView::copied, this, [this](int lines) { m_found->setText(tr("%n line(s) copied", nullptr, lines)); });
+    connect(m_view, &LogView::copied, this,
+            [this](int lines) { m_found->setText(tr("%n line(s) copied", nullptr, lines)); });
     connect(m_view, &LogView::failed, this, [this](const QString& text) { m_count->setText(text); });
-    connect(m_view, &LogView::totalChanged, this, [this](qlonglong total) {
-        m_count->setText(tr("%1 lines").arg(formatExact(total)));
-    });
+    connect(m_view, &LogView::totalChanged, this,
+            [this](qlonglong total) { m_count->setText(tr("%1 lines").arg(formatExact(total))); });
 }
 
 void LogTab::setDetail(const RunDetail& detail, int attempt) {
@@ -122,7 +123,9 @@ void LogTab::setDetail(const RunDetail& detail, int attempt) {
     }
     std::map<int, QString> nodes;
     for (const store::AttemptRow& one : detail.attempts) {
-        if (one.attempt == wanted) nodes[one.node] = one.host.empty() ? tr("Node %1").arg(one.node) : tr("Node %1 · %2").arg(one.node).arg(fromUtf8(one.host));
+        if (one.attempt == wanted)
+            nodes[one.node] = one.host.empty() ? tr("Node %1").arg(one.node)
+                                               : tr("Node %1 · %2").arg(one.node).arg(fromUtf8(one.host));
     }
     QString offered = QString::number(wanted);
     for (const int rank : ranks) offered += u'/' + QString::number(rank);
@@ -163,14 +166,16 @@ void LogTab::offerFiles(const QStringList& files) {
     if (m_source->findData(all) < 0) m_source->addItem(tr("Files under logs/"), all);
     for (const QString& file : files) {
         if (m_source->findData(file) >= 0 || m_source->count() >= kMostSources) continue;
-        m_source->addItem(m_source->fontMetrics().elidedText(file, Qt::ElideMiddle, Theme::current().scaled(kWidestSource)), file);
+        m_source->addItem(
+            m_source->fontMetrics().elidedText(file, Qt::ElideMiddle, Theme::current().scaled(kWidestSource)), file);
         m_source->setItemData(m_source->count() - 1, file, Qt::ToolTipRole);
     }
 }
 
 void LogTab::readFiles() {
     m_session.query(
-        this, QStringLiteral("log.files"), [run = m_run, attempt = m_attempt](store::Reader& reader) { return reader.logFiles(run, attempt); },
+        this, QStringLiteral("log.files"),
+        [run = m_run, attempt = m_attempt](store::Reader& reader) { return reader.logFiles(run, attempt); },
         [this, run = m_run](const base::Result<std::vector<std::string>>& files) {
             if (!files || run != m_run) return;
             QStringList names;

@@ -35,9 +35,9 @@ LogView::LogView(commands::Session& session, QWidget* parent) : QAbstractScrollA
     viewport()->setCursor(Qt::IBeamCursor);
     viewport()->setAutoFillBackground(false);
     connect(verticalScrollBar(), &QScrollBar::actionTriggered, this, [this] {
-        QMetaObject::invokeMethod(this, [this] {
-            setFollow(verticalScrollBar()->value() >= verticalScrollBar()->maximum());
-        }, Qt::QueuedConnection);
+        QMetaObject::invokeMethod(
+            this, [this] { setFollow(verticalScrollBar()->value() >= verticalScrollBar()->maximum()); },
+            Qt::QueuedConnection);
     });
 }
 
@@ -272,7 +272,8 @@ void LogView::paintEvent(QPaintEvent*) {
             // Text far to the right of the viewport costs as much as text in it; draw what can be seen.
             const int skip = std::max(0, (gutter - x0) / std::max(1, metrics.horizontalAdvance(u'0')) - 2);
             const int count = viewport()->width() / std::max(1, metrics.horizontalAdvance(u'0')) + 8;
-            paintText(painter, *one, skip, count, ink, QPointF(x0 + metrics.horizontalAdvance(u'0') * skip, area.top() + metrics.ascent() + 1));
+            paintText(painter, *one, skip, count, ink,
+                      QPointF(x0 + metrics.horizontalAdvance(u'0') * skip, area.top() + metrics.ascent() + 1));
             painter.restore();
         }
         painter.setFont(small);
@@ -284,9 +285,11 @@ void LogView::paintEvent(QPaintEvent*) {
             painter.drawText(right - width, area.top() + metrics.ascent() + 1, text);
             right -= width + kMargin;
         };
-        if (one && (m_severalRanks || m_severalNodes)) put(one->rank == wire::kNoRank ? QStringLiteral("–") : QStringLiteral("r%1").arg(one->rank), Role::Accent);
+        if (one && (m_severalRanks || m_severalNodes))
+            put(one->rank == wire::kNoRank ? QStringLiteral("–") : QStringLiteral("r%1").arg(one->rank), Role::Accent);
         if (one && m_severalNodes) put(QStringLiteral("n%1").arg(one->node), Role::Muted);
-        if (one && m_showTime) put(QDateTime::fromMSecsSinceEpoch(one->at / 1000).toString(QStringLiteral("HH:mm:ss.zzz")), Role::Muted);
+        if (one && m_showTime)
+            put(QDateTime::fromMSecsSinceEpoch(one->at / 1000).toString(QStringLiteral("HH:mm:ss.zzz")), Role::Muted);
         put(QString::number(index + 1), Role::Muted);
     }
     if (hasFocus()) {
@@ -350,7 +353,8 @@ void LogView::mouseMoveEvent(QMouseEvent* event) {
     if (!event->buttons().testFlag(Qt::LeftButton)) return;
     select(lineAt(event->position()), true);
     if (event->position().y() < 0) verticalScrollBar()->triggerAction(QAbstractSlider::SliderSingleStepSub);
-    if (event->position().y() > viewport()->height()) verticalScrollBar()->triggerAction(QAbstractSlider::SliderSingleStepAdd);
+    if (event->position().y() > viewport()->height())
+        verticalScrollBar()->triggerAction(QAbstractSlider::SliderSingleStepAdd);
 }
 
 void LogView::wheelEvent(QWheelEvent* event) {
@@ -368,18 +372,18 @@ void LogView::keyPressEvent(QKeyEvent* event) {
     const std::int64_t at = m_caret < 0 ? verticalScrollBar()->value() : m_caret;
     std::int64_t target = at;
     switch (event->key()) {
-        case Qt::Key_Up: target = at - 1; break;
-        case Qt::Key_Down: target = at + 1; break;
-        case Qt::Key_PageUp: target = at - visibleLines(); break;
-        case Qt::Key_PageDown: target = at + visibleLines(); break;
-        case Qt::Key_Home: target = 0; break;
-        case Qt::Key_End:
-            select(m_total - 1, extend);
-            setFollow(true);
-            return;
-        case Qt::Key_Left: horizontalScrollBar()->triggerAction(QAbstractSlider::SliderSingleStepSub); return;
-        case Qt::Key_Right: horizontalScrollBar()->triggerAction(QAbstractSlider::SliderSingleStepAdd); return;
-        default: QAbstractScrollArea::keyPressEvent(event); return;
+    case Qt::Key_Up: target = at - 1; break;
+    case Qt::Key_Down: target = at + 1; break;
+    case Qt::Key_PageUp: target = at - visibleLines(); break;
+    case Qt::Key_PageDown: target = at + visibleLines(); break;
+    case Qt::Key_Home: target = 0; break;
+    case Qt::Key_End:
+        select(m_total - 1, extend);
+        setFollow(true);
+        return;
+    case Qt::Key_Left: horizontalScrollBar()->triggerAction(QAbstractSlider::SliderSingleStepSub); return;
+    case Qt::Key_Right: horizontalScrollBar()->triggerAction(QAbstractSlider::SliderSingleStepAdd); return;
+    default: QAbstractScrollArea::keyPressEvent(event); return;
     }
     setFollow(false);
     select(target, extend);
@@ -470,7 +474,10 @@ void LogView::find(const QString& pattern, bool regex, bool backward) {
     wanted.regex = regex;
     wanted.caseSensitive = pattern != pattern.toLower();
     wanted.backward = backward;
-    const std::int64_t from = m_matchLine >= 0 ? m_matchLine + (backward ? -1 : 1) : m_caret >= 0 ? m_caret : backward ? m_total - 1 : 0;
+    const std::int64_t from = m_matchLine >= 0 ? m_matchLine + (backward ? -1 : 1)
+                              : m_caret >= 0   ? m_caret
+                              : backward       ? m_total - 1
+                                               : 0;
     wanted.from = from < 0 ? m_total - 1 : from >= m_total ? 0 : from;
     search(wanted, false);
 }
@@ -478,7 +485,9 @@ void LogView::find(const QString& pattern, bool regex, bool backward) {
 void LogView::search(const store::LogSearch& wanted, bool wrapped) {
     m_session.query(
         this, QStringLiteral("log.search"),
-        [run = m_run, filter = m_filter, wanted](store::Reader& reader) { return reader.searchLog(run, filter, wanted); },
+        [run = m_run, filter = m_filter, wanted](store::Reader& reader) {
+            return reader.searchLog(run, filter, wanted);
+        },
         [this, wanted, wrapped, generation = m_generation](Result<store::LogSearchResult> result) {
             if (generation != m_generation) return;
             if (!result) {

@@ -102,7 +102,8 @@ void MetricsTab::showTiles(const store::RunRow& row) {
     const auto putMetric = [&](const store::MetricSummary& metric, bool best) {
         const double value = best ? bestOf(metric) : metric.last;
         const std::int64_t step = best ? bestStepOf(metric) : metric.lastStep;
-        put(metricTitle(metric.name), std::isfinite(value) ? formatMetric(metric.name, value) : tr("not a number"), exactNumber(value),
+        put(metricTitle(metric.name), std::isfinite(value) ? formatMetric(metric.name, value) : tr("not a number"),
+            exactNumber(value),
             best ? tr("best, at step %1").arg(formatExact(step)) : tr("last, at step %1").arg(formatExact(step)));
     };
     for (const Wanted& one : wanted) {
@@ -114,11 +115,12 @@ void MetricsTab::showTiles(const store::RunRow& row) {
     }
     if (row.taskKind == "train" && tile == 1) put(tr("Validation accuracy"), tr("–"), {}, tr("after the first epoch"));
     if (const store::MetricSummary* rate = metricOf(row, "train/samples_per_second")) {
-        put(tr("Throughput"), tr("%1 samples/s").arg(formatCount(static_cast<std::int64_t>(rate->last))), exactNumber(rate->last),
-            tr("at most %1").arg(formatCount(static_cast<std::int64_t>(rate->max))));
+        put(tr("Throughput"), tr("%1 samples/s").arg(formatCount(static_cast<std::int64_t>(rate->last))),
+            exactNumber(rate->last), tr("at most %1").arg(formatCount(static_cast<std::int64_t>(rate->max))));
     }
     for (const store::MetricSummary& metric : row.metrics) {
-        const bool shown = std::any_of(wanted.begin(), wanted.end(), [&](const Wanted& one) { return metric.name == one.name; });
+        const bool shown =
+            std::any_of(wanted.begin(), wanted.end(), [&](const Wanted& one) { return metric.name == one.name; });
         if (shown || metric.name.starts_with("train/") || tile >= std::size(m_tiles)) continue;
         putMetric(metric, true);
     }
@@ -131,10 +133,10 @@ void MetricsTab::setDetail(const RunDetail& detail) {
     m_log->parentWidget()->setVisible(!detail.row.metrics.empty());
     m_charts->setRuns({refOf(detail.row)});
     const bool over = spec::isFinal(detail.row.state);
-    m_charts->setWaiting(over                                              ? tr("Nothing was reported.")
-                         : detail.row.state == spec::RunState::Running     ? tr("Waiting for the first steps…")
-                         : detail.row.state == spec::RunState::Queued      ? tr("Waits in the queue")
-                                                                           : tr("The run has not begun to train yet."));
+    m_charts->setWaiting(over                                          ? tr("Nothing was reported.")
+                         : detail.row.state == spec::RunState::Running ? tr("Waiting for the first steps…")
+                         : detail.row.state == spec::RunState::Queued  ? tr("Waits in the queue")
+                                                                       : tr("The run has not begun to train yet."));
     const store::WarningRow* shown = nullptr;
     int others = -1;
     for (const store::WarningRow& one : detail.warnings) {
@@ -152,9 +154,7 @@ void MetricsTab::setDetail(const RunDetail& detail) {
     }
 }
 
-Json MetricsTab::saveState() const {
-    return {{"smoothing", m_smoothing->value()}, {"charts", m_charts->saveState()}};
-}
+Json MetricsTab::saveState() const { return {{"smoothing", m_smoothing->value()}, {"charts", m_charts->saveState()}}; }
 
 void MetricsTab::restoreState(const Json& state) {
     if (!state.is_object()) return;

@@ -67,7 +67,8 @@ std::string textAt(const Json& document, std::string_view path) {
 
 /// What of a document a check depends on.
 Json triedOf(const Json& document) {
-    return Json::array({readObject(document, "task"), readObject(document, "distribution"), textAt(document, "target")});
+    return Json::array(
+        {readObject(document, "task"), readObject(document, "distribution"), textAt(document, "target")});
 }
 
 }  // namespace
@@ -90,8 +91,7 @@ MachineFacts machineFacts() {
 }
 
 NewRunPage::NewRunPage(Shell& shell, QWidget* parent)
-    : Page(QStringLiteral("new"), parent),
-      m_shell(shell),
+    : Page(QStringLiteral("new"), parent), m_shell(shell),
       m_document(new FormDocument(spec::runSpecFields(), &spec::validateRunSpec, this)) {
     const Theme& theme = Theme::current();
     auto* outer = new QVBoxLayout(this);
@@ -134,7 +134,8 @@ NewRunPage::NewRunPage(Shell& shell, QWidget* parent)
 
     m_save.setSingleShot(true);
     m_save.setInterval(kSaveMillis);
-    connect(&m_save, &QTimer::timeout, this, [this] { m_shell.store(QString::fromLatin1(kDraftKey), m_document->document()); });
+    connect(&m_save, &QTimer::timeout, this,
+            [this] { m_shell.store(QString::fromLatin1(kDraftKey), m_document->document()); });
     m_estimateSoon.setSingleShot(true);
     m_estimateSoon.setInterval(kSaveMillis);
     connect(&m_estimateSoon, &QTimer::timeout, this, &NewRunPage::estimate);
@@ -169,9 +170,24 @@ void NewRunPage::buildColumns() {
     m_grid->setContentsMargins(0, 0, 0, 0);
     m_grid->setHorizontalSpacing(theme.space(3));
     m_grid->setVerticalSpacing(theme.space(1));
-    m_what = new FormView(*m_document, questions, [](const spec::Field& f) { return isIn(f, {"Run", "Script", "Data", "Model"}); }, m_columns);
-    m_how = new FormView(*m_document, questions, [](const spec::Field& f) { return isIn(f, {"Optimizer", "Schedule", "Training", "Augmentation"}); }, m_columns);
-    m_where = new FormView(*m_document, questions, [](const spec::Field& f) { return f.path != "target" && f.path != "environment" && isIn(f, {"Where", "Limits"}); }, m_columns);
+    m_what = new FormView(
+        *m_document, questions,
+        [](const spec::Field& f) {
+            return isIn(f, {"Run", "Script", "Data", "Model"});
+        },
+        m_columns);
+    m_how = new FormView(
+        *m_document, questions,
+        [](const spec::Field& f) {
+            return isIn(f, {"Optimizer", "Schedule", "Training", "Augmentation"});
+        },
+        m_columns);
+    m_where = new FormView(
+        *m_document, questions,
+        [](const spec::Field& f) {
+            return f.path != "target" && f.path != "environment" && isIn(f, {"Where", "Limits"});
+        },
+        m_columns);
     const QString titles[] = {tr("What"), tr("How"), tr("Where")};
     for (int i = 0; i < 3; ++i) m_titles[i] = new SectionTitle(titles[i], m_columns);
 
@@ -184,14 +200,16 @@ void NewRunPage::buildColumns() {
     if (QVBoxLayout* footer = m_what->groupFooter(QStringLiteral("Script"))) footer->addWidget(m_patterns);
     connect(m_patterns, &PatternPanel::patternAdded, this, &NewRunPage::addPattern);
     // The patterns themselves are a field among the folded ones.
-    connect(m_patterns, &PatternPanel::opened, this, [this] { m_what->setUnfolded(m_what->unfolded() << QStringLiteral("Script")); });
+    connect(m_patterns, &PatternPanel::opened, this,
+            [this] { m_what->setUnfolded(m_what->unfolded() << QStringLiteral("Script")); });
     connect(m_patterns, &PatternPanel::sampleChanged, this, &NewRunPage::stateChanged);
     m_model = new ModelPanel(m_what);
     if (QVBoxLayout* footer = m_what->groupFooter(QStringLiteral("Model"))) {
         footer->addWidget(m_model);
         footer->addWidget(new WeightsPanel(m_shell, *m_document, m_what));
     }
-    if (QVBoxLayout* footer = m_how->groupFooter(QStringLiteral("Augmentation"))) footer->addWidget(new AugmentPanel(m_shell, *m_document, m_how));
+    if (QVBoxLayout* footer = m_how->groupFooter(QStringLiteral("Augmentation")))
+        footer->addWidget(new AugmentPanel(m_shell, *m_document, m_how));
     m_target = new TargetPicker(m_shell, m_where);
     m_environment = new EnvironmentPicker(m_shell, m_where);
     // What the other kind of target refuses at launch is not offered.
@@ -208,9 +226,8 @@ void NewRunPage::buildColumns() {
         header->addWidget(m_drawing);
     }
     if (QVBoxLayout* footer = m_where->groupFooter(QStringLiteral("Where"))) footer->addWidget(m_upload);
-    connect(m_target, &TargetPicker::picked, this, [this](const QString& target) {
-        m_document->setValue(QStringLiteral("target"), target.toStdString());
-    });
+    connect(m_target, &TargetPicker::picked, this,
+            [this](const QString& target) { m_document->setValue(QStringLiteral("target"), target.toStdString()); });
     connect(m_environment, &EnvironmentPicker::picked, this, [this](const QString& environment) {
         m_document->setValue(QStringLiteral("environment"), environment.toStdString());
     });
@@ -263,7 +280,8 @@ QWidget* NewRunPage::buildSummary() {
     m_estimate = figure("summaryEstimateLabel");
     m_check = new QuietButton(tr("Check"), QStringLiteral("check"), bar);
     m_check->setObjectName(QStringLiteral("checkButton"));
-    m_check->setToolTip(tr("Tries real steps on this machine and tells memory, time, disk, what does not fit and the largest batch that does"));
+    m_check->setToolTip(tr("Tries real steps on this machine and tells memory, time, disk, what does not fit and the "
+                           "largest batch that does"));
     line->addWidget(m_check);
     inner->addLayout(line);
     column->addLayout(inner);
@@ -315,8 +333,10 @@ void NewRunPage::edited() {
 void NewRunPage::coupleDistribution(const QString& path) {
     const Json& document = m_document->document();
     if (path == u"distribution.processes" || path == u"distribution.nodes") {
-        const bool several = integerAt(document, "distribution.processes", 1) * integerAt(document, "distribution.nodes", 1) > 1;
-        if (several && textAt(document, "distribution.kind") == "none") m_document->setValue(QStringLiteral("distribution.kind"), "pytorch");
+        const bool several =
+            integerAt(document, "distribution.processes", 1) * integerAt(document, "distribution.nodes", 1) > 1;
+        if (several && textAt(document, "distribution.kind") == "none")
+            m_document->setValue(QStringLiteral("distribution.kind"), "pytorch");
     } else if (path == u"distribution.kind" && textAt(document, "distribution.kind") == "none") {
         m_document->setValue(QStringLiteral("distribution.processes"), 1);
         m_document->setValue(QStringLiteral("distribution.nodes"), 1);
@@ -353,9 +373,10 @@ void NewRunPage::refreshPanels() {
     }
     m_patterns->setPatterns(patterns);
     const bool local = textAt(document, "target") == "local";
-    m_drawing->setShape(static_cast<int>(std::clamp<std::int64_t>(integerAt(document, "distribution.nodes", 1), 1, 10'000)),
-                        static_cast<int>(std::clamp<std::int64_t>(integerAt(document, "distribution.processes", 1), 1, 10'000)),
-                        local ? machineFacts().cores : 0, local);
+    m_drawing->setShape(
+        static_cast<int>(std::clamp<std::int64_t>(integerAt(document, "distribution.nodes", 1), 1, 10'000)),
+        static_cast<int>(std::clamp<std::int64_t>(integerAt(document, "distribution.processes", 1), 1, 10'000)),
+        local ? machineFacts().cores : 0, local);
     m_target->setDocument(document);
     m_environment->setDocument(document);
     m_estimateSoon.start();
@@ -388,7 +409,8 @@ void NewRunPage::refreshSummary() {
     m_parameters->setVisible(train);
     m_steps->setVisible(train);
     m_check->setEnabled(train && !m_checkCommand);
-    m_parameters->setText(m_model->table() ? tr("%1 parameters").arg(formatCount(m_model->table()->parameters())) : tr("– parameters"));
+    m_parameters->setText(m_model->table() ? tr("%1 parameters").arg(formatCount(m_model->table()->parameters()))
+                                           : tr("– parameters"));
     const std::int64_t limit = integerAt(document, "task.dataset.train_limit", 0);
     std::int64_t samples = m_data->preview() ? m_data->preview()->training : 0;
     if (limit > 0) samples = samples > 0 ? std::min(samples, limit) : limit;
@@ -396,16 +418,19 @@ void NewRunPage::refreshSummary() {
     const std::int64_t epochs = integerAt(document, "task.epochs", 0);
     if (samples > 0 && batch > 0 && epochs > 0) {
         const std::int64_t perEpoch = (samples + batch - 1) / batch;
-        m_steps->setText(tr("%1 steps in %n epoch(s)", nullptr, static_cast<int>(epochs)).arg(formatExact(perEpoch * epochs)));
+        m_steps->setText(
+            tr("%1 steps in %n epoch(s)", nullptr, static_cast<int>(epochs)).arg(formatExact(perEpoch * epochs)));
     } else {
         m_steps->setText(tr("– steps"));
     }
     if (!train) {
         const bool script = !textAt(document, "task.script").empty();
-        m_estimate->setText(script ? tr("A script: its length is not known beforehand.") : tr("A command: its length is not known beforehand."));
+        m_estimate->setText(script ? tr("A script: its length is not known beforehand.")
+                                   : tr("A command: its length is not known beforehand."));
     } else if (m_pastRate > 0 && samples > 0 && epochs > 0) {
         const double seconds = static_cast<double>(samples * epochs) / static_cast<double>(m_pastRate);
-        m_estimate->setText(tr("about %1, as in %n past run(s)", nullptr, m_pastRuns).arg(formatDuration(static_cast<std::int64_t>(seconds * 1e9))));
+        m_estimate->setText(tr("about %1, as in %n past run(s)", nullptr, m_pastRuns)
+                                .arg(formatDuration(static_cast<std::int64_t>(seconds * 1e9))));
     } else {
         m_estimate->setText(tr("No past run to go by; try Check"));
     }
@@ -481,15 +506,16 @@ void NewRunPage::loadSample() {
 }
 
 void NewRunPage::loadFrom(const QString& run, bool onward) {
-    m_shell.session()->start("run.duplicate", {{"run", run.toStdString()}}, this, [this, run, onward](const Result<Json>& made) {
-        if (!made) {
-            m_error->setError(made.error());
-            return;
-        }
-        Json document = readObject(*made, "spec");
-        if (onward) spec::setValueAt(document, "resume_from", run.toStdString());
-        load(document, onward ? tr("goes on from a run's outputs") : tr("duplicate of a run"));
-    });
+    m_shell.session()->start("run.duplicate", {{"run", run.toStdString()}}, this,
+                             [this, run, onward](const Result<Json>& made) {
+                                 if (!made) {
+                                     m_error->setError(made.error());
+                                     return;
+                                 }
+                                 Json document = readObject(*made, "spec");
+                                 if (onward) spec::setValueAt(document, "resume_from", run.toStdString());
+                                 load(document, onward ? tr("goes on from a run's outputs") : tr("duplicate of a run"));
+                             });
 }
 
 void NewRunPage::useDataset(const QString& dataset) {
@@ -531,8 +557,7 @@ void NewRunPage::useFolder(const QString& folder) {
 void NewRunPage::fillData(const std::vector<std::pair<std::string, Json>>& values, const QString& what) {
     const Json before = m_document->document();
     m_document->setValue(QStringLiteral("task.kind"), "train");
-    for (const auto& [path, value] : values)
-        m_document->setValue(fromUtf8(path), value);
+    for (const auto& [path, value] : values) m_document->setValue(fromUtf8(path), value);
     // What MNIST's digits are learned with is too small for photographs.
     const std::string family = textAt(m_document->document(), "task.model.family");
     if (textAt(m_document->document(), "task.dataset.kind") == "images" && (family == "cnn" || family == "mlp"))
@@ -632,13 +657,14 @@ void NewRunPage::check() {
         if (progress.fraction >= 0) m_checking->setFraction(progress.fraction);
         if (!progress.text.empty()) m_checking->setDetail(fromUtf8(progress.text));
     });
-    connect(m_checkCommand, &commands::Command::finished, this, [this, asked = triedOf(m_document->document())](const Result<Json>& result) {
-        m_checkCommand = nullptr;
-        m_checking->hide();
-        m_check->setEnabled(true);
-        // What was changed meanwhile was not tried.
-        if (asked == triedOf(m_document->document())) showCheck(result);
-    });
+    connect(m_checkCommand, &commands::Command::finished, this,
+            [this, asked = triedOf(m_document->document())](const Result<Json>& result) {
+                m_checkCommand = nullptr;
+                m_checking->hide();
+                m_check->setEnabled(true);
+                // What was changed meanwhile was not tried.
+                if (asked == triedOf(m_document->document())) showCheck(result);
+            });
 }
 
 void NewRunPage::showCheck(const Result<Json>& result) {
@@ -660,7 +686,8 @@ void NewRunPage::showCheck(const Result<Json>& result) {
             const auto space = std::filesystem::space(root, error);
             return error ? 0 : static_cast<std::int64_t>(space.available);
         },
-        [this, found = *result, place, asked = triedOf(m_document->document())](const Result<std::int64_t>& free) mutable {
+        [this, found = *result, place,
+         asked = triedOf(m_document->document())](const Result<std::int64_t>& free) mutable {
             if (asked != triedOf(m_document->document())) return;
             place.diskFreeBytes = free ? *free : 0;
             m_preflight->setText(preflightText(found, place));
@@ -670,7 +697,8 @@ void NewRunPage::showCheck(const Result<Json>& result) {
 void NewRunPage::useBatch(std::int64_t batch) {
     const Json before = m_document->document();
     m_document->setValue(QStringLiteral("task.batch_size"), batch);
-    m_shell.notice(tr("The batch size is %1 now.").arg(formatExact(batch)), [this, before, origin = m_origin] { load(before, origin); });
+    m_shell.notice(tr("The batch size is %1 now.").arg(formatExact(batch)),
+                   [this, before, origin = m_origin] { load(before, origin); });
 }
 
 Json NewRunPage::saveState() const {

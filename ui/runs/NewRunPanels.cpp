@@ -35,19 +35,19 @@ constexpr const char* kIdxFiles[] = {"train_images", "train_labels", "val_images
 
 const char* opName(spec::LayerOp op) {
     switch (op) {
-        case spec::LayerOp::Input: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Input");
-        case spec::LayerOp::Conv2d: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Convolution");
-        case spec::LayerOp::BatchNorm2d: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Batch norm");
-        case spec::LayerOp::ReLU: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "ReLU");
-        case spec::LayerOp::Hardswish: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Hardswish");
-        case spec::LayerOp::Hardsigmoid: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Hardsigmoid");
-        case spec::LayerOp::Multiply: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Multiply");
-        case spec::LayerOp::MaxPool2d: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Max pool");
-        case spec::LayerOp::GlobalAvgPool2d: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Average pool");
-        case spec::LayerOp::Flatten: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Flatten");
-        case spec::LayerOp::Linear: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Linear");
-        case spec::LayerOp::Dropout: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Dropout");
-        case spec::LayerOp::Add: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Add");
+    case spec::LayerOp::Input: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Input");
+    case spec::LayerOp::Conv2d: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Convolution");
+    case spec::LayerOp::BatchNorm2d: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Batch norm");
+    case spec::LayerOp::ReLU: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "ReLU");
+    case spec::LayerOp::Hardswish: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Hardswish");
+    case spec::LayerOp::Hardsigmoid: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Hardsigmoid");
+    case spec::LayerOp::Multiply: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Multiply");
+    case spec::LayerOp::MaxPool2d: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Max pool");
+    case spec::LayerOp::GlobalAvgPool2d: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Average pool");
+    case spec::LayerOp::Flatten: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Flatten");
+    case spec::LayerOp::Linear: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Linear");
+    case spec::LayerOp::Dropout: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Dropout");
+    case spec::LayerOp::Add: return QT_TRANSLATE_NOOP("trainyard::ui::ModelPanel", "Add");
     }
     return "";
 }
@@ -61,7 +61,8 @@ QImage pictureOf(const commands::DatasetPreview& preview, const std::string& byt
         for (int x = 0; x < preview.width; ++x) {
             for (int c = 0; c < 3; ++c) {
                 const std::int64_t plane = preview.channels >= 3 ? c : 0;
-                line[3 * x + c] = static_cast<uchar>(bytes[static_cast<std::size_t>(plane * pixels + y * preview.width + x)]);
+                line[3 * x + c] =
+                    static_cast<uchar>(bytes[static_cast<std::size_t>(plane * pixels + y * preview.width + x)]);
             }
         }
     }
@@ -90,7 +91,8 @@ SampleStrip::SampleStrip(QWidget* parent) : QWidget(parent) {
     setAccessibleName(tr("One sample of each class"));
 }
 
-void SampleStrip::setData(const commands::DatasetPreview& preview, const QStringList& names, std::vector<QImage> pictures) {
+void SampleStrip::setData(const commands::DatasetPreview& preview, const QStringList& names,
+                          std::vector<QImage> pictures) {
     m_preview = preview;
     m_pictures = std::move(pictures);
     for (const std::string& bytes : preview.samples) m_pictures.push_back(pictureOf(preview, bytes));
@@ -141,7 +143,8 @@ void SampleStrip::paintEvent(QPaintEvent*) {
         painter.drawPath(clip);
         const QString name = i < m_names.size() ? m_names[i] : QString::number(i);
         painter.setPen(theme.color(Role::Muted));
-        painter.drawText(QRect(area.left(), area.top() + kPicture + 2, area.width(), kCellHeight - kPicture - 2), Qt::AlignHCenter | Qt::AlignTop,
+        painter.drawText(QRect(area.left(), area.top() + kPicture + 2, area.width(), kCellHeight - kPicture - 2),
+                         Qt::AlignHCenter | Qt::AlignTop,
                          QFontMetrics(small).elidedText(name, Qt::ElideRight, area.width() - 4));
     }
 }
@@ -152,7 +155,10 @@ bool SampleStrip::event(QEvent* event) {
         for (int i = 0; i < static_cast<int>(m_preview.perClass.size()); ++i) {
             if (!cell(i).contains(help->pos())) continue;
             const QString name = i < m_names.size() ? m_names[i] : tr("class %1").arg(i);
-            QToolTip::showText(help->globalPos(), tr("%1: %2 training samples").arg(name, formatExact(m_preview.perClass[static_cast<std::size_t>(i)])), this);
+            QToolTip::showText(
+                help->globalPos(),
+                tr("%1: %2 training samples").arg(name, formatExact(m_preview.perClass[static_cast<std::size_t>(i)])),
+                this);
             return true;
         }
     }
@@ -213,8 +219,7 @@ void DatasetPanel::readNames() {
     m_shell.session()->start("dataset.list", Json::object(), this, [this](const base::Result<Json>& list) {
         if (!list) return;
         m_names.clear();
-        for (const Json& one : readArray(*list, "datasets"))
-            m_names << readString(one, "name");
+        for (const Json& one : readArray(*list, "datasets")) m_names << readString(one, "name");
         showNames();
     });
 }
@@ -222,8 +227,7 @@ void DatasetPanel::readNames() {
 void DatasetPanel::showNames() {
     m_box->clear();
     m_box->addItem(tr("None: files named below"), QString());
-    for (const QString& name : std::as_const(m_names))
-        m_box->addItem(name, name);
+    for (const QString& name : std::as_const(m_names)) m_box->addItem(name, name);
     if (!m_chosen.isEmpty() && m_box->findData(m_chosen) < 0) m_box->addItem(m_chosen, m_chosen);
     m_box->setCurrentIndex(std::max(0, m_box->findData(m_chosen)));
     m_choice->setVisible(m_box->count() > 1);
@@ -247,7 +251,8 @@ void DatasetPanel::setDataset(const Json& dataset) {
     if (folder) {
         key += u'\n' + readString(dataset, "folder");
         for (const char* number : {"image_size", "val_fraction"}) {
-            if (const auto found = dataset.find(number); found != dataset.end()) key += u'\n' + fromUtf8(base::dumpJson(*found));
+            if (const auto found = dataset.find(number); found != dataset.end())
+                key += u'\n' + fromUtf8(base::dumpJson(*found));
         }
     }
     for (const char* path : kIdxFiles) {
@@ -266,7 +271,9 @@ void DatasetPanel::setDataset(const Json& dataset) {
     m_strip->clear();
     m_reading = any;
     m_summary->setLook(TextStyle::Secondary, Role::Muted);
-    m_summary->setText(any ? tr("Reading the files…") : folder ? tr("Choose the folder, or fill in the sample.") : tr("Choose the four files, or fill in the sample."));
+    m_summary->setText(any      ? tr("Reading the files…")
+                       : folder ? tr("Choose the folder, or fill in the sample.")
+                                : tr("Choose the four files, or fill in the sample."));
     if (any) {
         m_pause.start();
     } else {
@@ -282,28 +289,31 @@ void DatasetPanel::begin() {
         std::vector<Error> problems;
     };
     QPointer<DatasetPanel> guard(this);
-    m_pool->start([guard, dataset = m_dataset, root = m_shell.session()->workspace().layout.root,
-                   generation = m_generation] {
-        auto answer = std::make_shared<Answer>();
-        auto preview = commands::previewDataset(dataset, answer->problems, root);
-        if (preview) answer->preview = std::move(*preview);
-        if (answer->preview) answer->pictures = picturesOf(answer->preview->samplePaths);
-        // The pool is waited for by the destructor, so the panel is there while this runs.
-        QMetaObject::invokeMethod(guard.data(), [guard, answer, generation] {
-            if (!guard || generation != guard->m_generation) return;
-            guard->m_reading = false;
-            guard->m_preview = std::move(answer->preview);
-            guard->m_pictures = std::move(answer->pictures);
-            guard->show([&] {
-                QStringList names;
-                for (const Json& name : readArray(guard->m_dataset, "class_names")) {
-                    if (name.is_string()) names << fromUtf8(name.get<std::string>());
-                }
-                return names;
-            }());
-            Q_EMIT guard->read(answer->problems);
-        }, Qt::QueuedConnection);
-    });
+    m_pool->start(
+        [guard, dataset = m_dataset, root = m_shell.session()->workspace().layout.root, generation = m_generation] {
+            auto answer = std::make_shared<Answer>();
+            auto preview = commands::previewDataset(dataset, answer->problems, root);
+            if (preview) answer->preview = std::move(*preview);
+            if (answer->preview) answer->pictures = picturesOf(answer->preview->samplePaths);
+            // The pool is waited for by the destructor, so the panel is there while this runs.
+            QMetaObject::invokeMethod(
+                guard.data(),
+                [guard, answer, generation] {
+                    if (!guard || generation != guard->m_generation) return;
+                    guard->m_reading = false;
+                    guard->m_preview = std::move(answer->preview);
+                    guard->m_pictures = std::move(answer->pictures);
+                    guard->show([&] {
+                        QStringList names;
+                        for (const Json& name : readArray(guard->m_dataset, "class_names")) {
+                            if (name.is_string()) names << fromUtf8(name.get<std::string>());
+                        }
+                        return names;
+                    }());
+                    Q_EMIT guard->read(answer->problems);
+                },
+                Qt::QueuedConnection);
+        });
 }
 
 void DatasetPanel::show(const QStringList& names) {
@@ -318,7 +328,11 @@ void DatasetPanel::show(const QStringList& names) {
     const commands::DatasetPreview& p = *m_preview;
     const QString color = p.channels == 1 ? tr("grey") : tr("%1 channels").arg(p.channels);
     m_summary->setText(tr("%1 training · %2 validation · %3×%4 %5 · %6 classes")
-                           .arg(formatExact(p.training), formatExact(p.validation)).arg(p.width).arg(p.height).arg(color).arg(p.classes));
+                           .arg(formatExact(p.training), formatExact(p.validation))
+                           .arg(p.width)
+                           .arg(p.height)
+                           .arg(color)
+                           .arg(p.classes));
     QStringList classes = names;
     if (!p.classNames.empty()) {
         classes.clear();
@@ -352,7 +366,8 @@ ModelPanel::ModelPanel(QWidget* parent) : QWidget(parent) {
     });
 }
 
-void ModelPanel::setModel(const std::string& family, const Json& options, const std::vector<std::int64_t>& inputShape, std::int64_t classes) {
+void ModelPanel::setModel(const std::string& family, const Json& options, const std::vector<std::int64_t>& inputShape,
+                          std::int64_t classes) {
     auto table = spec::buildLayerTable(family, options, inputShape, classes);
     if (!table) {
         m_table.reset();
@@ -371,7 +386,8 @@ void ModelPanel::setModel(const std::string& family, const Json& options, const 
     }
     m_summary->setText(tr("%1 parameters · %2 multiply-adds a sample · %n layer(s) with weights", nullptr, weighted)
                            .arg(formatCount(m_table->parameters()), formatCount(m_table->multiplyAdds())));
-    m_summary->setToolTip(tr("%1 parameters, %2 multiply-adds").arg(formatExact(m_table->parameters()), formatExact(m_table->multiplyAdds())));
+    m_summary->setToolTip(tr("%1 parameters, %2 multiply-adds")
+                              .arg(formatExact(m_table->parameters()), formatExact(m_table->multiplyAdds())));
     showLayers();
     Q_EMIT refused({});
 }
@@ -389,9 +405,11 @@ void ModelPanel::showLayers() {
     int row = 0;
     for (const spec::Layer& layer : m_table->layers) {
         const QString name = layer.name.empty() ? QString() : fromUtf8(layer.name);
-        auto* title = new ElidedLabel(tr(opName(layer.op)) + (name.isEmpty() ? QString() : QStringLiteral("  ") + name), TextStyle::Secondary, Role::Text, m_layers);
+        auto* title = new ElidedLabel(tr(opName(layer.op)) + (name.isEmpty() ? QString() : QStringLiteral("  ") + name),
+                                      TextStyle::Secondary, Role::Text, m_layers);
         auto* shape = new TextLabel(shapeText(layer.outShape), TextStyle::MonoSmall, Role::Muted, m_layers);
-        auto* count = new TextLabel(layer.parameters > 0 ? formatExact(layer.parameters) : QString(), TextStyle::MonoSmall, Role::Text, m_layers);
+        auto* count = new TextLabel(layer.parameters > 0 ? formatExact(layer.parameters) : QString(),
+                                    TextStyle::MonoSmall, Role::Text, m_layers);
         count->setAlignment(Qt::AlignRight | Qt::AlignVCenter);
         m_grid->addWidget(title, row, 0);
         m_grid->addWidget(shape, row, 1, Qt::AlignRight);
@@ -431,7 +449,9 @@ void DistributionDrawing::paintEvent(QPaintEvent*) {
         painter.setBrush(theme.color(Role::Sunken));
         painter.drawRoundedRect(box, theme.radius(), theme.radius());
         painter.setPen(theme.color(Role::Muted));
-        QString title = n == 2 && m_nodes > 3 ? tr("… %1 machines").arg(m_nodes) : m_nodes == 1 && m_here ? tr("this machine") : tr("machine %1").arg(n + 1);
+        QString title = n == 2 && m_nodes > 3    ? tr("… %1 machines").arg(m_nodes)
+                        : m_nodes == 1 && m_here ? tr("this machine")
+                                                 : tr("machine %1").arg(n + 1);
         if (m_nodes == 1 && m_cores > 0) title += tr(" · %n core(s)", nullptr, m_cores);
         painter.drawText(box.adjusted(8, 4, -4, 0), Qt::AlignTop | (isRightToLeft() ? Qt::AlignRight : Qt::AlignLeft),
                          painter.fontMetrics().elidedText(title, Qt::ElideRight, static_cast<int>(box.width()) - 12));
@@ -444,7 +464,9 @@ void DistributionDrawing::paintEvent(QPaintEvent*) {
             painter.setBrush(theme.color(Role::AccentSoft));
             painter.drawRoundedRect(rank, theme.smallRadius(), theme.smallRadius());
             painter.setPen(theme.color(Role::Accent));
-            painter.drawText(rank, Qt::AlignCenter, rest ? QStringLiteral("+%1").arg(m_processes - shown + 1) : QString::number(n * m_processes + p));
+            painter.drawText(rank, Qt::AlignCenter,
+                             rest ? QStringLiteral("+%1").arg(m_processes - shown + 1)
+                                  : QString::number(n * m_processes + p));
         }
     }
 }

@@ -97,7 +97,8 @@ class ModelPanel : public QWidget {
 
 public:
     explicit ModelPanel(QWidget* parent);
-    void setModel(const std::string& family, const base::Json& options, const std::vector<std::int64_t>& inputShape, std::int64_t classes);
+    void setModel(const std::string& family, const base::Json& options, const std::vector<std::int64_t>& inputShape,
+                  std::int64_t classes);
     [[nodiscard]] const std::optional<spec::LayerTable>& table() const { return m_table; }
 
 Q_SIGNALS:

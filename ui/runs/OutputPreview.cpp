@@ -156,7 +156,9 @@ void OutputPreview::display(const Content& content) {
     m_text->setVisible(content.kind == Kind::Text);
     m_table->setVisible(content.kind == Kind::Table);
     m_picture->setVisible(content.kind == Kind::Picture);
-    m_note->setText(content.kind == Kind::None ? content.text : content.cut ? tr("Only its beginning is shown.") : QString());
+    m_note->setText(content.kind == Kind::None ? content.text
+                    : content.cut              ? tr("Only its beginning is shown.")
+                                               : QString());
     m_note->setVisible(!m_note->text().isEmpty());
     if (content.kind == Kind::Text) m_text->setPlainText(content.text);
     if (content.kind == Kind::Table) {
@@ -165,7 +167,8 @@ void OutputPreview::display(const Content& content) {
         m_table->setColumnCount(static_cast<int>(content.rows.first().size()));
         m_table->setHorizontalHeaderLabels(content.rows.first());
         for (int row = 1; row < content.rows.size(); ++row) {
-            for (int i = 0; i < std::min<int>(m_table->columnCount(), static_cast<int>(content.rows[row].size())); ++i) {
+            for (int i = 0; i < std::min<int>(m_table->columnCount(), static_cast<int>(content.rows[row].size()));
+                 ++i) {
                 m_table->setItem(row - 1, i, new QTableWidgetItem(content.rows[row][i]));
             }
         }

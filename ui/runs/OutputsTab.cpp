@@ -32,16 +32,14 @@ constexpr std::size_t kMostListed = 5000;
 void collectPaths(const QTreeWidgetItem* item, QSet<QString>& paths) {
     const QString path = item->data(0, kPathRole).toString();
     if (!path.isEmpty()) paths << path;
-    for (int i = 0; i < item->childCount(); ++i)
-        collectPaths(item->child(i), paths);
+    for (int i = 0; i < item->childCount(); ++i) collectPaths(item->child(i), paths);
 }
 
 /// Sizes of folders are those of their files together.
 std::int64_t sumUp(QTreeWidgetItem* item) {
     if (!item->data(0, kPathRole).toString().isEmpty()) return item->data(1, Qt::UserRole).toLongLong();
     std::int64_t bytes = 0;
-    for (int i = 0; i < item->childCount(); ++i)
-        bytes += sumUp(item->child(i));
+    for (int i = 0; i < item->childCount(); ++i) bytes += sumUp(item->child(i));
     item->setText(1, formatBytes(bytes));
     item->setData(1, NumberRole, true);
     item->setData(1, MutedRole, true);
@@ -92,8 +90,7 @@ OutputsTab::OutputsTab(commands::Session& session, QWidget* parent) : QWidget(pa
     m_tree->setSelectionMode(QAbstractItemView::ExtendedSelection);
     m_tree->headerItem()->setTextAlignment(1, Qt::AlignRight | Qt::AlignVCenter);
     const int widths[] = {260, 100, 110, 200};
-    for (int i = 0; i < 4; ++i)
-        m_tree->setColumnWidth(i, widths[i]);
+    for (int i = 0; i < 4; ++i) m_tree->setColumnWidth(i, widths[i]);
     m_splitter->addWidget(m_tree);
     m_preview = new OutputPreview(session, m_splitter);
     m_splitter->addWidget(m_preview);
@@ -167,8 +164,8 @@ void OutputsTab::look() {
         for (const Json& one : readArray(*result, "silent"))
             silent << tr("%1 does not answer (%2)").arg(readString(one, "host"), readString(one, "message"));
         if (!silent.isEmpty()) {
-            m_error->setMessage(InlineError::Kind::Warning,
-                                silent.join(QStringLiteral("; ")) + QStringLiteral(". ") + tr("What lies there is not listed."));
+            m_error->setMessage(InlineError::Kind::Warning, silent.join(QStringLiteral("; ")) + QStringLiteral(". ") +
+                                                                tr("What lies there is not listed."));
         } else if (files.empty()) {
             m_error->setMessage(InlineError::Kind::Info, tr("The run has not written anything into its outputs yet."));
         }
@@ -223,8 +220,7 @@ void OutputsTab::display(std::vector<File> files) {
             item->setToolTip(3, one.sha256);
             item->setData(3, MutedRole, true);
         }
-        for (int i = 0; i < m_tree->topLevelItemCount(); ++i)
-            sumUp(m_tree->topLevelItem(i));
+        for (int i = 0; i < m_tree->topLevelItemCount(); ++i) sumUp(m_tree->topLevelItem(i));
         if (m_files.size() <= kMostUnfolded) m_tree->expandAll();
         m_tree->setRootIsDecorated(!folders.isEmpty());
         QString sum = tr("%n file(s), %1", nullptr, static_cast<int>(m_files.size())).arg(formatBytes(bytes));
@@ -266,8 +262,7 @@ void OutputsTab::preview() {
 
 QSet<QString> OutputsTab::chosen() const {
     QSet<QString> paths;
-    for (const QTreeWidgetItem* item : m_tree->selectedItems())
-        collectPaths(item, paths);
+    for (const QTreeWidgetItem* item : m_tree->selectedItems()) collectPaths(item, paths);
     return paths;
 }
 

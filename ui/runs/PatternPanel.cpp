@@ -45,8 +45,7 @@ PatternPanel::Trial PatternPanel::tryOn(const std::vector<std::string>& patterns
         idle.push_back(!wrong);
     }
     std::vector<std::string> lines = base::split(sample.substr(0, kMostSampleBytes), '\n');
-    while (!lines.empty() && lines.back().empty())
-        lines.pop_back();
+    while (!lines.empty() && lines.back().empty()) lines.pop_back();
     trial.cut = lines.size() > kMostSampleLines || sample.size() > kMostSampleBytes;
     if (lines.size() > kMostSampleLines) lines.resize(kMostSampleLines);
     trial.lines = static_cast<int>(lines.size());
@@ -155,8 +154,7 @@ PatternPanel::PatternPanel(Shell& shell, QWidget* parent) : QWidget(parent), m_s
                                       [&](const MetricPattern::Ready& r) { return fromUtf8(r.name) == name; });
         if (one != all.end() && m_sample->toPlainText().trimmed().isEmpty()) {
             QStringList lines;
-            for (const std::string& line : one->sample)
-                lines << fromUtf8(line);
+            for (const std::string& line : one->sample) lines << fromUtf8(line);
             setSample(lines.join(u'\n'));
         }
         Q_EMIT patternAdded(name);
@@ -208,8 +206,7 @@ void PatternPanel::display(const Trial& trial) {
     } else {
         said << tr("%n metric(s)", nullptr, static_cast<int>(trial.found.size())) +
                     tr(" in %1 of %2 lines.").arg(trial.linesWithMetrics).arg(trial.lines);
-        for (const std::string& one : trial.idle)
-            said << tr("“%1” finds nothing in them.").arg(fromUtf8(one).left(80));
+        for (const std::string& one : trial.idle) said << tr("“%1” finds nothing in them.").arg(fromUtf8(one).left(80));
         if (trial.cut) said << tr("Only the first lines were tried.");
     }
     m_summary->setText(said.join(u' '));

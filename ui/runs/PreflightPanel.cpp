@@ -44,12 +44,14 @@ QStringList needsOf(const Json& found) {
     if (epoch > 0) {
         const QString each = PreflightPanel::tr("%1 an epoch").arg(secondsText(epoch));
         // Pictures that are read once and then kept make the first one longer.
-        needs << (first > 1.2 * epoch + 1 ? PreflightPanel::tr("%1 (the first %2)").arg(each, secondsText(first)) : each);
+        needs << (first > 1.2 * epoch + 1 ? PreflightPanel::tr("%1 (the first %2)").arg(each, secondsText(first))
+                                          : each);
     }
     if (const double total = readNumber(found, "seconds_total", readNumber(found, "total_seconds")); total > 0) {
         needs << PreflightPanel::tr("about %1 in all").arg(secondsText(total));
     }
-    if (const std::int64_t disk = readInteger(found, "disk_bytes"); disk > 0) needs << PreflightPanel::tr("%1 on disk").arg(formatBytes(disk));
+    if (const std::int64_t disk = readInteger(found, "disk_bytes"); disk > 0)
+        needs << PreflightPanel::tr("%1 on disk").arg(formatBytes(disk));
     return needs;
 }
 
@@ -75,31 +77,40 @@ PreflightText preflightText(const Json& found, const PreflightPlace& place) {
         const bool failure = severity == "error" && !there;
         serious = serious || failure;
         warn = warn || severity == "warning" || severity == "error";
-        text.lines.emplace_back(failure ? QStringLiteral("failure") : severity == "info" ? QString() : QStringLiteral("warning"),
+        text.lines.emplace_back(failure              ? QStringLiteral("failure")
+                                : severity == "info" ? QString()
+                                                     : QStringLiteral("warning"),
                                 label.isEmpty() ? said : PreflightPanel::tr("%1: %2").arg(label, said));
     }
     if (there && !fitsThere) {
-        text.lines.emplace_back(QStringLiteral("failure"), PreflightPanel::tr("A machine of %1 has %2 of memory, which is less than the run needs.")
-                                                               .arg(place.elsewhere, formatBytes(place.memoryBytes)));
+        text.lines.emplace_back(
+            QStringLiteral("failure"),
+            PreflightPanel::tr("A machine of %1 has %2 of memory, which is less than the run needs.")
+                .arg(place.elsewhere, formatBytes(place.memoryBytes)));
     }
     if (place.diskFreeBytes > 0 && disk > place.diskFreeBytes) {
         serious = true;
-        text.lines.emplace_back(QStringLiteral("failure"), PreflightPanel::tr("Its files need %1, but only %2 are free on the workspace's disk.")
-                                                               .arg(formatBytes(disk), formatBytes(place.diskFreeBytes)));
+        text.lines.emplace_back(QStringLiteral("failure"),
+                                PreflightPanel::tr("Its files need %1, but only %2 are free on the workspace's disk.")
+                                    .arg(formatBytes(disk), formatBytes(place.diskFreeBytes)));
     }
     const QString needs = needsOf(found).join(QStringLiteral(", "));
     const std::int64_t free = readInteger(found, "memory_free_bytes");
     if (serious) {
         text.headline = PreflightPanel::tr("Does not fit. It needs %1.").arg(needs);
     } else if (there) {
-        text.headline = measured ? PreflightPanel::tr("Tried on this machine, not on %1, where its speed may differ: %2.").arg(place.elsewhere, needs)
-                                 : PreflightPanel::tr("Does not fit this machine, so it could not be tried. On %1 it needs %2.").arg(place.elsewhere, needs);
+        text.headline =
+            measured ? PreflightPanel::tr("Tried on this machine, not on %1, where its speed may differ: %2.")
+                           .arg(place.elsewhere, needs)
+                     : PreflightPanel::tr("Does not fit this machine, so it could not be tried. On %1 it needs %2.")
+                           .arg(place.elsewhere, needs);
     } else {
         text.headline = PreflightPanel::tr("Works on %1. It needs %2.").arg(readString(found, "device"), needs);
     }
     if (!there && free > 0) text.headline += u' ' + PreflightPanel::tr("%1 of memory are free.").arg(formatBytes(free));
     if (const std::int64_t limit = readInteger(found, "address_space_limit_bytes"); !there && limit > 0) {
-        text.headline += u' ' + PreflightPanel::tr("ulimit -v leaves each process %1 of address space.").arg(formatBytes(limit));
+        text.headline +=
+            u' ' + PreflightPanel::tr("ulimit -v leaves each process %1 of address space.").arg(formatBytes(limit));
     }
     if (!there && largest > 0) {
         text.headline += u' ' + PreflightPanel::tr("The largest batch that fits: %1.").arg(formatExact(largest));
@@ -155,14 +166,16 @@ void PreflightPanel::setText(const PreflightText& text) {
     const std::size_t shown = std::min(text.lines.size(), kMostLines);
     for (std::size_t i = 0; i < shown; ++i) {
         const auto& [finding, said] = text.lines[i];
-        const FindingLook look = finding.isEmpty() ? FindingLook{QStringLiteral("info"), tr("Remark"), Role::Muted} : lookOfFinding(finding);
+        const FindingLook look =
+            finding.isEmpty() ? FindingLook{QStringLiteral("info"), tr("Remark"), Role::Muted} : lookOfFinding(finding);
         auto* line = new MarkedLine(look, this);
         line->setObjectName(QStringLiteral("preflightLine"));
         line->say(said, TextStyle::Secondary, Role::Text);
         m_lines->addWidget(line);
     }
     if (text.lines.size() > shown) {
-        m_lines->addWidget(new TextLabel(tr("and %n more", nullptr, static_cast<int>(text.lines.size() - shown)), TextStyle::Secondary, Role::Muted, this));
+        m_lines->addWidget(new TextLabel(tr("and %n more", nullptr, static_cast<int>(text.lines.size() - shown)),
+                                         TextStyle::Secondary, Role::Muted, this));
     }
     show();
 }

@@ -76,8 +76,7 @@ void addRecordRows(const Json& body, TableContent& table) {
             cells.push_back(recordCell(value));
         }
         // A row may have more cells than there are names.
-        while (table.columns.size() < static_cast<qsizetype>(cells.size()))
-            table.columns << QString();
+        while (table.columns.size() < static_cast<qsizetype>(cells.size())) table.columns << QString();
         table.rows.push_back(std::move(cells));
     }
 }
@@ -154,8 +153,7 @@ Result<RecordContent> readTableRecord(store::Reader& reader, const base::RunId& 
     content.table.grew = first == 0 && bodies.size() > 1 && index + 1 == series.places.size();
     content.table.columns = recordColumns(bodies.back());
     std::for_each(bodies.rbegin(), bodies.rend(), [&](const Json& body) { addRecordRows(body, content.table); });
-    for (auto& row : content.table.rows)
-        row.resize(static_cast<std::size_t>(content.table.columns.size()));
+    for (auto& row : content.table.rows) row.resize(static_cast<std::size_t>(content.table.columns.size()));
     if (content.table.columns.isEmpty()) return nothingToSee(recordWords("This table has no columns."));
     return content;
 }
@@ -222,8 +220,7 @@ std::vector<RecordSeries> recordSeries(const std::vector<store::ItemRow>& heads,
         series.places.push_back({head.step, head.at, head.attempt, head.node, head.seq});
     }
     std::map<std::pair<std::string, std::string>, int> ranks;
-    for (const auto& [key, series] : found)
-        ++ranks[{series.kind, series.name}];
+    for (const auto& [key, series] : found) ++ranks[{series.kind, series.name}];
     std::vector<RecordSeries> all;
     for (auto& [key, series] : found) {
         series.severalRanks = ranks[{series.kind, series.name}] > 1;
@@ -275,13 +272,11 @@ Result<std::vector<HistogramData>> readHistograms(store::Reader& reader, const b
 QString csvOf(const TableContent& table, const std::vector<int>& order) {
     QString text;
     QStringList fields;
-    for (const QString& column : table.columns)
-        fields << csvField(column);
+    for (const QString& column : table.columns) fields << csvField(column);
     text += fields.join(u',') + QStringLiteral("\r\n");
     for (const int row : order) {
         fields.clear();
-        for (const TableCell& cell : table.rows[static_cast<std::size_t>(row)])
-            fields << csvField(cell.text);
+        for (const TableCell& cell : table.rows[static_cast<std::size_t>(row)]) fields << csvField(cell.text);
         text += fields.join(u',') + QStringLiteral("\r\n");
     }
     return text;

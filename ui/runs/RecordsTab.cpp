@@ -199,8 +199,7 @@ QWidget* RecordsTab::buildRecord() {
     m_nothing = new EmptyState(QStringLiteral("eye-off"), tr("Nothing to see"), {}, side);
     m_nothing->setObjectName(QStringLiteral("recordNothing"));
     const QList<QWidget*> parts{m_picture, m_rows, m_histogram, m_text, m_nothing, buildMatrix()};
-    for (QWidget* part : parts)
-        column->addWidget(part, 1);
+    for (QWidget* part : parts) column->addWidget(part, 1);
 
     connect(m_slider, &QSlider::valueChanged, this,
             [this](int value) { chooseIndex(static_cast<std::size_t>(value)); });

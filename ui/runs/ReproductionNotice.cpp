@@ -90,8 +90,7 @@ void ReproductionNotice::tell(const Json& comparison) {
     };
     const auto namesOf = [&](const char* list, const char* key) {
         QStringList names;
-        for (const Json& one : readArray(comparison, list))
-            names << readString(one, key);
+        for (const Json& one : readArray(comparison, list)) names << readString(one, key);
         return names;
     };
     QStringList wrong;
@@ -112,7 +111,8 @@ void ReproductionNotice::tell(const Json& comparison) {
         for (const Json& one : metrics) {
             const Json points = readObject(one, "points");
             // Durations and rates differ from one run to the next whatever they compute.
-            if (readFlag(one, "measured") || (readFlag(one, "equal") && readInteger(points, "different") == 0)) continue;
+            if (readFlag(one, "measured") || (readFlag(one, "equal") && readInteger(points, "different") == 0))
+                continue;
             const Json* left = member(one, "left");
             const Json* right = member(one, "right");
             QString text =
@@ -126,8 +126,9 @@ void ReproductionNotice::tell(const Json& comparison) {
         wrong << tr("%n metric(s) (%1)", nullptr, static_cast<int>(names.size())).arg(someOf(names));
     }
     if (!wrong.isEmpty())
-        return setMessage(Kind::Warning,
-                          tr("Not the same as run %1. What differs: %2.").arg(m_original, wrong.join(QStringLiteral("; "))));
+        return setMessage(
+            Kind::Warning,
+            tr("Not the same as run %1. What differs: %2.").arg(m_original, wrong.join(QStringLiteral("; "))));
     setMessage(
         Kind::Success,
         metrics.empty()

@@ -26,7 +26,8 @@ using store::RunRow;
 
 QString tagsText(const store::Strings& tags) {
     QStringList parts;
-    for (const auto& [name, value] : tags) parts << (value.empty() ? fromUtf8(name) : fromUtf8(name) + u'=' + fromUtf8(value));
+    for (const auto& [name, value] : tags)
+        parts << (value.empty() ? fromUtf8(name) : fromUtf8(name) + u'=' + fromUtf8(value));
     return parts.join(QStringLiteral(", "));
 }
 
@@ -94,14 +95,15 @@ void RunActions::startLong(const char* command, Json parameters, const QString& 
     const int entry = m_shell.work().begin(title, [started] {
         if (started) started->cancel();
     });
-    connect(started, &commands::Command::finished, this, [this, entry, done = std::move(done)](const Result<Json>& result) {
-        m_shell.work().finish(entry);
-        if (result) {
-            done(*result);
-        } else if (result.error().code != "canceled") {
-            m_shell.warn(result.error());
-        }
-    });
+    connect(started, &commands::Command::finished, this,
+            [this, entry, done = std::move(done)](const Result<Json>& result) {
+                m_shell.work().finish(entry);
+                if (result) {
+                    done(*result);
+                } else if (result.error().code != "canceled") {
+                    m_shell.warn(result.error());
+                }
+            });
 }
 
 void RunActions::open(const RunId& run) { m_shell.open({QStringLiteral("run"), {fromUtf8(run.str())}}); }
@@ -125,7 +127,9 @@ void RunActions::checkpoint(const RunRow& run) {
               [this, number = run.number](const Json& answer) {
                   const Json* step = member(answer, "step");
                   m_shell.notice(step && step->is_number_integer()
-                                     ? tr("Run #%1 has written a checkpoint at step %2.").arg(number).arg(formatExact(step->get<std::int64_t>()))
+                                     ? tr("Run #%1 has written a checkpoint at step %2.")
+                                           .arg(number)
+                                           .arg(formatExact(step->get<std::int64_t>()))
                                      : tr("Run #%1 was asked for a checkpoint.").arg(number));
               });
 }
@@ -134,20 +138,25 @@ void RunActions::pause(const RunRow& run) {
     Question question;
     question.id = QStringLiteral("run.pause");
     question.title = tr("Pause run #%1?").arg(run.number);
-    question.text = tr("“%1” writes a checkpoint and ends, which frees what it uses. Resume goes on from there, as a new run.").arg(fromUtf8(run.name));
+    question.text =
+        tr("“%1” writes a checkpoint and ends, which frees what it uses. Resume goes on from there, as a new run.")
+            .arg(fromUtf8(run.name));
     question.icon = QStringLiteral("pause");
     question.buttons = {{QStringLiteral("pause"), tr("Pause the run")}};
     m_shell.questions().ask(m_page, question, [this, id = run.id, number = run.number](const QString& answer) {
         if (answer != u"pause") return;
-        startLong("run.pause", {{"run", id.str()}}, tr("Run #%1 writes a checkpoint and ends").arg(number), [this, number](const Json& made) {
-            m_shell.notice(tr("Run #%1 was paused at step %2.").arg(number).arg(formatExact(readInteger(made, "step"))));
-        });
+        startLong("run.pause", {{"run", id.str()}}, tr("Run #%1 writes a checkpoint and ends").arg(number),
+                  [this, number](const Json& made) {
+                      m_shell.notice(
+                          tr("Run #%1 was paused at step %2.").arg(number).arg(formatExact(readInteger(made, "step"))));
+                  });
     });
 }
 
 void RunActions::extend(const RunRow& run) {
     m_shell.questions().askText(
-        m_page, tr("Train run #%1 further").arg(run.number), tr("Epochs beyond those that it was planned for"), QStringLiteral("5"),
+        m_page, tr("Train run #%1 further").arg(run.number), tr("Epochs beyond those that it was planned for"),
+        QStringLiteral("5"),
         [](const QString& text) {
             bool number = false;
             const int epochs = text.trimmed().toInt(&number);
@@ -165,9 +174,10 @@ void RunActions::cancel(const RunRow& run) {
     Question question;
     question.id = QStringLiteral("run.cancel");
     question.title = tr("Cancel this run?");
-    question.text = tr("Run #%1 “%2” ends now. What it has reported and its last checkpoint are kept, so it can be resumed.")
-                        .arg(run.number)
-                        .arg(fromUtf8(run.name));
+    question.text =
+        tr("Run #%1 “%2” ends now. What it has reported and its last checkpoint are kept, so it can be resumed.")
+            .arg(run.number)
+            .arg(fromUtf8(run.name));
     question.buttons = {{QStringLiteral("cancel"), tr("Cancel the run"), true}};
     m_shell.questions().ask(m_page, question, [this, id = run.id](const QString& answer) {
         if (answer == u"cancel") start("run.cancel", {{"run", id.str()}});
@@ -185,15 +195,17 @@ void RunActions::rename(const RunRow& run) {
             const std::string name = text.trimmed().toStdString();
             if (name.empty() || name == before) return;
             start("run.rename", {{"run", id.str()}, {"name", name}}, [this, id, before](const Json&) {
-                m_shell.notice(tr("Renamed."), [this, id, before] { start("run.rename", {{"run", id.str()}, {"name", before}}); });
+                m_shell.notice(tr("Renamed."), [this, id, before] {
+                    start("run.rename", {{"run", id.str()}, {"name", before}});
+                });
             });
         });
 }
 
 void RunActions::editTags(const RunRow& run) {
     m_shell.questions().askText(
-        m_page, tr("Tags of run #%1").arg(run.number), tr("Tags, separated by commas: name or name=value"), tagsText(run.tags),
-        [](const QString&) { return QString(); },
+        m_page, tr("Tags of run #%1").arg(run.number), tr("Tags, separated by commas: name or name=value"),
+        tagsText(run.tags), [](const QString&) { return QString(); },
         [this, run](const QString& text) {
             // Cancel answers an empty text too; the last tag is taken away on the run's page.
             if (!text.trimmed().isEmpty()) setTags(run, tagsFromText(text));
@@ -207,7 +219,8 @@ void RunActions::setTags(const RunRow& run, const store::Strings& tags) {
         if (std::find(run.tags.begin(), run.tags.end(), std::pair(name, value)) == run.tags.end()) set[name] = value;
     }
     for (const auto& [name, value] : run.tags) {
-        if (std::none_of(tags.begin(), tags.end(), [&](const auto& tag) { return tag.first == name; })) gone.push_back(name);
+        if (std::none_of(tags.begin(), tags.end(), [&](const auto& tag) { return tag.first == name; }))
+            gone.push_back(name);
     }
     if (set.empty() && gone.empty()) return;
     start("run.tag", {{"run", run.id.str()}, {"set", set}, {"remove", gone}});
@@ -224,7 +237,8 @@ void RunActions::archive(const std::vector<RunRow>& runs, bool archived) {
         start("run.archive", {{"run", run.id.str()}, {"archived", archived}});
     }
     const int count = static_cast<int>(ids.size());
-    m_shell.notice(archived ? tr("%n run(s) archived.", nullptr, count) : tr("%n run(s) taken out of the archive.", nullptr, count),
+    m_shell.notice(archived ? tr("%n run(s) archived.", nullptr, count)
+                            : tr("%n run(s) taken out of the archive.", nullptr, count),
                    [this, ids, archived] {
                        for (const RunId& id : ids) start("run.archive", {{"run", id.str()}, {"archived", !archived}});
                    });
@@ -232,9 +246,12 @@ void RunActions::archive(const std::vector<RunRow>& runs, bool archived) {
 
 void RunActions::remove(const std::vector<RunRow>& runs) {
     if (runs.empty() || !m_shell.session()) return;
-    const auto active = std::find_if(runs.begin(), runs.end(), [](const RunRow& run) { return !spec::isFinal(run.state); });
+    const auto active =
+        std::find_if(runs.begin(), runs.end(), [](const RunRow& run) { return !spec::isFinal(run.state); });
     if (active != runs.end()) {
-        m_shell.warn({"run.active", tr("Run #%1 has not ended. Cancel it before deleting it.").arg(active->number).toStdString(), {}});
+        m_shell.warn({"run.active",
+                      tr("Run #%1 has not ended. Cancel it before deleting it.").arg(active->number).toStdString(),
+                      {}});
         return;
     }
     std::vector<RunId> ids;
@@ -265,7 +282,8 @@ void RunActions::remove(const std::vector<RunRow>& runs) {
             question.title = count == 1 ? tr("Delete run %1?").arg(first) : tr("Delete %n run(s)?", nullptr, count);
             const QString what = weight && weight->files > 0
                                      ? tr("Its records, log and %n output file(s) go; %1 are freed.", nullptr,
-                                          static_cast<int>(weight->files)).arg(formatBytes(weight->bytes))
+                                          static_cast<int>(weight->files))
+                                           .arg(formatBytes(weight->bytes))
                                      : tr("Its records and log go. It has no output files.");
             question.text = what + u' ' + tr("Registered models keep their own files.");
             question.buttons = {{QStringLiteral("delete"), count == 1 ? tr("Delete run") : tr("Delete runs"), true}};
@@ -286,21 +304,24 @@ void RunActions::removeAgreed(const std::vector<RunId>& runs, const QString& way
     auto sum = std::make_shared<Sum>();
     sum->left = static_cast<int>(runs.size());
     for (const RunId& id : runs) {
-        m_shell.session()->start("run.delete", {{"run", id.str()}, {"target", way.toStdString()}}, this, [this, id, sum](const Result<Json>& result) {
-            if (result) {
-                sum->bytes += readInteger(*result, "freed_bytes");
-                ++sum->gone;
-                Q_EMIT removed(id);
-            } else if (result.error().code == "run.target_unreachable") {
-                sum->kept.push_back(id);
-                sum->why = fromUtf8(result.error().message);
-            } else if (result.error().code != "canceled") {
-                m_shell.warn(result.error());
-            }
-            if (--sum->left > 0) return;
-            if (sum->gone > 0) m_shell.notice(tr("%n run(s) deleted, %1 freed.", nullptr, sum->gone).arg(formatBytes(sum->bytes)));
-            if (!sum->kept.empty()) askAboutRest(sum->kept, sum->why);
-        });
+        m_shell.session()->start(
+            "run.delete", {{"run", id.str()}, {"target", way.toStdString()}}, this,
+            [this, id, sum](const Result<Json>& result) {
+                if (result) {
+                    sum->bytes += readInteger(*result, "freed_bytes");
+                    ++sum->gone;
+                    Q_EMIT removed(id);
+                } else if (result.error().code == "run.target_unreachable") {
+                    sum->kept.push_back(id);
+                    sum->why = fromUtf8(result.error().message);
+                } else if (result.error().code != "canceled") {
+                    m_shell.warn(result.error());
+                }
+                if (--sum->left > 0) return;
+                if (sum->gone > 0)
+                    m_shell.notice(tr("%n run(s) deleted, %1 freed.", nullptr, sum->gone).arg(formatBytes(sum->bytes)));
+                if (!sum->kept.empty()) askAboutRest(sum->kept, sum->why);
+            });
     }
 }
 
@@ -308,8 +329,11 @@ void RunActions::askAboutRest(const std::vector<RunId>& runs, const QString& why
     Question question;
     question.id = QStringLiteral("run.delete-rest");
     question.title = tr("What lies on the target cannot be removed now");
-    question.text = why + u' ' + tr("The run can go here at once, and its rest there as soon as the target can be reached; or its rest stays there.");
-    question.buttons = {{QStringLiteral("later"), tr("Delete, the rest later"), true}, {QStringLiteral("leave"), tr("Delete, leave the rest"), true}};
+    question.text = why + u' ' +
+                    tr("The run can go here at once, and its rest there as soon as the target can be reached; or its "
+                       "rest stays there.");
+    question.buttons = {{QStringLiteral("later"), tr("Delete, the rest later"), true},
+                        {QStringLiteral("leave"), tr("Delete, leave the rest"), true}};
     m_shell.questions().ask(m_page, question, [this, runs](const QString& answer) {
         if (answer == u"later" || answer == u"leave") removeAgreed(runs, answer);
     });
@@ -321,7 +345,8 @@ void RunActions::registerModel(const RunId& run) {
 
 void RunActions::registerFiles(const RunRow& run, const QStringList& paths) {
     if (paths.isEmpty()) return;
-    const QString what = paths.size() == 1 ? tr("Register %1").arg(paths.first()) : tr("Register %n things", nullptr, static_cast<int>(paths.size()));
+    const QString what = paths.size() == 1 ? tr("Register %1").arg(paths.first())
+                                           : tr("Register %n things", nullptr, static_cast<int>(paths.size()));
     // A model's name has what a run's experiment may not have.
     QString suggested = fromUtf8(run.experiment).toLower();
     suggested.replace(QRegularExpression(QStringLiteral("[^a-z0-9._-]+")), QStringLiteral("-"));
@@ -332,11 +357,13 @@ void RunActions::registerFiles(const RunRow& run, const QStringList& paths) {
             if (name.trimmed().isEmpty()) return;
             Json files = Json::array();
             for (const QString& path : paths) files.push_back(path.toStdString());
-            start("model.register", {{"run", id.str()}, {"name", name.trimmed().toStdString()}, {"files", files}}, [this](const Json& made) {
-                const QString model = readString(made, "model");
-                m_shell.notice(tr("Registered as %1.").arg(model));
-                m_shell.open({QStringLiteral("models"), {readString(made, "name"), QString::number(readInteger(made, "version"))}});
-            });
+            start("model.register", {{"run", id.str()}, {"name", name.trimmed().toStdString()}, {"files", files}},
+                  [this](const Json& made) {
+                      const QString model = readString(made, "model");
+                      m_shell.notice(tr("Registered as %1.").arg(model));
+                      m_shell.open({QStringLiteral("models"),
+                                    {readString(made, "name"), QString::number(readInteger(made, "version"))}});
+                  });
         });
 }
 
@@ -344,8 +371,10 @@ void RunActions::giveUp(const RunRow& run) {
     Question question;
     question.id = QStringLiteral("run.give-up");
     question.title = tr("Give run #%1 up?").arg(run.number);
-    question.text = tr("“%1” ends here as canceled, and nobody looks for it on %2 any more. Whatever it still does there goes on unseen; what was "
-                       "reported so far is kept.").arg(fromUtf8(run.name), fromUtf8(run.target));
+    question.text = tr("“%1” ends here as canceled, and nobody looks for it on %2 any more. Whatever it still does "
+                       "there goes on unseen; what was "
+                       "reported so far is kept.")
+                        .arg(fromUtf8(run.name), fromUtf8(run.target));
     question.buttons = {{QStringLiteral("give-up"), tr("Give the run up"), true}};
     m_shell.questions().ask(m_page, question, [this, id = run.id](const QString& answer) {
         if (answer == u"give-up") start("run.give-up", {{"run", id.str()}});
@@ -353,31 +382,34 @@ void RunActions::giveUp(const RunRow& run) {
 }
 
 void RunActions::download(const RunId& run, const QStringList& paths) {
-    m_shell.questions().chooseFolder(m_page, tr("Copy outputs to"), QString(), [this, run, paths](const QString& folder) {
-        commands::Session* session = m_shell.session();
-        if (folder.isEmpty() || !session) return;
-        Json list = Json::array();
-        for (const QString& path : paths) list.push_back(path.toStdString());
-        commands::Command* command =
-            session->start("run.download", {{"run", run.str()}, {"to", folder.toStdString()}, {"paths", list}});
-        QPointer<commands::Command> guard = command;
-        WorkList& work = m_shell.work();
-        const int entry = work.begin(tr("Copying outputs to %1").arg(folder), [guard] {
-            if (guard) guard->cancel();
+    m_shell.questions().chooseFolder(
+        m_page, tr("Copy outputs to"), QString(), [this, run, paths](const QString& folder) {
+            commands::Session* session = m_shell.session();
+            if (folder.isEmpty() || !session) return;
+            Json list = Json::array();
+            for (const QString& path : paths) list.push_back(path.toStdString());
+            commands::Command* command =
+                session->start("run.download", {{"run", run.str()}, {"to", folder.toStdString()}, {"paths", list}});
+            QPointer<commands::Command> guard = command;
+            WorkList& work = m_shell.work();
+            const int entry = work.begin(tr("Copying outputs to %1").arg(folder), [guard] {
+                if (guard) guard->cancel();
+            });
+            connect(command, &commands::Command::progressed, &work,
+                    [&work, entry](const commands::CommandProgress& progress) {
+                        if (progress.fraction >= 0) work.progress(entry, progress.fraction);
+                    });
+            connect(command, &commands::Command::finished, this, [this, entry](const Result<Json>& result) {
+                m_shell.work().finish(entry);
+                if (!result) {
+                    if (result.error().code != "canceled") m_shell.warn(result.error());
+                    return;
+                }
+                const Json& made = *result;
+                m_shell.notice(
+                    tr("Copied %1 to %2.").arg(formatBytes(readInteger(made, "bytes")), readString(made, "folder")));
+            });
         });
-        connect(command, &commands::Command::progressed, &work, [&work, entry](const commands::CommandProgress& progress) {
-            if (progress.fraction >= 0) work.progress(entry, progress.fraction);
-        });
-        connect(command, &commands::Command::finished, this, [this, entry](const Result<Json>& result) {
-            m_shell.work().finish(entry);
-            if (!result) {
-                if (result.error().code != "canceled") m_shell.warn(result.error());
-                return;
-            }
-            const Json& made = *result;
-            m_shell.notice(tr("Copied %1 to %2.").arg(formatBytes(readInteger(made, "bytes")), readString(made, "folder")));
-        });
-    });
 }
 
 void RunActions::reproduce(const RunId& run) {

@@ -42,8 +42,8 @@ public:
     void setNotes(const base::RunId& run, const QString& text);
     /// With undo.
     void archive(const std::vector<store::RunRow>& runs, bool archived);
-    /// Asks once, naming what goes and how much is freed; and again what becomes of what lies on a target that cannot be
-    /// reached.
+    /// Asks once, naming what goes and how much is freed; and again what becomes of what lies on a target that cannot
+    /// be reached.
     void remove(const std::vector<store::RunRow>& runs);
     void registerModel(const base::RunId& run);
     /// Outputs of whatever kind as the next version of a model; asks for its name.
@@ -63,7 +63,8 @@ Q_SIGNALS:
 private:
     void start(const char* command, base::Json parameters, std::function<void(const base::Json&)> done = {});
     /// As start(), with an entry among the long works that can be canceled.
-    void startLong(const char* command, base::Json parameters, const QString& title, std::function<void(const base::Json&)> done);
+    void startLong(const char* command, base::Json parameters, const QString& title,
+                   std::function<void(const base::Json&)> done);
     void removeAgreed(const std::vector<base::RunId>& runs, const QString& way);
     void askAboutRest(const std::vector<base::RunId>& runs, const QString& why);
 

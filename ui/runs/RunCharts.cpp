@@ -36,9 +36,9 @@ struct Headline {
     const char* validation;
     bool percent;
 };
-constexpr Headline kHeadlines[] = {{QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "Loss"), "train/loss", "val/loss", false},
-                                   {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "Accuracy"), "train/accuracy",
-                                    "val/accuracy", true}};
+constexpr Headline kHeadlines[] = {
+    {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "Loss"), "train/loss", "val/loss", false},
+    {QT_TRANSLATE_NOOP("trainyard::ui::RunCharts", "Accuracy"), "train/accuracy", "val/accuracy", true}};
 
 QString keyOf(const store::ChartSeries& series) {
     return QStringLiteral("%1/%2/%3/%4/%5")
@@ -72,7 +72,8 @@ bool isNear(const QWidget& widget) {
         const auto* area = qobject_cast<const QAbstractScrollArea*>(up->parentWidget());
         if (area == nullptr || area->viewport() != up) continue;
         const int margin = up->height() / 2;
-        if (!up->rect().adjusted(0, -margin, 0, margin).intersects({widget.mapTo(up, QPoint()), widget.size()})) return false;
+        if (!up->rect().adjusted(0, -margin, 0, margin).intersects({widget.mapTo(up, QPoint()), widget.size()}))
+            return false;
     }
     return true;
 }
@@ -199,7 +200,9 @@ void RunCharts::plan(const std::vector<std::string>& names) {
     if (m_extent != Extent::System) {
         for (const Headline& headline : kHeadlines) {
             // A script that names its metrics otherwise needs no plots that stay empty.
-            const bool told = std::any_of(names.begin(), names.end(), [&](const std::string& name) { return name == headline.training || name == headline.validation; });
+            const bool told = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+                return name == headline.training || name == headline.validation;
+            });
             if (m_extent == Extent::Whole && !names.empty() && !told) continue;
             plans.push_back({tr(headline.title), {headline.training, headline.validation}, headline.percent});
             used.insert({headline.training, headline.validation});
@@ -228,7 +231,8 @@ void RunCharts::plan(const std::vector<std::string>& names) {
         const bool large = m_extent == Extent::HeadlinesOnly || (m_extent == Extent::Whole && place++ < 2);
         // A plot keeps its place when another metric joins it.
         const auto known = std::find_if(m_plots.begin(), m_plots.end(), [&](const auto& plot) {
-            return std::find(wanted.metrics.begin(), wanted.metrics.end(), plot->plan.metrics.front()) != wanted.metrics.end();
+            return std::find(wanted.metrics.begin(), wanted.metrics.end(), plot->plan.metrics.front()) !=
+                   wanted.metrics.end();
         });
         if (known != m_plots.end()) {
             (*known)->plan = std::move(wanted);
@@ -253,7 +257,9 @@ void RunCharts::plan(const std::vector<std::string>& names) {
         view->setSmoothing(m_smoothing);
         view->setLogScale(m_log);
         view->setWaiting(m_waiting);
-        view->setMinimumHeight(plot->large && !m_compact ? kLargeHeight : m_extent == Extent::System ? kSystemHeight : kSmallHeight);
+        view->setMinimumHeight(plot->large && !m_compact    ? kLargeHeight
+                               : m_extent == Extent::System ? kSystemHeight
+                                                            : kSmallHeight);
         if (m_restored.is_object()) {
             const std::string key = plot->plan.metrics.front();
             if (const auto saved = m_restored.find(key); saved != m_restored.end()) view->restoreState(*saved);
@@ -274,7 +280,8 @@ void RunCharts::plan(const std::vector<std::string>& names) {
         m_plots.push_back(std::move(plot));
     }
     // Large ones come first.
-    std::stable_sort(m_plots.begin(), m_plots.end(), [](const auto& a, const auto& b) { return a->large && !b->large; });
+    std::stable_sort(m_plots.begin(), m_plots.end(),
+                     [](const auto& a, const auto& b) { return a->large && !b->large; });
     for (const auto& plot : m_plots) plot->view->setVisible(plot->shown);
     m_arranged = 0;
     arrange();
@@ -294,7 +301,8 @@ void RunCharts::arrange() {
     int row = 0;
     int at = 0;
     bool large = true;
-    const auto largeOnes = static_cast<int>(std::count_if(m_plots.begin(), m_plots.end(), [](const auto& plot) { return plot->shown && plot->large; }));
+    const auto largeOnes = static_cast<int>(
+        std::count_if(m_plots.begin(), m_plots.end(), [](const auto& plot) { return plot->shown && plot->large; }));
     for (const auto& plot : m_plots) {
         if (!plot->shown) continue;
         const int span = plot->large ? units / std::clamp(largeOnes, 1, columns) : units / smallColumns;
@@ -335,8 +343,8 @@ void RunCharts::fetch(Plot& plot) {
             request.curves.push_back(std::move(curve));
         }
     }
-    request.axis = m_axis == XAxis::Step && m_extent != Extent::System ? store::ChartAxis::Step
-                                                                       : store::ChartAxis::RelativeTime;
+    request.axis =
+        m_axis == XAxis::Step && m_extent != Extent::System ? store::ChartAxis::Step : store::ChartAxis::RelativeTime;
     if (plot.range) {
         request.from = plot.range->first;
         request.to = plot.range->second;
@@ -381,7 +389,8 @@ void RunCharts::take(Plot& plot, const store::ChartData& answer) {
 }
 
 SeriesLook RunCharts::lookOf(const Plot& plot, const store::ChartSeries& series, bool severalRanks) const {
-    const auto run = std::find_if(m_runs.begin(), m_runs.end(), [&](const RunRef& one) { return one.id == series.run; });
+    const auto run =
+        std::find_if(m_runs.begin(), m_runs.end(), [&](const RunRef& one) { return one.id == series.run; });
     const bool validation = series.name.starts_with("val/");
     const bool training = series.name.starts_with("train/");
     SeriesLook look;
@@ -389,18 +398,24 @@ SeriesLook RunCharts::lookOf(const Plot& plot, const store::ChartSeries& series,
     if (m_runs.size() > 1 && run != m_runs.end()) label << QStringLiteral("#%1").arg(run->number);
     if (validation) label << tr("validation");
     if (training) label << tr("training");
-    const auto place = std::find(plot.plan.metrics.begin(), plot.plan.metrics.end(), series.name) - plot.plan.metrics.begin();
+    const auto place =
+        std::find(plot.plan.metrics.begin(), plot.plan.metrics.end(), series.name) - plot.plan.metrics.begin();
     if (place < plot.plan.labels.size()) {
         label << plot.plan.labels[place];
     } else if (!validation && !training) {
         label << metricTitle(series.name);
     }
-    if (severalRanks) label << (series.rank == wire::kNoRank ? tr("node %1").arg(series.node) : tr("rank %1").arg(series.rank));
+    if (severalRanks)
+        label << (series.rank == wire::kNoRank ? tr("node %1").arg(series.node) : tr("rank %1").arg(series.rank));
     if (series.attempt > 1 && !m_attempt) label << tr("attempt %1").arg(series.attempt);
     look.label = label.join(QStringLiteral(" · "));
     // The run's colour is its own everywhere. One run alone has a second colour to spare for its validation (or ranks);
     // over several runs the line's kind tells training from validation.
-    const int spare = m_runs.size() > 1 ? 0 : m_extent == Extent::System ? static_cast<int>(place) : validation ? 1 : severalRanks ? std::max(0, series.rank) : 0;
+    const int spare = m_runs.size() > 1            ? 0
+                      : m_extent == Extent::System ? static_cast<int>(place)
+                      : validation                 ? 1
+                      : severalRanks               ? std::max(0, series.rank)
+                                                   : 0;
     look.runColor = runColorOf(series.number) + spare;
     look.line = m_runs.size() > 1 && training ? LineKind::Dash : LineKind::Solid;
     look.markers = validation;
@@ -482,7 +497,10 @@ ChartView* RunCharts::chart(const QString& title) const {
 Json RunCharts::saveState() const {
     Json charts = Json::object();
     for (const auto& plot : m_plots) charts[plot->plan.metrics.front()] = plot->view->saveState();
-    return {{"axis", m_axis == XAxis::Step ? "step" : "time"}, {"smoothing", m_smoothing}, {"log", m_log}, {"charts", charts}};
+    return {{"axis", m_axis == XAxis::Step ? "step" : "time"},
+            {"smoothing", m_smoothing},
+            {"log", m_log},
+            {"charts", charts}};
 }
 
 void RunCharts::restoreState(const Json& state) {
@@ -492,7 +510,8 @@ void RunCharts::restoreState(const Json& state) {
     if (const auto value = state.find("smoothing"); value != state.end() && value->is_number()) {
         setSmoothing(std::clamp(value->get<double>(), 0.0, 0.99));
     }
-    if (const auto value = state.find("log"); value != state.end() && value->is_boolean()) setLogScale(value->get<bool>());
+    if (const auto value = state.find("log"); value != state.end() && value->is_boolean())
+        setLogScale(value->get<bool>());
     if (const auto charts = state.find("charts"); charts != state.end() && charts->is_object()) {
         m_restored = *charts;
         for (const auto& plot : m_plots) {

@@ -1,7 +1,7 @@
 #pragma once
 // Charts of one run or of several laid over each other, fed from the index by level of detail. Loss and accuracy stand
-// large, with training and validation in one plot; every other metric has a small plot below. Only plots in sight or close
-// to it are fetched; the others when they are scrolled to.
+// large, with training and validation in one plot; every other metric has a small plot below. Only plots in sight or
+// close to it are fetched; the others when they are scrolled to.
 #include <QTimer>
 #include <QWidget>
 #include <map>

@@ -75,7 +75,8 @@ base::Result<RunDetail> readRunDetail(store::Reader& reader, const std::string& 
         }
     }
     if (!detail.row.reproduces.empty()) {
-        if (auto original = reader.run(base::RunId(detail.row.reproduces)); original) detail.original = std::move(*original);
+        if (auto original = reader.run(base::RunId(detail.row.reproduces)); original)
+            detail.original = std::move(*original);
     }
     if (detail.row.state == spec::RunState::Failed) {
         detail.failedRank = failedRankOf(detail);

@@ -19,12 +19,12 @@ struct RunDetail {
     std::vector<store::OutputRow> outputs;
     std::vector<store::WarningRow> warnings;
     std::vector<store::SeriesRow> series;
-    std::vector<store::EventRow> events;    ///< Oldest first.
+    std::vector<store::EventRow> events;       ///< Oldest first.
     std::vector<store::ItemRow> environments;  ///< What the nodes really ran in, as their agents found it.
     std::vector<store::ItemRow> records;       ///< Heads of what was reported beside numbers; the newest of very many.
     std::vector<store::DescendantRow> descendants;
-    base::Json spec;                        ///< Null when it cannot be read.
-    base::Json parentSpec;                  ///< Null without a parent.
+    base::Json spec;        ///< Null when it cannot be read.
+    base::Json parentSpec;  ///< Null without a parent.
     std::optional<store::RunRow> parent;
     std::optional<store::RunRow> original;  ///< That this run repeats.
     std::vector<store::LogLine> lastLines;  ///< Of the rank that failed, when the run failed.

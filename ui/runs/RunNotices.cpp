@@ -23,7 +23,8 @@ constexpr int kUploadScale = 1000;
 
 /// The newest event of a kind, or nullptr.
 const store::EventRow* newest(const RunDetail& detail, std::string_view kind) {
-    const auto found = std::find_if(detail.events.rbegin(), detail.events.rend(), [&](const store::EventRow& event) { return event.kind == kind; });
+    const auto found = std::find_if(detail.events.rbegin(), detail.events.rend(),
+                                    [&](const store::EventRow& event) { return event.kind == kind; });
     return found == detail.events.rend() ? nullptr : &*found;
 }
 
@@ -46,14 +47,16 @@ std::vector<const store::EventRow*> silentHosts(const RunDetail& detail) {
 }
 
 bool names(const Json& nodes, int node) {
-    return std::any_of(nodes.begin(), nodes.end(), [&](const Json& one) { return one.is_number_integer() && one.get<int>() == node; });
+    return std::any_of(nodes.begin(), nodes.end(),
+                       [&](const Json& one) { return one.is_number_integer() && one.get<int>() == node; });
 }
 
 /// "rank 1", "ranks 1, 3 and 5"; empty when nothing is known of the nodes' processes.
 QString ranksOn(const RunDetail& detail, const Json& nodes) {
     QStringList ranks;
     for (const store::RankRow& rank : detail.ranks) {
-        if (rank.attempt == detail.row.attempts && rank.rank >= 0 && names(nodes, rank.node)) ranks << QString::number(rank.rank);
+        if (rank.attempt == detail.row.attempts && rank.rank >= 0 && names(nodes, rank.node))
+            ranks << QString::number(rank.rank);
     }
     if (ranks.isEmpty()) return {};
     const QString last = ranks.takeLast();
@@ -133,7 +136,8 @@ void RunNotices::showAll() {
     showUpload();
     showQueue();
     showReach(showSilent());
-    const bool any = !m_upload->isHidden() || !m_queue->isHidden() || !m_reach->isClear() || !m_silent->isClear() || !m_cancel->isClear();
+    const bool any = !m_upload->isHidden() || !m_queue->isHidden() || !m_reach->isClear() || !m_silent->isClear() ||
+                     !m_cancel->isClear();
     setVisible(any);
     any ? m_clock.start() : m_clock.stop();
 }
@@ -148,12 +152,15 @@ void RunNotices::showUpload() {
     QString text = readString(event->body, "text");
     if (total > 0) text += QStringLiteral(" · ") + tr("%1 of %2").arg(formatBytes(done), formatBytes(total));
     if (const double rate = readNumber(event->body, "rate"); rate > 0 && done < total) {
-        text += QStringLiteral(" · ") + tr("%1 a second, %2 left").arg(formatBytes(static_cast<std::int64_t>(rate)),
-                                                                    formatDuration(static_cast<std::int64_t>(static_cast<double>(total - done) / rate * 1e9)));
+        text += QStringLiteral(" · ") +
+                tr("%1 a second, %2 left")
+                    .arg(formatBytes(static_cast<std::int64_t>(rate)),
+                         formatDuration(static_cast<std::int64_t>(static_cast<double>(total - done) / rate * 1e9)));
     }
     m_uploadText->setText(text);
     m_uploadBar->setVisible(total > 0);
-    m_uploadBar->setValue(total > 0 ? static_cast<int>(static_cast<double>(done) / static_cast<double>(total) * kUploadScale) : 0);
+    m_uploadBar->setValue(
+        total > 0 ? static_cast<int>(static_cast<double>(done) / static_cast<double>(total) * kUploadScale) : 0);
 }
 
 void RunNotices::showQueue() {
@@ -162,9 +169,12 @@ void RunNotices::showQueue() {
     m_queue->setVisible(waits);
     if (!waits) return;
     QStringList parts{tr("Job %1").arg(readString(event->body, "job"))};
-    if (const QString reason = readString(event->body, "reason"); !reason.isEmpty()) parts << tr("the queue says: %1").arg(reason);
-    if (const std::int64_t start = readInteger(event->body, "estimated_start"); start > 0) parts << tr("estimated start %1").arg(inTime(start));
-    if (const std::int64_t restarts = readInteger(event->body, "restarts"); restarts > 0) parts << tr("requeued %n time(s)", nullptr, static_cast<int>(restarts));
+    if (const QString reason = readString(event->body, "reason"); !reason.isEmpty())
+        parts << tr("the queue says: %1").arg(reason);
+    if (const std::int64_t start = readInteger(event->body, "estimated_start"); start > 0)
+        parts << tr("estimated start %1").arg(inTime(start));
+    if (const std::int64_t restarts = readInteger(event->body, "restarts"); restarts > 0)
+        parts << tr("requeued %n time(s)", nullptr, static_cast<int>(restarts));
     m_queue->setText(parts.join(QStringLiteral(" · ")));
 }
 
@@ -182,7 +192,8 @@ void RunNotices::showReach(bool silentNamed) {
     }
     const std::int64_t since = told ? readInteger(cut->body, "since", cut->at) : reach.since;
     const bool ending = m_detail.row.state == RunState::Finalizing;
-    QString text = (ending ? tr("%1 cannot be reached since %2; the run has ended there, and what it left is brought once it answers.")
+    QString text = (ending ? tr("%1 cannot be reached since %2; the run has ended there, and what it left is brought "
+                                "once it answers.")
                            : tr("%1 cannot be reached since %2; the run goes on there."))
                        .arg(fromUtf8(m_detail.row.target), formatTime(since));
     if (reach.connected > 0 && reach.state == targets::Reach::State::Unreachable && !told) {
@@ -190,7 +201,9 @@ void RunNotices::showReach(bool silentNamed) {
                    .arg(reach.connected)
                    .arg(fromUtf8(m_detail.row.target), formatTime(since));
     }
-    const QString reason = !reach.reason.empty() ? fromUtf8(reach.reason) : told ? readString(cut->body, "reason") : QString();
+    const QString reason = !reach.reason.empty() ? fromUtf8(reach.reason)
+                           : told                ? readString(cut->body, "reason")
+                                                 : QString();
     if (!reason.isEmpty()) text += u' ' + reason;
     if (!text.endsWith(u'.')) text += u'.';
     if (reach.nextTryAt > 0) text += u' ' + tr("Next try %1.").arg(inTime(reach.nextTryAt));
@@ -204,7 +217,9 @@ void RunNotices::showReach(bool silentNamed) {
         m_reach->setRemedy(resting ? tr("Connect again") : tr("Try now"), [this] { tryNow(); });
     }
     if (newest(m_detail, "cancel_asked")) {
-        m_cancel->setMessage(InlineError::Kind::Info, tr("You canceled this run. That is remembered and carried out as soon as the target can be reached."));
+        m_cancel->setMessage(
+            InlineError::Kind::Info,
+            tr("You canceled this run. That is remembered and carried out as soon as the target can be reached."));
     } else {
         m_cancel->clear();
     }
@@ -222,12 +237,14 @@ bool RunNotices::showSilent() {
         const Json nodes = readArray(one->body, "nodes");
         QString reason = readString(one->body, "reason");
         if (!reason.isEmpty() && !reason.endsWith(u'.')) reason += u'.';
-        QString text = tr("%1 does not answer since %2; the run's other machines do.").arg(host, formatTime(readInteger(one->body, "since", one->at)));
+        QString text = tr("%1 does not answer since %2; the run's other machines do.")
+                           .arg(host, formatTime(readInteger(one->body, "since", one->at)));
         if (!reason.isEmpty()) text += u' ' + reason;
         const QString ranks = ranksOn(m_detail, nodes);
         const std::int64_t heard = lastHeard(m_detail, nodes);
         if (!ranks.isEmpty() && heard > 0) {
-            text += u' ' + tr("Owed from there: all that %1 reported after %2, and the files it leaves.").arg(ranks, formatTime(heard));
+            text += u' ' + tr("Owed from there: all that %1 reported after %2, and the files it leaves.")
+                               .arg(ranks, formatTime(heard));
         } else {
             text += u' ' + tr("Owed from there: all that it reports, and the files it leaves.");
         }
@@ -252,15 +269,19 @@ void RunNotices::showOwed() {
     if (left.empty()) return m_silent->clear();
     QStringList hosts;
     for (const store::AttemptRow& one : m_detail.attempts) {
-        if (one.attempt == m_detail.row.attempts && !one.host.empty() && names(left, one.node)) hosts << fromUtf8(one.host);
+        if (one.attempt == m_detail.row.attempts && !one.host.empty() && names(left, one.node))
+            hosts << fromUtf8(one.host);
     }
-    const QString whose = hosts.isEmpty() ? tr("%n machine(s)", nullptr, static_cast<int>(left.size())) : hosts.join(QStringLiteral(", "));
+    const QString whose = hosts.isEmpty() ? tr("%n machine(s)", nullptr, static_cast<int>(left.size()))
+                                          : hosts.join(QStringLiteral(", "));
     QString text = tr("Nothing was heard of %1 at the run's end.").arg(whose);
     const std::int64_t heard = lastHeard(m_detail, left);
-    text += u' ' + (heard > 0 ? tr("Owed from there: its records after %1 and its files; they are brought when %2 can be reached.")
-                                    .arg(formatTime(heard), fromUtf8(m_detail.row.target))
-                              : tr("Owed from there: its records and its files; they are brought when %1 can be reached.")
-                                    .arg(fromUtf8(m_detail.row.target)));
+    text +=
+        u' ' +
+        (heard > 0 ? tr("Owed from there: its records after %1 and its files; they are brought when %2 can be reached.")
+                         .arg(formatTime(heard), fromUtf8(m_detail.row.target))
+                   : tr("Owed from there: its records and its files; they are brought when %1 can be reached.")
+                         .arg(fromUtf8(m_detail.row.target)));
     if (m_trying) text += u' ' + tr("Trying…");
     m_silent->setMessage(InlineError::Kind::Warning, text);
     if (m_trying) {

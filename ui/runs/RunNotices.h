@@ -15,8 +15,8 @@ class InlineError;
 class Shell;
 class TextLabel;
 
-/// What stands between a run and its target: an upload under way, the queue's own word, a target or one of its hosts that
-/// cannot be reached and what it owes, a cancel that waits for it. Nothing is shown while there is nothing to say.
+/// What stands between a run and its target: an upload under way, the queue's own word, a target or one of its hosts
+/// that cannot be reached and what it owes, a cancel that waits for it. Nothing is shown while there is nothing to say.
 class RunNotices : public QWidget {
     Q_OBJECT
 

@@ -58,8 +58,10 @@ RunPage::RunPage(Shell& shell, QWidget* parent)
     buildTabs();
     body->addWidget(m_tabs, 1);
     column->addWidget(m_body, 1);
-    m_missing = new EmptyState(QStringLiteral("search"), tr("No such run"), tr("It may have been deleted, or belong to another workspace."), this);
-    connect(m_missing->addSecondary(tr("All runs")), &QPushButton::clicked, this, [this] { m_shell.open({QStringLiteral("runs")}); });
+    m_missing = new EmptyState(QStringLiteral("search"), tr("No such run"),
+                               tr("It may have been deleted, or belong to another workspace."), this);
+    connect(m_missing->addSecondary(tr("All runs")), &QPushButton::clicked, this,
+            [this] { m_shell.open({QStringLiteral("runs")}); });
     m_missing->hide();
     column->addWidget(m_missing, 1);
     m_body->hide();
@@ -234,7 +236,8 @@ void RunPage::buildActions() {
         });
         return action;
     };
-    m_register = make("models", tr("Register model"), "registerAction", [this] { m_actions->registerModel(m_detail->row.id); });
+    m_register =
+        make("models", tr("Register model"), "registerAction", [this] { m_actions->registerModel(m_detail->row.id); });
     m_try = make("tryit", tr("Try it"), "tryRunAction", [this] {
         m_shell.open({QStringLiteral("try"), {QStringLiteral("run:") + QString::number(m_detail->row.number)}});
     });
@@ -244,7 +247,8 @@ void RunPage::buildActions() {
     m_cancel = make("stop", tr("Cancel"), "cancelRunAction", [this] { m_actions->cancel(m_detail->row); });
     m_giveUp = make("lost", tr("Give up"), "giveUpAction", [this] { m_actions->giveUp(m_detail->row); });
     m_giveUp->setToolTip(tr("Ends the run here without knowing what becomes of it on its target"));
-    m_duplicate = make("duplicate", tr("Duplicate"), "duplicateAction", [this] { m_actions->duplicate(m_detail->row.id); });
+    m_duplicate =
+        make("duplicate", tr("Duplicate"), "duplicateAction", [this] { m_actions->duplicate(m_detail->row.id); });
     m_more = new QAction(icon(QStringLiteral("more")), tr("More"), this);
     m_more->setObjectName(QStringLiteral("moreRunAction"));
     auto* menu = new QMenu(this);
@@ -252,22 +256,28 @@ void RunPage::buildActions() {
         m_name->setFocus(Qt::ShortcutFocusReason);
         m_name->selectAll();
     }));
-    QAction* reproduce = make("refresh", tr("Reproduce"), "reproduceAction", [this] { m_actions->reproduce(m_detail->row.id); });
+    QAction* reproduce =
+        make("refresh", tr("Reproduce"), "reproduceAction", [this] { m_actions->reproduce(m_detail->row.id); });
     reproduce->setToolTip(tr("Submits the same code, data and seed again, as a run of its own"));
     menu->addAction(reproduce);
-    QAction* checkpoint = make("finalize", tr("Checkpoint now"), "checkpointAction", [this] { m_actions->checkpoint(m_detail->row); });
+    QAction* checkpoint =
+        make("finalize", tr("Checkpoint now"), "checkpointAction", [this] { m_actions->checkpoint(m_detail->row); });
     checkpoint->setToolTip(tr("Keeps the state of the training at the next step's end"));
     menu->addAction(checkpoint);
     QAction* extend = make("plus", tr("Train further…"), "extendAction", [this] { m_actions->extend(m_detail->row); });
     extend->setToolTip(tr("Goes on from the last checkpoint for more epochs, as a new run"));
     menu->addAction(extend);
-    QAction* goOn = make("play", tr("Go on from its outputs…"), "goOnAction", [this] { m_actions->goOn(m_detail->row.id); });
+    QAction* goOn =
+        make("play", tr("Go on from its outputs…"), "goOnAction", [this] { m_actions->goOn(m_detail->row.id); });
     goOn->setToolTip(tr("A new run of the same script that finds what this one left"));
     menu->addAction(goOn);
-    menu->addAction(make("download", tr("Copy outputs to…"), "downloadAction", [this] { m_actions->download(m_detail->row.id, {}); }));
-    menu->addAction(make("link", tr("Copy address"), "copyAddressAction", [this] { m_actions->copyAddress(m_detail->row.id); }));
+    menu->addAction(make("download", tr("Copy outputs to…"), "downloadAction",
+                         [this] { m_actions->download(m_detail->row.id, {}); }));
+    menu->addAction(
+        make("link", tr("Copy address"), "copyAddressAction", [this] { m_actions->copyAddress(m_detail->row.id); }));
     menu->addSeparator();
-    QAction* archive = make("archive", tr("Archive"), "archiveAction", [this] { m_actions->archive({m_detail->row}, !m_detail->row.archived); });
+    QAction* archive = make("archive", tr("Archive"), "archiveAction",
+                            [this] { m_actions->archive({m_detail->row}, !m_detail->row.archived); });
     QAction* remove = make("trash", tr("Delete…"), "deleteAction", [this] { m_actions->remove({m_detail->row}); });
     menu->addAction(archive);
     menu->addAction(remove);
@@ -287,9 +297,7 @@ void RunPage::buildActions() {
     showActions();
 }
 
-QString RunPage::title() const {
-    return m_detail ? tr("Run #%1").arg(m_detail->row.number) : tr("Run");
-}
+QString RunPage::title() const { return m_detail ? tr("Run #%1").arg(m_detail->row.number) : tr("Run"); }
 
 QString RunPage::subtitle() const { return m_detail ? fromUtf8(m_detail->row.experiment) : QString(); }
 
@@ -349,8 +357,7 @@ void RunPage::read() {
     m_reading = true;
     const std::string wanted = m_wanted.toStdString();
     m_shell.session()->query(
-        this, QStringLiteral("run.detail"),
-        [wanted](store::Reader& reader) { return readRunDetail(reader, wanted); },
+        this, QStringLiteral("run.detail"), [wanted](store::Reader& reader) { return readRunDetail(reader, wanted); },
         [this, wanted](Result<RunDetail> detail) {
             m_reading = false;
             const bool again = std::exchange(m_readAgain, false);
@@ -389,7 +396,8 @@ void RunPage::take(RunDetail detail) {
     m_configuration->setDetail(*m_detail);
     m_code->setDetail(*m_detail);
     m_notes->setDetail(*m_detail);
-    m_tabs->setTabText(m_tabs->indexOf(m_outputs), m_detail->outputs.empty() ? tr("Outputs") : tr("Outputs (%1)").arg(m_detail->outputs.size()));
+    m_tabs->setTabText(m_tabs->indexOf(m_outputs),
+                       m_detail->outputs.empty() ? tr("Outputs") : tr("Outputs (%1)").arg(m_detail->outputs.size()));
     m_body->show();
     if (other) {
         if (m_tabWanted.isEmpty()) m_tabWanted = failed ? QStringLiteral("why") : QString();
@@ -420,8 +428,11 @@ void RunPage::showAttempts() {
             if (!one.host.empty() && !hosts.contains(fromUtf8(one.host))) hosts << fromUtf8(one.host);
             if (one.node != 0) continue;
             if (one.startedAt != 0) parts << tr("began %1").arg(formatTime(one.startedAt));
-            if (one.startedAt != 0 && one.endedAt != 0) parts << tr("ran %1").arg(formatDuration((one.endedAt - one.startedAt) * 1000));
-            parts << (one.reason.empty() ? (one.outcome.empty() ? tr("was cut off without a word") : fromUtf8(one.outcome)) : fromUtf8(one.reason));
+            if (one.startedAt != 0 && one.endedAt != 0)
+                parts << tr("ran %1").arg(formatDuration((one.endedAt - one.startedAt) * 1000));
+            parts << (one.reason.empty()
+                          ? (one.outcome.empty() ? tr("was cut off without a word") : fromUtf8(one.outcome))
+                          : fromUtf8(one.reason));
         }
         if (!hosts.isEmpty()) parts.prepend(tr("on %1").arg(hosts.join(QStringLiteral(", "))));
         parts.prepend(tr("Attempt %1").arg(m_attempt));
@@ -491,7 +502,8 @@ void RunPage::showTime() {
     if (!over && !lost && reported && reported->etaNanos > 0) {
         // The estimate ages between two reports.
         const std::int64_t since = (base::wallMicros() - reported->at) * 1000;
-        left = tr("%1 left").arg(formatDuration(std::max<std::int64_t>(0, reported->etaNanos - std::max<std::int64_t>(0, since))));
+        left = tr("%1 left").arg(
+            formatDuration(std::max<std::int64_t>(0, reported->etaNanos - std::max<std::int64_t>(0, since))));
         if (fraction) left = formatPercent(*fraction) + QStringLiteral(" · ") + left;
     }
     m_timeLeft->setText(left);

@@ -27,7 +27,8 @@ struct RunRef {
 [[nodiscard]] std::int64_t bestStepOf(const store::MetricSummary& metric);
 /// The metric that stands for the run in one figure: validation accuracy where there is one. Null without metrics.
 [[nodiscard]] const store::MetricSummary* headMetric(const store::RunRow& row);
-/// What the run reported of its progress; null when nothing, or nothing since it began to run: that was of its preparation.
+/// What the run reported of its progress; null when nothing, or nothing since it began to run: that was of its
+/// preparation.
 [[nodiscard]] const store::Progress* progressOf(const store::RunRow& row);
 /// 0…1 over all epochs; nothing while it is not known.
 [[nodiscard]] std::optional<double> fractionOf(const store::RunRow& row);

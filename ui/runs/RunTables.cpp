@@ -27,7 +27,8 @@ QTableWidget* makeTable(const QStringList& headers, const QString& name, const Q
     return table;
 }
 
-void put(QTableWidget* table, int row, int column, const QString& text, bool number = false, const QString& tooltip = {}) {
+void put(QTableWidget* table, int row, int column, const QString& text, bool number = false,
+         const QString& tooltip = {}) {
     QTableWidgetItem* item = table->item(row, column);
     if (!item) {
         item = new QTableWidgetItem;
@@ -45,15 +46,15 @@ RanksTab::RanksTab(QWidget* parent) : QWidget(parent) {
     const Theme& theme = Theme::current();
     auto* column = new QVBoxLayout(this);
     column->setContentsMargins(theme.space(4), theme.space(2), theme.space(4), theme.space(3));
-    m_table = makeTable({tr("Rank"), tr("Node"), tr("Host"), tr("Process"), tr("GPUs"), tr("State"), tr("Exit"), tr("Samples/s"), tr("Log lines"), tr("Last word")},
+    m_table = makeTable({tr("Rank"), tr("Node"), tr("Host"), tr("Process"), tr("GPUs"), tr("State"), tr("Exit"),
+                         tr("Samples/s"), tr("Log lines"), tr("Last word")},
                         tr("Ranks"), {60, 60, 160, 90, 80, 120, 110, 100, 100, 110}, this);
     m_table->setObjectName(QStringLiteral("ranksTable"));
     m_empty = new EmptyState(QStringLiteral("ranks"), {}, {}, this);
     column->addWidget(m_table, 1);
     column->addWidget(m_empty, 1);
-    connect(m_table, &QTableWidget::cellActivated, this, [this](int row) {
-        Q_EMIT logRequested(m_table->item(row, 0)->data(Qt::UserRole).toInt());
-    });
+    connect(m_table, &QTableWidget::cellActivated, this,
+            [this](int row) { Q_EMIT logRequested(m_table->item(row, 0)->data(Qt::UserRole).toInt()); });
 }
 
 void RanksTab::setDetail(const RunDetail& detail, int attempt) {
@@ -72,37 +73,47 @@ void RanksTab::setDetail(const RunDetail& detail, int attempt) {
     }
     m_table->setRowCount(static_cast<int>(rows.size()));
     // What no rank has is no column.
-    m_table->setColumnHidden(3, std::none_of(rows.begin(), rows.end(), [](const store::RankRow& rank) { return rank.pid.has_value(); }));
-    m_table->setColumnHidden(4, std::all_of(rows.begin(), rows.end(), [](const store::RankRow& rank) { return rank.gpus.empty(); }));
+    m_table->setColumnHidden(
+        3, std::none_of(rows.begin(), rows.end(), [](const store::RankRow& rank) { return rank.pid.has_value(); }));
+    m_table->setColumnHidden(
+        4, std::all_of(rows.begin(), rows.end(), [](const store::RankRow& rank) { return rank.gpus.empty(); }));
     for (int i = 0; i < static_cast<int>(rows.size()); ++i) {
         const store::RankRow& rank = rows[static_cast<std::size_t>(i)];
         put(m_table, i, 0, QString::number(rank.rank), true);
         m_table->item(i, 0)->setData(Qt::UserRole, rank.rank);
         put(m_table, i, 1, QString::number(rank.node), true);
         put(m_table, i, 2, fromUtf8(rank.host));
-        put(m_table, i, 3, rank.pid ? QString::number(*rank.pid) : QString(), true, rank.pid ? tr("Process %1 on %2").arg(*rank.pid).arg(fromUtf8(rank.host)) : QString());
+        put(m_table, i, 3, rank.pid ? QString::number(*rank.pid) : QString(), true,
+            rank.pid ? tr("Process %1 on %2").arg(*rank.pid).arg(fromUtf8(rank.host)) : QString());
         QStringList gpus;
         for (const int gpu : rank.gpus) gpus << QString::number(gpu);
         put(m_table, i, 4, gpus.join(QStringLiteral(", ")), true);
         const bool well = rank.exitStatus && *rank.exitStatus == 0;
         const bool stopped = rank.signal && *rank.signal == SIGTERM && detail.row.state == spec::RunState::Canceled;
         // What an older attempt left without an end was cut off.
-        const spec::RunState state = !rank.ended() ? (!newest ? spec::RunState::Lost : spec::isFinal(detail.row.state) ? detail.row.state : spec::RunState::Running)
+        const spec::RunState state = !rank.ended() ? (!newest                           ? spec::RunState::Lost
+                                                      : spec::isFinal(detail.row.state) ? detail.row.state
+                                                                                        : spec::RunState::Running)
                                      : well        ? spec::RunState::Completed
                                      : stopped     ? spec::RunState::Canceled
                                                    : spec::RunState::Failed;
         put(m_table, i, 5, QString(), false, fromUtf8(rank.reason));
         m_table->item(i, 5)->setData(StateRole, static_cast<int>(state));
-        put(m_table, i, 6, rank.signal       ? tr("signal %1").arg(*rank.signal)
-                           : rank.exitStatus ? tr("status %1").arg(*rank.exitStatus)
-                                             : QString(), false, fromUtf8(rank.reason));
+        put(m_table, i, 6,
+            rank.signal       ? tr("signal %1").arg(*rank.signal)
+            : rank.exitStatus ? tr("status %1").arg(*rank.exitStatus)
+                              : QString(),
+            false, fromUtf8(rank.reason));
         double rate = 0;
         for (const store::SeriesRow& one : detail.series) {
-            if (one.name == "train/samples_per_second" && one.rank == rank.rank && one.attempt == rank.attempt) rate = one.last;
+            if (one.name == "train/samples_per_second" && one.rank == rank.rank && one.attempt == rank.attempt)
+                rate = one.last;
         }
-        put(m_table, i, 7, rate > 0 ? formatCount(static_cast<std::int64_t>(rate)) : QString(), true, rate > 0 ? exactNumber(rate) : QString());
+        put(m_table, i, 7, rate > 0 ? formatCount(static_cast<std::int64_t>(rate)) : QString(), true,
+            rate > 0 ? exactNumber(rate) : QString());
         put(m_table, i, 8, formatExact(rank.logLines), true);
-        put(m_table, i, 9, rank.lastAt == 0 ? QString() : formatAgo(rank.lastAt), false, rank.lastAt == 0 ? QString() : formatTime(rank.lastAt));
+        put(m_table, i, 9, rank.lastAt == 0 ? QString() : formatAgo(rank.lastAt), false,
+            rank.lastAt == 0 ? QString() : formatTime(rank.lastAt));
     }
 }
 

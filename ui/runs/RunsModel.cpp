@@ -28,19 +28,19 @@ constexpr int kRefreshMillis = 250;
 
 double valueOf(const store::MetricSummary& metric, MetricValue which) {
     switch (which) {
-        case MetricValue::Last: return metric.last;
-        case MetricValue::Min: return metric.min;
-        case MetricValue::Max: return metric.max;
-        case MetricValue::First: return metric.first;
+    case MetricValue::Last: return metric.last;
+    case MetricValue::Min: return metric.min;
+    case MetricValue::Max: return metric.max;
+    case MetricValue::First: return metric.first;
     }
     return metric.last;
 }
 
 bool sameShown(const RunRow& a, const RunRow& b) {
     const auto progress = [](const RunRow& row) { return row.progress ? row.progress->at : 0; };
-    if (a.state != b.state || a.name != b.name || a.tags != b.tags || a.startedAt != b.startedAt || a.endedAt != b.endedAt ||
-        a.notes != b.notes || a.archived != b.archived || progress(a) != progress(b) || a.stateReason != b.stateReason ||
-        a.metrics.size() != b.metrics.size() || a.warnings != b.warnings) {
+    if (a.state != b.state || a.name != b.name || a.tags != b.tags || a.startedAt != b.startedAt ||
+        a.endedAt != b.endedAt || a.notes != b.notes || a.archived != b.archived || progress(a) != progress(b) ||
+        a.stateReason != b.stateReason || a.metrics.size() != b.metrics.size() || a.warnings != b.warnings) {
         return false;
     }
     return std::equal(a.metrics.begin(), a.metrics.end(), b.metrics.begin(),
@@ -50,9 +50,9 @@ bool sameShown(const RunRow& a, const RunRow& b) {
 }  // namespace
 
 RunsModel::RunsModel(commands::Session& session, QObject* parent)
-    : QAbstractTableModel(parent),
-      m_session(session),
-      m_metrics{{"val/accuracy", MetricValue::Max}, {"val/accuracy", MetricValue::Last}, {"val/loss", MetricValue::Last}} {
+    : QAbstractTableModel(parent), m_session(session), m_metrics{{"val/accuracy", MetricValue::Max},
+                                                                 {"val/accuracy", MetricValue::Last},
+                                                                 {"val/loss", MetricValue::Last}} {
     m_query.limit = kPage;
     m_soon.setSingleShot(true);
     m_soon.setInterval(kRefreshMillis);
@@ -62,7 +62,9 @@ RunsModel::RunsModel(commands::Session& session, QObject* parent)
     connect(&session, &commands::Session::runsChanged, this, &RunsModel::note);
 }
 
-int RunsModel::rowCount(const QModelIndex& parent) const { return parent.isValid() ? 0 : static_cast<int>(m_rows.size()); }
+int RunsModel::rowCount(const QModelIndex& parent) const {
+    return parent.isValid() ? 0 : static_cast<int>(m_rows.size());
+}
 
 int RunsModel::columnCount(const QModelIndex& parent) const {
     return parent.isValid() ? 0 : FirstMetric + static_cast<int>(m_metrics.size());
@@ -100,21 +102,21 @@ bool RunsModel::setData(const QModelIndex& index, const QVariant& value, int rol
 QVariant RunsModel::metricData(const RunRow& row, const MetricColumn& column, int role) const {
     const store::MetricSummary* metric = metricOf(row, column.name);
     switch (role) {
-        case NumberRole: return true;
-        case Qt::DisplayRole: {
-            if (!metric) return QString();
-            const double value = valueOf(*metric, column.value);
-            return std::isfinite(value) ? formatMetric(column.name, value) : tr("NaN");
-        }
-        case Qt::ToolTipRole: {
-            if (!metric) return {};
-            QString text = exactNumber(valueOf(*metric, column.value));
-            if (column.value == MetricValue::Max) text += tr(" at step %1").arg(formatExact(metric->maxStep));
-            if (column.value == MetricValue::Min) text += tr(" at step %1").arg(formatExact(metric->minStep));
-            if (column.value == MetricValue::Last) text += tr(" at step %1").arg(formatExact(metric->lastStep));
-            return text;
-        }
-        default: return {};
+    case NumberRole: return true;
+    case Qt::DisplayRole: {
+        if (!metric) return QString();
+        const double value = valueOf(*metric, column.value);
+        return std::isfinite(value) ? formatMetric(column.name, value) : tr("NaN");
+    }
+    case Qt::ToolTipRole: {
+        if (!metric) return {};
+        QString text = exactNumber(valueOf(*metric, column.value));
+        if (column.value == MetricValue::Max) text += tr(" at step %1").arg(formatExact(metric->maxStep));
+        if (column.value == MetricValue::Min) text += tr(" at step %1").arg(formatExact(metric->minStep));
+        if (column.value == MetricValue::Last) text += tr(" at step %1").arg(formatExact(metric->lastStep));
+        return text;
+    }
+    default: return {};
     }
 }
 
@@ -128,64 +130,65 @@ QVariant RunsModel::data(const QModelIndex& index, int role) const {
     if (role == NumberRole) return figures;
     if (role == MutedRole) return index.column() == Experiment || index.column() == Started;
     switch (index.column()) {
-        case State:
-            if (role == StateRole) return static_cast<int>(row->state);
-            if (role == Qt::ToolTipRole) return fromUtf8(row->stateReason);
-            if (role == Qt::AccessibleTextRole) return fromUtf8(spec::toString(row->state));
-            break;
-        case Number:
-            if (role == Qt::DisplayRole) return QString::number(row->number);
-            break;
-        case Name:
-            if (role == Qt::DisplayRole || role == Qt::EditRole) return fromUtf8(row->name);
-            if (role == RunColorRole) return runColorOf(row->number);
-            if (role == Qt::ToolTipRole) {
-                QStringList lines{fromUtf8(row->name)};
-                if (!row->description.empty()) lines << fromUtf8(row->description);
-                if (!row->notes.empty()) lines << fromUtf8(row->notes);
-                return lines.join(u'\n');
-            }
-            break;
-        case Experiment:
-            if (role == Qt::DisplayRole || role == Qt::ToolTipRole) return fromUtf8(row->experiment);
-            break;
-        case Tags:
-            if (role == TagsRole || role == Qt::ToolTipRole || role == Qt::AccessibleTextRole) {
-                QStringList tags;
-                for (const auto& [name, value] : row->tags) {
-                    tags << (value.empty() ? fromUtf8(name) : fromUtf8(name) + u'=' + fromUtf8(value));
-                }
-                if (role == TagsRole) return tags;
-                return tags.join(QStringLiteral(", "));
-            }
-            break;
-        case Progress: {
-            const std::optional<double> fraction = fractionOf(*row);
-            if (role == ProgressRole && fraction && !spec::isFinal(row->state)) return *fraction;
-            if (role == Qt::DisplayRole) {
-                if (row->state == spec::RunState::Completed) return QString();
-                if (!fraction) return row->metrics.empty() ? QString() : tr("step %1").arg(formatExact(row->metrics.front().lastStep));
-                return formatPercent(*fraction);
-            }
-            if (role == Qt::ToolTipRole && row->progress) return progressText(*row->progress);
-            break;
+    case State:
+        if (role == StateRole) return static_cast<int>(row->state);
+        if (role == Qt::ToolTipRole) return fromUtf8(row->stateReason);
+        if (role == Qt::AccessibleTextRole) return fromUtf8(spec::toString(row->state));
+        break;
+    case Number:
+        if (role == Qt::DisplayRole) return QString::number(row->number);
+        break;
+    case Name:
+        if (role == Qt::DisplayRole || role == Qt::EditRole) return fromUtf8(row->name);
+        if (role == RunColorRole) return runColorOf(row->number);
+        if (role == Qt::ToolTipRole) {
+            QStringList lines{fromUtf8(row->name)};
+            if (!row->description.empty()) lines << fromUtf8(row->description);
+            if (!row->notes.empty()) lines << fromUtf8(row->notes);
+            return lines.join(u'\n');
         }
-        case Duration: {
-            const std::int64_t nanos = durationOf(*row, base::wallMicros());
-            if (role == Qt::DisplayRole) return row->startedAt == 0 ? QString() : formatDuration(nanos);
-            if (role == Qt::ToolTipRole && row->startedAt != 0) {
-                return row->endedAt == 0 ? tr("since %1").arg(formatTime(row->startedAt))
-                                         : tr("%1 to %2").arg(formatTime(row->startedAt), formatTime(row->endedAt));
+        break;
+    case Experiment:
+        if (role == Qt::DisplayRole || role == Qt::ToolTipRole) return fromUtf8(row->experiment);
+        break;
+    case Tags:
+        if (role == TagsRole || role == Qt::ToolTipRole || role == Qt::AccessibleTextRole) {
+            QStringList tags;
+            for (const auto& [name, value] : row->tags) {
+                tags << (value.empty() ? fromUtf8(name) : fromUtf8(name) + u'=' + fromUtf8(value));
             }
-            break;
+            if (role == TagsRole) return tags;
+            return tags.join(QStringLiteral(", "));
         }
-        case Started: {
-            const std::int64_t at = row->startedAt != 0 ? row->startedAt : row->createdAt;
-            if (role == Qt::DisplayRole) return formatAgo(at);
-            if (role == Qt::ToolTipRole) return formatTime(at);
-            break;
+        break;
+    case Progress: {
+        const std::optional<double> fraction = fractionOf(*row);
+        if (role == ProgressRole && fraction && !spec::isFinal(row->state)) return *fraction;
+        if (role == Qt::DisplayRole) {
+            if (row->state == spec::RunState::Completed) return QString();
+            if (!fraction)
+                return row->metrics.empty() ? QString() : tr("step %1").arg(formatExact(row->metrics.front().lastStep));
+            return formatPercent(*fraction);
         }
-        default: break;
+        if (role == Qt::ToolTipRole && row->progress) return progressText(*row->progress);
+        break;
+    }
+    case Duration: {
+        const std::int64_t nanos = durationOf(*row, base::wallMicros());
+        if (role == Qt::DisplayRole) return row->startedAt == 0 ? QString() : formatDuration(nanos);
+        if (role == Qt::ToolTipRole && row->startedAt != 0) {
+            return row->endedAt == 0 ? tr("since %1").arg(formatTime(row->startedAt))
+                                     : tr("%1 to %2").arg(formatTime(row->startedAt), formatTime(row->endedAt));
+        }
+        break;
+    }
+    case Started: {
+        const std::int64_t at = row->startedAt != 0 ? row->startedAt : row->createdAt;
+        if (role == Qt::DisplayRole) return formatAgo(at);
+        if (role == Qt::ToolTipRole) return formatTime(at);
+        break;
+    }
+    default: break;
     }
     return {};
 }
@@ -199,15 +202,15 @@ QVariant RunsModel::headerData(int section, Qt::Orientation orientation, int rol
     }
     if (role != Qt::DisplayRole) return {};
     switch (section) {
-        case State: return tr("State");
-        case Number: return tr("#");
-        case Name: return tr("Name");
-        case Experiment: return tr("Experiment");
-        case Tags: return tr("Tags");
-        case Progress: return tr("Progress");
-        case Duration: return tr("Duration");
-        case Started: return tr("Started");
-        default: break;
+    case State: return tr("State");
+    case Number: return tr("#");
+    case Name: return tr("Name");
+    case Experiment: return tr("Experiment");
+    case Tags: return tr("Tags");
+    case Progress: return tr("Progress");
+    case Duration: return tr("Duration");
+    case Started: return tr("Started");
+    default: break;
     }
     if (section < FirstMetric || section >= columnCount()) return {};
     const MetricColumn& column = m_metrics[static_cast<std::size_t>(section - FirstMetric)];
@@ -215,10 +218,12 @@ QVariant RunsModel::headerData(int section, Qt::Orientation orientation, int rol
     QString title = metricTitle(column.name.starts_with("val/") ? column.name.substr(4) : column.name);
     if (!title.isEmpty()) title[0] = title[0].toUpper();
     switch (column.value) {
-        case MetricValue::Last: return tr("%1, last").arg(title);
-        case MetricValue::First: return tr("%1, first").arg(title);
-        case MetricValue::Min: return smallerIsBetter(column.name) ? tr("%1, best").arg(title) : tr("%1, lowest").arg(title);
-        case MetricValue::Max: return smallerIsBetter(column.name) ? tr("%1, highest").arg(title) : tr("%1, best").arg(title);
+    case MetricValue::Last: return tr("%1, last").arg(title);
+    case MetricValue::First: return tr("%1, first").arg(title);
+    case MetricValue::Min:
+        return smallerIsBetter(column.name) ? tr("%1, best").arg(title) : tr("%1, lowest").arg(title);
+    case MetricValue::Max:
+        return smallerIsBetter(column.name) ? tr("%1, highest").arg(title) : tr("%1, best").arg(title);
     }
     return title;
 }
@@ -236,17 +241,17 @@ void RunsModel::sort(int column, Qt::SortOrder order) {
     store::RunSort wanted;
     wanted.descending = order == Qt::DescendingOrder;
     switch (column) {
-        case State: wanted.column = RunColumn::State; break;
-        case Number: wanted.column = RunColumn::Number; break;
-        case Name: wanted.column = RunColumn::Name; break;
-        case Experiment: wanted.column = RunColumn::Experiment; break;
-        case Duration: wanted.column = RunColumn::Duration; break;
-        case Started: wanted.column = RunColumn::Started; break;
-        default:
-            if (column < FirstMetric || column >= columnCount()) return;
-            wanted.column = RunColumn::Metric;
-            wanted.metric = m_metrics[static_cast<std::size_t>(column - FirstMetric)].name;
-            wanted.metricValue = m_metrics[static_cast<std::size_t>(column - FirstMetric)].value;
+    case State: wanted.column = RunColumn::State; break;
+    case Number: wanted.column = RunColumn::Number; break;
+    case Name: wanted.column = RunColumn::Name; break;
+    case Experiment: wanted.column = RunColumn::Experiment; break;
+    case Duration: wanted.column = RunColumn::Duration; break;
+    case Started: wanted.column = RunColumn::Started; break;
+    default:
+        if (column < FirstMetric || column >= columnCount()) return;
+        wanted.column = RunColumn::Metric;
+        wanted.metric = m_metrics[static_cast<std::size_t>(column - FirstMetric)].name;
+        wanted.metricValue = m_metrics[static_cast<std::size_t>(column - FirstMetric)].value;
     }
     m_sortColumn = column;
     m_sortOrder = order;
@@ -293,7 +298,8 @@ void RunsModel::note(const QList<runs::RunChange>& changes) {
     using runs::RunPart;
     constexpr runs::RunParts shown =
         RunPart::Added | RunPart::Removed | RunPart::State | RunPart::Metrics | RunPart::Progress | RunPart::Meta;
-    const bool matters = std::any_of(changes.begin(), changes.end(), [&](const auto& change) { return change.parts & shown; });
+    const bool matters =
+        std::any_of(changes.begin(), changes.end(), [&](const auto& change) { return change.parts & shown; });
     if (matters && m_live && !m_soon.isActive()) m_soon.start();
 }
 

@@ -40,10 +40,10 @@ constexpr int kMetricWidth = 118;
 
 const char* nameOf(MetricValue value) {
     switch (value) {
-        case MetricValue::Last: return "last";
-        case MetricValue::Min: return "min";
-        case MetricValue::Max: return "max";
-        case MetricValue::First: return "first";
+    case MetricValue::Last: return "last";
+    case MetricValue::Min: return "min";
+    case MetricValue::Max: return "max";
+    case MetricValue::First: return "first";
     }
     return "last";
 }
@@ -57,9 +57,7 @@ MetricValue metricValueOf(const std::string& name) {
 }  // namespace
 
 RunsPage::RunsPage(Shell& shell, QWidget* parent)
-    : Page(QStringLiteral("runs"), parent),
-      m_shell(shell),
-      m_model(new RunsModel(*shell.session(), this)),
+    : Page(QStringLiteral("runs"), parent), m_shell(shell), m_model(new RunsModel(*shell.session(), this)),
       m_actions(new RunActions(shell, this)) {
     const Theme& theme = Theme::current();
     auto* column = new QVBoxLayout(this);
@@ -91,7 +89,8 @@ RunsPage::RunsPage(Shell& shell, QWidget* parent)
     listLayout->setContentsMargins(0, 0, 0, 0);
     m_table = new QTableView(m_list);
     listLayout->addWidget(m_table, 1);
-    m_nothing = new EmptyState(QStringLiteral("search"), tr("No run matches"), tr("No run of this workspace passes the filter."), m_list);
+    m_nothing = new EmptyState(QStringLiteral("search"), tr("No run matches"),
+                               tr("No run of this workspace passes the filter."), m_list);
     connect(m_nothing->addSecondary(tr("Clear the filter")), &QPushButton::clicked, this, [this] { applyView({}); });
     m_nothing->hide();
     listLayout->addWidget(m_nothing, 1);
@@ -105,7 +104,8 @@ RunsPage::RunsPage(Shell& shell, QWidget* parent)
 
     m_empty = new EmptyState(QStringLiteral("runs"), tr("No runs yet"),
                              tr("Every training and every command you launch is kept here, with its curves, log, files "
-                                "and configuration."), this);
+                                "and configuration."),
+                             this);
     auto* first = m_empty->addPrimary(tr("Train the sample"), QStringLiteral("play"));
     first->setObjectName(QStringLiteral("trainSampleButton"));
     connect(first, &QPushButton::clicked, this, [this] { m_actions->trainSample(); });
@@ -285,11 +285,12 @@ void RunsPage::showViews() {
         item->widget()->deleteLater();
         delete item;
     }
-    std::vector<View> views{{tr("All"), {}, false, false},
-                            {tr("Active"), QStringLiteral("-state:completed -state:failed -state:canceled"), false, false},
-                            {tr("Failed"), QStringLiteral("state:failed"), false, false},
-                            {tr("Last 7 days"), QStringLiteral("created>7d"), false, false},
-                            {tr("Archived"), {}, true, false}};
+    std::vector<View> views{
+        {tr("All"), {}, false, false},
+        {tr("Active"), QStringLiteral("-state:completed -state:failed -state:canceled"), false, false},
+        {tr("Failed"), QStringLiteral("state:failed"), false, false},
+        {tr("Last 7 days"), QStringLiteral("created>7d"), false, false},
+        {tr("Archived"), {}, true, false}};
     views.insert(views.end(), m_ownViews.begin(), m_ownViews.end());
     const QString now = m_search->text().trimmed();
     bool known = now.isEmpty();
@@ -310,7 +311,9 @@ void RunsPage::showViews() {
             showViews();
             Json list = Json::array();
             for (const View& one : m_ownViews) {
-                list.push_back({{"name", one.name.toStdString()}, {"filter", one.filter.toStdString()}, {"archived", one.archived}});
+                list.push_back({{"name", one.name.toStdString()},
+                                {"filter", one.filter.toStdString()},
+                                {"archived", one.archived}});
             }
             m_shell.store(QStringLiteral("runs.views"), list);
         });
@@ -328,7 +331,8 @@ void RunsPage::saveView() {
         this, tr("Save this view"), tr("Name"), m_search->text().trimmed(),
         [this](const QString& text) {
             if (text.trimmed().isEmpty()) return tr("A view needs a name.");
-            const bool taken = std::any_of(m_ownViews.begin(), m_ownViews.end(), [&](const View& one) { return one.name == text.trimmed(); });
+            const bool taken = std::any_of(m_ownViews.begin(), m_ownViews.end(),
+                                           [&](const View& one) { return one.name == text.trimmed(); });
             return taken ? tr("There is a view of this name.") : QString();
         },
         [this](const QString& name) {
@@ -336,7 +340,9 @@ void RunsPage::saveView() {
             m_ownViews.push_back({name.trimmed(), m_search->text().trimmed(), m_archived, true});
             Json list = Json::array();
             for (const View& one : m_ownViews) {
-                list.push_back({{"name", one.name.toStdString()}, {"filter", one.filter.toStdString()}, {"archived", one.archived}});
+                list.push_back({{"name", one.name.toStdString()},
+                                {"filter", one.filter.toStdString()},
+                                {"archived", one.archived}});
             }
             m_shell.store(QStringLiteral("runs.views"), list);
             showViews();
@@ -346,7 +352,8 @@ void RunsPage::saveView() {
 std::vector<RunRow> RunsPage::selection() const {
     std::vector<RunRow> rows;
     QModelIndexList chosen = m_table->selectionModel()->selectedRows(RunsModel::Number);
-    std::sort(chosen.begin(), chosen.end(), [](const QModelIndex& a, const QModelIndex& b) { return a.row() < b.row(); });
+    std::sort(chosen.begin(), chosen.end(),
+              [](const QModelIndex& a, const QModelIndex& b) { return a.row() < b.row(); });
     for (const QModelIndex& index : chosen) {
         if (const RunRow* row = m_model->rowAt(index.row())) rows.push_back(*row);
     }
@@ -371,7 +378,8 @@ void RunsPage::showSelection() {
     m_selection->setRuns(rows);
     const bool one = rows.size() == 1;
     const bool any = !rows.empty();
-    const bool ended = std::all_of(rows.begin(), rows.end(), [](const RunRow& row) { return spec::isFinal(row.state); });
+    const bool ended =
+        std::all_of(rows.begin(), rows.end(), [](const RunRow& row) { return spec::isFinal(row.state); });
     m_openRun->setEnabled(one);
     m_rename->setEnabled(one);
     m_tags->setEnabled(one);
@@ -481,7 +489,8 @@ void RunsPage::readNames() {
             if (!page) return page.error();
             Names names{std::move(*metrics), std::move(*experiments), {}};
             for (const RunRow& row : page->rows) {
-                for (const auto& [name, value] : row.tags) names.tags.push_back(value.empty() ? name : name + "=" + value);
+                for (const auto& [name, value] : row.tags)
+                    names.tags.push_back(value.empty() ? name : name + "=" + value);
             }
             std::sort(names.tags.begin(), names.tags.end());
             names.tags.erase(std::unique(names.tags.begin(), names.tags.end()), names.tags.end());
@@ -520,7 +529,8 @@ Address RunsPage::address() const {
 Json RunsPage::saveState() const {
     const QHeaderView* header = m_table->horizontalHeader();
     Json metrics = Json::array();
-    for (const auto& column : m_model->metricColumns()) metrics.push_back({{"name", column.name}, {"value", nameOf(column.value)}});
+    for (const auto& column : m_model->metricColumns())
+        metrics.push_back({{"name", column.name}, {"value", nameOf(column.value)}});
     Json hidden = Json::array();
     Json widths = Json::array();
     for (int i = 0; i < m_model->columnCount(); ++i) {

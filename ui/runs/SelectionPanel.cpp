@@ -45,8 +45,8 @@ SelectionPanel::SelectionPanel(commands::Session& session, QWidget* parent) : QW
     column->setContentsMargins(theme.space(3), theme.space(2), theme.space(3), theme.space(3));
     column->setSpacing(theme.space(2));
     m_title = new SectionTitle(QString(), content);
-    m_hint = new TextLabel(tr("Select runs in the table to see their curves here, laid over each other."), TextStyle::Body,
-                           Role::Muted, content);
+    m_hint = new TextLabel(tr("Select runs in the table to see their curves here, laid over each other."),
+                           TextStyle::Body, Role::Muted, content);
     m_hint->setWordWrap(true);
     m_legend = new QWidget(content);
     m_legendLayout = new QVBoxLayout(m_legend);
@@ -71,11 +71,10 @@ void SelectionPanel::setRuns(const std::vector<store::RunRow>& runs) {
     m_hint->setVisible(runs.empty());
     m_charts->setVisible(!runs.empty());
     m_legend->setVisible(!runs.empty());
-    m_title->setText(runs.empty()       ? tr("Nothing selected")
-                     : runs.size() == 1 ? tr("Selected run")
-                     : shown < runs.size()
-                         ? tr("%1 selected, the first %2 shown").arg(runs.size()).arg(shown)
-                         : tr("%n runs compared", nullptr, static_cast<int>(runs.size())));
+    m_title->setText(runs.empty()          ? tr("Nothing selected")
+                     : runs.size() == 1    ? tr("Selected run")
+                     : shown < runs.size() ? tr("%1 selected, the first %2 shown").arg(runs.size()).arg(shown)
+                                           : tr("%n runs compared", nullptr, static_cast<int>(runs.size())));
     QString signature;
     std::vector<RunRef> refs;
     for (std::size_t i = 0; i < shown; ++i) {
@@ -106,8 +105,9 @@ void SelectionPanel::setRuns(const std::vector<store::RunRow>& runs) {
         layout->addWidget(new ElidedLabel(fromUtf8(row.name), TextStyle::Body, Role::Text, line), 1);
         if (const store::MetricSummary* metric = headMetric(row)) {
             auto* best = new TextLabel(formatMetric(metric->name, bestOf(*metric)), TextStyle::Mono, Role::Text, line);
-            best->setToolTip(tr("%1, best at step %2: %3")
-                                 .arg(metricTitle(metric->name), formatExact(bestStepOf(*metric)), exactNumber(bestOf(*metric))));
+            best->setToolTip(
+                tr("%1, best at step %2: %3")
+                    .arg(metricTitle(metric->name), formatExact(bestStepOf(*metric)), exactNumber(bestOf(*metric))));
             layout->addWidget(best);
         }
         layout->addWidget(new StateChip(row.state, line));

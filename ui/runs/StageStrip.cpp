@@ -34,7 +34,8 @@ void StageStrip::setRun(const store::RunRow& row, const std::vector<store::Stage
     for (const store::StageRow& one : stages) {
         // Preparation is said once by the workspace's side; what follows belongs to the newest attempt.
         if (one.attempt != newest && one.attempt != 0) continue;
-        const auto at = std::find_if(m_stages.begin(), m_stages.end(), [&](const Stage& stage) { return stage.state == one.state; });
+        const auto at = std::find_if(m_stages.begin(), m_stages.end(),
+                                     [&](const Stage& stage) { return stage.state == one.state; });
         if (present && present->end == 0 && (at == m_stages.end() || &*at != present)) present->end = one.at;
         if (at == m_stages.end()) continue;
         if (at->begin == 0 || at->end != 0) {
@@ -105,10 +106,16 @@ void StageStrip::paintEvent(QPaintEvent*) {
         const qreal to = isRightToLeft() ? dot.left() - 4 : area.right() - 4;
         if (i + 1 < static_cast<int>(m_stages.size())) painter.drawLine(QPointF(from, y), QPointF(to, y));
         painter.setPen(QPen(theme.color(reached ? ink : Role::BorderStrong), 1.5));
-        painter.setBrush(theme.color(broken ? end.ground : done ? Role::SuccessSoft : present ? look.ground : Role::Surface));
+        painter.setBrush(theme.color(broken    ? end.ground
+                                     : done    ? Role::SuccessSoft
+                                     : present ? look.ground
+                                               : Role::Surface));
         painter.drawEllipse(dot.adjusted(1, 1, -1, -1));
         if (reached) {
-            icon(broken ? end.icon : done ? QStringLiteral("check") : look.icon, ink)
+            icon(broken ? end.icon
+                 : done ? QStringLiteral("check")
+                        : look.icon,
+                 ink)
                 .paint(&painter, dot.adjusted(4, 4, -4, -4).toRect());
         }
         // The name stands under the line; its time behind it.
@@ -125,7 +132,8 @@ void StageStrip::paintEvent(QPaintEvent*) {
         const QFont small = theme.font(TextStyle::Secondary);
         painter.setFont(small);
         painter.setPen(theme.color(Role::Muted));
-        painter.drawText(rest, align, QFontMetrics(small).elidedText(time, Qt::ElideRight, static_cast<int>(rest.width())));
+        painter.drawText(rest, align,
+                         QFontMetrics(small).elidedText(time, Qt::ElideRight, static_cast<int>(rest.width())));
     }
 }
 

@@ -130,18 +130,15 @@ std::vector<ChartPlan> systemPlans(const std::vector<std::string>& names) {
         plan.scale = recipe.scale;
         plans.push_back(std::move(plan));
     };
-    for (const Recipe& recipe : machineRecipes())
-        add(recipe, {}, {});
+    for (const Recipe& recipe : machineRecipes()) add(recipe, {}, {});
     std::set<int> gpus;
     for (const std::string& name : names) {
         if (const int gpu = gpuOf(name); gpu >= 0) gpus.insert(gpu);
     }
     for (const int gpu : gpus) {
-        for (const Recipe& recipe : gpuRecipes())
-            add(recipe, "gpu" + std::to_string(gpu) + "_", QString::number(gpu));
+        for (const Recipe& recipe : gpuRecipes()) add(recipe, "gpu" + std::to_string(gpu) + "_", QString::number(gpu));
     }
-    for (const Recipe& recipe : lastRecipes())
-        add(recipe, {}, {});
+    for (const Recipe& recipe : lastRecipes()) add(recipe, {}, {});
     for (const std::string& name : left) {
         ChartPlan plan{fromUtf8(name).replace(u'_', u' '), {name}};
         if (name.ends_with("_percent")) plan.unit = QStringLiteral("%");

@@ -73,16 +73,14 @@ void SystemTab::arrange() {
         if (m_node->count() != static_cast<int>(nodes.size())) {
             const QVariant before = m_node->currentData();
             m_node->clear();
-            for (const auto& [node, title] : nodes)
-                m_node->addItem(title, node);
+            for (const auto& [node, title] : nodes) m_node->addItem(title, node);
             m_node->setCurrentIndex(std::max(0, m_node->findData(before)));
         }
         const int chosen = m_node->currentData().toInt();
         std::erase_if(nodes, [chosen](const auto& one) { return one.first != chosen; });
     }
     const std::size_t shown = std::max<std::size_t>(1, nodes.size());
-    while (m_blocks.size() < shown)
-        m_blocks.push_back(makeBlock());
+    while (m_blocks.size() < shown) m_blocks.push_back(makeBlock());
     const QString waiting =
         spec::isFinal(m_row.state) ? tr("Nothing was measured.") : tr("Measured once the run is there.");
     auto node = nodes.begin();

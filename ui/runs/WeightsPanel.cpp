@@ -30,8 +30,7 @@ QString namesText(const Json& list) {
     constexpr std::size_t kNamed = 4;
     const Json names = readArray(list, "names");
     QStringList shown;
-    for (std::size_t i = 0; i < std::min(kNamed, names.size()); ++i)
-        shown << fromUtf8(names[i].get<std::string>());
+    for (std::size_t i = 0; i < std::min(kNamed, names.size()); ++i) shown << fromUtf8(names[i].get<std::string>());
     if (readInteger(list, "count") > static_cast<std::int64_t>(shown.size())) shown << QStringLiteral("…");
     return shown.join(QStringLiteral(", "));
 }
@@ -174,8 +173,7 @@ void WeightsPanel::fetch(const QString& id, const QString& file) {
     m_progress->setTitle(file.isEmpty() ? tr("Fetching the weights") : tr("Checking the file"));
     m_progress->setFraction(std::nullopt);
     m_progress->show();
-    m_fetch = m_shell.session()->start("weights.fetch",
-                                         {{"weights", id.toStdString()}, {"file", file.toStdString()}});
+    m_fetch = m_shell.session()->start("weights.fetch", {{"weights", id.toStdString()}, {"file", file.toStdString()}});
     connect(m_fetch, &commands::Command::progressed, this, [this](const commands::CommandProgress& progress) {
         m_progress->setFraction(progress.fraction >= 0 ? std::optional(progress.fraction) : std::nullopt);
     });

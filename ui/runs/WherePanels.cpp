@@ -51,7 +51,9 @@ bool lacks(const Json& doctor, std::string_view id, std::initializer_list<std::s
         const std::string finding = readText(line, "finding");
         if (readText(line, "id") != id || (finding != "warning" && finding != "failure")) continue;
         const Json values = readObject(line, "values");
-        if (std::all_of(versions.begin(), versions.end(), [&](std::string_view name) { return readText(values, name).empty(); })) return true;
+        if (std::all_of(versions.begin(), versions.end(),
+                        [&](std::string_view name) { return readText(values, name).empty(); }))
+            return true;
     }
     return false;
 }
@@ -61,16 +63,20 @@ bool lacks(const Json& doctor, std::string_view id, std::initializer_list<std::s
 QStringList unverified(const Json& document) {
     const std::string kind = word(document, "distribution.kind");
     const bool several = whole(document, "distribution.nodes", 1) * whole(document, "distribution.processes", 1) > 1;
-    const bool gpus = whole(document, "distribution.gpus", 0) > 0 || (word(document, "task.kind") == "train" && word(document, "task.device") == "cuda");
+    const bool gpus = whole(document, "distribution.gpus", 0) > 0 ||
+                      (word(document, "task.kind") == "train" && word(document, "task.device") == "cuda");
     const std::string backend = word(document, "distribution.backend");
     QStringList names;
     if (gpus) names << QStringLiteral("CUDA");
-    if (kind == "pytorch" && (backend == "nccl" || (gpus && several && backend != "gloo"))) names << QStringLiteral("NCCL");
+    if (kind == "pytorch" && (backend == "nccl" || (gpus && several && backend != "gloo")))
+        names << QStringLiteral("NCCL");
     if (kind == "mpi") names << QStringLiteral("Horovod");
     return names;
 }
 
-std::int64_t memoryOf(const Json& definition) { return found(readObject(definition, "doctor"), "memory_bytes").value_or(0); }
+std::int64_t memoryOf(const Json& definition) {
+    return found(readObject(definition, "doctor"), "memory_bytes").value_or(0);
+}
 
 QStringList misfits(const Json& document, const Json& definition) {
     QStringList wrong;
@@ -79,19 +85,30 @@ QStringList misfits(const Json& document, const Json& definition) {
     const std::int64_t nodes = whole(document, "distribution.nodes", 1);
     const std::int64_t processes = whole(document, "distribution.processes", 1);
     std::int64_t gpus = whole(document, "distribution.gpus", 0);
-    if (gpus == 0 && word(document, "task.kind") == "train" && word(document, "task.device") == "cuda") gpus = processes;
+    if (gpus == 0 && word(document, "task.kind") == "train" && word(document, "task.device") == "cuda")
+        gpus = processes;
     const bool slurm = readText(definition, "kind") == "slurm";
     const std::int64_t has = readInteger(definition, "nodes", 1);
-    if (const std::int64_t least = slurm ? readInteger(readObject(readObject(definition, "spec"), "slurm"), "min_nodes", 1) : 1; nodes < least) {
-        wrong << TargetPicker::tr("This target takes runs of at least %n machine(s), you ask for %1.", nullptr, static_cast<int>(least)).arg(nodes);
+    if (const std::int64_t least =
+            slurm ? readInteger(readObject(readObject(definition, "spec"), "slurm"), "min_nodes", 1) : 1;
+        nodes < least) {
+        wrong << TargetPicker::tr("This target takes runs of at least %n machine(s), you ask for %1.", nullptr,
+                                  static_cast<int>(least))
+                     .arg(nodes);
     }
-    if (nodes > has) wrong << TargetPicker::tr("This target has %n machine(s), you ask for %1.", nullptr, static_cast<int>(has)).arg(nodes);
+    if (nodes > has)
+        wrong << TargetPicker::tr("This target has %n machine(s), you ask for %1.", nullptr, static_cast<int>(has))
+                     .arg(nodes);
     const Json doctor = readObject(definition, "doctor");
     if (const auto there = found(doctor, "gpus"); there && gpus > *there) {
-        wrong << TargetPicker::tr("This target has %n GPU(s) on a machine, you ask for %1.", nullptr, static_cast<int>(*there)).arg(gpus);
+        wrong << TargetPicker::tr("This target has %n GPU(s) on a machine, you ask for %1.", nullptr,
+                                  static_cast<int>(*there))
+                     .arg(gpus);
     }
     if (const auto there = found(doctor, "cores"); there && processes > *there) {
-        wrong << TargetPicker::tr("This target has %n core(s) on a machine, you ask for %1 processes.", nullptr, static_cast<int>(*there)).arg(processes);
+        wrong << TargetPicker::tr("This target has %n core(s) on a machine, you ask for %1 processes.", nullptr,
+                                  static_cast<int>(*there))
+                     .arg(processes);
     }
     const bool mpi = word(document, "distribution.kind") == "mpi";
     const std::string launcher = word(document, "distribution.launcher");
@@ -100,10 +117,13 @@ QStringList misfits(const Json& document, const Json& definition) {
     }
     if (mpi && slurm && launcher == "mpirun") {
         wrong << TargetPicker::tr("In a Slurm job MPI's processes are started by srun; choose srun or Automatic.");
-    } else if (mpi && slurm && launcher != "srun" && readText(readObject(readObject(definition, "spec"), "slurm"), "launcher") == "mpirun") {
-        wrong << TargetPicker::tr("This target's definition asks for mpirun, which starts nothing in a Slurm job; choose srun, or edit and save the target.");
+    } else if (mpi && slurm && launcher != "srun" &&
+               readText(readObject(readObject(definition, "spec"), "slurm"), "launcher") == "mpirun") {
+        wrong << TargetPicker::tr("This target's definition asks for mpirun, which starts nothing in a Slurm job; "
+                                  "choose srun, or edit and save the target.");
     }
-    if (mpi && lacks(doctor, "mpi", {"mpirun", "srun"})) wrong << TargetPicker::tr("The doctor found no MPI that works there.");
+    if (mpi && lacks(doctor, "mpi", {"mpirun", "srun"}))
+        wrong << TargetPicker::tr("The doctor found no MPI that works there.");
     const std::string interpreter = word(document, "task.interpreter");
     if (word(document, "task.kind") == "command" && !word(document, "task.script").empty() && interpreter.empty() &&
         lacks(doctor, "python", {"version"})) {
@@ -150,7 +170,8 @@ TargetPicker::TargetPicker(Shell& shell, QWidget* parent) : QWidget(parent), m_s
     m_open = new LinkButton({}, this);
     m_open->setObjectName(QStringLiteral("openTargetLink"));
     column->addWidget(m_open, 0, Qt::AlignLeft);
-    connect(m_combo, &QComboBox::activated, this, [this](int index) { Q_EMIT picked(m_combo->itemData(index).toString()); });
+    connect(m_combo, &QComboBox::activated, this,
+            [this](int index) { Q_EMIT picked(m_combo->itemData(index).toString()); });
     connect(m_open, &LinkButton::clicked, this, [this] { m_shell.open({QStringLiteral("targets"), {m_target}}); });
     m_clock.setInterval(kPickerLoadMillis);
     connect(&m_clock, &QTimer::timeout, this, &TargetPicker::readLoad);
@@ -217,15 +238,16 @@ void TargetPicker::showTargets() {
 void TargetPicker::readTarget() {
     const QString target = m_target;
     if (target.isEmpty()) return;
-    m_shell.session()->start("target.show", {{"target", target.toStdString()}}, this, [this, target](const Result<Json>& shown) {
-        if (target != m_target) return;
-        m_shown = shown ? *shown : Json();
-        if (!shown && shown.error().code != "canceled") {
-            m_advice->setError(shown.error());
-            return;
-        }
-        showAdvice();
-    });
+    m_shell.session()->start("target.show", {{"target", target.toStdString()}}, this,
+                             [this, target](const Result<Json>& shown) {
+                                 if (target != m_target) return;
+                                 m_shown = shown ? *shown : Json();
+                                 if (!shown && shown.error().code != "canceled") {
+                                     m_advice->setError(shown.error());
+                                     return;
+                                 }
+                                 showAdvice();
+                             });
 }
 
 void TargetPicker::readLoad() {
@@ -233,8 +255,9 @@ void TargetPicker::readLoad() {
     const targets::Reach reach = m_shell.session()->reach(m_target.toStdString());
     // Looking opens no connection: that may ask for a password.
     if (m_target != u"local" && reach.state != targets::Reach::State::Connected) {
-        m_load->setText(reach.state == targets::Reach::State::Unreachable ? tr("Cannot be reached: %1").arg(fromUtf8(reach.reason))
-                                                                          : tr("Not connected; the launch connects."));
+        m_load->setText(reach.state == targets::Reach::State::Unreachable
+                            ? tr("Cannot be reached: %1").arg(fromUtf8(reach.reason))
+                            : tr("Not connected; the launch connects."));
         return;
     }
     const QString target = m_target;
@@ -263,7 +286,8 @@ void TargetPicker::readLoad() {
         }
         QStringList parts;
         if (hosts.size() > 1) parts << tr("%n machine(s)", nullptr, static_cast<int>(hosts.size()));
-        parts << tr("%1 of %n core(s) free", nullptr, static_cast<int>(cores)).arg(std::max<std::int64_t>(0, cores - busy));
+        parts << tr("%1 of %n core(s) free", nullptr, static_cast<int>(cores))
+                     .arg(std::max<std::int64_t>(0, cores - busy));
         if (memory > 0) parts << tr("%1 of %2 memory free").arg(formatBytes(memory - used), formatBytes(memory));
         if (gpus > 0) parts << tr("%n GPU(s)", nullptr, gpus);
         if (waiting > 0) parts << tr("%n waiting", nullptr, waiting);
@@ -285,9 +309,11 @@ void TargetPicker::showAdvice() {
     }
     const QStringList unseen = unverified(m_document);
     if (!unseen.isEmpty()) {
-        m_unverified->setMessage(InlineError::Kind::Info, tr("Not verified on real hardware: %1.").arg(unseen.join(QStringLiteral(", "))));
-        m_unverified->setToolTip(tr("Built against the documented interfaces and tested up to the command line. On a machine with GPUs, "
-                                    "trainyard-engine selftest --gpu tells whether it works there."));
+        m_unverified->setMessage(InlineError::Kind::Info,
+                                 tr("Not verified on real hardware: %1.").arg(unseen.join(QStringLiteral(", "))));
+        m_unverified->setToolTip(
+            tr("Built against the documented interfaces and tested up to the command line. On a machine with GPUs, "
+               "trainyard-engine selftest --gpu tells whether it works there."));
     } else {
         m_unverified->clear();
     }
@@ -339,15 +365,18 @@ UploadText uploadText(const Json& estimate) {
     const std::int64_t bytes = readInteger(upload, "bytes");
     const double rate = readNumber(upload, "bytes_per_second");
     if (bytes > 0) {
-        QString sent = UploadPanel::tr("%n file(s), %1 travel", nullptr, static_cast<int>(readInteger(upload, "files"))).arg(formatBytes(bytes));
+        QString sent = UploadPanel::tr("%n file(s), %1 travel", nullptr, static_cast<int>(readInteger(upload, "files")))
+                           .arg(formatBytes(bytes));
         if (rate > 0) {
-            sent += UploadPanel::tr(", about %1").arg(formatDuration(static_cast<std::int64_t>(static_cast<double>(bytes) / rate * 1e9)));
+            sent += UploadPanel::tr(", about %1")
+                        .arg(formatDuration(static_cast<std::int64_t>(static_cast<double>(bytes) / rate * 1e9)));
         } else if (readText(estimate, "target") != "local") {
             sent += UploadPanel::tr(", how long is not known yet");
         }
         parts << sent;
     } else {
-        parts << (fetches.isEmpty() ? UploadPanel::tr("everything is there already") : UploadPanel::tr("nothing travels from here"));
+        parts << (fetches.isEmpty() ? UploadPanel::tr("everything is there already")
+                                    : UploadPanel::tr("nothing travels from here"));
     }
     if (!fetches.isEmpty()) {
         const std::int64_t fetched = readInteger(upload, "fetch_bytes");
@@ -360,12 +389,14 @@ UploadText uploadText(const Json& estimate) {
         const std::int64_t needed = readInteger(disk, "needed_bytes");
         parts << UploadPanel::tr("%1 free on %2").arg(formatBytes(free), host);
         if (needed > free) {
-            text.noRoom = UploadPanel::tr("The run needs %1 on %2 in %3, and %4 are free there. Make room, clear the target's cache or choose "
+            text.noRoom = UploadPanel::tr("The run needs %1 on %2 in %3, and %4 are free there. Make room, clear the "
+                                          "target's cache or choose "
                                           "another work folder.")
                               .arg(formatBytes(needed), host, readString(disk, "folder"), formatBytes(free));
         }
     }
-    if (const QString says = readString(upload, "queue_says"); !says.isEmpty()) text.warnings << UploadPanel::tr("The queue says: %1").arg(says);
+    if (const QString says = readString(upload, "queue_says"); !says.isEmpty())
+        text.warnings << UploadPanel::tr("The queue says: %1").arg(says);
     text.line = parts.join(QStringLiteral(" · "));
     return text;
 }
@@ -405,8 +436,10 @@ void UploadPanel::setDocument(const Json& document, bool valid) {
         const Json* b = spec::valueAt(document, path);
         return a && b ? *a == *b : a == b;
     };
-    if (before.is_object() && same("target") && same("environment") && same("inputs") && same("distribution") && same("task.kind") &&
-        (script ? same("task.source_folder") : same("task.dataset") && same("task.device") && same("task.model.weights"))) {
+    if (before.is_object() && same("target") && same("environment") && same("inputs") && same("distribution") &&
+        same("task.kind") &&
+        (script ? same("task.source_folder")
+                : same("task.dataset") && same("task.device") && same("task.model.weights"))) {
         return;
     }
     // What stands there is of another run.
@@ -445,9 +478,11 @@ void UploadPanel::ask() {
         if (!text.noRoom.isEmpty()) said.prepend(text.noRoom);
         if (said.isEmpty()) return;
         const QString target = fromUtf8(word(m_document, "target"));
-        m_warning->setRemedy(text.noRoom.isEmpty() ? QString() : tr("Open the target"),
-                             [this, target] { m_shell.open({QStringLiteral("targets"), {target}}); });
-        m_warning->setMessage(text.noRoom.isEmpty() ? InlineError::Kind::Warning : InlineError::Kind::Error, said.join(u' '));
+        m_warning->setRemedy(text.noRoom.isEmpty() ? QString() : tr("Open the target"), [this, target] {
+            m_shell.open({QStringLiteral("targets"), {target}});
+        });
+        m_warning->setMessage(text.noRoom.isEmpty() ? InlineError::Kind::Warning : InlineError::Kind::Error,
+                              said.join(u' '));
     });
 }
 

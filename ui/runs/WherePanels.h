@@ -1,6 +1,6 @@
 #pragma once
-// What stands in the New run form about the target: which one, how busy it is, whether it has what is asked for, and what
-// would travel there.
+// What stands in the New run form about the target: which one, how busy it is, whether it has what is asked for, and
+// what would travel there.
 #include <QPointer>
 #include <QTimer>
 #include <QWidget>
@@ -61,8 +61,8 @@ private:
     LinkButton* m_open;
 };
 
-/// Why a run does not fit a target, one sentence each: by its definition and what the doctor found there. `definition` is the
-/// answer of target.show.
+/// Why a run does not fit a target, one sentence each: by its definition and what the doctor found there. `definition`
+/// is the answer of target.show.
 [[nodiscard]] QStringList misfits(const base::Json& document, const base::Json& definition);
 
 /// Memory of the target's smallest machine that the doctor saw; 0 when it saw none.
@@ -72,9 +72,9 @@ private:
 [[nodiscard]] QStringList unverified(const base::Json& document);
 
 struct UploadText {
-    QString line;          ///< What travels and for how long, what the target fetches itself, what room is there.
+    QString line;  ///< What travels and for how long, what the target fetches itself, what room is there.
     QStringList warnings;
-    QString noRoom;        ///< Empty where all has room, or that is not known.
+    QString noRoom;  ///< Empty where all has room, or that is not known.
 };
 
 /// The answer of run.estimate, for people.

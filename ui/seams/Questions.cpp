@@ -62,8 +62,7 @@ void DialogQuestions::ask(QWidget* context, const Question& question, Answer ans
     auto* line = new QHBoxLayout;
     line->setSpacing(theme.space(2));
     bool destructive = false;
-    for (const auto& button : question.buttons)
-        destructive = destructive || button.destructive;
+    for (const auto& button : question.buttons) destructive = destructive || button.destructive;
     QString iconName = question.icon;
     if (iconName.isEmpty()) iconName = destructive ? QStringLiteral("warning") : QStringLiteral("help");
     auto* picture = new QLabel(dialog);

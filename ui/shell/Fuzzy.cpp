@@ -29,8 +29,7 @@ std::optional<FuzzyMatch> matchWord(const QString& word, const QString& text) {
         const qsizetype at = text.indexOf(word, 0, Qt::CaseInsensitive);
         if (at < 0) return std::nullopt;
         FuzzyMatch match{kHit * static_cast<int>(n), {}};
-        for (qsizetype i = 0; i < n; ++i)
-            match.positions << static_cast<int>(at + i);
+        for (qsizetype i = 0; i < n; ++i) match.positions << static_cast<int>(at + i);
         return match;
     }
     const auto cell = [m](qsizetype i, qsizetype j) { return static_cast<std::size_t>(i * m + j); };

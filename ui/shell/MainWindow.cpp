@@ -59,15 +59,15 @@ MainWindow::MainWindow(WindowParts parts)
         {},
         [this](Shell& shell, QWidget* parent) -> Page* { return new SettingsPage(shell, m_parts.settings, parent); }});
 
-    m_parts.pages.push_back(PageEntry{
-        QStringLiteral("help"),
-        tr("Guide"),
-        QStringLiteral("help"),
-        false,
-        false,
-        {},
-        {},
-        [](Shell& shell, QWidget* parent) -> Page* { return new HelpPage(shell, parent); }});
+    m_parts.pages.push_back(
+        PageEntry{QStringLiteral("help"),
+                  tr("Guide"),
+                  QStringLiteral("help"),
+                  false,
+                  false,
+                  {},
+                  {},
+                  [](Shell& shell, QWidget* parent) -> Page* { return new HelpPage(shell, parent); }});
 
     auto* line = new QHBoxLayout(this);
     line->setContentsMargins(0, 0, 0, 0);
@@ -116,9 +116,11 @@ MainWindow::MainWindow(WindowParts parts)
     connect(m_header, &Header::forwardPressed, this, [step] { step(false); });
     connect(m_header, &Header::searchPressed, this, [this] { m_palette->openOver(); });
     connect(m_status, &StatusBar::activePressed, this, [this] { openAddress(Address{QStringLiteral("runs")}, true); });
-    connect(m_status, &StatusBar::targetsPressed, this, [this] { openAddress(Address{QStringLiteral("targets")}, true); });
+    connect(m_status, &StatusBar::targetsPressed, this,
+            [this] { openAddress(Address{QStringLiteral("targets")}, true); });
     m_targetWatch = new TargetWatch(m_parts.session, this);
-    connect(m_targetWatch, &TargetWatch::changed, this, [this] { m_status->setTargets(summariseTargets(m_targetWatch->targets())); });
+    connect(m_targetWatch, &TargetWatch::changed, this,
+            [this] { m_status->setTargets(summariseTargets(m_targetWatch->targets())); });
     m_targetWatch->setWatched(true);
     connect(m_welcome, &WelcomePage::samplePressed, this, &MainWindow::openSample);
     connect(m_welcome, &WelcomePage::createPressed, this, &MainWindow::createWorkspace);
@@ -324,8 +326,7 @@ void MainWindow::workspaceOpened() {
     setWindowTitle(QStringLiteral("%1 – Trainyard").arg(name));
     m_rail->setWorkspaceName(name);
     m_status->setOpen(true);
-    for (const PageEntry& entry : m_parts.pages)
-        m_rail->setEntryEnabled(entry.id, true);
+    for (const PageEntry& entry : m_parts.pages) m_rail->setEntryEnabled(entry.id, true);
     Q_EMIT m_shell->sessionChanged();
 
     const base::Json last = m_state->value(QStringLiteral("address"));

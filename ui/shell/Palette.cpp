@@ -93,8 +93,7 @@ private:
             for (qsizetype i = 0; i < title.size();) {
                 const bool hit = positions.contains(static_cast<int>(i));
                 qsizetype end = i + 1;
-                while (end < title.size() && positions.contains(static_cast<int>(end)) == hit)
-                    ++end;
+                while (end < title.size() && positions.contains(static_cast<int>(end)) == hit) ++end;
                 const QString part = title.mid(i, end - i);
                 painter.setFont(hit ? strong : plain);
                 painter.setPen(theme.color(hit ? Role::Accent : Role::Text));

@@ -82,16 +82,16 @@ void QuestionBar::showFirst() {
     const QString host = fromUtf8(what.host.empty() ? what.target : what.host);
     const bool key = what.kind == Kind::HostKey;
     switch (what.kind) {
-        case Kind::HostKey:
-            m_title->setText(tr("Is this really %1?").arg(host));
-            m_text->setText(tr("It was never connected to before. Compare this %1 fingerprint with what its owner "
-                               "tells you; once you trust it, "
-                               "it is remembered in your known_hosts.")
-                                .arg(fromUtf8(what.keyType)));
-            break;
-        case Kind::Password: m_title->setText(tr("Password for %1").arg(host)); break;
-        case Kind::Passphrase: m_title->setText(tr("Passphrase of your key, for %1").arg(host)); break;
-        case Kind::Other: m_title->setText(tr("%1 asks").arg(host)); break;
+    case Kind::HostKey:
+        m_title->setText(tr("Is this really %1?").arg(host));
+        m_text->setText(tr("It was never connected to before. Compare this %1 fingerprint with what its owner "
+                           "tells you; once you trust it, "
+                           "it is remembered in your known_hosts.")
+                            .arg(fromUtf8(what.keyType)));
+        break;
+    case Kind::Password: m_title->setText(tr("Password for %1").arg(host)); break;
+    case Kind::Passphrase: m_title->setText(tr("Passphrase of your key, for %1").arg(host)); break;
+    case Kind::Other: m_title->setText(tr("%1 asks").arg(host)); break;
     }
     if (!key)
         m_text->setText(fromUtf8(what.text) +

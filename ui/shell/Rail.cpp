@@ -167,8 +167,7 @@ RailButton* Rail::find(const QString& id) const {
 }
 
 void Rail::setCurrent(const QString& id) {
-    for (const Entry& entry : m_entries)
-        entry.button->setChecked(entry.id == id);
+    for (const Entry& entry : m_entries) entry.button->setChecked(entry.id == id);
 }
 
 void Rail::setBadge(const QString& id, int count) {
@@ -181,8 +180,7 @@ void Rail::setEntryEnabled(const QString& id, bool enabled) {
 
 void Rail::setCollapsed(bool collapsed) {
     m_collapsed = collapsed;
-    for (const Entry& entry : m_entries)
-        entry.button->setCollapsed(collapsed);
+    for (const Entry& entry : m_entries) entry.button->setCollapsed(collapsed);
     setFixedWidth(collapsed ? narrow() : wide());
 }
 

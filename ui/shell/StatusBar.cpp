@@ -16,7 +16,7 @@ namespace trainyard::ui {
 namespace {
 constexpr int kLoadMillis = 2000;
 constexpr int kLoadBelow = 900;
-}
+}  // namespace
 
 MachineLoad::Sample MachineLoad::sample() {
     Sample result;
@@ -24,8 +24,7 @@ MachineLoad::Sample MachineLoad::sample() {
     if (stat.open(QIODevice::ReadOnly)) {
         const QList<QByteArray> fields = stat.readLine().simplified().split(' ');
         std::int64_t total = 0;
-        for (qsizetype i = 1; i < std::min<qsizetype>(fields.size(), 9); ++i)
-            total += fields[i].toLongLong();
+        for (qsizetype i = 1; i < std::min<qsizetype>(fields.size(), 9); ++i) total += fields[i].toLongLong();
         const std::int64_t busy = total - fields.value(4).toLongLong() - fields.value(5).toLongLong();
         if (m_total > 0 && total > m_total) result.cpu = double(busy - m_busy) / double(total - m_total);
         m_busy = busy;

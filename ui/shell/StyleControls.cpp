@@ -17,7 +17,9 @@ namespace {
 
 QColor toneOf(Role role) { return Theme::current().color(role); }
 bool controlEnabled(const QStyleOption& option) { return option.state & QStyle::State_Enabled; }
-bool controlHovered(const QStyleOption& option) { return controlEnabled(option) && (option.state & QStyle::State_MouseOver); }
+bool controlHovered(const QStyleOption& option) {
+    return controlEnabled(option) && (option.state & QStyle::State_MouseOver);
+}
 /// Only once the keyboard was used: a pressed button needs no ring.
 bool ringShown(const QStyleOption& option) {
     return (option.state & QStyle::State_HasFocus) && (option.state & QStyle::State_KeyboardFocusChange);
@@ -73,8 +75,8 @@ void Style::drawButton(const QStyleOptionButton& option, QPainter& painter, cons
     draw::box(painter, option.rect, radius, fill, outline);
     if (ringShown(option)) {
         if (look == Look::Primary || look == Look::Danger) {
-            draw::box(painter, QRectF(option.rect).adjusted(2, 2, -2, -2), radius - 2, QColor(), toneOf(Role::AccentText),
-                      1.5);
+            draw::box(painter, QRectF(option.rect).adjusted(2, 2, -2, -2), radius - 2, QColor(),
+                      toneOf(Role::AccentText), 1.5);
         }
         draw::focusRing(painter, option.rect, radius);
     }
@@ -131,7 +133,8 @@ void Style::drawMenuItem(const QStyleOptionMenuItem& option, QPainter& painter) 
     }
     const bool enabled = controlEnabled(option);
     if (enabled && (option.state & State_Selected)) {
-        draw::box(painter, rect.adjusted(0, 0, 0, 0), Theme::current().smallRadius(), toneOf(Role::Selection), QColor());
+        draw::box(painter, rect.adjusted(0, 0, 0, 0), Theme::current().smallRadius(), toneOf(Role::Selection),
+                  QColor());
     }
     const auto mirrored = [&](const QRect& part) { return visualRect(option.direction, rect, part); };
     const QRect lead = mirrored(QRect(rect.left() + 8, rect.top(), kMenuIcon + 4, rect.height()));
@@ -164,14 +167,15 @@ void Style::drawTab(const QStyleOptionTab& option, QPainter& painter) const {
     const bool selected = option.state & State_Selected;
     const QRect rect = option.rect;
     if (controlHovered(option) && !selected) {
-        draw::box(painter, QRectF(rect).adjusted(2, 4, -2, -4), Theme::current().radius(), toneOf(Role::Hover), QColor());
+        draw::box(painter, QRectF(rect).adjusted(2, 4, -2, -4), Theme::current().radius(), toneOf(Role::Hover),
+                  QColor());
     }
     painter.save();
     QFont font = painter.font();
     font.setWeight(selected ? QFont::DemiBold : QFont::Normal);
     painter.setFont(font);
     painter.setPen(!controlEnabled(option) ? option.palette.color(QPalette::Disabled, QPalette::Text)
-                                      : toneOf(selected ? Role::Text : Role::Muted));
+                                           : toneOf(selected ? Role::Text : Role::Muted));
     QRect textRect = rect;
     if (!option.icon.isNull()) {
         const int width = QFontMetrics(font).horizontalAdvance(option.text) + 22;
@@ -366,8 +370,8 @@ void Style::drawControl(ControlElement element, const QStyleOption* option, QPai
                 textRect = visualRect(combo->direction, edit, edit.adjusted(22, 0, 0, 0));
             }
             if (!combo->editable) {
-                painter->setPen(
-                    combo->palette.color(controlEnabled(*option) ? QPalette::Active : QPalette::Disabled, QPalette::Text));
+                painter->setPen(combo->palette.color(controlEnabled(*option) ? QPalette::Active : QPalette::Disabled,
+                                                     QPalette::Text));
                 painter->drawText(textRect, Qt::AlignVCenter | Qt::AlignLeading | Qt::TextSingleLine,
                                   combo->fontMetrics.elidedText(combo->currentText, Qt::ElideRight, textRect.width()));
             }

@@ -45,11 +45,11 @@ QString loadText(const Load& load) {
 QString reachText(const WatchedTarget& target) {
     if (target.disabled) return TargetWatch::tr("disabled");
     switch (target.reach.state) {
-        case State::Connected: return TargetWatch::tr("reachable");
-        case State::Connecting: return TargetWatch::tr("connecting");
-        case State::Unreachable: return TargetWatch::tr("unreachable");
-        case State::NeedsAnswer: return TargetWatch::tr("asks you something");
-        case State::Unknown: break;
+    case State::Connected: return TargetWatch::tr("reachable");
+    case State::Connecting: return TargetWatch::tr("connecting");
+    case State::Unreachable: return TargetWatch::tr("unreachable");
+    case State::NeedsAnswer: return TargetWatch::tr("asks you something");
+    case State::Unknown: break;
     }
     return TargetWatch::tr("not tried");
 }

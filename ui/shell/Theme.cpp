@@ -75,14 +75,10 @@ Theme::Theme(QApplication& application) : QObject(&application), m_application(a
     // Desktops set 10 or 11 points, 13 to 15 pixels; what is larger was chosen by somebody who needs it.
     constexpr double kUsualPixels = 15;
     m_textScale = std::clamp(QFontInfo(QApplication::font()).pixelSize() / kUsualPixels, 1.0, 2.0);
-    for (const auto& family : tokens()["sans"])
-        m_sansFamilies << QString::fromStdString(family.get<std::string>());
-    for (const auto& family : tokens()["mono"])
-        m_monoFamilies << QString::fromStdString(family.get<std::string>());
-    for (const auto& step : tokens()["space"])
-        m_spaces.push_back(step.get<int>());
-    for (std::size_t i = 0; i < kTypeNames.size(); ++i)
-        m_typeSizes[i] = tokens()["type"][kTypeNames[i]].get<int>();
+    for (const auto& family : tokens()["sans"]) m_sansFamilies << QString::fromStdString(family.get<std::string>());
+    for (const auto& family : tokens()["mono"]) m_monoFamilies << QString::fromStdString(family.get<std::string>());
+    for (const auto& step : tokens()["space"]) m_spaces.push_back(step.get<int>());
+    for (std::size_t i = 0; i < kTypeNames.size(); ++i) m_typeSizes[i] = tokens()["type"][kTypeNames[i]].get<int>();
     m_radius = tokens()["radius"].get<int>();
     m_smallRadius = tokens()["smallRadius"].get<int>();
     connect(this, &QObject::destroyed, [] { s_current = nullptr; });
@@ -91,11 +87,9 @@ Theme::Theme(QApplication& application) : QObject(&application), m_application(a
 void Theme::load(bool dark) {
     m_dark = dark;
     const auto& colors = tokens()[dark ? "dark" : "light"];
-    for (std::size_t i = 0; i < kRoleNames.size(); ++i)
-        m_colors[i] = colorOf(colors[kRoleNames[i]]);
+    for (std::size_t i = 0; i < kRoleNames.size(); ++i) m_colors[i] = colorOf(colors[kRoleNames[i]]);
     m_runColors.clear();
-    for (const auto& value : tokens()[dark ? "runColorsDark" : "runColorsLight"])
-        m_runColors.push_back(colorOf(value));
+    for (const auto& value : tokens()[dark ? "runColorsDark" : "runColorsLight"]) m_runColors.push_back(colorOf(value));
 }
 
 void Theme::apply() {

@@ -76,8 +76,7 @@ WelcomePage::WelcomePage(QWidget* parent) : Page(QStringLiteral("welcome"), pare
     Card* open = makeWay(QStringLiteral("folder"), tr("Open a workspace"),
                          tr("One you made before, here or on another machine."), content);
     open->setObjectName(QStringLiteral("openCard"));
-    for (Card* card : {sample, create, open})
-        ways->addWidget(card, 1);
+    for (Card* card : {sample, create, open}) ways->addWidget(card, 1);
     column->addLayout(ways);
     connect(sample, &Card::clicked, this, &WelcomePage::samplePressed);
     connect(create, &Card::clicked, this, &WelcomePage::createPressed);

@@ -125,8 +125,7 @@ void MainWindow::buildPaletteSources() {
         std::vector<PaletteItem> all;
         if (m_page != nullptr) {
             if (QAction* primary = m_page->primaryAction()) all = itemsOf({primary}, tr("Actions"));
-            for (PaletteItem& item : itemsOf(m_page->contextActions(), tr("Actions")))
-                all.push_back(std::move(item));
+            for (PaletteItem& item : itemsOf(m_page->contextActions(), tr("Actions"))) all.push_back(std::move(item));
         }
         for (PaletteItem& item : itemsOf(m_actions, tr("Actions"))) {
             if (item.run && item.title != tr("Search or jump to…")) all.push_back(std::move(item));

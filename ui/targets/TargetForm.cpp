@@ -38,18 +38,21 @@ TargetForm::TargetForm(Shell& shell, QWidget* parent)
     m_error->setObjectName(QStringLiteral("targetFormError"));
     m_error->clear();
     column->addWidget(m_error);
-    // Whether a target takes runs is switched on its page, not in its form; and of MPI's launchers a Slurm job takes one.
+    // Whether a target takes runs is switched on its page, not in its form; and of MPI's launchers a Slurm job takes
+    // one.
     m_form = new FormView(
         *m_document, &shell.questions(),
         [](const spec::Field& field) { return field.path != "disabled" && field.path != kMpiLauncherPath; }, this);
     if (QVBoxLayout* footer = m_form->groupFooter(QStringLiteral("Software"))) {
-        auto* unseen = new TextLabel(tr("Not verified on real hardware: CUDA, NCCL between several GPUs, Horovod. MPI's processes are "
-                                        "started by mpirun on SSH hosts and by srun on Slurm."),
-                                     TextStyle::Secondary, Role::Muted, m_form);
+        auto* unseen = new TextLabel(
+            tr("Not verified on real hardware: CUDA, NCCL between several GPUs, Horovod. MPI's processes are "
+               "started by mpirun on SSH hosts and by srun on Slurm."),
+            TextStyle::Secondary, Role::Muted, m_form);
         unseen->setObjectName(QStringLiteral("targetUnverifiedNote"));
         unseen->setWordWrap(true);
-        unseen->setToolTip(tr("Built against the documented interfaces and tested up to the command line. On a machine with GPUs, "
-                              "trainyard-engine selftest --gpu tells whether it works there."));
+        unseen->setToolTip(
+            tr("Built against the documented interfaces and tested up to the command line. On a machine with GPUs, "
+               "trainyard-engine selftest --gpu tells whether it works there."));
         footer->addWidget(unseen);
     }
     m_hosts = new HostsEditor(m_form);

@@ -48,11 +48,11 @@ QString targetKindWord(const std::string& kind) {
 ReachLook lookOfReach(State state, bool disabled) {
     if (disabled) return {QStringLiteral("minus"), TargetsPage::tr("Disabled"), Role::Muted};
     switch (state) {
-        case State::Connected: return {QStringLiteral("success"), TargetsPage::tr("Connected"), Role::Success};
-        case State::Connecting: return {QStringLiteral("refresh"), TargetsPage::tr("Connecting"), Role::Info};
-        case State::Unreachable: return {QStringLiteral("lost"), TargetsPage::tr("Unreachable"), Role::Danger};
-        case State::NeedsAnswer: return {QStringLiteral("help"), TargetsPage::tr("Asks you"), Role::Warning};
-        case State::Unknown: break;
+    case State::Connected: return {QStringLiteral("success"), TargetsPage::tr("Connected"), Role::Success};
+    case State::Connecting: return {QStringLiteral("refresh"), TargetsPage::tr("Connecting"), Role::Info};
+    case State::Unreachable: return {QStringLiteral("lost"), TargetsPage::tr("Unreachable"), Role::Danger};
+    case State::NeedsAnswer: return {QStringLiteral("help"), TargetsPage::tr("Asks you"), Role::Warning};
+    case State::Unknown: break;
     }
     return {QStringLiteral("clock"), TargetsPage::tr("Not tried"), Role::Muted};
 }
@@ -512,13 +512,13 @@ void TargetsPage::clone() {
 void TargetsPage::able() {
     const bool disabled = readFlag(m_detail, "disabled");
     const QString target = m_target;
-    m_shell.session()->start(disabled ? "target.enable" : "target.disable", {{"target", target.toStdString()}}, this,
-                             [this, target, disabled](const Result<Json>& done) {
-                                 if (!done) return m_shell.warn(done.error());
-                                 m_shell.notice(disabled ? tr("%1 takes new runs again.").arg(shownName(target))
-                                                         : tr("%1 takes no new runs; those that are there go on.")
-                                                               .arg(shownName(target)));
-                             });
+    m_shell.session()->start(
+        disabled ? "target.enable" : "target.disable", {{"target", target.toStdString()}}, this,
+        [this, target, disabled](const Result<Json>& done) {
+            if (!done) return m_shell.warn(done.error());
+            m_shell.notice(disabled ? tr("%1 takes new runs again.").arg(shownName(target))
+                                    : tr("%1 takes no new runs; those that are there go on.").arg(shownName(target)));
+        });
 }
 
 void TargetsPage::remove() {

@@ -272,8 +272,7 @@ void EvaluatePanel::showConfusion(const Json& result) {
         m_labels.push_back(readInteger(one, "label", -1));
     }
     for (const Json& row : readArray(result, "confusion")) {
-        for (const Json& count : row)
-            matrix.counts.push_back(count.is_number() ? count.get<double>() : 0.0);
+        for (const Json& count : row) matrix.counts.push_back(count.is_number() ? count.get<double>() : 0.0);
     }
     const bool whole =
         matrix.counts.size() == static_cast<std::size_t>(matrix.size()) * static_cast<std::size_t>(matrix.size());

@@ -130,8 +130,7 @@ void PredictPanel::setModel(const QString& model) {
     m_model = model;
     m_error->clear();
     QStringList files;
-    for (const Json& one : m_predictions)
-        files << readString(one, "file");
+    for (const Json& one : m_predictions) files << readString(one, "file");
     files << m_waiting;
     m_waiting.clear();
     if (m_command) {
@@ -196,8 +195,7 @@ void PredictPanel::predict(const QStringList& paths) {
     }
     m_error->clear();
     Json files = Json::array();
-    for (const QString& path : paths)
-        files.push_back(path.toStdString());
+    for (const QString& path : paths) files.push_back(path.toStdString());
     m_progress->setFraction(std::nullopt);
     m_progress->setDetail(QString());
     m_progress->show();

@@ -58,8 +58,8 @@ KeptTable::KeptTable(const QString& prefix, const QString& tableName, const QStr
     m_sum = new TextLabel({}, TextStyle::Secondary, Role::Muted, this);
     m_sum->setObjectName(prefix + QStringLiteral("SumLabel"));
     m_sum->setWordWrap(true);
-    m_list = panelButton(tr("List"), "refresh", object("ListButton").constData(), tr("Looks at what is kept there"),
-                         this);
+    m_list =
+        panelButton(tr("List"), "refresh", object("ListButton").constData(), tr("Looks at what is kept there"), this);
     m_clear = panelButton(tr("Clear…"), "trash", object("ClearButton").constData(),
                           tr("Removes what is selected, or everything that no run uses"), this);
     auto* column = panelColumn(this, leading == nullptr ? m_sum : leading, {m_list, m_clear});
@@ -123,10 +123,11 @@ void KeptTable::refresh() {
     }
     fitRows(m_table);
     m_clear->setVisible(clearable);
-    m_sum->setText(!m_entries ? m_unknown
-                   : row == 0 ? tr("Nothing is kept there.")
-                              : tr("%n thing(s), %1; %2 that no run uses", nullptr, row)
-                                    .arg(formatBytes(bytes), formatBytes(unused)));
+    m_sum->setText(
+        !m_entries ? m_unknown
+        : row == 0
+            ? tr("Nothing is kept there.")
+            : tr("%n thing(s), %1; %2 that no run uses", nullptr, row).arg(formatBytes(bytes), formatBytes(unused)));
 }
 
 void KeptTable::askToClear() {

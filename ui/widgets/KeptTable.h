@@ -26,8 +26,8 @@ public:
     struct Entry {
         std::string key;
         std::string kind;
-        QString name;   ///< As people know it.
-        QString what;   ///< The kind in words; shown in a table of several kinds.
+        QString name;  ///< As people know it.
+        QString what;  ///< The kind in words; shown in a table of several kinds.
         QString host;
         std::int64_t bytes = 0;
         std::int64_t lastUse = 0;  ///< Microseconds UTC; 0 when not known.

@@ -10,8 +10,7 @@ Splitter::Splitter(Qt::Orientation orientation, QWidget* parent) : QSplitter(ori
 
 base::Json Splitter::saved() const {
     base::Json list = base::Json::array();
-    for (const int size : sizes())
-        list.push_back(size);
+    for (const int size : sizes()) list.push_back(size);
     return list;
 }
 

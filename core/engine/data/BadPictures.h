@@ -6,8 +6,8 @@
 
 namespace trainyard::engine {
 
-/// Pictures that could not be read in mid-run, of both splits, by the numbers of their files. Those that other ranks met are told to it,
-/// so that the limit holds for the whole run and a file counts once. Thread-safe.
+/// Pictures that could not be read in mid-run, of both splits, by the numbers of their files. Those that other ranks
+/// met are told to it, so that the limit holds for the whole run and a file counts once. Thread-safe.
 class BadPictures {
 public:
     /// More than `most` of `files` end the run.

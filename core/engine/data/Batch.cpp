@@ -41,8 +41,8 @@ void convertAugmented(const std::uint8_t* from, std::int64_t channels, std::int6
 
 Augmentation augmentationOf(std::int64_t seed, std::int64_t epoch, std::int64_t index) {
     // A constant apart from the sampler's use of the same seeds.
-    const std::uint64_t stream = mixSeeds(static_cast<std::uint64_t>(seed) ^ 0xA5A5A5A5A5A5A5A5ULL,
-                                          static_cast<std::uint64_t>(epoch));
+    const std::uint64_t stream =
+        mixSeeds(static_cast<std::uint64_t>(seed) ^ 0xA5A5A5A5A5A5A5A5ULL, static_cast<std::uint64_t>(epoch));
     const std::uint64_t bits = mixSeeds(stream, static_cast<std::uint64_t>(index));
     Augmentation change;
     change.dx = static_cast<int>((bits & 0xFFFF) % (2 * kMaxShift + 1)) - kMaxShift;

@@ -339,10 +339,8 @@ Result<Json> lookAtIdx(const spec::DatasetSpec& spec) {
     TRAINYARD_TRY(checkValidationSet(spec, *training, *validation, *classes));
     std::vector<std::int64_t> train(static_cast<std::size_t>(*classes), 0);
     std::vector<std::int64_t> val(train.size(), 0);
-    for (const std::uint8_t label : training->labels)
-        ++train[label];
-    for (const std::uint8_t label : validation->labels)
-        ++val[label];
+    for (const std::uint8_t label : training->labels) ++train[label];
+    for (const std::uint8_t label : validation->labels) ++val[label];
     Json rows = Json::array();
     for (std::size_t i = 0; i < train.size(); ++i) {
         const std::string name = i < spec.classNames.size() ? spec.classNames[i] : std::to_string(i);
@@ -354,11 +352,9 @@ Result<Json> lookAtIdx(const spec::DatasetSpec& spec) {
             reinterpret_cast<const char*>(set.pixels.data()) + static_cast<std::size_t>(index) * size, size);
     };
     std::unordered_set<std::string_view> seen;
-    for (std::int64_t i = 0; i < training->count; ++i)
-        seen.insert(sample(*training, i));
+    for (std::int64_t i = 0; i < training->count; ++i) seen.insert(sample(*training, i));
     std::int64_t leaks = 0;
-    for (std::int64_t i = 0; i < validation->count; ++i)
-        leaks += seen.contains(sample(*validation, i)) ? 1 : 0;
+    for (std::int64_t i = 0; i < validation->count; ++i) leaks += seen.contains(sample(*validation, i)) ? 1 : 0;
     const Normalization normal = measureNormalization(*training);
     const Json size = sizeJson(training->width, training->height);
     return Json{{"kind", "idx"},

@@ -85,8 +85,8 @@ private:
             return base::errnoError(errno, "read", m_path);
         }
         if (code == Z_BUF_ERROR) {
-            return {"idx.truncated", quoted(m_path) + " is cut off: its compressed data ends" + at +
-                                         ". Copy or download it again."};
+            return {"idx.truncated",
+                    quoted(m_path) + " is cut off: its compressed data ends" + at + ". Copy or download it again."};
         }
         return {"idx.gzip", quoted(m_path) + " is damaged: its compressed data cannot be read" + at + " (" + text +
                                 "). Copy or download it again."};
@@ -167,8 +167,9 @@ Result<IdxArray> readIdxFile(const Path& path, IdxContent content) {
         const std::int64_t size = bigEndian(bytes.data());
         const bool side = d > 0;
         if (size < 1 || (side && size > kMaxImageSide)) {
-            return Error{"idx.size", quoted(path) + " says " + std::to_string(size) + (side ? " pixels a side" : " samples") +
-                                         " (byte " + std::to_string(at) + "); " +
+            return Error{"idx.size", quoted(path) + " says " + std::to_string(size) +
+                                         (side ? " pixels a side" : " samples") + " (byte " + std::to_string(at) +
+                                         "); " +
                                          (side ? "1 to " + std::to_string(kMaxImageSide) + " can be used."
                                                : std::string("at least 1 is needed."))};
         }

@@ -45,7 +45,8 @@ Result<std::vector<std::string>> foldersIn(const Path& folder) {
 }
 
 /// Appends the pictures under root/part, sorted by path.
-Status collect(const Path& root, const Path& part, std::int64_t label, std::vector<ImageFile>& out, std::int64_t& ignored) {
+Status collect(const Path& root, const Path& part, std::int64_t label, std::vector<ImageFile>& out,
+               std::int64_t& ignored) {
     std::vector<std::string> paths;
     std::error_code error;
     fs::recursive_directory_iterator at(root / part, fs::directory_options::skip_permission_denied, error);
@@ -68,10 +69,12 @@ Status collect(const Path& root, const Path& part, std::int64_t label, std::vect
         }
     }
     if (error) {
-        return folderError("data.folder", "The folder " + shown(root / part) + " cannot be read: " + error.message() + ".");
+        return folderError("data.folder",
+                           "The folder " + shown(root / part) + " cannot be read: " + error.message() + ".");
     }
     if (paths.empty()) {
-        return folderError("data.empty", "The class folder " + shown(root / part) + " has no JPEG or PNG file in it. Fill it or remove it.");
+        return folderError("data.empty", "The class folder " + shown(root / part) +
+                                             " has no JPEG or PNG file in it. Fill it or remove it.");
     }
     std::ranges::sort(paths);
     for (std::string& path : paths) {
@@ -98,7 +101,8 @@ void limit(std::vector<ImageFile>& files, std::int64_t most, std::int64_t seed) 
     if (most <= 0 || most >= static_cast<std::int64_t>(files.size())) {
         return;
     }
-    std::ranges::sort(files, {}, [&](const ImageFile& file) { return std::pair(spec::splitRank(file.path, seed), file.path); });
+    std::ranges::sort(files, {},
+                      [&](const ImageFile& file) { return std::pair(spec::splitRank(file.path, seed), file.path); });
     files.resize(static_cast<std::size_t>(most));
     std::ranges::sort(files, {}, [](const ImageFile& file) { return std::pair(file.label, file.path); });
 }
@@ -163,7 +167,8 @@ std::int64_t ImageFolder::pixelBytes() const {
 
 Result<ImageFolder> scanImageFolder(const spec::DatasetSpec& spec, int threads) {
     if (pictureCodecs().empty()) {
-        return folderError("picture.kind", "This engine was built without libjpeg and libpng, so it cannot read pictures.");
+        return folderError("picture.kind",
+                           "This engine was built without libjpeg and libpng, so it cannot read pictures.");
     }
     if (spec.folder.empty()) {
         return folderError("spec.required", "No image folder is given.");
@@ -172,9 +177,11 @@ Result<ImageFolder> scanImageFolder(const spec::DatasetSpec& spec, int threads) 
     data.root = spec.folder;
     std::error_code error;
     if (!fs::is_directory(data.root, error)) {
-        return folderError("data.folder", shown(data.root) + (fs::exists(data.root, error) ? " is no folder." : " is not there."));
+        return folderError("data.folder",
+                           shown(data.root) + (fs::exists(data.root, error) ? " is no folder." : " is not there."));
     }
-    const spec::ImageLayout layout = spec::imageLayout([&](const std::string& name) { return fs::is_directory(data.root / name, error); });
+    const spec::ImageLayout layout =
+        spec::imageLayout([&](const std::string& name) { return fs::is_directory(data.root / name, error); });
     const Path train = layout.train;
     const Path validation = layout.validation;
     auto classes = foldersIn(data.root / train);
@@ -182,13 +189,16 @@ Result<ImageFolder> scanImageFolder(const spec::DatasetSpec& spec, int threads) 
         return classes.error();
     }
     if (classes->size() < 2) {
-        return folderError("data.classes", "A classifier needs at least two classes, and " + shown(data.root / train) + " has " +
-                                               (classes->empty() ? "no folder" : "one folder, \"" + base::stripControl(classes->front()) + "\"") +
-                                               ". Put the pictures of each class into a folder of its own.");
+        return folderError(
+            "data.classes",
+            "A classifier needs at least two classes, and " + shown(data.root / train) + " has " +
+                (classes->empty() ? "no folder" : "one folder, \"" + base::stripControl(classes->front()) + "\"") +
+                ". Put the pictures of each class into a folder of its own.");
     }
     data.classes = std::move(*classes);
     for (std::size_t i = 0; i < data.classes.size(); ++i) {
-        TRAINYARD_TRY(collect(data.root, train / data.classes[i], static_cast<std::int64_t>(i), data.training, data.ignored));
+        TRAINYARD_TRY(
+            collect(data.root, train / data.classes[i], static_cast<std::int64_t>(i), data.training, data.ignored));
     }
     if (!validation.empty()) {
         auto own = foldersIn(data.root / validation);
@@ -198,10 +208,12 @@ Result<ImageFolder> scanImageFolder(const spec::DatasetSpec& spec, int threads) 
         for (const std::string& name : *own) {
             const auto known = std::ranges::find(data.classes, name);
             if (known == data.classes.end()) {
-                return folderError("data.empty", "The class \"" + base::stripControl(name) + "\" of " + shown(data.root / validation) +
-                                                     " is not in " + shown(data.root / train) + ", so the model could never learn it.");
+                return folderError("data.empty", "The class \"" + base::stripControl(name) + "\" of " +
+                                                     shown(data.root / validation) + " is not in " +
+                                                     shown(data.root / train) + ", so the model could never learn it.");
             }
-            TRAINYARD_TRY(collect(data.root, validation / name, known - data.classes.begin(), data.validation, data.ignored));
+            TRAINYARD_TRY(
+                collect(data.root, validation / name, known - data.classes.begin(), data.validation, data.ignored));
         }
         std::ranges::stable_sort(data.validation, {}, &ImageFile::label);
     }
@@ -209,9 +221,10 @@ Result<ImageFolder> scanImageFolder(const spec::DatasetSpec& spec, int threads) 
     readHeaders(data, data.training, threads);
     readHeaders(data, data.validation, threads);
     if (static_cast<double>(data.bad.size()) > spec.maxBadFraction * found) {
-        return folderError("data.bad", std::to_string(data.bad.size()) + " of " + std::to_string(static_cast<std::int64_t>(found)) +
-                                           " pictures cannot be read, more than allowed. The first is " + shown(data.bad.front().path) + ": " +
-                                           data.bad.front().why + ".");
+        return folderError("data.bad", std::to_string(data.bad.size()) + " of " +
+                                           std::to_string(static_cast<std::int64_t>(found)) +
+                                           " pictures cannot be read, more than allowed. The first is " +
+                                           shown(data.bad.front().path) + ": " + data.bad.front().why + ".");
     }
     if (validation.empty()) {
         split(data, spec);
@@ -219,7 +232,8 @@ Result<ImageFolder> scanImageFolder(const spec::DatasetSpec& spec, int threads) 
     limit(data.training, spec.trainLimit, spec.splitSeed);
     limit(data.validation, spec.valLimit, spec.splitSeed);
     if (data.training.empty() || data.validation.empty()) {
-        return folderError("data.empty", std::string("No pictures are left for ") + (data.training.empty() ? "training." : "validation."));
+        return folderError("data.empty", std::string("No pictures are left for ") +
+                                             (data.training.empty() ? "training." : "validation."));
     }
     return data;
 }

@@ -145,8 +145,8 @@ ImageLoaderOptions withList(ImageLoaderOptions options, std::size_t files) {
 
 ChannelNormalization imageNetNormalization() { return {Normalization{0.485, 0.229}, {0.456, 0.224}, {0.406, 0.225}}; }
 
-ImageChange changeOf(const spec::AugmentSpec& spec, const PictureInfo& info, int size, std::int64_t seed, std::int64_t epoch,
-                     std::int64_t index) {
+ImageChange changeOf(const spec::AugmentSpec& spec, const PictureInfo& info, int size, std::int64_t seed,
+                     std::int64_t epoch, std::int64_t index) {
     Dice dice(seed, epoch, index);
     ImageChange change;
     if (spec.crop) {
@@ -285,7 +285,8 @@ const Batch& ImageLoader::next() {
     if (m_open.empty()) {
         throw std::logic_error("no batch is planned");
     }
-    m_ready.wait(lock, [this] { return m_failure.has_value() || m_open.front()->finished == m_open.front()->indices.size(); });
+    m_ready.wait(
+        lock, [this] { return m_failure.has_value() || m_open.front()->finished == m_open.front()->indices.size(); });
     m_waited += base::monotonicNanos() - begin;
     if (m_failure) {
         throw Failed(*m_failure);
@@ -298,8 +299,8 @@ const Batch& ImageLoader::next() {
     if (m_options.device.is_cpu()) {
         return m_held->host;
     }
-    // The card is not waited for: it copies when it gets there, and libtorch gives pinned memory out anew only after that. So the
-    // slot lets go of its own.
+    // The card is not waited for: it copies when it gets there, and libtorch gives pinned memory out anew only after
+    // that. So the slot lets go of its own.
     m_onDevice.images = m_held->host.images.to(m_options.device, /*non_blocking=*/true);
     m_onDevice.labels = m_held->host.labels.to(m_options.device, /*non_blocking=*/true);
     m_held->room = {};
@@ -350,8 +351,8 @@ void ImageLoader::work() {
 
 void ImageLoader::fill(Slot& slot, std::size_t position, std::int64_t epoch, Tools& tools) {
     const std::int64_t index = slot.indices[position];
-    float* to = slot.host.images.data_ptr<float>() +
-                static_cast<std::int64_t>(position) * 3 * m_options.size * m_options.size;
+    float* to =
+        slot.host.images.data_ptr<float>() + static_cast<std::int64_t>(position) * 3 * m_options.size * m_options.size;
     std::string why;
     std::int64_t shown = index;
     const auto count = static_cast<std::int64_t>(m_files.size());
@@ -377,9 +378,10 @@ void ImageLoader::fill(Slot& slot, std::size_t position, std::int64_t epoch, Too
 }
 
 Error ImageLoader::gone(const ImageFile& file, const std::string& why) const {
-    return {"data.gone", "The pictures in \"" + base::stripControl(m_root.string()) + "\" cannot be read any more: \"" +
-                             base::stripControl(file.path) + "\" and others (" + base::stripControl(why) +
-                             "). Was the folder moved, or is its disk gone? Bring it back, then resume the run.",
+    return {"data.gone",
+            "The pictures in \"" + base::stripControl(m_root.string()) + "\" cannot be read any more: \"" +
+                base::stripControl(file.path) + "\" and others (" + base::stripControl(why) +
+                "). Was the folder moved, or is its disk gone? Bring it back, then resume the run.",
             "task.dataset.folder"};
 }
 
@@ -388,20 +390,24 @@ Error ImageLoader::tooManyBad(const ImageFile& file, const std::string& why) con
     if (!std::filesystem::exists((m_root / file.path).parent_path(), unreadable)) {
         return gone(file, why);
     }
-    return {"data.bad", std::to_string(m_options.bad->count()) + " pictures that could be read at the start cannot be read any more, which is more than "
-                                                "allowed; the last is \"" + base::stripControl(file.path) + "\": " +
-                            base::stripControl(why) + ".",
+    return {"data.bad",
+            std::to_string(m_options.bad->count()) +
+                " pictures that could be read at the start cannot be read any more, which is more than "
+                "allowed; the last is \"" +
+                base::stripControl(file.path) + "\": " + base::stripControl(why) + ".",
             "task.dataset.max_bad_fraction"};
 }
 
-bool ImageLoader::render(const ImageFile& file, std::int64_t index, std::int64_t epoch, float* to, Tools& tools, std::string& why) {
+bool ImageLoader::render(const ImageFile& file, std::int64_t index, std::int64_t epoch, float* to, Tools& tools,
+                         std::string& why) {
     const int size = m_options.size;
     ImageChange change;
     if (m_options.augment) {
         change = changeOf(m_options.augmentation, file.info, size, m_options.seed, epoch, index);
     }
     const bool crop = m_options.augment && m_options.augmentation.crop;
-    const CentrePlan plan = crop ? CentrePlan{size, size, {0, 0, size, size}} : centreOf(file.info, size, m_options.resize);
+    const CentrePlan plan =
+        crop ? CentrePlan{size, size, {0, 0, size, size}} : centreOf(file.info, size, m_options.resize);
     const Box wanted = crop ? change.box : Box{0, 0, file.info.width, file.info.height};
 
     std::shared_ptr<const Picture> kept;
@@ -456,7 +462,8 @@ bool ImageLoader::render(const ImageFile& file, std::int64_t index, std::int64_t
     if (change.erase) {
         for (std::ptrdiff_t c = 0; c < 3; ++c) {
             for (int y = change.erased.top; y < change.erased.top + change.erased.height; ++y) {
-                std::fill_n(to + c * plane + static_cast<std::ptrdiff_t>(y) * size + change.erased.left, change.erased.width, 0.0F);
+                std::fill_n(to + c * plane + static_cast<std::ptrdiff_t>(y) * size + change.erased.left,
+                            change.erased.width, 0.0F);
             }
         }
     }

@@ -1,6 +1,7 @@
 #pragma once
-// Batches of an image folder: files are read, decoded, cut, changed and normalised on threads of their own, some batches ahead of the
-// one that trains. What a batch holds depends on (seed, epoch, index) alone, whatever the number of threads.
+// Batches of an image folder: files are read, decoded, cut, changed and normalised on threads of their own, some
+// batches ahead of the one that trains. What a batch holds depends on (seed, epoch, index) alone, whatever the number
+// of threads.
 #include <ATen/core/Tensor.h>
 
 #include <array>
@@ -29,17 +30,18 @@ using ChannelNormalization = std::array<Normalization, 3>;
 
 /// What is done to one sample; drawn by changeOf.
 struct ImageChange {
-    Box box;                 ///< Part of the picture that is kept.
+    Box box;  ///< Part of the picture that is kept.
     bool flip = false;
     bool verticalFlip = false;
-    double rotation = 0;     ///< Degrees, against the clock.
+    double rotation = 0;  ///< Degrees, against the clock.
     double brightness = 1;
     double contrast = 1;
     double saturation = 1;
     bool erase = false;
-    Box erased;              ///< In the output.
+    Box erased;  ///< In the output.
 };
-/// From (seed, epoch, index) alone. The part is drawn as torchvision's RandomResizedCrop draws it: ten tries, then the centre.
+/// From (seed, epoch, index) alone. The part is drawn as torchvision's RandomResizedCrop draws it: ten tries, then the
+/// centre.
 [[nodiscard]] ImageChange changeOf(const spec::AugmentSpec& spec, const PictureInfo& info, int size, std::int64_t seed,
                                    std::int64_t epoch, std::int64_t index);
 
@@ -67,15 +69,17 @@ struct ImageLoaderOptions {
     at::Device device = at::kCPU;
     int threads = 1;
     std::shared_ptr<PictureCache> cache;  ///< Null: each picture is decoded when it is wanted.
-    std::shared_ptr<BadPictures> bad;     ///< Files that turn out unreadable in mid-run; null: the first one ends the run ("data.bad").
-    std::size_t firstFile = 0;            ///< Number of this split's first file in both of these.
-    /// Called on a loader's thread, once for a file, when it could not be read in mid-run; another sample stands in for it.
+    std::shared_ptr<BadPictures>
+        bad;  ///< Files that turn out unreadable in mid-run; null: the first one ends the run ("data.bad").
+    std::size_t firstFile = 0;  ///< Number of this split's first file in both of these.
+    /// Called on a loader's thread, once for a file, when it could not be read in mid-run; another sample stands in for
+    /// it.
     std::function<void(const ImageFile&, const std::string& why)> onBad;
 };
 
-/// What a run with this task reads its pictures with, in so far as the task says it: size, seed, changes, normalisation, the
-/// list of unreadable files with its limit, and a cache where all of `folder` fits; both have room for both splits. `augment`,
-/// `device`, `threads`, `firstFile` and `onBad` are the caller's.
+/// What a run with this task reads its pictures with, in so far as the task says it: size, seed, changes,
+/// normalisation, the list of unreadable files with its limit, and a cache where all of `folder` fits; both have room
+/// for both splits. `augment`, `device`, `threads`, `firstFile` and `onBad` are the caller's.
 [[nodiscard]] ImageLoaderOptions loaderOptions(const spec::TrainTask& task, const ImageFolder& folder);
 
 /// `next` and `plan` are for one thread.
@@ -89,9 +93,9 @@ public:
 
     /// The batches that come next, as indices into the files; what was planned before is dropped.
     void plan(std::vector<std::vector<std::int64_t>> batches, std::int64_t epoch);
-    /// The next planned batch; its tensors are written again by the call after the next. Throws Failed: "data.gone" when
-    /// neighbouring files cannot be read any more, "data.bad" when more than ImageLoaderOptions::bad allows could not.
-    /// Precondition: one is left.
+    /// The next planned batch; its tensors are written again by the call after the next. Throws Failed: "data.gone"
+    /// when neighbouring files cannot be read any more, "data.bad" when more than ImageLoaderOptions::bad allows could
+    /// not. Precondition: one is left.
     [[nodiscard]] const Batch& next();
     /// Nanoseconds that `next` has waited since the last call of this.
     [[nodiscard]] std::int64_t takeWaitedNanos();
@@ -99,9 +103,9 @@ public:
 private:
     struct Slot {
         std::vector<std::int64_t> indices;
-        Batch room;  ///< For the largest batch so far: an epoch's last one is often smaller.
-        Batch host;  ///< The first samples of it.
-        std::size_t taken = 0;     ///< Samples that a thread has begun.
+        Batch room;             ///< For the largest batch so far: an epoch's last one is often smaller.
+        Batch host;             ///< The first samples of it.
+        std::size_t taken = 0;  ///< Samples that a thread has begun.
         std::size_t finished = 0;
     };
     /// A thread's own, with memory that is used again.
@@ -113,7 +117,8 @@ private:
     };
     void work();
     void fill(Slot& slot, std::size_t position, std::int64_t epoch, Tools& tools);
-    [[nodiscard]] bool render(const ImageFile& file, std::int64_t index, std::int64_t epoch, float* to, Tools& tools, std::string& why);
+    [[nodiscard]] bool render(const ImageFile& file, std::int64_t index, std::int64_t epoch, float* to, Tools& tools,
+                              std::string& why);
     void openSlots();
     [[nodiscard]] Error gone(const ImageFile& file, const std::string& why) const;
     [[nodiscard]] Error tooManyBad(const ImageFile& file, const std::string& why) const;
@@ -127,9 +132,9 @@ private:
     std::condition_variable m_ready;  ///< For next().
     std::condition_variable m_idle;   ///< For plan().
     std::deque<std::vector<std::int64_t>> m_waiting;
-    std::deque<std::unique_ptr<Slot>> m_open;   ///< Being filled, oldest first.
+    std::deque<std::unique_ptr<Slot>> m_open;  ///< Being filled, oldest first.
     std::vector<std::unique_ptr<Slot>> m_spare;
-    std::unique_ptr<Slot> m_held;               ///< What next() gave out last.
+    std::unique_ptr<Slot> m_held;  ///< What next() gave out last.
     std::int64_t m_epoch = 0;
     std::uint64_t m_generation = 0;  ///< Of plans.
     std::size_t m_busy = 0;          ///< Threads at work on a sample.

@@ -17,11 +17,13 @@ Result<std::string> expandInputPath(const std::string& path, const std::string& 
     const std::string name = path.substr(1, end - 1);
     const std::string_view own = std::string_view(name).substr(kPrefix.size());
     if (own.empty() || own.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != std::string_view::npos) {
-        return Error{"env.input", "\"$" + name + "\" is no name of an input: upper-case letters, digits and _ are.", field};
+        return Error{"env.input", "\"$" + name + "\" is no name of an input: upper-case letters, digits and _ are.",
+                     field};
     }
     const char* value = std::getenv(name.c_str());
     if (value == nullptr || *value == '\0') {
-        return Error{"env.input", "\"" + path + "\" names an input of the run, but the environment has no " + name + ".", field};
+        return Error{"env.input",
+                     "\"" + path + "\" names an input of the run, but the environment has no " + name + ".", field};
     }
     return value + path.substr(end);
 }

@@ -37,7 +37,8 @@ bool isPng(std::string_view bytes) { return bytes.starts_with("\x89PNG\r\n\x1a\n
         return damagedPicture("it has no pixels");
     }
     if (width > kMaxSide || height > kMaxSide || width * height > kMaxPixels) {
-        return Error{"picture.large", "its " + std::to_string(width) + " × " + std::to_string(height) + " pixels are more than a picture may have"};
+        return Error{"picture.large", "its " + std::to_string(width) + " × " + std::to_string(height) +
+                                          " pixels are more than a picture may have"};
     }
     return {};
 }
@@ -102,8 +103,8 @@ int exifTurn(const unsigned char* data, std::size_t size) {
     return 1;
 }
 
-/// libjpeg reports by longjmp, so nothing with a destructor may be made between setjmp and the last call: everything that the
-/// decoding needs is a member of this.
+/// libjpeg reports by longjmp, so nothing with a destructor may be made between setjmp and the last call: everything
+/// that the decoding needs is a member of this.
 class JpegReader {
 public:
     explicit JpegReader(std::string_view bytes) : m_bytes(bytes) {
@@ -164,7 +165,8 @@ public:
         m_cmyk = m_jpeg.jpeg_color_space == JCS_CMYK || m_jpeg.jpeg_color_space == JCS_YCCK;
         m_jpeg.out_color_space = m_cmyk ? JCS_CMYK : JCS_RGB;
         const bool whole = box == Box{0, 0, width(), height()};
-        part.box = {box.left / shrink, box.top / shrink, std::max(1, box.width / shrink), std::max(1, box.height / shrink)};
+        part.box = {box.left / shrink, box.top / shrink, std::max(1, box.width / shrink),
+                    std::max(1, box.height / shrink)};
         TRAINYARD_TRY(readRows(whole));
         return m_errors.cutOff ? Status(damagedPicture("it is cut off")) : Status();
     }
@@ -196,7 +198,8 @@ private:
             m_wide = static_cast<JDIMENSION>(right - left);
             jpeg_crop_scanline(&m_jpeg, &m_left, &m_wide);
             m_top = static_cast<JDIMENSION>(box.top);
-            m_rows = static_cast<JDIMENSION>(std::min(static_cast<int>(m_jpeg.output_height), box.top + box.height) - box.top);
+            m_rows = static_cast<JDIMENSION>(std::min(static_cast<int>(m_jpeg.output_height), box.top + box.height) -
+                                             box.top);
             if (m_top > 0) {
                 jpeg_skip_scanlines(&m_jpeg, m_top);
             }
@@ -369,7 +372,8 @@ Result<Picture> decodePicture(std::string_view bytes) {
     return unknownKind(bytes);
 }
 
-Status decodePart(std::string_view bytes, const PictureInfo& info, const Box& box, [[maybe_unused]] int target, DecodedPart& part) {
+Status decodePart(std::string_view bytes, const PictureInfo& info, const Box& box, [[maybe_unused]] int target,
+                  DecodedPart& part) {
 #if TRAINYARD_HAVE_JPEG
     if (info.jpeg && info.turn == 1) {
         JpegReader reader(bytes);
@@ -415,7 +419,8 @@ Result<std::string> encodePng(const Picture& picture) {
     return bytes;
 #else
     return Error{"picture.kind", "This engine was built without libpng, so it cannot write " +
-                                     std::to_string(picture.width) + " × " + std::to_string(picture.height) + " pixels as PNG."};
+                                     std::to_string(picture.width) + " × " + std::to_string(picture.height) +
+                                     " pixels as PNG."};
 #endif
 }
 

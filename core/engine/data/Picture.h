@@ -36,12 +36,12 @@ struct PictureInfo {
 /// Codecs that this engine was built with: "jpeg", "png".
 [[nodiscard]] std::vector<std::string> pictureCodecs();
 
-/// Errors: "picture.kind" (neither JPEG nor PNG, or a codec that was left out), "picture.damaged", "picture.large" (over 179 million
-/// pixels, the limit of Pillow, or a side over 65,535).
+/// Errors: "picture.kind" (neither JPEG nor PNG, or a codec that was left out), "picture.damaged", "picture.large"
+/// (over 179 million pixels, the limit of Pillow, or a side over 65,535).
 [[nodiscard]] base::Result<PictureInfo> readPictureInfo(std::string_view bytes);
 
-/// The whole picture, turned as EXIF says, grey, CMYK, palette and 16-bit made RGB, transparency dropped. A JPEG that is cut off is
-/// "picture.damaged", as in Pillow.
+/// The whole picture, turned as EXIF says, grey, CMYK, palette and 16-bit made RGB, transparency dropped. A JPEG that
+/// is cut off is "picture.damaged", as in Pillow.
 [[nodiscard]] base::Result<Picture> decodePicture(std::string_view bytes);
 
 /// The picture as a PNG file, written quickly rather than small. "picture.kind" without libpng.
@@ -52,11 +52,13 @@ struct DecodedPart {
     Picture picture;
     Box box;  ///< The wanted part inside `picture`, in its own (perhaps scaled) pixels.
 };
-/// The part `box` of the picture alone; `part`'s memory is used again. Rows and blocks outside are not decoded; where the box is at
-/// least twice as large as `target` in both directions the decoder itself scales down by 2, 4 or 8 first. Only for JPEG without a turn
-/// is that quicker than the whole.
-[[nodiscard]] base::Status decodePart(std::string_view bytes, const PictureInfo& info, const Box& box, int target, DecodedPart& part);
-[[nodiscard]] base::Result<DecodedPart> decodePart(std::string_view bytes, const PictureInfo& info, const Box& box, int target);
+/// The part `box` of the picture alone; `part`'s memory is used again. Rows and blocks outside are not decoded; where
+/// the box is at least twice as large as `target` in both directions the decoder itself scales down by 2, 4 or 8 first.
+/// Only for JPEG without a turn is that quicker than the whole.
+[[nodiscard]] base::Status decodePart(std::string_view bytes, const PictureInfo& info, const Box& box, int target,
+                                      DecodedPart& part);
+[[nodiscard]] base::Result<DecodedPart> decodePart(std::string_view bytes, const PictureInfo& info, const Box& box,
+                                                   int target);
 
 /// `box` of `from`, resized to width × height as Resizer does it.
 [[nodiscard]] Picture resized(const Picture& from, const Box& box, int width, int height);

@@ -1,4 +1,5 @@
-// Pillow's resampling (src/libImaging/Resample.c, HPND licence), written anew from its description: the results are equal to the bit.
+// Pillow's resampling (src/libImaging/Resample.c, HPND licence), written anew from its description: the results are
+// equal to the bit.
 #include "core/engine/data/PictureResize.h"
 
 #include <algorithm>
@@ -10,10 +11,12 @@ namespace trainyard::engine {
 namespace {
 
 /// Outputs begin … begin + outputs − 1 of `in` samples resized to `out`, in turned order where `mirrored`.
-void makeFilter(int in, int out, int begin, int outputs, bool mirrored, SideFilter& filter, std::vector<double>& exact) {
+void makeFilter(int in, int out, int begin, int outputs, bool mirrored, SideFilter& filter,
+                std::vector<double>& exact) {
     const double scale = static_cast<double>(in) / out;
     const double stretch = std::max(scale, 1.0);
-    const auto room = static_cast<std::size_t>((outputs + SideFilter::kGroup - 1) / SideFilter::kGroup * SideFilter::kGroup);
+    const auto room =
+        static_cast<std::size_t>((outputs + SideFilter::kGroup - 1) / SideFilter::kGroup * SideFilter::kGroup);
     filter.outputs = outputs;
     filter.first.assign(room, 0);
     filter.count.assign(room, 0);
@@ -50,7 +53,8 @@ void makeFilter(int in, int out, int begin, int outputs, bool mirrored, SideFilt
 
 }  // namespace
 
-void Resizer::resize(const Picture& from, const Box& box, int width, int height, const Box& cut, bool mirrored, std::uint8_t* to) {
+void Resizer::resize(const Picture& from, const Box& box, int width, int height, const Box& cut, bool mirrored,
+                     std::uint8_t* to) {
     constexpr std::size_t kAlign = 64;
     makeFilter(box.width, width, cut.left, cut.width, mirrored, m_across, m_exact);
     makeFilter(box.height, height, cut.top, cut.height, false, m_down, m_exact);
@@ -71,7 +75,8 @@ void Resizer::resize(const Picture& from, const Box& box, int width, int height,
     const std::size_t reach = acrossReach(m_across);
     for (int y = 0; y < rows; ++y) {
         const std::size_t at = (static_cast<std::size_t>(box.top + top + y) * static_cast<std::size_t>(from.width) +
-                                static_cast<std::size_t>(box.left)) * 3;
+                                static_cast<std::size_t>(box.left)) *
+                               3;
         const std::uint8_t* row = from.pixels.data() + at;
         if (at + reach > from.pixels.size()) {
             m_edge.resize(reach);

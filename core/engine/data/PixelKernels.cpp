@@ -21,7 +21,9 @@ constexpr std::int32_t kHalf = 1 << (SideFilter::kBits - 1);
 
 int roundedUp(int value, int step) { return (value + step - 1) / step * step; }
 
-std::uint8_t byteOf(std::int32_t sum) { return static_cast<std::uint8_t>(std::clamp(sum >> SideFilter::kBits, 0, 255)); }
+std::uint8_t byteOf(std::int32_t sum) {
+    return static_cast<std::uint8_t>(std::clamp(sum >> SideFilter::kBits, 0, 255));
+}
 
 void splitNothing(SideFilter& filter) { filter.split.clear(); }
 
@@ -45,7 +47,8 @@ void acrossPlain(const std::uint8_t* row, const SideFilter& filter, std::uint8_t
     }
 }
 
-void downPlain(const std::uint8_t* rows, std::size_t stride, const SideFilter& filter, int output, std::size_t bytes, std::uint8_t* to) {
+void downPlain(const std::uint8_t* rows, std::size_t stride, const SideFilter& filter, int output, std::size_t bytes,
+               std::uint8_t* to) {
     constexpr std::size_t kColumns = 256;
     const auto at = static_cast<std::size_t>(output);
     const std::int32_t* weights = filter.weights.data() + at * static_cast<std::size_t>(filter.taps);
@@ -67,7 +70,8 @@ void downPlain(const std::uint8_t* rows, std::size_t stride, const SideFilter& f
     }
 }
 
-void planesPlain(const std::uint8_t* pixels, std::ptrdiff_t count, const PixelScale& scale, std::ptrdiff_t plane, float* to) {
+void planesPlain(const std::uint8_t* pixels, std::ptrdiff_t count, const PixelScale& scale, std::ptrdiff_t plane,
+                 float* to) {
     const float* red = scale.tables[0].data();
     const float* green = scale.tables[1].data();
     const float* blue = scale.tables[2].data();
@@ -96,7 +100,9 @@ std::int16_t* roomFor(SideFilter& filter, std::size_t numbers) {
     return reinterpret_cast<std::int16_t*>(filter.split.data());
 }
 
-const std::int16_t* splitOf(const SideFilter& filter) { return reinterpret_cast<const std::int16_t*>(filter.split.data()); }
+const std::int16_t* splitOf(const SideFilter& filter) {
+    return reinterpret_cast<const std::int16_t*>(filter.split.data());
+}
 
 /// For each four taps two registers, low parts and high ones: taps 0 and 1 for each of four channels, then 2 and 3.
 void splitAcrossWide(SideFilter& filter) {
@@ -121,12 +127,14 @@ void splitDownWide(SideFilter& filter) {
     }
 }
 
-TRAINYARD_WIDE inline __m256i loadWide(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
+TRAINYARD_WIDE inline __m256i loadWide(const void* from) {
+    return _mm256_loadu_si256(static_cast<const __m256i*>(from));
+}
 
 /// One output's red, green and blue; in each half of the register a part of the sum.
 TRAINYARD_WIDE inline __m256i acrossSum(const std::uint8_t* from, const std::int16_t* split, int groups) {
-    const __m256i pick = _mm256_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1,
-                                          6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1);
+    const __m256i pick = _mm256_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1, 6, -1, 9, -1, 7, -1,
+                                          10, -1, 8, -1, 11, -1, -1, -1, -1, -1);
     __m256i low = _mm256_setzero_si256();
     __m256i high = _mm256_setzero_si256();
     for (int group = 0; group < groups; ++group, from += 3 * SideFilter::kGroup, split += 2 * kLanes) {
@@ -140,7 +148,8 @@ TRAINYARD_WIDE inline __m256i acrossSum(const std::uint8_t* from, const std::int
 
 /// Two outputs beside each other, from their sums.
 TRAINYARD_WIDE inline __m256i acrossPair(__m256i one, __m256i two) {
-    const __m256i sum = _mm256_add_epi32(_mm256_permute2x128_si256(one, two, 0x20), _mm256_permute2x128_si256(one, two, 0x31));
+    const __m256i sum =
+        _mm256_add_epi32(_mm256_permute2x128_si256(one, two, 0x20), _mm256_permute2x128_si256(one, two, 0x31));
     return _mm256_srai_epi32(_mm256_add_epi32(sum, _mm256_set1_epi32(kHalf)), SideFilter::kBits);
 }
 
@@ -171,8 +180,8 @@ TRAINYARD_WIDE void acrossWide(const std::uint8_t* row, const SideFilter& filter
     }
 }
 
-TRAINYARD_WIDE void downWide(const std::uint8_t* rows, std::size_t stride, const SideFilter& filter, int output, std::size_t bytes,
-                             std::uint8_t* to) {
+TRAINYARD_WIDE void downWide(const std::uint8_t* rows, std::size_t stride, const SideFilter& filter, int output,
+                             std::size_t bytes, std::uint8_t* to) {
     constexpr std::size_t kBytes = 32;
     const auto at = static_cast<std::size_t>(output);
     const std::int16_t* weights = splitOf(filter) + at * static_cast<std::size_t>(filter.taps) * 2;
@@ -204,9 +213,11 @@ TRAINYARD_WIDE void downWide(const std::uint8_t* rows, std::size_t stride, const
             }
         }
         for (int part = 0; part < 4; ++part) {
-            low[part] = _mm256_srai_epi32(_mm256_add_epi32(_mm256_slli_epi32(high[part], kLowBits), low[part]), SideFilter::kBits);
+            low[part] = _mm256_srai_epi32(_mm256_add_epi32(_mm256_slli_epi32(high[part], kLowBits), low[part]),
+                                          SideFilter::kBits);
         }
-        const __m256i sums = _mm256_packus_epi16(_mm256_packs_epi32(low[0], low[1]), _mm256_packs_epi32(low[2], low[3]));
+        const __m256i sums =
+            _mm256_packus_epi16(_mm256_packs_epi32(low[0], low[1]), _mm256_packs_epi32(low[2], low[3]));
         if (x + kBytes <= bytes) {
             _mm256_storeu_si256(static_cast<__m256i*>(static_cast<void*>(to + x)), sums);
         } else {
@@ -217,19 +228,20 @@ TRAINYARD_WIDE void downWide(const std::uint8_t* rows, std::size_t stride, const
     }
 }
 
-/// value / divisor where `inverse` is 1 / divisor: a product, and what is left of it (Markstein 1990, without its proof for every
-/// divisor; pixelScale() tries all values).
+/// value / divisor where `inverse` is 1 / divisor: a product, and what is left of it (Markstein 1990, without its proof
+/// for every divisor; pixelScale() tries all values).
 TRAINYARD_WIDE inline __m256 quotient(__m256 value, __m256 divisor, __m256 inverse) {
     const __m256 about = _mm256_mul_ps(value, inverse);
     return _mm256_fmadd_ps(_mm256_fnmadd_ps(about, divisor, value), inverse, about);
 }
 
-TRAINYARD_WIDE void planesComputed(const std::uint8_t* pixels, std::ptrdiff_t count, const PixelScale& scale, std::ptrdiff_t plane, float* to) {
+TRAINYARD_WIDE void planesComputed(const std::uint8_t* pixels, std::ptrdiff_t count, const PixelScale& scale,
+                                   std::ptrdiff_t plane, float* to) {
     constexpr std::ptrdiff_t kPixels = 8;
     constexpr std::ptrdiff_t kRead = 32;  // Of which 24 bytes are wanted.
     const __m256i halves = _mm256_setr_epi32(0, 1, 2, 2, 3, 4, 5, 5);
-    const __m256i spread = _mm256_setr_epi8(0, -1, -1, -1, 3, -1, -1, -1, 6, -1, -1, -1, 9, -1, -1, -1,
-                                            0, -1, -1, -1, 3, -1, -1, -1, 6, -1, -1, -1, 9, -1, -1, -1);
+    const __m256i spread = _mm256_setr_epi8(0, -1, -1, -1, 3, -1, -1, -1, 6, -1, -1, -1, 9, -1, -1, -1, 0, -1, -1, -1,
+                                            3, -1, -1, -1, 6, -1, -1, -1, 9, -1, -1, -1);
     const __m256 most = _mm256_set1_ps(255.0F);
     const __m256 unit = _mm256_set1_ps(1.0F / 255.0F);
     __m256i pick[3];
@@ -256,7 +268,8 @@ TRAINYARD_WIDE void planesComputed(const std::uint8_t* pixels, std::ptrdiff_t co
     planesPlain(pixels + 3 * i, count - i, scale, plane, to + i);
 }
 
-void planesWide(const std::uint8_t* pixels, std::ptrdiff_t count, const PixelScale& scale, std::ptrdiff_t plane, float* to) {
+void planesWide(const std::uint8_t* pixels, std::ptrdiff_t count, const PixelScale& scale, std::ptrdiff_t plane,
+                float* to) {
     if (scale.computes) {
         planesComputed(pixels, count, scale, plane, to);
     } else {
@@ -268,8 +281,8 @@ constexpr PixelKernels kWide{splitAcrossWide, splitDownWide, acrossWide, downWid
 
 constexpr std::size_t kWidestLanes = 32;  // 16-bit numbers in a register.
 
-/// For each four outputs and four taps four registers, a quarter of each for an output: low parts of taps 0 and 1, of 2 and 3, then
-/// the high ones.
+/// For each four outputs and four taps four registers, a quarter of each for an output: low parts of taps 0 and 1, of 2
+/// and 3, then the high ones.
 void splitAcrossWidest(SideFilter& filter) {
     const auto taps = static_cast<std::size_t>(filter.taps);
     std::int16_t* to = roomFor(filter, filter.weights.size() * 8);
@@ -292,12 +305,15 @@ TRAINYARD_WIDEST inline __m128i loadFour(const std::uint8_t* from) {
     return _mm_loadu_si128(static_cast<const __m128i*>(static_cast<const void*>(from)));
 }
 
-TRAINYARD_WIDEST inline void acrossRowWidest(const std::uint8_t* row, const SideFilter& filter, int groups, std::uint8_t* to) {
+TRAINYARD_WIDEST inline void acrossRowWidest(const std::uint8_t* row, const SideFilter& filter, int groups,
+                                             std::uint8_t* to) {
     constexpr std::ptrdiff_t kChannels = 3;
     const int* first = filter.first.data();
     const std::int16_t* split = splitOf(filter);
-    const __m512i pickNear = _mm512_broadcast_i32x4(_mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1));
-    const __m512i pickFar = _mm512_broadcast_i32x4(_mm_setr_epi8(6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1));
+    const __m512i pickNear =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1));
+    const __m512i pickFar =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1));
     const __m128i pack = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
     for (int i = 0; i < filter.outputs; i += SideFilter::kGroup, to += 3 * SideFilter::kGroup) {
         __m512i low = _mm512_set1_epi32(kHalf);
@@ -315,7 +331,8 @@ TRAINYARD_WIDEST inline void acrossRowWidest(const std::uint8_t* row, const Side
             low = _mm512_add_epi32(low, _mm512_madd_epi16(far, loadWidest(split + kWidestLanes)));
             high = _mm512_add_epi32(high, _mm512_madd_epi16(far, loadWidest(split + 3 * kWidestLanes)));
         }
-        const __m512i sums = _mm512_srai_epi32(_mm512_add_epi32(_mm512_slli_epi32(high, kLowBits), low), SideFilter::kBits);
+        const __m512i sums =
+            _mm512_srai_epi32(_mm512_add_epi32(_mm512_slli_epi32(high, kLowBits), low), SideFilter::kBits);
         const __m128i four = _mm_shuffle_epi8(_mm512_cvtusepi32_epi8(sums), pack);
         _mm_storeu_si128(static_cast<__m128i*>(static_cast<void*>(to)), four);
     }
@@ -329,8 +346,8 @@ TRAINYARD_WIDEST void acrossWidest(const std::uint8_t* row, const SideFilter& fi
     }
 }
 
-TRAINYARD_WIDEST void downWidest(const std::uint8_t* rows, std::size_t stride, const SideFilter& filter, int output, std::size_t bytes,
-                                 std::uint8_t* to) {
+TRAINYARD_WIDEST void downWidest(const std::uint8_t* rows, std::size_t stride, const SideFilter& filter, int output,
+                                 std::size_t bytes, std::uint8_t* to) {
     constexpr std::size_t kBytes = 64;
     const auto at = static_cast<std::size_t>(output);
     const std::int16_t* weights = splitOf(filter) + at * static_cast<std::size_t>(filter.taps) * 2;
@@ -362,9 +379,11 @@ TRAINYARD_WIDEST void downWidest(const std::uint8_t* rows, std::size_t stride, c
             }
         }
         for (int part = 0; part < 4; ++part) {
-            low[part] = _mm512_srai_epi32(_mm512_add_epi32(_mm512_slli_epi32(high[part], kLowBits), low[part]), SideFilter::kBits);
+            low[part] = _mm512_srai_epi32(_mm512_add_epi32(_mm512_slli_epi32(high[part], kLowBits), low[part]),
+                                          SideFilter::kBits);
         }
-        const __m512i sums = _mm512_packus_epi16(_mm512_packs_epi32(low[0], low[1]), _mm512_packs_epi32(low[2], low[3]));
+        const __m512i sums =
+            _mm512_packus_epi16(_mm512_packs_epi32(low[0], low[1]), _mm512_packs_epi32(low[2], low[3]));
         const std::size_t left = bytes - x;
         _mm512_mask_storeu_epi8(to + x, left >= kBytes ? ~std::uint64_t{0} : (std::uint64_t{1} << left) - 1, sums);
     }

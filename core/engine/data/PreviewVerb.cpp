@@ -98,9 +98,8 @@ Box centreBox(const PictureInfo& info, int size, int resize) {
 Json changeJson(const spec::TrainTask& task, const ImageFile& file, std::int64_t epoch, std::int64_t index) {
     const auto size = static_cast<int>(task.dataset.imageSize);
     const ImageChange change = changeOf(task.augmentation, file.info, size, task.seed, epoch, index);
-    const Box box = task.augmentation.crop
-                        ? change.box
-                        : centreBox(file.info, size, static_cast<int>(task.dataset.resizeSize));
+    const Box box =
+        task.augmentation.crop ? change.box : centreBox(file.info, size, static_cast<int>(task.dataset.resizeSize));
     return Json{{"box", boxJson(box)},
                 {"flip", change.flip},
                 {"vertical_flip", change.verticalFlip},
@@ -113,7 +112,7 @@ Json changeJson(const spec::TrainTask& task, const ImageFile& file, std::int64_t
 
 /// Planes of values that `normalization` made, as bytes. What was erased has the value 0: the mean colour.
 Picture denormalised(const float* values, std::int64_t channels, std::int64_t height, std::int64_t width,
-                const ChannelNormalization& normalization) {
+                     const ChannelNormalization& normalization) {
     Picture picture{static_cast<int>(width), static_cast<int>(height), {}};
     const std::int64_t plane = height * width;
     picture.pixels.resize(static_cast<std::size_t>(plane) * 3);

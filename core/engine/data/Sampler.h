@@ -17,9 +17,9 @@ public:
     /// Preconditions: count ≥ 1, globalBatch ≥ 1, 0 ≤ rank < world.
     Sampler(std::int64_t count, std::int64_t globalBatch, std::int64_t seed, int rank, int world);
 
-    /// Draws as many samples an epoch as there are, with classes as often as `weights` say in relation to each other: each class
-    /// goes through its samples in an order of its own, and begins anew when it is through. From (seed, epoch) alone.
-    /// Preconditions: one weight from 0 for each list of samples; one of them above 0 with samples.
+    /// Draws as many samples an epoch as there are, with classes as often as `weights` say in relation to each other:
+    /// each class goes through its samples in an order of its own, and begins anew when it is through. From (seed,
+    /// epoch) alone. Preconditions: one weight from 0 for each list of samples; one of them above 0 with samples.
     void drawByClass(std::vector<std::vector<std::int64_t>> samplesOfClass, const std::vector<double>& weights);
     /// Leaves a last batch that is smaller than the others out.
     void dropTail() { m_dropTail = true; }
@@ -30,8 +30,8 @@ public:
 
     struct Shard {
         const std::int64_t* indices = nullptr;  ///< This rank's samples; valid until the next startEpoch.
-        std::int64_t count = 0;                 ///< May be 0 at an epoch's end, when a batch has fewer samples than ranks.
-        std::int64_t globalCount = 0;           ///< Samples of the step over all ranks.
+        std::int64_t count = 0;        ///< May be 0 at an epoch's end, when a batch has fewer samples than ranks.
+        std::int64_t globalCount = 0;  ///< Samples of the step over all ranks.
         const std::int64_t* globalIndices = nullptr;
     };
     /// Precondition: 0 ≤ step < stepsPerEpoch().

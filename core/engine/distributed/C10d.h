@@ -30,7 +30,7 @@ struct ProcessGroup::Impl {
     at::Device device = at::kCPU;
     std::vector<base::ProcessIdentity> peers;  ///< By rank; pid 0 for a process that cannot be seen from here.
 #if TRAINYARD_HAVE_C10D
-    c10::intrusive_ptr<c10d::Store> store;     ///< Undefined in a world of one, like `group`.
+    c10::intrusive_ptr<c10d::Store> store;  ///< Undefined in a world of one, like `group`.
     c10::intrusive_ptr<c10d::ProcessGroup> group;
 #endif
 };

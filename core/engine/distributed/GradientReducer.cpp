@@ -83,7 +83,8 @@ void GradientReducer::backward(const at::Tensor& loss) {
     // Called at the very start, so its callback stands before the reducer's own, which waits for the exchange.
     std::int64_t computed = 0;
     loss.register_hook([&computed](const at::Tensor&) {
-        torch::autograd::Engine::get_default_engine().queue_callback([&computed] { computed = base::monotonicNanos(); });
+        torch::autograd::Engine::get_default_engine().queue_callback(
+            [&computed] { computed = base::monotonicNanos(); });
     });
     loss.backward();
     m_waited += computed > 0 ? base::monotonicNanos() - computed : 0;

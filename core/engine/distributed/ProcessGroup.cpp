@@ -253,8 +253,9 @@ Status checkInterfaces(const std::string& names) {
             }
             ::if_freenameindex(all);
         }
-        return Error{"engine.interface", "This machine has no network interface \"" + name + "\" (GLOO_SOCKET_IFNAME); it has " +
-                                             known + ". Correct the host's interface in the target's definition."};
+        return Error{"engine.interface", "This machine has no network interface \"" + name +
+                                             "\" (GLOO_SOCKET_IFNAME); it has " + known +
+                                             ". Correct the host's interface in the target's definition."};
     }
     return {};
 }
@@ -349,10 +350,12 @@ Result<std::unique_ptr<ProcessGroup>> ProcessGroup::join(const RankContext& cont
     }
     const auto backends = distributedBackends();
     if (std::ranges::find(backends, backend) == backends.end()) {
-        return Error{"engine.backend", "This engine is built without the backend \"" + backend + "\".", "distribution.backend"};
+        return Error{"engine.backend", "This engine is built without the backend \"" + backend + "\".",
+                     "distribution.backend"};
     }
     if (backend == "nccl" && !device.is_cuda()) {
-        return Error{"engine.backend", "NCCL connects GPUs, but this run trains on the processor. Choose Gloo, or the device cuda.",
+        return Error{"engine.backend",
+                     "NCCL connects GPUs, but this run trains on the processor. Choose Gloo, or the device cuda.",
                      "distribution.backend"};
     }
     if (backend == "gloo") {
@@ -444,7 +447,8 @@ Status ProcessGroup::barrier() {
 
 #else
 
-Result<std::unique_ptr<ProcessGroup>> ProcessGroup::join(const RankContext& context, const std::string&, at::Device device) {
+Result<std::unique_ptr<ProcessGroup>> ProcessGroup::join(const RankContext& context, const std::string&,
+                                                         at::Device device) {
     if (context.world > 1) {
         return Error{"engine.backend", "This engine is built without Gloo and NCCL and can train on one process only.",
                      "distribution.processes"};
@@ -459,7 +463,9 @@ Error ProcessGroup::explain(const Error& failure) { return failure; }
 Status ProcessGroup::sum(std::vector<double>&) { return {}; }
 void ProcessGroup::sumTensor(at::Tensor&) {}
 Status ProcessGroup::broadcast(const std::vector<at::Tensor>&) { return {}; }
-Result<std::vector<at::Tensor>> ProcessGroup::gather(const at::Tensor& tensor) { return std::vector<at::Tensor>{tensor}; }
+Result<std::vector<at::Tensor>> ProcessGroup::gather(const at::Tensor& tensor) {
+    return std::vector<at::Tensor>{tensor};
+}
 Status ProcessGroup::barrier() { return {}; }
 
 #endif

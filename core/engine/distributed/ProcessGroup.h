@@ -15,9 +15,9 @@ namespace trainyard::engine {
 /// timeout at the latest; a failure is "train.peer" and names the rank that is gone or silent.
 class ProcessGroup {
 public:
-    /// Meets the other ranks. `backend` is "gloo" or "nccl" ("engine.backend" when this build lacks it, or NCCL is asked
-    /// for without a GPU; "engine.interface" when the context names an interface that is not there); `device` is where
-    /// tensors of collectives live. A world of one meets nobody and every collective is local.
+    /// Meets the other ranks. `backend` is "gloo" or "nccl" ("engine.backend" when this build lacks it, or NCCL is
+    /// asked for without a GPU; "engine.interface" when the context names an interface that is not there); `device` is
+    /// where tensors of collectives live. A world of one meets nobody and every collective is local.
     [[nodiscard]] static Result<std::unique_ptr<ProcessGroup>> join(const RankContext& context,
                                                                     const std::string& backend, at::Device device);
     ~ProcessGroup();

@@ -23,9 +23,11 @@ base::Status readNumber(const char* name, std::int64_t minimum, std::int64_t max
     std::int64_t value = 0;
     const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (code != std::errc() || end != text.data() + text.size() || value < minimum || value > maximum) {
-        return base::Error{"env.rank", std::string("The environment variable ") + name + " is \"" + text +
-                                           "\"; a whole number from " + std::to_string(minimum) + " to " +
-                                           std::to_string(maximum) + " is needed.", name};
+        return base::Error{"env.rank",
+                           std::string("The environment variable ") + name + " is \"" + text +
+                               "\"; a whole number from " + std::to_string(minimum) + " to " + std::to_string(maximum) +
+                               " is needed.",
+                           name};
     }
     into = value;
     return {};
@@ -49,8 +51,9 @@ base::Result<RankContext> RankContext::fromEnvironment() {
     TRAINYARD_TRY(readNumber("TRAINYARD_PEER_TIMEOUT", 1, 86'400, timeoutSeconds));
     TRAINYARD_TRY(readNumber(wire::variable::kAttempt, 1, 1'000'000, context.attempt));
     if (rank >= world) {
-        return base::Error{"env.rank", "RANK is " + std::to_string(rank) + ", but WORLD_SIZE is " +
-                                           std::to_string(world) + ".", "RANK"};
+        return base::Error{"env.rank",
+                           "RANK is " + std::to_string(rank) + ", but WORLD_SIZE is " + std::to_string(world) + ".",
+                           "RANK"};
     }
     context.rank = static_cast<int>(rank);
     context.world = static_cast<int>(world);
@@ -69,8 +72,9 @@ base::Result<RankContext> RankContext::fromEnvironment() {
     context.control = variable(wire::variable::kControl);
     context.runId = variable(wire::variable::kRunId);
     if (world > 1 && context.masterPort == 0 && context.rendezvous.empty()) {
-        return base::Error{"env.rank", "WORLD_SIZE is " + std::to_string(world) +
-                                           ", but neither TRAINYARD_RENDEZVOUS nor MASTER_PORT says where to meet.",
+        return base::Error{"env.rank",
+                           "WORLD_SIZE is " + std::to_string(world) +
+                               ", but neither TRAINYARD_RENDEZVOUS nor MASTER_PORT says where to meet.",
                            wire::variable::kRendezvous};
     }
     return context;

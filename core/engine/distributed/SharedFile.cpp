@@ -42,11 +42,13 @@ std::vector<double> hashWords(const std::string& hex) {
 /// Whether the file at `path` is the one that rank 0 spoke of.
 bool isSame(const Path& path, const std::vector<double>& words) {
     std::error_code missing;
-    if (path.empty() || std::filesystem::file_size(path, missing) != static_cast<std::uintmax_t>(words[Word::Size]) || missing) {
+    if (path.empty() || std::filesystem::file_size(path, missing) != static_cast<std::uintmax_t>(words[Word::Size]) ||
+        missing) {
         return false;
     }
     const auto hash = base::sha256File(path);
-    return hash.ok() && std::ranges::equal(hashWords(*hash), std::vector<double>(words.begin() + Word::Hash, words.end()));
+    return hash.ok() &&
+           std::ranges::equal(hashWords(*hash), std::vector<double>(words.begin() + Word::Hash, words.end()));
 }
 
 /// Rank 0's bytes to everyone, piece by piece.
@@ -94,7 +96,8 @@ Result<Path> shareFile(ProcessGroup& group, const std::vector<Path>& candidates,
     }
     TRAINYARD_TRY(group.sum(words));
     if (words[Word::Failed] > 0) {
-        return readable.ok() ? Error{"resume.missing", "Rank 0 could not read the checkpoint; see its log."} : readable.error();
+        return readable.ok() ? Error{"resume.missing", "Rank 0 could not read the checkpoint; see its log."}
+                             : readable.error();
     }
     if (words[Word::Found] == 0) {
         return Path();
@@ -125,7 +128,8 @@ Result<Path> shareFile(ProcessGroup& group, const std::vector<Path>& candidates,
     }
     TRAINYARD_TRY(group.sum(unread));
     if (unread[0] > 0) {
-        return readable.ok() ? Error{"resume.missing", "Rank 0 could not read the checkpoint; see its log."} : readable.error();
+        return readable.ok() ? Error{"resume.missing", "Rank 0 could not read the checkpoint; see its log."}
+                             : readable.error();
     }
     TRAINYARD_TRY(sendBytes(group, bytes));
     if (!mine.empty()) {

@@ -29,7 +29,8 @@ public:
         const std::int64_t channels = x.size(1);
         at::Tensor sums = at::zeros({2 * channels + 1}, x.options().dtype(at::kDouble));
         if (owner->isCounted()) {
-            // The squared sum by way of the rank's own variance: summing squares in float32 would lose it where means are large.
+            // The squared sum by way of the rank's own variance: summing squares in float32 would lose it where means
+            // are large.
             const auto [variance, mean] = at::var_mean(x, at::IntArrayRef(kOthers), /*unbiased=*/false);
             const at::Tensor ownMean = mean.to(at::kDouble);
             const double count = static_cast<double>(x.numel() / channels);
@@ -51,7 +52,8 @@ public:
         context->save_for_backward({x, weight, mean, inverse});
         context->saved_data["total"] = total;
         context->saved_data["owner"] = ownerAddress;
-        return at::batch_norm(x, weight, bias, mean.to(at::kFloat), variance.to(at::kFloat), /*training=*/false, 0.0, epsilon,
+        return at::batch_norm(x, weight, bias, mean.to(at::kFloat), variance.to(at::kFloat), /*training=*/false, 0.0,
+                              epsilon,
                               /*cudnn_enabled=*/false);
     }
 
@@ -78,7 +80,8 @@ public:
         at::Tensor inputGradient;
         if (owner->isCounted()) {
             const at::Tensor slope = sums[1] / total * inverse * inverse;
-            inputGradient = (gradient - spread(sums[0] / total) - centred * spread(slope)) * spread(weight.to(at::kDouble) * inverse);
+            inputGradient = (gradient - spread(sums[0] / total) - centred * spread(slope)) *
+                            spread(weight.to(at::kDouble) * inverse);
         } else {
             inputGradient = at::zeros_like(x);
         }
@@ -91,7 +94,8 @@ public:
 at::Tensor SyncBatchNorm::normalize(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                                     const at::Tensor& runningMean, const at::Tensor& runningVar, double momentum,
                                     double epsilon) {
-    return JointNorm::apply(x, weight, bias, runningMean, runningVar, momentum, epsilon, reinterpret_cast<std::int64_t>(this));
+    return JointNorm::apply(x, weight, bias, runningMean, runningVar, momentum, epsilon,
+                            reinterpret_cast<std::int64_t>(this));
 }
 
 void SyncBatchNorm::sum(at::Tensor& tensor) {

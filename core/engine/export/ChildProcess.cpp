@@ -27,7 +27,8 @@ base::Result<base::UniqueFd> openFor(const base::Path& path, int flags) {
 
 }  // namespace
 
-base::Result<ChildResult> runChild(const std::vector<std::string>& argv, const base::Path& folder, base::Deadline deadline) {
+base::Result<ChildResult> runChild(const std::vector<std::string>& argv, const base::Path& folder,
+                                   base::Deadline deadline) {
     auto in = openFor("/dev/null", O_RDONLY);
     auto out = openFor(folder / "stdout", O_WRONLY | O_CREAT | O_TRUNC);
     auto err = openFor(folder / "stderr", O_WRONLY | O_CREAT | O_TRUNC);

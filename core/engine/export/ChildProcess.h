@@ -9,10 +9,10 @@
 namespace trainyard::engine {
 
 struct ChildResult {
-    int exitStatus = -1;   ///< Valid when signal is 0.
+    int exitStatus = -1;  ///< Valid when signal is 0.
     int signal = 0;
-    bool timedOut = false; ///< It was killed at the deadline.
-    std::string errors;    ///< The end of what it wrote to stderr, at most 4 KiB.
+    bool timedOut = false;  ///< It was killed at the deadline.
+    std::string errors;     ///< The end of what it wrote to stderr, at most 4 KiB.
 };
 
 /// argv[0] is a path. stdin is empty, stdout and stderr go to files in `folder`. The child dies with this process, so a

@@ -48,7 +48,8 @@ base::Path runtimeFolder() {
     const char* given = std::getenv("TRAINYARD_ONNXRUNTIME");
     const base::Path folder = given != nullptr && *given != '\0' ? base::Path(given) : beside("onnxruntime");
     std::error_code error;
-    return std::filesystem::exists(folder / "node_modules" / "onnxruntime-node" / "package.json", error) ? folder : base::Path();
+    return std::filesystem::exists(folder / "node_modules" / "onnxruntime-node" / "package.json", error) ? folder
+                                                                                                         : base::Path();
 }
 
 /// A private folder that goes with its owner.
@@ -56,7 +57,8 @@ class ProofFolder {
 public:
     ProofFolder() {
         const char* base = std::getenv("TMPDIR");
-        std::string pattern = (base::Path(base != nullptr && *base != '\0' ? base : "/tmp") / "trainyard-proof-XXXXXX").string();
+        std::string pattern =
+            (base::Path(base != nullptr && *base != '\0' ? base : "/tmp") / "trainyard-proof-XXXXXX").string();
         if (::mkdtemp(pattern.data()) != nullptr) {
             m_path = pattern;
         }
@@ -181,11 +183,14 @@ base::Result<RuntimeAnswer> runOnnx(const RuntimeChoice& runtime, const base::Pa
     for (std::size_t i = 0; i < cases.size(); ++i) {
         const at::Tensor& input = cases[i].input;
         const std::string file = "input-" + std::to_string(i) + ".bin";
-        TRAINYARD_TRY(base::writeFileAtomically(
-            scratch.path() / file, {static_cast<const char*>(input.data_ptr()), static_cast<std::size_t>(input.nbytes())}));
+        TRAINYARD_TRY(base::writeFileAtomically(scratch.path() / file, {static_cast<const char*>(input.data_ptr()),
+                                                                        static_cast<std::size_t>(input.nbytes())}));
         list.push_back({{"name", cases[i].name},
-                        {"input", {{"name", inputName}, {"type", nameOf(input.scalar_type())}, {"dims", input.sizes().vec()},
-                                   {"file", file}}},
+                        {"input",
+                         {{"name", inputName},
+                          {"type", nameOf(input.scalar_type())},
+                          {"dims", input.sizes().vec()},
+                          {"file", file}}},
                         {"output_prefix", "output-" + std::to_string(i) + "-"}});
     }
     const base::Json request{{"format", kRequestFormat},
@@ -209,9 +214,10 @@ base::Result<RuntimeAnswer> runOnnx(const RuntimeChoice& runtime, const base::Pa
         return runtimeError(runtime, "did not finish in time and was stopped.");
     }
     if (child->exitStatus != 0) {
-        return runtimeError(runtime, child->signal != 0
-                                         ? "was ended by signal " + std::to_string(child->signal) + ". " + child->errors
-                                         : "ended with status " + std::to_string(child->exitStatus) + ". " + child->errors);
+        return runtimeError(runtime,
+                            child->signal != 0
+                                ? "was ended by signal " + std::to_string(child->signal) + ". " + child->errors
+                                : "ended with status " + std::to_string(child->exitStatus) + ". " + child->errors);
     }
     auto answer = readAnswer(runtime, scratch.path(), cases.size());
     if (answer.ok()) {

@@ -34,17 +34,18 @@ struct RuntimeCaseAnswer {
 };
 
 struct RuntimeAnswer {
-    std::string name;      ///< "ONNX Runtime"
+    std::string name;  ///< "ONNX Runtime"
     std::string version;
-    std::string through;   ///< "Node.js v20.1.0"
-    std::string error;     ///< The model could not be loaded; `cases` is empty then.
+    std::string through;  ///< "Node.js v20.1.0"
+    std::string error;    ///< The model could not be loaded; `cases` is empty then.
     std::vector<RuntimeCaseAnswer> cases;
     double seconds = 0;
 };
 
 /// Runs all cases in one helper process. Error "verify.runtime" when the helper itself failed or did not end in time.
 [[nodiscard]] base::Result<RuntimeAnswer> runOnnx(const RuntimeChoice& runtime, const base::Path& model,
-                                                  const std::string& inputName, const std::vector<std::string>& outputNames,
+                                                  const std::string& inputName,
+                                                  const std::vector<std::string>& outputNames,
                                                   const std::vector<RuntimeCase>& cases, base::Deadline deadline);
 
 }  // namespace trainyard::engine

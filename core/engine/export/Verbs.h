@@ -20,7 +20,8 @@ using VerbProgress = std::function<void(const base::Json&)>;
 /// "passed": false and its reasons; an Error means that no proof could be made (no runtime, unreadable request).
 [[nodiscard]] base::Result<base::Json> runVerifyVerb(const base::Json& request, const VerbProgress& progress);
 
-/// What "inspect" says about ONNX: {"available", "checker", "opsets": [lowest, highest], "operators": […], "runtimes": […]}.
+/// What "inspect" says about ONNX: {"available", "checker", "opsets": [lowest, highest], "operators": […], "runtimes":
+/// […]}.
 [[nodiscard]] base::Json describeExport();
 
 }  // namespace trainyard::engine

@@ -30,7 +30,8 @@ constexpr std::int64_t kTrialMillis = 240'000;
 /// Of what is free, a run may be promised so much; the rest is the system's and the estimate's own error.
 constexpr double kPromised = 0.97;
 constexpr double kTight = 0.85;
-/// A sample takes at most so many times its layers' outputs; a whole batch is tried unmeasured only where even that fits.
+/// A sample takes at most so many times its layers' outputs; a whole batch is tried unmeasured only where even that
+/// fits.
 constexpr std::int64_t kWorstFactor = 4;
 
 /// The ranks of one trial.
@@ -67,8 +68,9 @@ Result<Trial> tryShare(const Json& spec, std::int64_t share, bool timed, int wor
         TRAINYARD_TRY(base::makeDirs(own));
         // A thread each: the child dies with the thread that started it.
         children.push_back(std::async(std::launch::async, [=] {
-            return runChild({ownProgram(), "check", "--rank", folder.string(), std::to_string(rank), std::to_string(world)}, own,
-                            base::Deadline::inMillis(kTrialMillis));
+            return runChild(
+                {ownProgram(), "check", "--rank", folder.string(), std::to_string(rank), std::to_string(world)}, own,
+                base::Deadline::inMillis(kTrialMillis));
         }));
     }
     Trial trial;
@@ -99,10 +101,11 @@ Result<Trial> tryShare(const Json& spec, std::int64_t share, bool timed, int wor
             // Killed without a word is what the kernel does where memory runs out.
             memory = memory || ended->signal == SIGKILL || ended->signal == SIGBUS;
             failure = failure ? failure
-                              : Error{"check.failed", "The trial ended with " +
-                                                          (ended->signal != 0 ? "signal " + std::to_string(ended->signal)
-                                                                              : "status " + std::to_string(ended->exitStatus)) +
-                                                          ". " + std::string(base::trim(ended->errors))};
+                              : Error{"check.failed",
+                                      "The trial ended with " +
+                                          (ended->signal != 0 ? "signal " + std::to_string(ended->signal)
+                                                              : "status " + std::to_string(ended->exitStatus)) +
+                                          ". " + std::string(base::trim(ended->errors))};
             continue;
         }
         auto result = probeResultFromJson(*json);
@@ -165,8 +168,8 @@ class Preflight {
 public:
     Preflight(const TrainRequest& request, Json document, const VerbProgress& progress)
         : m_task(request.spec.train), m_nodes(std::max<std::int64_t>(1, request.spec.distribution.nodes)),
-          m_local(static_cast<int>(std::clamp<std::int64_t>(request.spec.distribution.processes, 1, 4096))), m_document(std::move(document)),
-          m_progress(progress) {}
+          m_local(static_cast<int>(std::clamp<std::int64_t>(request.spec.distribution.processes, 1, 4096))),
+          m_document(std::move(document)), m_progress(progress) {}
 
     Result<Json> run();
 
@@ -178,8 +181,11 @@ private:
         std::string what;        ///< For people: "memory".
     };
     struct Limits {
-        std::vector<Limit> parts;  ///< The processes' memory first, then their address space if it is limited; a GPU's last.
-        [[nodiscard]] bool fit(std::int64_t share) const { return tightest(share).model.at(share) <= tightest(share).bytes; }
+        std::vector<Limit>
+            parts;  ///< The processes' memory first, then their address space if it is limited; a GPU's last.
+        [[nodiscard]] bool fit(std::int64_t share) const {
+            return tightest(share).model.at(share) <= tightest(share).bytes;
+        }
         [[nodiscard]] std::int64_t most() const;
         /// The one that is filled most. Precondition: there is one.
         [[nodiscard]] const Limit& tightest(std::int64_t share) const;
@@ -211,7 +217,8 @@ const Preflight::Limit& Preflight::Limits::tightest(std::int64_t share) const {
 std::int64_t Preflight::Limits::most() const {
     std::int64_t least = std::numeric_limits<std::int64_t>::max();
     for (const Limit& part : parts) {
-        least = std::min(least, part.model.mostWithin(static_cast<std::int64_t>(kPromised * static_cast<double>(part.bytes))));
+        least = std::min(least,
+                         part.model.mostWithin(static_cast<std::int64_t>(kPromised * static_cast<double>(part.bytes))));
     }
     return least;
 }
@@ -228,17 +235,21 @@ void Preflight::settleLimits(const Trial& small, const Trial& large) {
     const std::int64_t least = one.inputElements * 4 * kCopies;
     const std::int64_t later = std::max<std::int64_t>(0, one.mostKept - one.kept);
     m_limits.parts.clear();
-    m_limits.parts.push_back({MemoryModel(summed(small, &ProbeResult::resident), summed(large, &ProbeResult::resident), least * m_local,
-                                          later * m_local),
-                              m_room.freeBytes, m_room.limit == "cgroup" ? "the memory that its control group leaves" : "memory"});
+    m_limits.parts.push_back({MemoryModel(summed(small, &ProbeResult::resident), summed(large, &ProbeResult::resident),
+                                          least * m_local, later * m_local),
+                              m_room.freeBytes,
+                              m_room.limit == "cgroup" ? "the memory that its control group leaves" : "memory"});
     if (m_room.addressBytes >= 0) {
-        // It grows in large pieces, so that between small trials it may not grow at all; but what is used has an address.
+        // It grows in large pieces, so that between small trials it may not grow at all; but what is used has an
+        // address.
         const std::int64_t used = m_limits.parts.front().model.perSample() / m_local;
-        m_limits.parts.push_back({MemoryModel(fullest(small, &ProbeResult::address), fullest(large, &ProbeResult::address), used, later),
-                                  m_room.addressBytes, "address space for each process (ulimit -v)"});
+        m_limits.parts.push_back(
+            {MemoryModel(fullest(small, &ProbeResult::address), fullest(large, &ProbeResult::address), used, later),
+             m_room.addressBytes, "address space for each process (ulimit -v)"});
     }
     if (one.deviceFree > 0) {
-        m_limits.parts.push_back({MemoryModel(fullest(small, &ProbeResult::deviceMemory), fullest(large, &ProbeResult::deviceMemory), least, 0),
+        m_limits.parts.push_back({MemoryModel(fullest(small, &ProbeResult::deviceMemory),
+                                              fullest(large, &ProbeResult::deviceMemory), least, 0),
                                   one.deviceFree, "GPU memory"});
     }
 }
@@ -261,10 +272,13 @@ Result<Json> Preflight::run() {
     const ProbeResult& one = small->ranks.front();
     share = std::min(share, (one.trainingSamples + world() - 1) / world());
     const auto unmeasured = [&](std::int64_t most) {
-        return one.activations * 4 * kWorstFactor * (share - smallShare) * m_local + summed(*small, &ProbeResult::resident).peak <= most;
+        return one.activations * 4 * kWorstFactor * (share - smallShare) * m_local +
+                   summed(*small, &ProbeResult::resident).peak <=
+               most;
     };
     settleLimits(*small, *small);
-    const bool clear = m_limits.parts.size() == 1 && unmeasured(static_cast<std::int64_t>(kTight * static_cast<double>(m_room.freeBytes)));
+    const bool clear = m_limits.parts.size() == 1 &&
+                       unmeasured(static_cast<std::int64_t>(kTight * static_cast<double>(m_room.freeBytes)));
     if (!clear && share > 2 * smallShare) {
         auto second = trial(2 * smallShare, /*timed=*/false, "Trying some more samples");
         if (!second) {
@@ -297,13 +311,16 @@ Result<Json> Preflight::run() {
 
 void Preflight::addTimes(Json& json, const Trial& trial) const {
     const ProbeResult& lead = trial.ranks.front();
-    const double steps = static_cast<double>(lead.trainingSamples) / static_cast<double>(std::min(m_task.batchSize, lead.trainingSamples));
+    const double steps = static_cast<double>(lead.trainingSamples) /
+                         static_cast<double>(std::min(m_task.batchSize, lead.trainingSamples));
     const double validated = static_cast<double>((lead.validationSamples + world() - 1) / world());
     const double epochs = static_cast<double>(m_task.epochs);
     // last.ckpt where it is due, and best.ckpt.
-    const double saves = 1.0 + (m_task.checkpointEveryEpochs > 0 ? 1.0 / static_cast<double>(m_task.checkpointEveryEpochs) : 0.0);
+    const double saves =
+        1.0 + (m_task.checkpointEveryEpochs > 0 ? 1.0 / static_cast<double>(m_task.checkpointEveryEpochs) : 0.0);
     const double saving = lead.checkpointSeconds * saves;
-    const double first = longest(trial, &ProbeResult::first, steps) + longest(trial, &ProbeResult::firstValidation, validated) + saving;
+    const double first =
+        longest(trial, &ProbeResult::first, steps) + longest(trial, &ProbeResult::firstValidation, validated) + saving;
     const double laterValidation = longest(trial, &ProbeResult::laterValidation, validated) + saving;
     const double later = longest(trial, &ProbeResult::later, steps) + laterValidation;
     const spec::WeightsSpec& weights = m_task.model.weights;
@@ -324,8 +341,8 @@ void Preflight::addTimes(Json& json, const Trial& trial) const {
 
 Json Preflight::answer(const Trial& known, bool measured, std::int64_t share) const {
     Json json;
-    for (const char* name : {"setup_seconds", "first_step_seconds", "step_seconds", "first_epoch_seconds", "epoch_seconds",
-                             "seconds_per_epoch", "total_seconds", "seconds_total"}) {
+    for (const char* name : {"setup_seconds", "first_step_seconds", "step_seconds", "first_epoch_seconds",
+                             "epoch_seconds", "seconds_per_epoch", "total_seconds", "seconds_total"}) {
         json[name] = 0.0;
     }
     json["processes"] = m_local;
@@ -378,8 +395,11 @@ void Preflight::judge(Json& json, const Trial& known, bool fits, bool measured, 
     };
     const std::int64_t samples = known.fits() ? known.ranks.front().trainingSamples : 0;
     const std::int64_t mostShare = known.fits() ? m_limits.most() : 0;
-    const std::int64_t largestBatch = mostShare >= std::numeric_limits<std::int64_t>::max() / world() ? 0 : mostShare * world();
-    json["largest_batch"] = largestBatch > 0 && largestBatch < samples && (fits || largestBatch < m_task.batchSize) ? Json(largestBatch) : Json();
+    const std::int64_t largestBatch =
+        mostShare >= std::numeric_limits<std::int64_t>::max() / world() ? 0 : mostShare * world();
+    json["largest_batch"] = largestBatch > 0 && largestBatch < samples && (fits || largestBatch < m_task.batchSize)
+                                ? Json(largestBatch)
+                                : Json();
     json["fits"] = fits;
     json["measured"] = measured;
     const std::string batch = base::formatCount(m_task.batchSize);
@@ -393,43 +413,51 @@ void Preflight::judge(Json& json, const Trial& known, bool fits, bool measured, 
         // As many parts as bring one down to what fits.
         const std::int64_t parts = m_task.accumulation * ((share + mostShare - 1) / mostShare);
         say("error", "task.batch_size",
-            "A batch of " + std::to_string(m_task.batchSize) + " needs about " + base::formatBytes(need) + " of " + what +
-                (m_local > 1 ? " in " + std::to_string(m_local) + " processes" : "") + ", and " + base::formatBytes(there) +
-                " are there. The largest batch that fits is " + std::to_string(largestBatch) + "; or set task.accumulation to " +
-                std::to_string(parts) + ", which takes the same steps in parts that fit.");
+            "A batch of " + std::to_string(m_task.batchSize) + " needs about " + base::formatBytes(need) + " of " +
+                what + (m_local > 1 ? " in " + std::to_string(m_local) + " processes" : "") + ", and " +
+                base::formatBytes(there) + " are there. The largest batch that fits is " +
+                std::to_string(largestBatch) + "; or set task.accumulation to " + std::to_string(parts) +
+                ", which takes the same steps in parts that fit.");
     } else if (!fits && known.fits() && need <= there) {
         say("error", "task.batch_size",
-            "Memory ran out when a batch of " + std::to_string(m_task.batchSize) + " was tried, though " + base::formatBytes(there) + " of " +
-                what + " seemed enough. Take a smaller one, or set task.accumulation to " + std::to_string(2 * m_task.accumulation) +
-                ": the same steps with half as much at once.");
+            "Memory ran out when a batch of " + std::to_string(m_task.batchSize) + " was tried, though " +
+                base::formatBytes(there) + " of " + what +
+                " seemed enough. Take a smaller one, or set task.accumulation to " +
+                std::to_string(2 * m_task.accumulation) + ": the same steps with half as much at once.");
     } else if (!fits) {
         const std::int64_t kept = known.fits() ? known.ranks.front().mostKept * m_local : 0;
         const bool cache = kept > 0 && need - kept < there;
         say("error", cache ? "task.dataset.cache_mib" : "task.batch_size",
-            known.fits() ? "The run needs about " + base::formatBytes(need) + " of " + what + ", and " + base::formatBytes(there) +
-                               " are there. " +
-                               (cache ? "Of that " + base::formatBytes(kept) + " are pictures kept decoded: lower task.dataset.cache_mib."
+            known.fits() ? "The run needs about " + base::formatBytes(need) + " of " + what + ", and " +
+                               base::formatBytes(there) + " are there. " +
+                               (cache ? "Of that " + base::formatBytes(kept) +
+                                            " are pictures kept decoded: lower task.dataset.cache_mib."
                                       : "Take a smaller model" + pictures + ranks + ".")
-                         : "Not even a few samples fit into the " + base::formatBytes(m_room.freeBytes) + " of memory that are free" +
+                         : "Not even a few samples fit into the " + base::formatBytes(m_room.freeBytes) +
+                               " of memory that are free" +
                                (m_room.addressBytes >= 0 ? " and the " + base::formatBytes(m_room.addressBytes) +
                                                                " of address space that ulimit -v leaves each process"
                                                          : std::string()) +
                                ". Take a smaller model" + pictures + ranks + ".");
     } else if (static_cast<double>(need) > kTight * static_cast<double>(there)) {
-        say("warning", "task.batch_size", "About " + base::formatBytes(need) + " of the " + base::formatBytes(there) + " of " + what +
-                                              " that are there will be needed; little is left for anything else.");
+        say("warning", "task.batch_size",
+            "About " + base::formatBytes(need) + " of the " + base::formatBytes(there) + " of " + what +
+                " that are there will be needed; little is left for anything else.");
     }
     if (samples > 0 && m_task.batchSize > samples) {
-        say("warning", "task.batch_size", "The batch (" + batch + ") is larger than the training data (" + base::formatCount(samples) +
-                                              " samples), so each epoch is one step.");
+        say("warning", "task.batch_size",
+            "The batch (" + batch + ") is larger than the training data (" + base::formatCount(samples) +
+                " samples), so each epoch is one step.");
     }
     if (m_local > usableCores() && known.fits() && known.ranks.front().device == "cpu") {
-        say("warning", "distribution.processes", std::to_string(m_local) + " processes share " + std::to_string(usableCores()) +
-                                                     " cores of this machine; each gets one thread, and it will be slow.");
+        say("warning", "distribution.processes",
+            std::to_string(m_local) + " processes share " + std::to_string(usableCores()) +
+                " cores of this machine; each gets one thread, and it will be slow.");
     }
     if (m_nodes > 1) {
-        say("info", "distribution.nodes", "Tried with the " + std::to_string(m_local) + " processes of one machine; the exchange between the " +
-                                              std::to_string(m_nodes) + " machines is not in the times.");
+        say("info", "distribution.nodes",
+            "Tried with the " + std::to_string(m_local) + " processes of one machine; the exchange between the " +
+                std::to_string(m_nodes) + " machines is not in the times.");
     }
     json["messages"] = std::move(messages);
 }

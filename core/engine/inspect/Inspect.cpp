@@ -24,7 +24,7 @@ using base::Json;
 
 /// Which BLAS the process has really loaded; libtorch only knows what it was compiled against.
 Json describeBlas() {
-    using Text = char* (*)();
+    using Text = char* (*) ();
     if (auto* config = reinterpret_cast<Text>(dlsym(RTLD_DEFAULT, "openblas_get_config")); config != nullptr) {
         auto* core = reinterpret_cast<Text>(dlsym(RTLD_DEFAULT, "openblas_get_corename"));
         return {{"name", "OpenBLAS"}, {"config", config()}, {"core", core != nullptr ? core() : ""}};
@@ -33,8 +33,9 @@ Json describeBlas() {
         return {{"name", "MKL"}};
     }
     return {{"name", "reference"},
-            {"hint", "Matrix products run on the reference BLAS; with OpenBLAS (libopenblas0-pthread) training is about "
-                     "twice as fast."}};
+            {"hint",
+             "Matrix products run on the reference BLAS; with OpenBLAS (libopenblas0-pthread) training is about "
+             "twice as fast."}};
 }
 
 Json describeDevices() {
@@ -53,15 +54,9 @@ Json describeDevices() {
 }  // namespace
 
 base::Json describeEngine() {
-    return {{"engine", TRAINYARD_VERSION},
-            {"libtorch", TORCH_VERSION},
-            {"backends", distributedBackends()},
-            {"devices", describeDevices()},
-            {"blas", describeBlas()},
-            {"onednn", at::hasMKLDNN()},
-            {"cuda", TRAINYARD_HAVE_CUDA != 0},
-            {"threads", at::get_num_threads()},
-            {"export", describeExport()}};
+    return {{"engine", TRAINYARD_VERSION},      {"libtorch", TORCH_VERSION},        {"backends", distributedBackends()},
+            {"devices", describeDevices()},     {"blas", describeBlas()},           {"onednn", at::hasMKLDNN()},
+            {"cuda", TRAINYARD_HAVE_CUDA != 0}, {"threads", at::get_num_threads()}, {"export", describeExport()}};
 }
 
 Result<base::Json> describeModel(const base::Path& model) {
@@ -72,9 +67,11 @@ Result<base::Json> describeModel(const base::Path& model) {
     return guarded("looking into the model \"" + model.string() + "\"", [&]() -> Result<Json> {
         Json tensors = Json::array();
         for (const auto& [name, tensor] : loaded->state()) {
-            tensors.push_back({{"name", name}, {"shape", tensor.sizes().vec()}, {"type", c10::toString(tensor.scalar_type())}});
+            tensors.push_back(
+                {{"name", name}, {"shape", tensor.sizes().vec()}, {"type", c10::toString(tensor.scalar_type())}});
         }
-        Json body = {{"type", loaded->typeName()}, {"parameters", loaded->parameters()}, {"tensors", std::move(tensors)}};
+        Json body = {
+            {"type", loaded->typeName()}, {"parameters", loaded->parameters()}, {"tensors", std::move(tensors)}};
         if (auto card = readModelCardOf(model); card.ok()) {
             body["card"] = toJson(*card);
         }

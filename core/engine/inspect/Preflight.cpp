@@ -76,7 +76,9 @@ std::int64_t roomOfGroups() {
 
 }  // namespace
 
-double Pace::whole(double count) const { return count <= done ? seconds * (done > 0 ? count / done : 0) : seconds + (count - done) * each; }
+double Pace::whole(double count) const {
+    return count <= done ? seconds * (done > 0 ? count / done : 0) : seconds + (count - done) * each;
+}
 
 MemoryModel::MemoryModel(const MemoryAt& small, const MemoryAt& large, std::int64_t leastPerSample, std::int64_t later)
     : m_small(small), m_large(large), m_perSample(std::max<std::int64_t>(1, leastPerSample)), m_later(later) {

@@ -77,8 +77,10 @@ Status Probe::prepare() {
     }
     const std::int64_t ranks = m_context.world * std::max<std::int64_t>(1, m_run.spec.distribution.nodes);
     if (data->trainingCount() < ranks) {
-        return Error{"data.few", "There are fewer training samples (" + std::to_string(data->trainingCount()) + ") than processes (" +
-                                     std::to_string(ranks) + ").", "distribution.processes"};
+        return Error{"data.few",
+                     "There are fewer training samples (" + std::to_string(data->trainingCount()) +
+                         ") than processes (" + std::to_string(ranks) + ").",
+                     "distribution.processes"};
     }
     m_result.trainingSamples = data->trainingCount();
     m_result.validationSamples = data->validationCount();
@@ -125,8 +127,10 @@ Result<Pace> Probe::walk(std::int64_t epoch) {
     for (std::int64_t i = 1; i <= goal; ++i) {
         const Session::StepResult step = m_session->step(m_state);
         if (!step.finite && !m_begun) {
-            return Error{"train.nan", "The loss is no finite number at step " + std::to_string(m_state.step) +
-                                          " already. Take a lower learning rate.", "task.optimizer.learning_rate"};
+            return Error{"train.nan",
+                         "The loss is no finite number at step " + std::to_string(m_state.step) +
+                             " already. Take a lower learning rate.",
+                         "task.optimizer.learning_rate"};
         }
         if (i == 1) {
             settle();
@@ -149,7 +153,8 @@ Result<Pace> Probe::walk(std::int64_t epoch) {
     pace.seconds = since(begin);
     pace.done = static_cast<double>(goal);
     pace.each = goal > warm ? (pace.seconds - warmSeconds) / static_cast<double>(goal - warm)
-                            : goal > 1 ? (pace.seconds - before) / static_cast<double>(goal - 1) : pace.seconds;
+                : goal > 1  ? (pace.seconds - before) / static_cast<double>(goal - 1)
+                            : pace.seconds;
     return pace;
 }
 
@@ -324,7 +329,10 @@ Result<ProbeResult> tryRank(const Path& folder, const RankContext& context, cons
 }  // namespace
 
 Json toJson(const ProbeRequest& request) {
-    return {{"spec", request.spec}, {"share", request.share}, {"timed", request.timed}, {"started_ns", request.startedNanos}};
+    return {{"spec", request.spec},
+            {"share", request.share},
+            {"timed", request.timed},
+            {"started_ns", request.startedNanos}};
 }
 
 Result<ProbeRequest> probeRequestFromJson(const Json& json) {
@@ -350,7 +358,9 @@ Result<ProbeResult> probeResultFromJson(const Json& json) {
     return guarded("reading a rank's trial", [&]() -> Result<ProbeResult> {
         ProbeResult result;
         result.device = json.at("device").get<std::string>();
-        eachNumber(result, [&](const char* name, auto& value) { value = json.at(name).get<std::remove_reference_t<decltype(value)>>(); });
+        eachNumber(result, [&](const char* name, auto& value) {
+            value = json.at(name).get<std::remove_reference_t<decltype(value)>>();
+        });
         eachPace(result, [&](const char* name, Pace& pace) { pace = paceOf(json.at(name)); });
         eachMemory(result, [&](const char* name, MemoryAt& at) { at = memoryOf(json.at(name)); });
         return result;
@@ -382,7 +392,8 @@ int runProbeRank(const std::vector<std::string>& words) {
     if (result) {
         answer = toJson(*result);
     } else {
-        answer["error"] = {{"code", result.error().code}, {"message", result.error().message}, {"field", result.error().field}};
+        answer["error"] = {
+            {"code", result.error().code}, {"message", result.error().message}, {"field", result.error().field}};
     }
     const Status written = base::writeFileAtomically(own / kProbeResultFile, base::dumpJson(answer));
     return written.ok() && result.ok() ? 0 : 1;

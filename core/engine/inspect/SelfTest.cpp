@@ -63,7 +63,8 @@ Result<std::string> checkFamily(const std::string& family, const Path& folder) {
     const double first = lossAfterSteps(network, images, labels, 0);
     const double later = lossAfterSteps(network, images, labels, 8);
     if (!(later < first)) {
-        return Error{"selftest.learning", "The loss did not fall: " + std::to_string(first) + " then " + std::to_string(later)};
+        return Error{"selftest.learning",
+                     "The loss did not fall: " + std::to_string(first) + " then " + std::to_string(later)};
     }
     network.train(false);
     const at::NoGradGuard noGrad;
@@ -122,7 +123,8 @@ Result<std::string> checkGradients() {
         largest = std::max(largest, std::abs(gradient[i].item<double>() - expected));
     }
     if (!(largest < 1e-7)) {
-        return Error{"selftest.gradient", "The backward pass differs from differences of the loss by " + std::to_string(largest)};
+        return Error{"selftest.gradient",
+                     "The backward pass differs from differences of the loss by " + std::to_string(largest)};
     }
     return "largest difference " + base::formatSignificant(largest);
 }
@@ -141,7 +143,8 @@ public:
     void fail(const std::string& name, const std::string& why) { add(name, false, why); }
 
     [[nodiscard]] Json result() && {
-        const bool passed = std::ranges::none_of(m_checks, [](const Json& check) { return check["passed"] == Json(false); });
+        const bool passed =
+            std::ranges::none_of(m_checks, [](const Json& check) { return check["passed"] == Json(false); });
         return Json{{"passed", passed}, {"checks", std::move(m_checks)}};
     }
 
@@ -167,7 +170,8 @@ void checkGpus(Report& report, const Path& folder) {
     }
     const int gpus = visibleGpus();
     if (gpus == 0) {
-        report.fail("cuda", "CUDA shows no GPU: none is there, its driver does not answer, or CUDA_VISIBLE_DEVICES hides all.");
+        report.fail("cuda",
+                    "CUDA shows no GPU: none is there, its driver does not answer, or CUDA_VISIBLE_DEVICES hides all.");
         return;
     }
     for (int i = 0; i < gpus; ++i) {

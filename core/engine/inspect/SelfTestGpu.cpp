@@ -37,7 +37,8 @@ Result<std::string> checkGpu(int index) {
     at::manual_seed(3);
     const at::Tensor left = at::randn({256, 384});
     const at::Tensor right = at::randn({384, 128});
-    if (const double d = relativeDifference(at::mm(left.to(device), right.to(device)), at::mm(left, right)); !(d <= kTolerance)) {
+    if (const double d = relativeDifference(at::mm(left.to(device), right.to(device)), at::mm(left, right));
+        !(d <= kTolerance)) {
         return wrong("A matrix product", d);
     }
 
@@ -80,7 +81,8 @@ Result<std::string> checkGpu(int index) {
     }
     const double first = lossHere.item<double>();
     if (!(last < first)) {
-        return Error{"selftest.gpu", "The loss did not fall on the GPU: " + std::to_string(first) + " then " + std::to_string(last)};
+        return Error{"selftest.gpu",
+                     "The loss did not fall on the GPU: " + std::to_string(first) + " then " + std::to_string(last)};
     }
     return "loss " + std::to_string(first) + " to " + std::to_string(last) + ", " +
            std::to_string((base::monotonicNanos() - begin) / 1'000'000) + " ms";

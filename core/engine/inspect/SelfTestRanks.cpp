@@ -55,7 +55,8 @@ Status checkGradients(ProcessGroup& group) {
         const double difference = (shared.parameters()[i].grad().to(at::kCPU) - expected).abs().max().item<double>();
         const double scale = std::max(1e-3, expected.abs().max().item<double>());
         if (!(difference <= 1e-3 * scale)) {
-            return wrong("the gradient of " + joint.parameterNames()[i] + " differs from one process' by " + std::to_string(difference));
+            return wrong("the gradient of " + joint.parameterNames()[i] + " differs from one process' by " +
+                         std::to_string(difference));
         }
     }
     return {};
@@ -118,16 +119,18 @@ Result<std::string> checkCollectives(const Path& folder, const std::string& back
         if (ended.ok() && !ended->timedOut && ended->signal == 0 && ended->exitStatus == 0) {
             continue;
         }
-        const std::string said = !ended.ok()           ? ended.error().message
-                                 : ended->timedOut     ? "it did not end within " + std::to_string(kRankSeconds) + " s"
-                                 : ended->signal != 0  ? "signal " + std::to_string(ended->signal) + "; " + ended->errors
-                                                       : ended->errors;
-        failure += (failure.empty() ? "" : "; ") + std::string("rank ") + std::to_string(rank) + ": " + std::string(base::trim(said));
+        const std::string said = !ended.ok()          ? ended.error().message
+                                 : ended->timedOut    ? "it did not end within " + std::to_string(kRankSeconds) + " s"
+                                 : ended->signal != 0 ? "signal " + std::to_string(ended->signal) + "; " + ended->errors
+                                                      : ended->errors;
+        failure += (failure.empty() ? "" : "; ") + std::string("rank ") + std::to_string(rank) + ": " +
+                   std::string(base::trim(said));
     }
     if (!failure.empty()) {
         return wrong(failure);
     }
-    return std::to_string(world) + " processes agree, " + std::to_string((base::monotonicNanos() - begin) / 1'000'000) + " ms";
+    return std::to_string(world) + " processes agree, " + std::to_string((base::monotonicNanos() - begin) / 1'000'000) +
+           " ms";
 }
 
 int runSelfTestRank(const std::vector<std::string>& words) {

@@ -19,7 +19,8 @@ std::int64_t grainOf(const PoolShape& shape) {
 
 at::Tensor pool(const at::Tensor& x, at::Tensor* place) {
     const PoolShape shape{x.size(2), x.size(3)};
-    const at::Tensor out = at::empty({x.size(0), x.size(1), shape.outHeight(), shape.outWidth()}, x.options().requires_grad(false));
+    const at::Tensor out =
+        at::empty({x.size(0), x.size(1), shape.outHeight(), shape.outWidth()}, x.options().requires_grad(false));
     if (place != nullptr) {
         *place = at::empty(out.sizes(), out.options().dtype(at::kByte));
     }
@@ -52,17 +53,19 @@ public:
         const at::Tensor place = context->get_saved_variables()[0];
         const at::Tensor gradient = gradients[0].contiguous();
         const PoolShape shape{context->saved_data["height"].toInt(), context->saved_data["width"].toInt()};
-        const at::Tensor result = at::empty({gradient.size(0), gradient.size(1), shape.height, shape.width}, gradient.options());
+        const at::Tensor result =
+            at::empty({gradient.size(0), gradient.size(1), shape.height, shape.width}, gradient.options());
         const float* from = gradient.data_ptr<float>();
         const std::uint8_t* places = place.data_ptr<std::uint8_t>();
         float* to = result.data_ptr<float>();
         const std::int64_t inSize = shape.height * shape.width;
         const std::int64_t outSize = shape.outHeight() * shape.outWidth();
-        at::parallel_for(0, gradient.size(0) * gradient.size(1), grainOf(shape), [&](std::int64_t begin, std::int64_t end) {
-            for (std::int64_t i = begin; i < end; ++i) {
-                unpoolPlane(shape, from + i * outSize, places + i * outSize, to + i * inSize);
-            }
-        });
+        at::parallel_for(0, gradient.size(0) * gradient.size(1), grainOf(shape),
+                         [&](std::int64_t begin, std::int64_t end) {
+                             for (std::int64_t i = begin; i < end; ++i) {
+                                 unpoolPlane(shape, from + i * outSize, places + i * outSize, to + i * inSize);
+                             }
+                         });
         return {result};
     }
 };

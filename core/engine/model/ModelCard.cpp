@@ -9,23 +9,25 @@ Json toJson(const ModelCard& card) {
     for (const Normalization& channel : card.channels) {
         channels.push_back({{"mean", channel.mean}, {"std", channel.deviation}});
     }
-    return {{"format", kModelCardFormat},
-            {"version", kModelCardVersion},
-            {"family", card.family},
-            {"options", card.options},
-            {"input_shape", card.inputShape},
-            {"classes", card.classes},
-            {"class_names", card.classNames},
-            {"normalization", {{"mean", card.normalization.mean}, {"std", card.normalization.deviation}, {"channels", std::move(channels)}}},
-            {"resize", card.resize},
-            {"dataset", {{"name", card.dataset}, {"train_samples", card.trainSamples}, {"val_samples", card.valSamples}}},
-            {"parameters", card.parameters},
-            {"multiply_adds", card.multiplyAdds},
-            {"metrics", card.metrics},
-            {"training", {{"epochs", card.epochs}, {"steps", card.steps}, {"seed", card.seed}}},
-            {"run", card.runId},
-            {"engine", card.engineVersion},
-            {"libtorch", card.libtorchVersion}};
+    return {
+        {"format", kModelCardFormat},
+        {"version", kModelCardVersion},
+        {"family", card.family},
+        {"options", card.options},
+        {"input_shape", card.inputShape},
+        {"classes", card.classes},
+        {"class_names", card.classNames},
+        {"normalization",
+         {{"mean", card.normalization.mean}, {"std", card.normalization.deviation}, {"channels", std::move(channels)}}},
+        {"resize", card.resize},
+        {"dataset", {{"name", card.dataset}, {"train_samples", card.trainSamples}, {"val_samples", card.valSamples}}},
+        {"parameters", card.parameters},
+        {"multiply_adds", card.multiplyAdds},
+        {"metrics", card.metrics},
+        {"training", {{"epochs", card.epochs}, {"steps", card.steps}, {"seed", card.seed}}},
+        {"run", card.runId},
+        {"engine", card.engineVersion},
+        {"libtorch", card.libtorchVersion}};
 }
 
 base::Result<ModelCard> modelCardFromJson(const Json& json) {

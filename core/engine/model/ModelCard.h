@@ -20,10 +20,10 @@ struct ModelCard {
     base::Json options = base::Json::object();
     std::vector<std::int64_t> inputShape;  ///< {C, H, W}
     std::int64_t classes = 0;
-    std::vector<std::string> classNames;   ///< May be empty.
+    std::vector<std::string> classNames;  ///< May be empty.
     Normalization normalization;
-    std::vector<Normalization> channels;   ///< One a channel, instead of `normalization`, where they differ.
-    std::int64_t resize = 0;               ///< Pictures: short side in pixels before the centre is cut out; 0: the card is older.
+    std::vector<Normalization> channels;  ///< One a channel, instead of `normalization`, where they differ.
+    std::int64_t resize = 0;  ///< Pictures: short side in pixels before the centre is cut out; 0: the card is older.
     std::string dataset;
     std::int64_t trainSamples = 0;
     std::int64_t valSamples = 0;

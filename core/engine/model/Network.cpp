@@ -112,8 +112,8 @@ void Network::findReaders() {
             m_lastReader[static_cast<std::size_t>(input)] = i;
         }
     }
-    // ReLU and addition may overwrite their (first) input only where nothing else, the backward pass of the layer before included,
-    // needs it.
+    // ReLU and addition may overwrite their (first) input only where nothing else, the backward pass of the layer
+    // before included, needs it.
     m_mayOverwrite.resize(m_table.layers.size());
     for (std::size_t i = 0; i < m_table.layers.size(); ++i) {
         const spec::LayerOp op = m_table.layers[i].op;
@@ -135,46 +135,38 @@ at::Tensor Network::run(const spec::Layer& layer, const Slot& slot, std::vector<
     const auto first = static_cast<std::size_t>(layer.inputs.front());
     at::Tensor& x = outputs[first];
     switch (layer.op) {
-        case spec::LayerOp::Input:
-            break;
-        case spec::LayerOp::Conv2d:
-            return at::conv2d(x, slot.weight, slot.bias, {layer.stride, layer.stride}, {layer.padding, layer.padding},
-                              {1, 1}, layer.groups);
-        case spec::LayerOp::BatchNorm2d:
-            if (m_training) {
-                slot.batches.add_(1);
-                if (m_trainingNorm) {
-                    return m_trainingNorm({x, slot.weight, slot.bias, slot.runningMean, slot.runningVar, layer.momentum, layer.epsilon});
-                }
+    case spec::LayerOp::Input: break;
+    case spec::LayerOp::Conv2d:
+        return at::conv2d(x, slot.weight, slot.bias, {layer.stride, layer.stride}, {layer.padding, layer.padding},
+                          {1, 1}, layer.groups);
+    case spec::LayerOp::BatchNorm2d:
+        if (m_training) {
+            slot.batches.add_(1);
+            if (m_trainingNorm) {
+                return m_trainingNorm(
+                    {x, slot.weight, slot.bias, slot.runningMean, slot.runningVar, layer.momentum, layer.epsilon});
             }
-            return at::batch_norm(x, slot.weight, slot.bias, slot.runningMean, slot.runningVar, m_training,
-                                  layer.momentum, layer.epsilon, at::globalContext().userEnabledCuDNN());
-        case spec::LayerOp::ReLU:
-            return m_mayOverwrite[first] ? at::relu_(x) : at::relu(x);
-        case spec::LayerOp::Hardswish:
-            return at::hardswish(x);
-        case spec::LayerOp::Hardsigmoid:
-            return at::hardsigmoid(x);
-        case spec::LayerOp::MaxPool2d:
-            if (layer.kernel == 2 && layer.stride == 2 && layer.padding == 0) {
-                return maxPool2x2(x);
-            }
-            return at::max_pool2d(x, {layer.kernel, layer.kernel}, {layer.stride, layer.stride},
-                                  {layer.padding, layer.padding});
-        case spec::LayerOp::GlobalAvgPool2d:
-            return at::adaptive_avg_pool2d(x, {1, 1});
-        case spec::LayerOp::Flatten:
-            return x.flatten(1);
-        case spec::LayerOp::Linear:
-            return at::linear(x, slot.weight, slot.bias);
-        case spec::LayerOp::Dropout:
-            return at::dropout(x, layer.probability, m_training);
-        case spec::LayerOp::Add: {
-            const at::Tensor& other = outputs[static_cast<std::size_t>(layer.inputs[1])];
-            return m_mayOverwrite[first] ? x.add_(other) : x + other;
         }
-        case spec::LayerOp::Multiply:
-            return x * outputs[static_cast<std::size_t>(layer.inputs[1])];
+        return at::batch_norm(x, slot.weight, slot.bias, slot.runningMean, slot.runningVar, m_training, layer.momentum,
+                              layer.epsilon, at::globalContext().userEnabledCuDNN());
+    case spec::LayerOp::ReLU: return m_mayOverwrite[first] ? at::relu_(x) : at::relu(x);
+    case spec::LayerOp::Hardswish: return at::hardswish(x);
+    case spec::LayerOp::Hardsigmoid: return at::hardsigmoid(x);
+    case spec::LayerOp::MaxPool2d:
+        if (layer.kernel == 2 && layer.stride == 2 && layer.padding == 0) {
+            return maxPool2x2(x);
+        }
+        return at::max_pool2d(x, {layer.kernel, layer.kernel}, {layer.stride, layer.stride},
+                              {layer.padding, layer.padding});
+    case spec::LayerOp::GlobalAvgPool2d: return at::adaptive_avg_pool2d(x, {1, 1});
+    case spec::LayerOp::Flatten: return x.flatten(1);
+    case spec::LayerOp::Linear: return at::linear(x, slot.weight, slot.bias);
+    case spec::LayerOp::Dropout: return at::dropout(x, layer.probability, m_training);
+    case spec::LayerOp::Add: {
+        const at::Tensor& other = outputs[static_cast<std::size_t>(layer.inputs[1])];
+        return m_mayOverwrite[first] ? x.add_(other) : x + other;
+    }
+    case spec::LayerOp::Multiply: return x * outputs[static_cast<std::size_t>(layer.inputs[1])];
     }
     return x;
 }
@@ -223,17 +215,20 @@ base::Status Network::load(const NamedTensors& incoming) {
             }
         }
         if (source == nullptr) {
-            return base::Error{"model.state", "The weights have no tensor \"" + name + "\"; they belong to another model."};
+            return base::Error{"model.state",
+                               "The weights have no tensor \"" + name + "\"; they belong to another model."};
         }
         if (source->sizes() != target.sizes() || source->scalar_type() != target.scalar_type()) {
-            return base::Error{"model.state", "The tensor \"" + name +
-                                                  "\" has another shape or type than the model's; the weights belong to "
-                                                  "another model."};
+            return base::Error{"model.state",
+                               "The tensor \"" + name +
+                                   "\" has another shape or type than the model's; the weights belong to "
+                                   "another model."};
         }
     }
     if (incoming.size() != own.size()) {
-        return base::Error{"model.state", "The weights hold " + std::to_string(incoming.size()) + " tensors, the model " +
-                                              std::to_string(own.size()) + "; they belong to another model."};
+        return base::Error{"model.state", "The weights hold " + std::to_string(incoming.size()) +
+                                              " tensors, the model " + std::to_string(own.size()) +
+                                              "; they belong to another model."};
     }
     const at::NoGradGuard noGrad;
     for (const auto& [name, target] : own) {
@@ -246,7 +241,8 @@ base::Status Network::load(const NamedTensors& incoming) {
     return {};
 }
 
-at::Tensor crossEntropy(const at::Tensor& logits, const at::Tensor& labels, double labelSmoothing, const at::Tensor& weights) {
+at::Tensor crossEntropy(const at::Tensor& logits, const at::Tensor& labels, double labelSmoothing,
+                        const at::Tensor& weights) {
     const auto given = weights.defined() ? c10::optional<at::Tensor>(weights) : c10::nullopt;
     return at::cross_entropy_loss(logits, labels, given, at::Reduction::Mean, -100, labelSmoothing);
 }

@@ -21,9 +21,9 @@ using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 class Network {
 public:
     /// Draws the initial weights from libtorch's default CPU generator, layer by layer in table order with the bounds
-    /// of torch.nn.Conv2d and torch.nn.Linear (He et al. 2015, a = √5), so that at::manual_seed(s) gives the weights that
-    /// torch.manual_seed(s) gives in Python. Families with torchvision's names draw in torchvision's order and manner
-    /// (LayerTable::initialization). Weights are drawn on the CPU, then moved.
+    /// of torch.nn.Conv2d and torch.nn.Linear (He et al. 2015, a = √5), so that at::manual_seed(s) gives the weights
+    /// that torch.manual_seed(s) gives in Python. Families with torchvision's names draw in torchvision's order and
+    /// manner (LayerTable::initialization). Weights are drawn on the CPU, then moved.
     explicit Network(spec::LayerTable table, at::Device device = at::kCPU);
 
     /// Images {N, C, H, W}, normalised → logits {N, classes}. Throws what libtorch throws.
@@ -42,8 +42,8 @@ public:
     using TrainingNorm = std::function<at::Tensor(const NormInput&)>;
     /// Takes the place of at::batch_norm while training.
     void setTrainingNorm(TrainingNorm norm) { m_trainingNorm = std::move(norm); }
-    /// Keeps convolutions' weights and all that flows between layers in channels-last order (NHWC). Call before anything
-    /// shares the parameters' storage.
+    /// Keeps convolutions' weights and all that flows between layers in channels-last order (NHWC). Call before
+    /// anything shares the parameters' storage.
     void useChannelsLast();
 
     void train(bool on) { m_training = on; }
@@ -90,8 +90,8 @@ private:
     std::vector<at::Tensor> m_buffers;
 };
 
-/// torch.nn.functional.cross_entropy with mean over the batch; logits {N, K}, labels int64 {N}, `weights` float32 {K} or
-/// undefined (then each class weighs 1).
+/// torch.nn.functional.cross_entropy with mean over the batch; logits {N, K}, labels int64 {N}, `weights` float32 {K}
+/// or undefined (then each class weighs 1).
 [[nodiscard]] at::Tensor crossEntropy(const at::Tensor& logits, const at::Tensor& labels, double labelSmoothing,
                                       const at::Tensor& weights = {});
 

@@ -12,8 +12,8 @@ struct PoolShape {
     [[nodiscard]] std::int64_t outWidth() const { return width / 2; }
 };
 
-/// One plane. `place` (may be null) gets 0 … 3 for where in its window each maximum was: the first of equals, and the last
-/// NaN wins over everything, as in torch.nn.functional.max_pool2d.
+/// One plane. `place` (may be null) gets 0 … 3 for where in its window each maximum was: the first of equals, and the
+/// last NaN wins over everything, as in torch.nn.functional.max_pool2d.
 void poolPlane(const PoolShape& shape, const float* in, float* out, std::uint8_t* place);
 /// Writes every value of the plane's gradient `in`.
 void unpoolPlane(const PoolShape& shape, const float* out, const std::uint8_t* place, float* in);

@@ -126,7 +126,8 @@ Status writeSafeTensors(const SafeTensors& content, const Path& path) {
                 return Error{"weights.type", "The tensor \"" + name + "\" has a type that safetensors cannot hold."};
             }
             const std::uint64_t bytes = tensor.nbytes();
-            header[name] = Json{{"dtype", *type}, {"shape", tensor.sizes().vec()}, {"data_offsets", {offset, offset + bytes}}};
+            header[name] =
+                Json{{"dtype", *type}, {"shape", tensor.sizes().vec()}, {"data_offsets", {offset, offset + bytes}}};
             offset += bytes;
         }
         std::string text = base::dumpJson(header);

@@ -1,5 +1,6 @@
 #pragma once
-// The safetensors format (github.com/huggingface/safetensors): 8 bytes little-endian header length, a JSON header, raw values.
+// The safetensors format (github.com/huggingface/safetensors): 8 bytes little-endian header length, a JSON header, raw
+// values.
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,8 +14,8 @@ namespace trainyard::engine {
 using base::Path;
 
 struct SafeTensors {
-    NamedTensors tensors;                                        ///< In file order.
-    std::vector<std::pair<std::string, std::string>> metadata;   ///< "__metadata__": text to text.
+    NamedTensors tensors;                                       ///< In file order.
+    std::vector<std::pair<std::string, std::string>> metadata;  ///< "__metadata__": text to text.
 
     /// The tensor of that name, or nullptr.
     [[nodiscard]] const at::Tensor* find(const std::string& name) const;
@@ -22,12 +23,12 @@ struct SafeTensors {
     [[nodiscard]] const std::string* meta(const std::string& key) const;
 };
 
-/// Writes float32, float64, float16, bfloat16, the integer types and bool. Tensors are copied to the CPU and made contiguous. By
-/// temp, fsync and rename.
+/// Writes float32, float64, float16, bfloat16, the integer types and bool. Tensors are copied to the CPU and made
+/// contiguous. By temp, fsync and rename.
 [[nodiscard]] Status writeSafeTensors(const SafeTensors& content, const Path& path);
 
-/// Reads a file whole; every offset, shape and type is checked before memory is taken. "weights.format" says what is wrong
-/// with the header; "file.*" for the rest.
+/// Reads a file whole; every offset, shape and type is checked before memory is taken. "weights.format" says what is
+/// wrong with the header; "file.*" for the rest.
 [[nodiscard]] Result<SafeTensors> readSafeTensors(const Path& path);
 
 }  // namespace trainyard::engine

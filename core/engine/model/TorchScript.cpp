@@ -32,21 +32,18 @@ std::string leafBody(const spec::Layer& layer) {
     out << "def forward(self, x: Tensor) -> Tensor:\n";
     const std::string bias = layer.bias ? "self.bias" : "None";
     switch (layer.op) {
-        case spec::LayerOp::Conv2d:
-            out << "    return torch.conv2d(x, self.weight, " << bias << ", [" << layer.stride << ", " << layer.stride
-                << "], [" << layer.padding << ", " << layer.padding << "], [1, 1], " << layer.groups << ")\n";
-            break;
-        case spec::LayerOp::Linear:
-            out << "    return torch.linear(x, self.weight, " << bias << ")\n";
-            break;
-        case spec::LayerOp::BatchNorm2d:
-            out << "    if self.training:\n        self.num_batches_tracked.add_(1)\n"
-                << "    return torch.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, "
-                   "self.training, "
-                << number(layer.momentum) << ", " << number(layer.epsilon) << ", True)\n";
-            break;
-        default:
-            break;
+    case spec::LayerOp::Conv2d:
+        out << "    return torch.conv2d(x, self.weight, " << bias << ", [" << layer.stride << ", " << layer.stride
+            << "], [" << layer.padding << ", " << layer.padding << "], [1, 1], " << layer.groups << ")\n";
+        break;
+    case spec::LayerOp::Linear: out << "    return torch.linear(x, self.weight, " << bias << ")\n"; break;
+    case spec::LayerOp::BatchNorm2d:
+        out << "    if self.training:\n        self.num_batches_tracked.add_(1)\n"
+            << "    return torch.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, "
+               "self.training, "
+            << number(layer.momentum) << ", " << number(layer.epsilon) << ", True)\n";
+        break;
+    default: break;
     }
     return out.str();
 }
@@ -71,37 +68,21 @@ std::string topBody(const spec::LayerTable& table) {
         out << "    " << value(static_cast<int>(i)) << " = ";
         const std::string pair = std::to_string(layer.kernel) + ", " + std::to_string(layer.kernel);
         switch (layer.op) {
-            case spec::LayerOp::ReLU:
-                out << "torch.relu(" << in << ")";
-                break;
-            case spec::LayerOp::Hardswish:
-                out << "torch.hardswish(" << in << ")";
-                break;
-            case spec::LayerOp::Hardsigmoid:
-                out << "torch.hardsigmoid(" << in << ")";
-                break;
-            case spec::LayerOp::MaxPool2d:
-                out << "torch.max_pool2d(" << in << ", [" << pair << "], [" << layer.stride << ", " << layer.stride
-                    << "], [" << layer.padding << ", " << layer.padding << "])";
-                break;
-            case spec::LayerOp::GlobalAvgPool2d:
-                out << "torch.adaptive_avg_pool2d(" << in << ", [1, 1])";
-                break;
-            case spec::LayerOp::Flatten:
-                out << "torch.flatten(" << in << ", 1)";
-                break;
-            case spec::LayerOp::Dropout:
-                out << "torch.dropout(" << in << ", " << number(layer.probability) << ", self.training)";
-                break;
-            case spec::LayerOp::Add:
-                out << in << " + " << value(layer.inputs[1]);
-                break;
-            case spec::LayerOp::Multiply:
-                out << in << " * " << value(layer.inputs[1]);
-                break;
-            default:
-                out << access(layer.name) << ".forward(" << in << ")";
-                break;
+        case spec::LayerOp::ReLU: out << "torch.relu(" << in << ")"; break;
+        case spec::LayerOp::Hardswish: out << "torch.hardswish(" << in << ")"; break;
+        case spec::LayerOp::Hardsigmoid: out << "torch.hardsigmoid(" << in << ")"; break;
+        case spec::LayerOp::MaxPool2d:
+            out << "torch.max_pool2d(" << in << ", [" << pair << "], [" << layer.stride << ", " << layer.stride
+                << "], [" << layer.padding << ", " << layer.padding << "])";
+            break;
+        case spec::LayerOp::GlobalAvgPool2d: out << "torch.adaptive_avg_pool2d(" << in << ", [1, 1])"; break;
+        case spec::LayerOp::Flatten: out << "torch.flatten(" << in << ", 1)"; break;
+        case spec::LayerOp::Dropout:
+            out << "torch.dropout(" << in << ", " << number(layer.probability) << ", self.training)";
+            break;
+        case spec::LayerOp::Add: out << in << " + " << value(layer.inputs[1]); break;
+        case spec::LayerOp::Multiply: out << in << " * " << value(layer.inputs[1]); break;
+        default: out << access(layer.name) << ".forward(" << in << ")"; break;
         }
         out << "\n";
     }
@@ -141,8 +122,8 @@ Part partsOf(const spec::LayerTable& table) {
 
 std::string className(const spec::LayerTable& table, const Part& part, const std::string& path) {
     if (path.empty()) {
-        return table.family == "cnn"               ? "SmallCnn"
-               : table.family == "mlp"             ? "Mlp"
+        return table.family == "cnn"                ? "SmallCnn"
+               : table.family == "mlp"              ? "Mlp"
                : table.family.starts_with("resnet") ? "ResNet"
                                                     : "MobileNetV3";
     }
@@ -150,12 +131,9 @@ std::string className(const spec::LayerTable& table, const Part& part, const std
         return "Group";
     }
     switch (part.layer->op) {
-        case spec::LayerOp::Conv2d:
-            return "Conv2d";
-        case spec::LayerOp::Linear:
-            return "Linear";
-        default:
-            return "BatchNorm2d";
+    case spec::LayerOp::Conv2d: return "Conv2d";
+    case spec::LayerOp::Linear: return "Linear";
+    default: return "BatchNorm2d";
     }
 }
 
@@ -206,7 +184,8 @@ Status saveTorchScript(const Network& network, const base::Path& path) {
         for (const auto& [name, tensor] : network.state()) {
             // register_parameter wants a leaf that asks for gradients, so that fine-tuning works on the loaded model.
             at::Tensor copy = tensor.detach().to(at::kCPU).contiguous();
-            const bool isParameter = std::ranges::find(network.parameterNames(), name) != network.parameterNames().end();
+            const bool isParameter =
+                std::ranges::find(network.parameterNames(), name) != network.parameterNames().end();
             state[name] = copy.set_requires_grad(isParameter);
         }
         auto unit = std::make_shared<torch::jit::CompilationUnit>();
@@ -245,9 +224,7 @@ Result<ScriptedModel> ScriptedModel::load(const base::Path& path, at::Device dev
 
 void ScriptedModel::train(bool on) { m_impl->module.train(on); }
 
-at::Tensor ScriptedModel::forward(const at::Tensor& images) {
-    return m_impl->module.forward({images}).toTensor();
-}
+at::Tensor ScriptedModel::forward(const at::Tensor& images) { return m_impl->module.forward({images}).toTensor(); }
 
 NamedTensors ScriptedModel::state() const {
     NamedTensors named;

@@ -14,14 +14,14 @@ namespace trainyard::engine {
 
 /// TorchScript source of one module, made from the layer table; for tests and for people who want to read it.
 struct ModuleSource {
-    std::string path;    ///< "" is the model itself, "features.0" a part.
+    std::string path;  ///< "" is the model itself, "features.0" a part.
     std::string source;
 };
 [[nodiscard]] std::vector<ModuleSource> torchScriptSource(const spec::LayerTable& table);
 
-/// Writes `model.pt`: parameters and buffers as attributes under the network's names, train and eval both live, saved in
-/// eval mode. Python opens it with torch.jit.load. The file appears by temp, fsync and rename. Call on the training thread
-/// or with the network at rest. Weights are written as they are on the CPU.
+/// Writes `model.pt`: parameters and buffers as attributes under the network's names, train and eval both live, saved
+/// in eval mode. Python opens it with torch.jit.load. The file appears by temp, fsync and rename. Call on the training
+/// thread or with the network at rest. Weights are written as they are on the CPU.
 [[nodiscard]] Status saveTorchScript(const Network& network, const base::Path& path);
 
 /// A loaded TorchScript model, whoever made it. Not thread-safe.

@@ -25,9 +25,9 @@ Scores scoresFrom(base::ObjectReader& reader, const char* key) {
 }
 
 Json toJson(const CheckpointSubject& subject) {
-    return {{"family", subject.family},         {"options", subject.options},     {"input_shape", subject.inputShape},
-            {"classes", subject.classes},       {"optimizer", subject.optimizer}, {"batch_size", subject.batchSize},
-            {"seed", subject.seed},             {"samples", subject.samples},     {"sampling", subject.sampling}};
+    return {{"family", subject.family},   {"options", subject.options},     {"input_shape", subject.inputShape},
+            {"classes", subject.classes}, {"optimizer", subject.optimizer}, {"batch_size", subject.batchSize},
+            {"seed", subject.seed},       {"samples", subject.samples},     {"sampling", subject.sampling}};
 }
 
 /// The tensors whose names begin with `prefix`, without it.
@@ -45,9 +45,10 @@ Status checkSubject(const base::Path& path, const Json& saved, const CheckpointS
     const Json wanted = toJson(subject);
     for (const char* key : {"family", "options", "input_shape", "classes"}) {
         if (!saved.contains(key) || saved[key] != wanted[key]) {
-            return Error{"resume.model", "The checkpoint \"" + path.string() + "\" is of another model: its " + key +
-                                             " is " + (saved.contains(key) ? base::dumpJson(saved[key]) : "not given") +
-                                             ", here it is " + base::dumpJson(wanted[key]) + ".",
+            return Error{"resume.model",
+                         "The checkpoint \"" + path.string() + "\" is of another model: its " + key + " is " +
+                             (saved.contains(key) ? base::dumpJson(saved[key]) : "not given") + ", here it is " +
+                             base::dumpJson(wanted[key]) + ".",
                          "task.model"};
         }
     }
@@ -60,17 +61,19 @@ Status checkSubject(const base::Path& path, const Json& saved, const CheckpointS
     }
     for (const char* key : {"batch_size", "seed", "samples"}) {
         if (!saved.contains(key) || saved[key] != wanted[key]) {
-            return Error{"resume.data", "The checkpoint \"" + path.string() +
-                                            "\" stands in the middle of an epoch, so the data, the seed and the batch "
-                                            "size must be the same: its " + key + " is " +
-                                            (saved.contains(key) ? base::dumpJson(saved[key]) : "not given") +
-                                            ", here it is " + base::dumpJson(wanted[key]) + ".",
+            return Error{"resume.data",
+                         "The checkpoint \"" + path.string() +
+                             "\" stands in the middle of an epoch, so the data, the seed and the batch "
+                             "size must be the same: its " +
+                             key + " is " + (saved.contains(key) ? base::dumpJson(saved[key]) : "not given") +
+                             ", here it is " + base::dumpJson(wanted[key]) + ".",
                          std::string("task.") + key};
         }
     }
     if (saved.value("sampling", Json()) != wanted["sampling"]) {
-        return Error{"resume.data", "The checkpoint \"" + path.string() +
-                                        "\" stands in the middle of an epoch whose samples were chosen in another way.",
+        return Error{"resume.data",
+                     "The checkpoint \"" + path.string() +
+                         "\" stands in the middle of an epoch whose samples were chosen in another way.",
                      "task.sampling"};
     }
     return {};

@@ -24,8 +24,8 @@ struct TrainingState {
     Scores epochScores;            ///< Since the epoch's start (sums over all ranks).
     double bestAccuracy = -1;
     std::int64_t bestEpoch = -1;
-    std::int64_t scheduleStart = 0;  ///< The step that the learning rate's schedule counts from.
-    std::string run;                 ///< The run that trained last; may be empty.
+    std::int64_t scheduleStart = 0;            ///< The step that the learning rate's schedule counts from.
+    std::string run;                           ///< The run that trained last; may be empty.
     base::Json history = base::Json::array();  ///< One {"epoch","step","val/loss","val/accuracy"} an epoch.
 };
 
@@ -47,14 +47,15 @@ struct CheckpointSubject {
                                      const Optimizer& optimizer, const TrainingState& state,
                                      const std::vector<at::Tensor>& generators);
 
-/// Restores all of it. Returns the generators' states, by rank. `optimizerFor` is asked for the optimizer that belongs to the
-/// position, once the checkpoint is known to fit. Errors: "resume.format", "format.newer", "resume.model",
+/// Restores all of it. Returns the generators' states, by rank. `optimizerFor` is asked for the optimizer that belongs
+/// to the position, once the checkpoint is known to fit. Errors: "resume.format", "format.newer", "resume.model",
 /// "resume.optimizer", "resume.data" (in the middle of an epoch: other data, seed, batch size or sampling).
 struct Restored {
     TrainingState state;
     std::vector<at::Tensor> generators;
 };
-[[nodiscard]] Result<Restored> readCheckpoint(const base::Path& path, const CheckpointSubject& subject, Network& network,
+[[nodiscard]] Result<Restored> readCheckpoint(const base::Path& path, const CheckpointSubject& subject,
+                                              Network& network,
                                               const std::function<Optimizer&(const TrainingState&)>& optimizerFor);
 
 /// State of libtorch's default generator of `device`, as a byte tensor on the CPU.

@@ -80,8 +80,8 @@ Json ClassScores::table(const std::vector<std::string>& names) const {
         const double actual = count(Actual, label);
         const double predicted = count(Predicted, label);
         const double correct = count(Correct, label);
-        rows.push_back({nameOf(names, label), static_cast<std::int64_t>(actual), share(correct, predicted), share(correct, actual),
-                        share(2 * correct, actual + predicted)});
+        rows.push_back({nameOf(names, label), static_cast<std::int64_t>(actual), share(correct, predicted),
+                        share(correct, actual), share(2 * correct, actual + predicted)});
     }
     return Json{{"columns", {"class", "samples", "precision", "recall", "F1"}}, {"rows", std::move(rows)}};
 }

@@ -29,11 +29,12 @@ public:
     [[nodiscard]] double samples() const;
     /// Share of samples whose class is among the five with the largest logits; of equals the first counts as larger.
     [[nodiscard]] double top5() const;
-    /// Mean over the classes that have samples or were predicted; a class without a hit counts as 0 (as in scikit-learn's
-    /// f1_score with average="macro").
+    /// Mean over the classes that have samples or were predicted; a class without a hit counts as 0 (as in
+    /// scikit-learn's f1_score with average="macro").
     [[nodiscard]] double macroF1() const;
 
-    /// Body of a `table` record: a row a class with samples, precision, recall and F1; null where there is nothing to divide by.
+    /// Body of a `table` record: a row a class with samples, precision, recall and F1; null where there is nothing to
+    /// divide by.
     [[nodiscard]] base::Json table(const std::vector<std::string>& names) const;
     /// Body of a `table` record of the type "confusion_matrix". Precondition: hasMatrix().
     [[nodiscard]] base::Json matrix(const std::vector<std::string>& names) const;
@@ -44,7 +45,8 @@ private:
     [[nodiscard]] double count(Part part, std::int64_t label) const { return m_sums[place(part, label)]; }
 
     std::int64_t m_classes;
-    std::vector<double> m_sums;  ///< Hits among five; then, a number a class: samples, predictions, hits; then the matrix.
+    std::vector<double>
+        m_sums;  ///< Hits among five; then, a number a class: samples, predictions, hits; then the matrix.
 };
 
 }  // namespace trainyard::engine

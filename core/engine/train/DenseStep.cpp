@@ -7,13 +7,13 @@ namespace trainyard::engine {
 
 /// One linear layer with its buffers, which take a new shape when the batch does.
 struct DenseStep::Layer {
-    at::Tensor weight;          ///< {out, in}, sharing the network's storage.
+    at::Tensor weight;  ///< {out, in}, sharing the network's storage.
     at::Tensor bias;
     at::Tensor weightGradient;  ///< These two are the parameters' .grad.
     at::Tensor biasGradient;
     at::Tensor parameterWeight;
     at::Tensor parameterBias;
-    at::Tensor output;          ///< After ReLU, except of the last layer.
+    at::Tensor output;  ///< After ReLU, except of the last layer.
     at::Tensor outputGradient;
 };
 
@@ -86,8 +86,8 @@ DenseStep::Result DenseStep::run(const Batch& batch) {
         at::nll_loss_forward(logProbabilities, batch.labels, {}, at::Reduction::Mean, /*ignore_index=*/-100);
 
     const at::Tensor one = at::ones_like(loss);
-    const at::Tensor byProbability = at::nll_loss_backward(one, logProbabilities, batch.labels, {}, at::Reduction::Mean,
-                                                           -100, totalWeight);
+    const at::Tensor byProbability =
+        at::nll_loss_backward(one, logProbabilities, batch.labels, {}, at::Reduction::Mean, -100, totalWeight);
     at::_log_softmax_backward_data_out(last.outputGradient, byProbability, logProbabilities, 1, at::kFloat);
     for (std::size_t i = m_layers.size(); i-- > 0;) {
         Layer& layer = m_layers[i];

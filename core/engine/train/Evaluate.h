@@ -22,9 +22,10 @@ struct EvaluateOptions {
     std::function<bool(std::int64_t)> onBatch{};
 };
 
-/// Loss (cross entropy without smoothing) and accuracy over samples begin … end − 1, without gradients. `forward` must be
-/// in eval mode; `cut` gives samples [first, last), asked for in order. Throws what libtorch throws.
+/// Loss (cross entropy without smoothing) and accuracy over samples begin … end − 1, without gradients. `forward` must
+/// be in eval mode; `cut` gives samples [first, last), asked for in order. Throws what libtorch throws.
 [[nodiscard]] Scores evaluate(const std::function<at::Tensor(const at::Tensor&)>& forward,
-                              const std::function<const Batch&(std::int64_t, std::int64_t)>& cut, const EvaluateOptions& options);
+                              const std::function<const Batch&(std::int64_t, std::int64_t)>& cut,
+                              const EvaluateOptions& options);
 
 }  // namespace trainyard::engine

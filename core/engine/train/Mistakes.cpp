@@ -57,7 +57,8 @@ std::vector<Mistakes::One> Mistakes::merged(const std::vector<at::Tensor>& packe
     for (const at::Tensor& table : packed) {
         const double* row = table.data_ptr<double>();
         for (std::size_t i = 0; i < kMost && row[0] >= 0; ++i, row += 4) {
-            all.push_back({static_cast<std::int64_t>(row[0]), static_cast<std::int64_t>(row[1]), static_cast<std::int64_t>(row[2]), row[3]});
+            all.push_back({static_cast<std::int64_t>(row[0]), static_cast<std::int64_t>(row[1]),
+                           static_cast<std::int64_t>(row[2]), row[3]});
         }
     }
     surestFirst(all);

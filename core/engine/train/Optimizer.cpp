@@ -43,8 +43,8 @@ AdamNumbers adamNumbers(const spec::OptimizerSpec& spec, double learningRate, st
 
 }  // namespace
 
-Optimizer::Optimizer(const spec::OptimizerSpec& spec, std::vector<at::Tensor> parameters, std::vector<std::string> names,
-                     std::vector<Rule> rules)
+Optimizer::Optimizer(const spec::OptimizerSpec& spec, std::vector<at::Tensor> parameters,
+                     std::vector<std::string> names, std::vector<Rule> rules)
     : m_spec(spec), m_parameters(std::move(parameters)), m_names(std::move(names)), m_rules(std::move(rules)) {
     const at::NoGradGuard noGrad;
     m_rules.resize(m_parameters.size());
@@ -60,7 +60,8 @@ Optimizer::Optimizer(const spec::OptimizerSpec& spec, std::vector<at::Tensor> pa
 }
 
 bool Optimizer::probe() const {
-    // Longer than any vector register and not a multiple of one, so that both the vector part and the tail are compared.
+    // Longer than any vector register and not a multiple of one, so that both the vector part and the tail are
+    // compared.
     constexpr std::int64_t kSize = 83;
     const at::Tensor ramp = at::arange(1, kSize + 1, at::kFloat);
     Optimizer fused;

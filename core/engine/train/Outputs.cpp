@@ -27,7 +27,8 @@ Status writeOutputs(Session& session, const TrainingState& state, const std::str
     TRAINYARD_TRY(writeStateDict(network.state(), folder / "weights.pth"));
 
     const Batch batch = session.validationSamples(kSampleImages);
-    TRAINYARD_TRY(writeSafeTensors({{{"images", batch.images}, {"labels", batch.labels}}, {}}, folder / "samples.safetensors"));
+    TRAINYARD_TRY(
+        writeSafeTensors({{{"images", batch.images}, {"labels", batch.labels}}, {}}, folder / "samples.safetensors"));
 
     ModelCard card;
     card.family = network.table().family;
@@ -45,8 +46,7 @@ Status writeOutputs(Session& session, const TrainingState& state, const std::str
     card.valSamples = data.validationCount();
     card.parameters = network.table().parameters();
     card.multiplyAdds = network.table().multiplyAdds();
-    card.metrics = {{"last", state.history.empty() ? Json::object() : state.history.back()},
-                    {"best", Json::object()}};
+    card.metrics = {{"last", state.history.empty() ? Json::object() : state.history.back()}, {"best", Json::object()}};
     for (const Json& entry : state.history) {
         if (entry.value("epoch", std::int64_t{0}) == state.bestEpoch) {
             card.metrics["best"] = entry;

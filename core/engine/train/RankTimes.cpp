@@ -41,7 +41,8 @@ std::string SlowRanks::look(const std::vector<StepTimes>& times) {
             m_inARow[rank] = -1;
             char text[240];
             std::snprintf(text, sizeof text,
-                          "Rank %zu is slow, and the others wait for it: by itself a step takes it %.0f ms, of that %.0f ms waiting for "
+                          "Rank %zu is slow, and the others wait for it: by itself a step takes it %.0f ms, of that "
+                          "%.0f ms waiting for "
                           "data; the others %.0f ms. Look at what else its machine does, and at its disk.",
                           rank, own * 1e3, times[rank].data * 1e3, others * 1e3);
             return text;

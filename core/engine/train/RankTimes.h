@@ -16,12 +16,12 @@ struct StepTimes {
     [[nodiscard]] double own() const { return step - exchange; }
 };
 
-/// Finds the rank that holds the others up: training goes at the pace of the slowest, so all steps take equally long and
-/// only the share of waiting tells them apart. One thread.
+/// Finds the rank that holds the others up: training goes at the pace of the slowest, so all steps take equally long
+/// and only the share of waiting tells them apart. One thread.
 class SlowRanks {
 public:
-    /// `times` by rank. A sentence naming a rank whose own work took half as long again as the others' median in three looks
-    /// in a row, once for each rank; empty otherwise, and always for a single rank.
+    /// `times` by rank. A sentence naming a rank whose own work took half as long again as the others' median in three
+    /// looks in a row, once for each rank; empty otherwise, and always for a single rank.
     [[nodiscard]] std::string look(const std::vector<StepTimes>& times);
 
 private:

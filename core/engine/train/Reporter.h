@@ -11,14 +11,14 @@
 
 namespace trainyard::engine {
 
-/// What a rank says while it trains: records to its stream, lines for people to stdout. One thread. A rank that does not
-/// lead reports its own throughput and warnings only.
+/// What a rank says while it trains: records to its stream, lines for people to stdout. One thread. A rank that does
+/// not lead reports its own throughput and warnings only.
 class Reporter {
 public:
     Reporter(wire::ClientWriter writer, bool leads) : m_writer(std::move(writer)), m_leads(leads) {}
 
     struct Position {
-        std::int64_t epoch = 1;   ///< From 1, as people count.
+        std::int64_t epoch = 1;  ///< From 1, as people count.
         std::int64_t epochs = 0;
         std::int64_t step = 0;
         std::int64_t steps = 0;
@@ -36,8 +36,8 @@ public:
     void failure(std::string_view code, std::string_view message);
     /// What the training came to, in one sentence. Of the lead only.
     void conclusion(std::string_view message);
-    /// `stage` is "prepare", "train", "validate" or "save"; `rate` in steps a second and `etaNanos` are left out when 0.
-    /// At most four a second, except where the stage changes.
+    /// `stage` is "prepare", "train", "validate" or "save"; `rate` in steps a second and `etaNanos` are left out when
+    /// 0. At most four a second, except where the stage changes.
     void progress(std::string_view stage, const Position& position, double rate = 0, std::int64_t etaNanos = 0);
     /// A line on stdout, flushed. Of the lead only.
     void say(const std::string& line);

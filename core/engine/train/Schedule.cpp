@@ -45,11 +45,13 @@ double learningRateAt(const spec::ScheduleSpec& schedule, double base, std::int6
     }
     if (schedule.kind == "step") {
         const std::int64_t epoch = step / std::max<std::int64_t>(stepsPerEpoch, 1);
-        return base * std::pow(schedule.gamma, static_cast<double>(epoch / std::max<std::int64_t>(schedule.stepEpochs, 1)));
+        return base *
+               std::pow(schedule.gamma, static_cast<double>(epoch / std::max<std::int64_t>(schedule.stepEpochs, 1)));
     }
     if (schedule.kind == "multi_step") {
         const std::int64_t epoch = step / std::max<std::int64_t>(stepsPerEpoch, 1);
-        const auto passed = std::ranges::count_if(schedule.milestones, [epoch](std::int64_t at) { return epoch >= at; });
+        const auto passed =
+            std::ranges::count_if(schedule.milestones, [epoch](std::int64_t at) { return epoch >= at; });
         return base * std::pow(schedule.gamma, static_cast<double>(passed));
     }
     return base;

@@ -27,7 +27,8 @@ std::string headOf(const spec::LayerTable& table) { return table.layers.back().n
 
 /// The ranks of one machine share its cores.
 int loaderThreads(const spec::RunSpec& spec) {
-    return static_cast<int>(std::clamp<std::int64_t>(usableCores() / std::max<std::int64_t>(1, spec.distribution.processes), 1, 16));
+    return static_cast<int>(
+        std::clamp<std::int64_t>(usableCores() / std::max<std::int64_t>(1, spec.distribution.processes), 1, 16));
 }
 
 CheckpointSubject subjectOf(const spec::TrainTask& task, const spec::LayerTable& table, std::int64_t samples) {
@@ -51,7 +52,8 @@ CheckpointSubject subjectOf(const spec::TrainTask& task, const spec::LayerTable&
 /// The first batch normalisation that sees planes of 1 × 1; empty where none does. It cannot train on one sample.
 std::string singlePointNorm(const spec::LayerTable& table) {
     for (const spec::Layer& layer : table.layers) {
-        if (layer.op == spec::LayerOp::BatchNorm2d && layer.outShape.size() == 3 && layer.outShape[1] * layer.outShape[2] == 1) {
+        if (layer.op == spec::LayerOp::BatchNorm2d && layer.outShape.size() == 3 &&
+            layer.outShape[1] * layer.outShape[2] == 1) {
             return layer.name;
         }
     }
@@ -63,7 +65,9 @@ Status checkListed(const std::vector<double>& listed, std::int64_t classes, cons
         return {};
     }
     return Error{"data.classes",
-                 std::to_string(listed.size()) + " numbers are listed, but the data has " + std::to_string(classes) + " classes.", field};
+                 std::to_string(listed.size()) + " numbers are listed, but the data has " + std::to_string(classes) +
+                     " classes.",
+                 field};
 }
 
 }  // namespace
@@ -134,7 +138,8 @@ Result<LoadedData> loadData(const spec::TrainTask& task, int threads) {
 
 Session::Session(const spec::RunSpec& spec, LoadedData data, spec::LayerTable table, ProcessGroup& group,
                  at::Device device)
-    : m_task(spec.train), m_data(std::move(data)), m_group(group), m_device(device), m_network(std::move(table), device),
+    : m_task(spec.train), m_data(std::move(data)), m_group(group), m_device(device),
+      m_network(std::move(table), device),
       m_sampler(m_data.trainingCount(), m_task.batchSize, m_task.seed, group.rank(), group.world()),
       m_cutter(m_data.training, m_data.normalization, device),
       m_validationCutter(m_data.validation, m_data.normalization, device) {
@@ -173,7 +178,8 @@ Result<std::unique_ptr<Session>> Session::make(const TrainRequest& request, Load
         if (task.syncBatchNorm && group.world() > 1) {
             session->m_sync = std::make_unique<SyncBatchNorm>(group);
             session->m_network.setTrainingNorm([sync = session->m_sync.get()](const Network::NormInput& in) {
-                return sync->normalize(in.x, in.weight, in.bias, in.runningMean, in.runningVar, in.momentum, in.epsilon);
+                return sync->normalize(in.x, in.weight, in.bias, in.runningMean, in.runningVar, in.momentum,
+                                       in.epsilon);
             });
         }
         TRAINYARD_TRY(session->settleClasses());
@@ -242,10 +248,12 @@ Status Session::settleClasses() {
         TRAINYARD_TRY(checkListed(m_task.classWeightList, classes, "task.class_weight_list"));
         m_weightOf = m_task.classWeightList;
     } else if (m_task.classWeights == "balanced") {
-        // scikit-learn's: samples / (classes × samples of the class). A class without samples never asks for its weight.
+        // scikit-learn's: samples / (classes × samples of the class). A class without samples never asks for its
+        // weight.
         for (const auto& own : samplesOf) {
-            m_weightOf.push_back(own.empty() ? 1.0 : static_cast<double>(m_data.trainingCount()) /
-                                                         (static_cast<double>(classes) * static_cast<double>(own.size())));
+            m_weightOf.push_back(own.empty() ? 1.0
+                                             : static_cast<double>(m_data.trainingCount()) /
+                                                   (static_cast<double>(classes) * static_cast<double>(own.size())));
         }
     }
     if (!m_weightOf.empty()) {
@@ -264,7 +272,8 @@ Status Session::settleClasses() {
         drawn += samplesOf[i].empty() ? 0 : weights[i];
     }
     if (drawn <= 0) {
-        return Error{"data.classes", "The classes that are to be drawn have no training samples.", "task.sampling_weights"};
+        return Error{"data.classes", "The classes that are to be drawn have no training samples.",
+                     "task.sampling_weights"};
     }
     m_sampler.drawByClass(std::move(samplesOf), weights);
     return {};
@@ -279,11 +288,13 @@ Status Session::settleBatches() {
     const std::int64_t world = m_group.world();
     const std::int64_t least = m_sync ? 2 : 2 * world;
     m_leastSamples = m_sync ? 1 : 2;
-    const std::string why = "The layer " + norm + " normalises planes of 1 × 1 pixel over the batch and takes at least two samples" +
+    const std::string why = "The layer " + norm +
+                            " normalises planes of 1 × 1 pixel over the batch and takes at least two samples" +
                             (m_sync || world == 1 ? "" : " a process");
     if (const std::int64_t batch = std::min(m_task.batchSize, count); batch < least) {
-        return Error{"train.batch_norm", why + "; a batch has " + std::to_string(batch) + ". Take a batch of " + std::to_string(least) +
-                                             " or more, or larger images.",
+        return Error{"train.batch_norm",
+                     why + "; a batch has " + std::to_string(batch) + ". Take a batch of " + std::to_string(least) +
+                         " or more, or larger images.",
                      count < least ? "task.dataset" : "task.batch_size"};
     }
     if (const std::int64_t tail = count % m_task.batchSize; count > m_task.batchSize && tail > 0 && tail < least) {
@@ -313,13 +324,15 @@ void Session::trainLayersOf(std::int64_t epoch) {
         if (parameter.requires_grad()) {
             parameters.push_back(parameter);
             names.push_back(name);
-            rules.push_back({inHead ? 1.0 : m_task.model.weights.backboneRate, m_task.decayNorms || parameter.dim() > 1});
+            rules.push_back(
+                {inHead ? 1.0 : m_task.model.weights.backboneRate, m_task.decayNorms || parameter.dim() > 1});
         }
     }
     m_reducerNanos += m_reducer ? m_reducer->takeWaitedNanos() : 0;
     m_reducer.reset();
     m_reducer = std::make_unique<GradientReducer>(m_group, parameters, names);
-    m_optimizer = std::make_unique<Optimizer>(m_task.optimizer, std::move(parameters), std::move(names), std::move(rules));
+    m_optimizer =
+        std::make_unique<Optimizer>(m_task.optimizer, std::move(parameters), std::move(names), std::move(rules));
 }
 
 void Session::startEpoch(std::int64_t epoch) {
@@ -347,8 +360,10 @@ Status Session::learnBadNumbers(const std::vector<std::int64_t>& files) {
     if (!m_badPictures->tooMany()) {
         return {};
     }
-    return Error{"data.bad", std::to_string(m_badPictures->count()) + " pictures that could be read at the start cannot be read any more "
-                                                                      "by the processes of this run, which is more than allowed.",
+    return Error{"data.bad",
+                 std::to_string(m_badPictures->count()) +
+                     " pictures that could be read at the start cannot be read any more "
+                     "by the processes of this run, which is more than allowed.",
                  "task.dataset.max_bad_fraction"};
 }
 
@@ -447,8 +462,8 @@ Session::StepResult Session::step(TrainingState& state) {
     StepResult result;
     result.localCount = shard.count;
     const std::int64_t start = state.scheduleStart;
-    result.learningRate = learningRateAt(m_task.schedule, m_task.optimizer.learningRate, state.step - start, totalSteps() - start,
-                                         stepsPerEpoch());
+    result.learningRate = learningRateAt(m_task.schedule, m_task.optimizer.learningRate, state.step - start,
+                                         totalSteps() - start, stepsPerEpoch());
 
     m_network.train(true);
     m_optimizer->clearGradients();
@@ -488,8 +503,8 @@ Session::StepResult Session::step(TrainingState& state) {
 StepTimes Session::takeTimes() {
     StepTimes times;
     times.data = static_cast<double>(std::exchange(m_dataNanos, 0)) * 1e-9;
-    const std::int64_t waited = std::exchange(m_reducerNanos, 0) + m_reducer->takeWaitedNanos() +
-                                (m_sync ? m_sync->takeWaitedNanos() : 0);
+    const std::int64_t waited =
+        std::exchange(m_reducerNanos, 0) + m_reducer->takeWaitedNanos() + (m_sync ? m_sync->takeWaitedNanos() : 0);
     times.exchange = static_cast<double>(waited) * 1e-9;
     return times;
 }
@@ -510,7 +525,10 @@ Session::Validation Session::validate(const std::function<bool(std::int64_t)>& o
     const auto forward = [this](const at::Tensor& images) { return m_network.forward(images); };
     if (!m_validationLoader) {
         result.scores = evaluate(
-            forward, [this](std::int64_t first, std::int64_t last) -> const Batch& { return m_validationCutter.cutRange(first, last); },
+            forward,
+            [this](std::int64_t first, std::int64_t last) -> const Batch& {
+                return m_validationCutter.cutRange(first, last);
+            },
             options);
         return result;
     }
@@ -522,16 +540,19 @@ Session::Validation Session::validate(const std::function<bool(std::int64_t)>& o
         batches.push_back(std::move(indices));
     }
     m_validationLoader->plan(std::move(batches), 0);
-    result.scores =
-        evaluate(forward, [this](std::int64_t, std::int64_t) -> const Batch& { return m_validationLoader->next(); }, options);
+    result.scores = evaluate(
+        forward, [this](std::int64_t, std::int64_t) -> const Batch& { return m_validationLoader->next(); }, options);
     return result;
 }
 
 Result<TrainingState> Session::resume(const base::Path& checkpoint) {
     auto restored = readCheckpoint(checkpoint, subjectOf(m_task, m_network.table(), m_data.trainingCount()), m_network,
                                    [this](const TrainingState& state) -> Optimizer& {
-                                       // Written between two epochs, it still holds what the one before was trained with.
-                                       const std::int64_t epoch = state.stepInEpoch > 0 ? state.epoch : std::max<std::int64_t>(0, state.epoch - 1);
+                                       // Written between two epochs, it still holds what the one before was trained
+                                       // with.
+                                       const std::int64_t epoch = state.stepInEpoch > 0
+                                                                      ? state.epoch
+                                                                      : std::max<std::int64_t>(0, state.epoch - 1);
                                        if (m_frozen != isFrozenIn(epoch)) {
                                            trainLayersOf(epoch);
                                        }
@@ -542,8 +563,9 @@ Result<TrainingState> Session::resume(const base::Path& checkpoint) {
     }
     TrainingState state = std::move(restored->state);
     if (state.stepInEpoch > stepsPerEpoch()) {
-        return Error{"resume.data", "The checkpoint stands at step " + std::to_string(state.stepInEpoch) +
-                                        " of an epoch that has only " + std::to_string(stepsPerEpoch()) + ".",
+        return Error{"resume.data",
+                     "The checkpoint stands at step " + std::to_string(state.stepInEpoch) +
+                         " of an epoch that has only " + std::to_string(stepsPerEpoch()) + ".",
                      "task.dataset"};
     }
     return guarded("going on from the checkpoint", [&]() -> Result<TrainingState> {

@@ -36,7 +36,7 @@ struct LoadedData {
     std::int64_t classes = 0;
     std::vector<std::string> classNames;
     Normalization normalization;
-    ChannelNormalization channels;              ///< Of an image folder.
+    ChannelNormalization channels;  ///< Of an image folder.
 
     [[nodiscard]] std::int64_t trainingCount() const;
     [[nodiscard]] std::int64_t validationCount() const;
@@ -63,7 +63,8 @@ public:
     };
     /// One optimizer step at the position of `state`, which moves on by it.
     [[nodiscard]] StepResult step(TrainingState& state);
-    /// Draws the order of `epoch` anew; call before its first step and after a resume. Collective in the epoch that unfreezes.
+    /// Draws the order of `epoch` anew; call before its first step and after a resume. Collective in the epoch that
+    /// unfreezes.
     void startEpoch(std::int64_t epoch);
     /// What a validation of this rank's part came to.
     struct Validation {
@@ -73,7 +74,8 @@ public:
     };
     /// This rank's part of the validation set. Batch statistics must be rank 0's by then.
     [[nodiscard]] Validation validate(const std::function<bool(std::int64_t)>& onBatch = {});
-    /// Seconds of the steps since the last call of this, summed: waiting for data and for other ranks; `step` is left at 0.
+    /// Seconds of the steps since the last call of this, summed: waiting for data and for other ranks; `step` is left
+    /// at 0.
     [[nodiscard]] StepTimes takeTimes();
     /// Seconds of a step's exchange that lie under its backward pass; 0 until known.
     [[nodiscard]] double hiddenExchangeSeconds() { return m_reducer->hiddenSeconds(); }
@@ -116,9 +118,11 @@ private:
     [[nodiscard]] Status settleBatches();
     /// The parts that go through the model one after another; their number is the same on every rank.
     [[nodiscard]] std::vector<Sampler::Shard> partsOf(const Sampler::Shard& shard) const;
-    /// What the mean loss of a part is to be multiplied by, so that the ranks' average is the gradient of the joint batch.
+    /// What the mean loss of a part is to be multiplied by, so that the ranks' average is the gradient of the joint
+    /// batch.
     [[nodiscard]] double lossWeight(const Sampler::Shard& part) const;
-    [[nodiscard]] at::Tensor partLoss(const Sampler::Shard& part, const TrainingState& state, bool first, StepResult& result);
+    [[nodiscard]] at::Tensor partLoss(const Sampler::Shard& part, const TrainingState& state, bool first,
+                                      StepResult& result);
     [[nodiscard]] at::Tensor standInLoss();
     [[nodiscard]] const Batch& cutPart(const Sampler::Shard& part, const TrainingState& state, bool first);
     [[nodiscard]] const Batch& nextPictures(const TrainingState& state, bool first);
@@ -136,19 +140,19 @@ private:
     StepMeter m_meter;
     std::unique_ptr<GradientReducer> m_reducer;
     std::unique_ptr<SyncBatchNorm> m_sync;  ///< Null where each rank normalises by itself.
-    std::vector<double> m_weightOf;   ///< Of each class in the loss; empty: 1 each.
-    at::Tensor m_classWeights;        ///< The same for libtorch; undefined: 1 each.
-    std::int64_t m_leastSamples = 1;  ///< That a part must have.
+    std::vector<double> m_weightOf;         ///< Of each class in the loss; empty: 1 each.
+    at::Tensor m_classWeights;              ///< The same for libtorch; undefined: 1 each.
+    std::int64_t m_leastSamples = 1;        ///< That a part must have.
     std::string m_whyTailDropped;
-    std::int64_t m_dataNanos = 0;     ///< Waited for batches since takeTimes().
-    std::int64_t m_reducerNanos = 0;  ///< Of reducers that were replaced.
+    std::int64_t m_dataNanos = 0;        ///< Waited for batches since takeTimes().
+    std::int64_t m_reducerNanos = 0;     ///< Of reducers that were replaced.
     std::unique_ptr<DenseStep> m_dense;  ///< Null where autograd is needed.
     base::Json m_startingWeights;
     std::mutex m_badMutex;
     std::vector<BadFile> m_bad;
-    std::shared_ptr<PictureCache> m_cache;            ///< Null where pictures are decoded each time.
-    std::shared_ptr<BadPictures> m_badPictures;       ///< Null for IDX files.
-    std::unique_ptr<ImageLoader> m_loader;            ///< Null for IDX files; last, so that their threads end first.
+    std::shared_ptr<PictureCache> m_cache;       ///< Null where pictures are decoded each time.
+    std::shared_ptr<BadPictures> m_badPictures;  ///< Null for IDX files.
+    std::unique_ptr<ImageLoader> m_loader;       ///< Null for IDX files; last, so that their threads end first.
     std::unique_ptr<ImageLoader> m_validationLoader;
     std::int64_t m_plannedEpoch = -1;  ///< What the loader gives next.
     std::int64_t m_plannedStep = -1;

@@ -20,8 +20,8 @@ struct Scores {
 /// Rows of `logits` {N, K} whose largest value (the first of equals) is at `labels` {N}. Waits for the device.
 [[nodiscard]] std::int64_t countCorrect(const at::Tensor& logits, const at::Tensor& labels);
 
-/// Adds up what training steps report. On the CPU each step is read at once; on a GPU sums stay there until taken, so that
-/// the host never waits between.
+/// Adds up what training steps report. On the CPU each step is read at once; on a GPU sums stay there until taken, so
+/// that the host never waits between.
 class StepMeter {
 public:
     /// `loss` is the batch's mean, a scalar. Returns false when it is read now and is not finite.

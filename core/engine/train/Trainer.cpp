@@ -44,7 +44,8 @@ std::string percent(double fraction) {
 }
 
 void reportBadFile(Reporter& reporter, const BadFile& bad) {
-    reporter.warning("data.bad", "The picture \"" + base::stripControl(bad.path) + "\" is left out: " + base::stripControl(bad.why) + ".");
+    reporter.warning("data.bad", "The picture \"" + base::stripControl(bad.path) +
+                                     "\" is left out: " + base::stripControl(bad.why) + ".");
 }
 
 /// The loop of one rank.
@@ -66,8 +67,8 @@ private:
     [[nodiscard]] Result<Path> startingPoint();
     void report(const Session::StepResult& last, const StepTimes& own);
     void tellBadFiles();
-    /// Bad pictures count over the whole run: `found` says how many each rank has met since the last call of this, of which `own` are
-    /// this rank's. Exchanges them only where there are any.
+    /// Bad pictures count over the whole run: `found` says how many each rank has met since the last call of this, of
+    /// which `own` are this rank's. Exchanges them only where there are any.
     Status shareBadFiles(const double* found, const std::vector<std::int64_t>& own);
     /// Of the window that ends now.
     [[nodiscard]] StepTimes windowTimes();
@@ -94,12 +95,12 @@ private:
     const spec::TrainTask& m_task;
     TrainingState m_state;
     Scores m_lastValidation;
-    ClassScores m_classes;                 ///< Of the last validation, over all ranks.
+    ClassScores m_classes;                  ///< Of the last validation, over all ranks.
     std::vector<Mistakes::One> m_mistakes;  ///< The same, of rank 0.
     bool m_matrixTold = true;
     SlowRanks m_slowRanks;
     double m_agreeSeconds = 0;  ///< In this window.
-    double m_rate = 0;  ///< Steps a second, smoothed.
+    double m_rate = 0;          ///< Steps a second, smoothed.
     double m_validationSeconds = 0;
     std::int64_t m_windowStart = 0;
     std::int64_t m_windowSteps = 0;
@@ -136,12 +137,13 @@ bool TrainingLoop::stopsEarly() const {
 }
 
 Error TrainingLoop::notFinite(double learningRate) const {
-    return {"train.nan",
-            "The loss is no finite number any more at step " + std::to_string(m_state.step) + " (epoch " +
-                std::to_string(m_state.epoch + 1) + "). The learning rate was " + base::formatSignificant(learningRate) +
-                ": take a lower one (a tenth is a good try), a longer rise or batch normalisation, and look for damaged "
-                "samples.",
-            "task.optimizer.learning_rate"};
+    return {
+        "train.nan",
+        "The loss is no finite number any more at step " + std::to_string(m_state.step) + " (epoch " +
+            std::to_string(m_state.epoch + 1) + "). The learning rate was " + base::formatSignificant(learningRate) +
+            ": take a lower one (a tenth is a good try), a longer rise or batch normalisation, and look for damaged "
+            "samples.",
+        "task.optimizer.learning_rate"};
 }
 
 Result<Path> TrainingLoop::startingPoint() {
@@ -403,7 +405,8 @@ Status TrainingLoop::validateAndKeep() {
     m_validationSeconds = seconds(base::monotonicNanos() - begin);
 
     const double accuracy = m_lastValidation.accuracy();
-    std::vector<std::pair<std::string, double>> values{{"val/loss", m_lastValidation.loss()}, {"val/accuracy", accuracy}};
+    std::vector<std::pair<std::string, double>> values{{"val/loss", m_lastValidation.loss()},
+                                                       {"val/accuracy", accuracy}};
     if (m_classes.classes() > 5) {
         values.emplace_back("val/top5", m_classes.top5());
     }
@@ -474,21 +477,21 @@ void reportSetup(Reporter& reporter, const TrainRequest& request, const RankCont
     const LoadedData& data = session.data();
     const spec::LayerTable& table = session.network().table();
     base::Json params{{"model", table.family},
-                     {"parameters", table.parameters()},
-                     {"multiply_adds", table.multiplyAdds()},
-                     {"device", device.str()},
-                     {"threads", threads},
-                     {"processes", context.world},
-                     {"batch_size", request.spec.train.batchSize},
-                     {"epochs", request.spec.train.epochs},
-                     {"steps", session.totalSteps()},
-                     {"optimizer", request.spec.train.optimizer.kind},
-                     {"learning_rate", request.spec.train.optimizer.learningRate},
-                     {"schedule", request.spec.train.schedule.kind},
-                     {"seed", request.spec.train.seed},
-                     {"train_samples", data.trainingCount()},
-                     {"val_samples", data.validationCount()},
-                     {"libtorch", TORCH_VERSION}};
+                      {"parameters", table.parameters()},
+                      {"multiply_adds", table.multiplyAdds()},
+                      {"device", device.str()},
+                      {"threads", threads},
+                      {"processes", context.world},
+                      {"batch_size", request.spec.train.batchSize},
+                      {"epochs", request.spec.train.epochs},
+                      {"steps", session.totalSteps()},
+                      {"optimizer", request.spec.train.optimizer.kind},
+                      {"learning_rate", request.spec.train.optimizer.learningRate},
+                      {"schedule", request.spec.train.schedule.kind},
+                      {"seed", request.spec.train.seed},
+                      {"train_samples", data.trainingCount()},
+                      {"val_samples", data.validationCount()},
+                      {"libtorch", TORCH_VERSION}};
     if (data.folder) {
         params["classes"] = data.classes;
         params["unreadable"] = data.folder->bad.size();
@@ -506,8 +509,8 @@ void reportSetup(Reporter& reporter, const TrainRequest& request, const RankCont
         params["weights_missing"] = weights["missing"]["count"];
         reporter.say("started from " + weights["matched"]["count"].dump() + " tensors of the weights; " +
                      weights["reinitialised"]["count"].dump() + " have another shape and begin anew, " +
-                     weights["missing"]["count"].dump() + " were not in the file, " + weights["unused"]["count"].dump() +
-                     " of the file were not used");
+                     weights["missing"]["count"].dump() + " were not in the file, " +
+                     weights["unused"]["count"].dump() + " of the file were not used");
     }
     if (!session.whyTailDropped().empty() && reporter.leads()) {
         reporter.warning("train.tail", session.whyTailDropped());
@@ -537,11 +540,13 @@ Error memoryError(const Error& error, const TrainRequest& request, const RankCon
                                   : std::string();
     // What libtorch said stands in brackets at the end.
     const std::size_t bracket = error.message.find(" (");
-    const std::string detail = bracket == std::string::npos ? " (" + error.message + ")" : error.message.substr(bracket);
+    const std::string detail =
+        bracket == std::string::npos ? " (" + error.message + ")" : error.message.substr(bracket);
     return {error.code,
-            "Memory ran out in training with " + batch + ". Set task.accumulation to " + std::to_string(2 * task.accumulation) +
-                ": the same steps with half as much at once. Or lower task.batch_size" + pictures + ranks + ", or take a smaller model." +
-                detail,
+            "Memory ran out in training with " + batch + ". Set task.accumulation to " +
+                std::to_string(2 * task.accumulation) +
+                ": the same steps with half as much at once. Or lower task.batch_size" + pictures + ranks +
+                ", or take a smaller model." + detail,
             "task.batch_size"};
 }
 
@@ -569,12 +574,12 @@ Result<TrainRequest> trainRequestFromJson(base::Json document) {
     }
     request.spec = std::move(*spec);
     spec::DatasetSpec& dataset = request.spec.train.dataset;
-    for (auto [path, field] : {std::pair{&dataset.trainImages, "task.dataset.train_images"},
-                               std::pair{&dataset.trainLabels, "task.dataset.train_labels"},
-                               std::pair{&dataset.valImages, "task.dataset.val_images"},
-                               std::pair{&dataset.valLabels, "task.dataset.val_labels"},
-                               std::pair{&dataset.folder, "task.dataset.folder"},
-                               std::pair{&request.spec.train.model.weights.source, "task.model.weights.source"}}) {
+    for (auto [path, field] :
+         {std::pair{&dataset.trainImages, "task.dataset.train_images"},
+          std::pair{&dataset.trainLabels, "task.dataset.train_labels"},
+          std::pair{&dataset.valImages, "task.dataset.val_images"},
+          std::pair{&dataset.valLabels, "task.dataset.val_labels"}, std::pair{&dataset.folder, "task.dataset.folder"},
+          std::pair{&request.spec.train.model.weights.source, "task.model.weights.source"}}) {
         auto expanded = expandInputPath(*path, field);
         if (!expanded) {
             return expanded.error();
@@ -607,17 +612,19 @@ Result<TrainSummary> train(const TrainRequest& request, const RankContext& conte
         return data.error();
     }
     if (data->trainingCount() < context.world) {
-        return Error{"data.few", "There are fewer training samples (" + std::to_string(data->trainingCount()) +
-                                     ") than processes (" + std::to_string(context.world) + ").",
+        return Error{"data.few",
+                     "There are fewer training samples (" + std::to_string(data->trainingCount()) +
+                         ") than processes (" + std::to_string(context.world) + ").",
                      "distribution.processes"};
     }
     const std::int64_t threads = settleThreads(plan, asked > 0, task, *data, context.world);
     const std::string backend = backendOf(request.spec, *device);
     if (context.world > 1 && device->is_cuda() && backend == "gloo" && context.leads()) {
-        reporter.warning("train.backend", "The ranks' GPUs talk through Gloo, over the processors' memory, which is slow" +
-                                              std::string(request.spec.distribution.backend == "auto"
-                                                              ? ": this engine is built without NCCL."
-                                                              : "; NCCL connects GPUs directly."));
+        reporter.warning("train.backend",
+                         "The ranks' GPUs talk through Gloo, over the processors' memory, which is slow" +
+                             std::string(request.spec.distribution.backend == "auto"
+                                             ? ": this engine is built without NCCL."
+                                             : "; NCCL connects GPUs directly."));
     }
     auto group = ProcessGroup::join(context, backend, *device);
     if (!group) {

@@ -30,8 +30,8 @@ struct TrainSummary {
 
 /// Trains one rank's part of a run from start to end, in the calling thread. Outputs go to `context.outputs`.
 /// Errors: those of the data ("idx.*", "data.*"), "train.nan" (the loss is no finite number any more; names the step),
-/// "train.peer" (another rank is gone or silent; names it), "file.*" and "engine.disk" (writing failed), "engine.memory",
-/// "engine.device", "engine.backend", "resume.*".
+/// "train.peer" (another rank is gone or silent; names it), "file.*" and "engine.disk" (writing failed),
+/// "engine.memory", "engine.device", "engine.backend", "resume.*".
 [[nodiscard]] Result<TrainSummary> train(const TrainRequest& request, const RankContext& context, Reporter& reporter);
 
 }  // namespace trainyard::engine

@@ -46,7 +46,8 @@ public:
 private:
     void fail(const std::string& what) {
         if (!m_error) {
-            m_error = Error{"weights.pickle", "The pickle is damaged at byte " + std::to_string(m_opcodeAt) + ": " + what + "."};
+            m_error = Error{"weights.pickle",
+                            "The pickle is damaged at byte " + std::to_string(m_opcodeAt) + ": " + what + "."};
         }
     }
 
@@ -168,9 +169,7 @@ private:
         }
         pushItems(Kind::Tuple, std::move(items));
     }
-    void pushCall(PicklePtr callable, PicklePtr arguments) {
-        pushItems(Kind::Call, {callable, arguments});
-    }
+    void pushCall(PicklePtr callable, PicklePtr arguments) { pushItems(Kind::Call, {callable, arguments}); }
 
     /// LONG1 and LONG4: two's complement, little-endian.
     void pushLong(std::string_view bytes) {
@@ -178,7 +177,8 @@ private:
             pushText(bytes);
             return;
         }
-        std::uint64_t value = !bytes.empty() && (static_cast<unsigned char>(bytes.back()) & 0x80) != 0 ? ~std::uint64_t{0} : 0;
+        std::uint64_t value =
+            !bytes.empty() && (static_cast<unsigned char>(bytes.back()) & 0x80) != 0 ? ~std::uint64_t{0} : 0;
         for (std::size_t i = bytes.size(); i > 0; --i) {
             value = value << 8 | static_cast<unsigned char>(bytes[i - 1]);
         }
@@ -254,124 +254,122 @@ private:
 
     void step(unsigned char opcode) {
         switch (opcode) {
-            case 0x80: take(1); break;                                   // PROTO
-            case 0x95: take(8); break;                                   // FRAME
-            case '(': push(make(Kind::Mark)); break;                     // MARK
-            case '0':                                                    // POP
-                if (m_stack.empty()) {
-                    fail("a value is missing on the stack");
-                } else {
-                    m_stack.pop_back();
-                }
-                break;
-            case '1': (void) popToMark(); break;                         // POP_MARK
-            case '2':                                                    // DUP
-                if (top() != nullptr) {
-                    push(m_stack.back());
-                }
-                break;
-            case 'N': push(make(Kind::None)); break;                     // NONE
-            case 0x88: pushBoolean(true); break;                         // NEWTRUE
-            case 0x89: pushBoolean(false); break;                        // NEWFALSE
-            case 'I': integerLine(); break;                              // INT
-            case 'L': longLine(); break;                                 // LONG
-            case 'F':                                                    // FLOAT
-                if (const auto real = parsed<double>(line())) {
-                    pushReal(*real);
-                }
-                break;
-            case 'J': pushInteger(static_cast<std::int32_t>(number(4))); break;  // BININT
-            case 'K': pushInteger(static_cast<std::int64_t>(number(1))); break;  // BININT1
-            case 'M': pushInteger(static_cast<std::int64_t>(number(2))); break;  // BININT2
-            case 0x8a: pushLong(take(number(1))); break;                 // LONG1
-            case 0x8b: pushLong(take(number(4))); break;                 // LONG4
-            case 'G': binaryFloat(); break;                              // BINFLOAT
-            case 'S':                                                    // STRING
-            case 'V': quotedLine(); break;                               // UNICODE
-            case 'T': text(number(4)); break;                            // BINSTRING
-            case 'U': text(number(1)); break;                            // SHORT_BINSTRING
-            case 'X': text(number(4)); break;                            // BINUNICODE
-            case 0x8c: text(number(1)); break;                           // SHORT_BINUNICODE
-            case 0x8d: text(number(8)); break;                           // BINUNICODE8
-            case 'B': text(number(4)); break;                            // BINBYTES
-            case 'C': text(number(1)); break;                            // SHORT_BINBYTES
-            case 0x8e:                                                   // BINBYTES8
-            case 0x96: text(number(8)); break;                           // BYTEARRAY8
-            case ']':                                                    // EMPTY_LIST
-            case 0x8f: pushItems(Kind::List, {}); break;                 // EMPTY_SET
-            case 'l':                                                    // LIST
-            case 0x91: pushItems(Kind::List, popToMark()); break;        // FROZENSET
-            case 'a': {                                                  // APPEND
-                const PicklePtr value = pop();
-                addItems({value});
-                break;
+        case 0x80: take(1); break;                // PROTO
+        case 0x95: take(8); break;                // FRAME
+        case '(': push(make(Kind::Mark)); break;  // MARK
+        case '0':                                 // POP
+            if (m_stack.empty()) {
+                fail("a value is missing on the stack");
+            } else {
+                m_stack.pop_back();
             }
-            case 'e':                                                    // APPENDS
-            case 0x90: addItems(popToMark()); break;                     // ADDITEMS
-            case ')': pushItems(Kind::Tuple, {}); break;                 // EMPTY_TUPLE
-            case 't': pushItems(Kind::Tuple, popToMark()); break;        // TUPLE
-            case 0x85: pushTuple(1); break;                              // TUPLE1
-            case 0x86: pushTuple(2); break;                              // TUPLE2
-            case 0x87: pushTuple(3); break;                              // TUPLE3
-            case '}': push(make(Kind::Dict)); break;                     // EMPTY_DICT
-            case 'd': {                                                  // DICT
-                const std::vector<PicklePtr> values = popToMark();
-                push(make(Kind::Dict));
-                addPairs(values);
-                break;
+            break;
+        case '1': (void) popToMark(); break;  // POP_MARK
+        case '2':                             // DUP
+            if (top() != nullptr) {
+                push(m_stack.back());
             }
-            case 's': {                                                  // SETITEM
-                const PicklePtr value = pop();
-                const PicklePtr key = pop();
-                addPairs({key, value});
-                break;
+            break;
+        case 'N': push(make(Kind::None)); break;  // NONE
+        case 0x88: pushBoolean(true); break;      // NEWTRUE
+        case 0x89: pushBoolean(false); break;     // NEWFALSE
+        case 'I': integerLine(); break;           // INT
+        case 'L': longLine(); break;              // LONG
+        case 'F':                                 // FLOAT
+            if (const auto real = parsed<double>(line())) {
+                pushReal(*real);
             }
-            case 'u': addPairs(popToMark()); break;                      // SETITEMS
-            case 'c': {                                                  // GLOBAL
-                const std::string_view module = line();
-                pushName(module, line());
-                break;
+            break;
+        case 'J': pushInteger(static_cast<std::int32_t>(number(4))); break;  // BININT
+        case 'K': pushInteger(static_cast<std::int64_t>(number(1))); break;  // BININT1
+        case 'M': pushInteger(static_cast<std::int64_t>(number(2))); break;  // BININT2
+        case 0x8a: pushLong(take(number(1))); break;                         // LONG1
+        case 0x8b: pushLong(take(number(4))); break;                         // LONG4
+        case 'G': binaryFloat(); break;                                      // BINFLOAT
+        case 'S':                                                            // STRING
+        case 'V': quotedLine(); break;                                       // UNICODE
+        case 'T': text(number(4)); break;                                    // BINSTRING
+        case 'U': text(number(1)); break;                                    // SHORT_BINSTRING
+        case 'X': text(number(4)); break;                                    // BINUNICODE
+        case 0x8c: text(number(1)); break;                                   // SHORT_BINUNICODE
+        case 0x8d: text(number(8)); break;                                   // BINUNICODE8
+        case 'B': text(number(4)); break;                                    // BINBYTES
+        case 'C': text(number(1)); break;                                    // SHORT_BINBYTES
+        case 0x8e:                                                           // BINBYTES8
+        case 0x96: text(number(8)); break;                                   // BYTEARRAY8
+        case ']':                                                            // EMPTY_LIST
+        case 0x8f: pushItems(Kind::List, {}); break;                         // EMPTY_SET
+        case 'l':                                                            // LIST
+        case 0x91: pushItems(Kind::List, popToMark()); break;                // FROZENSET
+        case 'a': {                                                          // APPEND
+            const PicklePtr value = pop();
+            addItems({value});
+            break;
+        }
+        case 'e':                                              // APPENDS
+        case 0x90: addItems(popToMark()); break;               // ADDITEMS
+        case ')': pushItems(Kind::Tuple, {}); break;           // EMPTY_TUPLE
+        case 't': pushItems(Kind::Tuple, popToMark()); break;  // TUPLE
+        case 0x85: pushTuple(1); break;                        // TUPLE1
+        case 0x86: pushTuple(2); break;                        // TUPLE2
+        case 0x87: pushTuple(3); break;                        // TUPLE3
+        case '}': push(make(Kind::Dict)); break;               // EMPTY_DICT
+        case 'd': {                                            // DICT
+            const std::vector<PicklePtr> values = popToMark();
+            push(make(Kind::Dict));
+            addPairs(values);
+            break;
+        }
+        case 's': {  // SETITEM
+            const PicklePtr value = pop();
+            const PicklePtr key = pop();
+            addPairs({key, value});
+            break;
+        }
+        case 'u': addPairs(popToMark()); break;  // SETITEMS
+        case 'c': {                              // GLOBAL
+            const std::string_view module = line();
+            pushName(module, line());
+            break;
+        }
+        case 0x93: {  // STACK_GLOBAL
+            const PicklePtr name = pop();
+            const PicklePtr module = pop();
+            pushName(module->text, name->text);
+            break;
+        }
+        case 'R':     // REDUCE
+        case 0x81: {  // NEWOBJ
+            const PicklePtr arguments = pop();
+            const PicklePtr callable = pop();
+            pushCall(callable, arguments);
+            break;
+        }
+        case 0x92: {  // NEWOBJ_EX
+            (void) pop();
+            const PicklePtr arguments = pop();
+            const PicklePtr callable = pop();
+            pushCall(callable, arguments);
+            break;
+        }
+        case 'b': build(); break;                               // BUILD
+        case 'Q': pushItems(Kind::Persistent, {pop()}); break;  // BINPERSID
+        case 'q': remember(number(1)); break;                   // BINPUT
+        case 'r': remember(number(4)); break;                   // LONG_BINPUT
+        case 0x94: remember(m_memo.size()); break;              // MEMOIZE
+        case 'h': recall(number(1)); break;                     // BINGET
+        case 'j': recall(number(4)); break;                     // LONG_BINGET
+        case 'p':                                               // PUT
+            if (const auto slot = parsed<std::uint64_t>(line())) {
+                remember(*slot);
             }
-            case 0x93: {                                                 // STACK_GLOBAL
-                const PicklePtr name = pop();
-                const PicklePtr module = pop();
-                pushName(module->text, name->text);
-                break;
+            break;
+        case 'g':  // GET
+            if (const auto slot = parsed<std::uint64_t>(line())) {
+                recall(*slot);
             }
-            case 'R':                                                    // REDUCE
-            case 0x81: {                                                 // NEWOBJ
-                const PicklePtr arguments = pop();
-                const PicklePtr callable = pop();
-                pushCall(callable, arguments);
-                break;
-            }
-            case 0x92: {                                                 // NEWOBJ_EX
-                (void) pop();
-                const PicklePtr arguments = pop();
-                const PicklePtr callable = pop();
-                pushCall(callable, arguments);
-                break;
-            }
-            case 'b': build(); break;                                    // BUILD
-            case 'Q': pushItems(Kind::Persistent, {pop()}); break;       // BINPERSID
-            case 'q': remember(number(1)); break;                        // BINPUT
-            case 'r': remember(number(4)); break;                        // LONG_BINPUT
-            case 0x94: remember(m_memo.size()); break;                   // MEMOIZE
-            case 'h': recall(number(1)); break;                          // BINGET
-            case 'j': recall(number(4)); break;                          // LONG_BINGET
-            case 'p':                                                    // PUT
-                if (const auto slot = parsed<std::uint64_t>(line())) {
-                    remember(*slot);
-                }
-                break;
-            case 'g':                                                    // GET
-                if (const auto slot = parsed<std::uint64_t>(line())) {
-                    recall(*slot);
-                }
-                break;
-            default:
-                fail("opcode " + std::to_string(opcode) + " is none that a model is saved with");
-                break;
+            break;
+        default: fail("opcode " + std::to_string(opcode) + " is none that a model is saved with"); break;
         }
     }
 
@@ -394,7 +392,8 @@ private:
     }
     void quotedLine() {
         std::string_view quoted = line();
-        if (quoted.size() >= 2 && (quoted.front() == '\'' || quoted.front() == '"') && quoted.back() == quoted.front()) {
+        if (quoted.size() >= 2 && (quoted.front() == '\'' || quoted.front() == '"') &&
+            quoted.back() == quoted.front()) {
             quoted = quoted.substr(1, quoted.size() - 2);
         }
         pushText(quoted);

@@ -1,7 +1,7 @@
 #pragma once
-// Reads a Python pickle (protocols 0 to 5, the opcodes that torch.save and its users write) into plain values. Nothing in the file
-// is ever executed: a class or function is a name, calling one makes a value that only says what would have been called.
-// Needs no libtorch.
+// Reads a Python pickle (protocols 0 to 5, the opcodes that torch.save and its users write) into plain values. Nothing
+// in the file is ever executed: a class or function is a name, calling one makes a value that only says what would have
+// been called. Needs no libtorch.
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -18,20 +18,21 @@ struct PickleValue;
 /// Owned by the PickleRead that it came with.
 using PicklePtr = PickleValue*;
 
-/// One value. Containers may share parts with each other, and a damaged file may make them contain themselves or nest a million
-/// deep: walk them with a limit of depth.
+/// One value. Containers may share parts with each other, and a damaged file may make them contain themselves or nest a
+/// million deep: walk them with a limit of depth.
 struct PickleValue {
     enum class Kind {
         None,
         Bool,
         Integer,
         Real,
-        Text,        ///< Also bytes.
-        List,        ///< Also set and frozenset; `items`.
-        Tuple,       ///< `items`
-        Dict,        ///< `pairs`, in file order.
-        Name,        ///< A class or function: "module name" in `text`.
-        Call,        ///< callable = items[0], arguments = items[1] (a tuple); state, when it was set, in items[2]. `pairs`: items set on it.
+        Text,   ///< Also bytes.
+        List,   ///< Also set and frozenset; `items`.
+        Tuple,  ///< `items`
+        Dict,   ///< `pairs`, in file order.
+        Name,   ///< A class or function: "module name" in `text`.
+        Call,   ///< callable = items[0], arguments = items[1] (a tuple); state, when it was set, in items[2]. `pairs`:
+                ///< items set on it.
         Persistent,  ///< items[0] is the id that the file gives to what lies outside the pickle.
         Mark
     };

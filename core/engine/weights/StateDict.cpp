@@ -11,17 +11,17 @@ namespace {
 
 std::optional<const char*> storageOf(at::ScalarType type) {
     switch (type) {
-        case at::kFloat: return "FloatStorage";
-        case at::kDouble: return "DoubleStorage";
-        case at::kHalf: return "HalfStorage";
-        case at::kBFloat16: return "BFloat16Storage";
-        case at::kLong: return "LongStorage";
-        case at::kInt: return "IntStorage";
-        case at::kShort: return "ShortStorage";
-        case at::kChar: return "CharStorage";
-        case at::kByte: return "ByteStorage";
-        case at::kBool: return "BoolStorage";
-        default: return std::nullopt;
+    case at::kFloat: return "FloatStorage";
+    case at::kDouble: return "DoubleStorage";
+    case at::kHalf: return "HalfStorage";
+    case at::kBFloat16: return "BFloat16Storage";
+    case at::kLong: return "LongStorage";
+    case at::kInt: return "IntStorage";
+    case at::kShort: return "ShortStorage";
+    case at::kChar: return "CharStorage";
+    case at::kByte: return "ByteStorage";
+    case at::kBool: return "BoolStorage";
+    default: return std::nullopt;
     }
 }
 
@@ -99,7 +99,8 @@ Status writeStateDict(const NamedTensors& tensors, const base::Path& path) {
         for (const auto& [name, tensor] : tensors) {
             const auto storage = storageOf(tensor.scalar_type());
             if (!storage) {
-                return Error{"weights.type", "The tensor \"" + name + "\" has a type that a state_dict of plain numbers cannot hold."};
+                return Error{"weights.type",
+                             "The tensor \"" + name + "\" has a type that a state_dict of plain numbers cannot hold."};
             }
             plain.push_back(tensor.detach().to(at::kCPU).contiguous());
             pickle.text(name);

@@ -28,8 +28,9 @@ private:
     std::size_t m_size = 0;
 };
 
-/// Members by name, as views into `bytes`; of one that is compressed (TorchScript's code) or encrypted the name alone, with a view
-/// whose data() is null. Zip64 included. "weights.zip" when the directory is damaged or a member lies outside the file.
+/// Members by name, as views into `bytes`; of one that is compressed (TorchScript's code) or encrypted the name alone,
+/// with a view whose data() is null. Zip64 included. "weights.zip" when the directory is damaged or a member lies
+/// outside the file.
 [[nodiscard]] base::Result<std::map<std::string, std::string_view>> readStoredZip(std::string_view bytes);
 
 }  // namespace trainyard::engine

@@ -30,9 +30,10 @@ Error pickleError(const std::string& what) { return {"weights.pickle", "The weig
 
 std::optional<at::ScalarType> typeOfStorage(const std::string& name) {
     static constexpr std::pair<const char*, at::ScalarType> kTypes[] = {
-        {"FloatStorage", at::kFloat}, {"DoubleStorage", at::kDouble}, {"HalfStorage", at::kHalf},
-        {"BFloat16Storage", at::kBFloat16}, {"LongStorage", at::kLong}, {"IntStorage", at::kInt},
-        {"ShortStorage", at::kShort}, {"CharStorage", at::kChar}, {"ByteStorage", at::kByte}, {"BoolStorage", at::kBool}};
+        {"FloatStorage", at::kFloat},       {"DoubleStorage", at::kDouble}, {"HalfStorage", at::kHalf},
+        {"BFloat16Storage", at::kBFloat16}, {"LongStorage", at::kLong},     {"IntStorage", at::kInt},
+        {"ShortStorage", at::kShort},       {"CharStorage", at::kChar},     {"ByteStorage", at::kByte},
+        {"BoolStorage", at::kBool}};
     for (const auto& [known, type] : kTypes) {
         if (name == std::string("torch ") + known || name == std::string("torch.cuda ") + known) {
             return type;
@@ -43,9 +44,10 @@ std::optional<at::ScalarType> typeOfStorage(const std::string& name) {
 
 std::optional<at::ScalarType> typeOfDtype(const std::string& name) {
     static constexpr std::pair<const char*, at::ScalarType> kTypes[] = {
-        {"torch float32", at::kFloat}, {"torch float64", at::kDouble}, {"torch float16", at::kHalf},
-        {"torch bfloat16", at::kBFloat16}, {"torch int64", at::kLong}, {"torch int32", at::kInt},
-        {"torch int16", at::kShort}, {"torch int8", at::kChar}, {"torch uint8", at::kByte}, {"torch bool", at::kBool}};
+        {"torch float32", at::kFloat},     {"torch float64", at::kDouble}, {"torch float16", at::kHalf},
+        {"torch bfloat16", at::kBFloat16}, {"torch int64", at::kLong},     {"torch int32", at::kInt},
+        {"torch int16", at::kShort},       {"torch int8", at::kChar},      {"torch uint8", at::kByte},
+        {"torch bool", at::kBool}};
     for (const auto& [known, type] : kTypes) {
         if (name == known) {
             return type;
@@ -56,16 +58,45 @@ std::optional<at::ScalarType> typeOfDtype(const std::string& name) {
 
 /// Calls that weights and what commonly lies beside them are made of. They are recognised, never carried out.
 bool isHarmless(const std::string& callable) {
-    static const std::set<std::string> known{
-        "collections OrderedDict", "collections defaultdict", "collections Counter", "collections deque",
-        "torch._utils _rebuild_tensor", "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_tensor_v3",
-        "torch._utils _rebuild_parameter", "torch._utils _rebuild_parameter_with_state", "torch Size", "torch device", "torch dtype",
-        "torch.serialization _get_layout", "torch._tensor _rebuild_from_type_v2", "torch.nn.parameter Parameter",
-        "numpy.core.multiarray scalar", "numpy._core.multiarray scalar", "numpy.core.multiarray _reconstruct",
-        "numpy._core.multiarray _reconstruct", "numpy dtype", "numpy ndarray", "_codecs encode", "builtins set", "builtins frozenset",
-        "builtins list", "builtins dict", "builtins tuple", "builtins bytearray", "builtins complex", "builtins slice",
-        "__builtin__ set", "copy_reg _reconstructor", "copyreg _reconstructor", "argparse Namespace", "pathlib PosixPath",
-        "pathlib PurePosixPath", "datetime datetime", "datetime date", "torch.storage _load_from_bytes"};
+    static const std::set<std::string> known{"collections OrderedDict",
+                                             "collections defaultdict",
+                                             "collections Counter",
+                                             "collections deque",
+                                             "torch._utils _rebuild_tensor",
+                                             "torch._utils _rebuild_tensor_v2",
+                                             "torch._utils _rebuild_tensor_v3",
+                                             "torch._utils _rebuild_parameter",
+                                             "torch._utils _rebuild_parameter_with_state",
+                                             "torch Size",
+                                             "torch device",
+                                             "torch dtype",
+                                             "torch.serialization _get_layout",
+                                             "torch._tensor _rebuild_from_type_v2",
+                                             "torch.nn.parameter Parameter",
+                                             "numpy.core.multiarray scalar",
+                                             "numpy._core.multiarray scalar",
+                                             "numpy.core.multiarray _reconstruct",
+                                             "numpy._core.multiarray _reconstruct",
+                                             "numpy dtype",
+                                             "numpy ndarray",
+                                             "_codecs encode",
+                                             "builtins set",
+                                             "builtins frozenset",
+                                             "builtins list",
+                                             "builtins dict",
+                                             "builtins tuple",
+                                             "builtins bytearray",
+                                             "builtins complex",
+                                             "builtins slice",
+                                             "__builtin__ set",
+                                             "copy_reg _reconstructor",
+                                             "copyreg _reconstructor",
+                                             "argparse Namespace",
+                                             "pathlib PosixPath",
+                                             "pathlib PurePosixPath",
+                                             "datetime datetime",
+                                             "datetime date",
+                                             "torch.storage _load_from_bytes"};
     return known.contains(callable);
 }
 
@@ -77,8 +108,8 @@ public:
 
     /// nullopt when `value` is no tensor.
     Result<std::optional<at::Tensor>> tensor(const PickleValue& value, int depth = 0) {
-        if (depth > kMaxDepth || value.kind != Kind::Call || value.items.size() < 2 || value.items[0]->kind != Kind::Name ||
-            value.items[1]->kind != Kind::Tuple) {
+        if (depth > kMaxDepth || value.kind != Kind::Call || value.items.size() < 2 ||
+            value.items[0]->kind != Kind::Name || value.items[1]->kind != Kind::Tuple) {
             return std::optional<at::Tensor>();
         }
         const std::string& name = value.items[0]->text;
@@ -87,8 +118,8 @@ public:
             name == "torch.nn.parameter Parameter") {
             return arguments.empty() ? std::optional<at::Tensor>() : tensor(*arguments[0], depth + 1);
         }
-        if (name == "torch._tensor _rebuild_from_type_v2" && arguments.size() >= 3 && arguments[2]->kind == Kind::Tuple &&
-            arguments[0]->kind == Kind::Name) {
+        if (name == "torch._tensor _rebuild_from_type_v2" && arguments.size() >= 3 &&
+            arguments[2]->kind == Kind::Tuple && arguments[0]->kind == Kind::Name) {
             return rebuild(arguments[0]->text, arguments[2]->items);
         }
         return rebuild(name, arguments);
@@ -100,7 +131,8 @@ private:
             return std::optional<at::Tensor>();
         }
         const PickleValue& id = *arguments[0];
-        if (id.kind != Kind::Persistent || id.items.empty() || id.items[0]->kind != Kind::Tuple || id.items[0]->items.size() < 5) {
+        if (id.kind != Kind::Persistent || id.items.empty() || id.items[0]->kind != Kind::Tuple ||
+            id.items[0]->items.size() < 5) {
             return pickleError("a tensor has no storage");
         }
         const std::vector<PicklePtr>& storage = id.items[0]->items;
@@ -112,7 +144,8 @@ private:
             type = typeOfDtype(arguments[6]->text);
         }
         if (!type) {
-            return Error{"weights.type", "The file has tensors of the type \"" + base::stripControl(base::toValidUtf8(storage[1]->text)) +
+            return Error{"weights.type", "The file has tensors of the type \"" +
+                                             base::stripControl(base::toValidUtf8(storage[1]->text)) +
                                              "\", which are no plain numbers. Save them as float32 or float16."};
         }
         auto bytes = m_storage(storage[2]->text);
@@ -122,12 +155,13 @@ private:
         return view(*bytes, *type, *arguments[1], *arguments[2], *arguments[3]);
     }
 
-    static Result<std::optional<at::Tensor>> view(std::string_view bytes, at::ScalarType type, const PickleValue& offset,
-                                                  const PickleValue& sizes, const PickleValue& strides) {
+    static Result<std::optional<at::Tensor>> view(std::string_view bytes, at::ScalarType type,
+                                                  const PickleValue& offset, const PickleValue& sizes,
+                                                  const PickleValue& strides) {
         const auto element = static_cast<std::int64_t>(c10::elementSize(type));
         const auto available = static_cast<std::int64_t>(bytes.size()) / element;
-        if (offset.kind != Kind::Integer || offset.integer < 0 || offset.integer > available || sizes.items.size() > 64 ||
-            sizes.items.size() != strides.items.size()) {
+        if (offset.kind != Kind::Integer || offset.integer < 0 || offset.integer > available ||
+            sizes.items.size() > 64 || sizes.items.size() != strides.items.size()) {
             return pickleError("a tensor's shape makes no sense");
         }
         std::vector<std::int64_t> shape;
@@ -137,8 +171,8 @@ private:
         for (std::size_t i = 0; i < sizes.items.size(); ++i) {
             const std::int64_t size = sizes.items[i]->integer;
             const std::int64_t stride = strides.items[i]->integer;
-            if (sizes.items[i]->kind != Kind::Integer || strides.items[i]->kind != Kind::Integer || size < 0 || stride < 0 ||
-                (size > 1 && stride > (std::numeric_limits<std::int64_t>::max() - last) / (size - 1)) ||
+            if (sizes.items[i]->kind != Kind::Integer || strides.items[i]->kind != Kind::Integer || size < 0 ||
+                stride < 0 || (size > 1 && stride > (std::numeric_limits<std::int64_t>::max() - last) / (size - 1)) ||
                 (size > 0 && elements > kMaxTensorBytes / element / size)) {
                 return pickleError("a tensor's shape makes no sense");
             }
@@ -201,7 +235,8 @@ private:
             }
             auto tensor = m_tensors.tensor(*item);
             if (!tensor) {
-                return Error{tensor.error().code, "\"" + base::stripControl(base::toValidUtf8(key->text)) + "\": " + tensor.error().message};
+                return Error{tensor.error().code,
+                             "\"" + base::stripControl(base::toValidUtf8(key->text)) + "\": " + tensor.error().message};
             }
             if (*tensor) {
                 here.tensors.emplace_back(key->text, **tensor);
@@ -263,8 +298,8 @@ private:
     TensorBuilder& m_tensors;
 };
 
-/// Refuses a file that wants something called that weights never need. A module's own class is built, not called, and so is let
-/// through: nothing of it is run here either.
+/// Refuses a file that wants something called that weights never need. A module's own class is built, not called, and
+/// so is let through: nothing of it is run here either.
 Status checkCalls(const PickleRead& read) {
     std::set<const PickleValue*> modules;
     for (const PickleValue& value : *read.values) {
@@ -273,19 +308,22 @@ Status checkCalls(const PickleRead& read) {
         }
     }
     for (const PickleValue& value : *read.values) {
-        if (value.kind != Kind::Call || value.items.empty() || modules.contains(&value) || value.items[0]->kind != Kind::Name ||
-            isHarmless(value.items[0]->text)) {
+        if (value.kind != Kind::Call || value.items.empty() || modules.contains(&value) ||
+            value.items[0]->kind != Kind::Name || isHarmless(value.items[0]->text)) {
             continue;
         }
         const std::string& name = value.items[0]->text;
-        const bool library = name.starts_with("torch.nn.") || name.starts_with("torch.optim.") || name.starts_with("torchvision.");
+        const bool library =
+            name.starts_with("torch.nn.") || name.starts_with("torch.optim.") || name.starts_with("torchvision.");
         // A value with a state of its own and no arguments is an object of some class; anything else is a call.
-        const bool object = value.items.size() >= 3 && (value.items[1]->items.empty() || value.items[1]->kind == Kind::None);
+        const bool object =
+            value.items.size() >= 3 && (value.items[1]->items.empty() || value.items[1]->kind == Kind::None);
         if (!library && !object) {
             std::string shown = base::stripControl(base::toValidUtf8(name));
             std::ranges::replace(shown, ' ', '.');
-            return Error{"weights.code", "The file wants to call " + shown + ", which no weights need. Nothing of it was run; do not open "
-                                         "it with torch.load. Save model.state_dict() or a safetensors file."};
+            return Error{"weights.code", "The file wants to call " + shown +
+                                             ", which no weights need. Nothing of it was run; do not open "
+                                             "it with torch.load. Save model.state_dict() or a safetensors file."};
         }
     }
     return {};
@@ -293,8 +331,8 @@ Status checkCalls(const PickleRead& read) {
 
 Error compressedError(const std::string& name) {
     return {"weights.zip", "\"" + base::stripControl(base::toValidUtf8(name)) +
-                           "\" in the archive is compressed or encrypted, which torch.save never does. "
-                           "Save the weights again."};
+                               "\" in the archive is compressed or encrypted, which torch.save never does. "
+                               "Save the weights again."};
 }
 
 Result<WeightFile> fromZip(const std::map<std::string, std::string_view>& members, const std::string& folder) {
@@ -362,7 +400,8 @@ Result<WeightFile> fromLegacy(std::string_view bytes) {
         std::memcpy(&count, bytes.data() + at, sizeof count);
         at += sizeof count;
         const auto type = types.find(key->text);
-        const std::int64_t element = type == types.end() ? 1 : static_cast<std::int64_t>(c10::elementSize(type->second));
+        const std::int64_t element =
+            type == types.end() ? 1 : static_cast<std::int64_t>(c10::elementSize(type->second));
         if (count < 0 || count > static_cast<std::int64_t>(bytes.size() - at) / element) {
             return pickleError("it is cut off");
         }
@@ -455,7 +494,8 @@ Result<WeightFile> readWeightFile(const Path& path) {
         return error;
     }
     if (file->tensors.empty()) {
-        return Error{"weights.empty", "\"" + base::stripControl(base::toValidUtf8(path.string())) + "\" holds no tensors."};
+        return Error{"weights.empty",
+                     "\"" + base::stripControl(base::toValidUtf8(path.string())) + "\" holds no tensors."};
     }
     stripPrefixes(*file);
     return file;
@@ -498,10 +538,12 @@ Result<WeightMatch> matchWeights(const WeightFile& file, const Network& network)
         }
     }
     if (fitting * 2 < own) {
-        return Error{"weights.other", "Only " + std::to_string(fitting) + " of the " + std::to_string(own) + " tensors of " +
-                                          network.table().family + " are in the file with the same name and shape; the weights belong "
-                                          "to another model. The file begins with \"" +
-                                          base::stripControl(base::toValidUtf8(file.tensors.front().first)) + "\".",
+        return Error{"weights.other",
+                     "Only " + std::to_string(fitting) + " of the " + std::to_string(own) + " tensors of " +
+                         network.table().family +
+                         " are in the file with the same name and shape; the weights belong "
+                         "to another model. The file begins with \"" +
+                         base::stripControl(base::toValidUtf8(file.tensors.front().first)) + "\".",
                      "task.model.weights.source"};
     }
     return match;

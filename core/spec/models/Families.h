@@ -1,5 +1,6 @@
 #pragma once
-// The families that are too long for LayerTable.cpp, and what all of them make their options with. For this folder alone.
+// The families that are too long for LayerTable.cpp, and what all of them make their options with. For this folder
+// alone.
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -8,8 +9,8 @@
 
 namespace trainyard::spec {
 
-[[nodiscard]] Field integerOption(std::string path, std::string label, std::int64_t value, double minimum, double maximum,
-                                  std::string unit, std::string help);
+[[nodiscard]] Field integerOption(std::string path, std::string label, std::int64_t value, double minimum,
+                                  double maximum, std::string unit, std::string help);
 [[nodiscard]] Field booleanOption(std::string path, std::string label, bool value, std::string help);
 /// A Number "dropout" from 0 to 0.9.
 [[nodiscard]] Field dropoutOption(double value);
@@ -23,6 +24,7 @@ namespace trainyard::spec {
 /// MobileNetV3 small and large (Howard et al. 2019), with the names and the first weights of torchvision's.
 [[nodiscard]] std::vector<ModelFamily> mobileNetFamilies();
 [[nodiscard]] base::Result<LayerTable> buildMobileNetV3(const std::string& family, const Json& options,
-                                                        const std::vector<std::int64_t>& inputShape, std::int64_t classes);
+                                                        const std::vector<std::int64_t>& inputShape,
+                                                        std::int64_t classes);
 
 }  // namespace trainyard::spec

@@ -196,8 +196,9 @@ base::Result<LayerTable> buildLayerTable(const std::string& family, const Json& 
         return inputError("The input is larger than 4096 channels or 65536 pixels a side.");
     }
     if (classes < 2 || classes > 1'000'000) {
-        return Error{"model.classes", "A classifier needs between 2 and 1,000,000 classes; here are " +
-                                          std::to_string(classes) + ".", "classes"};
+        return Error{"model.classes",
+                     "A classifier needs between 2 and 1,000,000 classes; here are " + std::to_string(classes) + ".",
+                     "classes"};
     }
     if (!options.is_object() && !options.is_null()) {
         return Error{"spec.type", "The model's options are not an object.", "options"};
@@ -207,9 +208,8 @@ base::Result<LayerTable> buildLayerTable(const std::string& family, const Json& 
         for (const auto& item : options.items()) {
             const std::string& key = item.key();
             // A form that has switched families keeps what was typed for the other one.
-            if (hasOption(*found, key) || std::ranges::none_of(families, [&](const ModelFamily& other) {
-                    return hasOption(other, key);
-                })) {
+            if (hasOption(*found, key) ||
+                std::ranges::none_of(families, [&](const ModelFamily& other) { return hasOption(other, key); })) {
                 filled[key] = item.value();
             }
         }

@@ -30,10 +30,11 @@ enum class LayerOp {
 
 /// One layer. Shapes are without the batch dimension: {C, H, W} or {F}.
 struct Layer {
-    std::string name;         ///< Dotted module path and parameter prefix, torchvision's names where it has them ("layer1.0.conv1").
+    std::string
+        name;  ///< Dotted module path and parameter prefix, torchvision's names where it has them ("layer1.0.conv1").
     LayerOp op = LayerOp::Input;
-    std::vector<int> inputs;  ///< Indices into LayerTable::layers.
-    std::int64_t inFeatures = 0;   ///< Channels or features.
+    std::vector<int> inputs;      ///< Indices into LayerTable::layers.
+    std::int64_t inFeatures = 0;  ///< Channels or features.
     std::int64_t outFeatures = 0;
     std::int64_t kernel = 0;
     std::int64_t stride = 1;
@@ -44,7 +45,7 @@ struct Layer {
     double epsilon = 1e-5;   ///< Batch normalisation.
     double momentum = 0.1;   ///< Batch normalisation: share of the newest batch in the running statistics.
     std::vector<std::int64_t> outShape;
-    std::int64_t parameters = 0;  ///< Trainable elements.
+    std::int64_t parameters = 0;    ///< Trainable elements.
     std::int64_t multiplyAdds = 0;  ///< For one sample, forward.
 };
 
@@ -60,10 +61,10 @@ struct LayerTable {
     Initialization initialization = Initialization::Uniform;
     /// Indices of the layers with weights in the order in which the reference makes them; empty: the table's order.
     std::vector<std::size_t> drawOrder;
-    Json options;                         ///< Every option, defaults filled in.
-    std::vector<std::int64_t> inputShape; ///< {C, H, W}
+    Json options;                          ///< Every option, defaults filled in.
+    std::vector<std::int64_t> inputShape;  ///< {C, H, W}
     std::int64_t classes = 0;
-    std::vector<Layer> layers;            ///< Topological order; the last one gives the logits.
+    std::vector<Layer> layers;  ///< Topological order; the last one gives the logits.
 
     [[nodiscard]] std::int64_t parameters() const;
     [[nodiscard]] std::int64_t multiplyAdds() const;

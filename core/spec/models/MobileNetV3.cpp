@@ -25,15 +25,17 @@ struct Row {
 };
 
 constexpr Row kSmall[] = {
-    {3, 16, 16, true, false, 2},  {3, 72, 24, false, false, 2}, {3, 88, 24, false, false, 1}, {5, 96, 40, true, true, 2},
-    {5, 240, 40, true, true, 1},  {5, 240, 40, true, true, 1},  {5, 120, 48, true, true, 1},  {5, 144, 48, true, true, 1},
-    {5, 288, 96, true, true, 2},  {5, 576, 96, true, true, 1},  {5, 576, 96, true, true, 1},
+    {3, 16, 16, true, false, 2}, {3, 72, 24, false, false, 2}, {3, 88, 24, false, false, 1},
+    {5, 96, 40, true, true, 2},  {5, 240, 40, true, true, 1},  {5, 240, 40, true, true, 1},
+    {5, 120, 48, true, true, 1}, {5, 144, 48, true, true, 1},  {5, 288, 96, true, true, 2},
+    {5, 576, 96, true, true, 1}, {5, 576, 96, true, true, 1},
 };
 constexpr Row kLarge[] = {
-    {3, 16, 16, false, false, 1},  {3, 64, 24, false, false, 2},  {3, 72, 24, false, false, 1},  {5, 72, 40, true, false, 2},
-    {5, 120, 40, true, false, 1},  {5, 120, 40, true, false, 1},  {3, 240, 80, false, true, 2},  {3, 200, 80, false, true, 1},
-    {3, 184, 80, false, true, 1},  {3, 184, 80, false, true, 1},  {3, 480, 112, true, true, 1},  {3, 672, 112, true, true, 1},
-    {5, 672, 160, true, true, 2},  {5, 960, 160, true, true, 1},  {5, 960, 160, true, true, 1},
+    {3, 16, 16, false, false, 1}, {3, 64, 24, false, false, 2}, {3, 72, 24, false, false, 1},
+    {5, 72, 40, true, false, 2},  {5, 120, 40, true, false, 1}, {5, 120, 40, true, false, 1},
+    {3, 240, 80, false, true, 2}, {3, 200, 80, false, true, 1}, {3, 184, 80, false, true, 1},
+    {3, 184, 80, false, true, 1}, {3, 480, 112, true, true, 1}, {3, 672, 112, true, true, 1},
+    {5, 672, 160, true, true, 2}, {5, 960, 160, true, true, 1}, {5, 960, 160, true, true, 1},
 };
 
 /// The nearest multiple of 8, and not less than nine tenths of `value`.
@@ -72,7 +74,8 @@ void addBlock(TableBuilder& table, const std::string& name, const Row& row) {
         table.activation(expand + ".2", activation);
     }
     const std::string depthwise = partName();
-    convNorm(table, depthwise, {.out = row.expanded, .kernel = row.kernel, .stride = row.stride, .groups = row.expanded});
+    convNorm(table, depthwise,
+             {.out = row.expanded, .kernel = row.kernel, .stride = row.stride, .groups = row.expanded});
     table.activation(depthwise + ".2", activation);
     if (row.squeeze) {
         squeezeExcite(table, partName());
@@ -87,8 +90,8 @@ void addBlock(TableBuilder& table, const std::string& name, const Row& row) {
 
 std::vector<ModelFamily> mobileNetFamilies() {
     std::vector<ModelFamily> families;
-    for (const auto& [id, label] : {std::pair{"mobilenet_v3_small", "MobileNetV3 small"},
-                                    std::pair{"mobilenet_v3_large", "MobileNetV3 large"}}) {
+    for (const auto& [id, label] :
+         {std::pair{"mobilenet_v3_small", "MobileNetV3 small"}, std::pair{"mobilenet_v3_large", "MobileNetV3 large"}}) {
         ModelFamily family;
         family.id = id;
         family.label = label;

@@ -69,10 +69,11 @@ std::vector<ModelFamily> resNetFamilies() {
         family.label = variant.label;
         family.help = std::string("A residual network, with the layers and names of torchvision's ") + variant.id +
                       ", so that weights trained elsewhere fit.";
-        family.options.push_back(booleanOption(
-            "small_stem", "Stem for small images", false,
-            "Begins with a 3×3 convolution instead of a 7×7 one and a pooling that quarter the image: for images of about 32 "
-            "pixels. Weights trained with the usual stem then fit all layers but the first."));
+        family.options.push_back(
+            booleanOption("small_stem", "Stem for small images", false,
+                          "Begins with a 3×3 convolution instead of a 7×7 one and a pooling that quarter the image: "
+                          "for images of about 32 "
+                          "pixels. Weights trained with the usual stem then fit all layers but the first."));
         families.push_back(std::move(family));
     }
     return families;
@@ -95,8 +96,8 @@ base::Result<LayerTable> buildResNet(const std::string& family, const Json& opti
     std::int64_t width = 64;
     for (std::size_t stage = 0; stage < variant.blocks.size(); ++stage, width *= 2) {
         for (int block = 0; block < variant.blocks[stage]; ++block) {
-            addBlock(table, "layer" + std::to_string(stage + 1) + "." + std::to_string(block), variant.bottleneck, width,
-                     stage > 0 && block == 0 ? 2 : 1);
+            addBlock(table, "layer" + std::to_string(stage + 1) + "." + std::to_string(block), variant.bottleneck,
+                     width, stage > 0 && block == 0 ? 2 : 1);
         }
     }
     table.globalAvgPool("avgpool");

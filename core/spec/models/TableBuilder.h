@@ -20,8 +20,8 @@ struct ConvolutionShape {
     bool bias = false;
 };
 
-/// Each call appends one layer that reads the last one, fills in shape and cost, and answers its index, from which a branch
-/// can begin (`from`). After the first error nothing is appended and every answer is 0.
+/// Each call appends one layer that reads the last one, fills in shape and cost, and answers its index, from which a
+/// branch can begin (`from`). After the first error nothing is appended and every answer is 0.
 class TableBuilder {
 public:
     /// `remedy`: what to do when a layer would have no output.

@@ -1,13 +1,13 @@
-// Reports what a training program does to Trainyard: metrics, parameters, tags, text, images, tables, histograms, files,
-// progress. One header, C++11, POSIX, no dependencies.
+// Reports what a training program does to Trainyard: metrics, parameters, tags, text, images, tables, histograms,
+// files, progress. One header, C++11, POSIX, no dependencies.
 //
 //     #include "trainyard.h"
 //     trainyard::Client run;                      // from TRAINYARD_STREAM; without it every call does nothing
 //     run.metric("loss", 0.25, 100);
 //
-// Every call is one line of JSON, written by one write(2) to a file opened with O_APPEND: threads, processes and forks may
-// call at once. An error never ends the program: the line is dropped and counted. Texts are UTF-8.
-// The format of the lines: resources/docs/protocol/client.md.
+// Every call is one line of JSON, written by one write(2) to a file opened with O_APPEND: threads, processes and forks
+// may call at once. An error never ends the program: the line is dropped and counted. Texts are UTF-8. The format of
+// the lines: resources/docs/protocol/client.md.
 #pragma once
 
 #include <fcntl.h>
@@ -56,46 +56,59 @@ public:
     }
     void metrics(const std::vector<std::pair<std::string, double>>& values, std::int64_t step = kNoStep) {
         std::string line = "{\"kind\":\"metrics\",\"values\":{";
-        for (std::size_t i = 0; i < values.size(); ++i) line += (i ? "," : "") + quoted(values[i].first) + ":" + number(values[i].second);
+        for (std::size_t i = 0; i < values.size(); ++i)
+            line += (i ? "," : "") + quoted(values[i].first) + ":" + number(values[i].second);
         put(line + "}" + stepped(step));
     }
-    void param(const std::string& name, const std::string& value) { put("{\"kind\":\"params\",\"values\":{" + quoted(name) + ":" + quoted(value) + "}"); }
-    void param(const std::string& name, double value) { put("{\"kind\":\"params\",\"values\":{" + quoted(name) + ":" + number(value) + "}"); }
-    void tag(const std::string& name, const std::string& value) { put("{\"kind\":\"tags\",\"values\":{" + quoted(name) + ":" + quoted(value) + "}"); }
+    void param(const std::string& name, const std::string& value) {
+        put("{\"kind\":\"params\",\"values\":{" + quoted(name) + ":" + quoted(value) + "}");
+    }
+    void param(const std::string& name, double value) {
+        put("{\"kind\":\"params\",\"values\":{" + quoted(name) + ":" + number(value) + "}");
+    }
+    void tag(const std::string& name, const std::string& value) {
+        put("{\"kind\":\"tags\",\"values\":{" + quoted(name) + ":" + quoted(value) + "}");
+    }
     void text(const std::string& name, const std::string& words, std::int64_t step = kNoStep) {
         put("{\"kind\":\"text\",\"name\":" + quoted(name) + ",\"text\":" + quoted(words) + stepped(step));
     }
     void progress(const std::string& stage, double done, double total, const std::string& unit = "") {
-        put("{\"kind\":\"progress\",\"stage\":" + quoted(stage) + ",\"done\":" + number(done) + ",\"total\":" + number(total) +
-            ",\"unit\":" + quoted(unit));
+        put("{\"kind\":\"progress\",\"stage\":" + quoted(stage) + ",\"done\":" + number(done) +
+            ",\"total\":" + number(total) + ",\"unit\":" + quoted(unit));
     }
     /// A file below outputs(), by its path in there.
     void artifact(const std::string& path) { put("{\"kind\":\"artifact\",\"path\":" + quoted(path)); }
     /// Asks for the registration of a file or folder below outputs() as a model.
-    void model(const std::string& name, const std::string& path) { put("{\"kind\":\"model\",\"name\":" + quoted(name) + ",\"path\":" + quoted(path)); }
+    void model(const std::string& name, const std::string& path) {
+        put("{\"kind\":\"model\",\"name\":" + quoted(name) + ",\"path\":" + quoted(path));
+    }
     /// `bytes`: a PNG or JPEG file, 4 MiB at most.
     void image(const std::string& name, const std::string& bytes, std::int64_t step = kNoStep) {
         const bool png = bytes.compare(0, 4, "\x89PNG") == 0;
-        put("{\"kind\":\"image\",\"name\":" + quoted(name) + ",\"mime\":\"image/" + (png ? "png" : "jpeg") + "\",\"size\":" +
-            std::to_string(bytes.size()) + ",\"data\":\"" + base64(bytes) + "\"" + stepped(step));
+        put("{\"kind\":\"image\",\"name\":" + quoted(name) + ",\"mime\":\"image/" + (png ? "png" : "jpeg") +
+            "\",\"size\":" + std::to_string(bytes.size()) + ",\"data\":\"" + base64(bytes) + "\"" + stepped(step));
     }
-    void table(const std::string& name, const std::vector<std::string>& columns, const std::vector<std::vector<std::string>>& rows,
-               std::int64_t step = kNoStep) {
-        put("{\"kind\":\"table\",\"name\":" + quoted(name) + ",\"columns\":" + list(columns) + ",\"rows\":" + lists(rows) + stepped(step));
+    void table(const std::string& name, const std::vector<std::string>& columns,
+               const std::vector<std::vector<std::string>>& rows, std::int64_t step = kNoStep) {
+        put("{\"kind\":\"table\",\"name\":" + quoted(name) + ",\"columns\":" + list(columns) +
+            ",\"rows\":" + lists(rows) + stepped(step));
     }
-    void table(const std::string& name, const std::vector<std::string>& columns, const std::vector<std::vector<double>>& rows,
-               std::int64_t step = kNoStep) {
-        put("{\"kind\":\"table\",\"name\":" + quoted(name) + ",\"columns\":" + list(columns) + ",\"rows\":" + lists(rows) + stepped(step));
+    void table(const std::string& name, const std::vector<std::string>& columns,
+               const std::vector<std::vector<double>>& rows, std::int64_t step = kNoStep) {
+        put("{\"kind\":\"table\",\"name\":" + quoted(name) + ",\"columns\":" + list(columns) +
+            ",\"rows\":" + lists(rows) + stepped(step));
     }
     /// A row for each true class, in the order of `labels`; columns are what was predicted.
-    void confusionMatrix(const std::string& name, const std::vector<std::string>& labels, const std::vector<std::vector<double>>& matrix,
-                         std::int64_t step = kNoStep) {
-        put("{\"kind\":\"table\",\"name\":" + quoted(name) + ",\"type\":\"confusion_matrix\",\"columns\":" + list(labels) + ",\"rows\":" +
-            lists(matrix) + stepped(step));
+    void confusionMatrix(const std::string& name, const std::vector<std::string>& labels,
+                         const std::vector<std::vector<double>>& matrix, std::int64_t step = kNoStep) {
+        put("{\"kind\":\"table\",\"name\":" + quoted(name) + ",\"type\":\"confusion_matrix\",\"columns\":" +
+            list(labels) + ",\"rows\":" + lists(matrix) + stepped(step));
     }
     /// `edges` has one entry more than `counts`.
-    void histogram(const std::string& name, const std::vector<double>& counts, const std::vector<double>& edges, std::int64_t step = kNoStep) {
-        put("{\"kind\":\"histogram\",\"name\":" + quoted(name) + ",\"counts\":" + list(counts) + ",\"edges\":" + list(edges) + stepped(step));
+    void histogram(const std::string& name, const std::vector<double>& counts, const std::vector<double>& edges,
+                   std::int64_t step = kNoStep) {
+        put("{\"kind\":\"histogram\",\"name\":" + quoted(name) + ",\"counts\":" + list(counts) +
+            ",\"edges\":" + list(edges) + stepped(step));
     }
     void warning(const std::string& code, const std::string& message) {
         put("{\"kind\":\"warning\",\"code\":" + quoted(code) + ",\"message\":" + quoted(message));
@@ -136,7 +149,9 @@ private:
         }
         return text;
     }
-    static std::string stepped(std::int64_t step) { return step == kNoStep ? std::string() : ",\"step\":" + std::to_string(step); }
+    static std::string stepped(std::int64_t step) {
+        return step == kNoStep ? std::string() : ",\"step\":" + std::to_string(step);
+    }
     template <class T>
     static std::string list(const std::vector<T>& values) {
         std::string out = "[";
@@ -155,8 +170,10 @@ private:
         out.reserve((bytes.size() + 2) / 3 * 4);
         for (std::size_t i = 0; i < bytes.size(); i += 3) {
             std::uint32_t word = 0;
-            for (std::size_t k = 0; k < 3; ++k) word = word << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0U);
-            for (std::size_t k = 0; k < 4; ++k) out += i + k <= bytes.size() ? kLetters[word >> (18 - 6 * k) & 63] : '=';
+            for (std::size_t k = 0; k < 3; ++k)
+                word = word << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0U);
+            for (std::size_t k = 0; k < 4; ++k)
+                out += i + k <= bytes.size() ? kLetters[word >> (18 - 6 * k) & 63] : '=';
         }
         return out;
     }

@@ -20,8 +20,10 @@ namespace {
 
 /// Counts on from where the attempt before was, until it is told to stop.
 constexpr const char* kCounting =
-    "n=$(cat \"$TRAINYARD_OUTPUTS/n\" 2>/dev/null || echo 0); echo \"attempt $TRAINYARD_ATTEMPT from $n on $(hostname)\"; "
-    "echo '{\"kind\":\"metric\",\"name\":\"loss\",\"value\":0.5,\"step\":'$TRAINYARD_ATTEMPT'}' >> \"$TRAINYARD_STREAM\"; "
+    "n=$(cat \"$TRAINYARD_OUTPUTS/n\" 2>/dev/null || echo 0); echo \"attempt $TRAINYARD_ATTEMPT from $n on "
+    "$(hostname)\"; "
+    "echo '{\"kind\":\"metric\",\"name\":\"loss\",\"value\":0.5,\"step\":'$TRAINYARD_ATTEMPT'}' >> "
+    "\"$TRAINYARD_STREAM\"; "
     "while [ $n -lt 10000 ]; do n=$((n + 1)); echo $n > \"$TRAINYARD_OUTPUTS/n\"; [ -e \"$TRAINYARD_OUTPUTS/stop\" ] "
     "&& exit 0; sleep 0.1; done";
 
@@ -60,16 +62,20 @@ private Q_SLOTS:
     }
     void cleanup() {
         if (QTest::currentTestFailed() && m_rig && !m_run.empty()) {
-            qWarning("%s\n%s", base::dumpJson(m_driver->get("run.show", {{"run", m_run}})).c_str(), m_rig->lab().logs().c_str());
+            qWarning("%s\n%s", base::dumpJson(m_driver->get("run.show", {{"run", m_run}})).c_str(),
+                     m_rig->lab().logs().c_str());
         }
         m_run.clear();
     }
 
     /// The queue's own reason and its estimate reach the run; then it runs, and what it left is here.
     void waits_saysWhy_runs_andBringsItsOutputs() {
-        const auto before = m_rig->lab().slurm({"sbatch", "--parsable", "-N2", "-n2", "-c4", "-t", "2", "-o", "/dev/null", "--wrap=sleep 120"});
+        const auto before = m_rig->lab().slurm(
+            {"sbatch", "--parsable", "-N2", "-n2", "-c4", "-t", "2", "-o", "/dev/null", "--wrap=sleep 120"});
         QCOMPARE(before.exitCode, 0);
-        m_run = submit("echo \"I am rank $RANK of $WORLD_SIZE on $(hostname)\"; echo done > \"$TRAINYARD_OUTPUTS/r-$RANK.txt\"", "cluster", 2);
+        m_run = submit(
+            "echo \"I am rank $RANK of $WORLD_SIZE on $(hostname)\"; echo done > \"$TRAINYARD_OUTPUTS/r-$RANK.txt\"",
+            "cluster", 2);
         QVERIFY2(!m_run.empty(), m_driver->lastError().c_str());
         QVERIFY(test::waitFor(
             [&] {
@@ -81,8 +87,9 @@ private Q_SLOTS:
         const Json scheduler = lastEvent("scheduler");
         QCOMPARE(scheduler.value("state", "?"), "pending");
         QVERIFY(!scheduler.value("job", "").empty());
-        QVERIFY2(test::waitFor([&] { return lastEvent("scheduler").value("estimated_start", std::int64_t{0}) > 0; }, 60'000),
-                 base::dumpJson(lastEvent("scheduler")).c_str());
+        QVERIFY2(
+            test::waitFor([&] { return lastEvent("scheduler").value("estimated_start", std::int64_t{0}) > 0; }, 60'000),
+            base::dumpJson(lastEvent("scheduler")).c_str());
         QCOMPARE(m_rig->lab().slurm({"scancel", before.out.substr(0, before.out.find_first_of("\n;"))}).exitCode, 0);
 
         const Json ended = m_driver->watch(m_run, 120'000);
@@ -91,7 +98,9 @@ private Q_SLOTS:
         QCOMPARE(ended.at("attempt_list").size(), std::size_t{2});
         for (const char* state : {"Preparing", "Queued", "Running", "Finalizing", "Completed"}) {
             const Json& stages = ended.at("stages");
-            QVERIFY2(std::any_of(stages.begin(), stages.end(), [&](const Json& stage) { return stage.at("state") == state; }), state);
+            QVERIFY2(std::any_of(stages.begin(), stages.end(),
+                                 [&](const Json& stage) { return stage.at("state") == state; }),
+                     state);
         }
         // Both nodes' lines in one log, each with its node and rank.
         const Json log = m_driver->get("run.logs", {{"run", m_run}, {"out", "stdout"}});
@@ -105,7 +114,8 @@ private Q_SLOTS:
     }
 
     void canceledInTheQueue_leavesNothingThere() {
-        const auto before = m_rig->lab().slurm({"sbatch", "--parsable", "-N2", "-n2", "-c4", "-t", "2", "-o", "/dev/null", "--wrap=sleep 120"});
+        const auto before = m_rig->lab().slurm(
+            {"sbatch", "--parsable", "-N2", "-n2", "-c4", "-t", "2", "-o", "/dev/null", "--wrap=sleep 120"});
         QCOMPARE(before.exitCode, 0);
         m_run = submit("echo never", "cluster", 2);
         QVERIFY(m_driver->waitForState(m_run, "Queued", 60'000));
@@ -116,8 +126,8 @@ private Q_SLOTS:
         QVERIFY(test::waitFor([&] { return m_rig->lab().slurm({"squeue", "-h"}).out.empty(); }, 60'000));
     }
 
-    /// A job that has to make way: the run waits again, and what comes then is its second attempt, in state, attempts, log
-    /// and metrics.
+    /// A job that has to make way: the run waits again, and what comes then is its second attempt, in state, attempts,
+    /// log and metrics.
     void preempted_isASecondAttemptOfTheSameRun() {
         m_run = submit(kCounting, "low", 1);
         QVERIFY(waitForLog("attempt 1 from 0"));
@@ -154,7 +164,8 @@ private Q_SLOTS:
     void commandLine_submitWatchCancelDownload() {
         m_driver.reset();
         const base::Path spec = m_scratch->write(
-            "job.json", base::dumpJson(document("echo by the cli; echo 7 > \"$TRAINYARD_OUTPUTS/seven\"; exit 3", "cluster", 1)));
+            "job.json",
+            base::dumpJson(document("echo by the cli; echo 7 > \"$TRAINYARD_OUTPUTS/seven\"; exit 3", "cluster", 1)));
         const auto submitted = test::cli(m_workspace, {"run", "submit", "--file", spec.string(), "--watch"}, 180'000);
         QCOMPARE(submitted.exitCode, 5);
         QVERIFY2(submitted.out.find("by the cli") != std::string::npos, submitted.out.c_str());
@@ -165,12 +176,14 @@ private Q_SLOTS:
         QCOMPARE(test::cli(m_workspace, {"run", "download", number, (*m_scratch / "here").string()}).exitCode, 0);
         QCOMPARE(m_scratch->read("here/seven"), std::string("7\n"));
 
-        const base::Path waits = m_scratch->write("waits.json", base::dumpJson(document("echo up; sleep 300.0777", "cluster", 1)));
+        const base::Path waits =
+            m_scratch->write("waits.json", base::dumpJson(document("echo up; sleep 300.0777", "cluster", 1)));
         const Json second = test::cliJson(m_workspace, {"run", "submit", "--file", waits.string()}, 60'000);
         QVERIFY(second.is_object());
         const std::string run = second.at("run").get<std::string>();
         // Nobody follows it now; the job runs all the same, and the next program finds it.
-        QVERIFY(test::waitFor([&] { return m_rig->lab().jobState(test::SlurmRig::nameOf(base::RunId(run))) == "RUNNING"; }, 60'000));
+        QVERIFY(test::waitFor(
+            [&] { return m_rig->lab().jobState(test::SlurmRig::nameOf(base::RunId(run))) == "RUNNING"; }, 60'000));
         const auto canceled = test::cli(m_workspace, {"run", "cancel", run, "--wait"}, 120'000);
         QVERIFY2(canceled.exitCode == 0, (canceled.out + canceled.err).c_str());
         QCOMPARE(test::cliJson(m_workspace, {"run", "show", run}).at("state").get<std::string>(), "Canceled");
@@ -195,14 +208,16 @@ private:
     }
     Json lastEvent(std::string_view kind) {
         const auto reader = store::Reader::open(m_driver->session().workspace().index);
-        const auto events = reader.ok() ? reader->events(base::RunId(m_run), kind, 1) : base::Result<std::vector<store::EventRow>>(reader.error());
+        const auto events = reader.ok() ? reader->events(base::RunId(m_run), kind, 1)
+                                        : base::Result<std::vector<store::EventRow>>(reader.error());
         return events.ok() && !events->empty() ? events->back().body : Json::object();
     }
     bool waitForLog(const std::string& text) {
         return test::waitFor(
             [&] {
                 const auto lines = m_driver->log(m_run, "stdout");
-                return std::any_of(lines.begin(), lines.end(), [&](const std::string& line) { return line.starts_with(text); });
+                return std::any_of(lines.begin(), lines.end(),
+                                   [&](const std::string& line) { return line.starts_with(text); });
             },
             90'000);
     }

@@ -92,10 +92,10 @@ private Q_SLOTS:
         if (test::runProgram("/usr/bin/python3", {"-c", "import mpi4py"}).exitCode != 0) {
             TRAINYARD_SKIP("Needs python3-mpi4py.");
         }
-        auto launch = SlurmDriver::plan(
-            {"/usr/bin/python3", "-c",
-             "from mpi4py import MPI\nimport os\nc = MPI.COMM_WORLD\n"
-             "print('rank %d of %d on %s: %d' % (c.rank, c.size, os.uname().nodename, c.allreduce(c.rank + 1)), flush=True)\n"});
+        auto launch = SlurmDriver::plan({"/usr/bin/python3", "-c",
+                                         "from mpi4py import MPI\nimport os\nc = MPI.COMM_WORLD\n"
+                                         "print('rank %d of %d on %s: %d' % (c.rank, c.size, os.uname().nodename, "
+                                         "c.allreduce(c.rank + 1)), flush=True)\n"});
         launch.plan.nodes = 2;
         launch.plan.processes = 2;
         launch.plan.distribution = "mpi";

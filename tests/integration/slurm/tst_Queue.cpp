@@ -344,10 +344,11 @@ private Q_SLOTS:
     /// Through the batch script and srun, byte for byte.
     void everyHostileValue_arrivesAsItIs() {
         const base::Path canary = m_rig->lab().shared() / "canary-of-values";
-        auto launch = SlurmRig::plan({"/usr/bin/python3", "-c",
-                                      "import json, os, sys\n"
-                                      "told = {'argv': sys.argv[1:], 'variables': {k: v for k, v in os.environ.items() if k.startswith('H_')}}\n"
-                                      "json.dump(told, open(os.path.join(os.environ['TRAINYARD_OUTPUTS'], 'told.json'), 'w'))\n"});
+        auto launch = SlurmRig::plan(
+            {"/usr/bin/python3", "-c",
+             "import json, os, sys\n"
+             "told = {'argv': sys.argv[1:], 'variables': {k: v for k, v in os.environ.items() if k.startswith('H_')}}\n"
+             "json.dump(told, open(os.path.join(os.environ['TRAINYARD_OUTPUTS'], 'told.json'), 'w'))\n"});
         std::vector<std::string> arguments;
         Json variables = Json::object();
         for (const test::HostileValue& value : test::hostileValues(canary.string())) {
@@ -359,7 +360,8 @@ private Q_SLOTS:
         QVERIFY(begin(launch));
         const auto streams = m_rig->follow(m_run, SlurmRig::ended());
         QCOMPARE(SlurmRig::endOf(streams).value("outcome", std::string()), std::string("completed"));
-        const auto told = base::parseJson(base::readFile(m_rig->runFolder(m_run) / "outputs" / "told.json").valueOr(""));
+        const auto told =
+            base::parseJson(base::readFile(m_rig->runFolder(m_run) / "outputs" / "told.json").valueOr(""));
         QVERIFY(told.ok());
         QCOMPARE(told->at("argv").get<std::vector<std::string>>(), arguments);
         const Json different = Json::diff(variables, told->at("variables"));  // The order of the names does not matter.

@@ -275,11 +275,13 @@ private Q_SLOTS:
         if (test::runProgram("/usr/bin/python3", {"-c", "import mpi4py"}).exitCode != 0) {
             TRAINYARD_SKIP("Needs python3-mpi4py.");
         }
-        const base::Path script = m_scratch->write(
-            "mpi.py", "from mpi4py import MPI\nimport os, sys, time\nc = MPI.COMM_WORLD\n"
-                      "print('rank %d of %d, sum %d, %s %s' % (c.rank, c.size, c.allreduce(c.rank + 1), os.environ['RANK'], os.environ['LOCAL_RANK']), flush=True)\n"
-                      "c.barrier()\n"
-                      "if sys.argv[1] == 'die':\n  if c.rank == 3: print('dying', file=sys.stderr, flush=True); os.kill(os.getpid(), 9)\n  time.sleep(200)\n");
+        const base::Path script =
+            m_scratch->write("mpi.py", "from mpi4py import MPI\nimport os, sys, time\nc = MPI.COMM_WORLD\n"
+                                       "print('rank %d of %d, sum %d, %s %s' % (c.rank, c.size, c.allreduce(c.rank + "
+                                       "1), os.environ['RANK'], os.environ['LOCAL_RANK']), flush=True)\n"
+                                       "c.barrier()\n"
+                                       "if sys.argv[1] == 'die':\n  if c.rank == 3: print('dying', file=sys.stderr, "
+                                       "flush=True); os.kill(os.getpid(), 9)\n  time.sleep(200)\n");
         for (const char* what : {"live", "die"}) {
             auto launch = SlurmRig::plan({"/usr/bin/python3", "mpi.py", what});
             launch.hasSource = true;
@@ -300,7 +302,8 @@ private Q_SLOTS:
             } else {
                 const Json end = SlurmRig::endOf(streams);
                 QCOMPARE(end.value("code", std::string()), std::string("rank.signal"));
-                QVERIFY2(end.value("reason", std::string()).starts_with("Rank 3 was killed by signal 9"), base::dumpJson(end).c_str());
+                QVERIFY2(end.value("reason", std::string()).starts_with("Rank 3 was killed by signal 9"),
+                         base::dumpJson(end).c_str());
             }
             QVERIFY(test::waitFor([&] { return m_rig->lab().slurm({"squeue", "-h"}).out.empty(); }, 30'000));
         }

@@ -229,8 +229,8 @@ inline std::string wrongWithPoints(const std::vector<std::pair<std::int64_t, dou
     return {};
 }
 
-/// A script that writes "line 1".."line COUNT" to stdout and client lines of the metric "n" without a step, with a pause
-/// after every `burst` of them.
+/// A script that writes "line 1".."line COUNT" to stdout and client lines of the metric "n" without a step, with a
+/// pause after every `burst` of them.
 inline std::string countingScript(int count, int burst, const std::string& pause) {
     std::ostringstream script;
     script << "i=0; while [ $i -lt " << count << " ]; do i=$((i+1)); echo \"line $i\"; "

@@ -13,7 +13,8 @@ public:
         : AgentRig(scratch), m_work{work.empty() ? scratch / "work" : std::move(work)} {}
 
     /// Steps of /bin/sh. The hash stands for `name` and the steps, as the workspace's side makes it.
-    [[nodiscard]] wire::Plan plan(const std::string& name, const std::vector<std::string>& steps, const std::string& script) const {
+    [[nodiscard]] wire::Plan plan(const std::string& name, const std::vector<std::string>& steps,
+                                  const std::string& script) const {
         wire::Plan plan = shellPlan(script);
         plan.workFolder = m_work.root.string();
         plan.cores = 0;
@@ -22,7 +23,8 @@ public:
         std::string all = name;
         for (const std::string& step : steps) {
             all += "\n" + step;
-            plan.environment.steps.push_back({"Step " + std::to_string(plan.environment.steps.size() + 1), {"/bin/sh", "-c", step}, {}, 3600});
+            plan.environment.steps.push_back(
+                {"Step " + std::to_string(plan.environment.steps.size() + 1), {"/bin/sh", "-c", step}, {}, 3600});
         }
         plan.environment.hash = base::sha256Hex(all);
         return plan;
@@ -66,8 +68,7 @@ inline std::vector<pid_t> processesBelow(pid_t parent) {
     std::vector<pid_t> all;
     for (std::size_t next = 0; next <= all.size(); ++next) {
         const auto [from, to] = children.equal_range(next == 0 ? parent : all[next - 1]);
-        for (auto it = from; it != to; ++it)
-            all.push_back(it->second);
+        for (auto it = from; it != to; ++it) all.push_back(it->second);
     }
     return all;
 }

@@ -24,8 +24,7 @@ public:
     }
     static std::string little(std::uint64_t value, int size) {
         std::string bytes;
-        for (int i = 0; i < size; ++i)
-            bytes += static_cast<char>(value >> (8 * i));
+        for (int i = 0; i < size; ++i) bytes += static_cast<char>(value >> (8 * i));
         return bytes;
     }
     static std::string whole(int field, std::uint64_t value) {
@@ -42,8 +41,7 @@ public:
     }
     static std::string reals(int field, const std::vector<double>& values) {
         std::string packed;
-        for (const double value : values)
-            packed += little(std::bit_cast<std::uint64_t>(value), 8);
+        for (const double value : values) packed += little(std::bit_cast<std::uint64_t>(value), 8);
         return text(field, packed);
     }
 
@@ -55,8 +53,7 @@ public:
     static std::string plugin(const std::string& name) { return text(9, text(1, text(1, name))); }
     static std::string shape(const std::vector<int>& sizes) {
         std::string bytes;
-        for (const int size : sizes)
-            bytes += text(2, whole(1, static_cast<std::uint64_t>(size)));
+        for (const int size : sizes) bytes += text(2, whole(1, static_cast<std::uint64_t>(size)));
         return text(2, bytes);
     }
 

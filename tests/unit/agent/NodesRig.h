@@ -64,7 +64,9 @@ public:
         for (auto& agent : m_agents) good = agent->wait(millis) == 0 && good;
         return good;
     }
-    [[nodiscard]] std::vector<Record> records(int node, int attempt = 1) const { return recordsOf(layout(node, attempt)); }
+    [[nodiscard]] std::vector<Record> records(int node, int attempt = 1) const {
+        return recordsOf(layout(node, attempt));
+    }
     [[nodiscard]] Json ended(int node, int attempt = 1) const { return endedOf(records(node, attempt)); }
 
 private:

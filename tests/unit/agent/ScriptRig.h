@@ -19,10 +19,8 @@ inline std::string scriptFile(const std::string& name) {
 /// The last lines that ranks wrote to stderr; for messages of failing tests.
 inline std::string errorsOf(const std::vector<Record>& records) {
     std::string text = textOf(endedOf(records), "reason");
-    for (const std::string& line : linesOf(records, 0, "stderr"))
-        text += "\n" + line;
-    for (const Record& warning : ofKind(records, wire::kind::kWarning))
-        text += "\n" + textOf(warning.body, "message");
+    for (const std::string& line : linesOf(records, 0, "stderr")) text += "\n" + line;
+    for (const Record& warning : ofKind(records, wire::kind::kWarning)) text += "\n" + textOf(warning.body, "message");
     return text;
 }
 

@@ -65,15 +65,13 @@ public:
         arguments.insert(arguments.end(), {program.string(), "serve", "--work", work.string()});
         arguments.insert(arguments.end(), start.options.begin(), start.options.end());
         std::vector<char*> pointers;
-        for (std::string& argument : arguments)
-            pointers.push_back(argument.data());
+        for (std::string& argument : arguments) pointers.push_back(argument.data());
         pointers.push_back(nullptr);
         m_pid = ::fork();
         if (m_pid == 0) {
             ::dup2(in[0], 0);
             ::dup2(out[1], 1);
-            for (const auto& [name, value] : start.environment)
-                ::setenv(name.c_str(), value.c_str(), 1);
+            for (const auto& [name, value] : start.environment) ::setenv(name.c_str(), value.c_str(), 1);
             if (start.user && (::setgid(*start.user) != 0 || ::setuid(*start.user) != 0)) ::_exit(126);
             ::execvp(pointers[0], pointers.data());
             ::_exit(127);
@@ -153,8 +151,7 @@ public:
         Json header = Json::object();
         header["id"] = id;
         header["verb"] = verb;
-        for (auto& [key, value] : members.items())
-            header[key] = value;
+        for (auto& [key, value] : members.items()) header[key] = value;
         send(header, payload);
         return id;
     }

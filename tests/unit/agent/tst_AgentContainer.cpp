@@ -26,15 +26,25 @@ private:
         const std::string script =
             "set -e; root=$1/root; mkdir -p $root/bin $root/tmp $root/proc $root/dev $root/sys $root/etc $root/run; "
             "for p in dash sleep cat env; do cp \"$(command -v $p)\" $root/bin/; done; ln -s dash $root/bin/sh; "
-            "for l in $(ldd $root/bin/dash $root/bin/sleep $root/bin/cat $root/bin/env | grep -o '/[^ ]*' | grep -v : | sort -u); do "
-            "mkdir -p $root$(dirname $l); cp -L $l $root$l; done; tar -C $root -cf $1/root.tar .; podman import -q $1/root.tar \"$2\"";
+            "for l in $(ldd $root/bin/dash $root/bin/sleep $root/bin/cat $root/bin/env | grep -o '/[^ ]*' | grep -v : "
+            "| sort -u); do "
+            "mkdir -p $root$(dirname $l); cp -L $l $root$l; done; tar -C $root -cf $1/root.tar .; podman import -q "
+            "$1/root.tar \"$2\"";
         return runProgram("/bin/sh", {"-c", script, "sh", m_folder->path().toStdString(), kImage});
     }
     wire::Plan plan(const EnvironmentRig& rig, const std::string& script) const {
         auto plan = rig.plan("box:1", {"echo built > made"}, script);
         plan.environment.kind = "container";
-        plan.environment.wrap = {"podman", "run", "--rm", "--network=host", "--env=TRAINYARD_STREAM", "--env=RANK", "--env=TOKEN",
-                                 "--volume=" + rig.root().string() + ":" + rig.root().string(), "--workdir=" + rig.root().string(), kImage};
+        plan.environment.wrap = {"podman",
+                                 "run",
+                                 "--rm",
+                                 "--network=host",
+                                 "--env=TRAINYARD_STREAM",
+                                 "--env=RANK",
+                                 "--env=TOKEN",
+                                 "--volume=" + rig.root().string() + ":" + rig.root().string(),
+                                 "--workdir=" + rig.root().string(),
+                                 kImage};
         return plan;
     }
     /// What core/environments plans for a Containerfile.
@@ -45,23 +55,24 @@ private:
         plan.environment.steps[0] = {
             "Build the image",
             {"podman", "build", "--network=host", "--tag", tag, "--file", "$TRAINYARD_ENVIRONMENT/mark/Containerfile",
-             "--file", "$TRAINYARD_ENVIRONMENT/Containerfile", "--iidfile", "$TRAINYARD_ENVIRONMENT/image.id", "--layers=false", "--build-arg",
-             "TRAINYARD_BUILD=$TRAINYARD_ENVIRONMENT", "--label", "trainyard.build=$TRAINYARD_ENVIRONMENT",
-             "$TRAINYARD_ENVIRONMENT/context"},
+             "--file", "$TRAINYARD_ENVIRONMENT/Containerfile", "--iidfile", "$TRAINYARD_ENVIRONMENT/image.id",
+             "--layers=false", "--build-arg", "TRAINYARD_BUILD=$TRAINYARD_ENVIRONMENT", "--label",
+             "trainyard.build=$TRAINYARD_ENVIRONMENT", "$TRAINYARD_ENVIRONMENT/context"},
             {},
             600};
-        plan.environment.files = {
-            {"Containerfile", file},
-            {"mark/Containerfile", "ARG TRAINYARD_BUILD\n"},
-            {"context/requirements.txt", ""},
-            {"remove.json", "{\"commands\": [[\"podman\", \"image\", \"rm\", \"--force\", \"" + tag + "\"]], \"builder\": \"podman\"}"}};
+        plan.environment.files = {{"Containerfile", file},
+                                  {"mark/Containerfile", "ARG TRAINYARD_BUILD\n"},
+                                  {"context/requirements.txt", ""},
+                                  {"remove.json", "{\"commands\": [[\"podman\", \"image\", \"rm\", \"--force\", \"" +
+                                                      tag + "\"]], \"builder\": \"podman\"}"}};
         return plan;
     }
-    /// Another user of the same storage, whose podman was killed as ours is; the program in its container goes on and says
-    /// what is returned.
+    /// Another user of the same storage, whose podman was killed as ours is; the program in its container goes on and
+    /// says what is returned.
     static std::string killedBuildOfAStranger(const Scratch& scratch) {
         const std::string mark = "stranger" + base::newUuid7();
-        scratch.write("theirs/Containerfile", "FROM " + std::string(kImage) + "\nRUN : " + mark + "; while [ ! -e /tmp/never ]; do sleep 0.1; done\n");
+        scratch.write("theirs/Containerfile", "FROM " + std::string(kImage) + "\nRUN : " + mark +
+                                                  "; while [ ! -e /tmp/never ]; do sleep 0.1; done\n");
         QProcess podman;
         QProcessEnvironment environment = QProcessEnvironment::systemEnvironment();
         environment.insert(QStringLiteral("TMPDIR"), QString::fromStdString((scratch / "theirs").string()));
@@ -81,7 +92,8 @@ private:
     /// Without what runs in the container.
     static std::vector<pid_t> allButInside(std::vector<pid_t> processes) {
         std::erase_if(processes, [](pid_t pid) {
-            return base::readFile("/proc/" + std::to_string(pid) + "/cmdline").valueOr({}).find("while [") != std::string::npos;
+            return base::readFile("/proc/" + std::to_string(pid) + "/cmdline").valueOr({}).find("while [") !=
+                   std::string::npos;
         });
         return processes;
     }
@@ -95,7 +107,9 @@ private:
         std::erase(ids, std::string());
         return ids;
     }
-    static std::string containers() { return runProgram("/usr/bin/podman", {"ps", "--all", "--format", "{{.Names}}"}).out; }
+    static std::string containers() {
+        return runProgram("/usr/bin/podman", {"ps", "--all", "--format", "{{.Names}}"}).out;
+    }
 
 private Q_SLOTS:
     void initTestCase() {
@@ -110,14 +124,17 @@ private Q_SLOTS:
             qputenv(variable, QByteArray::fromStdString(root + "/" + name));
         };
         write("CONTAINERS_CONF", "containers.conf",
-              "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\nnetns = \"host\"\nlog_driver = \"k8s-file\"\n"
+              "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\nnetns = "
+              "\"host\"\nlog_driver = \"k8s-file\"\n"
               "[engine]\nruntime = \"runc\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\n");
         write("CONTAINERS_STORAGE_CONF", "storage.conf",
               "[storage]\ndriver = \"overlay\"\ngraphroot = \"" + root + "/store\"\nrunroot = \"" + root + "/run\"\n");
-        write("CONTAINERS_REGISTRIES_CONF", "registries.conf", "unqualified-search-registries = []\nshort-name-mode = \"disabled\"\n");
+        write("CONTAINERS_REGISTRIES_CONF", "registries.conf",
+              "unqualified-search-registries = []\nshort-name-mode = \"disabled\"\n");
         const auto made = makeImage();
         TRAINYARD_CONTAINER_STEP(m_probe, "podman import", made);
-        const auto tried = runProgram("/usr/bin/podman", {"run", "--rm", "--network=host", kImage, "/bin/sh", "-c", "echo fine"});
+        const auto tried =
+            runProgram("/usr/bin/podman", {"run", "--rm", "--network=host", kImage, "/bin/sh", "-c", "echo fine"});
         TRAINYARD_CONTAINER_STEP(m_probe, "podman run", tried);
         QCOMPARE(tried.out, std::string("fine\n"));
     }
@@ -125,7 +142,11 @@ private Q_SLOTS:
         if (!m_folder) return;
         const auto removed = runProgram("/usr/bin/podman", {"rm", "--all", "--force"});
         if (removed.exitCode != 0) qWarning("%s", removed.err.c_str());
-        std::ignore = runProgram("/bin/sh", {"-c", "umount \"$1\"/store/overlay/*/merged 2> /dev/null; umount \"$1\"/store/overlay 2> /dev/null; umount \"$1\"/store 2> /dev/null; true", "sh", m_folder->path().toStdString()});
+        std::ignore =
+            runProgram("/bin/sh", {"-c",
+                                   "umount \"$1\"/store/overlay/*/merged 2> /dev/null; umount \"$1\"/store/overlay 2> "
+                                   "/dev/null; umount \"$1\"/store 2> /dev/null; true",
+                                   "sh", m_folder->path().toStdString()});
     }
     void init() { m_guard = std::make_unique<ChildGuard>(); }
     void cleanup() { QVERIFY2(m_guard->noneLeft(20'000), m_guard->report().c_str()); }
@@ -135,8 +156,9 @@ private Q_SLOTS:
         Scratch scratch;
         EnvironmentRig rig(scratch);
         scratch.write("token", "a-secret-word\n");
-        auto made = plan(rig, "[ -e /bin/dash ] && [ ! -e /usr/bin/python3 ] && echo inside, rank $RANK; echo \"token $TOKEN\"; "
-                              "echo '{\"kind\":\"metric\",\"name\":\"n\",\"value\":1}' >> \"$TRAINYARD_STREAM\"");
+        auto made = plan(
+            rig, "[ -e /bin/dash ] && [ ! -e /usr/bin/python3 ] && echo inside, rank $RANK; echo \"token $TOKEN\"; "
+                 "echo '{\"kind\":\"metric\",\"name\":\"n\",\"value\":1}' >> \"$TRAINYARD_STREAM\"");
         made.processes = 2;
         made.environment.secrets = {{"TOKEN", (scratch / "token").string(), ""}};
         const NodeLayout layout = rig.place(made);
@@ -144,7 +166,8 @@ private Q_SLOTS:
         const auto records = recordsOf(layout);
         QVERIFY2(textOf(endedOf(records), "outcome") == "completed", EnvironmentRig::streamText(layout).c_str());
         for (int rank = 0; rank < 2; ++rank) {
-            QCOMPARE(linesOf(records, rank, "stdout"), (std::vector<std::string>{"inside, rank " + std::to_string(rank), "token ***"}));
+            QCOMPARE(linesOf(records, rank, "stdout"),
+                     (std::vector<std::string>{"inside, rank " + std::to_string(rank), "token ***"}));
             QCOMPARE(pointsOf(records, rank, "n").size(), std::size_t(1));
         }
         QCOMPARE(containers(), std::string());
@@ -152,7 +175,8 @@ private Q_SLOTS:
 
     void nothingOfAContainer_isLeft_data() {
         QTest::addColumn<QString>("how");
-        for (const char* how : {"cancel", "deaf", "shim killed", "rank killed", "agent killed"}) QTest::newRow(how) << QString::fromLatin1(how);
+        for (const char* how : {"cancel", "deaf", "shim killed", "rank killed", "agent killed"})
+            QTest::newRow(how) << QString::fromLatin1(how);
     }
     void nothingOfAContainer_isLeft() {
         TRAINYARD_NEED_CONTAINERS(m_probe);
@@ -160,11 +184,12 @@ private Q_SLOTS:
         Scratch scratch;
         EnvironmentRig rig(scratch);
         const std::string mark = "mark" + base::newUuid7();
-        const auto made = plan(rig, std::string(how == u"deaf" ? "trap '' TERM; " : "trap 'echo bye; exit 0' TERM; ") + "(sleep 301 &); echo up; : " + mark +
-                                        "; while :; do sleep 0.2; done");
+        const auto made = plan(rig, std::string(how == u"deaf" ? "trap '' TERM; " : "trap 'echo bye; exit 0' TERM; ") +
+                                        "(sleep 301 &); echo up; : " + mark + "; while :; do sleep 0.2; done");
         const NodeLayout layout = rig.place(made);
         auto agent = std::make_unique<AgentProcess>(layout);
-        QVERIFY2(waitFor([&] { return linesOf(recordsOf(layout), 0, "stdout").size() == 1; }, 20'000), EnvironmentRig::streamText(layout).c_str());
+        QVERIFY2(waitFor([&] { return linesOf(recordsOf(layout), 0, "stdout").size() == 1; }, 20'000),
+                 EnvironmentRig::streamText(layout).c_str());
         QCOMPARE(containers(), agent::containerName(made, 0) + "\n");
         QVERIFY(!processesThatSay(mark).empty());
         if (how == u"shim killed") {
@@ -179,8 +204,10 @@ private Q_SLOTS:
             std::ofstream(layout.control() / wire::control::kCancel) << "";
         }
         QCOMPARE(agent->wait(), 0);
-        QCOMPARE(textOf(endedOf(recordsOf(layout)), "outcome"), std::string(how == u"rank killed" || how == u"shim killed" ? "failed" : "canceled"));
-        if (how == u"cancel") QCOMPARE(linesOf(recordsOf(layout), 0, "stdout"), (std::vector<std::string>{"up", "bye"}));
+        QCOMPARE(textOf(endedOf(recordsOf(layout)), "outcome"),
+                 std::string(how == u"rank killed" || how == u"shim killed" ? "failed" : "canceled"));
+        if (how == u"cancel")
+            QCOMPARE(linesOf(recordsOf(layout), 0, "stdout"), (std::vector<std::string>{"up", "bye"}));
         QVERIFY(processesThatSay(mark).empty());
         QCOMPARE(containers(), std::string());
     }
@@ -220,9 +247,9 @@ private Q_SLOTS:
         QTest::addColumn<QString>("killed");
         for (const char* killed : {"agent", "builder", "both"}) QTest::newRow(killed) << QString::fromLatin1(killed);
     }
-    /// kill -9 while podman runs a step of the second stage of a Containerfile: no process, folder, working container or image
-    /// of it stays, and the next run builds. Where agent and builder are both gone, that next run, of whichever environment, is
-    /// the one that clears. What others build is not touched.
+    /// kill -9 while podman runs a step of the second stage of a Containerfile: no process, folder, working container
+    /// or image of it stays, and the next run builds. Where agent and builder are both gone, that next run, of
+    /// whichever environment, is the one that clears. What others build is not touched.
     void buildKilled_inTheMiddle() {
         TRAINYARD_NEED_CONTAINERS(m_probe);
         QFETCH(QString, killed);
@@ -232,7 +259,8 @@ private Q_SLOTS:
         const std::string images = allImages();
         const std::vector<std::string> before = allContainers();
         const std::string mark = "mark" + base::newUuid7();
-        auto made = buildPlan(rig, "FROM " + std::string(kImage) + " AS first\nENV A=1\nFROM first\nRUN echo building; : " + mark +
+        auto made = buildPlan(rig, "FROM " + std::string(kImage) +
+                                       " AS first\nENV A=1\nFROM first\nRUN echo building; : " + mark +
                                        "; while [ ! -e /tmp/never ]; do sleep 0.1; done\n");
         const NodeLayout layout = rig.place(made);
         AgentProcess agent(layout);
@@ -257,7 +285,8 @@ private Q_SLOTS:
                      textOf(endedOf(recordsOf(layout)), "reason").c_str());
         }
         const auto isCleared = [&] {
-            return processesThatSay(mark).empty() && rig.isGoneOf(made) && allContainers() == before && allImages() == images;
+            return processesThatSay(mark).empty() && rig.isGoneOf(made) && allContainers() == before &&
+                   allImages() == images;
         };
         if (killed == u"both") {
             QVERIFY(!processesThatSay(mark).empty() && !rig.isGoneOf(made) && allContainers().size() > before.size());
@@ -282,18 +311,22 @@ private Q_SLOTS:
         }
     }
 
-    /// The disk of podman's storage is really full in the middle of a step: said as such, and nothing stays there either.
+    /// The disk of podman's storage is really full in the middle of a step: said as such, and nothing stays there
+    /// either.
     void storage_thatIsFull() {
         TRAINYARD_NEED_CONTAINERS(m_probe);
         const std::string place = m_folder->path().toStdString() + "/small";
         QVERIFY(std::filesystem::create_directory(place));
-        if (::mount("tmpfs", place.c_str(), "tmpfs", 0, "size=32m") != 0) TRAINYARD_SKIP("A file system cannot be mounted.");
+        if (::mount("tmpfs", place.c_str(), "tmpfs", 0, "size=32m") != 0)
+            TRAINYARD_SKIP("A file system cannot be mounted.");
         const auto unmount = qScopeGuard([&] { ::umount2(place.c_str(), MNT_DETACH); });
         const std::string configuration = place + ".conf";
-        std::ofstream(configuration) << "[storage]\ndriver = \"vfs\"\ngraphroot = \"" << place << "/store\"\nrunroot = \"" << place << "-run\"\n";
+        std::ofstream(configuration) << "[storage]\ndriver = \"vfs\"\ngraphroot = \"" << place
+                                     << "/store\"\nrunroot = \"" << place << "-run\"\n";
         ProgramOptions there;
         there.variables = {{"CONTAINERS_STORAGE_CONF", configuration}};
-        const auto made = runProgram("/usr/bin/podman", {"import", "-q", m_folder->path().toStdString() + "/root.tar", kImage}, there);
+        const auto made = runProgram("/usr/bin/podman",
+                                     {"import", "-q", m_folder->path().toStdString() + "/root.tar", kImage}, there);
         TRAINYARD_CONTAINER_STEP(m_probe, "podman import", made);
         const auto held = [&] {
             return runProgram("/usr/bin/podman", {"ps", "--all", "--external", "--quiet"}, there).out +
@@ -303,16 +336,20 @@ private Q_SLOTS:
         Scratch scratch;
         const EnvironmentRig rig(scratch);
         for (const char* name : {"1", "2", "3"}) {
-            const auto build = buildPlan(rig, "FROM " + std::string(kImage) + "\nENV A=" + name + "\nRUN cat /dev/zero > /filler\n");
+            const auto build =
+                buildPlan(rig, "FROM " + std::string(kImage) + "\nENV A=" + name + "\nRUN cat /dev/zero > /filler\n");
             const NodeLayout layout = rig.place(build);
             QCOMPARE(AgentProcess(layout, {}, there.variables).wait(60'000), 0);
             const Json ended = endedOf(recordsOf(layout));
             const std::string reason = textOf(ended, "reason");
-            QVERIFY2(textOf(ended, "code") == "environment.disk" && reason.find("\"Build the image\" (step 1 of 1)") != std::string::npos,
+            QVERIFY2(textOf(ended, "code") == "environment.disk" &&
+                         reason.find("\"Build the image\" (step 1 of 1)") != std::string::npos,
                      (textOf(ended, "code") + ": " + reason).c_str());
             QVERIFY(rig.isGoneOf(build));
             const std::string after = held();
-            QVERIFY2(after == before, (after + base::readFile(layout.agentLog()).valueOr({}) + EnvironmentRig::streamText(layout)).c_str());
+            QVERIFY2(
+                after == before,
+                (after + base::readFile(layout.agentLog()).valueOr({}) + EnvironmentRig::streamText(layout)).c_str());
         }
     }
 
@@ -325,7 +362,8 @@ private Q_SLOTS:
         QVERIFY(waitFor([&] { return processesThatSay(strangers).empty(); }, 30'000));
         const std::vector<std::string> left = allContainers();
         QCOMPARE(left.size(), std::size_t(1));
-        const std::string store = m_folder->path().toStdString() + "/store/overlay-containers/" + left.front() + "/userdata";
+        const std::string store =
+            m_folder->path().toStdString() + "/store/overlay-containers/" + left.front() + "/userdata";
         const auto removal = [&](const std::string& log) {
             scratch.write("env/build.log", log);
             scratch.write("env/remove.json", R"({"commands": [], "builder": "podman"})");
@@ -402,11 +440,13 @@ private Q_SLOTS:
         std::vector<std::string> wrap{"/usr/bin/podman", "--log-level=error", "run", "--rm", "image"};
         auto found = agent::containerIn(wrap, "mine");
         QCOMPARE(found->name, std::string("mine"));
-        QCOMPARE(wrap, (std::vector<std::string>{"/usr/bin/podman", "--log-level=error", "run", "--name=mine", "--rm", "image"}));
+        QCOMPARE(wrap, (std::vector<std::string>{"/usr/bin/podman", "--log-level=error", "run", "--name=mine", "--rm",
+                                                 "image"}));
         wrap = {"docker", "run", "--name", "theirs", "image"};
         found = agent::containerIn(wrap, "mine");
         QCOMPARE(found->name, std::string("theirs"));
-        QCOMPARE(agent::removalOf(*found), (std::vector<std::string>{"docker", "rm", "--force", "--volumes", "theirs"}));
+        QCOMPARE(agent::removalOf(*found),
+                 (std::vector<std::string>{"docker", "rm", "--force", "--volumes", "theirs"}));
         wrap = {"/usr/bin/env", "A=1"};
         QVERIFY(!agent::containerIn(wrap, "mine"));
         wrap = {"apptainer", "exec", "image"};

@@ -31,16 +31,19 @@ private Q_SLOTS:
     void build_isToldAndKept_andUsedAgain() {
         Scratch scratch;
         EnvironmentRig rig(scratch);
-        auto plan = rig.plan("tools:1", {"echo making tools; cat sub/words.txt; mkdir bin; printf '#!/bin/sh\\necho tool $1\\n' > bin/tool; echo x >> " +
-                                             quoted(scratch / "built"),
-                                         "chmod +x bin/tool; echo to stderr >&2; [ \"$TRAINYARD_ENVIRONMENT\" = \"$PWD\" ]"},
+        auto plan = rig.plan("tools:1",
+                             {"echo making tools; cat sub/words.txt; mkdir bin; printf '#!/bin/sh\\necho tool $1\\n' > "
+                              "bin/tool; echo x >> " +
+                                  quoted(scratch / "built"),
+                              "chmod +x bin/tool; echo to stderr >&2; [ \"$TRAINYARD_ENVIRONMENT\" = \"$PWD\" ]"},
                              "tool one; echo $COLOUR $OWN $TRAINYARD_PYTHON");
         plan.environment.files = {{"sub/words.txt", "some words\n"}};
         plan.environment.pathPrefix = {"$TRAINYARD_ENVIRONMENT/bin"};
         plan.environment.interpreter = "$TRAINYARD_ENVIRONMENT/bin/python";
         plan.environment.variables = {{"COLOUR", "red"}, {"OWN", "theirs"}};
         plan.variables = {{"OWN", "mine"}};
-        plan.environment.facts = {"/bin/sh", "-c", "echo asked >> " + quoted(scratch / "asked") + "; echo '{\"tool\": 1}'"};
+        plan.environment.facts = {"/bin/sh", "-c",
+                                  "echo asked >> " + quoted(scratch / "asked") + "; echo '{\"tool\": 1}'"};
         for (int again = 0; again < 2; ++again) {
             plan.run = base::RunId::make();
             plan.outputsFolder = (scratch / "runs" / plan.run.str() / "outputs").string();
@@ -59,12 +62,15 @@ private Q_SLOTS:
             const std::string reasons = EnvironmentRig::reasonsOf(records);
             if (again == 0) {
                 QCOMPARE(built, (std::vector<std::string>{"making tools", "some words", "to stderr"}));
-                QVERIFY2(reasons.find("Building environment tools:1: Step 1 (1 of 2)") != std::string::npos, reasons.c_str());
-                QVERIFY2(reasons.find("Building environment tools:1: Step 2 (2 of 2)") != std::string::npos, reasons.c_str());
+                QVERIFY2(reasons.find("Building environment tools:1: Step 1 (1 of 2)") != std::string::npos,
+                         reasons.c_str());
+                QVERIFY2(reasons.find("Building environment tools:1: Step 2 (2 of 2)") != std::string::npos,
+                         reasons.c_str());
             } else {
                 QVERIFY(built.empty());
                 QCOMPARE(statesOf(records), std::string("Preparing Queued Running Finalizing"));
-                qInfo("a cached environment was ready after %.2f ms", static_cast<double>(told["prepare_ns"].get<std::int64_t>()) / 1e6);
+                qInfo("a cached environment was ready after %.2f ms",
+                      static_cast<double>(told["prepare_ns"].get<std::int64_t>()) / 1e6);
             }
         }
         QCOMPARE(scratch.read("built"), std::string("x\n"));
@@ -76,12 +82,24 @@ private Q_SLOTS:
         QTest::addColumn<QString>("change");
         QTest::addColumn<QString>("code");
         QTest::addColumn<QString>("words");
-        QTest::newRow("a failing step") << "step" << "environment.step" << "failed at \"Step 2\" (step 2 of 2): exit status 3: ERROR: no such package";
-        QTest::newRow("a killed step") << "kill" << "environment.step" << "it was killed by SIGKILL";
-        QTest::newRow("a missing program") << "program" << "environment.program" << "the program /nowhere/conda is not on this machine.";
-        QTest::newRow("too slow") << "time" << "environment.time" << "it took longer than 1";
-        QTest::newRow("too little disk") << "disk" << "environment.disk" << "free. Clear the target's cache";
-        QTest::newRow("no secret") << "secret" << "environment.secret" << "The secret TOKEN is not to be had";
+        QTest::newRow("a failing step") << "step"
+                                        << "environment.step"
+                                        << "failed at \"Step 2\" (step 2 of 2): exit status 3: ERROR: no such package";
+        QTest::newRow("a killed step") << "kill"
+                                       << "environment.step"
+                                       << "it was killed by SIGKILL";
+        QTest::newRow("a missing program") << "program"
+                                           << "environment.program"
+                                           << "the program /nowhere/conda is not on this machine.";
+        QTest::newRow("too slow") << "time"
+                                  << "environment.time"
+                                  << "it took longer than 1";
+        QTest::newRow("too little disk") << "disk"
+                                         << "environment.disk"
+                                         << "free. Clear the target's cache";
+        QTest::newRow("no secret") << "secret"
+                                   << "environment.secret"
+                                   << "The secret TOKEN is not to be had";
     }
     void whatCannotBeBuilt_saysWhy_andLeavesNothing() {
         QFETCH(QString, change);
@@ -90,11 +108,12 @@ private Q_SLOTS:
         Scratch scratch;
         EnvironmentRig rig(scratch);
         const std::string mark = "mark" + base::newUuid7();
-        auto plan = rig.plan("broken:1", {"echo begun > made; (setsid sh -c ': " + mark + "; sleep 300' &)",
-                                          change == u"step"   ? "echo 'ERROR: no such package'; echo 'see the log'; exit 3"
-                                          : change == u"kill" ? "kill -9 $$"
-                                          : change == u"time" ? "trap '' TERM; : " + mark + "; while :; do sleep 1; done"
-                                                              : "true"},
+        auto plan = rig.plan("broken:1",
+                             {"echo begun > made; (setsid sh -c ': " + mark + "; sleep 300' &)",
+                              change == u"step"   ? "echo 'ERROR: no such package'; echo 'see the log'; exit 3"
+                              : change == u"kill" ? "kill -9 $$"
+                              : change == u"time" ? "trap '' TERM; : " + mark + "; while :; do sleep 1; done"
+                                                  : "true"},
                              "echo never");
         if (change == u"program") plan.environment.steps[1].command = {"/nowhere/conda", "create"};
         if (change == u"time") plan.environment.steps[1].maxSeconds = 1;
@@ -117,19 +136,24 @@ private Q_SLOTS:
         std::vector<NodeLayout> layouts;
         std::vector<std::unique_ptr<AgentProcess>> agents;
         for (int i = 0; i < 4; ++i) {
-            auto plan = rig.plan("shared:1", {"echo x >> " + quoted(scratch / "built") + "; " + waitFor(scratch / "go") + "; echo done > made"},
-                                 "cat \"$TRAINYARD_ENVIRONMENT/made\"");
+            auto plan = rig.plan(
+                "shared:1",
+                {"echo x >> " + quoted(scratch / "built") + "; " + waitFor(scratch / "go") + "; echo done > made"},
+                "cat \"$TRAINYARD_ENVIRONMENT/made\"");
             plan.runName = "run " + std::to_string(i);
             layouts.push_back(rig.place(plan));
             agents.push_back(std::make_unique<AgentProcess>(layouts.back()));
         }
         // Three wait and say for what; then the builder may go on.
-        QVERIFY(test::waitFor([&] {
-            return std::count_if(layouts.begin(), layouts.end(), [](const NodeLayout& layout) {
-                       return EnvironmentRig::reasonsOf(recordsOf(layout)).find("Waiting for another run that builds environment shared:1 (run ") !=
-                              std::string::npos;
-                   }) == 3;
-        }, 30'000));
+        QVERIFY(test::waitFor(
+            [&] {
+                return std::count_if(layouts.begin(), layouts.end(), [](const NodeLayout& layout) {
+                           return EnvironmentRig::reasonsOf(recordsOf(layout))
+                                      .find("Waiting for another run that builds environment shared:1 (run ") !=
+                                  std::string::npos;
+                       }) == 3;
+            },
+            30'000));
         scratch.write("go", "");
         for (std::size_t i = 0; i < layouts.size(); ++i) {
             QCOMPARE(agents[i]->wait(), 0);
@@ -214,8 +238,7 @@ private Q_SLOTS:
         AgentProcess second(other);
         QVERIFY(test::waitFor([&] { return scratch.read("begun") == "x\nx\n"; }, 20'000));
         scratch.write("go", "");
-        for (AgentProcess* agent : {&first, &second})
-            QCOMPARE(agent->wait(), 0);
+        for (AgentProcess* agent : {&first, &second}) QCOMPARE(agent->wait(), 0);
         for (const NodeLayout& layout : {one, other}) {
             QVERIFY2(textOf(endedOf(recordsOf(layout)), "outcome") == "completed",
                      textOf(endedOf(recordsOf(layout)), "reason").c_str());
@@ -273,7 +296,8 @@ private Q_SLOTS:
 
     void agentKilled_atEachStageOfABuild_data() {
         QTest::addColumn<QString>("stage");
-        for (const char* stage : {"lock", "folder", "first", "second", "ready", "launch"}) QTest::newRow(stage) << QString::fromLatin1(stage);
+        for (const char* stage : {"lock", "folder", "first", "second", "ready", "launch"})
+            QTest::newRow(stage) << QString::fromLatin1(stage);
     }
     void agentKilled_atEachStageOfABuild() {
         QFETCH(QString, stage);
@@ -281,11 +305,14 @@ private Q_SLOTS:
         EnvironmentRig rig(scratch);
         const std::string mark = "mark" + base::newUuid7();
         // A step that leaves a process of its own behind, deaf to SIGTERM, which would go on writing.
-        const std::string deaf = "setsid sh -c 'trap \"\" TERM; : " + mark + "; while :; do echo bad >> half; sleep 0.01; done' & ";
-        auto plan = rig.plan("killed:1", {"[ ! -e half ] || exit 9; echo one; [ -e " + quoted(scratch / "second try") + " ] || { " + deaf + " " +
-                                              waitFor(scratch / "go1") + "; }",
-                                          "echo two; " + waitFor(scratch / "go2") + "; [ ! -e half ] || rm half; echo whole > made"},
-                             "cat \"$TRAINYARD_ENVIRONMENT/made\"; [ ! -e \"$TRAINYARD_ENVIRONMENT/half\" ]");
+        const std::string deaf =
+            "setsid sh -c 'trap \"\" TERM; : " + mark + "; while :; do echo bad >> half; sleep 0.01; done' & ";
+        auto plan =
+            rig.plan("killed:1",
+                     {"[ ! -e half ] || exit 9; echo one; [ -e " + quoted(scratch / "second try") + " ] || { " + deaf +
+                          " " + waitFor(scratch / "go1") + "; }",
+                      "echo two; " + waitFor(scratch / "go2") + "; [ ! -e half ] || rm half; echo whole > made"},
+                     "cat \"$TRAINYARD_ENVIRONMENT/made\"; [ ! -e \"$TRAINYARD_ENVIRONMENT/half\" ]");
         const Path folder = rig.folder(plan);
         const auto exists = [](const Path& path) {
             std::error_code error;
@@ -296,14 +323,17 @@ private Q_SLOTS:
         if (stage == u"ready" || stage == u"launch") scratch.write("go2", "");
         {
             AgentProcess agent(layout);
-            QVERIFY(test::waitFor([&] {
-                if (stage == u"lock") return exists(agent::environmentLock(rig.work(), plan.environment.hash));
-                if (stage == u"folder") return exists(folder);
-                if (stage == u"first") return exists(folder / "half");
-                if (stage == u"second") return base::readFile(folder / "build.log").valueOr({}).find("two") != std::string::npos;
-                if (stage == u"ready") return exists(folder / "ready.json");
-                return exists(layout.root / "launch.json");
-            }, 20'000));
+            QVERIFY(test::waitFor(
+                [&] {
+                    if (stage == u"lock") return exists(agent::environmentLock(rig.work(), plan.environment.hash));
+                    if (stage == u"folder") return exists(folder);
+                    if (stage == u"first") return exists(folder / "half");
+                    if (stage == u"second")
+                        return base::readFile(folder / "build.log").valueOr({}).find("two") != std::string::npos;
+                    if (stage == u"ready") return exists(folder / "ready.json");
+                    return exists(layout.root / "launch.json");
+                },
+                20'000));
             agent.kill(SIGKILL);
         }
         scratch.write("second try", "");
@@ -321,9 +351,11 @@ private Q_SLOTS:
         Scratch scratch;
         EnvironmentRig rig(scratch);
         const std::string mark = "mark" + base::newUuid7();
-        const auto plan = rig.plan("slow:1", {"(setsid sh -c ': " + mark + "; sleep 300' &); trap 'echo asked' TERM; echo up; : " + mark +
-                                              "; while :; do sleep 0.1; done"},
-                                   "echo never");
+        const auto plan =
+            rig.plan("slow:1",
+                     {"(setsid sh -c ': " + mark + "; sleep 300' &); trap 'echo asked' TERM; echo up; : " + mark +
+                      "; while :; do sleep 0.1; done"},
+                     "echo never");
         const NodeLayout layout = rig.place(plan);
         AgentProcess agent(layout);
         QVERIFY(test::waitFor([&] { return !linesOf(recordsOf(layout), -1, "environment").empty(); }, 20'000));
@@ -333,7 +365,8 @@ private Q_SLOTS:
         const auto records = recordsOf(layout);
         QCOMPARE(textOf(endedOf(records), "outcome"), std::string("canceled"));
         const auto lines = linesOf(records, -1, "environment");  // The shell may say "Terminated" of its own children.
-        QVERIFY2(lines.front() == "up" && std::count(lines.begin(), lines.end(), "asked") == 1, EnvironmentRig::streamText(layout).c_str());
+        QVERIFY2(lines.front() == "up" && std::count(lines.begin(), lines.end(), "asked") == 1,
+                 EnvironmentRig::streamText(layout).c_str());
         QVERIFY(processesThatSay(mark).empty());
         QVERIFY(rig.isGoneOf(plan));
     }
@@ -342,18 +375,21 @@ private Q_SLOTS:
         Scratch scratch;
         const Path disk = scratch / "disk";
         std::filesystem::create_directories(disk);
-        if (::mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=8m") != 0) TRAINYARD_SKIP("a file system cannot be mounted");
+        if (::mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=8m") != 0)
+            TRAINYARD_SKIP("a file system cannot be mounted");
         const auto unmount = qScopeGuard([&] { ::umount2(disk.c_str(), MNT_DETACH); });
         EnvironmentRig rig(scratch, disk);
         for (const bool second : {false, true}) {
-            const auto plan = rig.plan("big:1", {second ? "echo small > made" : "head -c 20000000 /dev/zero > made"}, "echo ran");
+            const auto plan =
+                rig.plan("big:1", {second ? "echo small > made" : "head -c 20000000 /dev/zero > made"}, "echo ran");
             const NodeLayout layout = rig.place(plan);
             QCOMPARE(AgentProcess(layout).wait(), 0);
             const Json ended = endedOf(recordsOf(layout));
             QCOMPARE(textOf(ended, "outcome"), std::string(second ? "completed" : "failed"));
             if (second) continue;
             QCOMPARE(textOf(ended, "code"), std::string("environment.disk"));
-            QVERIFY2(textOf(ended, "reason").find("the disk is full") != std::string::npos, textOf(ended, "reason").c_str());
+            QVERIFY2(textOf(ended, "reason").find("the disk is full") != std::string::npos,
+                     textOf(ended, "reason").c_str());
             QVERIFY(rig.isGoneOf(plan));
         }
     }
@@ -365,22 +401,29 @@ private Q_SLOTS:
         const std::string key = "line one of a key\nline two of a key";
         scratch.write("token", secret + "\n");
         scratch.write("key", key);
-        auto plan = rig.plan("secret:1", {"echo \"with $TOKEN in it\"; printf %s \"$TOKEN\" | head -c 7; sleep 0.3; printf %s \"$TOKEN\" | tail -c +8; echo; "
-                                          "printf %s \"$TOKEN\" > token; wc -c < token; rm token"},
-                             "printf %s \"$TOKEN\" | wc -c; echo \"out $TOKEN and $TOKEN.\"; echo \"$KEY\"; echo \"err $WORD\" >&2; "
-                             // In pieces, as a slow program prints it: between them the file is looked at.
-                             "printf 's3cr'; sleep 1.5; printf 'et\"value'; sleep 1.5; echo '/of-a-token'; printf 's3cret'; sleep 1.5; echo ' of another kind'; "
-                             "echo '{\"kind\":\"text\",\"name\":\"note\",\"text\":\"it is s3cret\\\"value/of-a-token\"}' >> \"$TRAINYARD_STREAM\"; "
-                             "echo ABC; echo \"$0\"; echo \"last $WORD\" >&2; exit 5");
+        auto plan = rig.plan(
+            "secret:1",
+            {"echo \"with $TOKEN in it\"; printf %s \"$TOKEN\" | head -c 7; sleep 0.3; printf %s \"$TOKEN\" | tail -c "
+             "+8; echo; "
+             "printf %s \"$TOKEN\" > token; wc -c < token; rm token"},
+            "printf %s \"$TOKEN\" | wc -c; echo \"out $TOKEN and $TOKEN.\"; echo \"$KEY\"; echo \"err $WORD\" >&2; "
+            // In pieces, as a slow program prints it: between them the file is looked at.
+            "printf 's3cr'; sleep 1.5; printf 'et\"value'; sleep 1.5; echo '/of-a-token'; printf 's3cret'; sleep 1.5; "
+            "echo ' of another kind'; "
+            "echo '{\"kind\":\"text\",\"name\":\"note\",\"text\":\"it is s3cret\\\"value/of-a-token\"}' >> "
+            "\"$TRAINYARD_STREAM\"; "
+            "echo ABC; echo \"$0\"; echo \"last $WORD\" >&2; exit 5");
         plan.command.push_back("$TOKEN");
-        plan.environment.secrets = {{"TOKEN", (scratch / "token").string(), ""}, {"KEY", (scratch / "key").string(), ""}, {"WORD", "", "RIG_WORD"},
+        plan.environment.secrets = {{"TOKEN", (scratch / "token").string(), ""},
+                                    {"KEY", (scratch / "key").string(), ""},
+                                    {"WORD", "", "RIG_WORD"},
                                     {"TINY", "", "RIG_TINY"}};
         const NodeLayout layout = rig.place(plan);
         QCOMPARE(AgentProcess(layout, {}, {{"RIG_WORD", "xyzzy-plugh"}, {"RIG_TINY", "ABC"}}).wait(), 0);
         const auto records = recordsOf(layout);
         QCOMPARE(linesOf(records, -1, "environment"), (std::vector<std::string>{"with *** in it", "***", "23"}));
-        QCOMPARE(linesOf(records, 0, "stdout"),
-                 (std::vector<std::string>{"23", "out *** and ***.", "***", "***", "s3cret of another kind", "ABC", "$TOKEN"}));
+        QCOMPARE(linesOf(records, 0, "stdout"), (std::vector<std::string>{"23", "out *** and ***.", "***", "***",
+                                                                          "s3cret of another kind", "ABC", "$TOKEN"}));
         QCOMPARE(linesOf(records, 0, "stderr"), (std::vector<std::string>{"err ***", "last ***"}));
         QCOMPARE(textOf(ofKind(records, wire::kind::kText).at(0).body, "text"), std::string("it is ***"));
         QCOMPARE(endedOf(records)["stderr"]["lines"], Json::array({"err ***", "last ***"}));
@@ -410,17 +453,25 @@ private Q_SLOTS:
     }
 
     void realVenv_overTheSystemsTorch() {
-        if (runProgram("/usr/bin/python3", {"-c", "import torch, ensurepip"}).exitCode != 0) TRAINYARD_SKIP("python3-torch or python3-venv is missing");
+        if (runProgram("/usr/bin/python3", {"-c", "import torch, ensurepip"}).exitCode != 0)
+            TRAINYARD_SKIP("python3-torch or python3-venv is missing");
         Scratch scratch;
         EnvironmentRig rig(scratch);
         auto plan = rig.plan("my-torch:3", {}, "true");
         plan.environment.kind = "venv";
-        plan.environment.steps = {{"Make the environment", {"/usr/bin/python3", "-m", "venv", "--system-site-packages", "$TRAINYARD_ENVIRONMENT/venv"}, {}, 600},
-                                  {"Check the packages", {"$TRAINYARD_ENVIRONMENT/venv/bin/python", "-m", "pip", "--version"}, {}, 600}};
+        plan.environment.steps = {
+            {"Make the environment",
+             {"/usr/bin/python3", "-m", "venv", "--system-site-packages", "$TRAINYARD_ENVIRONMENT/venv"},
+             {},
+             600},
+            {"Check the packages", {"$TRAINYARD_ENVIRONMENT/venv/bin/python", "-m", "pip", "--version"}, {}, 600}};
         plan.environment.interpreter = "$TRAINYARD_ENVIRONMENT/venv/bin/python";
         plan.environment.pathPrefix = {"$TRAINYARD_ENVIRONMENT/venv/bin"};
-        plan.environment.facts = {"$TRAINYARD_PYTHON", "-c", "import json, sys, torch; print(json.dumps({'prefix': sys.prefix, 'torch': torch.__version__}))"};
-        plan.command = {"$TRAINYARD_PYTHON", "-c", "import sys, torch; print(sys.prefix); print(float(torch.ones(3).sum()))"};
+        plan.environment.facts = {
+            "$TRAINYARD_PYTHON", "-c",
+            "import json, sys, torch; print(json.dumps({'prefix': sys.prefix, 'torch': torch.__version__}))"};
+        plan.command = {"$TRAINYARD_PYTHON", "-c",
+                        "import sys, torch; print(sys.prefix); print(float(torch.ones(3).sum()))"};
         const NodeLayout layout = rig.place(plan);
         QCOMPARE(AgentProcess(layout).wait(120'000), 0);
         const auto records = recordsOf(layout);
@@ -462,7 +513,8 @@ private Q_SLOTS:
         plan.environment.hash.clear();
         const NodeLayout layout = rig.place(plan);
         QCOMPARE(AgentProcess(layout, {}, {{"PATH", smi.path()}}).wait(), 0);
-        QCOMPARE(textOf(EnvironmentRig::environmentOf(recordsOf(layout)), "driver"), loaded.empty() ? std::string("535.104.05") : loaded);
+        QCOMPARE(textOf(EnvironmentRig::environmentOf(recordsOf(layout)), "driver"),
+                 loaded.empty() ? std::string("535.104.05") : loaded);
     }
 
     void wrap_standsBeforeEveryRank() {
@@ -476,15 +528,18 @@ private Q_SLOTS:
         QCOMPARE(AgentProcess(layout).wait(), 0);
         for (int rank = 0; rank < 2; ++rank) {
             QCOMPARE(linesOf(recordsOf(layout), rank, "stdout"),
-                     (std::vector<std::string>{"rank " + std::to_string(rank) + " of " + plan.run.str() + " in " + scratch.path().string()}));
+                     (std::vector<std::string>{"rank " + std::to_string(rank) + " of " + plan.run.str() + " in " +
+                                               scratch.path().string()}));
         }
     }
 
     void cache_isListed_andClearedWhenNobodyUsesIt() {
         Scratch scratch;
         EnvironmentRig rig(scratch);
-        const auto plan = rig.plan("kept:2", {"head -c 3000000 /dev/urandom > made; echo '{\"commands\": [[\"/bin/sh\", \"-c\", \"echo removed > \\\"$0\\\"\", \"" +
-                                              (scratch / "told").string() + "\"], [\"/nowhere\"]]}' > remove.json"},
+        const auto plan = rig.plan("kept:2",
+                                   {"head -c 3000000 /dev/urandom > made; echo '{\"commands\": [[\"/bin/sh\", \"-c\", "
+                                    "\"echo removed > \\\"$0\\\"\", \"" +
+                                    (scratch / "told").string() + "\"], [\"/nowhere\"]]}' > remove.json"},
                                    waitFor(scratch / "go"));
         const NodeLayout layout = rig.place(plan);
         ServeClient client(rig.work().root);
@@ -496,7 +551,9 @@ private Q_SLOTS:
             return Json();
         };
         AgentProcess agent(layout);
-        QVERIFY(test::waitFor([&] { return statesOf(recordsOf(layout)).ends_with("Running") && pidOfRank(layout, 0, "process") > 0; }, 20'000));
+        QVERIFY(test::waitFor(
+            [&] { return statesOf(recordsOf(layout)).ends_with("Running") && pidOfRank(layout, 0, "process") > 0; },
+            20'000));
         agent.kill(SIGKILL);  // The ranks alone hold it.
         // What a killed build left; the next build would clear it too.
         std::filesystem::create_directories(rig.work().environment(std::string(64, 'b')));
@@ -507,7 +564,9 @@ private Q_SLOTS:
         QVERIFY(used["bytes"].get<std::int64_t>() >= 3'000'000);
         QVERIFY(used["last_use"].get<std::int64_t>() > base::wallMicros() - std::int64_t{600} * 1'000'000);
         QCOMPARE(textOf(entry(std::string(64, 'b')), "name"), std::string("not complete"));
-        const Json all = {{"entries", {{{"kind", "environment"}, {"key", plan.environment.hash}}, {{"kind", "environment"}, {"key", std::string(64, 'b')}}}}};
+        const Json all = {{"entries",
+                           {{{"kind", "environment"}, {"key", plan.environment.hash}},
+                            {{"kind", "environment"}, {"key", std::string(64, 'b')}}}}};
         auto cleared = client.call("clear", all);
         QCOMPARE(cleared.header["kept"].size(), std::size_t(1));
         QVERIFY(agent::isReadyEnvironment(rig.folder(plan), plan.environment.hash));

@@ -55,8 +55,8 @@ private Q_SLOTS:
     }
 
     void agent_killedAtEachMomentOfAShortRun() {
-        // The moments around start and end matter most: each is waited for by what it leaves behind, then the agent is killed.
-        // Up to `held` the ranks wait for the test, so such a kill is early on any machine.
+        // The moments around start and end matter most: each is waited for by what it leaves behind, then the agent is
+        // killed. Up to `held` the ranks wait for the test, so such a kill is early on any machine.
         struct Moment {
             const char* name;
             bool held;
@@ -66,7 +66,9 @@ private Q_SLOTS:
             std::error_code error;
             return std::filesystem::exists(path, error);
         };
-        const auto state = [](const NodeLayout& layout, const char* name) { return statesOf(recordsOf(layout)).ends_with(name); };
+        const auto state = [](const NodeLayout& layout, const char* name) {
+            return statesOf(recordsOf(layout)).ends_with(name);
+        };
         const std::vector<Moment> moments = {
             {"at once", true, [](const NodeLayout&) { return true; }},
             {"lock", true, [&](const NodeLayout& layout) { return exists(layout.agentLock()); }},
@@ -74,13 +76,16 @@ private Q_SLOTS:
             {"stream", true, [&](const NodeLayout& layout) { return exists(layout.stream() / wire::segmentName(1)); }},
             {"attempt", true, [&](const NodeLayout& layout) { return !recordsOf(layout).empty(); }},
             {"preparing", true, [&](const NodeLayout& layout) { return !statesOf(recordsOf(layout)).empty(); }},
-            {"queued", true, [&](const NodeLayout& layout) { return statesOf(recordsOf(layout)).find("Queued") != std::string::npos; }},
+            {"queued", true,
+             [&](const NodeLayout& layout) { return statesOf(recordsOf(layout)).find("Queued") != std::string::npos; }},
             {"launch", true, [&](const NodeLayout& layout) { return exists(layout.root / "launch.json"); }},
             {"first shim", true, [&](const NodeLayout& layout) { return exists(layout.rankShim(0)); }},
             {"second shim", true, [&](const NodeLayout& layout) { return exists(layout.rankShim(1)); }},
             {"running", true, [&](const NodeLayout& layout) { return state(layout, "Running"); }},
-            {"first line", true, [&](const NodeLayout& layout) { return !linesOf(recordsOf(layout), 0, "stdout").empty(); }},
-            {"half", true, [&](const NodeLayout& layout) { return linesOf(recordsOf(layout), 1, "stdout").size() >= 10; }},
+            {"first line", true,
+             [&](const NodeLayout& layout) { return !linesOf(recordsOf(layout), 0, "stdout").empty(); }},
+            {"half", true,
+             [&](const NodeLayout& layout) { return linesOf(recordsOf(layout), 1, "stdout").size() >= 10; }},
             {"first exit", false, [&](const NodeLayout& layout) { return exists(layout.rankExit(0)); }},
             {"second exit", false, [&](const NodeLayout& layout) { return exists(layout.rankExit(1)); }},
             {"finalizing", false, [&](const NodeLayout& layout) { return state(layout, "Finalizing"); }},
@@ -91,11 +96,13 @@ private Q_SLOTS:
         for (const Moment& moment : moments) {
             for (const int micros : {0, 400, 1500, 5000}) {
                 const std::string first = countingScript(10, 10, "0.005");
-                const auto plan = rig.shellPlan(first + "; while [ ! -e '" + go + "' ]; do sleep 0.01; done; j=10; while [ $j -lt 20 ]; do "
-                                                "j=$((j+1)); echo \"line $j\"; echo '{\"kind\":\"metric\",\"name\":\"n\",\"value\":'$j'}' >> "
-                                                "\"$TRAINYARD_STREAM\"; done; echo x > \"$TRAINYARD_OUTPUTS/o\"; echo run >> \"" +
-                                                (scratch / "starts").string() + "\"",
-                                                2);
+                const auto plan = rig.shellPlan(
+                    first + "; while [ ! -e '" + go +
+                        "' ]; do sleep 0.01; done; j=10; while [ $j -lt 20 ]; do "
+                        "j=$((j+1)); echo \"line $j\"; echo '{\"kind\":\"metric\",\"name\":\"n\",\"value\":'$j'}' >> "
+                        "\"$TRAINYARD_STREAM\"; done; echo x > \"$TRAINYARD_OUTPUTS/o\"; echo run >> \"" +
+                        (scratch / "starts").string() + "\"",
+                    2);
                 const NodeLayout layout = rig.place(plan);
                 if (!moment.held) scratch.write("go", "");
                 {

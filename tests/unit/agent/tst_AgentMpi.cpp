@@ -13,7 +13,8 @@ class TestAgentMpi : public QObject {
 private:
     static wire::Plan pythonPlan(const Scratch& scratch, const std::string& code) {
         AgentRig shell(scratch);
-        auto plan = shell.commandPlan({"/usr/bin/python3", "-c", "from mpi4py import MPI\nimport os,sys,time\nc=MPI.COMM_WORLD\n" + code}, 2);
+        auto plan = shell.commandPlan(
+            {"/usr/bin/python3", "-c", "from mpi4py import MPI\nimport os,sys,time\nc=MPI.COMM_WORLD\n" + code}, 2);
         plan.launcher = "mpirun";
         return plan;
     }
@@ -29,7 +30,12 @@ private Q_SLOTS:
 
     void allReduce_overTwoNodes() {
         Scratch scratch;
-        NodesRig rig(scratch, pythonPlan(scratch, "print(c.rank,c.size,c.allreduce(c.rank+1),os.environ['RANK'],os.environ['LOCAL_RANK'],flush=True)"), 2);
+        NodesRig rig(
+            scratch,
+            pythonPlan(
+                scratch,
+                "print(c.rank,c.size,c.allreduce(c.rank+1),os.environ['RANK'],os.environ['LOCAL_RANK'],flush=True)"),
+            2);
         rig.plan().distribution = "mpi";
         QVERIFY(rig.startAll());
         QVERIFY(rig.waitAll());
@@ -64,7 +70,10 @@ private Q_SLOTS:
 
     void aRankThatDies_endsAll() {
         Scratch scratch;
-        NodesRig rig(scratch, pythonPlan(scratch, "c.barrier()\nif c.rank==3:\n  print('dying',file=sys.stderr,flush=True); os.kill(os.getpid(),9)\ntime.sleep(60)"), 2);
+        NodesRig rig(scratch,
+                     pythonPlan(scratch, "c.barrier()\nif c.rank==3:\n  print('dying',file=sys.stderr,flush=True); "
+                                         "os.kill(os.getpid(),9)\ntime.sleep(60)"),
+                     2);
         rig.plan().distribution = "mpi";
         QVERIFY(rig.startAll());
         QVERIFY(rig.waitAll());
@@ -89,8 +98,11 @@ private Q_SLOTS:
 
     void aKilledLead_takesItsRanksUpAgain() {
         Scratch scratch;
-        NodesRig rig(scratch, pythonPlan(scratch, "print('up',flush=True)\nwhile not os.path.exists('" + (scratch / "go").string() +
-                                                      "'): time.sleep(0.05)\nprint(c.allreduce(1),flush=True)"), 1);
+        NodesRig rig(scratch,
+                     pythonPlan(scratch, "print('up',flush=True)\nwhile not os.path.exists('" +
+                                             (scratch / "go").string() +
+                                             "'): time.sleep(0.05)\nprint(c.allreduce(1),flush=True)"),
+                     1);
         rig.plan().distribution = "mpi";
         QVERIFY(rig.startAll());
         QVERIFY(waitFor([&] { return linesOf(rig.records(0), 1, "stdout").size() == 1; }, 10'000));
@@ -108,7 +120,8 @@ private Q_SLOTS:
         rig.plan().distribution = "mpi";
         rig.plan().peers[1].address = "192.0.2.1";  // For documentation only: no host has it.
         const Path bin = scratch / "bin";
-        scratch.write("bin/ssh", "#!/bin/sh\necho 'ssh: connect to host 192.0.2.1 port 22: No route to host' >&2\nexit 255\n");
+        scratch.write("bin/ssh",
+                      "#!/bin/sh\necho 'ssh: connect to host 192.0.2.1 port 22: No route to host' >&2\nexit 255\n");
         std::filesystem::permissions(bin / "ssh", std::filesystem::perms::owner_all);
         const QByteArray before = qgetenv("PATH");
         qputenv("PATH", QByteArray::fromStdString(bin.string()) + ":" + before);
@@ -117,7 +130,8 @@ private Q_SLOTS:
         QVERIFY(started);
         QVERIFY(rig.waitAll());
         QCOMPARE(textOf(rig.ended(0), "code"), std::string("mpi.launch"));
-        QVERIFY2(textOf(rig.ended(0), "reason").find("No route to host") != std::string::npos, textOf(rig.ended(0), "reason").c_str());
+        QVERIFY2(textOf(rig.ended(0), "reason").find("No route to host") != std::string::npos,
+                 textOf(rig.ended(0), "reason").c_str());
     }
 
     void commandLine_holdsNothingOfTheUser() {
@@ -125,10 +139,12 @@ private Q_SLOTS:
         plan.processes = 4;
         plan.command = {"$(touch canary)"};
         plan.variables = {{"X", "; touch canary"}};
-        const auto argv = agent::mpirunCommand(plan, {{"10.0.0.1", "/w/agent", "/w/a b/n0"}, {"10.0.0.2", "/v/agent", "/v/n1"}}, "10.0.0.0/24", true);
+        const auto argv = agent::mpirunCommand(
+            plan, {{"10.0.0.1", "/w/agent", "/w/a b/n0"}, {"10.0.0.2", "/v/agent", "/v/n1"}}, "10.0.0.0/24", true);
         const std::vector<std::string> tail(argv.end() - 15, argv.end());
-        QCOMPARE(tail, (std::vector<std::string>{"--host", "10.0.0.1:4", "-np", "4", "/w/agent", "rank", "/w/a b/n0", ":",
-                                                 "--host", "10.0.0.2:4", "-np", "4", "/v/agent", "rank", "/v/n1"}));
+        QCOMPARE(tail,
+                 (std::vector<std::string>{"--host", "10.0.0.1:4", "-np", "4", "/w/agent", "rank", "/w/a b/n0", ":",
+                                           "--host", "10.0.0.2:4", "-np", "4", "/v/agent", "rank", "/v/n1"}));
         for (const std::string& argument : argv) QVERIFY(argument.find("canary") == std::string::npos);
         QVERIFY(std::find(argv.begin(), argv.end(), "--allow-run-as-root") != argv.end());
         QVERIFY(std::find(argv.begin(), argv.end(), "10.0.0.0/24") != argv.end());

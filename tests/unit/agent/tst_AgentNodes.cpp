@@ -31,7 +31,9 @@ class TestAgentNodes : public QObject {
     Q_OBJECT
 
 private:
-    static bool isUp(const NodesRig& rig, int node, int rank) { return !linesOf(rig.records(node), rank, "stdout").empty(); }
+    static bool isUp(const NodesRig& rig, int node, int rank) {
+        return !linesOf(rig.records(node), rank, "stdout").empty();
+    }
 
 private Q_SLOTS:
     void init() { m_guard = std::make_unique<ChildGuard>(); }
@@ -40,9 +42,13 @@ private Q_SLOTS:
     void nodes_startAndEndTogether() {
         Scratch scratch;
         AgentRig shell(scratch);
-        NodesRig rig(scratch, shell.shellPlan("echo $RANK $LOCAL_RANK $WORLD_SIZE $LOCAL_WORLD_SIZE $GROUP_RANK $MASTER_ADDR $MASTER_PORT "
-                                              "$GLOO_SOCKET_IFNAME $NCCL_SOCKET_IFNAME $AZ_BATCHAI_TASK_INDEX; "
-                                              "echo data > \"$TRAINYARD_OUTPUTS/of-$RANK\"", 2), 2);
+        NodesRig rig(scratch,
+                     shell.shellPlan(
+                         "echo $RANK $LOCAL_RANK $WORLD_SIZE $LOCAL_WORLD_SIZE $GROUP_RANK $MASTER_ADDR $MASTER_PORT "
+                         "$GLOO_SOCKET_IFNAME $NCCL_SOCKET_IFNAME $AZ_BATCHAI_TASK_INDEX; "
+                         "echo data > \"$TRAINYARD_OUTPUTS/of-$RANK\"",
+                         2),
+                     2);
         QVERIFY(rig.startAll());
         QVERIFY(rig.waitAll());
         const Json ended = rig.ended(0);
@@ -57,7 +63,8 @@ private Q_SLOTS:
         QCOMPARE(statesOf(rig.records(1)), std::string());
         QVERIFY(rig.records(0).back().t >= rig.records(1).back().t);  // The lead's last word comes last.
         QCOMPARE(ofKind(rig.records(1), "clock").size(), std::size_t(1));
-        QVERIFY(std::abs(ofKind(rig.records(1), "clock")[0].body["lead_offset_ns"].get<std::int64_t>()) < 1'000'000'000);
+        QVERIFY(std::abs(ofKind(rig.records(1), "clock")[0].body["lead_offset_ns"].get<std::int64_t>()) <
+                1'000'000'000);
         std::string port;
         for (int rank = 0; rank < 4; ++rank) {
             const auto lines = linesOf(rig.records(rank / 2), rank, "stdout");
@@ -79,14 +86,20 @@ private Q_SLOTS:
     void aRankThatDies_endsAllNodes_andIsNamed() {
         Scratch scratch;
         AgentRig shell(scratch);
-        NodesRig rig(scratch, shell.shellPlan("echo up; [ $RANK = 3 ] && { sleep 0.5; echo the last words >&2; kill -9 $$; }; exec sleep 60", 2), 2);
+        NodesRig rig(
+            scratch,
+            shell.shellPlan(
+                "echo up; [ $RANK = 3 ] && { sleep 0.5; echo the last words >&2; kill -9 $$; }; exec sleep 60", 2),
+            2);
         QVERIFY(rig.startAll());
         QVERIFY(waitFor([&] { return isUp(rig, 0, 0) && isUp(rig, 1, 3); }, 10'000));
         QVERIFY(rig.waitAll());
         const Json ended = rig.ended(0);
         QCOMPARE(textOf(ended, "code"), std::string("rank.signal"));
         const std::string reason = textOf(ended, "reason");
-        QVERIFY2(reason.starts_with("Rank 3 on node 1 (") && reason.find("killed by signal 9 (SIGKILL)") != std::string::npos, reason.c_str());
+        QVERIFY2(reason.starts_with("Rank 3 on node 1 (") &&
+                     reason.find("killed by signal 9 (SIGKILL)") != std::string::npos,
+                 reason.c_str());
         QCOMPARE(ended["stderr"]["rank"].get<int>(), 3);
         QCOMPARE(ended["stderr"]["node"].get<int>(), 1);
         QCOMPARE(ended["stderr"]["lines"], Json::array({"the last words"}));
@@ -123,7 +136,8 @@ private Q_SLOTS:
         QVERIFY(rig.waitAll(25'000));
         QCOMPARE(textOf(rig.ended(0), "outcome"), std::string("completed"));
         bool told = false;
-        for (const Record& record : ofKind(rig.records(0), wire::kind::kWarning)) told = told || textOf(record.body, "code") == "node.refused";
+        for (const Record& record : ofKind(rig.records(0), wire::kind::kWarning))
+            told = told || textOf(record.body, "code") == "node.refused";
         QVERIFY(told);
     }
 
@@ -173,7 +187,10 @@ private Q_SLOTS:
         QFETCH(int, node);
         Scratch scratch;
         AgentRig shell(scratch);
-        NodesRig rig(scratch, shell.shellPlan("echo up; while [ ! -e '" + (scratch / "go").string() + "' ]; do sleep 0.05; done; echo done"), 2);
+        NodesRig rig(scratch,
+                     shell.shellPlan("echo up; while [ ! -e '" + (scratch / "go").string() +
+                                     "' ]; do sleep 0.05; done; echo done"),
+                     2);
         QVERIFY(rig.startAll());
         QVERIFY(waitFor([&] { return isUp(rig, 0, 0) && isUp(rig, 1, 1); }, 10'000));
         for (int again = 0; again < 2; ++again) {
@@ -184,7 +201,8 @@ private Q_SLOTS:
         scratch.write("go", "");
         QVERIFY(rig.waitAll());
         QCOMPARE(textOf(rig.ended(0), "outcome"), std::string("completed"));
-        for (const int one : {0, 1}) QCOMPARE(linesOf(rig.records(one), one, "stdout"), (std::vector<std::string>{"up", "done"}));
+        for (const int one : {0, 1})
+            QCOMPARE(linesOf(rig.records(one), one, "stdout"), (std::vector<std::string>{"up", "done"}));
     }
 
     void cancel_onAnyNode_endsAll_data() {
@@ -248,7 +266,11 @@ private Q_SLOTS:
     void aDeadRank_isTriedAgain_onAllNodes() {
         Scratch scratch;
         AgentRig shell(scratch);
-        NodesRig rig(scratch, shell.shellPlan("echo $TRAINYARD_ATTEMPT; [ $TRAINYARD_ATTEMPT = 2 ] || [ $RANK = 0 ] || kill -9 $$; sleep 0.3"), 2);
+        NodesRig rig(
+            scratch,
+            shell.shellPlan(
+                "echo $TRAINYARD_ATTEMPT; [ $TRAINYARD_ATTEMPT = 2 ] || [ $RANK = 0 ] || kill -9 $$; sleep 0.3"),
+            2);
         rig.plan().maxRestarts = 1;
         QVERIFY(rig.startAll());
         QVERIFY(rig.waitAll());
@@ -267,7 +289,8 @@ private Q_SLOTS:
         NodeLayout first = shell.place(plan);
         QCOMPARE(AgentProcess(first).wait(), 0);
         for (int attempt = 1; attempt <= 3; ++attempt) {
-            const Json ended = endedOf(recordsOf(NodeLayout{shell.root() / "runs" / plan.run.str() / ("a" + std::to_string(attempt)) / "n0"}));
+            const Json ended = endedOf(
+                recordsOf(NodeLayout{shell.root() / "runs" / plan.run.str() / ("a" + std::to_string(attempt)) / "n0"}));
             QCOMPARE(textOf(ended, "reason"), std::string("Rank 0 ended with exit status 4."));
             QCOMPARE(ended.contains("restart"), attempt < 3);
         }
@@ -282,8 +305,9 @@ private Q_SLOTS:
         Scratch scratch;
         const Path run = scratch / "runs/shared";
         AgentRig shell(scratch);
-        auto plan = shell.shellPlan("cat \"$TRAINYARD_NODE_FOLDER/extra.txt\"; echo $TRAINYARD_ATTEMPT $RANK $CUDA_VISIBLE_DEVICES; "
-                                    "echo $AZ_BATCHAI_PYTORCH_INIT_METHOD");
+        auto plan = shell.shellPlan(
+            "cat \"$TRAINYARD_NODE_FOLDER/extra.txt\"; echo $TRAINYARD_ATTEMPT $RANK $CUDA_VISIBLE_DEVICES; "
+            "echo $AZ_BATCHAI_PYTORCH_INIT_METHOD");
         plan.nodes = 2;
         plan.token = std::string(32, 't');
         plan.scheduler = plan.sharedFolder = true;
@@ -294,10 +318,13 @@ private Q_SLOTS:
         std::ofstream(run / "job.sh") << "not for the nodes\n";
         std::filesystem::create_directories(scratch / "disk");
         const auto task = [&](int node) {
-            return std::make_unique<AgentProcess>(NodeLayout{run}, std::vector<std::string>{"--scheduler"},
-                                                  std::vector<std::pair<std::string, std::string>>{
-                                                      {"SLURM_RESTART_COUNT", "1"}, {"SLURM_NODEID", std::to_string(node)}, {"SLURM_NNODES", "2"},
-                                                      {"SLURM_TMPDIR", (scratch / "disk").string()}, {"CUDA_VISIBLE_DEVICES", "5"}});
+            return std::make_unique<AgentProcess>(
+                NodeLayout{run}, std::vector<std::string>{"--scheduler"},
+                std::vector<std::pair<std::string, std::string>>{{"SLURM_RESTART_COUNT", "1"},
+                                                                 {"SLURM_NODEID", std::to_string(node)},
+                                                                 {"SLURM_NNODES", "2"},
+                                                                 {"SLURM_TMPDIR", (scratch / "disk").string()},
+                                                                 {"CUDA_VISIBLE_DEVICES", "5"}});
         };
         const auto one = task(1);
         const auto zero = task(0);
@@ -340,7 +367,8 @@ private Q_SLOTS:
     void aNodeThatWasAway_joinsTheNextAttempt() {
         Scratch scratch;
         AgentRig shell(scratch);
-        NodesRig rig(scratch, shell.shellPlan("echo attempt $TRAINYARD_ATTEMPT; [ $TRAINYARD_ATTEMPT = 2 ] || sleep 200"), 2);
+        NodesRig rig(scratch,
+                     shell.shellPlan("echo attempt $TRAINYARD_ATTEMPT; [ $TRAINYARD_ATTEMPT = 2 ] || sleep 200"), 2);
         rig.plan().maxRestarts = 1;
         rig.plan().silenceSeconds = 5;
         QVERIFY(rig.startAll());

@@ -79,7 +79,8 @@ private Q_SLOTS:
         AgentRig rig(scratch);
         const NodeLayout layout = rig.place(rig.shellPlan("printf 'Continue? '; sleep 2.2; echo yes; printf last"));
         AgentProcess agent(layout);
-        QVERIFY(waitFor([&] { return linesOf(recordsOf(layout), 0, "stdout") == std::vector<std::string>{"Continue? "}; }, 2000));
+        QVERIFY(waitFor(
+            [&] { return linesOf(recordsOf(layout), 0, "stdout") == std::vector<std::string>{"Continue? "}; }, 2000));
         QCOMPARE(agent.wait(), 0);
         QCOMPARE(linesOf(recordsOf(layout), 0, "stdout"), (std::vector<std::string>{"Continue? yes", "last"}));
     }
@@ -88,7 +89,8 @@ private Q_SLOTS:
         Scratch scratch;
         AgentRig rig(scratch);
         const auto records = carryOut(
-            rig, rig.shellPlan("for i in 1 2 3 4 5 6 7 8 9; do printf '\\r%s0%%' $i; sleep 0.02; done; printf '\\r100%%\\n'"));
+            rig, rig.shellPlan(
+                     "for i in 1 2 3 4 5 6 7 8 9; do printf '\\r%s0%%' $i; sleep 0.02; done; printf '\\r100%%\\n'"));
         QCOMPARE(linesOf(records, 0, "stdout"), std::vector<std::string>{"100%"});
     }
 
@@ -96,7 +98,8 @@ private Q_SLOTS:
         Scratch scratch;
         AgentRig rig(scratch);
         const NodeLayout layout = rig.place(rig.shellPlan(
-            "echo a long first line >&2; sleep 0.4; echo two > /dev/stderr; sleep 0.3; echo six > /dev/stderr; sleep 0.3; "
+            "echo a long first line >&2; sleep 0.4; echo two > /dev/stderr; sleep 0.3; echo six > /dev/stderr; sleep "
+            "0.3; "
             "echo three >&2; for i in 1 2 3; do echo '{\"kind\":\"metric\",\"name\":\"n\",\"value\":'$i'}' > "
             "\"$TRAINYARD_STREAM\"; sleep 0.3; done"));
         {
@@ -157,7 +160,8 @@ private Q_SLOTS:
         const NodeLayout layout = rig.place(rig.shellPlan(
             "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; "
             "echo '{\"kind\":\"metric\",\"name\":\"t\",\"value\":'$(date +%s%6N)'}' >> \"$TRAINYARD_STREAM\"; "
-            "while [ ! -e '" + (scratch / "seen").string() + "'$i ]; do sleep 0.01; done; done"));
+            "while [ ! -e '" +
+            (scratch / "seen").string() + "'$i ]; do sleep 0.01; done; done"));
         AgentProcess agent(layout);
         std::vector<double> latencies;
         std::size_t seen = 0;
@@ -190,23 +194,32 @@ private Q_SLOTS:
         Scratch scratch;
         AgentRig rig(scratch);
         scratch.write("work/logs/old.txt", "from before\n");
-        auto plan = rig.shellPlan("mkdir -p logs/sub \"$TRAINYARD_OUTPUTS/logs\"; echo more >> logs/old.txt; echo one > logs/train.txt; printf 'a\\0b' > logs/binary; "
-                                  "echo x > logs/events.out.tfevents.1; echo of rank 0 > logs/sub/rank_0.txt; echo kept > \"$TRAINYARD_OUTPUTS/logs/kept.txt\"; "
-                                  "ln -s /etc/passwd logs/link; while [ ! -e go1 ]; do sleep 0.02; done; "
-                                  // Rotated by name, then another emptied.
-                                  "echo two >> logs/train.txt; mv logs/train.txt logs/train.1; echo three > logs/train.txt; "
-                                  "while [ ! -e go2 ]; do sleep 0.02; done; : > logs/old.txt; echo anew >> logs/old.txt; "
-                                  "while [ ! -e go3 ]; do sleep 0.02; done; printf 'the end' >> logs/train.txt");
+        auto plan =
+            rig.shellPlan("mkdir -p logs/sub \"$TRAINYARD_OUTPUTS/logs\"; echo more >> logs/old.txt; echo one > "
+                          "logs/train.txt; printf 'a\\0b' > logs/binary; "
+                          "echo x > logs/events.out.tfevents.1; echo of rank 0 > logs/sub/rank_0.txt; echo kept > "
+                          "\"$TRAINYARD_OUTPUTS/logs/kept.txt\"; "
+                          "ln -s /etc/passwd logs/link; while [ ! -e go1 ]; do sleep 0.02; done; "
+                          // Rotated by name, then another emptied.
+                          "echo two >> logs/train.txt; mv logs/train.txt logs/train.1; echo three > logs/train.txt; "
+                          "while [ ! -e go2 ]; do sleep 0.02; done; : > logs/old.txt; echo anew >> logs/old.txt; "
+                          "while [ ! -e go3 ]; do sleep 0.02; done; printf 'the end' >> logs/train.txt");
         plan.workingFolder = (scratch / "work").string();
         const NodeLayout layout = rig.place(plan);
         {
             AgentProcess agent(layout);
-            QVERIFY(waitFor([&] { return linesOf(recordsOf(layout), -1, "logs/train.txt").size() == 1 && linesOf(recordsOf(layout), -1, "logs/kept.txt").size() == 1; }));
+            QVERIFY(waitFor([&] {
+                return linesOf(recordsOf(layout), -1, "logs/train.txt").size() == 1 &&
+                       linesOf(recordsOf(layout), -1, "logs/kept.txt").size() == 1;
+            }));
             agent.kill(SIGKILL);  // Another goes on where it was.
         }
         AgentProcess agent(layout);
         scratch.write("work/go1", "");
-        const bool rotated = waitFor([&] { return linesOf(recordsOf(layout), -1, "logs/train.txt").size() == 3 && !linesOf(recordsOf(layout), -1, "logs/old.txt").empty(); });
+        const bool rotated = waitFor([&] {
+            return linesOf(recordsOf(layout), -1, "logs/train.txt").size() == 3 &&
+                   !linesOf(recordsOf(layout), -1, "logs/old.txt").empty();
+        });
         scratch.write("work/go2", "");
         const bool emptied = waitFor([&] { return linesOf(recordsOf(layout), -1, "logs/old.txt").size() == 2; });
         scratch.write("work/go3", "");
@@ -219,7 +232,9 @@ private Q_SLOTS:
         QCOMPARE(linesOf(records, -1, "logs/kept.txt"), (std::vector<std::string>{"kept"}));
         for (const Record& record : ofKind(records, wire::kind::kLog)) {
             const std::string out = textOf(record.body, "out");
-            QVERIFY2(out.find("binary") == std::string::npos && out.find("tfevents") == std::string::npos && out.find("link") == std::string::npos, out.c_str());
+            QVERIFY2(out.find("binary") == std::string::npos && out.find("tfevents") == std::string::npos &&
+                         out.find("link") == std::string::npos,
+                     out.c_str());
         }
     }
 
@@ -234,7 +249,9 @@ private Q_SLOTS:
         for (const Record& record : ofKind(records, wire::kind::kLog)) files.insert(textOf(record.body, "out"));
         QCOMPARE(files.size(), std::size_t(256));
         const auto warnings = ofKind(records, wire::kind::kWarning);
-        QCOMPARE(std::count_if(warnings.begin(), warnings.end(), [](const Record& record) { return textOf(record.body, "code") == "logs.files"; }), std::ptrdiff_t(1));
+        QCOMPARE(std::count_if(warnings.begin(), warnings.end(),
+                               [](const Record& record) { return textOf(record.body, "code") == "logs.files"; }),
+                 std::ptrdiff_t(1));
     }
 
     void eightRanks_manyLines() {
@@ -242,8 +259,9 @@ private Q_SLOTS:
         AgentRig rig(scratch);
         constexpr int kCount = 20'000;
         const auto plan = rig.commandPlan(
-            {"/usr/bin/awk", "BEGIN{s=ENVIRON[\"TRAINYARD_STREAM\"];for(i=1;i<=20000;i++){print \"line \" i;"
-                             "print \"{\\\"kind\\\":\\\"metric\\\",\\\"name\\\":\\\"n\\\",\\\"value\\\":\" i \"}\" >> s}}"},
+            {"/usr/bin/awk",
+             "BEGIN{s=ENVIRON[\"TRAINYARD_STREAM\"];for(i=1;i<=20000;i++){print \"line \" i;"
+             "print \"{\\\"kind\\\":\\\"metric\\\",\\\"name\\\":\\\"n\\\",\\\"value\\\":\" i \"}\" >> s}}"},
             8);
         const auto started = base::monotonicNanos();
         const auto records = carryOut(rig, plan);
@@ -312,8 +330,9 @@ private Q_SLOTS:
         AgentRig rig(scratch);
         // The rank's own files lie on the full disk too, so it writes only before and after; meanwhile the agent, with
         // many system records, cannot write.
-        auto plan = rig.shellPlan("cat /dev/zero > \"$TRAINYARD_OUTPUTS/zeros\"; sleep 1.5; rm \"$TRAINYARD_OUTPUTS/zeros\"; " +
-                                  countingScript(50, 50, "0.1"));
+        auto plan =
+            rig.shellPlan("cat /dev/zero > \"$TRAINYARD_OUTPUTS/zeros\"; sleep 1.5; rm \"$TRAINYARD_OUTPUTS/zeros\"; " +
+                          countingScript(50, 50, "0.1"));
         plan.diskReserveBytes = 0;
         plan.systemIntervalMillis = 10;
         plan.outputsFolder = (scratch / "disk" / "outputs").string();

@@ -45,10 +45,12 @@ private Q_SLOTS:
     void source_isTheWorkingFolder() {
         Scratch scratch;
         AgentRig rig(scratch);
-        const std::string script = "#!/bin/sh\npwd; cat data/x.txt; echo changed > data/x.txt; stat -c %a run.sh data/x.txt\n";
+        const std::string script =
+            "#!/bin/sh\npwd; cat data/x.txt; echo changed > data/x.txt; stat -c %a run.sh data/x.txt\n";
         auto plan = rig.commandPlan({"./run.sh"});
-        const NodeLayout layout = placeWithSource(scratch, rig, plan, Json::array({fileEntry("run.sh", script, true), fileEntry("data/x.txt", "x\n")}),
-                                                  {script, "x\n"});
+        const NodeLayout layout = placeWithSource(
+            scratch, rig, plan, Json::array({fileEntry("run.sh", script, true), fileEntry("data/x.txt", "x\n")}),
+            {script, "x\n"});
         QCOMPARE(AgentProcess(layout).wait(), 0);
         const auto records = recordsOf(layout);
         QCOMPARE(textOf(endedOf(records), "reason"), std::string("The command ended with exit status 0."));
@@ -61,7 +63,8 @@ private Q_SLOTS:
         AgentRig rig(scratch);
         auto plan = rig.shellPlan("cat here.txt");
         plan.workingFolder = "sub";
-        const NodeLayout layout = placeWithSource(scratch, rig, plan, Json::array({fileEntry("sub/here.txt", "here\n")}), {"here\n"});
+        const NodeLayout layout =
+            placeWithSource(scratch, rig, plan, Json::array({fileEntry("sub/here.txt", "here\n")}), {"here\n"});
         QCOMPARE(AgentProcess(layout).wait(), 0);
         QCOMPARE(linesOf(recordsOf(layout), 0, "stdout"), std::vector<std::string>{"here"});
     }
@@ -72,7 +75,8 @@ private Q_SLOTS:
             Scratch scratch;
             AgentRig rig(scratch);
             auto plan = rig.shellPlan("mkdir -p outputs && echo model > outputs/model.pt");
-            const Json files = own ? Json::array({fileEntry("outputs/here.txt", "here\n")}) : Json::array({fileEntry("here.txt", "here\n")});
+            const Json files = own ? Json::array({fileEntry("outputs/here.txt", "here\n")})
+                                   : Json::array({fileEntry("here.txt", "here\n")});
             const NodeLayout layout = placeWithSource(scratch, rig, plan, files, {"here\n"});
             QCOMPARE(AgentProcess(layout).wait(), 0);
             const Json ended = endedOf(recordsOf(layout));
@@ -96,7 +100,8 @@ private Q_SLOTS:
         Scratch scratch;
         AgentRig rig(scratch);
         auto plan = rig.shellPlan("true");
-        const NodeLayout layout = placeWithSource(scratch, rig, plan, Json::array({fileEntry(path.toStdString(), "x")}), {object.toStdString()});
+        const NodeLayout layout = placeWithSource(scratch, rig, plan, Json::array({fileEntry(path.toStdString(), "x")}),
+                                                  {object.toStdString()});
         QCOMPARE(AgentProcess(layout).wait(), 0);
         QCOMPARE(textOf(endedOf(recordsOf(layout)), "code"), code.toStdString());
         QVERIFY(!std::filesystem::exists(layout.code()));

@@ -94,24 +94,28 @@ private Q_SLOTS:
             return say(Json{{"kind", "warning"}, {"code", warningCode}, {"message", message}, {"fatal", true}});
         };
         const QByteArray harmless = say(Json{{"kind", "warning"}, {"code", "x"}, {"message", "Careful."}});
-        const auto conclusion = [](const char* message) { return say(Json{{"kind", "conclusion"}, {"message", message}}); };
+        const auto conclusion = [](const char* message) {
+            return say(Json{{"kind", "conclusion"}, {"message", message}});
+        };
         const QByteArray nan = warning("train.nan", "The loss became NaN.\nHelp.");
         const QByteArray exitCode("rank.exit");
         QTest::newRow("fatal") << nan + "exit 3" << 1 << QByteArray("train.nan") << QByteArray("The loss became NaN.");
-        QTest::newRow("a later warning is none") << nan + harmless + "exit 3" << 1 << QByteArray("train.nan")
-                                                 << QByteArray("The loss became NaN.");
-        QTest::newRow("without a code") << warning("", "No data.") + "exit 1" << 1 << exitCode << QByteArray("No data.");
+        QTest::newRow("a later warning is none")
+            << nan + harmless + "exit 3" << 1 << QByteArray("train.nan") << QByteArray("The loss became NaN.");
+        QTest::newRow("without a code") << warning("", "No data.") + "exit 1" << 1 << exitCode
+                                        << QByteArray("No data.");
         QTest::newRow("of the rank that failed first")
             << warning("c'$RANK'", "I am '$RANK'.") + "[ $RANK = 1 ] && exit 1; sleep 60" << 2 << QByteArray("c1")
             << QByteArray("Rank 1: I am 1.");
         QTest::newRow("only a warning") << harmless + "exit 3" << 1 << exitCode
                                         << QByteArray("Rank 0 ended with exit status 3.");
-        QTest::newRow("fatal, but it ended well") << nan << 1 << QByteArray("train.nan") << QByteArray("The loss became NaN.");
+        QTest::newRow("fatal, but it ended well")
+            << nan << 1 << QByteArray("train.nan") << QByteArray("The loss became NaN.");
         QTest::newRow("conclusion") << conclusion("Trained 4 epochs.") << 1 << QByteArray()
                                     << QByteArray("Trained 4 epochs.");
         QTest::newRow("rank 0 concludes") << conclusion("I am '$RANK'.") << 2 << QByteArray() << QByteArray("I am 0.");
-        QTest::newRow("concluded, but it failed") << conclusion("Trained.") + "exit 2" << 1 << exitCode
-                                                  << QByteArray("Rank 0 ended with exit status 2.");
+        QTest::newRow("concluded, but it failed")
+            << conclusion("Trained.") + "exit 2" << 1 << exitCode << QByteArray("Rank 0 ended with exit status 2.");
     }
     void lastWords_areTheReason() {
         QFETCH(QByteArray, script);
@@ -165,10 +169,12 @@ private Q_SLOTS:
     void spawn_failures_data() {
         QTest::addColumn<QByteArray>("command");
         QTest::addColumn<QByteArray>("reason");
-        QTest::newRow("missing") << QByteArray("/no/such/program") << QByteArray("the command /no/such/program does not exist");
+        QTest::newRow("missing") << QByteArray("/no/such/program")
+                                 << QByteArray("the command /no/such/program does not exist");
         QTest::newRow("not in PATH") << QByteArray("no-such-program")
                                      << QByteArray("the command \"no-such-program\" was not found in PATH");
-        QTest::newRow("not executable") << QByteArray("/etc/passwd") << QByteArray("is not executable (permission denied)");
+        QTest::newRow("not executable") << QByteArray("/etc/passwd")
+                                        << QByteArray("is not executable (permission denied)");
         QTest::newRow("a folder") << QByteArray("/tmp") << QByteArray("is not executable (permission denied)");
     }
     void spawn_failures() {
@@ -179,7 +185,8 @@ private Q_SLOTS:
         const Json ended = endedOf(carryOut(rig, rig.commandPlan({command.toStdString()}, 2)));
         QCOMPARE(textOf(ended, "outcome"), std::string("failed"));
         QCOMPARE(textOf(ended, "code"), std::string("rank.spawn"));
-        QVERIFY2(textOf(ended, "reason").find(reason.toStdString()) != std::string::npos, textOf(ended, "reason").c_str());
+        QVERIFY2(textOf(ended, "reason").find(reason.toStdString()) != std::string::npos,
+                 textOf(ended, "reason").c_str());
         QVERIFY(textOf(ended, "reason").starts_with("Rank "));
     }
 
@@ -199,7 +206,8 @@ private Q_SLOTS:
     void variables_andArguments() {
         Scratch scratch;
         AgentRig rig(scratch);
-        auto plan = rig.commandPlan({"/usr/bin/printf", "%s|", "$MY_NAME", "${MY_NAME}/x", "$RANK", "$UNKNOWN", "a b"}, 2);
+        auto plan =
+            rig.commandPlan({"/usr/bin/printf", "%s|", "$MY_NAME", "${MY_NAME}/x", "$RANK", "$UNKNOWN", "a b"}, 2);
         plan.variables = {{"MY_NAME", "with space"}};
         plan.workingFolder = scratch.path().string();
         const auto records = carryOut(rig, plan);
@@ -209,7 +217,9 @@ private Q_SLOTS:
         env.workingFolder = scratch.path().string();
         const auto envRecords = carryOut(rig, env);
         const auto lines = linesOf(envRecords, 1, "stdout");
-        const auto has = [&](const std::string& line) { return std::find(lines.begin(), lines.end(), line) != lines.end(); };
+        const auto has = [&](const std::string& line) {
+            return std::find(lines.begin(), lines.end(), line) != lines.end();
+        };
         QCOMPARE(lines.front(), scratch.path().string());
         QVERIFY(has("RANK=1") && has("LOCAL_RANK=1") && has("WORLD_SIZE=2") && has("LOCAL_WORLD_SIZE=2"));
         QVERIFY(has("MASTER_ADDR=127.0.0.1") && has("AZ_BATCHAI_TASK_INDEX=1"));
@@ -280,7 +290,8 @@ private Q_SLOTS:
     void secondAgent_isTurnedAway() {
         Scratch scratch;
         AgentRig rig(scratch);
-        const NodeLayout layout = rig.place(rig.shellPlan("while [ ! -e '" + (scratch / "go").string() + "' ]; do sleep 0.02; done"));
+        const NodeLayout layout =
+            rig.place(rig.shellPlan("while [ ! -e '" + (scratch / "go").string() + "' ]; do sleep 0.02; done"));
         AgentProcess first(layout);
         QVERIFY(waitFor([&] { return !recordsOf(layout).empty(); }));
         const auto second = runProgram(builtProgram("trainyard-agent"), {"run", layout.root.string()});
@@ -293,7 +304,8 @@ private Q_SLOTS:
     void detach_answersAndGoesOn() {
         Scratch scratch;
         AgentRig rig(scratch);
-        const NodeLayout layout = rig.place(rig.shellPlan("while [ ! -e '" + (scratch / "go").string() + "' ]; do sleep 0.02; done"));
+        const NodeLayout layout =
+            rig.place(rig.shellPlan("while [ ! -e '" + (scratch / "go").string() + "' ]; do sleep 0.02; done"));
         // Descriptors above 2 and the pipes on 1 and 2 must not stay open in the agent: reading ends at once.
         const auto result = runProgram(builtProgram("trainyard-agent"), {"run", layout.root.string(), "--detach"});
         QCOMPARE(result.exitCode, 0);

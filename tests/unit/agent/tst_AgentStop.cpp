@@ -95,7 +95,8 @@ private Q_SLOTS:
             AgentProcess agent(layout);
             QVERIFY(waitFor([&] { return linesOf(recordsOf(layout), 0, "stdout").size() == 1; }));
             cancel(layout);
-            QVERIFY(waitFor([&] { return base::readFile(layout.rankOut(0)).valueOr({}).find("asked") != std::string::npos; }));
+            QVERIFY(waitFor(
+                [&] { return base::readFile(layout.rankOut(0)).valueOr({}).find("asked") != std::string::npos; }));
             agent.kill(SIGKILL);
         }
         // The shim carries the grace time out by itself.
@@ -150,13 +151,17 @@ private Q_SLOTS:
         Scratch scratch;
         AgentRig rig(scratch);
         // Rank 0 heeds SIGUSR1; rank 1 would die of it. Below rank 0's shell there is a program that would, too.
-        const auto plan = rig.shellPlan("if [ $RANK = 0 ]; then trap 'echo saved' USR1; sleep 300 & echo up; while [ ! -e '" + (scratch / "go").string() +
-                                            "' ]; do sleep 0.05; done; kill $!; else echo up; while [ ! -e '" + (scratch / "go").string() +
-                                            "' ]; do sleep 0.05; done; fi; echo end",
-                                        2);
+        const auto plan = rig.shellPlan(
+            "if [ $RANK = 0 ]; then trap 'echo saved' USR1; sleep 300 & echo up; while [ ! -e '" +
+                (scratch / "go").string() + "' ]; do sleep 0.05; done; kill $!; else echo up; while [ ! -e '" +
+                (scratch / "go").string() + "' ]; do sleep 0.05; done; fi; echo end",
+            2);
         const NodeLayout layout = rig.place(plan);
         AgentProcess agent(layout);
-        QVERIFY(waitFor([&] { return linesOf(recordsOf(layout), 0, "stdout").size() == 1 && linesOf(recordsOf(layout), 1, "stdout").size() == 1; }));
+        QVERIFY(waitFor([&] {
+            return linesOf(recordsOf(layout), 0, "stdout").size() == 1 &&
+                   linesOf(recordsOf(layout), 1, "stdout").size() == 1;
+        }));
         for (std::size_t times = 1; times <= 2; ++times) {
             std::ofstream(layout.control() / ".checkpoint") << "";
             std::filesystem::rename(layout.control() / ".checkpoint", layout.control() / wire::control::kCheckpoint);
@@ -201,9 +206,12 @@ private Q_SLOTS:
     void leftovers_areGoneAfterwards_data() {
         QTest::addColumn<QByteArray>("script");
         QTest::newRow("child in the background") << QByteArray("sleep 61 & echo $! > pid; exit 0");
-        QTest::newRow("own session, orphaned") << QByteArray("(setsid sh -c 'echo $$ > pid; exec sleep 62' &) ; sleep 0.2");
-        QTest::newRow("ignores SIGTERM") << QByteArray("setsid sh -c 'trap \"\" TERM; echo $$ > pid; sleep 63; sleep 63' & sleep 0.2");
-        QTest::newRow("without its environment") << QByteArray("setsid env -i sh -c 'echo $$ > pid; exec sleep 64' & sleep 0.2");
+        QTest::newRow("own session, orphaned")
+            << QByteArray("(setsid sh -c 'echo $$ > pid; exec sleep 62' &) ; sleep 0.2");
+        QTest::newRow("ignores SIGTERM") << QByteArray(
+            "setsid sh -c 'trap \"\" TERM; echo $$ > pid; sleep 63; sleep 63' & sleep 0.2");
+        QTest::newRow("without its environment")
+            << QByteArray("setsid env -i sh -c 'echo $$ > pid; exec sleep 64' & sleep 0.2");
     }
     void leftovers_areGoneAfterwards() {
         QFETCH(QByteArray, script);
@@ -223,7 +231,8 @@ private Q_SLOTS:
     void terminatedAgent_leavesItsRanks() {
         Scratch scratch;
         AgentRig rig(scratch);
-        const NodeLayout layout = rig.place(rig.shellPlan("echo up; while [ ! -e '" + (scratch / "go").string() + "' ]; do sleep 0.02; done; echo down"));
+        const NodeLayout layout = rig.place(rig.shellPlan("echo up; while [ ! -e '" + (scratch / "go").string() +
+                                                          "' ]; do sleep 0.02; done; echo down"));
         AgentProcess agent(layout);
         QVERIFY(waitFor([&] { return isRunning(layout) && pidOfRank(layout, 0, "process") > 0; }));
         agent.kill(SIGHUP);

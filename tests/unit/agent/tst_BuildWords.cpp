@@ -13,8 +13,7 @@ class TestBuildWords : public QObject {
 private:
     static std::string wentWrong(const char* log) {
         std::vector<std::string> lines;
-        for (const std::string& line : base::split(log, '\n'))
-            lines.emplace_back(base::trim(line));
+        for (const std::string& line : base::split(log, '\n')) lines.emplace_back(base::trim(line));
         return whatWentWrong(lines);
     }
 
@@ -88,11 +87,14 @@ private Q_SLOTS:
             "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
             "Clear the target's cache");
         row("podman, the disk",
-            "STEP 3/4: RUN cat /dev/zero > /filler\ncat: write error: No space left on device\ntime=\"2026-11-24T00:13:03Z\" "
-            "level=error msg=\"error unmounting container: saving builder state: no space left on device\"\nError: building at "
+            "STEP 3/4: RUN cat /dev/zero > /filler\ncat: write error: No space left on "
+            "device\ntime=\"2026-11-24T00:13:03Z\" "
+            "level=error msg=\"error unmounting container: saving builder state: no space left on device\"\nError: "
+            "building at "
             "STEP \"RUN cat /dev/zero > /filler\": while running runtime: exit status 1\n",
             "cat: write error: No space left on device", "Clear the target's cache");
-        row("the disk, behind a long path", ("Error: write /" + std::string(600, 'p') + "ü: no space left on device\n").c_str(),
+        row("the disk, behind a long path",
+            ("Error: write /" + std::string(600, 'p') + "ü: no space left on device\n").c_str(),
             ("…" + std::string(473, 'p') + "ü: no space left on device").c_str(), "Clear the target's cache");
         row("venv without ensurepip",
             "The virtual environment was not created successfully because ensurepip is not\navailable.  On "
@@ -135,8 +137,7 @@ private Q_SLOTS:
 
     void length_isLimited_betweenCharacters() {
         std::string line = "Error: ";
-        for (int i = 0; i < 400; ++i)
-            line += "\u00fc";
+        for (int i = 0; i < 400; ++i) line += "\u00fc";
         const std::string said = whatWentWrong({line});
         QVERIFY(said.size() <= 500 && said.size() > 490);
         QVERIFY(base::isValidUtf8(said));

@@ -83,9 +83,11 @@ private Q_SLOTS:
             QVERIFY(!line["title"].get<std::string>().empty() && !line["text"].get<std::string>().empty());
             QCOMPARE(line["finding"] == "ok", line["remedy"].get<std::string>().empty());
         }
-        QCOMPARE(ids, std::string(
-                          "os libc processor cores memory disk write slots clock network gpus cuda nccl mpi containers conda "
-                          "python torch slurm "));
+        QCOMPARE(
+            ids,
+            std::string(
+                "os libc processor cores memory disk write slots clock network gpus cuda nccl mpi containers conda "
+                "python torch slurm "));
     }
 
     void withoutAnyProgram_nothingIsOkThatCouldNotBeLookedAt() {
@@ -268,8 +270,7 @@ private Q_SLOTS:
         });
         mounted(0, "size=2g", [&](ServeClient& client) { COMPARE_LINE(ask(client, "disk"), "warning", "free"); });
         mounted(0, "size=2g,nr_inodes=5", [&](ServeClient& client) {
-            for (int i = 0; i < 5; ++i)
-                std::ofstream(scratch / ("work/" + std::to_string(i))) << "x";
+            for (int i = 0; i < 5; ++i) std::ofstream(scratch / ("work/" + std::to_string(i))) << "x";
             COMPARE_LINE(ask(client, "disk"), "failure", "no more files");
         });
         std::filesystem::create_directories(scratch / "theirs");

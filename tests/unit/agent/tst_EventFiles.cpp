@@ -90,12 +90,14 @@ private Q_SLOTS:
         double counted = 0;
         for (const Json& count : weights->body["counts"]) counted += count.get<double>();
         QCOMPARE(counted, 100.0);
-        QCOMPARE(weights->body["edges"].front().get<double>() <= 0 && weights->body["edges"].back().get<double>() >= 99, true);
+        QCOMPARE(weights->body["edges"].front().get<double>() <= 0 && weights->body["edges"].back().get<double>() >= 99,
+                 true);
         const Record* red = named(records, "image", "red");
         QVERIFY(red != nullptr);
         QCOMPARE(red->body["height"].get<int>(), 6);
         QCOMPARE(red->body["width"].get<int>(), 9);
-        QCOMPARE(textOf(named(records, "text", "note/text_summary")->body, "text"), std::string("what the run is *for*"));
+        QCOMPARE(textOf(named(records, "text", "note/text_summary")->body, "text"),
+                 std::string("what the run is *for*"));
         QCOMPARE(linesOf(records, 0, "stdout"), std::vector<std::string>{"sum 4950.0"});
         QCOMPARE(warningsOf(records), std::string());
     }

@@ -47,7 +47,7 @@ private Q_SLOTS:
         std::ofstream(scratch / "slots/a.ticket") << "";
         QVERIFY(loop->wait(20'000).slots);
         loop->unwatchSlots();
-        (void)loop->wait(0);
+        (void) loop->wait(0);
         std::ofstream(scratch / "slots/b.ticket") << "";
         QVERIFY(!loop->wait(20).slots);
     }

@@ -218,8 +218,7 @@ private Q_SLOTS:
         const Variable path("PATH", empty.alone());
         GpuMonitor monitor({0});
         Json values = Json::object();
-        for (int i = 0; i < 3; ++i)
-            monitor.sample(values, {});
+        for (int i = 0; i < 3; ++i) monitor.sample(values, {});
         QVERIFY(values.empty());
     }
 

@@ -102,7 +102,8 @@ private:
         while (count > 0 && !m_closed && !deadline.passed()) {
             const std::size_t head = m_in.find("\r\n\r\n", at);
             const std::size_t length = head == std::string::npos ? head : m_in.find("Content-Length: ", at);
-            const std::size_t size = length < head ? static_cast<std::size_t>(std::atol(m_in.c_str() + length + 16)) : 0;
+            const std::size_t size =
+                length < head ? static_cast<std::size_t>(std::atol(m_in.c_str() + length + 16)) : 0;
             if (head == std::string::npos || m_in.size() < head + 4 + size) {
                 m_closed = !more();
                 continue;
@@ -177,8 +178,7 @@ private Q_SLOTS:
     void requests_mayComeByteByByteAndInChunks() {
         listen();
         Client client(*m_server);
-        for (const char c : request("POST", "/slow", "abc"))
-            client.send({&c, 1});
+        for (const char c : request("POST", "/slow", "abc")) client.send({&c, 1});
         QCOMPARE(client.answer(), 200);
         client.send("POST /chunks HTTP/1.1\r\nAuthorization: Bearer secret-1\r\nTransfer-Encoding: "
                     "chunked\r\n\r\n4\r\nabcd\r\n3\r\nefg\r\n0\r\n\r\n");
@@ -273,20 +273,16 @@ private Q_SLOTS:
     void aMillionRequests_areAllAnswered() {
         listen();
         std::vector<std::unique_ptr<Client>> clients;
-        for (int i = 0; i < 4; ++i)
-            clients.push_back(std::make_unique<Client>(*m_server));
+        for (int i = 0; i < 4; ++i) clients.push_back(std::make_unique<Client>(*m_server));
         constexpr int kEach = 250'000;
         constexpr int kAtOnce = 250;
         std::string many;
-        for (int i = 0; i < kAtOnce; ++i)
-            many += request("POST", "/m", "{}");
+        for (int i = 0; i < kAtOnce; ++i) many += request("POST", "/m", "{}");
         const long before = residentKiB();
         int good = 0;
         for (int i = 0; i < kEach; i += kAtOnce) {
-            for (const auto& client : clients)
-                client->send(many);
-            for (const auto& client : clients)
-                good += client->goodAnswers(kAtOnce);
+            for (const auto& client : clients) client->send(many);
+            for (const auto& client : clients) good += client->goodAnswers(kAtOnce);
         }
         QCOMPARE(good, 4 * kEach);
         QCOMPARE(m_echo.answered, 4 * kEach);
@@ -300,8 +296,7 @@ private Q_SLOTS:
         const long before = residentKiB();
         const std::string one = request("POST", "/m", "{}");
         std::string thousand;
-        for (int i = 0; i < 1000; ++i)
-            thousand += one;
+        for (int i = 0; i < 1000; ++i) thousand += one;
         std::size_t sent = 0;
         for (int i = 0; i < 1000; ++i) {
             const std::size_t now = flood.send(thousand, 1000);
@@ -313,8 +308,7 @@ private Q_SLOTS:
         Client other(*m_server);
         other.send(request("GET", "/"));
         QCOMPARE(other.answer(), 200);
-        for (int i = 0; i < 1000; ++i)
-            QCOMPARE(flood.answer(), 200);
+        for (int i = 0; i < 1000; ++i) QCOMPARE(flood.answer(), 200);
     }
 
     void files_goToDiskAndACutOneIsAbandoned() {
@@ -329,8 +323,7 @@ private Q_SLOTS:
         cut.send(request("PUT", "/file", data).substr(0, 1 << 20));
         cut.shut();
         const auto deadline = base::Deadline::inMillis(30'000);
-        while (m_echo.cut == 0 && !deadline.passed())
-            m_server->service(1'000'000);
+        while (m_echo.cut == 0 && !deadline.passed()) m_server->service(1'000'000);
         QCOMPARE(m_echo.cut, 1);
         QVERIFY(!std::filesystem::exists(m_scratch->path() / "upload.part"));
     }
@@ -339,12 +332,10 @@ private Q_SLOTS:
         listen();
         Client client(*m_server);
         std::string many;
-        for (int i = 0; i < 300; ++i)
-            many += request("GET", "/m");
+        for (int i = 0; i < 300; ++i) many += request("GET", "/m");
         client.send(many.substr(0, 200));
         // A service of no time still does one round, so that everything moves on.
-        for (int i = 0; i < 10; ++i)
-            m_server->service(0);
+        for (int i = 0; i < 10; ++i) m_server->service(0);
         QVERIFY(m_echo.answered >= 1);
     }
 

@@ -82,7 +82,7 @@ private Q_SLOTS:
             LogSplitter splitter;
             splitter.feed(bar);
             splitter.flush(false);
-            (void)splitter.take();
+            (void) splitter.take();
             splitter.feed(bar.ends_with('\r') ? "20%\n" : "\r20%\n");
             const auto pieces = splitter.take();
             QCOMPARE(pieces.size(), std::size_t(1));
@@ -95,7 +95,7 @@ private Q_SLOTS:
         LogSplitter splitter;
         splitter.feed("50%\r");
         splitter.flush(false);
-        (void)splitter.take();
+        (void) splitter.take();
         splitter.feed("\nnext\n");
         const auto pieces = splitter.take();
         QVERIFY(pieces[0].continues);
@@ -138,7 +138,7 @@ private Q_SLOTS:
     void invalidUtf8_isReplacedAndMarked() {
         LogSplitter splitter;
         splitter.feed("ok\n");
-        (void)splitter.take();
+        (void) splitter.take();
         splitter.feed(std::string_view("\xff\xfe\x00z\n", 5));
         const auto pieces = splitter.take();
         QVERIFY(pieces[0].replaced);
@@ -160,7 +160,8 @@ private Q_SLOTS:
         LogSplitter splitter;
         std::int64_t at = 0;
         std::int64_t bytes = 0;
-        const std::vector<std::string> parts{"a\nbc", "\r", "d\n", "10%\r20%", "\r\n", std::string(200'000, 'x'), "\n\n", "end"};
+        const std::vector<std::string> parts{"a\nbc", "\r", "d\n", "10%\r20%", "\r\n", std::string(200'000, 'x'),
+                                             "\n\n",  "end"};
         for (const std::string& part : parts) {
             splitter.feed(part);
             bytes += static_cast<std::int64_t>(part.size());

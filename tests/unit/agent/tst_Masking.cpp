@@ -114,10 +114,8 @@ private Q_SLOTS:
         QVERIFY2(textOf(endedOf(records), "outcome") == "completed", errorsOf(records).c_str());
         Json params = Json::object();
         Json tags = Json::object();
-        for (const Record& record : ofKind(records, "params"))
-            params.update(record.body["values"]);
-        for (const Record& record : ofKind(records, "tags"))
-            tags.update(record.body["values"]);
+        for (const Record& record : ofKind(records, "params")) params.update(record.body["values"]);
+        for (const Record& record : ofKind(records, "tags")) tags.update(record.body["values"]);
         QCOMPARE(params, (Json{{"key", "***"}, {"second", "is ***"}}));
         QCOMPARE(textOf(tags, "team ***") + ", " + textOf(tags, "note"), std::string("***, a ***"));
         QCOMPARE(pointsOf(records, 0, "m ***").size(), std::size_t(1));
@@ -184,8 +182,7 @@ private Q_SLOTS:
     /// What the protocol needs to be read stays, though a secret is spelled like one of its words.
     void wordsOfTheProtocol_stay() {
         agent::Masker masker;
-        for (const char* secret : {"metric", "name", "value", "iVBORw0K"})
-            QVERIFY(masker.add(secret));
+        for (const char* secret : {"metric", "name", "value", "iVBORw0K"}) QVERIFY(masker.add(secret));
         const auto masked = [&](const char* text) {
             Json line = *base::parseJson(text);
             masker.maskLine(line);

@@ -35,12 +35,10 @@ private Q_SLOTS:
         QCOMPARE(pointsOf(records, 0, "acc").size(), std::size_t(5));
         QCOMPARE(pointsOf(records, 0, "fold/loss").front().second, 2.0);
         Json params = Json::object();
-        for (const Record& record : ofKind(records, "params"))
-            params.update(record.body["values"]);
+        for (const Record& record : ofKind(records, "params")) params.update(record.body["values"]);
         QCOMPARE(params, (Json{{"lr", "0.1"}, {"depth", "18"}}));
         Json tags = Json::object();
-        for (const Record& record : ofKind(records, "tags"))
-            tags.update(record.body["values"]);
+        for (const Record& record : ofKind(records, "tags")) tags.update(record.body["values"]);
         QCOMPARE(tags["team"].get<std::string>() + tags["phase"].get<std::string>(), std::string("birdsone"));
         const auto children = ofKind(records, "child");
         QCOMPARE(textOf(children.front().body, "state") + " " + textOf(children.back().body, "state"),
@@ -50,8 +48,7 @@ private Q_SLOTS:
         QCOMPARE(outputs.size(), std::size_t(1));
         QCOMPARE(outputs[0]["size"].get<int>(), 1 << 20);
         // The point's own time, not that of the reading.
-        for (const Record& record : ofKind(records, "metrics"))
-            QVERIFY(record.t > 0);
+        for (const Record& record : ofKind(records, "metrics")) QVERIFY(record.t > 0);
         QVERIFY(!std::filesystem::exists(rig.root() / "runs" / "plan.json"));
     }
 
@@ -105,8 +102,7 @@ for i in range(600):
         const auto records = recordsOf(layout);
         QVERIFY2(textOf(endedOf(records), "outcome") == "completed", errorsOf(records).c_str());
         std::set<std::int64_t> steps;
-        for (const auto& [step, value] : pointsOf(records, 0, "n"))
-            steps.insert(step);
+        for (const auto& [step, value] : pointsOf(records, 0, "n")) steps.insert(step);
         QCOMPARE(steps.size(), std::size_t(600));
     }
 

@@ -12,19 +12,32 @@ private Q_SLOTS:
     void expand_data() {
         QTest::addColumn<QString>("argument");
         QTest::addColumn<QString>("expected");
-        QTest::newRow("name") << "$OUT/x" << "/tmp/o o/x";
-        QTest::newRow("braces") << "${OUT}x" << "/tmp/o ox";
-        QTest::newRow("twice") << "$N$N" << "77";
-        QTest::newRow("longest name") << "$NOT" << "$NOT";
-        QTest::newRow("unknown stays") << "echo $i ${i}" << "echo $i ${i}";
-        QTest::newRow("empty value") << "[$EMPTY]" << "[]";
-        QTest::newRow("escaped") << "\\$N $N" << "$N 7";
-        QTest::newRow("escaped unknown stays") << "foo\\$ \\$i" << "foo\\$ \\$i";
-        QTest::newRow("value is not expanded again") << "$NESTED" << "$N";
-        QTest::newRow("open brace") << "${N" << "${N";
-        QTest::newRow("digit") << "$1 $" << "$1 $";
-        QTest::newRow("pid") << "$$" << "$$";
-        QTest::newRow("no shell") << "$(N) `N` *" << "$(N) `N` *";
+        QTest::newRow("name") << "$OUT/x"
+                              << "/tmp/o o/x";
+        QTest::newRow("braces") << "${OUT}x"
+                                << "/tmp/o ox";
+        QTest::newRow("twice") << "$N$N"
+                               << "77";
+        QTest::newRow("longest name") << "$NOT"
+                                      << "$NOT";
+        QTest::newRow("unknown stays") << "echo $i ${i}"
+                                       << "echo $i ${i}";
+        QTest::newRow("empty value") << "[$EMPTY]"
+                                     << "[]";
+        QTest::newRow("escaped") << "\\$N $N"
+                                 << "$N 7";
+        QTest::newRow("escaped unknown stays") << "foo\\$ \\$i"
+                                               << "foo\\$ \\$i";
+        QTest::newRow("value is not expanded again") << "$NESTED"
+                                                     << "$N";
+        QTest::newRow("open brace") << "${N"
+                                    << "${N";
+        QTest::newRow("digit") << "$1 $"
+                               << "$1 $";
+        QTest::newRow("pid") << "$$"
+                             << "$$";
+        QTest::newRow("no shell") << "$(N) `N` *"
+                                  << "$(N) `N` *";
     }
     void expand() {
         QFETCH(QString, argument);
@@ -47,7 +60,8 @@ private Q_SLOTS:
         launch.cores = 8;
         launch.gpus = {1, 3};
         const NodeLayout layout{"/w/n0"};
-        const Variables inherited{{"HOME", "/h"}, {"PATH", "/usr/bin"}, {"TRAINYARD_RUN_ID", "outer"}, {"NODE_RANK", "5"}};
+        const Variables inherited{
+            {"HOME", "/h"}, {"PATH", "/usr/bin"}, {"TRAINYARD_RUN_ID", "outer"}, {"NODE_RANK", "5"}};
         const Variables all = rankEnvironment(inherited, plan, layout, launch, 2);
         QCOMPARE(all.at("HOME"), std::string("/h"));
         QCOMPARE(all.at("PATH"), std::string("/p"));

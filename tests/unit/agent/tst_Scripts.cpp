@@ -86,8 +86,7 @@ private Q_SLOTS:
     /// Whichever rank says it, on whichever node, and though every rank ends well.
     void azureShim_failOnAnyRankOfAnyNode_data() {
         QTest::addColumn<int>("rank");
-        for (int rank = 0; rank < 4; ++rank)
-            QTest::addRow("rank %d", rank) << rank;
+        for (int rank = 0; rank < 4; ++rank) QTest::addRow("rank %d", rank) << rank;
     }
     void azureShim_failOnAnyRankOfAnyNode() {
         QFETCH(int, rank);
@@ -234,8 +233,7 @@ private Q_SLOTS:
         }
         QCOMPARE(AgentProcess(layout).wait(60'000), 0);
         std::set<std::int64_t> steps;
-        for (const auto& [step, value] : pointsOf(recordsOf(layout), 0, "n"))
-            steps.insert(step);
+        for (const auto& [step, value] : pointsOf(recordsOf(layout), 0, "n")) steps.insert(step);
         QCOMPARE(steps.size(), std::size_t(300));
     }
 

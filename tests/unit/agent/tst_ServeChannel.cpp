@@ -62,8 +62,7 @@ private Q_SLOTS:
         for (int round = 0; round < 20; ++round) {
             ServeClient client(scratch / "work");
             std::string bytes(200, '\0');
-            for (char& c : bytes)
-                c = static_cast<char>(random());
+            for (char& c : bytes) c = static_cast<char>(random());
             client.sendBytes(bytes);
             client.closeInput();
             QCOMPARE(client.wait(30'000), 0);
@@ -108,14 +107,12 @@ private Q_SLOTS:
         const std::vector<std::string> hostile{
             "$(touch canary)", "; touch canary", "a b", "'\"", "", "-n", "*", "ä\n\x01", "`id`"};
         Json argv = {"printf", "%s\\n"};
-        for (const std::string& argument : hostile)
-            argv.push_back(argument);
+        for (const std::string& argument : hostile) argv.push_back(argument);
         const auto answer = client.call(
             "exec", {{"argv", argv}, {"cwd", scratch.path().string()}, {"environment", {{"X", "$(touch canary)"}}}});
         QVERIFY2(answer.ok(), answer.text().c_str());
         std::string expected;
-        for (const std::string& argument : hostile)
-            expected += argument + "\n";
+        for (const std::string& argument : hostile) expected += argument + "\n";
         QCOMPARE(answer.header["out"].get<std::string>(), expected);
         QVERIFY(!std::filesystem::exists(scratch / "canary"));
     }
@@ -160,8 +157,7 @@ private Q_SLOTS:
         QVERIFY(end.ok());
         std::string err;
         std::string out;
-        for (const auto& event : end.events)
-            (event.header["event"] == "err" ? err : out) += event.payload;
+        for (const auto& event : end.events) (event.header["event"] == "err" ? err : out) += event.payload;
         QCOMPARE(err, std::string("two\n"));
         QCOMPARE(out, std::string("three"));
     }
@@ -175,8 +171,7 @@ private Q_SLOTS:
         // A client that does not acknowledge gets no more than the window.
         const auto id = client.begin("exec", {{"argv", {"sh", "-c", "cat /dev/zero"}}, {"stream", true}});
         std::int64_t got = 0;
-        while (const auto frame = client.nextOf(id, 500))
-            got += static_cast<std::int64_t>(frame->payload.size());
+        while (const auto frame = client.nextOf(id, 500)) got += static_cast<std::int64_t>(frame->payload.size());
         QVERIFY2(got > 1 << 20 && got <= wire::kServeWindow, std::to_string(got).c_str());
         client.send({{"cancel", id}});
         QCOMPARE(client.finish(id).code(), std::string("canceled"));
@@ -210,8 +205,7 @@ private Q_SLOTS:
         test::Scratch scratch;
         ServeClient client(scratch / "work");
         QVERIFY(client.call("runs").ok());
-        for (int i = 0; i < 20; ++i)
-            client.begin("exec", {{"argv", {"cat", "/dev/zero"}}, {"stream", true}});
+        for (int i = 0; i < 20; ++i) client.begin("exec", {{"argv", {"cat", "/dev/zero"}}, {"stream", true}});
         QTest::qSleep(1000);
         const auto status = base::readFile("/proc/" + std::to_string(client.pid()) + "/status").value();
         const std::size_t at = status.find("VmHWM:");
@@ -255,8 +249,7 @@ private Q_SLOTS:
             std::string skip;
             long user = 0;
             long system = 0;
-            for (int i = 0; i < 11; ++i)
-                in >> skip;
+            for (int i = 0; i < 11; ++i) in >> skip;
             in >> user >> system;
             return user + system;
         };

@@ -57,7 +57,9 @@ private Q_SLOTS:
         m_scratch->write("site/resnet-0123.pth", bytes);
         const std::string hash = base::sha256Hex(bytes);
         ServeClient client(work());
-        const Json order{{"name", "weights"}, {"address", m_server->address("resnet-0123.pth?x=$(id);&y")}, {"sha256", hash.substr(0, 8)}};
+        const Json order{{"name", "weights"},
+                         {"address", m_server->address("resnet-0123.pth?x=$(id);&y")},
+                         {"sha256", hash.substr(0, 8)}};
         const auto first = client.call("fetch", order);
         QVERIFY2(first.ok(), first.text().c_str());
         QCOMPARE(first.header.at("entry"), Json(hash));
@@ -87,7 +89,8 @@ private Q_SLOTS:
         QTest::addColumn<QByteArray>("filter");
         QTest::newRow("zip") << QByteArray("zip") << QByteArray();
         QTest::newRow("tar") << QByteArray("tar") << QByteArray();
-        for (const char* filter : {"gzip", "bzip2", "xz", "zstd", "lz4"}) QTest::newRow(filter) << QByteArray("tar") << QByteArray(filter);
+        for (const char* filter : {"gzip", "bzip2", "xz", "zstd", "lz4"})
+            QTest::newRow(filter) << QByteArray("tar") << QByteArray(filter);
         QTest::newRow("7z") << QByteArray("7zip") << QByteArray();
     }
     /// What the entry must be known by is what the data set's version says: the folder around everything is left out.
@@ -112,8 +115,10 @@ private Q_SLOTS:
     }
 
     void archive_ofWhichSomeFilesAreMeant() {
-        QVERIFY(writeArchive(*m_scratch / "site/idx.tar", {{"train-images", "i"}, {"train-labels", "l"}, {"README", "text"}}, "tar"));
-        const std::string entry = base::contentHash({{"train-images", base::sha256Hex("i"), 1}, {"train-labels", base::sha256Hex("l"), 1}});
+        QVERIFY(writeArchive(*m_scratch / "site/idx.tar",
+                             {{"train-images", "i"}, {"train-labels", "l"}, {"README", "text"}}, "tar"));
+        const std::string entry =
+            base::contentHash({{"train-images", base::sha256Hex("i"), 1}, {"train-labels", base::sha256Hex("l"), 1}});
         Json wanted = order("idx.tar", entry);
         wanted["only"] = {"train-images", "train-labels"};
         ServeClient client(work());
@@ -127,11 +132,13 @@ private Q_SLOTS:
         m_scratch->write("site/a.bin", bytes);
         ServeClient client(work());
         const std::string hash = base::sha256Hex(bytes);
-        const auto cut = client.call("fetch", {{"name", "a"}, {"address", m_server->address("moved/half/a.bin")}, {"sha256", hash}});
+        const auto cut =
+            client.call("fetch", {{"name", "a"}, {"address", m_server->address("moved/half/a.bin")}, {"sha256", hash}});
         QVERIFY2(cut.ok(), cut.text().c_str());
         const auto requests = m_server->requests();
         QVERIFY(std::ranges::find(requests, "/half/a.bin bytes=250000-") != requests.end());
-        const auto loop = client.call("fetch", {{"name", "b"}, {"address", m_server->address("loop")}, {"sha256", std::string(64, 'b')}});
+        const auto loop = client.call(
+            "fetch", {{"name", "b"}, {"address", m_server->address("loop")}, {"sha256", std::string(64, 'b')}});
         QCOMPARE(loop.code(), std::string("input.fetch"));
     }
 
@@ -154,7 +161,8 @@ private Q_SLOTS:
         const auto before = arrived();
         QVERIFY(before < bytes.size());
         ServeClient client(work());
-        const auto done = client.call("fetch", {{"name", "s"}, {"address", m_server->address("s.bin")}, {"sha256", hash}});
+        const auto done =
+            client.call("fetch", {{"name", "s"}, {"address", m_server->address("s.bin")}, {"sha256", hash}});
         QVERIFY2(done.ok(), done.text().c_str());
         const auto requests = m_server->requests();
         QVERIFY2(requests.back().starts_with("/s.bin bytes="), requests.back().c_str());
@@ -164,7 +172,8 @@ private Q_SLOTS:
         const std::string bytes(3'000'000, 'p');
         m_scratch->write("site/p.bin", bytes);
         ServeClient client(work());
-        const auto id = client.begin("fetch", {{"name", "p"}, {"address", m_server->address("slow/p.bin")}, {"sha256", base::sha256Hex(bytes)}});
+        const auto id = client.begin(
+            "fetch", {{"name", "p"}, {"address", m_server->address("slow/p.bin")}, {"sha256", base::sha256Hex(bytes)}});
         bool told = false;
         while (!told) {
             const auto frame = client.nextOf(id);
@@ -179,7 +188,8 @@ private Q_SLOTS:
     void twoThatWantTheSame_shareIt() {
         const std::string bytes(300'000, 't');
         m_scratch->write("site/t.bin", bytes);
-        const Json wanted{{"name", "t"}, {"address", m_server->address("slow/t.bin")}, {"sha256", base::sha256Hex(bytes)}};
+        const Json wanted{
+            {"name", "t"}, {"address", m_server->address("slow/t.bin")}, {"sha256", base::sha256Hex(bytes)}};
         ServeClient one(work());
         ServeClient two(work());
         const auto first = one.begin("fetch", wanted);
@@ -194,12 +204,14 @@ private Q_SLOTS:
     void wrongContent_isThrownAway() {
         m_scratch->write("site/x.bin", "not what was promised");
         ServeClient client(work());
-        const auto other = client.call("fetch", {{"name", "x"}, {"address", m_server->address("x.bin")}, {"sha256", std::string(64, 'a')}});
+        const auto other = client.call(
+            "fetch", {{"name", "x"}, {"address", m_server->address("x.bin")}, {"sha256", std::string(64, 'a')}});
         QCOMPARE(other.code(), std::string("input.hash"));
         // An archive with the right hash and other files in it than the version has.
         QVERIFY(writeArchive(*m_scratch / "site/birds.tar", kBirds, "tar"));
         QCOMPARE(client.call("fetch", order("birds.tar", std::string(64, 'c'))).code(), std::string("input.hash"));
-        const auto missing = client.call("fetch", {{"name", "n"}, {"address", m_server->address("none")}, {"sha256", std::string(64, 'd')}});
+        const auto missing = client.call(
+            "fetch", {{"name", "n"}, {"address", m_server->address("none")}, {"sha256", std::string(64, 'd')}});
         QCOMPARE(missing.code(), std::string("input.fetch"));
         QVERIFY2(missing.message().find("404") != std::string::npos, missing.message().c_str());
         QCOMPARE(leftovers(), 0);
@@ -209,7 +221,8 @@ private Q_SLOTS:
 
     void hostileArchive_leavesNothing() {
         QVERIFY(writeArchive(*m_scratch / "site/evil.tar", {{"hen/1.png", "one"}, {"../../evil", "x"}}, "tar"));
-        QVERIFY(writeArchive(*m_scratch / "site/link.tar", {{"hen/1.png", "one"}, {"hen/out", "", "/etc/passwd"}}, "tar"));
+        QVERIFY(
+            writeArchive(*m_scratch / "site/link.tar", {{"hen/1.png", "one"}, {"hen/out", "", "/etc/passwd"}}, "tar"));
         m_scratch->write("site/text.zip", "no archive at all");
         ServeClient client(work());
         QCOMPARE(client.call("fetch", order("evil.tar", "")).code(), std::string("archive.path"));
@@ -222,14 +235,21 @@ private Q_SLOTS:
     void requests_thatAreWrong() {
         ServeClient client(work());
         const std::string hash(64, 'a');
-        for (const char* address : {"file:///etc/passwd", "-oX", "ftp://127.0.0.1/x", "http://127.0.0.1/a b", "", "http://h/\nx"}) {
-            QCOMPARE(client.call("fetch", {{"name", "x"}, {"address", address}, {"sha256", hash}}).code(), std::string("input.address"));
+        for (const char* address :
+             {"file:///etc/passwd", "-oX", "ftp://127.0.0.1/x", "http://127.0.0.1/a b", "", "http://h/\nx"}) {
+            QCOMPARE(client.call("fetch", {{"name", "x"}, {"address", address}, {"sha256", hash}}).code(),
+                     std::string("input.address"));
         }
         for (const char* sha256 : {"", "abc", "../../../x", "ABCDEF0123456789"}) {
-            QCOMPARE(client.call("fetch", {{"name", "x"}, {"address", "http://127.0.0.1/x"}, {"sha256", sha256}}).code(), std::string("serve.sha256"));
+            QCOMPARE(
+                client.call("fetch", {{"name", "x"}, {"address", "http://127.0.0.1/x"}, {"sha256", sha256}}).code(),
+                std::string("serve.sha256"));
         }
-        QCOMPARE(client.call("fetch", {{"name", "x"}, {"address", "http://127.0.0.1/x"}, {"sha256", hash}, {"entry", "../x"}}).code(),
-                 std::string("serve.sha256"));
+        QCOMPARE(
+            client
+                .call("fetch", {{"name", "x"}, {"address", "http://127.0.0.1/x"}, {"sha256", hash}, {"entry", "../x"}})
+                .code(),
+            std::string("serve.sha256"));
     }
 
     /// The real wget where there is no curl: whole, gone on with after a cut, refused with its words, stopped.
@@ -242,7 +262,8 @@ private Q_SLOTS:
         start.environment = {{"PATH", (*m_scratch / "only").string()}, {"no_proxy", "127.0.0.1"}};
         ServeClient client(work(), start);
         const auto fetch = [&](const std::string& path, const std::string& bytes) {
-            return client.call("fetch", {{"name", "w"}, {"address", m_server->address(path)}, {"sha256", base::sha256Hex(bytes)}});
+            return client.call(
+                "fetch", {{"name", "w"}, {"address", m_server->address(path)}, {"sha256", base::sha256Hex(bytes)}});
         };
         std::string bytes;
         for (int i = 0; i < 500'000; ++i) bytes += static_cast<char>(i * 31 / 7);
@@ -251,14 +272,16 @@ private Q_SLOTS:
         QVERIFY2(cut.ok(), cut.text().c_str());
         QCOMPARE(base::readFile(Path(cut.header.at("path").get<std::string>())).valueOr(""), bytes);
         const auto requests = m_server->requests();
-        QVERIFY(std::ranges::any_of(requests, [](const std::string& line) { return line.ends_with(" bytes=250000-"); }));
+        QVERIFY(
+            std::ranges::any_of(requests, [](const std::string& line) { return line.ends_with(" bytes=250000-"); }));
         const auto missing = fetch("none", "never");
         QCOMPARE(missing.code(), std::string("input.fetch"));
         QVERIFY2(missing.message().find("404") != std::string::npos, missing.message().c_str());
         m_scratch->write("site/other.bin", "not what was promised");
         QCOMPARE(fetch("other.bin", "what was promised").code(), std::string("input.hash"));
         m_scratch->write("site/slow.bin", std::string(3'000'000, 's'));
-        const auto id = client.begin("fetch", {{"name", "s"}, {"address", m_server->address("slow/slow.bin")},
+        const auto id = client.begin("fetch", {{"name", "s"},
+                                               {"address", m_server->address("slow/slow.bin")},
                                                {"sha256", base::sha256Hex(std::string(3'000'000, 's'))}});
         while (true) {
             const auto frame = client.nextOf(id);
@@ -274,7 +297,8 @@ private Q_SLOTS:
         ServeStart start;
         start.environment = {{"PATH", (*m_scratch / "nothing").string()}};
         ServeClient client(work(), start);
-        const auto answer = client.call("fetch", {{"name", "x"}, {"address", m_server->address("x")}, {"sha256", std::string(64, 'a')}});
+        const auto answer = client.call(
+            "fetch", {{"name", "x"}, {"address", m_server->address("x")}, {"sha256", std::string(64, 'a')}});
         QCOMPARE(answer.code(), std::string("input.program"));
     }
 
@@ -283,7 +307,8 @@ private Q_SLOTS:
         std::filesystem::create_directories(work());
         QCOMPARE(::mount("tmpfs", work().c_str(), "tmpfs", 0, "size=100m"), 0);
         const auto gone = qScopeGuard([this] { ::umount2(work().c_str(), MNT_DETACH); });
-        m_scratch->write("site/big.bin", std::string(120'000'000, 'b'));  // Also where all has come before the first look at its size.
+        m_scratch->write("site/big.bin",
+                         std::string(120'000'000, 'b'));  // Also where all has come before the first look at its size.
         ServeClient client(work());
         Json wanted = order("big.bin", "");
         wanted["size"] = 200'000'000;
@@ -300,7 +325,11 @@ private Q_SLOTS:
 private:
     Path work() const { return *m_scratch / "work"; }
     Json order(const std::string& name, const std::string& entry) const {
-        return {{"name", "birds"}, {"address", m_server->address(name)}, {"sha256", hashOf(*m_scratch / "site" / name)}, {"unpack", true}, {"entry", entry}};
+        return {{"name", "birds"},
+                {"address", m_server->address(name)},
+                {"sha256", hashOf(*m_scratch / "site" / name)},
+                {"unpack", true},
+                {"entry", entry}};
     }
     /// Downloads and half unpacked folders.
     int leftovers() const {

@@ -115,8 +115,7 @@ private Q_SLOTS:
                 const auto answer = client.finish(download);
                 QVERIFY2(answer.ok(), answer.text().c_str());
                 std::string bytes = whole.substr(0, offset);
-                for (const auto& event : answer.events)
-                    bytes += event.payload;
+                for (const auto& event : answer.events) bytes += event.payload;
                 QVERIFY(bytes == whole);
                 QCOMPARE(answer.header.value("sha256", ""), hash ? base::sha256Hex(whole) : std::string());
                 QCOMPARE(answer.header["size"].get<std::size_t>(), whole.size());
@@ -239,14 +238,12 @@ private Q_SLOTS:
         const Path stream = work / "runs" / run / "a1/n0/stream";
         std::filesystem::create_directories(stream);
         std::string bytes(12 << 20, '\0');
-        for (std::size_t i = 0; i < bytes.size(); ++i)
-            bytes[i] = static_cast<char>(i * 2654435761U >> 13);
+        for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 2654435761U >> 13);
         std::ofstream(stream / "000001.jsonl", std::ios::binary) << bytes;
         ServeClient client(work);
         const auto id = client.begin("follow", {{"run", run}});
         std::string got;
-        while (const auto frame = client.nextOf(id, 500))
-            got += frame->payload;
+        while (const auto frame = client.nextOf(id, 500)) got += frame->payload;
         QVERIFY2(got.size() > 2 << 20 && static_cast<std::int64_t>(got.size()) <= wire::kServeWindow,
                  std::to_string(got.size()).c_str());
         client.send({{"id", id}, {"ack", 1'000'000'000}});  // More than was sent counts as all of it.

@@ -130,8 +130,7 @@ private Q_SLOTS:
                 return 0;
             }));
         }
-        for (const pid_t racer : racers)
-            QCOMPARE(statusOf(racer), 0);
+        for (const pid_t racer : racers) QCOMPARE(statusOf(racer), 0);
         QCOMPARE(shared->turns.load(), kTurns * 4);
         QCOMPARE(shared->most.load(), 1);
         ::munmap(shared, sizeof(Shared));

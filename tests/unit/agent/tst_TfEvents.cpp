@@ -13,8 +13,7 @@ namespace {
 
 std::vector<std::string> recordsIn(TfRecordCutter& cutter) {
     std::vector<std::string> records;
-    while (const auto record = cutter.next())
-        records.emplace_back(*record);
+    while (const auto record = cutter.next()) records.emplace_back(*record);
     return records;
 }
 
@@ -65,8 +64,7 @@ private Q_SLOTS:
             std::vector<std::string> got;
             for (std::size_t at = 0; at < bytes.size(); at += piece) {
                 cutter.feed(std::string_view(bytes).substr(at, piece));
-                for (std::string& record : recordsIn(cutter))
-                    got.push_back(std::move(record));
+                for (std::string& record : recordsIn(cutter)) got.push_back(std::move(record));
             }
             QCOMPARE(got, expected);
             QCOMPARE(cutter.at(), static_cast<std::int64_t>(bytes.size()));
@@ -109,8 +107,7 @@ private Q_SLOTS:
         std::mt19937 random(7);
         for (int round = 0; round < 200; ++round) {
             std::string bytes(random() % 4096, '\0');
-            for (char& c : bytes)
-                c = static_cast<char>(random());
+            for (char& c : bytes) c = static_cast<char>(random());
             TfRecordCutter cutter;
             cutter.feed(bytes);
             QVERIFY(recordsIn(cutter).empty());

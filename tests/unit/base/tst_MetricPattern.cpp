@@ -141,10 +141,8 @@ private Q_SLOTS:
         QFETCH(QStringList, lines);
         QFETCH(QString, expected);
         std::vector<std::string> texts, given;
-        for (const QString& one : patterns)
-            texts.push_back(one.toStdString());
-        for (const QString& one : lines)
-            given.push_back(one.toStdString());
+        for (const QString& one : patterns) texts.push_back(one.toStdString());
+        for (const QString& one : lines) given.push_back(one.toStdString());
         QCOMPARE(QString::fromStdString(found(texts, given)), expected);
     }
 
@@ -171,8 +169,7 @@ private Q_SLOTS:
         QCOMPARE(found({"loss (?<loss>[\\d.]+)"}, {"loss 2" + end}), std::string("loss=2"));
         QCOMPARE(found({"(?<metric>a)(?<value>1)"}, {[] {
                            std::string many;
-                           for (int i = 0; i < 1000; ++i)
-                               many += "a1";
+                           for (int i = 0; i < 1000; ++i) many += "a1";
                            return many;
                        }()})
                      .size(),

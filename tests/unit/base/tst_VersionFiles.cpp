@@ -17,7 +17,8 @@ private Q_SLOTS:
         const Scratch scratch;
         const Path folder = scratch / "names/birds";
         QVERIFY(versionsIn(folder).empty());
-        for (int version = 1; version <= 11; ++version) QCOMPARE(addVersion(folder, Json{{"n", version}}).valueOr(0), version);
+        for (int version = 1; version <= 11; ++version)
+            QCOMPARE(addVersion(folder, Json{{"n", version}}).valueOr(0), version);
         QCOMPARE(readFile(versionFile(folder, 10)).valueOr({}), dumpJsonPretty(Json{{"n", 10}}));
         QVERIFY(removeVersions(folder, {10, 11}).ok());
         QCOMPARE(versionsIn(folder), (std::vector<int>{1, 2, 3, 4, 5, 6, 7, 8, 9}));
@@ -28,7 +29,8 @@ private Q_SLOTS:
     }
     void otherFiles_areNoVersions() {
         const Scratch scratch;
-        for (const char* name : {"7.json", "0.json", "-3.json", "8.json.old", "9", "x9.json", ".json", "99999999999.json", "last"})
+        for (const char* name :
+             {"7.json", "0.json", "-3.json", "8.json.old", "9", "x9.json", ".json", "99999999999.json", "last"})
             scratch.write(std::string("v/") + name, "no number");
         QCOMPARE(versionsIn(scratch / "v"), (std::vector<int>{7}));
         QCOMPARE(addVersion(scratch / "v", Json::object()).valueOr(0), 8);
@@ -59,7 +61,8 @@ private Q_SLOTS:
         scratch.write("v", "a file");
         const auto added = addVersion(scratch / "v/w", Json::object());
         QVERIFY(!added.ok());
-        QVERIFY2(added.error().message.find((scratch / "v").string()) != std::string::npos, added.error().message.c_str());
+        QVERIFY2(added.error().message.find((scratch / "v").string()) != std::string::npos,
+                 added.error().message.c_str());
     }
 };
 

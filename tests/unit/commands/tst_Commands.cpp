@@ -133,10 +133,10 @@ private Q_SLOTS:
         const std::string folder = (*m_scratch / "w").string();
         QVERIFY(run("workspace.init", {{"folder", folder}}).ok());
         QVERIFY(run("workspace.close", base::Json::object()).ok());
-        const std::string script = "import sqlite3,sys; c=sqlite3.connect(sys.argv[1]); c.execute('PRAGMA user_version=999'); c.commit()";
-        QCOMPARE(QProcess::execute(QStringLiteral("python3"),
-                                   {QStringLiteral("-c"), QString::fromStdString(script),
-                                    QString::fromStdString(folder + "/history.sqlite")}),
+        const std::string script =
+            "import sqlite3,sys; c=sqlite3.connect(sys.argv[1]); c.execute('PRAGMA user_version=999'); c.commit()";
+        QCOMPARE(QProcess::execute(QStringLiteral("python3"), {QStringLiteral("-c"), QString::fromStdString(script),
+                                                               QString::fromStdString(folder + "/history.sqlite")}),
                  0);
         const auto opened = run("workspace.open", {{"folder", folder}});
         QCOMPARE(opened.error().code, "store.newer");
@@ -171,9 +171,8 @@ private Q_SLOTS:
         }
         const std::string script =
             "import sqlite3,sys; c=sqlite3.connect(sys.argv[1]); c.execute('CREATE TABLE mine (a)'); c.commit()";
-        QCOMPARE(QProcess::execute(QStringLiteral("python3"),
-                                   {QStringLiteral("-c"), QString::fromStdString(script),
-                                    QString::fromStdString(folder + "/history.sqlite")}),
+        QCOMPARE(QProcess::execute(QStringLiteral("python3"), {QStringLiteral("-c"), QString::fromStdString(script),
+                                                               QString::fromStdString(folder + "/history.sqlite")}),
                  0);
         const std::string before = m_scratch->read("w/history.sqlite");
         QCOMPARE(run("workspace.open", {{"folder", folder}}).error().code, "store.foreign");
@@ -182,8 +181,8 @@ private Q_SLOTS:
 
     void workspace_sampleIsReadyToStart() {
         // Files of the sample's own, so that the test does not need the package.
-        for (const char* name : {"train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz",
-                                 "t10k-labels-idx1-ubyte.gz"}) {
+        for (const char* name : {"train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz",
+                                 "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"}) {
             m_scratch->write(std::string("images/") + name, "x");
         }
         qputenv("TRAINYARD_FASHION_MNIST", QByteArray::fromStdString((*m_scratch / "images").string()));

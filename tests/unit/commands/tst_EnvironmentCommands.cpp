@@ -11,7 +11,11 @@ using base::Json;
 namespace {
 
 Json venv(const std::string& name, const std::vector<std::string>& requirements) {
-    return Json{{"format", "trainyard.environment"}, {"version", 1}, {"name", name}, {"kind", "venv"}, {"venv", {{"requirements", requirements}}}};
+    return Json{{"format", "trainyard.environment"},
+                {"version", 1},
+                {"name", name},
+                {"kind", "venv"},
+                {"venv", {{"requirements", requirements}}}};
 }
 
 }  // namespace
@@ -37,12 +41,15 @@ private Q_SLOTS:
         QCOMPARE(errorOf("environment.create", {{"spec", venv("bad", {"$(touch x)"})}}), "environment.shell");
 
         // An edit is a new version; the same once more is none.
-        QCOMPARE(get("environment.edit", {{"environment", "mine"}, {"spec", venv("mine", {"numpy<2"})}})["version"], Json(2));
+        QCOMPARE(get("environment.edit", {{"environment", "mine"}, {"spec", venv("mine", {"numpy<2"})}})["version"],
+                 Json(2));
         const Json same = get("environment.edit", {{"environment", "mine"}, {"spec", venv("mine", {"numpy<2"})}});
         QCOMPARE(same["created"], Json(false));
         QCOMPARE(same["versions"], Json(std::vector<int>{1, 2}));
-        QCOMPARE(errorOf("environment.edit", {{"environment", "trainyard-shell"}, {"spec", venv("x", {})}}), "environment.reserved");
-        QCOMPARE(errorOf("environment.edit", {{"environment", "other"}, {"spec", venv("x", {})}}), "environment.unknown");
+        QCOMPARE(errorOf("environment.edit", {{"environment", "trainyard-shell"}, {"spec", venv("x", {})}}),
+                 "environment.reserved");
+        QCOMPARE(errorOf("environment.edit", {{"environment", "other"}, {"spec", venv("x", {})}}),
+                 "environment.unknown");
 
         const Json diff = get("environment.diff", {{"environment", "mine"}});
         QCOMPARE(diff["left"], Json("mine:1"));
@@ -74,11 +81,16 @@ private Q_SLOTS:
 
     void save_andImport() {
         const base::Path folder = *m_scratch / "saved here";
-        const Json saved = get("environment.save", {{"environment", "trainyard-torch-horovod"}, {"folder", folder.string()}});
+        const Json saved =
+            get("environment.save", {{"environment", "trainyard-torch-horovod"}, {"folder", folder.string()}});
         QCOMPARE(saved["files"].size(), 2U);
-        QCOMPARE(errorOf("environment.save", {{"environment", "trainyard-torch-horovod"}, {"folder", folder.string()}}), "file.exists");
-        QVERIFY(!get("environment.save", {{"environment", "trainyard-torch-horovod"}, {"folder", folder.string()}, {"overwrite", true}}).is_null());
-        QCOMPARE(errorOf("environment.save", {{"environment", "trainyard-shell"}, {"folder", "relative"}}), "spec.path");
+        QCOMPARE(errorOf("environment.save", {{"environment", "trainyard-torch-horovod"}, {"folder", folder.string()}}),
+                 "file.exists");
+        QVERIFY(!get("environment.save",
+                     {{"environment", "trainyard-torch-horovod"}, {"folder", folder.string()}, {"overwrite", true}})
+                     .is_null());
+        QCOMPARE(errorOf("environment.save", {{"environment", "trainyard-shell"}, {"folder", "relative"}}),
+                 "spec.path");
 
         m_scratch->write("in/environment.yml", "name: From Conda\ndependencies:\n  - python=3.11\n");
         const std::string file = (*m_scratch / "in/environment.yml").string();
@@ -90,13 +102,16 @@ private Q_SLOTS:
 
         m_scratch->write("in/requirements.txt", "numpy\n-r more.txt\n");
         m_scratch->write("in/more.txt", "torch\n");
-        const Json imported = get("environment.import", {{"file", (*m_scratch / "in/requirements.txt").string()}, {"name", "reqs"}});
+        const Json imported =
+            get("environment.import", {{"file", (*m_scratch / "in/requirements.txt").string()}, {"name", "reqs"}});
         QCOMPARE(imported["spec"]["venv"]["requirements"].size(), 2U);
-        QCOMPARE(get("environment.import", {{"image", "localhost/base:1"}, {"name", "image"}})["kind"], Json("container"));
+        QCOMPARE(get("environment.import", {{"image", "localhost/base:1"}, {"name", "image"}})["kind"],
+                 Json("container"));
         QCOMPARE(errorOf("environment.import", {{"name", "x"}}), "spec.required");
         QCOMPARE(errorOf("environment.import", {{"name", "x"}, {"image", "a"}, {"text", "b"}}), "spec.required");
         QCOMPARE(errorOf("environment.import", {{"name", "x"}, {"text", "b"}}), "spec.choice");
-        QCOMPARE(errorOf("environment.import", {{"name", "x"}, {"file", (*m_scratch / "gone.yml").string()}}), "file.missing");
+        QCOMPARE(errorOf("environment.import", {{"name", "x"}, {"file", (*m_scratch / "gone.yml").string()}}),
+                 "file.missing");
         // A folder, a device or something huge is no definition.
         QCOMPARE(errorOf("environment.import", {{"name", "x"}, {"file", "/dev/zero"}, {"from", "conda"}}), "file.kind");
     }
@@ -107,7 +122,11 @@ private Q_SLOTS:
         QCOMPARE(checked["findings"][0]["code"], Json("environment.not_examined"));
         QCOMPARE(checked["plan"]["steps"].size(), 2U);
         const auto& layout = m_driver->session().workspace().layout;
-        const Json line{{"id", "python"}, {"host", ""}, {"finding", "warning"}, {"text", "python3 is not there"}, {"values", Json::object()}};
+        const Json line{{"id", "python"},
+                        {"host", ""},
+                        {"finding", "warning"},
+                        {"text", "python3 is not there"},
+                        {"values", Json::object()}};
         QVERIFY(runs::writeTargetDoctor(layout, "local", Json{{"t", 1}, {"lines", Json::array({line})}}).ok());
         checked = get("environment.check", {{"environment", "mine"}});
         QCOMPARE(checked["findings"][0]["code"], Json("environment.no_python"));
@@ -120,7 +139,10 @@ private Q_SLOTS:
         validated = get("environment.validate", {{"spec", venv("mine", {"a"})}});
         QVERIFY(validated["errors"].empty() && validated["plan"]["hash"].is_string() && !validated["files"].empty());
 
-        const Json command{{"format", "trainyard.run-spec"}, {"version", 1}, {"environment", "mine"}, {"task", {{"kind", "command"}, {"command", {"true"}}}}};
+        const Json command{{"format", "trainyard.run-spec"},
+                           {"version", 1},
+                           {"environment", "mine"},
+                           {"task", {{"kind", "command"}, {"command", {"true"}}}}};
         const Json estimate = get("run.estimate", {{"spec", command}});
         QCOMPARE(estimate["environment"]["environment"], Json("mine:1"));
         QCOMPARE(estimate["environment"]["findings"][0]["code"], Json("environment.no_python"));
@@ -136,7 +158,8 @@ private:
     Json get(std::string_view id, const Json& parameters) {
         const auto result = m_driver->run(id, parameters);
         if (!result.ok()) {
-            qWarning("%s: %s: %s", std::string(id).c_str(), result.error().code.c_str(), result.error().message.c_str());
+            qWarning("%s: %s: %s", std::string(id).c_str(), result.error().code.c_str(),
+                     result.error().message.c_str());
         }
         return result.ok() ? *result : Json();
     }

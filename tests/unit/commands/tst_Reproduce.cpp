@@ -26,7 +26,8 @@ private Q_SLOTS:
         m_scratch->write("source/value.txt", "0.25\n");
         m_scratch->write("source/train.sh",
                          "for step in 1 2 3 4 5; do\n"
-                         "  echo \"{\\\"kind\\\":\\\"metric\\\",\\\"name\\\":\\\"loss\\\",\\\"value\\\":$(cat value.txt),\\\"step\\\":$step}\" >> \"$TRAINYARD_STREAM\"\n"
+                         "  echo \"{\\\"kind\\\":\\\"metric\\\",\\\"name\\\":\\\"loss\\\",\\\"value\\\":$(cat "
+                         "value.txt),\\\"step\\\":$step}\" >> \"$TRAINYARD_STREAM\"\n"
                          "done\n"
                          "cat \"$TRAINYARD_INPUT_WORDS/a.txt\"\n");
     }
@@ -80,18 +81,20 @@ private Q_SLOTS:
     /// Two runs that differ in one value of five: the last and best are not enough to see it.
     void onePointThatDiffers_isFound() {
         const Json first = submit();
-        m_scratch->write("source/train.sh",
-                         "for value in 0.25 0.25 0.20 0.25 0.25; do\n"
-                         "  step=$((step + 1))\n"
-                         "  echo \"{\\\"kind\\\":\\\"metric\\\",\\\"name\\\":\\\"loss\\\",\\\"value\\\":$value,\\\"step\\\":$step}\" >> \"$TRAINYARD_STREAM\"\n"
-                         "done\n");
+        m_scratch->write("source/train.sh", "for value in 0.25 0.25 0.20 0.25 0.25; do\n"
+                                            "  step=$((step + 1))\n"
+                                            "  echo "
+                                            "\"{\\\"kind\\\":\\\"metric\\\",\\\"name\\\":\\\"loss\\\",\\\"value\\\":$"
+                                            "value,\\\"step\\\":$step}\" >> \"$TRAINYARD_STREAM\"\n"
+                                            "done\n");
         const Json second = submit();
         QCOMPARE(second.value("state", "?"), "Completed");
         const Json quick = m_driver->get("run.compare", {{"run", first.at("run")}, {"with", second.at("run")}});
         QVERIFY2(quick.is_object(), m_driver->lastError().c_str());
         QVERIFY(quick.at("same").at("points").is_null());
         QVERIFY(quick.at("metrics").at(0).at("points").is_null());
-        const Json told = m_driver->get("run.compare", {{"run", first.at("run")}, {"with", second.at("run")}, {"points", true}});
+        const Json told =
+            m_driver->get("run.compare", {{"run", first.at("run")}, {"with", second.at("run")}, {"points", true}});
         QVERIFY2(told.is_object(), m_driver->lastError().c_str());
         QVERIFY(told.at("same").at("points") == Json(false));
         QVERIFY(told.at("same").at("snapshot") == Json(false));
@@ -106,26 +109,31 @@ private Q_SLOTS:
     void libtorchThatDiffers_isFound() {
         std::vector<Json> runs;
         for (const char* version : {"1.13.1", "2.0.0"}) {
-            m_scratch->write("source/train.sh", std::string("echo '{\"kind\":\"params\",\"values\":{\"libtorch\":\"") + version +
-                                                    "\"}}' >> \"$TRAINYARD_STREAM\"\n");
+            m_scratch->write("source/train.sh", std::string("echo '{\"kind\":\"params\",\"values\":{\"libtorch\":\"") +
+                                                    version + "\"}}' >> \"$TRAINYARD_STREAM\"\n");
             runs.push_back(submit());
             QCOMPARE(runs.back().value("state", "?"), "Completed");
         }
         const Json told = m_driver->get("run.compare", {{"run", runs[0].at("run")}, {"with", runs[1].at("run")}});
         QVERIFY2(told.is_object(), m_driver->lastError().c_str());
         QVERIFY(told.at("same").at("environment") == Json(false));
-        QCOMPARE(told.at("environment"), Json::array({Json{{"name", "libtorch"}, {"left", "1.13.1"}, {"right", "2.0.0"}}}));
+        QCOMPARE(told.at("environment"),
+                 Json::array({Json{{"name", "libtorch"}, {"left", "1.13.1"}, {"right", "2.0.0"}}}));
     }
 
-    /// The first step that differs is named where last, best and number of the values are the same, and from both sides where
-    /// one of them lacks a step; times are told apart.
+    /// The first step that differs is named where last, best and number of the values are the same, and from both sides
+    /// where one of them lacks a step; times are told apart.
     void firstDifferentStep_isNamedInEveryCase() {
         const auto told = [this](const std::string& pairs) {
-            m_scratch->write("source/train.sh",
-                             "while read -r step value; do\n"
-                             "  echo \"{\\\"kind\\\":\\\"metric\\\",\\\"name\\\":\\\"loss\\\",\\\"value\\\":$value,\\\"step\\\":$step}\" >> \"$TRAINYARD_STREAM\"\n"
-                             "done < pairs.txt\n"
-                             "echo \"{\\\"kind\\\":\\\"metric\\\",\\\"name\\\":\\\"step_seconds\\\",\\\"value\\\":1.$(date +%N),\\\"step\\\":1}\" >> \"$TRAINYARD_STREAM\"\n");
+            m_scratch->write(
+                "source/train.sh",
+                "while read -r step value; do\n"
+                "  echo "
+                "\"{\\\"kind\\\":\\\"metric\\\",\\\"name\\\":\\\"loss\\\",\\\"value\\\":$value,\\\"step\\\":$step}\" "
+                ">> \"$TRAINYARD_STREAM\"\n"
+                "done < pairs.txt\n"
+                "echo \"{\\\"kind\\\":\\\"metric\\\",\\\"name\\\":\\\"step_seconds\\\",\\\"value\\\":1.$(date "
+                "+%N),\\\"step\\\":1}\" >> \"$TRAINYARD_STREAM\"\n");
             m_scratch->write("source/pairs.txt", pairs);
             const Json run = submit();
             return run.value("state", "?") == "Completed" ? run.at("run") : Json();
@@ -168,7 +176,8 @@ private Q_SLOTS:
     }
 
     void originalThatWasDeleted_isAWarning() {
-        m_scratch->write("source/train.sh", "echo up; while [ ! -e " + (*m_scratch / "go").string() + " ]; do sleep 0.05; done\n");
+        m_scratch->write("source/train.sh",
+                         "echo up; while [ ! -e " + (*m_scratch / "go").string() + " ]; do sleep 0.05; done\n");
         m_scratch->write("go", "");
         const Json first = submit();
         QCOMPARE(first.value("state", "?"), "Completed");
@@ -181,7 +190,8 @@ private Q_SLOTS:
         QCOMPARE(again.value("state", "?"), "Completed");
         QVERIFY(again.at("reproduced").is_null());
         const Json& warnings = again.at("warning_list");
-        QVERIFY(std::any_of(warnings.begin(), warnings.end(), [](const Json& one) { return one.at("code") == "run.not_compared"; }));
+        QVERIFY(std::any_of(warnings.begin(), warnings.end(),
+                            [](const Json& one) { return one.at("code") == "run.not_compared"; }));
     }
 
     /// What the engine computes is the same again, to the last bit of every step, and the data have been looked at.
@@ -217,7 +227,8 @@ private Q_SLOTS:
             QVERIFY2(told.at("same").at(what) == Json(true), (std::string(what) + ": " + base::dumpJson(told)).c_str());
         }
         const Json realised = m_driver->get("environment.show", {{"environment", "trainyard-engine"}}).at("realised");
-        QVERIFY2(realised.size() == 1 && realised.at(0).at("facts").value("libtorch", "").starts_with("1."), base::dumpJson(realised).c_str());
+        QVERIFY2(realised.size() == 1 && realised.at(0).at("facts").value("libtorch", "").starts_with("1."),
+                 base::dumpJson(realised).c_str());
     }
 
 private:

@@ -1,4 +1,5 @@
-// Models that a run's records ask for: registered once each, whatever ranks and tries say, and a warning where one cannot be.
+// Models that a run's records ask for: registered once each, whatever ranks and tries say, and a warning where one
+// cannot be.
 #include <QtTest>
 
 #include "core/base/Hash.h"
@@ -17,8 +18,12 @@ private Q_SLOTS:
     void eachNameAndPath_onceAndWithItsStory() {
         store::test::Workspace workspace;
         const base::RunId run = workspace.addRun(7, "birds-7", Json{{"experiment", "birds"}});
-        const Json birds{{"name", "birds"}, {"path", "model.pt"}, {"tags", {{"area", "birds"}, {"top", 1}}},
-                         {"properties", {{"author", "somebody"}}}, {"framework", "PyTorch"}, {"description", "Two classes"}};
+        const Json birds{{"name", "birds"},
+                         {"path", "model.pt"},
+                         {"tags", {{"area", "birds"}, {"top", 1}}},
+                         {"properties", {{"author", "somebody"}}},
+                         {"framework", "PyTorch"},
+                         {"description", "Two classes"}};
         workspace.stream(run, {record(wire::kind::kModel, birds, 10, 0), record(wire::kind::kModel, birds, 11, 1),
                                record(wire::kind::kModel, Json{{"name", "folder"}, {"path", "all/"}}, 12, 0)});
         const auto here = put(workspace, run, {{"model.pt", "weights"}, {"all/a", "a"}, {"all/b", "b"}});
@@ -31,7 +36,8 @@ private Q_SLOTS:
         QCOMPARE(card.at("run").get<std::string>(), run.str());
         QCOMPARE(card.at("run_number").get<int>(), 7);
         QCOMPARE(card.at("description").get<std::string>(), std::string("Two classes"));
-        QCOMPARE(card.at("tags").dump(), std::string(R"({"area":"birds","top":"1","properties.author":"somebody","framework":"PyTorch"})"));
+        QCOMPARE(card.at("tags").dump(),
+                 std::string(R"({"area":"birds","top":"1","properties.author":"somebody","framework":"PyTorch"})"));
         QCOMPARE(models.card({"folder", 1}).valueOr(Json::object()).at("files").size(), std::size_t(2));
 
         // The program died before the journal knew: the same versions are found again.
@@ -41,7 +47,8 @@ private Q_SLOTS:
         QCOMPARE(models.versions("birds").size(), std::size_t(1));
 
         // Known to the journal, it stays away even when a person has deleted it since.
-        workspace.journal(run, {record(wire::kind::kRegistered, done[0].body, 20), record(wire::kind::kRegistered, done[1].body, 20)});
+        workspace.journal(run, {record(wire::kind::kRegistered, done[0].body, 20),
+                                record(wire::kind::kRegistered, done[1].body, 20)});
         QVERIFY(models.remove({"birds", 1}).ok());
         QVERIFY(registered(workspace, run, here).empty());
         QVERIFY(models.versions("birds").empty());
@@ -52,7 +59,8 @@ private Q_SLOTS:
         for (const int number : {1, 2}) {
             const base::RunId run = workspace.addRun(number, "r");
             workspace.stream(run, {record(wire::kind::kModel, Json{{"name", "same"}, {"path", "m"}}, 10, 0)});
-            const auto done = registered(workspace, run, put(workspace, run, {{"m", "content " + std::to_string(number)}}));
+            const auto done =
+                registered(workspace, run, put(workspace, run, {{"m", "content " + std::to_string(number)}}));
             QCOMPARE(done.size(), std::size_t(1));
             QCOMPARE(done[0].body.at("number").get<int>(), number);
         }
@@ -61,13 +69,20 @@ private Q_SLOTS:
     void whatCannotBe_isAWarning_data() {
         QTest::addColumn<QString>("body");
         QTest::addColumn<QString>("says");
-        QTest::newRow("a name that is none") << R"({"name":"two words","path":"m"})" << "letters, digits";
-        QTest::newRow("out of the outputs") << R"({"name":"a","path":"../../spec.json"})" << "no file or folder";
-        QTest::newRow("from the root") << R"({"name":"a","path":"/etc/passwd"})" << "no file or folder";
-        QTest::newRow("nothing there") << R"({"name":"a","path":"gone"})" << "gone";
-        QTest::newRow("no path") << R"({"name":"a"})" << "no file or folder";
-        QTest::newRow("no texts") << R"({"name":1,"path":["m"]})" << "letters, digits";
-        QTest::newRow("changed since") << R"({"name":"a","path":"changed"})" << "SHA-256";
+        QTest::newRow("a name that is none") << R"({"name":"two words","path":"m"})"
+                                             << "letters, digits";
+        QTest::newRow("out of the outputs") << R"({"name":"a","path":"../../spec.json"})"
+                                            << "no file or folder";
+        QTest::newRow("from the root") << R"({"name":"a","path":"/etc/passwd"})"
+                                       << "no file or folder";
+        QTest::newRow("nothing there") << R"({"name":"a","path":"gone"})"
+                                       << "gone";
+        QTest::newRow("no path") << R"({"name":"a"})"
+                                 << "no file or folder";
+        QTest::newRow("no texts") << R"({"name":1,"path":["m"]})"
+                                  << "letters, digits";
+        QTest::newRow("changed since") << R"({"name":"a","path":"changed"})"
+                                       << "SHA-256";
     }
     void whatCannotBe_isAWarning() {
         QFETCH(QString, body);
@@ -81,7 +96,8 @@ private Q_SLOTS:
         QCOMPARE(done.size(), std::size_t(1));
         QCOMPARE(done[0].kind, std::string(wire::kind::kWarning));
         QCOMPARE(done[0].body.at("code").get<std::string>(), std::string("model.not_registered"));
-        QVERIFY2(done[0].body.at("message").get<std::string>().find(says.toStdString()) != std::string::npos, done[0].body.dump().c_str());
+        QVERIFY2(done[0].body.at("message").get<std::string>().find(says.toStdString()) != std::string::npos,
+                 done[0].body.dump().c_str());
         QVERIFY(registry::Registry(workspace.layout).names().empty());
     }
 
@@ -100,7 +116,8 @@ private:
                                                       const std::vector<targets::OutputFile>& here) {
         auto writer = store::Writer::open(workspace.location);
         if (!writer.ok() || !writer->catchUp().ok()) qFatal("the index could not be made");
-        return commands::registerModelsOf(workspace.layout, workspace.location)(run, here, [](std::int64_t) { return true; });
+        return commands::registerModelsOf(workspace.layout, workspace.location)(run, here,
+                                                                                [](std::int64_t) { return true; });
     }
 };
 

@@ -52,7 +52,8 @@ private Q_SLOTS:
         const Json shown = m_driver->get("run.snapshot", {{"run", first}});
         QVERIFY2(shown.is_object(), m_driver->lastError().c_str());
         QCOMPARE(shown.at("files").size(), std::size_t{4});
-        QCOMPARE(m_driver->get("run.snapshot", {{"run", first}, {"path", "value.txt"}}).at("text").get<std::string>(), "first\n");
+        QCOMPARE(m_driver->get("run.snapshot", {{"run", first}, {"path", "value.txt"}}).at("text").get<std::string>(),
+                 "first\n");
         QVERIFY(m_driver->get("run.snapshot", {{"run", first}, {"path", "big.bin"}}).at("binary").get<bool>());
         for (const char* path : {"../w/trainyard.json", "/etc/passwd", "left.tmp"}) {
             QCOMPARE(m_driver->run("run.snapshot", {{"run", first}, {"path", path}}).error().field, "path");
@@ -94,11 +95,16 @@ private Q_SLOTS:
         QVERIFY2(files.is_object(), m_driver->lastError().c_str());
         QCOMPARE(files.at("files").size(), std::size_t{1});
         QVERIFY(!files.at("files")[0].at("collected").get<bool>());
-        const Json got = m_driver->get("run.download", {{"run", run}, {"to", (*m_scratch / "here").string()}, {"paths", {"now.txt"}}});
+        const Json got = m_driver->get("run.download",
+                                       {{"run", run}, {"to", (*m_scratch / "here").string()}, {"paths", {"now.txt"}}});
         QVERIFY2(got.is_object(), m_driver->lastError().c_str());
         QCOMPARE(m_scratch->read("here/now.txt"), "now\n");
-        QCOMPARE(m_driver->run("run.download", {{"run", run}, {"to", (*m_scratch / "here").string()}, {"paths", {"../now.txt"}}}).error().code,
-                 "run.output_unknown");
+        QCOMPARE(
+            m_driver
+                ->run("run.download", {{"run", run}, {"to", (*m_scratch / "here").string()}, {"paths", {"../now.txt"}}})
+                .error()
+                .code,
+            "run.output_unknown");
         QVERIFY(m_driver->run("run.cancel", {{"run", run}}).ok());
         QCOMPARE(m_driver->watch(run).at("state").get<std::string>(), "Canceled");
     }

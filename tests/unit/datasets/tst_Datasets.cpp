@@ -38,8 +38,7 @@ Json answerFor(const SampleList& list, const std::vector<std::string>& bad, std:
             {{"name", list.classes[i]}, {"train", counts[i][0]}, {"val", counts[i][1]}, {"unreadable", counts[i][2]}});
     }
     Json unreadable = Json::array();
-    for (const std::string& path : bad)
-        unreadable.push_back({{"path", path}, {"why", "it is no picture"}});
+    for (const std::string& path : bad) unreadable.push_back({{"path", path}, {"why", "it is no picture"}});
     return Json{{"classes", classes},
                 {"ignored", ignored},
                 {"channels", 3},
@@ -140,11 +139,9 @@ private Q_SLOTS:
     void split_isStable() {
         std::vector<spec::SplitSample> samples;
         std::vector<std::string> paths;
-        for (int i = 0; i < 10; ++i)
-            paths.push_back("hen/" + std::to_string(i) + ".jpg");
+        for (int i = 0; i < 10; ++i) paths.push_back("hen/" + std::to_string(i) + ".jpg");
         paths.push_back("turkey/only.jpg");
-        for (const std::string& path : paths)
-            samples.push_back({path.starts_with("hen") ? 0 : 1, path});
+        for (const std::string& path : paths) samples.push_back({path.starts_with("hen") ? 0 : 1, path});
         const auto kept = spec::keptForValidation(samples, 0.3, 1);
         QCOMPARE(std::count(kept.begin(), kept.end(), true), 3);
         QVERIFY(!kept.back());  // The only one of its class is learnt from.
@@ -155,12 +152,10 @@ private Q_SLOTS:
         // One picture more moves no other to the other side by more than the share asks for.
         paths.insert(paths.begin() + 10, "hen/new.jpg");
         samples.clear();
-        for (const std::string& path : paths)
-            samples.push_back({path.starts_with("hen") ? 0 : 1, path});
+        for (const std::string& path : paths) samples.push_back({path.starts_with("hen") ? 0 : 1, path});
         const auto more = spec::keptForValidation(samples, 0.3, 1);
         int moved = 0;
-        for (std::size_t i = 0; i < 10; ++i)
-            moved += kept[i] != more[i] ? 1 : 0;
+        for (std::size_t i = 0; i < 10; ++i) moved += kept[i] != more[i] ? 1 : 0;
         QVERIFY(moved <= 1);
     }
 

@@ -103,8 +103,7 @@ private:
         send(client, head);
         if (m_manners.slow) {
             send(client, rest.substr(0, 200'000));  // More than the program keeps back before it writes.
-            while (!m_stop)
-                ::poll(nullptr, 0, 20);
+            while (!m_stop) ::poll(nullptr, 0, 20);
             return;
         }
         send(client, m_cuts-- > 0 ? rest.substr(0, m_manners.cutAfter) : rest);
@@ -130,8 +129,7 @@ private:
 
 std::string noise(std::size_t size) {
     std::string bytes;
-    for (std::size_t i = 0; i < size; ++i)
-        bytes += static_cast<char>((i * 2654435761U) >> 24);
+    for (std::size_t i = 0; i < size; ++i) bytes += static_cast<char>((i * 2654435761U) >> 24);
     return bytes;
 }
 
@@ -226,7 +224,8 @@ private Q_SLOTS:
         qputenv("PATH", QByteArray::fromStdString((*m_scratch / "nothing").string()));
         const auto status = fetch("http://127.0.0.1:9/data");
         QCOMPARE(status.error().code, std::string("dataset.fetch"));
-        QVERIFY2(status.error().message.find("curl does not start") != std::string::npos, status.error().message.c_str());
+        QVERIFY2(status.error().message.find("curl does not start") != std::string::npos,
+                 status.error().message.c_str());
     }
 
     void cancel_endsCurl() {

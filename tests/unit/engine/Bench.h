@@ -80,7 +80,8 @@ public:
 
     /// Starts the ranks of a run; each has a stream of its own, outputs are shared.
     std::vector<std::unique_ptr<QProcess>> start(const std::string& run, const Json& document, int world = 1,
-                                                 const std::string& shellBefore = {}, const RankVariables& variables = {}) const {
+                                                 const std::string& shellBefore = {},
+                                                 const RankVariables& variables = {}) const {
         (void) m_scratch.write(run + "/spec.json", base::dumpJson(document));
         (void) m_scratch.write(run + "/control/keep", "");
         std::vector<std::unique_ptr<QProcess>> ranks;
@@ -97,7 +98,8 @@ public:
             set("TRAINYARD_CONTROL", (folder(run) / "control").string());
             set("TRAINYARD_RENDEZVOUS", (folder(run) / "rendezvous.json").string());
             set("TRAINYARD_PEER_TIMEOUT", "30");
-            for (const auto& [name, value] : variables ? variables(rank) : std::vector<std::pair<std::string, std::string>>()) {
+            for (const auto& [name, value] :
+                 variables ? variables(rank) : std::vector<std::pair<std::string, std::string>>()) {
                 set(name.c_str(), value);
             }
             process->setProcessEnvironment(environment);
@@ -107,7 +109,9 @@ public:
                 process->start(engine, {QStringLiteral("train"), QStringLiteral("--spec"), spec});
             } else {
                 process->start(QStringLiteral("/bin/bash"),
-                               {QStringLiteral("-c"), QString::fromStdString(shellBefore + "; exec \"$0\" train --spec \"$1\""), engine, spec});
+                               {QStringLiteral("-c"),
+                                QString::fromStdString(shellBefore + "; exec \"$0\" train --spec \"$1\""), engine,
+                                spec});
             }
             ranks.push_back(std::move(process));
         }
@@ -210,7 +214,9 @@ public:
         return false;
     }
 
-    base::Result<engine::SafeTensors> last(const std::string& run) const { return engine::readSafeTensors(folder(run) / "outputs/checkpoints/last.ckpt"); }
+    base::Result<engine::SafeTensors> last(const std::string& run) const {
+        return engine::readSafeTensors(folder(run) / "outputs/checkpoints/last.ckpt");
+    }
 
 private:
     Scratch m_scratch;

@@ -92,7 +92,8 @@ private Q_SLOTS:
         QTest::addColumn<bool>("images");
         QTest::addColumn<QString>("code");
         QTest::addColumn<QString>("says");
-        const auto row = [](const char* name, const std::string& bytes, bool images, const char* code, const char* says) {
+        const auto row = [](const char* name, const std::string& bytes, bool images, const char* code,
+                            const char* says) {
             QTest::newRow(name) << QByteArray::fromStdString(bytes) << images << QString::fromLatin1(code)
                                 << QString::fromLatin1(says);
         };
@@ -189,7 +190,8 @@ private Q_SLOTS:
         QVERIFY(std::abs(normalization.deviation - std::sqrt(squares / n - sum / n * sum / n)) < 1e-9);
         // float32 in torchvision's order: /255, minus mean, over deviation.
         const auto table = normalization.table();
-        const float expected = (200.0F / 255.0F - static_cast<float>(normalization.mean)) / static_cast<float>(normalization.deviation);
+        const float expected =
+            (200.0F / 255.0F - static_cast<float>(normalization.mean)) / static_cast<float>(normalization.deviation);
         QCOMPARE(table[200], expected);
         set.pixels.assign(set.pixels.size(), 9);
         QCOMPARE(measureNormalization(set).deviation, 1.0);
@@ -253,10 +255,11 @@ private Q_SLOTS:
     void sampler_equalsPythonsRandperm() {
         test::ProgramOptions options;
         options.timeoutMillis = 60000;
-        const auto python = test::runProgram(
-            "/usr/bin/python3",
-            {"-c", "import torch; print(*torch.randperm(40, generator=torch.Generator().manual_seed(" +
-                       std::to_string(Sampler::orderSeed(11, 4)) + ")).tolist())"}, options);
+        const auto python =
+            test::runProgram("/usr/bin/python3",
+                             {"-c", "import torch; print(*torch.randperm(40, generator=torch.Generator().manual_seed(" +
+                                        std::to_string(Sampler::orderSeed(11, 4)) + ")).tolist())"},
+                             options);
         if (!python.started || python.exitCode != 0) {
             TRAINYARD_SKIP("no Python with torch on this machine");
         }
@@ -312,7 +315,8 @@ private Q_SLOTS:
                     const bool inside = fromY >= 0 && fromY < 6 && fromX >= 0 && fromX < 6;
                     fromX = change.flip ? 5 - fromX : fromX;
                     const float expected =
-                        inside ? table[set.pixels[static_cast<std::size_t>((index * 6 + fromY) * 6 + fromX)]] : table[0];
+                        inside ? table[set.pixels[static_cast<std::size_t>((index * 6 + fromY) * 6 + fromX)]]
+                               : table[0];
                     QCOMPARE(image[y * 6 + x], expected);
                 }
             }

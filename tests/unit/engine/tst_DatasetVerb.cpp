@@ -168,8 +168,7 @@ private Q_SLOTS:
             std::string bytes("\0\0\x08\x03", 4);
             for (const std::uint32_t n : {static_cast<std::uint32_t>(samples.size()), 2U, 2U})
                 bytes += test::bigEndian(n);
-            for (const std::string& sample : samples)
-                bytes += sample;
+            for (const std::string& sample : samples) bytes += sample;
             return bytes;
         };
         const auto labels = [](const std::string& values) {

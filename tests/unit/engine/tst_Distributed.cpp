@@ -26,8 +26,8 @@ struct Job {
     int samples = 64;
     int batch = 16;
     int steps = 1;
-    /// "session", "broken" (no exchange), "die", "stop": what rank 1 does at its third step; "sync" (batch normalisation over all
-    /// ranks), "apart" (by each for itself), "parts" (accumulation), "classes" (weighted loss).
+    /// "session", "broken" (no exchange), "die", "stop": what rank 1 does at its third step; "sync" (batch
+    /// normalisation over all ranks), "apart" (by each for itself), "parts" (accumulation), "classes" (weighted loss).
     std::string mode = "session";
     std::string output;
 };
@@ -41,7 +41,8 @@ LoadedData makeData(int samples) {
         for (int i = 0; i < samples; ++i) {
             set->labels.push_back(static_cast<std::uint8_t>(i % 10));
             for (int p = 0; p < 144; ++p) {
-                set->pixels.push_back(static_cast<std::uint8_t>(mixSeeds(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(p)) % 256));
+                set->pixels.push_back(static_cast<std::uint8_t>(
+                    mixSeeds(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(p)) % 256));
             }
         }
     }
@@ -169,8 +170,8 @@ public:
             process->setProcessEnvironment(environment);
             process->setProcessChannelMode(QProcess::MergedChannels);
             QStringList words{QStringLiteral("--rank")};
-            for (const std::string& word : {std::to_string(job.samples), std::to_string(job.batch), std::to_string(job.steps),
-                                            job.mode, (folder / "out").string()}) {
+            for (const std::string& word : {std::to_string(job.samples), std::to_string(job.batch),
+                                            std::to_string(job.steps), job.mode, (folder / "out").string()}) {
                 words << QString::fromStdString(word);
             }
             process->start(QCoreApplication::applicationFilePath(), words);
@@ -183,7 +184,9 @@ public:
             process->waitForFinished(5000);
         }
     }
-    bool finished(std::size_t index, int millis) { return m_processes[index]->waitForFinished(millis) || m_processes[index]->state() == QProcess::NotRunning; }
+    bool finished(std::size_t index, int millis) {
+        return m_processes[index]->waitForFinished(millis) || m_processes[index]->state() == QProcess::NotRunning;
+    }
     int exitCode(std::size_t index) { return m_processes[index]->exitCode(); }
     std::string output(std::size_t index) { return m_processes[index]->readAll().toStdString(); }
 
@@ -218,7 +221,8 @@ private Q_SLOTS:
         QTest::addColumn<int>("world");
         QTest::addColumn<double>("tolerance");
         QTest::addColumn<QString>("mode");
-        const auto row = [](const char* name, int samples, int batch, int steps, int world, double tolerance, const char* mode = "session") {
+        const auto row = [](const char* name, int samples, int batch, int steps, int world, double tolerance,
+                            const char* mode = "session") {
             QTest::newRow(name) << samples << batch << steps << world << tolerance << QString::fromLatin1(mode);
         };
         row("equal shards, 1 step", 64, 16, 1, 2, 2e-6);
@@ -247,7 +251,8 @@ private Q_SLOTS:
         QVERIFY(expected.ok());
         for (int rank = 0; rank < world; ++rank) {
             QVERIFY(ranks.finished(static_cast<std::size_t>(rank), 60000));
-            QVERIFY2(ranks.exitCode(static_cast<std::size_t>(rank)) == 0, ranks.output(static_cast<std::size_t>(rank)).c_str());
+            QVERIFY2(ranks.exitCode(static_cast<std::size_t>(rank)) == 0,
+                     ranks.output(static_cast<std::size_t>(rank)).c_str());
             const auto result = readSafeTensors(scratch / ("out" + std::to_string(rank)));
             QVERIFY(result.ok());
             const double difference = largestDifference(result->tensors, *expected);
@@ -342,7 +347,8 @@ private Q_SLOTS:
 
     void context_readsTheEnvironment() {
         const auto with = [](std::initializer_list<std::pair<const char*, const char*>> variables) {
-            for (const char* name : {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_PORT", "TRAINYARD_RENDEZVOUS"}) {
+            for (const char* name :
+                 {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_PORT", "TRAINYARD_RENDEZVOUS"}) {
                 qunsetenv(name);
             }
             for (const auto& [name, value] : variables) {
@@ -355,7 +361,8 @@ private Q_SLOTS:
         QVERIFY(two.ok());
         QCOMPARE(two->localRank, 1);
         QCOMPARE(two->masterPort, std::int64_t{2345});
-        QCOMPARE(with({{"RANK", "2"}, {"WORLD_SIZE", "2"}, {"MASTER_PORT", "1"}}).error().code, std::string("env.rank"));
+        QCOMPARE(with({{"RANK", "2"}, {"WORLD_SIZE", "2"}, {"MASTER_PORT", "1"}}).error().code,
+                 std::string("env.rank"));
         QCOMPARE(with({{"RANK", "x"}}).error().field, std::string("RANK"));
         QCOMPARE(with({{"RANK", "0"}, {"WORLD_SIZE", "2"}}).error().code, std::string("env.rank"));
         (void) with({});

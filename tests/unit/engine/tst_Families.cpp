@@ -101,8 +101,8 @@ private Q_SLOTS:
         test::ProgramOptions options;
         options.timeoutMillis = 100'000;
         const auto answer = test::runProgram("/usr/bin/python3",
-                                             {"-c", kCompare, family.toStdString(), file.string(), std::to_string(kSeed),
-                                              std::to_string(kClasses), std::to_string(kSide)},
+                                             {"-c", kCompare, family.toStdString(), file.string(),
+                                              std::to_string(kSeed), std::to_string(kClasses), std::to_string(kSide)},
                                              options);
         if (answer.exitCode != 0 && answer.err.find("No module named") != std::string::npos) {
             TRAINYARD_SKIP("python3-torchvision is not installed");
@@ -152,9 +152,9 @@ private Q_SLOTS:
 
     void multiplyAdds_areThePublishedOnes() {
         // torchvision's own figures at 224 pixels and 1000 classes, in 10⁹; it does not count batch normalisation.
-        const std::pair<const char*, double> published[] = {{"resnet18", 1.814},           {"resnet34", 3.664},
-                                                            {"resnet50", 4.089},           {"resnet101", 7.801},
-                                                            {"mobilenet_v3_small", 0.057}, {"mobilenet_v3_large", 0.217}};
+        const std::pair<const char*, double> published[] = {
+            {"resnet18", 1.814},  {"resnet34", 3.664},           {"resnet50", 4.089},
+            {"resnet101", 7.801}, {"mobilenet_v3_small", 0.057}, {"mobilenet_v3_large", 0.217}};
         for (const auto& [family, billions] : published) {
             const auto table = spec::buildLayerTable(family, Json::object(), {3, 224, 224}, 1000);
             QVERIFY(table.ok());
@@ -164,7 +164,8 @@ private Q_SLOTS:
                            ? static_cast<double>(layer.multiplyAdds)
                            : 0.0;
             }
-            QVERIFY2(std::abs(sum * 1e-9 - billions) < 0.01 * billions + 5e-4, (std::string(family) + " " + std::to_string(sum)).c_str());
+            QVERIFY2(std::abs(sum * 1e-9 - billions) < 0.01 * billions + 5e-4,
+                     (std::string(family) + " " + std::to_string(sum)).c_str());
         }
     }
 

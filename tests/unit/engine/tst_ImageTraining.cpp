@@ -60,7 +60,9 @@ class TestImageTraining : public QObject {
         set("task.optimizer.learning_rate", 0.05);
         return document;
     }
-    [[nodiscard]] Json card(const std::string& run) const { return *base::parseJson(m_bench.scratch().read(run + "/outputs/model.json")); }
+    [[nodiscard]] Json card(const std::string& run) const {
+        return *base::parseJson(m_bench.scratch().read(run + "/outputs/model.json"));
+    }
     [[nodiscard]] Json params(const std::string& run) const {
         for (const Json& line : m_bench.stream(run)) {
             if (line["kind"] == "params") {
@@ -102,7 +104,8 @@ private Q_SLOTS:
         const auto samples = readSafeTensors(m_bench.folder("a") / "outputs/samples.safetensors");
         QVERIFY(samples.ok());
         QCOMPARE(samples->find("images")->sizes().vec(), (std::vector<std::int64_t>{18, 3, 24, 24}));
-        // The same seed gives the same run to the last bit, whichever thread decoded what; so does decoding anew each time.
+        // The same seed gives the same run to the last bit, whichever thread decoded what; so does decoding anew each
+        // time.
         Json again = spec();
         spec::setValueAt(again, "task.dataset.cache_mib", 0);
         QCOMPARE(m_bench.run("b", again), 0);
@@ -123,7 +126,8 @@ private Q_SLOTS:
         QVERIFY(std::filesystem::exists(m_bench.folder("a") / "outputs/model.safetensors"));
         Json document = spec();
         spec::setValueAt(document, "task.epochs", 60);
-        spec::setValueAt(document, "task.model.weights.source", (m_bench.folder("a") / "outputs/model.safetensors").string());
+        spec::setValueAt(document, "task.model.weights.source",
+                         (m_bench.folder("a") / "outputs/model.safetensors").string());
         spec::setValueAt(document, "task.model.weights.freeze", true);
         spec::setValueAt(document, "task.model.weights.unfreeze_epoch", 2);
         spec::setValueAt(document, "task.augmentation.rotation", 5);
@@ -132,7 +136,8 @@ private Q_SLOTS:
         QVERIFY(test::waitFor([&] { return m_bench.lastStep("cut") >= 20; }, 60'000));  // 5 steps an epoch.
         test::sendSignal(*ranks.front(), SIGTERM);
         QCOMPARE(Bench::finish(*ranks.front()), 143);
-        document["resolved"] = {{"resume_checkpoint", (m_bench.folder("cut") / "outputs/checkpoints/last.ckpt").string()}};
+        document["resolved"] = {
+            {"resume_checkpoint", (m_bench.folder("cut") / "outputs/checkpoints/last.ckpt").string()}};
         QCOMPARE(m_bench.run("rest", document), 0);
         const auto whole = m_bench.last("whole");
         const auto rest = m_bench.last("rest");
@@ -164,14 +169,17 @@ private Q_SLOTS:
     void slowBackbone_movesLess() {
         Json document = spec();
         spec::setValueAt(document, "task.epochs", 1);
-        spec::setValueAt(document, "task.model.weights.source", (m_bench.folder("a") / "outputs/model.safetensors").string());
+        spec::setValueAt(document, "task.model.weights.source",
+                         (m_bench.folder("a") / "outputs/model.safetensors").string());
         const auto moved = [&](double rate) {
             spec::setValueAt(document, "task.model.weights.backbone_rate", rate);
             const std::string name = "rate" + std::to_string(rate);
             if (m_bench.run(name, document) != 0) {
                 return -1.0;
             }
-            return (*weights(name).find("features.0.weight") - *weights("a").find("features.0.weight")).norm().item<double>();
+            return (*weights(name).find("features.0.weight") - *weights("a").find("features.0.weight"))
+                .norm()
+                .item<double>();
         };
         const double full = moved(1.0);
         const double slow = moved(0.01);
@@ -184,7 +192,8 @@ private Q_SLOTS:
         QCOMPARE(m_bench.run("bad", document), 1);
         QVERIFY(m_bench.warned("bad", "weights.kind"));
         spec::setValueAt(document, "task.model.family", "resnet18");
-        spec::setValueAt(document, "task.model.weights.source", (m_bench.folder("a") / "outputs/model.safetensors").string());
+        spec::setValueAt(document, "task.model.weights.source",
+                         (m_bench.folder("a") / "outputs/model.safetensors").string());
         QCOMPARE(m_bench.run("other", document), 1);
         QVERIFY(m_bench.warned("other", "weights.other"));
     }
@@ -285,7 +294,8 @@ private Q_SLOTS:
         const auto named = [&](const char* file) {
             return m_bench.warned("shared", "data.bad", file, 0) || m_bench.warned("shared", "data.bad", file, 1);
         };
-        QVERIFY(test::waitFor([&] { return named("hen/000") && named("hen/002") && named("turkey/004") && named("wren/006"); }, 60'000));
+        QVERIFY(test::waitFor(
+            [&] { return named("hen/000") && named("hen/002") && named("turkey/004") && named("wren/006"); }, 60'000));
         const std::int64_t step = m_bench.lastStep("shared");
         QVERIFY(test::waitFor([&] { return m_bench.lastStep("shared") > step + 20; }, 60'000));
         for (const char* file : {"hen/008.jpg", "turkey/010.jpg"}) {
@@ -294,7 +304,8 @@ private Q_SLOTS:
         for (const auto& rank : ranks) {
             QVERIFY(Bench::finish(*rank) > 0);
         }
-        QVERIFY(m_bench.warned("shared", "data.bad", "more than allowed", 0) || m_bench.warned("shared", "data.bad", "more than allowed", 1));
+        QVERIFY(m_bench.warned("shared", "data.bad", "more than allowed", 0) ||
+                m_bench.warned("shared", "data.bad", "more than allowed", 1));
     }
 
     void patience_endsTheTrainingEarly() {
@@ -318,7 +329,8 @@ p = [torch.nn.Parameter(torch.zeros(50)), torch.nn.Parameter(torch.zeros(30))]
 p[0].grad, p[1].grad = a, b
 torch.nn.utils.clip_grad_norm_(p, 2.5)
 print(*['%.9g' % v for v in torch.cat([p[0].grad, p[1].grad]).tolist()])
-)"}, options);
+)"},
+                                             options);
         if (python.exitCode != 0) {
             TRAINYARD_SKIP("no Python with torch on this machine");
         }

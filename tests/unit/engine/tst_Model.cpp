@@ -82,7 +82,8 @@ private Q_SLOTS:
     }
 
     void table_errors() {
-        const auto code = [](const char* family, const char* options, std::vector<std::int64_t> shape, std::int64_t classes) {
+        const auto code = [](const char* family, const char* options, std::vector<std::int64_t> shape,
+                             std::int64_t classes) {
             const auto table = spec::buildLayerTable(family, *base::parseJson(options), shape, classes);
             return table.ok() ? std::string("none") : table.error().code + " " + table.error().field;
         };
@@ -104,7 +105,8 @@ private Q_SLOTS:
         torch::nn::Linear third(64, 10);
         at::manual_seed(5);
         Network mlp(tableOf("mlp"));
-        const std::vector<at::Tensor> expected{first->weight, first->bias, second->weight, second->bias, third->weight, third->bias};
+        const std::vector<at::Tensor> expected{first->weight, first->bias,   second->weight,
+                                               second->bias,  third->weight, third->bias};
         QCOMPARE(mlp.parameters().size(), expected.size());
         for (std::size_t i = 0; i < expected.size(); ++i) {
             QVERIFY(at::equal(mlp.parameters()[i], expected[i]));
@@ -201,7 +203,9 @@ private Q_SLOTS:
             const at::Tensor images = at::randn({6, 1, 28, 28});
             QVERIFY(saveTorchScript(network, scratch / "model.pt").ok());
             QVERIFY(writeSafeTensors({network.state(), {{"format", "pt"}}}, scratch / "model.safetensors").ok());
-            QVERIFY(writeSafeTensors({{{"images", images}, {"expected", network.forward(images)}}, {}}, scratch / "io.safetensors").ok());
+            QVERIFY(writeSafeTensors({{{"images", images}, {"expected", network.forward(images)}}, {}},
+                                     scratch / "io.safetensors")
+                        .ok());
             const auto result = python(R"(
 import json, struct, sys, torch
 def read(path):
@@ -230,7 +234,9 @@ loss = torch.nn.functional.cross_entropy(model(io['images']), torch.arange(6))
 loss.backward()                                      # and it can be trained further
 assert all(p.grad is not None for p in model.parameters())
 print('same')
-)", {(scratch / "model.pt").string(), (scratch / "model.safetensors").string(), (scratch / "io.safetensors").string()});
+)",
+                                       {(scratch / "model.pt").string(), (scratch / "model.safetensors").string(),
+                                        (scratch / "io.safetensors").string()});
             QVERIFY2(result.exitCode == 0, result.err.c_str());
             QCOMPARE(result.out, std::string("same\n"));
         }
@@ -239,16 +245,18 @@ print('same')
     void torchScript_faults() {
         const test::Scratch scratch;
         QCOMPARE(ScriptedModel::load(scratch / "nowhere.pt").error().code, std::string("file.missing"));
-        QCOMPARE(ScriptedModel::load(scratch.write("text.pt", "no model at all")).error().code, std::string("model.format"));
-        QCOMPARE(ScriptedModel::load(scratch.write("zip.pt", "PK\x03\x04 and then nothing")).error().code, std::string("engine.torch"));
+        QCOMPARE(ScriptedModel::load(scratch.write("text.pt", "no model at all")).error().code,
+                 std::string("model.format"));
+        QCOMPARE(ScriptedModel::load(scratch.write("zip.pt", "PK\x03\x04 and then nothing")).error().code,
+                 std::string("engine.torch"));
     }
 
     void safeTensors_roundTripAllTypes() {
         const test::Scratch scratch;
         SafeTensors content;
         content.metadata = {{"note", "äöü \" \\"}};
-        for (const auto type : {at::kFloat, at::kDouble, at::kHalf, at::kBFloat16, at::kLong, at::kInt, at::kShort, at::kChar,
-                                at::kByte, at::kBool}) {
+        for (const auto type : {at::kFloat, at::kDouble, at::kHalf, at::kBFloat16, at::kLong, at::kInt, at::kShort,
+                                at::kChar, at::kByte, at::kBool}) {
             content.tensors.emplace_back(c10::toString(type), at::arange(6, at::kInt).reshape({2, 3}).to(type));
         }
         content.tensors.emplace_back("scalar", at::scalar_tensor(7, at::kLong));
@@ -282,8 +290,8 @@ print('same')
                                    R"({"w":{"dtype":"F32","shape":[-4],"data_offsets":[0,16]}})",
                                    R"({"w":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,16]}})",
                                    R"({"w":{"dtype":"F99","shape":[4],"data_offsets":[0,16]}})",
-                                   R"({"w":{"dtype":"F32","shape":[4],"data_offsets":[16,0]}})",
-                                   R"({"w":7})", R"([1])", R"({"__metadata__":{"a":1}})"}) {
+                                   R"({"w":{"dtype":"F32","shape":[4],"data_offsets":[16,0]}})", R"({"w":7})", R"([1])",
+                                   R"({"__metadata__":{"a":1}})"}) {
             std::string bytes(8, '\0');
             bytes[0] = static_cast<char>(std::string_view(header).size());
             const auto result = readBack(bytes + header + std::string(16, 'x'));

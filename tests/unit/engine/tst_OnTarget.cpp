@@ -1,5 +1,5 @@
-// What a run on another machine asks of the engine: inputs by variable, checkpoints by signal, new attempts, ranks that share
-// no folder, addresses of nodes, the self-test.
+// What a run on another machine asks of the engine: inputs by variable, checkpoints by signal, new attempts, ranks that
+// share no folder, addresses of nodes, the self-test.
 #include <ATen/ATen.h>
 
 #include <QtTest>
@@ -23,7 +23,8 @@ namespace {
 
 std::string lastStepOf(const Bench& bench, const std::string& run) {
     const auto checkpoint = bench.last(run);
-    return checkpoint.ok() ? base::dumpJson((*base::parseJson(*checkpoint->meta("checkpoint")))["step"]) : checkpoint.error().message;
+    return checkpoint.ok() ? base::dumpJson((*base::parseJson(*checkpoint->meta("checkpoint")))["step"])
+                           : checkpoint.error().message;
 }
 
 }  // namespace
@@ -43,12 +44,12 @@ private Q_SLOTS:
         QCOMPARE(*expandInputPath("$TRAINYARD_INPUT_DATASET/x.gz", "f"), std::string("/data/a b/x.gz"));
         QCOMPARE(*expandInputPath("$TRAINYARD_INPUT_DATASET", "f"), std::string("/data/a b"));
         // Nothing else is: neither other variables, nor elsewhere in the path, nor another's spelling.
-        for (const char* plain : {"$TRAINYARD_OTHER/x", "$HOME", "/x/$TRAINYARD_INPUT_DATASET", "${TRAINYARD_INPUT_DATASET}/x",
-                                  "$trainyard_input_dataset", "", "/plain"}) {
+        for (const char* plain : {"$TRAINYARD_OTHER/x", "$HOME", "/x/$TRAINYARD_INPUT_DATASET",
+                                  "${TRAINYARD_INPUT_DATASET}/x", "$trainyard_input_dataset", "", "/plain"}) {
             QCOMPARE(*expandInputPath(plain, "f"), std::string(plain));
         }
-        for (const char* wrong : {"$TRAINYARD_INPUT_MISSING/x", "$TRAINYARD_INPUT_/x", "$TRAINYARD_INPUT_a", "$TRAINYARD_INPUT_DATASET$HOME/x",
-                                  "$TRAINYARD_INPUT_A B"}) {
+        for (const char* wrong : {"$TRAINYARD_INPUT_MISSING/x", "$TRAINYARD_INPUT_/x", "$TRAINYARD_INPUT_a",
+                                  "$TRAINYARD_INPUT_DATASET$HOME/x", "$TRAINYARD_INPUT_A B"}) {
             const auto refused = expandInputPath(wrong, "task.dataset.train_images");
             QVERIFY2(!refused.ok(), wrong);
             QCOMPARE(refused.error().code, std::string("env.input"));
@@ -71,7 +72,8 @@ private Q_SLOTS:
         QCOMPARE(bench.run("missing", document), 1);
         QVERIFY(bench.warned("missing", "env.input", "TRAINYARD_INPUT_DATASET"));
         const auto data = [&](int) {
-            return std::vector<std::pair<std::string, std::string>>{{"TRAINYARD_INPUT_DATASET", bench.scratch().path().string()}};
+            return std::vector<std::pair<std::string, std::string>>{
+                {"TRAINYARD_INPUT_DATASET", bench.scratch().path().string()}};
         };
         QCOMPARE(bench.run("sent", document, 1, data), 0);
         QCOMPARE(bench.points("sent"), bench.points("plain"));
@@ -123,7 +125,9 @@ private Q_SLOTS:
             QCOMPARE(Bench::finish(*ranks[0]), -2);
         }
         const auto attempt = [](const char* number) {
-            return [number](int) { return std::vector<std::pair<std::string, std::string>>{{"TRAINYARD_ATTEMPT", number}}; };
+            return [number](int) {
+                return std::vector<std::pair<std::string, std::string>>{{"TRAINYARD_ATTEMPT", number}};
+            };
         };
         // The request still names what the first attempt began with; the run's own checkpoint is newer.
         document["resolved"] = {{"resume_checkpoint", "/nowhere/first.ckpt"}};
@@ -162,7 +166,8 @@ private Q_SLOTS:
             return [&bench, number](int rank) {
                 return std::vector<std::pair<std::string, std::string>>{
                     {"TRAINYARD_ATTEMPT", number},
-                    {"TRAINYARD_OUTPUTS", (bench.folder("apart") / ("outputs" + std::string(rank == 0 ? "" : "-1"))).string()}};
+                    {"TRAINYARD_OUTPUTS",
+                     (bench.folder("apart") / ("outputs" + std::string(rank == 0 ? "" : "-1"))).string()}};
             };
         };
         QCOMPARE(bench.run("apart", first, 2, apart("1")), 0);
@@ -183,8 +188,10 @@ private Q_SLOTS:
         QTest::addColumn<QString>("variable");
         QTest::addColumn<QString>("value");
         QTest::addColumn<QString>("address");
-        QTest::newRow("interface") << QStringLiteral("GLOO_SOCKET_IFNAME") << QStringLiteral("lo") << QStringLiteral("127.0.0.1");
-        QTest::newRow("two interfaces") << QStringLiteral("GLOO_SOCKET_IFNAME") << QStringLiteral("lo,lo") << QStringLiteral("127.0.0.1");
+        QTest::newRow("interface") << QStringLiteral("GLOO_SOCKET_IFNAME") << QStringLiteral("lo")
+                                   << QStringLiteral("127.0.0.1");
+        QTest::newRow("two interfaces") << QStringLiteral("GLOO_SOCKET_IFNAME") << QStringLiteral("lo,lo")
+                                        << QStringLiteral("127.0.0.1");
         // Loopback by an address that is not spelled as one: found by the way to it.
         QTest::newRow("found") << QStringLiteral("GLOO_SOCKET_IFNAME") << QString() << QStringLiteral("0x7f000001");
     }
@@ -200,7 +207,8 @@ private Q_SLOTS:
         const auto node = [&](int) {
             return std::vector<std::pair<std::string, std::string>>{{variable.toStdString(), value.toStdString()},
                                                                     {"MASTER_ADDR", address.toStdString()},
-                                                                    {"LOCAL_RANK", "0"}, {"LOCAL_WORLD_SIZE", "1"}};
+                                                                    {"LOCAL_RANK", "0"},
+                                                                    {"LOCAL_WORLD_SIZE", "1"}};
         };
         QCOMPARE(bench.run("run", document, 2, node), 0);
         QCOMPARE(lastStepOf(bench, "run"), std::string("63"));

@@ -59,9 +59,7 @@ bool contains(const std::vector<std::string>& codes, const char* code) {
     return std::find(codes.begin(), codes.end(), code) != codes.end();
 }
 
-std::string text(const Json& json) {
-    return base::dumpJsonPretty(json);
-}
+std::string text(const Json& json) { return base::dumpJsonPretty(json); }
 
 }  // namespace
 
@@ -86,7 +84,7 @@ private:
             torch::NoGradGuard noGrad;
             network.train(true);
             for (int i = 0; i < 3; ++i) {
-                (void)network.forward(torch::randn({16, 1, 28, 28}) * 2.0 + 0.5);
+                (void) network.forward(torch::randn({16, 1, 28, 28}) * 2.0 + 0.5);
             }
         }
         Exported out;
@@ -95,9 +93,10 @@ private:
         out.samples = scratch / "samples.safetensors";
         [&] {
             QVERIFY(engine::saveTorchScript(network, out.model).ok());
-            QVERIFY(engine::writeSafeTensors({{{"images", torch::rand({32, 1, 28, 28})}, {"labels", torch::arange(32) % 10}}, {}},
-                                             out.samples)
-                        .ok());
+            QVERIFY(
+                engine::writeSafeTensors(
+                    {{{"images", torch::rand({32, 1, 28, 28})}, {"labels", torch::arange(32) % 10}}, {}}, out.samples)
+                    .ok());
         }();
         out.request = {{"model", out.model.string()}, {"output", out.onnx.string()}, {"input_shape", {1, 28, 28}}};
         for (const auto& [key, value] : extra.items()) {
@@ -109,8 +108,11 @@ private:
     }
 
     Json prove(const Exported& exported, Json extra = Json::object()) {
-        Json request{{"model", exported.model.string()}, {"onnx", exported.onnx.string()}, {"samples", exported.samples.string()},
-                     {"input_shape", {1, 28, 28}}, {"runtime", "onnxruntime-node"}};
+        Json request{{"model", exported.model.string()},
+                     {"onnx", exported.onnx.string()},
+                     {"samples", exported.samples.string()},
+                     {"input_shape", {1, 28, 28}},
+                     {"runtime", "onnxruntime-node"}};
         for (const auto& [key, value] : extra.items()) {
             request[key] = value;
         }
@@ -190,11 +192,13 @@ private Q_SLOTS:
             QProcess python;
             python.start(QStringLiteral("/usr/bin/python3"),
                          {QStringLiteral("-c"),
-                          QStringLiteral("import onnx,sys\nm=onnx.load(sys.argv[1])\nonnx.checker.check_model(m,full_check=True)\n"
-                                         "print(m.producer_name, m.opset_import[0].version)"),
+                          QStringLiteral(
+                              "import onnx,sys\nm=onnx.load(sys.argv[1])\nonnx.checker.check_model(m,full_check=True)\n"
+                              "print(m.producer_name, m.opset_import[0].version)"),
                           QString::fromStdString(exported.onnx.string())});
             QVERIFY2(python.waitForFinished(60'000), "python3-onnx did not answer");
-            QVERIFY2(python.exitStatus() == QProcess::NormalExit && python.exitCode() == 0, python.readAllStandardError().constData());
+            QVERIFY2(python.exitStatus() == QProcess::NormalExit && python.exitCode() == 0,
+                     python.readAllStandardError().constData());
             QCOMPARE(python.readAllStandardOutput().trimmed(), QByteArray("trainyard 17"));
         }
     }
@@ -218,7 +222,8 @@ private Q_SLOTS:
         const auto reasons = reasonsOf(proof);
         QVERIFY2(contains(reasons, "verify.weights_differ"), text(proof).c_str());
         QVERIFY2(contains(reasons, "verify.outputs_differ"), text(proof).c_str());
-        QVERIFY2(proof["reasons"][0]["message"].get<std::string>().find("1 of ") != std::string::npos, text(proof).c_str());
+        QVERIFY2(proof["reasons"][0]["message"].get<std::string>().find("1 of ") != std::string::npos,
+                 text(proof).c_str());
     }
 
     void oneUlpChanged_failsTheProof() {
@@ -263,7 +268,8 @@ private Q_SLOTS:
         const auto reasons = reasonsOf(proof);
         QVERIFY2(contains(reasons, "verify.outputs_swapped"), text(proof).c_str());
         QVERIFY2(!contains(reasons, "verify.weights_differ"), text(proof).c_str());
-        QVERIFY2(proof["reasons"][0]["message"].get<std::string>().find("2 and 7") != std::string::npos, text(proof).c_str());
+        QVERIFY2(proof["reasons"][0]["message"].get<std::string>().find("2 and 7") != std::string::npos,
+                 text(proof).c_str());
     }
 
     void swappedOutputs_failTheProof() {
@@ -275,14 +281,15 @@ def forward(self, x: Tensor):
     return (torch.relu(y), torch.tanh(y))
 )");
         exported.onnx = scratch / "two.onnx";
-        const Json request{{"model", exported.model.string()}, {"output", exported.onnx.string()}, {"input_shape", {12}},
+        const Json request{{"model", exported.model.string()},
+                           {"output", exported.onnx.string()},
+                           {"input_shape", {12}},
                            {"output_names", {"a", "b"}}};
         QVERIFY(engine::runExportVerb(request, kQuiet).ok());
         const Json extra{{"samples", ""}, {"input_shape", {12}}};
         QVERIFY2(prove(exported, extra)["passed"].get<bool>(), text(prove(exported, extra)).c_str());
-        rewrite(exported.onnx, [](onnx::ModelProto& model) {
-            model.mutable_graph()->mutable_output()->SwapElements(0, 1);
-        });
+        rewrite(exported.onnx,
+                [](onnx::ModelProto& model) { model.mutable_graph()->mutable_output()->SwapElements(0, 1); });
         const Json proof = prove(exported, extra);
         QVERIFY(!proof["passed"].get<bool>());
         QVERIFY2(contains(reasonsOf(proof), "verify.outputs_swapped"), text(proof).c_str());
@@ -292,9 +299,11 @@ def forward(self, x: Tensor):
     void tinyOutputs_areMeasuredAgainstTheirOwnSize() {
         const test::Scratch scratch;
         Exported exported;
-        exported.model = saveScript(scratch, "tiny.pt", "def forward(self, x: Tensor):\n    return torch.linear(x, self.weight) * 1e-8\n");
+        exported.model = saveScript(scratch, "tiny.pt",
+                                    "def forward(self, x: Tensor):\n    return torch.linear(x, self.weight) * 1e-8\n");
         exported.onnx = scratch / "tiny.onnx";
-        const Json request{{"model", exported.model.string()}, {"output", exported.onnx.string()}, {"input_shape", {12}}};
+        const Json request{
+            {"model", exported.model.string()}, {"output", exported.onnx.string()}, {"input_shape", {12}}};
         QVERIFY(engine::runExportVerb(request, kQuiet).ok());
         const Json extra{{"samples", ""}, {"input_shape", {12}}};
         QVERIFY2(prove(exported, extra)["passed"].get<bool>(), text(prove(exported, extra)).c_str());
@@ -346,7 +355,12 @@ def forward(self, x: Tensor):
                 }
             }
             graph->clear_value_info();
-            graph->mutable_output(0)->mutable_type()->mutable_tensor_type()->mutable_shape()->mutable_dim(0)->clear_value();
+            graph->mutable_output(0)
+                ->mutable_type()
+                ->mutable_tensor_type()
+                ->mutable_shape()
+                ->mutable_dim(0)
+                ->clear_value();
         });
         const Json proof = prove(exported);
         QVERIFY(!proof["passed"].get<bool>());
@@ -381,8 +395,11 @@ def forward(self, x: Tensor):
     void helperThatHangs_isStopped() {
         const test::Scratch scratch;
         const Exported exported = exportFamily(scratch, "mlp");
-        const auto proof = engine::runVerifyVerb({{"model", exported.model.string()}, {"onnx", exported.onnx.string()},
-                                                  {"runtime", "onnxruntime-node"}, {"deadline_ms", 1}}, kQuiet);
+        const auto proof = engine::runVerifyVerb({{"model", exported.model.string()},
+                                                  {"onnx", exported.onnx.string()},
+                                                  {"runtime", "onnxruntime-node"},
+                                                  {"deadline_ms", 1}},
+                                                 kQuiet);
         QVERIFY(!proof.ok());
         QCOMPARE(proof.error().code, std::string("verify.runtime"));
     }
@@ -390,8 +407,9 @@ def forward(self, x: Tensor):
     void unknownRuntime_isNamed() {
         const test::Scratch scratch;
         const Exported exported = exportFamily(scratch, "mlp");
-        const auto proof = engine::runVerifyVerb({{"model", exported.model.string()}, {"onnx", exported.onnx.string()},
-                                                  {"runtime", "crystal ball"}}, kQuiet);
+        const auto proof = engine::runVerifyVerb(
+            {{"model", exported.model.string()}, {"onnx", exported.onnx.string()}, {"runtime", "crystal ball"}},
+            kQuiet);
         QVERIFY(!proof.ok());
         QCOMPARE(proof.error().code, std::string("verify.no_runtime"));
         QCOMPARE(proof.error().field, std::string("runtime"));
@@ -405,24 +423,32 @@ def forward(self, x: Tensor):
         const auto row = [](const char* name, const char* forward, const char* code, const char* says) {
             QTest::newRow(name) << QString::fromUtf8(forward) << QString::fromUtf8(code) << QString::fromUtf8(says);
         };
-        row("unknown operator", "def forward(self, x: Tensor):\n    return torch.cumsum(torch.relu(x), 1)\n", "export.operator",
-            "aten::cumsum at the model's forward()");
-        row("data-dependent", "def forward(self, x: Tensor):\n    if bool(x.sum() > 0):\n        x = x * 2\n    return x\n",
+        row("unknown operator", "def forward(self, x: Tensor):\n    return torch.cumsum(torch.relu(x), 1)\n",
+            "export.operator", "aten::cumsum at the model's forward()");
+        row("data-dependent",
+            "def forward(self, x: Tensor):\n    if bool(x.sum() > 0):\n        x = x * 2\n    return x\n",
             "export.data_dependent", "depends on the input's values");
-        row("batch-dependent", "def forward(self, x: Tensor):\n    if x.size(0) > 5:\n        x = x * 2\n    return x\n",
+        row("batch-dependent",
+            "def forward(self, x: Tensor):\n    if x.size(0) > 5:\n        x = x * 2\n    return x\n",
             "export.data_dependent", "batch size");
-        row("batch in the numbers", "def forward(self, x: Tensor):\n    return x * x.size(0)\n", "export.dynamic", "batch size");
-        row("training dropout", "def forward(self, x: Tensor):\n    return torch.dropout(x, 0.5, True)\n", "export.unsupported",
-            "training mode");
+        row("batch in the numbers", "def forward(self, x: Tensor):\n    return x * x.size(0)\n", "export.dynamic",
+            "batch size");
+        row("training dropout", "def forward(self, x: Tensor):\n    return torch.dropout(x, 0.5, True)\n",
+            "export.unsupported", "training mode");
         row("training batch norm",
-            "def forward(self, x: Tensor):\n    return torch.batch_norm(x, None, None, self.mean, self.variance, True, 0.1, 1e-5, False)\n",
+            "def forward(self, x: Tensor):\n    return torch.batch_norm(x, None, None, self.mean, self.variance, True, "
+            "0.1, 1e-5, False)\n",
             "export.unsupported", "training mode");
         row("random", "def forward(self, x: Tensor):\n    return x + torch.rand([1])\n", "export.", "");
-        row("own state", "def forward(self, x: Tensor):\n    self.mean.add_(1)\n    return x\n", "export.in_place", "own state");
-        row("stale view", "def forward(self, x: Tensor):\n    y = x * 1\n    z = y.view([-1, 3, 64])\n    y.relu_()\n    return z\n",
+        row("own state", "def forward(self, x: Tensor):\n    self.mean.add_(1)\n    return x\n", "export.in_place",
+            "own state");
+        row("stale view",
+            "def forward(self, x: Tensor):\n    y = x * 1\n    z = y.view([-1, 3, 64])\n    y.relu_()\n    return z\n",
             "export.in_place", "in place");
-        row("does not fit", "def forward(self, x: Tensor):\n    return torch.linear(x, self.weight)\n", "export.raises", "");
-        row("two inputs", "def forward(self, x: Tensor, y: Tensor):\n    return x + y\n", "export.signature", "one tensor");
+        row("does not fit", "def forward(self, x: Tensor):\n    return torch.linear(x, self.weight)\n", "export.raises",
+            "");
+        row("two inputs", "def forward(self, x: Tensor, y: Tensor):\n    return x + y\n", "export.signature",
+            "one tensor");
         row("no tensor", "def forward(self, x: Tensor):\n    return 1\n", "export.signature", "");
     }
     void bad_isRefused() {
@@ -432,8 +458,8 @@ def forward(self, x: Tensor):
         const test::Scratch scratch;
         const Path model = saveScript(scratch, "bad.pt", forward.toStdString());
         const Path output = scratch / "bad.onnx";
-        const auto result = engine::runExportVerb({{"model", model.string()}, {"output", output.string()}, {"input_shape", {3, 8, 8}}},
-                                                  kQuiet);
+        const auto result = engine::runExportVerb(
+            {{"model", model.string()}, {"output", output.string()}, {"input_shape", {3, 8, 8}}}, kQuiet);
         QVERIFY(!result.ok());
         QVERIFY2(QString::fromStdString(result.error().code).startsWith(code),
                  (result.error().code + ": " + result.error().message).c_str());
@@ -457,7 +483,8 @@ def forward(self, x: Tensor):
             {{"model", model.string()}, {"output", (scratch / "n.onnx").string()}, {"input_shape", {4}}}, kQuiet);
         QVERIFY(!result.ok());
         QCOMPARE(result.error().code, std::string("export.operator"));
-        QVERIFY2(result.error().message.find("aten::cumsum at head.sums") != std::string::npos, result.error().message.c_str());
+        QVERIFY2(result.error().message.find("aten::cumsum at head.sums") != std::string::npos,
+                 result.error().message.c_str());
     }
 
     void badRequest_namesItsField_data() {
@@ -493,7 +520,8 @@ def forward(self, x: Tensor):
         }
         const auto result = engine::runExportVerb(request, kQuiet);
         QVERIFY(!result.ok());
-        QVERIFY2(result.error().code == code.toStdString(), (result.error().code + ": " + result.error().message).c_str());
+        QVERIFY2(result.error().code == code.toStdString(),
+                 (result.error().code + ": " + result.error().message).c_str());
         if (!field.isEmpty()) {
             QCOMPARE(QString::fromStdString(result.error().field), field);
         }

@@ -134,8 +134,9 @@ private Q_SLOTS:
     void decoded_isPillows_data() {
         QTest::addColumn<QString>("name");
         QTest::addColumn<double>("most");
-        for (const char* name : {"plain.jpg", "progressive.jpg", "full.jpg", "grey.jpg", "cmyk.jpg", "turn1.jpg", "turn2.jpg", "turn3.jpg",
-                                 "turn4.jpg", "turn5.jpg", "turn6.jpg", "turn7.jpg", "turn8.jpg", "large.jpg"}) {
+        for (const char* name :
+             {"plain.jpg", "progressive.jpg", "full.jpg", "grey.jpg", "cmyk.jpg", "turn1.jpg", "turn2.jpg", "turn3.jpg",
+              "turn4.jpg", "turn5.jpg", "turn6.jpg", "turn7.jpg", "turn8.jpg", "large.jpg"}) {
             QTest::newRow(name) << QString::fromLatin1(name) << 1.0;
         }
         for (const char* name : {"plain.png", "grey.png", "palette.png", "alpha.png"}) {
@@ -158,15 +159,17 @@ private Q_SLOTS:
         QCOMPARE(picture->pixels.size(), reference.size() - sizeof size);
         double sum = 0;
         for (std::size_t i = 0; i < picture->pixels.size(); ++i) {
-            sum += std::abs(static_cast<int>(picture->pixels[i]) - static_cast<int>(static_cast<unsigned char>(reference[i + sizeof size])));
+            sum += std::abs(static_cast<int>(picture->pixels[i]) -
+                            static_cast<int>(static_cast<unsigned char>(reference[i + sizeof size])));
         }
         const double mean = sum / static_cast<double>(picture->pixels.size());
         QVERIFY2(mean <= most, std::to_string(mean).c_str());
         // A part decoded alone is that part of the whole, to the bit, wherever its edges lie.
         const int w = info->width;
         const int h = info->height;
-        for (const Box& box : {Box{37, 21, 101, 83}, Box{0, 0, 50, 40}, Box{16, 16, 32, 32}, Box{15, 17, 33, 31}, Box{1, 0, w - 1, 1},
-                               Box{w - 65, h - 47, 65, 47}, Box{w - 1, h - 1, 1, 1}, Box{2, 33, w - 3, h - 34}}) {
+        for (const Box& box :
+             {Box{37, 21, 101, 83}, Box{0, 0, 50, 40}, Box{16, 16, 32, 32}, Box{15, 17, 33, 31}, Box{1, 0, w - 1, 1},
+              Box{w - 65, h - 47, 65, 47}, Box{w - 1, h - 1, 1, 1}, Box{2, 33, w - 3, h - 34}}) {
             const auto part = decodePart(bytes, *info, box, 1000);
             QVERIFY(part.ok());
             QVERIFY2(isPartOf(*part, *picture, box), qPrintable(QStringLiteral("%1 %2").arg(box.left).arg(box.top)));
@@ -189,13 +192,17 @@ private Q_SLOTS:
     void resized_isPillowsToTheBit() {
         const auto picture = decodePicture(bytesOf("plain.png"));
         QVERIFY(picture.ok());
-        const std::tuple<Box, int, int> cases[] = {{{0, 0, 233, 171}, 224, 224}, {{11, 7, 179, 153}, 64, 64}, {{100, 50, 20, 11}, 96, 80}, {{0, 0, 233, 171}, 233, 60}};
+        const std::tuple<Box, int, int> cases[] = {{{0, 0, 233, 171}, 224, 224},
+                                                   {{11, 7, 179, 153}, 64, 64},
+                                                   {{100, 50, 20, 11}, 96, 80},
+                                                   {{0, 0, 233, 171}, 233, 60}};
         for (int k = 0; k < 4; ++k) {
             const auto& [box, width, height] = cases[k];
             const std::string reference = bytesOf(("resize" + std::to_string(k) + ".rgb").c_str());
             for (const PixelKernels* kernels : kernelsHere()) {
                 std::string own(reference.size(), '\0');
-                Resizer(*kernels).resize(*picture, box, width, height, {0, 0, width, height}, false, reinterpret_cast<std::uint8_t*>(own.data()));
+                Resizer(*kernels).resize(*picture, box, width, height, {0, 0, width, height}, false,
+                                         reinterpret_cast<std::uint8_t*>(own.data()));
                 QVERIFY2(own == reference, std::to_string(k).c_str());
             }
         }
@@ -232,8 +239,10 @@ private Q_SLOTS:
             for (int y = 0; y < cut.height; ++y) {
                 for (int x = 0; x < cut.width; ++x) {
                     const int from = cut.left + (mirrored ? cut.width - 1 - x : x);
-                    const auto* wanted = whole.pixels.data() + (static_cast<std::ptrdiff_t>(cut.top + y) * width + from) * 3;
-                    QVERIFY(std::equal(wanted, wanted + 3, own.data() + (static_cast<std::ptrdiff_t>(y) * cut.width + x) * 3));
+                    const auto* wanted =
+                        whole.pixels.data() + (static_cast<std::ptrdiff_t>(cut.top + y) * width + from) * 3;
+                    QVERIFY(std::equal(wanted, wanted + 3,
+                                       own.data() + (static_cast<std::ptrdiff_t>(y) * cut.width + x) * 3));
                 }
             }
         }
@@ -334,7 +343,8 @@ private Q_SLOTS:
                     QVERIFY(!part.ok() || part->box.top + part->box.height <= part->picture.height);
                 }
                 const auto picture = decodePicture(changed);
-                QVERIFY(!picture.ok() || picture->pixels.size() == static_cast<std::size_t>(picture->width) * static_cast<std::size_t>(picture->height) * 3);
+                QVERIFY(!picture.ok() || picture->pixels.size() == static_cast<std::size_t>(picture->width) *
+                                                                       static_cast<std::size_t>(picture->height) * 3);
             }
         }
     }
@@ -526,13 +536,15 @@ private Q_SLOTS:
         constexpr int kDraws = 2000;
         for (int i = 0; i < kDraws; ++i) {
             const ImageChange change = changeOf(augment, info, 224, 1, 0, i);
-            QVERIFY(change.box.left >= 0 && change.box.top >= 0 && change.box.left + change.box.width <= 400 && change.box.top + change.box.height <= 300);
+            QVERIFY(change.box.left >= 0 && change.box.top >= 0 && change.box.left + change.box.width <= 400 &&
+                    change.box.top + change.box.height <= 300);
             const double ratio = static_cast<double>(change.box.width) / change.box.height;
             QVERIFY2(ratio > 0.72 && ratio < 1.39, std::to_string(ratio).c_str());
             area += static_cast<double>(change.box.width) * change.box.height / (400.0 * 300.0);
             flips += change.flip ? 1 : 0;
         }
-        // Torchvision's own mean for this shape, of 4,000 draws, is 0.435: the largest boxes do not fit and are drawn again.
+        // Torchvision's own mean for this shape, of 4,000 draws, is 0.435: the largest boxes do not fit and are drawn
+        // again.
         QVERIFY2(std::abs(area / kDraws - 0.435) < 0.03, std::to_string(area / kDraws).c_str());
         QVERIFY(std::abs(flips - kDraws / 2) < 150);
     }

@@ -53,8 +53,9 @@ class TestPreflight : public QObject {
         if (shellBefore.empty()) {
             return test::runProgram(engine, {"check", "--request", request.string()}, options);
         }
-        return test::runProgram("/bin/bash", {"-c", shellBefore + "; exec \"$0\" check --request \"$1\"", engine.string(), request.string()},
-                                options);
+        return test::runProgram(
+            "/bin/bash",
+            {"-c", shellBefore + "; exec \"$0\" check --request \"$1\"", engine.string(), request.string()}, options);
     }
 
     /// Peak resident memory of a training by the real program, in bytes; 0 when it failed.
@@ -126,7 +127,8 @@ private Q_SLOTS:
         QCOMPARE(roomOfGroup("9223372036854771712\n", "1000\n", ""), std::int64_t{-1});
         QCOMPARE(roomOfGroup("", "", ""), std::int64_t{-1});
         QCOMPARE(roomOfGroup("1000000\n", "400000\n", "anon 1\ninactive_file 100000\n"), std::int64_t{700000});
-        QCOMPARE(roomOfGroup("1000000\n", "400000\n", "inactive_file 1\ntotal_inactive_file 100000\n"), std::int64_t{700000});
+        QCOMPARE(roomOfGroup("1000000\n", "400000\n", "inactive_file 1\ntotal_inactive_file 100000\n"),
+                 std::int64_t{700000});
         QCOMPARE(roomOfGroup("1000\n", "4000\n", ""), std::int64_t{0});
         const MemoryRoom room = memoryRoom();
         QVERIFY(room.freeBytes > 10 * kMiB);
@@ -145,7 +147,8 @@ private Q_SLOTS:
         QCOMPARE(answer["measured"], Json(true));
         QVERIFY(answer["largest_batch"].is_null());  // The data's size is the limit here.
         QCOMPARE(answer["messages"], Json::array());
-        QVERIFY(answer["seconds_total"].get<double>() > answer["setup_seconds"].get<double>() + answer["seconds_per_epoch"].get<double>());
+        QVERIFY(answer["seconds_total"].get<double>() >
+                answer["setup_seconds"].get<double>() + answer["seconds_per_epoch"].get<double>());
         QCOMPARE(answer["seconds_total"], answer["total_seconds"]);
         const auto estimate = answer["memory_bytes"].get<double>();
         const auto taken = static_cast<double>(trainedPeak("whole", spec));
@@ -187,7 +190,8 @@ private Q_SLOTS:
         const std::string said = firstMessage(answer, "error");
         QVERIFY2(said.starts_with("task.batch_size: A batch of 2005 needs about "), said.c_str());
         QVERIFY2(said.find("largest batch that fits is " + std::to_string(most)) != std::string::npos, said.c_str());
-        QVERIFY2(said.find("task.accumulation") != std::string::npos && said.find("ulimit -v") != std::string::npos, said.c_str());
+        QVERIFY2(said.find("task.accumulation") != std::string::npos && said.find("ulimit -v") != std::string::npos,
+                 said.c_str());
         QVERIFY2(most >= 50 && most < 2005, said.c_str());
         // It is true, within the tenth that an estimate of memory may be wrong by: this one trains under the limit.
         spec::setValueAt(spec, "task.batch_size", most * 9 / 10);

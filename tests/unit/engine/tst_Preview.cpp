@@ -188,11 +188,11 @@ private Q_SLOTS:
     }
 
     void idx_isShiftedAndFlippedAsInARun() {
-        std::string images = std::string("\0\0\x08\x03", 4) + test::bigEndian(12) + test::bigEndian(9) + test::bigEndian(9);
+        std::string images =
+            std::string("\0\0\x08\x03", 4) + test::bigEndian(12) + test::bigEndian(9) + test::bigEndian(9);
         std::string labels = std::string("\0\0\x08\x01", 4) + test::bigEndian(12);
         for (int i = 0; i < 12; ++i) {
-            for (int p = 0; p < 81; ++p)
-                images += static_cast<char>(1 + (i * 37 + p * 3) % 250);
+            for (int p = 0; p < 81; ++p) images += static_cast<char>(1 + (i * 37 + p * 3) % 250);
             labels += static_cast<char>(i % 3);
         }
         m_spec = spec::defaultRunSpecDocument();
@@ -221,7 +221,8 @@ private Q_SLOTS:
             for (std::size_t i = 0; i < 81; ++i) {
                 const double unit = static_cast<double>(values[i]) * normal.deviation + normal.mean;
                 QCOMPARE(static_cast<int>(shown.pixels[3 * i + 1]), static_cast<int>(std::lround(unit * 255)));
-                QCOMPARE(static_cast<int>(original.pixels[3 * i]), static_cast<int>(1 + (index * 37 + static_cast<std::int64_t>(i) * 3) % 250));
+                QCOMPARE(static_cast<int>(original.pixels[3 * i]),
+                         static_cast<int>(1 + (index * 37 + static_cast<std::int64_t>(i) * 3) % 250));
             }
         }
         QCOMPARE(seen.size(), std::size_t{12});
@@ -261,8 +262,7 @@ private Q_SLOTS:
     void sheet_holdsAllPairs() {
         noise();
         const base::Path file = *m_scratch / "sheet.png";
-        const auto answer =
-            preview({{"spec", m_spec}, {"count", 4}, {"side", 64}, {"sheet", file.string()}});
+        const auto answer = preview({{"spec", m_spec}, {"count", 4}, {"side", 64}, {"sheet", file.string()}});
         QVERIFY2(answer.ok(), answer.ok() ? "" : answer.error().message.c_str());
         QVERIFY((*answer)["samples"][0]["augmented"].is_null());
         const auto bytes = base::readFile(file);

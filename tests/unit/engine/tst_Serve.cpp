@@ -277,7 +277,8 @@ private Q_SLOTS:
             base::dumpJson({{"id", 4}, {"files", {picture("birds/wren/000.jpg"), picture("absent")}}}) + "\n";
         Answer answer = ask("serve", {{"model", model("birds")}}, input);
         QCOMPARE(answer.exitCode, 0);
-        std::erase_if(answer.lines, [](const Json& line) { return line.value("stage", "") == "predict"; });  // On a busy machine.
+        std::erase_if(answer.lines,
+                      [](const Json& line) { return line.value("stage", "") == "predict"; });  // On a busy machine.
         QCOMPARE(answer.lines.size(), std::size_t{6});
         QCOMPARE(answer.lines[0]["stage"], Json("ready"));
         QCOMPARE(answer.lines[1]["id"], Json(1));

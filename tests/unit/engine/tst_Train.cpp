@@ -99,7 +99,8 @@ private Q_SLOTS:
         QVERIFY(writeSafeTensors({all, {}}, scratch / "o.safetensors").ok());
         test::ProgramOptions options;
         options.timeoutMillis = 60000;
-        const auto python = test::runProgram("/usr/bin/python3", {"-c", R"(
+        const auto python = test::runProgram("/usr/bin/python3",
+                                             {"-c", R"(
 import json, struct, sys
 try:
     import torch
@@ -117,7 +118,10 @@ for i in range(6):
     o.param_groups[0]['lr'] = 0.1 / (i + 1)
     w.grad = io['gradient%d' % i]; o.step()
 print('equal' if torch.equal(w, io['fused']) else (w - io['fused']).abs().max().item())
-)", (scratch / "o.safetensors").string(), kind.toStdString(), std::to_string(momentum), nesterov ? "1" : "0", std::to_string(decay)}, options);
+)",
+                                              (scratch / "o.safetensors").string(), kind.toStdString(),
+                                              std::to_string(momentum), nesterov ? "1" : "0", std::to_string(decay)},
+                                             options);
         QVERIFY2(python.exitCode == 0, python.err.c_str());
         if (python.out == "no torch\n") {
             TRAINYARD_SKIP("no Python with torch on this machine");
@@ -157,7 +161,8 @@ print('equal' if torch.equal(w, io['fused']) else (w - io['fused']).abs().max().
                 QVERIFY(at::equal(direct.loss, loss.detach()));
                 QVERIFY(at::equal(direct.logits, logits.detach()));
                 for (std::size_t i = 0; i < gradients.size(); ++i) {
-                    QVERIFY2(at::equal(gradients[i], network.parameters()[i].grad()), network.parameterNames()[i].c_str());
+                    QVERIFY2(at::equal(gradients[i], network.parameters()[i].grad()),
+                             network.parameterNames()[i].c_str());
                 }
             }
         }
@@ -184,7 +189,8 @@ def rates(make, n):
 rates(lambda o: torch.optim.lr_scheduler.OneCycleLR(o, 0.4, total_steps=40, pct_start=0.3, cycle_momentum=False), 40)
 rates(lambda o: torch.optim.lr_scheduler.LambdaLR(o, lambda s: 0.1 + 0.9 * (1 + __import__('math').cos(__import__('math').pi * s / 40)) / 2), 40)
 rates(lambda o: torch.optim.lr_scheduler.StepLR(o, 16, 0.5), 40)
-)"}, options);
+)"},
+                                             options);
         if (python.exitCode != 0) {
             TRAINYARD_SKIP("no Python with torch on this machine");
         }
@@ -220,8 +226,8 @@ rates(lambda o: torch.optim.lr_scheduler.StepLR(o, 16, 0.5), 40)
         Json document = bench.spec();
         spec::setValueAt(document, "task.augment", false);  // A shifted bar is another label's.
         QCOMPARE(bench.run("run", document), 0);
-        for (const char* file : {"model.pt", "model.safetensors", "model.json", "samples.safetensors", "checkpoints/last.ckpt",
-                                 "checkpoints/best.ckpt"}) {
+        for (const char* file : {"model.pt", "model.safetensors", "model.json", "samples.safetensors",
+                                 "checkpoints/last.ckpt", "checkpoints/best.ckpt"}) {
             QVERIFY2(std::filesystem::exists(bench.folder("run") / "outputs" / file), file);
         }
         const std::vector<Json> lines = bench.stream("run");
@@ -235,10 +241,14 @@ rates(lambda o: torch.optim.lr_scheduler.StepLR(o, 16, 0.5), 40)
         QVERIFY2(accuracy > 0.9, std::to_string(accuracy).c_str());
 
         // What the model file computes is what was reported.
-        const base::Path request = bench.scratch().write("evaluate.json", base::dumpJson(
-            {{"model", (bench.folder("run") / "outputs/model.pt").string()}, {"threads", 1},
-             {"dataset", {{"val_images", (bench.scratch() / "val-images").string()}, {"val_labels", (bench.scratch() / "val-labels").string()}}}}));
-        const auto evaluated = test::runProgram(test::builtProgram("trainyard-engine"), {"evaluate", "--request", request.string()});
+        const base::Path request = bench.scratch().write(
+            "evaluate.json", base::dumpJson({{"model", (bench.folder("run") / "outputs/model.pt").string()},
+                                             {"threads", 1},
+                                             {"dataset",
+                                              {{"val_images", (bench.scratch() / "val-images").string()},
+                                               {"val_labels", (bench.scratch() / "val-labels").string()}}}}));
+        const auto evaluated =
+            test::runProgram(test::builtProgram("trainyard-engine"), {"evaluate", "--request", request.string()});
         QVERIFY2(evaluated.exitCode == 0, evaluated.out.c_str());
         const std::string answer = evaluated.out.substr(0, evaluated.out.find_last_not_of('\n') + 1);
         const auto parsed = base::parseJson(answer.substr(answer.rfind('\n') + 1));  // Progress stands before it.
@@ -296,7 +306,8 @@ rates(lambda o: torch.optim.lr_scheduler.StepLR(o, 16, 0.5), 40)
         QVERIFY2(where["step"].get<int>() < 8 * 63, "the run had ended before it was interrupted");
         QVERIFY(!std::filesystem::exists(bench.folder("cut") / "outputs/model.pt"));
 
-        document["resolved"] = {{"resume_checkpoint", (bench.folder("cut") / "outputs/checkpoints/last.ckpt").string()}};
+        document["resolved"] = {
+            {"resume_checkpoint", (bench.folder("cut") / "outputs/checkpoints/last.ckpt").string()}};
         QCOMPARE(bench.run("rest", document, world), 0);
 
         const auto whole = bench.last("whole");
@@ -318,7 +329,8 @@ rates(lambda o: torch.optim.lr_scheduler.StepLR(o, 16, 0.5), 40)
         Json document = bench.spec();
         spec::setValueAt(document, "task.epochs", 1);
         QCOMPARE(bench.run("first", document), 0);
-        document["resolved"] = {{"resume_checkpoint", (bench.folder("first") / "outputs/checkpoints/last.ckpt").string()}};
+        document["resolved"] = {
+            {"resume_checkpoint", (bench.folder("first") / "outputs/checkpoints/last.ckpt").string()}};
         Json wider = document;
         spec::setValueAt(wider, "task.model.options.width", 8);
         QCOMPARE(bench.run("wider", wider), 1);
@@ -347,7 +359,8 @@ rates(lambda o: torch.optim.lr_scheduler.StepLR(o, 16, 0.5), 40)
         QVERIFY(test::waitFor([&] { return bench.lastStep("run") >= 5; }, 30000));
         QVERIFY(!std::filesystem::exists(bench.folder("run") / "outputs/checkpoints/last.ckpt"));
         (void) bench.scratch().write("run/control/checkpoint", "");
-        QVERIFY(test::waitFor([&] { return !std::filesystem::exists(bench.folder("run") / "control/checkpoint"); }, 20000));
+        QVERIFY(
+            test::waitFor([&] { return !std::filesystem::exists(bench.folder("run") / "control/checkpoint"); }, 20000));
         QVERIFY(bench.last("run").ok());
         test::sendSignal(*ranks[0], SIGTERM);
         QCOMPARE(Bench::finish(*ranks[0]), 143);
@@ -363,7 +376,8 @@ rates(lambda o: torch.optim.lr_scheduler.StepLR(o, 16, 0.5), 40)
         QVERIFY(bench.warned("run", "train.nan", "at step "));
         const auto lines = bench.stream("run");
         QVERIFY(std::any_of(lines.begin(), lines.end(), [](const Json& line) { return line.value("fatal", false); }));
-        QVERIFY(std::none_of(lines.begin(), lines.end(), [](const Json& line) { return line["kind"] == "conclusion"; }));
+        QVERIFY(
+            std::none_of(lines.begin(), lines.end(), [](const Json& line) { return line["kind"] == "conclusion"; }));
         QVERIFY(!bench.points("run").empty());  // What came before is kept.
     }
 
@@ -426,7 +440,8 @@ rates(lambda o: torch.optim.lr_scheduler.StepLR(o, 16, 0.5), 40)
         const Bench bench;
         const base::Path engine = test::builtProgram("trainyard-engine");
         const auto ask = [&](const std::string& verb, const Json& request) {
-            return test::runProgram(engine, {verb, "--request", bench.scratch().write("request.json", base::dumpJson(request)).string()});
+            return test::runProgram(
+                engine, {verb, "--request", bench.scratch().write("request.json", base::dumpJson(request)).string()});
         };
         const auto checked = ask("check", {{"spec", bench.spec()}});
         QVERIFY2(checked.exitCode == 0, checked.out.c_str());

@@ -1,4 +1,5 @@
-// Figures by class, parts of a batch, classes' weights, memory formats, going on with more epochs, and what goes wrong: by the real program.
+// Figures by class, parts of a batch, classes' weights, memory formats, going on with more epochs, and what goes wrong:
+// by the real program.
 #include <ATen/ATen.h>
 
 #include <QtTest>
@@ -74,7 +75,8 @@ private Q_SLOTS:
     void classScores_count() {
         // Four samples of three classes; the third class is never seen and never named.
         const float inf = std::numeric_limits<float>::infinity();
-        const at::Tensor logits = at::tensor({2.0F, 1.0F, 0.0F, 0.0F, 1.0F, 0.0F, 3.0F, 1.0F, 0.0F, 0.0F, 5.0F, -inf}).view({4, 3});
+        const at::Tensor logits =
+            at::tensor({2.0F, 1.0F, 0.0F, 0.0F, 1.0F, 0.0F, 3.0F, 1.0F, 0.0F, 0.0F, 5.0F, -inf}).view({4, 3});
         const at::Tensor labels = at::tensor({std::int64_t{0}, std::int64_t{1}, std::int64_t{1}, std::int64_t{1}});
         ClassScores scores(3);
         scores.add(logits.slice(0, 0, 1), labels.slice(0, 0, 1));
@@ -111,7 +113,8 @@ private Q_SLOTS:
             logits[i][1] = static_cast<double>(i) / 100;
         }
         one.add(logits, at::zeros({400}, at::kLong), 1000);
-        other.add(logits.slice(0, 0, 10) + 0.0, at::ones({10}, at::kLong), 5000);  // Right, but for the one without an answer.
+        other.add(logits.slice(0, 0, 10) + 0.0, at::ones({10}, at::kLong),
+                  5000);  // Right, but for the one without an answer.
         const auto merged = Mistakes::merged({one.packed(), other.packed()});
         QCOMPARE(merged.front().sample, std::int64_t{1399});
         QCOMPARE(merged.front().predicted, std::int64_t{1});
@@ -170,7 +173,8 @@ private Q_SLOTS:
         QVERIFY(watch.look(slow).empty());
         QVERIFY(watch.look(slow).empty());
         const std::string said = watch.look(slow);
-        QVERIFY2(said.starts_with("Rank 1 is slow") && said.find("500 ms") != std::string::npos && said.find("300 ms waiting for data") != std::string::npos,
+        QVERIFY2(said.starts_with("Rank 1 is slow") && said.find("500 ms") != std::string::npos &&
+                     said.find("300 ms waiting for data") != std::string::npos,
                  said.c_str());
         QVERIFY(watch.look(slow).empty() && watch.look(slow).empty() && watch.look(slow).empty());
         QVERIFY(SlowRanks().look({{9, 0, 0}}).empty());
@@ -244,7 +248,8 @@ private Q_SLOTS:
         QCOMPARE(m_bench.run("whole-batch", document), 0);
         QCOMPARE(m_bench.run("parts", with(document, "task.accumulation", 5)), 0);
         QCOMPARE(m_bench.lastStep("parts"), m_bench.lastStep("whole-batch"));
-        QVERIFY2(difference(m_bench, "parts", "whole-batch") < 1e-3, std::to_string(difference(m_bench, "parts", "whole-batch")).c_str());
+        QVERIFY2(difference(m_bench, "parts", "whole-batch") < 1e-3,
+                 std::to_string(difference(m_bench, "parts", "whole-batch")).c_str());
         // The counter-proof: another batch size is another training.
         QCOMPARE(m_bench.run("smaller", with(document, "task.batch_size", 16)), 0);
         QVERIFY(difference(m_bench, "smaller", "whole-batch") > 1e-2);
@@ -253,7 +258,8 @@ private Q_SLOTS:
     void classWeights_weighTheLoss() {
         at::manual_seed(4);
         const at::Tensor logits = at::randn({6, 3});
-        const at::Tensor labels = at::tensor({std::int64_t{0}, std::int64_t{1}, std::int64_t{2}, std::int64_t{1}, std::int64_t{0}, std::int64_t{0}});
+        const at::Tensor labels = at::tensor(
+            {std::int64_t{0}, std::int64_t{1}, std::int64_t{2}, std::int64_t{1}, std::int64_t{0}, std::int64_t{0}});
         const at::Tensor weights = at::tensor({0.5F, 2.0F, 1.0F});
         const at::Tensor each = -logits.log_softmax(1).gather(1, labels.unsqueeze(1)).squeeze(1);
         const at::Tensor own = weights.index_select(0, labels);
@@ -263,7 +269,8 @@ private Q_SLOTS:
         QCOMPARE(m_bench.run("short-list", document), 1);
         QVERIFY(m_bench.warned("short-list", "data.classes", "3 numbers are listed, but the data has 10 classes"));
         // A model that is punished for one class alone learns to name it.
-        spec::setValueAt(document, "task.class_weight_list", {"100000", "1e-3", "1e-3", "1e-3", "1e-3", "1e-3", "1e-3", "1e-3", "1e-3", "1e-3"});
+        spec::setValueAt(document, "task.class_weight_list",
+                         {"100000", "1e-3", "1e-3", "1e-3", "1e-3", "1e-3", "1e-3", "1e-3", "1e-3", "1e-3"});
         QCOMPARE(m_bench.run("one-class", document), 0);
         const Json rows = m_bench.tables("one-class", "val/classes").back()["rows"];
         QVERIFY2(rows[0][3].get<double>() > 0.9, base::dumpJson(rows).c_str());
@@ -273,10 +280,15 @@ private Q_SLOTS:
     void channelsLast_isTheSameTraining() {
         QCOMPARE(m_bench.run("planes", brief()), 0);
         QCOMPARE(m_bench.run("last", with(brief(), "task.memory_format", "channels_last")), 0);
-        QVERIFY2(difference(m_bench, "last", "planes") < 0.05, std::to_string(difference(m_bench, "last", "planes")).c_str());
+        QVERIFY2(difference(m_bench, "last", "planes") < 0.05,
+                 std::to_string(difference(m_bench, "last", "planes")).c_str());
         const auto evaluated = test::runProgram(
-            test::builtProgram("trainyard-engine"), {"inspect", "--request", m_bench.scratch().write("inspect.json", base::dumpJson({
-                {"model", (m_bench.folder("last") / "outputs/model.pt").string()}})).string()});
+            test::builtProgram("trainyard-engine"),
+            {"inspect", "--request",
+             m_bench.scratch()
+                 .write("inspect.json",
+                        base::dumpJson({{"model", (m_bench.folder("last") / "outputs/model.pt").string()}}))
+                 .string()});
         QVERIFY2(evaluated.exitCode == 0, evaluated.out.c_str());
     }
 
@@ -284,7 +296,8 @@ private Q_SLOTS:
         QVERIFY(std::filesystem::exists(m_bench.folder("last") / "outputs/weights.pth"));
         test::ProgramOptions options;
         options.timeoutMillis = 60'000;
-        const auto python = test::runProgram("/usr/bin/python3", {"-c", R"(
+        const auto python = test::runProgram("/usr/bin/python3",
+                                             {"-c", R"(
 import sys
 try:
     import torch
@@ -299,7 +312,9 @@ assert all(torch.equal(state[k], other[k]) and state[k].dtype == other[k].dtype 
 assert type(state).__name__ == 'OrderedDict'
 torch.jit.load(sys.argv[1] + '/model.pt').load_state_dict(state)
 print('equal', known)
-)", (m_bench.folder("last") / "outputs").string()}, options);
+)",
+                                              (m_bench.folder("last") / "outputs").string()},
+                                             options);
         QVERIFY2(python.exitCode == 0, python.err.c_str());
         if (python.out == "no torch\n") {
             TRAINYARD_SKIP("no Python with torch on this machine");
@@ -339,7 +354,8 @@ print('equal', known)
         };
         QCOMPARE(m_bench.run("first", document, 1, named("a")), 0);
         QVERIFY(m_bench.values("first", "train/learning_rate").back() < 0.001);
-        document["resolved"] = {{"resume_checkpoint", (m_bench.folder("first") / "outputs/checkpoints/last.ckpt").string()}};
+        document["resolved"] = {
+            {"resume_checkpoint", (m_bench.folder("first") / "outputs/checkpoints/last.ckpt").string()}};
         spec::setValueAt(document, "task.epochs", 3);
         QCOMPARE(m_bench.run("as-planned", document, 1, named("b")), 0);
         const auto planned = m_bench.values("as-planned", "train/learning_rate");
@@ -359,7 +375,8 @@ print('equal', known)
         }
         const double before = m_bench.values("restarted", "train/learning_rate").back();
         const auto again = [](int) {
-            return std::vector<std::pair<std::string, std::string>>{{"TRAINYARD_RUN_ID", "d"}, {"TRAINYARD_ATTEMPT", "2"}};
+            return std::vector<std::pair<std::string, std::string>>{{"TRAINYARD_RUN_ID", "d"},
+                                                                    {"TRAINYARD_ATTEMPT", "2"}};
         };
         QCOMPARE(m_bench.run("restarted", with(document, "task.epochs", 25), 1, again), 0);
         const auto rates = m_bench.values("restarted", "train/learning_rate");

@@ -19,19 +19,68 @@ namespace {
 
 const std::vector<std::string>& tokens() {
     using namespace std::string_literals;
-    static const std::vector<std::string> all = {
-        "("s, "t"s, "R"s, "Q"s, "."s, "0"s, "}"s, "]"s, "a"s, "b"s, "s"s, "u"s, "e"s, "2"s, "N"s, "\x80\x04"s, "\x85"s, "\x86"s, "\x87"s, "\x8f"s, "\x90"s,
-        "\x93"s, "\x94"s, "\x95\xff\xff\xff\xff\xff\xff\xff\xff"s, "J\xff\xff\xff\x7f"s, "J\xff\xff\xff\xff"s, "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f"s,
-        "X\xff\xff\xff\xff"s, "\x8d\xff\xff\xff\xff\xff\xff\xff\x7f"s, "\x8b\xff\xff\xff\x7f"s, "h\x00"s, "q\x00"s, "j\xff\xff\xff\xff"s, "r\xff\xff\xff\xff"s,
-        "cposix\nsystem\n"s, "ctorch._utils\n_rebuild_tensor_v2\n"s, "ctorch\nFloatStorage\n"s, "ccollections\nOrderedDict\n"s, ")R"s, ")\x81"s,
-        "PK\x01\x02"s, "PK\x05\x06"s, "PK\x06\x06"s, "\xff\xff\xff\xff"s, "\xff\xff\xff\xff\xff\xff\xff\x7f"s, "\0\0\0\0"s,
-        "{"s, "\"dtype\":\"F32\""s, "\"shape\":[9223372036854775807,2]"s, "\"data_offsets\":[0,18446744073709551615]"s, "[-1]"s, "1e99"s, "\"__metadata__\":"s, "null"s};
+    static const std::vector<std::string> all = {"("s,
+                                                 "t"s,
+                                                 "R"s,
+                                                 "Q"s,
+                                                 "."s,
+                                                 "0"s,
+                                                 "}"s,
+                                                 "]"s,
+                                                 "a"s,
+                                                 "b"s,
+                                                 "s"s,
+                                                 "u"s,
+                                                 "e"s,
+                                                 "2"s,
+                                                 "N"s,
+                                                 "\x80\x04"s,
+                                                 "\x85"s,
+                                                 "\x86"s,
+                                                 "\x87"s,
+                                                 "\x8f"s,
+                                                 "\x90"s,
+                                                 "\x93"s,
+                                                 "\x94"s,
+                                                 "\x95\xff\xff\xff\xff\xff\xff\xff\xff"s,
+                                                 "J\xff\xff\xff\x7f"s,
+                                                 "J\xff\xff\xff\xff"s,
+                                                 "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f"s,
+                                                 "X\xff\xff\xff\xff"s,
+                                                 "\x8d\xff\xff\xff\xff\xff\xff\xff\x7f"s,
+                                                 "\x8b\xff\xff\xff\x7f"s,
+                                                 "h\x00"s,
+                                                 "q\x00"s,
+                                                 "j\xff\xff\xff\xff"s,
+                                                 "r\xff\xff\xff\xff"s,
+                                                 "cposix\nsystem\n"s,
+                                                 "ctorch._utils\n_rebuild_tensor_v2\n"s,
+                                                 "ctorch\nFloatStorage\n"s,
+                                                 "ccollections\nOrderedDict\n"s,
+                                                 ")R"s,
+                                                 ")\x81"s,
+                                                 "PK\x01\x02"s,
+                                                 "PK\x05\x06"s,
+                                                 "PK\x06\x06"s,
+                                                 "\xff\xff\xff\xff"s,
+                                                 "\xff\xff\xff\xff\xff\xff\xff\x7f"s,
+                                                 "\0\0\0\0"s,
+                                                 "{"s,
+                                                 "\"dtype\":\"F32\""s,
+                                                 "\"shape\":[9223372036854775807,2]"s,
+                                                 "\"data_offsets\":[0,18446744073709551615]"s,
+                                                 "[-1]"s,
+                                                 "1e99"s,
+                                                 "\"__metadata__\":"s,
+                                                 "null"s};
     return all;
 }
 
 NamedTensors someTensors() {
-    return {{"conv.weight", at::arange(24, at::kFloat).view({2, 3, 2, 2})}, {"bn.num_batches_tracked", at::zeros({}, at::kLong)},
-            {"half", at::ones({3}, at::kHalf)}, {"empty", at::empty({0, 4}, at::kFloat)}};
+    return {{"conv.weight", at::arange(24, at::kFloat).view({2, 3, 2, 2})},
+            {"bn.num_batches_tracked", at::zeros({}, at::kLong)},
+            {"half", at::ones({3}, at::kHalf)},
+            {"empty", at::empty({0, 4}, at::kFloat)}};
 }
 
 }  // namespace
@@ -50,7 +99,8 @@ class TestWeightMutations : public QObject {
     std::string weightFile(const std::string& bytes) const {
         const auto read = readWeightFile(put(bytes));
         if (!read.ok()) {
-            return read.error().message.empty() || !base::isValidUtf8(read.error().message) ? "an error says nothing" : "";
+            return read.error().message.empty() || !base::isValidUtf8(read.error().message) ? "an error says nothing"
+                                                                                            : "";
         }
         for (const auto& [name, tensor] : read->tensors) {
             if (!tensor.defined() || !tensor.is_cpu() || !tensor.is_contiguous()) {
@@ -63,7 +113,8 @@ class TestWeightMutations : public QObject {
     std::string safeTensors(const std::string& bytes) const {
         const auto read = readSafeTensors(put(bytes));
         if (!read.ok()) {
-            return read.error().message.empty() || !base::isValidUtf8(read.error().message) ? "an error says nothing" : "";
+            return read.error().message.empty() || !base::isValidUtf8(read.error().message) ? "an error says nothing"
+                                                                                            : "";
         }
         const base::Path copy = m_scratch / "copy";
         if (!writeSafeTensors(*read, copy).ok()) {
@@ -92,7 +143,8 @@ class TestWeightMutations : public QObject {
             fuzz::Random random(static_cast<std::uint64_t>(i) * 37 + pool.size());
             const std::string input = fuzz::mutated(pool[random.below(pool.size())], pool, tokens(), random);
             const std::string wrong = check(input);
-            QVERIFY2(wrong.empty(), (wrong + ": " + QByteArray::fromStdString(input).toPercentEncoding().toStdString()).c_str());
+            QVERIFY2(wrong.empty(),
+                     (wrong + ": " + QByteArray::fromStdString(input).toPercentEncoding().toStdString()).c_str());
         }
     }
 
@@ -112,16 +164,28 @@ private Q_SLOTS:
             }
         }
         QCOMPARE(m_pickles.size(), std::size_t{1});
-        m_pickles.push_back("\x80\x04\x95\x0b\0\0\0\0\0\0\0}\x94\x8c\x01" "a\x94K\x01s."s);
+        m_pickles.push_back("\x80\x04\x95\x0b\0\0\0\0\0\0\0}\x94\x8c\x01"
+                            "a\x94K\x01s."s);
         m_pickles.push_back("(dp0\nS'a'\np1\n(lp2\nI1\naL2L\naF0.5\nas."s);
-        m_pickles.push_back("\x80\x02]q\x00h\x00" "a."s);  // A list that holds itself.
+        m_pickles.push_back("\x80\x02]q\x00h\x00"
+                            "a."s);  // A list that holds itself.
     }
 
-    void pickles() { loop(m_pickles, 60'000, [](const std::string& bytes) { return fuzz::pickle(bytes); }); }
-    void archives() { loop(m_archives, 20'000, [](const std::string& bytes) { return fuzz::zip(bytes); }); }
-    void stateDicts() { loop(m_archives, 1'200, [this](const std::string& bytes) { return weightFile(bytes); }); }
-    void safetensors() { loop(m_safe, 500, [this](const std::string& bytes) { return safeTensors(bytes); }); }
-    void safetensorsAsWeights() { loop({m_safe.front()}, 400, [this](const std::string& bytes) { return weightFile(bytes); }); }
+    void pickles() {
+        loop(m_pickles, 60'000, [](const std::string& bytes) { return fuzz::pickle(bytes); });
+    }
+    void archives() {
+        loop(m_archives, 20'000, [](const std::string& bytes) { return fuzz::zip(bytes); });
+    }
+    void stateDicts() {
+        loop(m_archives, 1'200, [this](const std::string& bytes) { return weightFile(bytes); });
+    }
+    void safetensors() {
+        loop(m_safe, 500, [this](const std::string& bytes) { return safeTensors(bytes); });
+    }
+    void safetensorsAsWeights() {
+        loop({m_safe.front()}, 400, [this](const std::string& bytes) { return weightFile(bytes); });
+    }
 
     void brokenRule_isSeen() {
         QVERIFY(!fuzz::soundError({"file.io", "x"}, "weights.pickle").empty());

@@ -102,7 +102,8 @@ private Q_SLOTS:
         QTest::addColumn<QString>("prefix");
         QTest::addColumn<bool>("buffers");
         const auto row = [](const char* name, const char* kind, const char* prefix = "", bool buffers = true) {
-            QTest::newRow(name) << QString::fromLatin1(name) << QString::fromLatin1(kind) << QString::fromLatin1(prefix) << buffers;
+            QTest::newRow(name) << QString::fromLatin1(name) << QString::fromLatin1(kind) << QString::fromLatin1(prefix)
+                                << buffers;
         };
         row("zip.pth", "state_dict");
         row("legacy.pth", "state_dict");
@@ -129,14 +130,16 @@ private Q_SLOTS:
         QVERIFY2(file.ok(), file.ok() ? "" : file.error().message.c_str());
         QCOMPARE(QString::fromStdString(file->kind), kind);
         QCOMPARE(QString::fromStdString(file->prefix), prefix);
-        QCOMPARE(QString::fromStdString(file->under), name.contains(u"checkpoint") ? QStringLiteral("state_dict") : QString());
+        QCOMPARE(QString::fromStdString(file->under),
+                 name.contains(u"checkpoint") ? QStringLiteral("state_dict") : QString());
         std::size_t compared = 0;
         for (const auto& [tensorName, tensor] : file->tensors) {
             QVERIFY2(m_sums.contains(tensorName), tensorName.c_str());
             const Json& expected = m_sums[tensorName];
             QCOMPARE(tensor.sizes().vec(), expected[0].get<std::vector<std::int64_t>>());
             const double sum = tensor.to(at::kDouble).sum().item<double>();
-            const double slack = name == u"half.pth" ? 1e-2 * std::max(1.0, static_cast<double>(tensor.numel()) / 100) : 1e-6;
+            const double slack =
+                name == u"half.pth" ? 1e-2 * std::max(1.0, static_cast<double>(tensor.numel()) / 100) : 1e-6;
             QVERIFY2(std::abs(sum - expected[1].get<double>()) <= slack, tensorName.c_str());
             ++compared;
         }
@@ -152,7 +155,9 @@ private Q_SLOTS:
         QVERIFY(applyWeights(*file, *match, network).ok());
         for (const auto& [ownName, tensor] : network.state()) {
             if (name != u"half.pth" && (buffers || ownName.ends_with("weight"))) {
-                QVERIFY2(std::abs(tensor.to(at::kDouble).sum().item<double>() - m_sums[ownName][1].get<double>()) <= 1e-6, ownName.c_str());
+                QVERIFY2(std::abs(tensor.to(at::kDouble).sum().item<double>() - m_sums[ownName][1].get<double>()) <=
+                             1e-6,
+                         ownName.c_str());
             }
         }
     }
@@ -206,7 +211,8 @@ private Q_SLOTS:
         QVERIFY(base::writeFileAtomically(scratch / "text.pth", "these are no weights").ok());
         QCOMPARE(readWeightFile(scratch / "text.pth").error().code, std::string("weights.kind"));
         // A header of 4 GB that the file does not have.
-        QVERIFY(base::writeFileAtomically(scratch / "long.safetensors", std::string("\0\0\0\0\1\0\0\0{\"a\":1}", 15)).ok());
+        QVERIFY(
+            base::writeFileAtomically(scratch / "long.safetensors", std::string("\0\0\0\0\1\0\0\0{\"a\":1}", 15)).ok());
         QCOMPARE(readWeightFile(scratch / "long.safetensors").error().code, std::string("weights.format"));
     }
 

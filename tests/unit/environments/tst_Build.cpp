@@ -1,5 +1,5 @@
-// What is planned, carried out with the real programs, a step after the other as an agent does it: venv and pip with wheels made
-// here, a stand-in for micromamba with its documented command line and words.
+// What is planned, carried out with the real programs, a step after the other as an agent does it: venv and pip with
+// wheels made here, a stand-in for micromamba with its documented command line and words.
 #include <QTest>
 #include <map>
 
@@ -104,7 +104,8 @@ private Q_SLOTS:
         QVERIFY2(build(plan), m_said.c_str());
         const Json facts = factsFrom(plan);
         QCOMPARE(facts["interpreter"], Json((*m_scratch / "env/venv/bin/python").string()));
-        const auto version = test::runProgram((*m_scratch / "env/venv/bin/python").string(), {"-c", "import torch; print(torch.__version__, end='')"});
+        const auto version = test::runProgram((*m_scratch / "env/venv/bin/python").string(),
+                                              {"-c", "import torch; print(torch.__version__, end='')"});
         QCOMPARE(facts["torch"]["version"], Json(version.out));
         QVERIFY(!facts["packages"].empty());
     }
@@ -118,8 +119,11 @@ private Q_SLOTS:
         QVERIFY2(build(plan), m_said.c_str());
         const Json facts = factsFrom(plan);
         const std::string packages = base::dumpJson(facts["packages"]);
-        QVERIFY2(packages.find("toplevel==2.0") != std::string::npos && packages.find("lowlevel==1.2") != std::string::npos, packages.c_str());
-        const auto used = test::runProgram((*m_scratch / "env/venv/bin/python").string(), {"-c", "import toplevel, lowlevel; print(toplevel.value, lowlevel.value)"});
+        QVERIFY2(packages.find("toplevel==2.0") != std::string::npos &&
+                     packages.find("lowlevel==1.2") != std::string::npos,
+                 packages.c_str());
+        const auto used = test::runProgram((*m_scratch / "env/venv/bin/python").string(),
+                                           {"-c", "import toplevel, lowlevel; print(toplevel.value, lowlevel.value)"});
         QCOMPARE(used.out, "2.0 1.2\n");
     }
 
@@ -139,7 +143,9 @@ private Q_SLOTS:
             const bool built = build(plan);
             return built || m_step != "Install the packages" ? "It was built." : m_said;
         };
-        const auto holds = [](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
+        const auto holds = [](const std::string& text, const char* part) {
+            return text.find(part) != std::string::npos;
+        };
         const std::string missing = saysWith({"nosuchpackage"});
         QVERIFY2(holds(missing, "No matching distribution found for nosuchpackage"), missing.c_str());
         const std::string version = saysWith({"lowlevel==9"});
@@ -248,7 +254,9 @@ private Q_SLOTS:
         EnvironmentSpec spec;
         spec.name = "mine";
         spec.kind = EnvironmentKind::Setup;
-        spec.setup.script = "mkdir -p \"$TRAINYARD_ENVIRONMENT/bin\"\nln -s /usr/bin/python3 \"$TRAINYARD_ENVIRONMENT/bin/python\"\necho \"$FLAVOUR\" >\"$TRAINYARD_ENVIRONMENT/made\"\n";
+        spec.setup.script =
+            "mkdir -p \"$TRAINYARD_ENVIRONMENT/bin\"\nln -s /usr/bin/python3 "
+            "\"$TRAINYARD_ENVIRONMENT/bin/python\"\necho \"$FLAVOUR\" >\"$TRAINYARD_ENVIRONMENT/made\"\n";
         spec.setup.python = "bin/python";
         spec.buildVariables = {{"FLAVOUR", "it's $(odd)"}};
         const auto plan = planEnvironment(spec, 1, {}).value();
@@ -266,7 +274,8 @@ private:
     }
 
     void wheel(const std::string& name, const std::string& version, const std::string& tag, const std::string& needs) {
-        const auto made = test::runProgram(kPython, {"-c", kMakeWheel, (*m_scratch / "wheels").string(), name, version, tag, needs});
+        const auto made =
+            test::runProgram(kPython, {"-c", kMakeWheel, (*m_scratch / "wheels").string(), name, version, tag, needs});
         QVERIFY2(made.exitCode == 0, made.err.c_str());
     }
 
@@ -278,14 +287,16 @@ private:
     [[nodiscard]] std::string expanded(std::string text) const {
         for (const auto& [name, value] : m_variables) {
             const std::string reference = "$" + name;
-            for (std::size_t at = text.find(reference); at != std::string::npos; at = text.find(reference, at + value.size())) {
+            for (std::size_t at = text.find(reference); at != std::string::npos;
+                 at = text.find(reference, at + value.size())) {
                 text.replace(at, reference.size(), value);
             }
         }
         return text;
     }
 
-    [[nodiscard]] test::ProgramResult carriedOut(const std::vector<std::string>& command, const std::vector<std::pair<std::string, std::string>>& more) const {
+    [[nodiscard]] test::ProgramResult carriedOut(const std::vector<std::string>& command,
+                                                 const std::vector<std::pair<std::string, std::string>>& more) const {
         std::vector<std::string> arguments;
         for (const std::string& word : command) {
             arguments.push_back(expanded(word));

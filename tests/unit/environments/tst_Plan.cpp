@@ -14,7 +14,13 @@ using spec::EnvironmentSpec;
 namespace {
 
 Json line(const char* id, const char* finding, Json values = Json::object(), const char* text = "said") {
-    return Json{{"id", id}, {"title", id}, {"host", "gpu1"}, {"finding", finding}, {"text", text}, {"remedy", "Do."}, {"values", std::move(values)}};
+    return Json{{"id", id},
+                {"title", id},
+                {"host", "gpu1"},
+                {"finding", finding},
+                {"text", text},
+                {"remedy", "Do."},
+                {"values", std::move(values)}};
 }
 
 TargetFacts facts(std::vector<Json> lines) {
@@ -64,7 +70,8 @@ class TestPlan : public QObject {
 private Q_SLOTS:
     /// Only what is built is in the hash: names, notes, variables and secrets are not.
     void hash_isOfWhatIsBuilt() {
-        for (const EnvironmentKind kind : {EnvironmentKind::Venv, EnvironmentKind::Conda, EnvironmentKind::Container, EnvironmentKind::Setup}) {
+        for (const EnvironmentKind kind :
+             {EnvironmentKind::Venv, EnvironmentKind::Conda, EnvironmentKind::Container, EnvironmentKind::Setup}) {
             const EnvironmentSpec spec = make(kind);
             const std::string hash = hashOf(spec);
             QCOMPARE(hash.size(), 64U);
@@ -105,7 +112,8 @@ private Q_SLOTS:
         spec.secrets = {{"TOKEN", "file:~/t"}, {"KEY", "variable:MY_KEY"}};
         const auto plan = planEnvironment(spec, 2, {}).value();
         QCOMPARE(plan.steps.size(), 2U);
-        QCOMPARE(plan.steps[0].command, (std::vector<std::string>{"python3", "-m", "venv", "--system-site-packages", "$TRAINYARD_ENVIRONMENT/venv"}));
+        QCOMPARE(plan.steps[0].command, (std::vector<std::string>{"python3", "-m", "venv", "--system-site-packages",
+                                                                  "$TRAINYARD_ENVIRONMENT/venv"}));
         QVERIFY(has(plan.steps[1].command, "--no-index") && has(plan.steps[1].command, "$HOME/wheels"));
         QCOMPARE(plan.interpreter, "$TRAINYARD_ENVIRONMENT/venv/bin/python");
         QCOMPARE(plan.pathPrefix, std::vector<std::string>{"$TRAINYARD_ENVIRONMENT/venv/bin"});
@@ -139,13 +147,18 @@ private Q_SLOTS:
 
     void conda_byTheToolThatIsThere() {
         const EnvironmentSpec spec = make(EnvironmentKind::Conda);
-        const auto toolOf = [&](const TargetFacts& known) { return planEnvironment(spec, 1, known)->steps.at(0).command; };
+        const auto toolOf = [&](const TargetFacts& known) {
+            return planEnvironment(spec, 1, known)->steps.at(0).command;
+        };
         QCOMPARE(toolOf({}).front(), "micromamba");
-        QCOMPARE(toolOf(facts({line("conda", "ok", {{"tools", {{{"name", "conda"}}, {{"name", "mamba"}}}}})})).front(), "mamba");
+        QCOMPARE(toolOf(facts({line("conda", "ok", {{"tools", {{{"name", "conda"}}, {{"name", "mamba"}}}}})})).front(),
+                 "mamba");
         const auto conda = toolOf(facts({line("conda", "ok", {{"tools", Json::array({Json{{"name", "conda"}}})}})}));
-        QCOMPARE(conda, (std::vector<std::string>{"conda", "env", "create", "--prefix", "$TRAINYARD_ENVIRONMENT/conda", "--file", "$TRAINYARD_ENVIRONMENT/environment.yml"}));
+        QCOMPARE(conda, (std::vector<std::string>{"conda", "env", "create", "--prefix", "$TRAINYARD_ENVIRONMENT/conda",
+                                                  "--file", "$TRAINYARD_ENVIRONMENT/environment.yml"}));
         // One cache, whichever of them filled it.
-        QCOMPARE(hashOf(spec, facts({line("conda", "ok", {{"tools", Json::array({Json{{"name", "conda"}}})}})})), hashOf(spec));
+        QCOMPARE(hashOf(spec, facts({line("conda", "ok", {{"tools", Json::array({Json{{"name", "conda"}}})}})})),
+                 hashOf(spec));
     }
 
     void container_seesWhatARunNeeds() {
@@ -157,11 +170,17 @@ private Q_SLOTS:
         RunNeeds needs;
         needs.variables = {"MINE", "TRAINYARD_INPUT_X"};
         needs.paths = {"/srv/data"};
-        const auto plan = planEnvironment(spec, 1, facts({line("containers", "ok", engines({"apptainer", "docker", "podman"}))}), needs).value();
+        const auto plan =
+            planEnvironment(spec, 1, facts({line("containers", "ok", engines({"apptainer", "docker", "podman"}))}),
+                            needs)
+                .value();
         QCOMPARE(plan.wrap.front(), "podman");
-        for (const char* word : {"--rm", "--env=MINE", "--env=TOKEN", "--env=RANK", "--mount=type=bind,source=$TRAINYARD_WORK,destination=$TRAINYARD_WORK",
-                                 "--mount=type=bind,source=/srv/data,destination=/srv/data,readonly", "--mount=type=bind,source=$HOME/data,destination=/data,readonly",
-                                 "--mount=type=bind,source=/scratch,destination=/scratch", "--workdir=$TRAINYARD_WORKING_FOLDER", "--device=nvidia.com/gpu=all"}) {
+        for (const char* word : {"--rm", "--env=MINE", "--env=TOKEN", "--env=RANK",
+                                 "--mount=type=bind,source=$TRAINYARD_WORK,destination=$TRAINYARD_WORK",
+                                 "--mount=type=bind,source=/srv/data,destination=/srv/data,readonly",
+                                 "--mount=type=bind,source=$HOME/data,destination=/data,readonly",
+                                 "--mount=type=bind,source=/scratch,destination=/scratch",
+                                 "--workdir=$TRAINYARD_WORKING_FOLDER", "--device=nvidia.com/gpu=all"}) {
             QVERIFY2(has(plan.wrap, word), word);
         }
         QCOMPARE(plan.wrap.back(), "localhost/trainyard-environment:" + plan.hash);
@@ -170,7 +189,8 @@ private Q_SLOTS:
         QVERIFY(std::equal(plan.wrap.begin(), plan.wrap.end(), plan.facts.begin()));
         const auto file = std::ranges::find(plan.files, std::string("Containerfile"), &wire::PlanBuildFile::name);
         QVERIFY(file != plan.files.end() && file->text.starts_with("FROM localhost/base:1\nCOPY requirements.txt"));
-        QVERIFY(std::ranges::find(plan.files, std::string("remove.json"), &wire::PlanBuildFile::name) != plan.files.end());
+        QVERIFY(std::ranges::find(plan.files, std::string("remove.json"), &wire::PlanBuildFile::name) !=
+                plan.files.end());
         // No secret's value or place is in a command.
         for (const std::string& word : plan.wrap) {
             QVERIFY(word.find("/t") != 0);
@@ -186,7 +206,9 @@ private Q_SLOTS:
         spec.container.image = "docker://python:3.11";
         spec.container.engine = "apptainer";
         auto plan = planEnvironment(spec, 1, {}).value();
-        QCOMPARE(plan.steps.at(0).command, (std::vector<std::string>{"apptainer", "build", "$TRAINYARD_ENVIRONMENT/image.sif", "docker://python:3.11"}));
+        QCOMPARE(plan.steps.at(0).command,
+                 (std::vector<std::string>{"apptainer", "build", "$TRAINYARD_ENVIRONMENT/image.sif",
+                                           "docker://python:3.11"}));
         QCOMPARE(plan.wrap.back(), "$TRAINYARD_ENVIRONMENT/image.sif");
         spec.container.image = "/srv/images/a.sif";
         plan = planEnvironment(spec, 1, {}).value();
@@ -206,7 +228,8 @@ private Q_SLOTS:
         spec.container.requirements = {"numpy"};
         QCOMPARE(planEnvironment(spec, 1, singularity).error().code, "environment.apptainer");
         QCOMPARE(codes(spec, singularity), std::vector<std::string>{"environment.apptainer"});
-        QCOMPARE(planEnvironment(spec, 1, facts({line("containers", "ok", engines({"apptainer"}))})).error().code, "environment.apptainer");
+        QCOMPARE(planEnvironment(spec, 1, facts({line("containers", "ok", engines({"apptainer"}))})).error().code,
+                 "environment.apptainer");
     }
 
     void setup_inItsFolder() {
@@ -218,15 +241,22 @@ private Q_SLOTS:
     }
 
     void check_saysWhatIsMissing() {
-        const auto bare = facts({line("python", "warning"), line("torch", "warning"), line("containers", "warning", engines({})), line("conda", "warning", {{"tools", Json::array()}}),
-                                 line("gpus", "ok", {{"gpus", 0}}), line("disk", "ok", {{"free_bytes", 1024}})});
-        QCOMPARE(codes(make(EnvironmentKind::Venv), bare), (std::vector<std::string>{"environment.no_python", "environment.disk"}));
-        QCOMPARE(codes(make(EnvironmentKind::Conda), bare), (std::vector<std::string>{"environment.no_conda", "environment.disk"}));
+        const auto bare =
+            facts({line("python", "warning"), line("torch", "warning"), line("containers", "warning", engines({})),
+                   line("conda", "warning", {{"tools", Json::array()}}), line("gpus", "ok", {{"gpus", 0}}),
+                   line("disk", "ok", {{"free_bytes", 1024}})});
+        QCOMPARE(codes(make(EnvironmentKind::Venv), bare),
+                 (std::vector<std::string>{"environment.no_python", "environment.disk"}));
+        QCOMPARE(codes(make(EnvironmentKind::Conda), bare),
+                 (std::vector<std::string>{"environment.no_conda", "environment.disk"}));
         EnvironmentSpec container = make(EnvironmentKind::Container);
         container.container.gpus = true;
-        QCOMPARE(codes(container, bare), (std::vector<std::string>{"environment.no_engine", "environment.no_gpu", "environment.disk"}));
-        QCOMPARE(codes(findCurated("trainyard-python-torch", 0)->spec, bare), (std::vector<std::string>{"environment.no_python", "environment.no_torch"}));
-        QCOMPARE(codes(findCurated("trainyard-engine-cuda", 0)->spec, bare), std::vector<std::string>{"environment.no_gpu"});
+        QCOMPARE(codes(container, bare),
+                 (std::vector<std::string>{"environment.no_engine", "environment.no_gpu", "environment.disk"}));
+        QCOMPARE(codes(findCurated("trainyard-python-torch", 0)->spec, bare),
+                 (std::vector<std::string>{"environment.no_python", "environment.no_torch"}));
+        QCOMPARE(codes(findCurated("trainyard-engine-cuda", 0)->spec, bare),
+                 std::vector<std::string>{"environment.no_gpu"});
         QVERIFY(codes(findCurated("trainyard-shell", 0)->spec, bare).empty());
         for (const EnvironmentFinding& finding : checkEnvironment(container, bare)) {
             QVERIFY(!finding.remedy.empty() && !finding.field.empty());
@@ -235,13 +265,16 @@ private Q_SLOTS:
     }
 
     void check_saysWhatIsNotKnown() {
-        QCOMPARE(codes(make(EnvironmentKind::Venv), factsOf("lab", "python3", {})), std::vector<std::string>{"environment.not_examined"});
+        QCOMPARE(codes(make(EnvironmentKind::Venv), factsOf("lab", "python3", {})),
+                 std::vector<std::string>{"environment.not_examined"});
         QVERIFY(codes(findCurated(kDefaultEnvironment, 0)->spec, factsOf("lab", "python3", {})).empty());
-        const auto timedOut = facts({line("containers", "unknown"), line("python", "unknown"), line("disk", "unknown")});
+        const auto timedOut =
+            facts({line("containers", "unknown"), line("python", "unknown"), line("disk", "unknown")});
         QVERIFY(codes(make(EnvironmentKind::Container), timedOut).empty());
         EnvironmentSpec other = make(EnvironmentKind::Venv);
         other.venv.python = "/opt/python3.12";
-        QCOMPARE(codes(other, facts({line("python", "ok", {{"path", "/usr/bin/python3"}})})), std::vector<std::string>{"environment.python"});
+        QCOMPARE(codes(other, facts({line("python", "ok", {{"path", "/usr/bin/python3"}})})),
+                 std::vector<std::string>{"environment.python"});
         other.venv.python = "/usr/bin/python3";
         QVERIFY(codes(other, facts({line("python", "ok", {{"path", "/usr/bin/python3"}})})).empty());
     }
@@ -264,9 +297,12 @@ private Q_SLOTS:
         QFETCH(QString, code);
         EnvironmentSpec spec = make(EnvironmentKind::Interpreter);
         spec.interpreter.program = python.toStdString();
-        const auto known = facts({line("python", "ok", {{"path", "/usr/bin/python3"},
-                                                        {"pythons", {"/usr/local/bin/python", "/usr/bin/python3", "/usr/bin/python3.9"}}})});
-        QCOMPARE(codes(spec, known), code.isEmpty() ? std::vector<std::string>{} : std::vector<std::string>{code.toStdString()});
+        const auto known =
+            facts({line("python", "ok",
+                        {{"path", "/usr/bin/python3"},
+                         {"pythons", {"/usr/local/bin/python", "/usr/bin/python3", "/usr/bin/python3.9"}}})});
+        QCOMPARE(codes(spec, known),
+                 code.isEmpty() ? std::vector<std::string>{} : std::vector<std::string>{code.toStdString()});
         for (const EnvironmentFinding& finding : checkEnvironment(spec, known)) {
             if (finding.level == EnvironmentFinding::Level::Failure) {
                 QVERIFY2(finding.message.find("/usr/bin/python3.9") != std::string::npos, finding.message.c_str());
@@ -274,7 +310,8 @@ private Q_SLOTS:
         }
         spec.venv.python = spec.interpreter.program;
         spec.kind = EnvironmentKind::Venv;
-        QCOMPARE(codes(spec, known), code.isEmpty() ? std::vector<std::string>{} : std::vector<std::string>{code.toStdString()});
+        QCOMPARE(codes(spec, known),
+                 code.isEmpty() ? std::vector<std::string>{} : std::vector<std::string>{code.toStdString()});
     }
 
     void check_secretsInClear() {
@@ -288,10 +325,11 @@ private Q_SLOTS:
 
     /// What a damaged doctor file holds is nothing that is known.
     void facts_ofAnything() {
-        for (const char* text : {"null", "[]", "{}", "{\"lines\":3}", "{\"lines\":[1,null,{\"id\":4}]}", "{\"lines\":[{\"id\":\"containers\",\"values\":{\"engines\":[3,{\"name\":4}]}}]}"}) {
+        for (const char* text : {"null", "[]", "{}", "{\"lines\":3}", "{\"lines\":[1,null,{\"id\":4}]}",
+                                 "{\"lines\":[{\"id\":\"containers\",\"values\":{\"engines\":[3,{\"name\":4}]}}]}"}) {
             const auto known = factsOf("lab", "", *base::parseJson(text));
             QCOMPARE(known.python, "python3");
-            (void)checkEnvironment(make(EnvironmentKind::Container), known);
+            (void) checkEnvironment(make(EnvironmentKind::Container), known);
         }
     }
 };

@@ -44,7 +44,8 @@ private Q_SLOTS:
         QCOMPARE(spec.name, "my-project");
         QCOMPARE(spec.conda.channels, (std::vector<std::string>{"pytorch", "conda-forge"}));
         QCOMPARE(spec.conda.dependencies, (std::vector<std::string>{"python=3.11", "pytorch>=2,<3", "pip"}));
-        QCOMPARE(spec.conda.pip, (std::vector<std::string>{"azureml-defaults ; python_version >= \"3.9\"", "horovod[pytorch]==0.28.1"}));
+        QCOMPARE(spec.conda.pip, (std::vector<std::string>{"azureml-defaults ; python_version >= \"3.9\"",
+                                                           "horovod[pytorch]==0.28.1"}));
         QVERIFY(imported->notes.empty());
         // What is written is read again as the same.
         const auto again = importConda(condaYaml(spec), "");
@@ -53,7 +54,8 @@ private Q_SLOTS:
     }
 
     void conda_saysWhatItChanged() {
-        const auto imported = importConda("dependencies: [python=3.11, {pip: [numpy]}]\nprefix: /home/me/x\nvariables:\n  A: '1'\n", "mine");
+        const auto imported = importConda(
+            "dependencies: [python=3.11, {pip: [numpy]}]\nprefix: /home/me/x\nvariables:\n  A: '1'\n", "mine");
         QVERIFY2(imported.ok(), errorOf(imported).message.c_str());
         QCOMPARE(imported->notes.size(), 2U);
         const auto spec = spec::environmentSpecFromJson(imported->document).value();
@@ -78,28 +80,37 @@ private Q_SLOTS:
         row("twice", "dependencies: [a]\nname: x\ndependencies: [b]\n", "environment.yaml", "Line 3");
         row("dependencies a text", "dependencies: python\n", "environment.yaml", "Line 1");
         row("a map in it", "dependencies:\n  - python\n  - npm:\n      - x\n", "environment.key", "Line 3");
-        row("shell in a package", "dependencies:\n  - python\n  - numpy; touch /tmp/x\n", "environment.shell", "Line 3");
-        row("shell in pip", "dependencies:\n  - python\n  - pip\n  - pip:\n    - numpy\n    - $(touch x)\n", "environment.shell", "Line 6");
-        row("pip option", "dependencies:\n  - python\n  - pip\n  - pip:\n    - -r requirements.txt\n", "environment.option", "Line 5");
-        row("password", "channels: [\"https://u:p@example.org/c\"]\ndependencies: [python]\n", "environment.secret", "Line 1");
-        row("channel as option", "channels:\n  - --override\ndependencies: [python]\n", "environment.channel", "Line 2");
+        row("shell in a package", "dependencies:\n  - python\n  - numpy; touch /tmp/x\n", "environment.shell",
+            "Line 3");
+        row("shell in pip", "dependencies:\n  - python\n  - pip\n  - pip:\n    - numpy\n    - $(touch x)\n",
+            "environment.shell", "Line 6");
+        row("pip option", "dependencies:\n  - python\n  - pip\n  - pip:\n    - -r requirements.txt\n",
+            "environment.option", "Line 5");
+        row("password", "channels: [\"https://u:p@example.org/c\"]\ndependencies: [python]\n", "environment.secret",
+            "Line 1");
+        row("channel as option", "channels:\n  - --override\ndependencies: [python]\n", "environment.channel",
+            "Line 2");
         row("an alias", "a: &x [python]\ndependencies: *x\n", "environment.yaml", "Line 2");
         row("a tag", "dependencies: !!python/object/apply:os.system [\"touch x\"]\n", "environment.yaml", "Line 1");
         row("two documents", "dependencies: [a]\n---\ndependencies: [b]\n", "environment.yaml", "Line 2");
         std::string bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n";
         for (int i = 1; i < 40; ++i) {
             const std::string before = "*a" + std::to_string(i - 1);
-            bomb += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + before + "," + before + "," + before + "]\n";
+            bomb += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + before + "," + before + "," + before +
+                    "]\n";
         }
         row("a bomb of aliases", bomb, "environment.yaml", "Line 2");
         row("deep", "dependencies: " + std::string(900, '['), "environment.yaml_limit", "Line 1");
-        row("deep map", [] {
-            std::string deep;
-            for (int i = 0; i < 60; ++i) {
-                deep += std::string(static_cast<std::size_t>(i), ' ') + "a:\n";
-            }
-            return deep;
-        }(), "environment.yaml_limit", "Line ");
+        row(
+            "deep map",
+            [] {
+                std::string deep;
+                for (int i = 0; i < 60; ++i) {
+                    deep += std::string(static_cast<std::size_t>(i), ' ') + "a:\n";
+                }
+                return deep;
+            }(),
+            "environment.yaml_limit", "Line ");
         std::string many = "dependencies:\n";
         for (int i = 0; i < 30'000; ++i) {
             many += "- a\n";
@@ -123,7 +134,7 @@ private Q_SLOTS:
     void yaml_endsOnAnything() {
         const std::string whole = kConda;
         for (std::size_t cut = 0; cut <= whole.size(); ++cut) {
-            (void)parseYaml(whole.substr(0, cut)).ok();
+            (void) parseYaml(whole.substr(0, cut)).ok();
             std::string changed = whole;
             if (cut < changed.size()) {
                 changed[cut] = "\t:-[]{}&*!|>'\"%@`\0"[cut % 18];
@@ -134,8 +145,10 @@ private Q_SLOTS:
     }
 
     void requirements_areTakenOver() {
-        const std::string text = "# mine\n--index-url https://example.org/simple\n--extra-index-url=https://example.org/more\n-f /srv/wheels\n"
-                                 "numpy>=1.24 \\\n  ; python_version >= \"3.9\"  # joined\r\n-r more.txt\n-c limits.txt\n--pre\n";
+        const std::string text =
+            "# mine\n--index-url https://example.org/simple\n--extra-index-url=https://example.org/more\n-f "
+            "/srv/wheels\n"
+            "numpy>=1.24 \\\n  ; python_version >= \"3.9\"  # joined\r\n-r more.txt\n-c limits.txt\n--pre\n";
         const auto beside = [](const std::string& path) -> base::Result<std::string> {
             if (path == "more.txt") return std::string("torch==2.6.0\n");
             if (path == "limits.txt") return std::string("numpy<2\n");
@@ -150,7 +163,9 @@ private Q_SLOTS:
         QCOMPARE(spec.venv.constraints, std::vector<std::string>{"numpy<2"});
         QCOMPARE(spec.venv.requirements.size(), 3U);
         QCOMPARE(spec.venv.requirements[1], "torch==2.6.0");
-        const auto again = importRequirements(requirementsText(spec), "mine", [](const std::string&) { return base::Result<std::string>(std::string("numpy<2\n")); });
+        const auto again = importRequirements(requirementsText(spec), "mine", [](const std::string&) {
+            return base::Result<std::string>(std::string("numpy<2\n"));
+        });
         QVERIFY2(again.ok(), errorOf(again).message.c_str());
         QCOMPARE(base::dumpJson(again->document), base::dumpJson(imported->document));
     }
@@ -191,7 +206,8 @@ private Q_SLOTS:
     void containersAndOurOwn() {
         const auto file = importContainerfile("FROM localhost/base:1\nRUN true\n", "mine");
         QVERIFY2(file.ok(), errorOf(file).message.c_str());
-        QCOMPARE(containerfileText(*spec::environmentSpecFromJson(file->document)), "FROM localhost/base:1\nRUN true\n");
+        QCOMPARE(containerfileText(*spec::environmentSpecFromJson(file->document)),
+                 "FROM localhost/base:1\nRUN true\n");
         QCOMPARE(errorOf(importContainerfile("RUN true\n", "mine")).code, "environment.containerfile");
         const auto image = importImage("localhost/base:1", "mine");
         QVERIFY(image.ok());
@@ -222,7 +238,8 @@ private Q_SLOTS:
             QVERIFY2(again.ok(), errorOf(again).message.c_str());
             QCOMPARE(base::dumpJson(again->document), base::dumpJson(spec::toJson(one.spec)));
             // The file that is shipped is that text too, so that nothing in it is without effect.
-            const base::Path file = test::sourceFolder() / "resources/curated/environments" / (one.spec.name + "." + std::to_string(one.version) + ".json");
+            const base::Path file = test::sourceFolder() / "resources/curated/environments" /
+                                    (one.spec.name + "." + std::to_string(one.version) + ".json");
             if (qEnvironmentVariableIntValue("UPDATE_GOLDEN") == 1) {
                 QVERIFY(base::writeFileAtomically(file, files.front().second, 0644).ok());
             }

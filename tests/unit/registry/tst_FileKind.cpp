@@ -1,4 +1,5 @@
-// Kinds of model files: real ones as PyTorch and ONNX write them, and ones that were cut off, damaged or made to deceive.
+// Kinds of model files: real ones as PyTorch and ONNX write them, and ones that were cut off, damaged or made to
+// deceive.
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -160,7 +161,8 @@ private Q_SLOTS:
 
     void cutFiles_areNeverTakenForWhole_data() {
         QTest::addColumn<QString>("file");
-        for (const char* file : {"scripted", "state", "state_protocol4", "module", "module_pickled", "onnx", "safetensors", "bomb"}) {
+        for (const char* file :
+             {"scripted", "state", "state_protocol4", "module", "module_pickled", "onnx", "safetensors", "bomb"}) {
             QTest::newRow(file) << QString::fromLatin1(file);
         }
     }
@@ -174,7 +176,8 @@ private Q_SLOTS:
             QVERIFY(facts.ok());
             QVERIFY2(facts->kind == FileKind::Other, std::to_string(length).c_str());
         }
-        QVERIFY(registry::examineFile(m_scratch.write("cut", whole.substr(0, whole.size() - 1)))->kind == FileKind::Other);
+        QVERIFY(registry::examineFile(m_scratch.write("cut", whole.substr(0, whole.size() - 1)))->kind ==
+                FileKind::Other);
     }
 
     void damagedFiles_doNoHarm() {
@@ -194,7 +197,9 @@ private Q_SLOTS:
 
     void hostileFiles_areOther_data() {
         QTest::addColumn<QByteArray>("bytes");
-        const auto row = [](const char* name, const std::string& bytes) { QTest::newRow(name) << QByteArray::fromStdString(bytes); };
+        const auto row = [](const char* name, const std::string& bytes) {
+            QTest::newRow(name) << QByteArray::fromStdString(bytes);
+        };
         std::string header(64, ' ');
         header[8] = '{';
         setNumber(header, 0, 0xFFFFFFFFULL, 8);
@@ -203,7 +208,8 @@ private Q_SLOTS:
         row("safetensors, header of 2^64", header);
         setNumber(header, 0, 48, 8);
         row("safetensors, header that is no JSON", header);
-        const std::string overflow = R"({"w":{"dtype":"F32","shape":[1099511627776,1099511627776],"data_offsets":[0,0]}})";
+        const std::string overflow =
+            R"({"w":{"dtype":"F32","shape":[1099511627776,1099511627776],"data_offsets":[0,0]}})";
         std::string wide(8, '\0');
         setNumber(wide, 0, overflow.size(), 8);
         row("safetensors, a shape beyond counting", wide + overflow);
@@ -219,7 +225,9 @@ private Q_SLOTS:
         row("pickle, text of 2^63 bytes", std::string("\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\x7f.", 12));
         row("pickle without end", "\x80\x02" + std::string(100'000, 'N'));
         row("pickle, a name put together", std::string("\x80\x04\x8c\x05posix\x8c\x06sys") + "temNN00\x93.");
-        row("pickle, line without end", "\x80\x02" "c" + std::string(100'000, 'a'));
+        row("pickle, line without end", "\x80\x02"
+                                        "c" +
+                                            std::string(100'000, 'a'));
         row("onnx, graph longer than the file", std::string("\x08\x07\x3a\xff\xff\xff\xff\x0f", 8));
         row("onnx, a number without end", "\x08" + std::string(40, '\xff'));
         row("empty", "");
@@ -278,7 +286,8 @@ private Q_SLOTS:
         QVERIFY(registry::exportabilityOf(several).reason.find("several") != std::string::npos);
         test::ProgramOptions options;
         options.folder = m_scratch.path();
-        const auto sums = test::runProgram("/bin/sh", {"-c", "ln -s . out; sha256sum out/scripted out/traced | sha256sum"}, options);
+        const auto sums =
+            test::runProgram("/bin/sh", {"-c", "ln -s . out; sha256sum out/scripted out/traced | sha256sum"}, options);
         QCOMPARE(several.at("sha256").get<std::string>(), sums.out.substr(0, 64));
     }
 
@@ -316,7 +325,8 @@ private Q_SLOTS:
         QVERIFY(part.ok());
         QCOMPARE(part->files, (std::vector<std::string>{"a/one", "a/b/two"}));
         QVERIFY(!std::filesystem::exists(m_scratch / "part/ab"));
-        QCOMPARE(models.download(*id, m_scratch / "part", {"c"}, false).error().code, std::string("model.file_unknown"));
+        QCOMPARE(models.download(*id, m_scratch / "part", {"c"}, false).error().code,
+                 std::string("model.file_unknown"));
         const auto all = models.download(*id, m_scratch / "all", {}, false);
         QVERIFY(all.ok());
         QCOMPARE(m_scratch.read("all/ab/three"), std::string("ab/three"));

@@ -58,7 +58,8 @@ private:
             out.metrics = Json::array({{{"name", "val/accuracy"}, {"last", 0.91}}});
             out.configuration = {{"experiment", "default"}};
             out.files = {{scratch.write("run/model.pt", weights), "model.pt", base::sha256Hex(weights)},
-                         {scratch.write("run/model.json", R"({"format": "trainyard.model-card", "version": 1})"), "model.json", ""}};
+                         {scratch.write("run/model.json", R"({"format": "trainyard.model-card", "version": 1})"),
+                          "model.json", ""}};
             return out;
         }
         ModelVersionId add(const std::string& name, const std::string& weights) {
@@ -67,8 +68,12 @@ private:
             return id.ok() ? *id : ModelVersionId{};
         }
         Json proofFor(const ModelVersionId& id, const std::string& onnx) {
-            return {{"format", "trainyard.export-proof"}, {"version", 1}, {"passed", true}, {"max_abs_diff", 1e-7},
-                    {"model", {{"sha256", objectOf(registry, id, "model.pt")}}}, {"onnx", {{"sha256", base::sha256Hex(onnx)}}}};
+            return {{"format", "trainyard.export-proof"},
+                    {"version", 1},
+                    {"passed", true},
+                    {"max_abs_diff", 1e-7},
+                    {"model", {{"sha256", objectOf(registry, id, "model.pt")}}},
+                    {"onnx", {{"sha256", base::sha256Hex(onnx)}}}};
         }
     };
 
@@ -113,7 +118,8 @@ private Q_SLOTS:
         for (int i = 0; i < kProcesses; ++i) {
             const auto version = f.version("shared", "weights of " + std::to_string(i));
             registry::NewVersion own = version;
-            own.files[0].from = f.scratch.write("run" + std::to_string(i) + "/model.pt", "weights of " + std::to_string(i));
+            own.files[0].from =
+                f.scratch.write("run" + std::to_string(i) + "/model.pt", "weights of " + std::to_string(i));
             const pid_t child = ::fork();
             if (child == 0) {
                 int failed = 0;
@@ -151,7 +157,8 @@ private Q_SLOTS:
         version = f.version("m", "three");
         version.files[0].from = f.scratch / "nowhere";
         QCOMPARE(codeOf(f.registry.add(version)), std::string("file.missing"));
-        QCOMPARE(codeOf(f.registry.add(f.version("m", "four"), [](std::int64_t, std::int64_t) { return false; })), std::string("canceled"));
+        QCOMPARE(codeOf(f.registry.add(f.version("m", "four"), [](std::int64_t, std::int64_t) { return false; })),
+                 std::string("canceled"));
         QCOMPARE(f.add("m", "five").number, 2);
     }
 
@@ -217,7 +224,8 @@ private Q_SLOTS:
         QCOMPARE((*f.registry.card({"m", 1}))["aliases"], Json::array({"old"}));
         QCOMPARE((*f.registry.card({"m", 2}))["aliases"], Json::array({"production"}));
         for (const char* bad : {"3", "latest", "a b", ""}) {
-            QCOMPARE(codeOf(f.registry.edit({"m", 2}, {{}, {}, {}, std::vector<std::string>{bad}, {}})), std::string("model.alias"));
+            QCOMPARE(codeOf(f.registry.edit({"m", 2}, {{}, {}, {}, std::vector<std::string>{bad}, {}})),
+                     std::string("model.alias"));
         }
     }
 
@@ -279,12 +287,14 @@ private Q_SLOTS:
         const auto id = f.add("m", "weights");
         const Path object = f.layout.object(objectOf(f.registry, id, "model.pt"));
         QVERIFY(base::writeFileAtomically(object, "Weights").ok());
-        QCOMPARE(codeOf(f.registry.download(id, f.scratch / "out", {"model.pt"}, false)), std::string("model.object_damaged"));
+        QCOMPARE(codeOf(f.registry.download(id, f.scratch / "out", {"model.pt"}, false)),
+                 std::string("model.object_damaged"));
         QVERIFY(!std::filesystem::exists(f.scratch / "out/model.pt"));
         QVERIFY(std::filesystem::is_empty(f.scratch / "out"));
         QCOMPARE(codeOf(f.registry.verifiedFile(id, "model.pt")), std::string("model.object_damaged"));
         std::filesystem::remove(object);
-        QCOMPARE(codeOf(f.registry.download(id, f.scratch / "out", {"model.pt"}, false)), std::string("model.object_missing"));
+        QCOMPARE(codeOf(f.registry.download(id, f.scratch / "out", {"model.pt"}, false)),
+                 std::string("model.object_missing"));
         // Registering the same content again heals it.
         f.add("m", "weights");
         QVERIFY(f.registry.download(id, f.scratch / "out", {"model.pt"}, false).ok());
@@ -294,10 +304,11 @@ private Q_SLOTS:
         Fixture f;
         const auto id = f.add("m", std::string(20 << 20, 'w'));
         std::int64_t seen = 0;
-        const auto result = f.registry.download(id, f.scratch / "out", {"model.pt"}, false, [&](std::int64_t done, std::int64_t total) {
-            seen = std::max(seen, done);
-            return done < total / 2;
-        });
+        const auto result =
+            f.registry.download(id, f.scratch / "out", {"model.pt"}, false, [&](std::int64_t done, std::int64_t total) {
+                seen = std::max(seen, done);
+                return done < total / 2;
+            });
         QCOMPARE(codeOf(result), std::string("canceled"));
         QVERIFY(seen > 0);
         QVERIFY(std::filesystem::is_empty(f.scratch / "out"));
@@ -334,7 +345,8 @@ private Q_SLOTS:
         Fixture f;
         const auto id = f.add("m", "weights");
         const Path onnx = f.scratch.write("model.onnx", "onnx bytes");
-        const auto record = f.registry.addExport(id, onnx, {{"opset", 17}, {"dynamic_batch", true}}, f.proofFor(id, "onnx bytes"));
+        const auto record =
+            f.registry.addExport(id, onnx, {{"opset", 17}, {"dynamic_batch", true}}, f.proofFor(id, "onnx bytes"));
         QVERIFY2(record.ok(), record.ok() ? "" : record.error().message.c_str());
         QCOMPARE(f.registry.exports(id)->size(), std::size_t{1});
         QCOMPARE((*f.registry.card(id))["exports"][0]["opset"].get<int>(), 17);
@@ -342,8 +354,10 @@ private Q_SLOTS:
         QVERIFY(f.registry.downloadExport(id, "", f.scratch / "copy.onnx", false).ok());
         QCOMPARE(f.scratch.read("copy.onnx"), std::string("onnx bytes"));
         f.scratch.write("copy.onnx", "mine");
-        QCOMPARE(codeOf(f.registry.downloadExport(id, "", f.scratch / "copy.onnx", false)), std::string("model.exists"));
-        QCOMPARE(codeOf(f.registry.downloadExport(id, base::newUuid7(), f.scratch / "c", false)), std::string("model.export_unknown"));
+        QCOMPARE(codeOf(f.registry.downloadExport(id, "", f.scratch / "copy.onnx", false)),
+                 std::string("model.exists"));
+        QCOMPARE(codeOf(f.registry.downloadExport(id, base::newUuid7(), f.scratch / "c", false)),
+                 std::string("model.export_unknown"));
     }
 
     void export_withoutAProofOfItsOwn_isRefused() {
@@ -385,7 +399,8 @@ private Q_SLOTS:
         QVERIFY(f.registry.addExport(second, onnx, Json::object(), f.proofFor(second, "onnx bytes")).ok());
         const auto freed = f.registry.remove(second);
         QVERIFY(freed.ok());
-        QCOMPARE(*freed, static_cast<std::int64_t>(std::string("own weights").size() + std::string("onnx bytes").size()));
+        QCOMPARE(*freed,
+                 static_cast<std::int64_t>(std::string("own weights").size() + std::string("onnx bytes").size()));
         QVERIFY(!std::filesystem::exists(f.layout.object(own)));
         QVERIFY(!std::filesystem::exists(f.layout.object(base::sha256Hex("onnx bytes"))));
         QCOMPARE(*f.registry.remove(first), std::int64_t{0});
@@ -397,7 +412,8 @@ private Q_SLOTS:
         Fixture f;
         const auto id = f.add("m", "also a source file");
         const std::string hash = objectOf(f.registry, id, "model.pt");
-        f.scratch.write("workspace/runs/aaaaaaaaaaaaaaaaaaaaaaaaaa/snapshot.json", base::dumpJson({{"files", {{{"sha256", hash}}}}}));
+        f.scratch.write("workspace/runs/aaaaaaaaaaaaaaaaaaaaaaaaaa/snapshot.json",
+                        base::dumpJson({{"files", {{{"sha256", hash}}}}}));
         QVERIFY(f.registry.remove(id).ok());
         QVERIFY(std::filesystem::exists(f.layout.object(hash)));
     }
@@ -415,7 +431,8 @@ private Q_SLOTS:
                 const auto id = f.add("m", weights);
                 QVERIFY(writer->applyModel(id.name, id.number).ok());
             }
-            const auto changed = f.registry.edit({"m", 1}, {"Edited", {}, {}, std::vector<std::string>{"production"}, {}});
+            const auto changed =
+                f.registry.edit({"m", 1}, {"Edited", {}, {}, std::vector<std::string>{"production"}, {}});
             QVERIFY(changed.ok());
             for (const auto& id : *changed) {
                 QVERIFY(writer->applyModel(id.name, id.number).ok());

@@ -41,7 +41,9 @@ public:
         reach.since = base::wallMicros();
         return reach;
     }
-    void onReachChanged(std::function<void(const targets::Reach&)> listener) override { m_listener = std::move(listener); }
+    void onReachChanged(std::function<void(const targets::Reach&)> listener) override {
+        m_listener = std::move(listener);
+    }
     void setAsk(targets::AskPerson) override {}
 
     targets::OperationPtr launch(targets::LaunchPlan plan, std::function<void(targets::LaunchProgress)> progress,
@@ -49,7 +51,8 @@ public:
         if (!m_cable->cut) {
             m_listener(reach());
         }
-        return m_cable->cut ? cut<void>(std::move(done)) : m_local.launch(std::move(plan), std::move(progress), std::move(done));
+        return m_cable->cut ? cut<void>(std::move(done))
+                            : m_local.launch(std::move(plan), std::move(progress), std::move(done));
     }
     targets::OperationPtr revive(const base::RunId& run, base::Deadline deadline, targets::DoneStatus done) override {
         return m_cable->cut ? cut<void>(std::move(done)) : m_local.revive(run, deadline, std::move(done));
@@ -58,7 +61,8 @@ public:
                                   targets::DoneStatus done) override {
         return m_cable->cut ? cut<void>(std::move(done)) : m_local.command(run, command, deadline, std::move(done));
     }
-    targets::OperationPtr look(const base::RunId& run, base::Deadline deadline, targets::Done<targets::RunLook> done) override {
+    targets::OperationPtr look(const base::RunId& run, base::Deadline deadline,
+                               targets::Done<targets::RunLook> done) override {
         if (m_cable->cut) {
             return cut<targets::RunLook>(std::move(done));
         }
@@ -67,18 +71,21 @@ public:
         }
         return lookNow(run, deadline, std::move(done));
     }
-    targets::OperationPtr lookNow(const base::RunId& run, base::Deadline deadline, targets::Done<targets::RunLook> done) {
-        return m_local.look(run, deadline, [cable = m_cable, done = std::move(done)](base::Result<targets::RunLook> look) {
-            if (look.ok() && cable->scheduler) {
-                look->scheduler = cable->scheduler();
-            }
-            done(std::move(look));
-        });
+    targets::OperationPtr lookNow(const base::RunId& run, base::Deadline deadline,
+                                  targets::Done<targets::RunLook> done) {
+        return m_local.look(run, deadline,
+                            [cable = m_cable, done = std::move(done)](base::Result<targets::RunLook> look) {
+                                if (look.ok() && cable->scheduler) {
+                                    look->scheduler = cable->scheduler();
+                                }
+                                done(std::move(look));
+                            });
     }
     targets::OperationPtr follow(const base::RunId& run, std::vector<targets::StreamPosition> from,
                                  std::function<void(targets::StreamChunk)> onChunk,
                                  std::function<void(base::Error)> onError) override {
-        auto following = std::make_unique<Following>(*this, run, std::move(from), std::move(onChunk), std::move(onError));
+        auto following =
+            std::make_unique<Following>(*this, run, std::move(from), std::move(onChunk), std::move(onError));
         following->pulled();
         return following;
     }
@@ -87,16 +94,18 @@ public:
         return m_cable->cut ? cut<targets::OutputList>(std::move(done))
                             : m_local.listOutputs(run, deadline, std::move(done));
     }
-    targets::OperationPtr fetchOutputs(const base::RunId& run, std::vector<targets::OutputFile> files, const base::Path& into,
-                                       std::function<void(std::int64_t)> progress,
+    targets::OperationPtr fetchOutputs(const base::RunId& run, std::vector<targets::OutputFile> files,
+                                       const base::Path& into, std::function<void(std::int64_t)> progress,
                                        targets::Done<targets::FetchReport> done) override {
         return m_cable->cut ? cut<targets::FetchReport>(std::move(done))
                             : m_local.fetchOutputs(run, std::move(files), into, std::move(progress), std::move(done));
     }
     targets::OperationPtr listRuns(base::Deadline deadline, targets::Done<std::vector<base::RunId>> done) override {
-        return m_cable->cut ? cut<std::vector<base::RunId>>(std::move(done)) : m_local.listRuns(deadline, std::move(done));
+        return m_cable->cut ? cut<std::vector<base::RunId>>(std::move(done))
+                            : m_local.listRuns(deadline, std::move(done));
     }
-    targets::OperationPtr removeRun(const base::RunId& run, base::Deadline deadline, targets::DoneStatus done) override {
+    targets::OperationPtr removeRun(const base::RunId& run, base::Deadline deadline,
+                                    targets::DoneStatus done) override {
         return m_cable->cut ? cut<void>(std::move(done)) : m_local.removeRun(run, deadline, std::move(done));
     }
     targets::OperationPtr connect(base::Deadline deadline, targets::DoneStatus done) override {
@@ -110,7 +119,8 @@ public:
     targets::OperationPtr load(base::Deadline deadline, targets::Done<base::Json> done) override {
         return m_local.load(deadline, std::move(done));
     }
-    targets::OperationPtr listCache(base::Deadline deadline, targets::Done<std::vector<targets::CacheEntry>> done) override {
+    targets::OperationPtr listCache(base::Deadline deadline,
+                                    targets::Done<std::vector<targets::CacheEntry>> done) override {
         return m_local.listCache(deadline, std::move(done));
     }
     targets::OperationPtr clearCache(std::vector<targets::CacheEntry> entries, base::Deadline deadline,
@@ -172,11 +182,13 @@ private:
 
     class SlowLook final : public targets::Operation {
     public:
-        SlowLook(CutTarget& target, const base::RunId& run, base::Deadline deadline, targets::Done<targets::RunLook> done) {
+        SlowLook(CutTarget& target, const base::RunId& run, base::Deadline deadline,
+                 targets::Done<targets::RunLook> done) {
             m_timer.setSingleShot(true);
-            QObject::connect(&m_timer, &QTimer::timeout, &m_timer, [this, &target, run, deadline, done = std::move(done)] {
-                m_inner = target.lookNow(run, deadline, done);
-            });
+            QObject::connect(&m_timer, &QTimer::timeout, &m_timer,
+                             [this, &target, run, deadline, done = std::move(done)] {
+                                 m_inner = target.lookNow(run, deadline, done);
+                             });
             m_timer.start(target.m_cable->lookMillis);
         }
 

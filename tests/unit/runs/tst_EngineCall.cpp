@@ -29,7 +29,8 @@ private Q_SLOTS:
         QCOMPARE(m_progress, 2);
     }
     void error_ofTheEngine() {
-        const auto answer = call(R"(echo '{"kind":"error","code":"data.idx","message":"Bad.","field":"task"}'; exit 1)");
+        const auto answer =
+            call(R"(echo '{"kind":"error","code":"data.idx","message":"Bad.","field":"task"}'; exit 1)");
         QCOMPARE(answer.error(), (base::Error{"data.idx", "Bad.", "task"}));
     }
     void crash_bringsItsLastWords() {

@@ -101,7 +101,8 @@ private Q_SLOTS:
         std::vector<int> versions(kWriters);
         for (int i = 0; i < kWriters; ++i) {
             threads.emplace_back([&, i] {
-                versions[static_cast<std::size_t>(i)] = writeEnvironment(m_layout, venv("mine", {"p" + std::to_string(i)})).valueOr(0);
+                versions[static_cast<std::size_t>(i)] =
+                    writeEnvironment(m_layout, venv("mine", {"p" + std::to_string(i)})).valueOr(0);
             });
         }
         for (std::thread& thread : threads) {
@@ -127,7 +128,12 @@ private Q_SLOTS:
 
     void facts_ofATarget() {
         QCOMPARE(targetFacts(m_layout, "local").examined, false);
-        const Json doctor{{"t", 1}, {"lines", Json::array({Json{{"id", "python"}, {"host", ""}, {"finding", "ok"}, {"text", "3.11"}, {"values", {{"path", "/usr/bin/python3"}}}}})}};
+        const Json doctor{{"t", 1},
+                          {"lines", Json::array({Json{{"id", "python"},
+                                                      {"host", ""},
+                                                      {"finding", "ok"},
+                                                      {"text", "3.11"},
+                                                      {"values", {{"path", "/usr/bin/python3"}}}}})}};
         QVERIFY(writeTargetDoctor(m_layout, "local", doctor).ok());
         const auto facts = targetFacts(m_layout, "local");
         QVERIFY(facts.examined);

@@ -179,7 +179,8 @@ private Q_SLOTS:
         stream(run, 2, 0, {ended("completed", {{"model.pt", "weights"}})});
         QVERIFY(waitForState(run, RunState::Completed));
         const auto row = *reader().run(run);
-        QCOMPARE(row.metrics.at(0).min, 4.0);  // The first attempt's 1 was reported at a step that the second told anew.
+        QCOMPARE(row.metrics.at(0).min,
+                 4.0);  // The first attempt's 1 was reported at a step that the second told anew.
         QCOMPARE(base::readFile(m_workspace.layout.outputs(run) / "model.pt").valueOr(""), "weights");
     }
 
@@ -326,7 +327,8 @@ private Q_SLOTS:
 
     void fetchFile_whileTheRunGoesOn() {
         const base::RunId run = submit("echo so far > \"$TRAINYARD_OUTPUTS/now\"; exec sleep 60.0323");
-        QVERIFY(test::waitFor([&] { return std::filesystem::exists(wire::WorkLayout{*m_scratch / "far"}.outputs(run) / "now"); }));
+        QVERIFY(test::waitFor(
+            [&] { return std::filesystem::exists(wire::WorkLayout{*m_scratch / "far"}.outputs(run) / "now"); }));
         std::optional<base::Result<base::Path>> fetched;
         const Ticket ticket = m_service->fetchFile(run, "now", {}, [&](const auto& result) { fetched = result; });
         QVERIFY(ticket > 0);
@@ -428,13 +430,17 @@ private:
         auto identity = *base::identify(::getpid());
         ++identity.startTicks;
         const Json gone{{"format", "trainyard.agent"}, {"version", 1}, {"identity", base::toJson(identity)}};
-        QVERIFY(base::writeFileAtomically(wire::WorkLayout{*m_scratch / "far"}.attemptNode(run, 1, 0) / "agent.json", base::dumpJson(gone)).ok());
+        QVERIFY(base::writeFileAtomically(wire::WorkLayout{*m_scratch / "far"}.attemptNode(run, 1, 0) / "agent.json",
+                                          base::dumpJson(gone))
+                    .ok());
     }
     base::RunId submitQuiet(Json more, const std::string& target = "far") {
-        const base::Path agent = m_scratch->write(
-            "quiet/trainyard-agent", "#!/bin/sh\n[ \"$1\" = run ] || exit 0\ncp \"" + (*m_scratch / "alive.json").string() + "\" \"$2/agent.json\"\n");
+        const base::Path agent = m_scratch->write("quiet/trainyard-agent",
+                                                  "#!/bin/sh\n[ \"$1\" = run ] || exit 0\ncp \"" +
+                                                      (*m_scratch / "alive.json").string() + "\" \"$2/agent.json\"\n");
         std::filesystem::permissions(agent, std::filesystem::perms::owner_all);
-        const Json alive{{"format", "trainyard.agent"}, {"version", 1}, {"identity", base::toJson(*base::identify(::getpid()))}};
+        const Json alive{
+            {"format", "trainyard.agent"}, {"version", 1}, {"identity", base::toJson(*base::identify(::getpid()))}};
         m_scratch->write("alive.json", base::dumpJson(alive));
         m_local.programs = *m_scratch / "quiet";
         close();
@@ -451,7 +457,8 @@ private:
     }
     static wire::Record state(const char* name) { return record(wire::kind::kState, {{"state", name}}); }
     static wire::Record attempt(int attempt, int nodes) {
-        return record(wire::kind::kAttempt, {{"attempt", attempt}, {"nodes", nodes}, {"world_size", nodes}, {"host", "h"}});
+        return record(wire::kind::kAttempt,
+                      {{"attempt", attempt}, {"nodes", nodes}, {"world_size", nodes}, {"host", "h"}});
     }
     static wire::Record metrics(std::int64_t first, std::vector<double> values) {
         wire::SeriesPoints points{"loss", {}, std::move(values), {}};

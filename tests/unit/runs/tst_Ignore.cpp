@@ -46,9 +46,10 @@ std::set<std::string> travelling(const base::Path& root) {
 
 std::set<std::string> byGit(const QString& folder) {
     std::set<std::string> paths;
-    for (const QByteArray& path : git(folder, {QStringLiteral("ls-files"), QStringLiteral("-z"), QStringLiteral("--cached"), QStringLiteral("--others"),
-                                               QStringLiteral("--exclude-standard")})
-                                      .split('\0')) {
+    for (const QByteArray& path :
+         git(folder, {QStringLiteral("ls-files"), QStringLiteral("-z"), QStringLiteral("--cached"),
+                      QStringLiteral("--others"), QStringLiteral("--exclude-standard")})
+             .split('\0')) {
         if (!path.isEmpty()) {
             paths.insert(path.toStdString());
         }
@@ -111,10 +112,12 @@ private Q_SLOTS:
         }
         std::mt19937 random(20261123);
         const auto pick = [&](const std::vector<std::string>& of) { return of[random() % of.size()]; };
-        const std::vector<std::string> names = {"a", "b.txt", "c.py", "data", "x y", "build", "#h", "!n", "deep", "e.log", "f.Log", "z[1]"};
-        const std::vector<std::string> patterns = {"*.txt", "build/", "/data", "!b.txt", "**/deep", "a/**", "deep/*", "!deep/c.py", "x\\ y", "\\#h", "\\!n",
-                                                   "*.[lL]og", "data/**/a", "!*.py", "# comment", "", "a/b.txt", "/build/*", "z[[]1]", "e.log  ", "**",
-                                                   "!*/", "c.py/", "*/a", "d*p"};
+        const std::vector<std::string> names = {"a",  "b.txt", "c.py", "data",  "x y",   "build",
+                                                "#h", "!n",    "deep", "e.log", "f.Log", "z[1]"};
+        const std::vector<std::string> patterns = {
+            "*.txt",  "build/",  "/data",    "!b.txt",    "**/deep", "a/**",      "deep/*", "!deep/c.py", "x\\ y",
+            "\\#h",   "\\!n",    "*.[lL]og", "data/**/a", "!*.py",   "# comment", "",       "a/b.txt",    "/build/*",
+            "z[[]1]", "e.log  ", "**",       "!*/",       "c.py/",   "*/a",       "d*p"};
         for (int tree = 0; tree < 60; ++tree) {
             QTemporaryDir folder;
             const base::Path root = folder.path().toStdString();

@@ -26,8 +26,9 @@ void put(const base::Path& file, const std::string& text) {
 bool git(const QString& folder, const QStringList& arguments) {
     QProcess process;
     process.setWorkingDirectory(folder);
-    process.start(QStringLiteral("git"), QStringList{QStringLiteral("-c"), QStringLiteral("user.name=A"), QStringLiteral("-c"),
-                                                     QStringLiteral("user.email=a@b"), QStringLiteral("-c"), QStringLiteral("commit.gpgsign=false")} +
+    process.start(QStringLiteral("git"), QStringList{QStringLiteral("-c"), QStringLiteral("user.name=A"),
+                                                     QStringLiteral("-c"), QStringLiteral("user.email=a@b"),
+                                                     QStringLiteral("-c"), QStringLiteral("commit.gpgsign=false")} +
                                              arguments);
     return process.waitForFinished(20'000) && process.exitCode() == 0;
 }
@@ -144,7 +145,8 @@ private Q_SLOTS:
         Place place;
         const base::RunId run = base::RunId::make();
         QCOMPARE(runs::readSnapshot(place.layout, run).error().code, "snapshot.none");
-        put(place.layout.snapshot(run), "{\"format\":\"trainyard.snapshot\",\"version\":1,\"files\":[{\"path\":\"../x\",\"sha256\":\"\"}]}");
+        put(place.layout.snapshot(run),
+            "{\"format\":\"trainyard.snapshot\",\"version\":1,\"files\":[{\"path\":\"../x\",\"sha256\":\"\"}]}");
         QCOMPARE(runs::readSnapshot(place.layout, run).error().code, "snapshot.damaged");
         put(place.layout.snapshot(run), "{");
         QCOMPARE(runs::readSnapshot(place.layout, run).error().code, "snapshot.damaged");
@@ -153,13 +155,15 @@ private Q_SLOTS:
     void gitsWordIsKept() {
         Place place;
         const QString folder = QString::fromStdString(place.source.string());
-        if (!git(folder, {QStringLiteral("init"), QStringLiteral("-q"), QStringLiteral("-b"), QStringLiteral("topic")})) {
+        if (!git(folder,
+                 {QStringLiteral("init"), QStringLiteral("-q"), QStringLiteral("-b"), QStringLiteral("topic")})) {
             TRAINYARD_SKIP("git is not here");
         }
         put(place.source / "train.py", "a\n");
         QVERIFY(git(folder, {QStringLiteral("add"), QStringLiteral(".")}));
         QVERIFY(git(folder, {QStringLiteral("commit"), QStringLiteral("-qm"), QStringLiteral("x")}));
-        QVERIFY(git(folder, {QStringLiteral("remote"), QStringLiteral("add"), QStringLiteral("origin"), QStringLiteral("https://me:token@host/x.git?k=1")}));
+        QVERIFY(git(folder, {QStringLiteral("remote"), QStringLiteral("add"), QStringLiteral("origin"),
+                             QStringLiteral("https://me:token@host/x.git?k=1")}));
         auto state = runs::readGit(place.source, base::Deadline::inMillis(20'000));
         QVERIFY(state.repository);
         QCOMPARE(state.commit.size(), std::size_t{40});
@@ -188,12 +192,15 @@ private Q_SLOTS:
         QVERIFY(git(folder, {QStringLiteral("add"), QStringLiteral(".")}));
         QVERIFY(git(folder, {QStringLiteral("commit"), QStringLiteral("-qm"), QStringLiteral("x")}));
         const base::Path canary = base::Path(place.folder.path().toStdString()) / "canary";
-        const QString touch = QStringLiteral("touch ") + QString::fromStdString(canary.string()) + QStringLiteral("; cat");
-        for (const char* key : {"filter.evil.clean", "filter.evil.process", "filter.evil.smudge", "diff.evil.textconv", "diff.evil.command",
-                                "diff.external", "core.fsmonitor", "core.pager", "core.sshCommand"}) {
+        const QString touch =
+            QStringLiteral("touch ") + QString::fromStdString(canary.string()) + QStringLiteral("; cat");
+        for (const char* key :
+             {"filter.evil.clean", "filter.evil.process", "filter.evil.smudge", "diff.evil.textconv",
+              "diff.evil.command", "diff.external", "core.fsmonitor", "core.pager", "core.sshCommand"}) {
             QVERIFY(git(folder, {QStringLiteral("config"), QLatin1String(key), touch}));
         }
-        QVERIFY(git(folder, {QStringLiteral("config"), QStringLiteral("filter.evil.required"), QStringLiteral("true")}));
+        QVERIFY(
+            git(folder, {QStringLiteral("config"), QStringLiteral("filter.evil.required"), QStringLiteral("true")}));
         put(place.source / ".gitattributes", "*.txt filter=evil diff=evil\n");
         put(place.source / "a.txt", "b\n");
         const auto state = runs::readGit(place.source, base::Deadline::inMillis(20'000));

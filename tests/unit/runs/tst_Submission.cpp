@@ -74,7 +74,8 @@ private Q_SLOTS:
         QTest::newRow("folder instead of file")
             << QByteArray("task.dataset.train_images") << QByteArray("\"/tmp\"") << QByteArray("spec.file_kind");
         QTest::newRow("negative epochs") << QByteArray("task.epochs") << QByteArray("-1") << QByteArray("spec.range");
-        QTest::newRow("text for a number") << QByteArray("task.epochs") << QByteArray("\"x\"") << QByteArray("spec.type");
+        QTest::newRow("text for a number")
+            << QByteArray("task.epochs") << QByteArray("\"x\"") << QByteArray("spec.type");
     }
     void check_namesTheField() {
         QFETCH(QByteArray, path);
@@ -205,9 +206,17 @@ private Q_SLOTS:
         spec::setValueAt(document, "task.dataset.folder", folder.string());
         spec::setValueAt(document, "task.model.weights.source", weights.string());
         spec::TargetSpec target = localTarget();
-        const auto launched = [&] { return makeLaunch(m_layout, newRun(document), target, [](std::int64_t) { return true; }); };
+        const auto launched = [&] {
+            return makeLaunch(m_layout, newRun(document), target, [](std::int64_t) { return true; });
+        };
         const auto sourceOf = [](const targets::LaunchPlan& launch) {
-            return base::parseJson(launch.files[0].second).value().at("task").at("model").at("weights").at("source").get<std::string>();
+            return base::parseJson(launch.files[0].second)
+                .value()
+                .at("task")
+                .at("model")
+                .at("weights")
+                .at("source")
+                .get<std::string>();
         };
         // On this machine both are used where they lie.
         QVERIFY(checkForLaunch(document, false).ok());
@@ -227,7 +236,8 @@ private Q_SLOTS:
         QCOMPARE(there->inputs[1].sha256, base::sha256Hex("numbers"));
         QCOMPARE(sourceOf(*there), std::string("$TRAINYARD_INPUT_WEIGHTS"));
         const base::Json spec = base::parseJson(there->files[0].second).value();
-        QCOMPARE(spec.at("task").at("dataset").at("folder").get<std::string>(), std::string("$TRAINYARD_INPUT_DATASET"));
+        QCOMPARE(spec.at("task").at("dataset").at("folder").get<std::string>(),
+                 std::string("$TRAINYARD_INPUT_DATASET"));
 
         spec::setValueAt(document, "task.model.weights.source", "target:/there/w.pth");
         QVERIFY(checkForLaunch(document, false).ok());
@@ -307,7 +317,8 @@ private Q_SLOTS:
         QCOMPARE(copy.segment(), 2);
         QCOMPARE(copy.size(), std::int64_t{2});
         QVERIFY(copy.append(2, 2, "f").ok());
-        QCOMPARE(base::readFile(folder / wire::segmentName(1)).value() + base::readFile(folder / wire::segmentName(2)).value(),
+        QCOMPARE(base::readFile(folder / wire::segmentName(1)).value() +
+                     base::readFile(folder / wire::segmentName(2)).value(),
                  "abcdef");
     }
 

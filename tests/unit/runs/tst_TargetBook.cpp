@@ -16,7 +16,10 @@ Json sshDocument() {
                 {"version", spec::kTargetSpecVersion},
                 {"name", "lab-2.x"},
                 {"kind", "ssh"},
-                {"hosts", Json::array({"gpu1", Json{{"destination", "me@gpu2"}, {"port", 2222}, {"address", "10.0.0.2"}, {"interface", "eth0"}}})},
+                {"hosts", Json::array({"gpu1", Json{{"destination", "me@gpu2"},
+                                                    {"port", 2222},
+                                                    {"address", "10.0.0.2"},
+                                                    {"interface", "eth0"}}})},
                 {"variables", {{"OMP_NUM_THREADS", "4"}}},
                 {"retention", "days"},
                 {"retention_days", 3}};
@@ -108,7 +111,9 @@ private Q_SLOTS:
     void spec_refusesForSlurm_data() {
         QTest::addColumn<QByteArray>("path");
         QTest::addColumn<QByteArray>("value");
-        const auto row = [](const char* path, const char* value) { QTest::newRow(path) << QByteArray(path) << QByteArray(value); };
+        const auto row = [](const char* path, const char* value) {
+            QTest::newRow(path) << QByteArray(path) << QByteArray(value);
+        };
         row("slurm.login", "\"-x\"");
         row("slurm.partition", "\"a b\"");
         row("slurm.account", "\"$(id)\"");

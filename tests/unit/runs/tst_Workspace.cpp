@@ -47,7 +47,8 @@ private Q_SLOTS:
         QTest::newRow("no marker") << QByteArray() << QByteArray("workspace.none");
         QTest::newRow("no JSON") << QByteArray("hello") << QByteArray("workspace.damaged");
         QTest::newRow("cut") << QByteArray("{\"format\":\"trainyard.workspace\"") << QByteArray("workspace.damaged");
-        QTest::newRow("another format") << QByteArray("{\"format\":\"x\",\"version\":1}") << QByteArray("workspace.damaged");
+        QTest::newRow("another format") << QByteArray("{\"format\":\"x\",\"version\":1}")
+                                        << QByteArray("workspace.damaged");
         QTest::newRow("newer") << "{\"format\":\"trainyard.workspace\",\"version\":99," + id + "}"
                                << QByteArray("workspace.newer");
         QTest::newRow("no id") << QByteArray("{\"format\":\"trainyard.workspace\",\"version\":1}")

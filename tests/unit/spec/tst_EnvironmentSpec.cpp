@@ -13,10 +13,12 @@ using trainyard::base::dumpJsonPretty;
 namespace {
 
 Json document(const char* kind) {
-    Json made{{"format", kEnvironmentSpecFormat}, {"version", kEnvironmentSpecVersion}, {"name", "mine"}, {"kind", kind}};
+    Json made{
+        {"format", kEnvironmentSpecFormat}, {"version", kEnvironmentSpecVersion}, {"name", "mine"}, {"kind", kind}};
     const std::string name = kind;
     if (name == "conda") {
-        made["conda"] = Json{{"channels", {"conda-forge"}}, {"dependencies", {"python=3.11", "pip"}}, {"pip", {"numpy"}}};
+        made["conda"] =
+            Json{{"channels", {"conda-forge"}}, {"dependencies", {"python=3.11", "pip"}}, {"pip", {"numpy"}}};
     } else if (name == "container") {
         made["container"] = Json{{"image", "localhost/base:1"}};
     } else if (name == "setup") {
@@ -59,7 +61,9 @@ private Q_SLOTS:
     void kinds_roundTrip() {
         for (const char* kind : kKinds) {
             const auto errors = validateEnvironmentSpec(document(kind));
-            QVERIFY2(errors.empty(), errors.empty() ? "" : (std::string(kind) + " " + errors[0].field + ": " + errors[0].message).c_str());
+            QVERIFY2(errors.empty(),
+                     errors.empty() ? ""
+                                    : (std::string(kind) + " " + errors[0].field + ": " + errors[0].message).c_str());
             const EnvironmentSpec spec = environmentSpecFromJson(document(kind)).value();
             QCOMPARE(environmentKindName(spec.kind), kind);
             const Json whole = toJson(spec);
@@ -75,20 +79,61 @@ private Q_SLOTS:
     void requirement_grammar_data() {
         QTest::addColumn<QByteArray>("line");
         QTest::addColumn<QByteArray>("code");
-        const auto row = [](const char* line, const char* code) { QTest::newRow(line) << QByteArray(line) << QByteArray(code); };
-        for (const char* line : {"numpy", "torch==2.6.0", "torch == 2.6.0", "numpy>=1.24,<2", "numpy (>=1.24)", "requests[security,socks]>=2.8.1",
-                                 "a ; python_version < \"3.9\"", "a>=1; (python_version >= '3.8' and sys_platform == 'linux') or extra == 'x'",
-                                 "a; 'linux' in sys_platform", "a; platform_machine not in \"arm\"", "pip @ https://example.org/pip-22.whl#sha1=da39",
-                                 "a @ git+https://example.org/a.git@main", "a===1.0-weird", "a==1.*", "a~=1.4.2", "a!=1.5", "--pre", "--no-binary :all:",
-                                 "a==1 --hash=sha256:0123456789012345678901234567890123456789012345678901234567890123", "a.b_c-d==1!2.0+cu121", "numpy  # a comment"}) {
+        const auto row = [](const char* line, const char* code) {
+            QTest::newRow(line) << QByteArray(line) << QByteArray(code);
+        };
+        for (const char* line : {"numpy",
+                                 "torch==2.6.0",
+                                 "torch == 2.6.0",
+                                 "numpy>=1.24,<2",
+                                 "numpy (>=1.24)",
+                                 "requests[security,socks]>=2.8.1",
+                                 "a ; python_version < \"3.9\"",
+                                 "a>=1; (python_version >= '3.8' and sys_platform == 'linux') or extra == 'x'",
+                                 "a; 'linux' in sys_platform",
+                                 "a; platform_machine not in \"arm\"",
+                                 "pip @ https://example.org/pip-22.whl#sha1=da39",
+                                 "a @ git+https://example.org/a.git@main",
+                                 "a===1.0-weird",
+                                 "a==1.*",
+                                 "a~=1.4.2",
+                                 "a!=1.5",
+                                 "--pre",
+                                 "--no-binary :all:",
+                                 "a==1 --hash=sha256:0123456789012345678901234567890123456789012345678901234567890123",
+                                 "a.b_c-d==1!2.0+cu121",
+                                 "numpy  # a comment"}) {
             row(line, "");
         }
-        for (const char* line : {"-a", "--frobnicate", "-r more.txt", "-c c.txt", "--index-url https://example.org", "-e .", "--pre yes", "--no-binary"}) {
+        for (const char* line : {"-a", "--frobnicate", "-r more.txt", "-c c.txt", "--index-url https://example.org",
+                                 "-e .", "--pre yes", "--no-binary"}) {
             row(line, "environment.option");
         }
-        for (const char* line : {"numpy; touch /tmp/x", "numpy==", "==1", "numpy 1.0", "a[", "a[]", "a[b", "a==1;", "a; python_version", "a; python_version >",
-                                 "a; nonsense == '1'", "a; python_version >= '3", "a==1 --hash=md5:1", "a==1 --hash=sha256:12", "./a.whl", "/a.whl", "~/a.whl", "a,b",
-                                 "\xc3\xa4==1", "a>1<2", "a (>=1", "a <script>", "", "# only a comment", "'numpy'"}) {
+        for (const char* line : {"numpy; touch /tmp/x",
+                                 "numpy==",
+                                 "==1",
+                                 "numpy 1.0",
+                                 "a[",
+                                 "a[]",
+                                 "a[b",
+                                 "a==1;",
+                                 "a; python_version",
+                                 "a; python_version >",
+                                 "a; nonsense == '1'",
+                                 "a; python_version >= '3",
+                                 "a==1 --hash=md5:1",
+                                 "a==1 --hash=sha256:12",
+                                 "./a.whl",
+                                 "/a.whl",
+                                 "~/a.whl",
+                                 "a,b",
+                                 "\xc3\xa4==1",
+                                 "a>1<2",
+                                 "a (>=1",
+                                 "a <script>",
+                                 "",
+                                 "# only a comment",
+                                 "'numpy'"}) {
             row(line, "environment.requirement");
         }
         for (const char* line : {"$(touch x)", "`touch x`", "a | b", "a && b", "a==1\ntouch x", "${HOME}", "a\\b"}) {
@@ -113,17 +158,20 @@ private Q_SLOTS:
     }
 
     void conda_packages() {
-        for (const char* text : {"python", "python=3.11", "numpy>=1.24,<2", "pytorch=2.6=cuda*", "conda-forge::numpy", "numpy 1.24.*", "_libgcc_mutex", "a!=1", "a=1|2"}) {
+        for (const char* text : {"python", "python=3.11", "numpy>=1.24,<2", "pytorch=2.6=cuda*", "conda-forge::numpy",
+                                 "numpy 1.24.*", "_libgcc_mutex", "a!=1", "a=1|2"}) {
             if (std::string_view(text).find('|') == std::string_view::npos) {
                 QVERIFY2(checkCondaPackage(text).ok(), text);
             } else {
                 QCOMPARE(checkCondaPackage(text).error().code, "environment.shell");
             }
         }
-        for (const char* text : {"", "-c", "--file=x", ".x", "=1", "a@b", "a;b", "a$(x)", "a'b", "a\nb", "a/b", "c d::a"}) {
+        for (const char* text :
+             {"", "-c", "--file=x", ".x", "=1", "a@b", "a;b", "a$(x)", "a'b", "a\nb", "a/b", "c d::a"}) {
             QVERIFY2(!checkCondaPackage(text).ok(), text);
         }
-        for (const char* text : {"conda-forge", "pytorch/label/dev", "https://example.org/channel", "file:///srv/channel"}) {
+        for (const char* text :
+             {"conda-forge", "pytorch/label/dev", "https://example.org/channel", "file:///srv/channel"}) {
             QVERIFY2(checkCondaChannel(text).ok(), text);
         }
         QCOMPARE(checkCondaChannel("-c").error().code, "environment.channel");
@@ -131,10 +179,12 @@ private Q_SLOTS:
     }
 
     void image_names() {
-        for (const char* text : {"python", "python:3.11", "localhost/a", "registry.example:5000/team/image:tag", "a/b/c@sha256:0123456789012345678901234567890123456789012345678901234567890123"}) {
+        for (const char* text : {"python", "python:3.11", "localhost/a", "registry.example:5000/team/image:tag",
+                                 "a/b/c@sha256:0123456789012345678901234567890123456789012345678901234567890123"}) {
             QVERIFY2(checkImageName(text, false).ok(), text);
         }
-        for (const char* text : {"", "-v", "--privileged", "A", "a b", "a:", "a:b c", "a@sha256:12", "a;b", "$(x)", "a//b", "/abs.sif", "docker://a", "a:-x", "a\nb", ".a"}) {
+        for (const char* text : {"", "-v", "--privileged", "A", "a b", "a:", "a:b c", "a@sha256:12", "a;b", "$(x)",
+                                 "a//b", "/abs.sif", "docker://a", "a:-x", "a\nb", ".a"}) {
             QVERIFY2(!checkImageName(text, false).ok(), text);
         }
         QVERIFY(checkImageName("docker://python:3.11", true).ok());
@@ -145,7 +195,8 @@ private Q_SLOTS:
         for (const char* text : {"/data:/data", "/data:/data:ro", "~/data:/home/data:rw", "/with blank:/x"}) {
             QVERIFY2(checkMount(text).ok(), text);
         }
-        for (const char* text : {"", "/data", "data:/data", "/data:data", "/data:/", "/a:/b:rx", "/a:/b:ro:x", "/a,readonly=false:/b", "/a:/b/../c", "/a\n:/b", "/a:/b\""}) {
+        for (const char* text : {"", "/data", "data:/data", "/data:data", "/data:/", "/a:/b:rx", "/a:/b:ro:x",
+                                 "/a,readonly=false:/b", "/a:/b/../c", "/a\n:/b", "/a:/b\""}) {
             QCOMPARE(checkMount(text).ok(), false);
         }
         QVERIFY(checkTargetPath("/a").ok() && checkTargetPath("~/a").ok());
@@ -166,7 +217,8 @@ private Q_SLOTS:
         Json both = with("venv", "secrets", Json{{"KEY", "file:/k"}});
         both["variables"] = Json{{"KEY", "x"}};
         QCOMPARE(errorOf(both, "secrets"), "spec.exclusive");
-        QCOMPARE(errorOf(with("venv", "venv.index_url", "https://me:pw@example.org/simple"), "venv.index_url"), "environment.secret");
+        QCOMPARE(errorOf(with("venv", "venv.index_url", "https://me:pw@example.org/simple"), "venv.index_url"),
+                 "environment.secret");
         QCOMPARE(errorOf(with("venv", "variables", Json{{"RANK", "1"}}), "variables"), "spec.variable");
         QCOMPARE(errorOf(with("venv", "variables", Json{{"LD PRELOAD", "1"}}), "variables"), "spec.variable");
     }
@@ -174,7 +226,9 @@ private Q_SLOTS:
     void containerfile_namesTheLine_data() {
         QTest::addColumn<QByteArray>("text");
         QTest::addColumn<QByteArray>("said");
-        const auto row = [](const char* name, const char* text, const char* said) { QTest::newRow(name) << QByteArray(text) << QByteArray(said); };
+        const auto row = [](const char* name, const char* text, const char* said) {
+            QTest::newRow(name) << QByteArray(text) << QByteArray(said);
+        };
         row("whole", "# syntax\nARG V=1\nFROM a:${V}\nRUN echo a \\\n  && echo b\nENV A=1\nCOPY --from=b /x /y\n", "");
         row("heredoc", "FROM a\nRUN <<EOF\nNOT an instruction\nEOF\nUSER x\n", "");
         row("lower case", "from a\nrun true\n", "");
@@ -192,7 +246,8 @@ private Q_SLOTS:
         QFETCH(QByteArray, said);
         const Status status = checkContainerfile(text.toStdString());
         QCOMPARE(status.ok(), said.isEmpty());
-        QVERIFY2(status.ok() || status.error().message.starts_with(said.toStdString()), status.ok() ? "" : status.error().message.c_str());
+        QVERIFY2(status.ok() || status.error().message.starts_with(said.toStdString()),
+                 status.ok() ? "" : status.error().message.c_str());
     }
 
     void values_data() {
@@ -201,7 +256,8 @@ private Q_SLOTS:
         QTest::addColumn<QByteArray>("value");
         QTest::addColumn<QByteArray>("code");
         const auto row = [](const char* kind, const char* path, const char* value, const char* code) {
-            QTest::newRow((std::string(path) + " " + value).c_str()) << QByteArray(kind) << QByteArray(path) << QByteArray(value) << QByteArray(code);
+            QTest::newRow((std::string(path) + " " + value).c_str())
+                << QByteArray(kind) << QByteArray(path) << QByteArray(value) << QByteArray(code);
         };
         row("venv", "name", "\"Mine\"", "spec.name");
         row("venv", "name", "\"../x\"", "spec.name");
@@ -254,7 +310,8 @@ private Q_SLOTS:
             QVERIFY2(!checkAddress(value.value).ok(), value.name);
             QVERIFY2(!parseEnvironmentName(value.value).ok(), value.name);
             QVERIFY2(!environmentSpecFromJson(with("venv", "name", value.value)).ok(), value.name);
-            QVERIFY2(value.value == "~/x" || !environmentSpecFromJson(with("venv", "venv.python", value.value)).ok(), value.name);
+            QVERIFY2(value.value == "~/x" || !environmentSpecFromJson(with("venv", "venv.python", value.value)).ok(),
+                     value.name);
         }
         for (const Json& value : {Json(), Json(1), Json::array(), Json::object(), Json(true)}) {
             for (const Field& field : environmentSpecFields()) {
@@ -284,7 +341,8 @@ private Q_SLOTS:
     }
 
     void schema_equalsTheFile() {
-        const trainyard::base::Path file = trainyard::test::sourceFolder() / "resources/docs/protocol/environment.schema.json";
+        const trainyard::base::Path file =
+            trainyard::test::sourceFolder() / "resources/docs/protocol/environment.schema.json";
         const std::string schema = dumpJsonPretty(environmentSpecJsonSchema());
         if (qEnvironmentVariableIntValue("UPDATE_GOLDEN") == 1) {
             QVERIFY(trainyard::base::writeFileAtomically(file, schema, 0644).ok());

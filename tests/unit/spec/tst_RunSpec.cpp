@@ -144,7 +144,7 @@ void tst_RunSpec::fields_areToldInTheGuide() {
 
 void tst_RunSpec::fields_areDescribed() {
     const std::set<std::string> groups = {"Run",      "Data",     "Model", "Optimizer", "Augmentation",
-                                          "Schedule", "Training", "Where", "Limits", "Script"};
+                                          "Schedule", "Training", "Where", "Limits",    "Script"};
     for (const Field& field : runSpecFields()) {
         QVERIFY2(!field.label.empty(), field.path.c_str());
         QVERIFY2(!field.help.empty() && field.help.ends_with("."), field.path.c_str());
@@ -224,8 +224,7 @@ void tst_RunSpec::roundTrip_everyMember() {
     const Json defaults = toJson(RunSpec());
     std::vector<std::string> leaves;
     collectLeaves(json, "", leaves);
-    const std::set<std::string> single = {"format",      "version", "task.kind",         "task.dataset.kind",
-                                          "environment"};
+    const std::set<std::string> single = {"format", "version", "task.kind", "task.dataset.kind", "environment"};
     for (const std::string& path : leaves) {
         const Json* before = valueAt(defaults, path);
         QVERIFY2(single.contains(path) || before == nullptr || *before != *valueAt(json, path), path.c_str());
@@ -253,7 +252,8 @@ void tst_RunSpec::roundTrip_command() {
 
     RunSpec script;
     script.taskKind = TaskKind::Command;
-    script.command = {"/my/source", "sub/train.py", "none", {"--name", "a b", "$RANK", "", "-oProxyCommand=x"}, {}, "sub", {"@keras"}};
+    script.command = {"/my/source", "sub/train.py", "none",    {"--name", "a b", "$RANK", "", "-oProxyCommand=x"},
+                      {},           "sub",          {"@keras"}};
     const auto again = runSpecFromJson(toJson(script));
     QVERIFY2(again.ok(), again.ok() ? "" : again.error().message.c_str());
     QCOMPARE(again->command.sourceFolder, script.command.sourceFolder);
@@ -348,27 +348,33 @@ void tst_RunSpec::validate_data() {
         "task.batch_size");
     row("batch equal to ranks", "train",
         R"({"distribution.kind":"pytorch","distribution.processes":4,"task.batch_size":4})", "", "");
-    row("batch below its parts", "train", R"({"task.batch_size":4,"task.accumulation":5})", "spec.batch", "task.accumulation");
-    row("batch below the parts of ranks", "train",
-        R"({"distribution.kind":"pytorch","distribution.processes":4,"task.batch_size":15,"task.accumulation":4})", "spec.batch",
+    row("batch below its parts", "train", R"({"task.batch_size":4,"task.accumulation":5})", "spec.batch",
         "task.accumulation");
+    row("batch below the parts of ranks", "train",
+        R"({"distribution.kind":"pytorch","distribution.processes":4,"task.batch_size":15,"task.accumulation":4})",
+        "spec.batch", "task.accumulation");
     row("batch of as many parts", "train",
-        R"({"distribution.kind":"pytorch","distribution.processes":4,"task.batch_size":16,"task.accumulation":4})", "", "");
-    row("class weights without a list", "train", R"({"task.class_weights":"list"})", "spec.required", "task.class_weight_list");
-    row("class weights of one class", "train", R"({"task.class_weights":"list","task.class_weight_list":["2"]})", "spec.required",
+        R"({"distribution.kind":"pytorch","distribution.processes":4,"task.batch_size":16,"task.accumulation":4})", "",
+        "");
+    row("class weights without a list", "train", R"({"task.class_weights":"list"})", "spec.required",
         "task.class_weight_list");
-    row("class weights", "train", R"({"task.class_weights":"list","task.class_weight_list":["2","0.5","1e-3"]})", "", "");
+    row("class weights of one class", "train", R"({"task.class_weights":"list","task.class_weight_list":["2"]})",
+        "spec.required", "task.class_weight_list");
+    row("class weights", "train", R"({"task.class_weights":"list","task.class_weight_list":["2","0.5","1e-3"]})", "",
+        "");
     for (const char* weight : {"0", "-1", "much", "nan", "inf", "1 ", ""}) {
         const std::string changes =
             R"({"task.class_weights":"list","task.class_weight_list":["2",)" + dumpJson(Json(weight)) + "]}";
-        row(("class weight " + std::string(weight)).c_str(), "train", changes.c_str(), "spec.type", "task.class_weight_list");
+        row(("class weight " + std::string(weight)).c_str(), "train", changes.c_str(), "spec.type",
+            "task.class_weight_list");
     }
     row("class weights not asked for", "train", R"({"task.class_weight_list":["x"]})", "", "");
-    row("shares with a class left out", "train", R"({"task.sampling":"weighted","task.sampling_weights":["0","1"]})", "", "");
-    row("shares of nothing", "train", R"({"task.sampling":"weighted","task.sampling_weights":["0","0"]})", "spec.required",
-        "task.sampling_weights");
-    row("shares below nothing", "train", R"({"task.sampling":"weighted","task.sampling_weights":["1","-1"]})", "spec.type",
-        "task.sampling_weights");
+    row("shares with a class left out", "train", R"({"task.sampling":"weighted","task.sampling_weights":["0","1"]})",
+        "", "");
+    row("shares of nothing", "train", R"({"task.sampling":"weighted","task.sampling_weights":["0","0"]})",
+        "spec.required", "task.sampling_weights");
+    row("shares below nothing", "train", R"({"task.sampling":"weighted","task.sampling_weights":["1","-1"]})",
+        "spec.type", "task.sampling_weights");
     row("unknown memory format", "train", R"({"task.memory_format":"nhwc"})", "spec.choice", "task.memory_format");
     row("unknown span", "train", R"({"task.schedule.span":"half"})", "spec.choice", "task.schedule.span");
     row("joint statistics of one process do not matter", "train", R"({"task.sync_batch_norm":true})", "", "");
@@ -410,12 +416,12 @@ void tst_RunSpec::validate_data() {
     script("script with a newline", "a\nb.py", "spec.control");
     row("script without source", "command", R"({"task.command":[],"task.script":"a.py"})", "spec.required",
         "task.source_folder");
-    row("source without anything to start", "command", R"({"task.command":[],"task.source_folder":"/s"})", "spec.required",
-        "task.script");
+    row("source without anything to start", "command", R"({"task.command":[],"task.source_folder":"/s"})",
+        "spec.required", "task.script");
     row("source relative", "command", R"({"task.source_folder":"s"})", "spec.path", "task.source_folder");
     row("command in the source", "command", R"({"task.source_folder":"/s","task.working_folder":"sub/x"})", "", "");
-    row("folder out of the source", "command", R"({"task.source_folder":"/s","task.working_folder":"../x"})", "spec.path",
-        "task.working_folder");
+    row("folder out of the source", "command", R"({"task.source_folder":"/s","task.working_folder":"../x"})",
+        "spec.path", "task.working_folder");
     row("interpreter as option", "command",
         R"({"task.command":[],"task.source_folder":"/s","task.script":"a","task.interpreter":"-c"})", "spec.path",
         "task.interpreter");
@@ -424,16 +430,21 @@ void tst_RunSpec::validate_data() {
     row("fewer GPUs than processes", "train",
         R"({"distribution.kind":"pytorch","distribution.processes":4,"distribution.gpus":2,"task.device":"cuda"})",
         "spec.gpus", "distribution.gpus");
-    row("GPUs for the processor", "train", R"({"distribution.gpus":1,"task.device":"cpu"})", "spec.gpus", "distribution.gpus");
+    row("GPUs for the processor", "train", R"({"distribution.gpus":1,"task.device":"cpu"})", "spec.gpus",
+        "distribution.gpus");
     row("script's nccl without GPUs", "command", R"({"distribution.kind":"pytorch","distribution.backend":"nccl"})",
         "spec.backend", "distribution.backend");
     for (const char* target : {"a b", "-oProxyCommand=x", "../x", "a'b", "Lab", "a\nb", "\u00e4", ""}) {
         const std::string changes = std::string(R"({"target":)") + dumpJson(Json(target)) + "}";
         const bool control = std::string_view(target).find('\n') != std::string_view::npos;
         row(("target " + dumpJson(Json(target))).c_str(), "command", changes.c_str(),
-            *target == '\0' ? "spec.required" : control ? "spec.control" : "spec.target", "target");
+            *target == '\0' ? "spec.required"
+            : control       ? "spec.control"
+                            : "spec.target",
+            "target");
     }
-    row("GPUs chosen by hand", "command", R"({"variables":{"CUDA_VISIBLE_DEVICES":"0"}})", "spec.variable", "variables");
+    row("GPUs chosen by hand", "command", R"({"variables":{"CUDA_VISIBLE_DEVICES":"0"}})", "spec.variable",
+        "variables");
     const auto input = [&](const char* name, const char* key, const std::string& value, const char* code) {
         Json changes = Json::object();
         changes["inputs"] = Json{{key, value}};

@@ -11,7 +11,8 @@ using trainyard::base::parseJson;
 namespace {
 
 Json ssh() {
-    return *parseJson(R"({"format":"trainyard.compute-target","version":1,"name":"lab","kind":"ssh","hosts":["gpu1"]})");
+    return *parseJson(
+        R"({"format":"trainyard.compute-target","version":1,"name":"lab","kind":"ssh","hosts":["gpu1"]})");
 }
 
 Json slurm() {
@@ -50,8 +51,18 @@ private Q_SLOTS:
 
     /// What a shell, ssh or sbatch would take for something else reaches no machine.
     void hostile_destinationsAreRefused() {
-        for (const char* text : {"", "-oProxyCommand=touch x", "-x", "a b", "a\nb", "a\tb", "a;b", "a|b", "a&b", "$(x)", "`x`", "a'b",
-                                 "a\"b", "a\\b", "a>b", "a<b", "{a,b}", "a*", "user@-oX", "@host", "user@", "gr\xc3\xbc\xc3\x9f", "a\x7f"}) {
+        for (const char* text : {"",         "-oProxyCommand=touch x",
+                                 "-x",       "a b",
+                                 "a\nb",     "a\tb",
+                                 "a;b",      "a|b",
+                                 "a&b",      "$(x)",
+                                 "`x`",      "a'b",
+                                 "a\"b",     "a\\b",
+                                 "a>b",      "a<b",
+                                 "{a,b}",    "a*",
+                                 "user@-oX", "@host",
+                                 "user@",    "gr\xc3\xbc\xc3\x9f",
+                                 "a\x7f"}) {
             Json document = ssh();
             document["hosts"] = Json::array({text});
             QVERIFY2(!errorOf(document, "hosts").empty(), text);
@@ -121,7 +132,8 @@ private Q_SLOTS:
         row(false, "variables", R"({"RANK":"x"})", "spec.variable");
         row(false, "connect_seconds", "0", "spec.range");
         row(false, "colour", "1", "spec.unknown");
-        for (const char* path : {"slurm.partition", "slurm.account", "slurm.qos", "slurm.constraint", "slurm.gpu_type"}) {
+        for (const char* path :
+             {"slurm.partition", "slurm.account", "slurm.qos", "slurm.constraint", "slurm.gpu_type"}) {
             row(true, path, R"("a-b_1")", "");
             row(true, path, R"("--wrap=x")", "spec.word");
             row(true, path, R"("a b")", "spec.word");
@@ -156,7 +168,8 @@ private Q_SLOTS:
     }
 
     void schema_equalsTheFile() {
-        const trainyard::base::Path file = trainyard::test::sourceFolder() / "resources/docs/protocol/compute-target.schema.json";
+        const trainyard::base::Path file =
+            trainyard::test::sourceFolder() / "resources/docs/protocol/compute-target.schema.json";
         const std::string schema = dumpJsonPretty(targetSpecJsonSchema());
         if (qEnvironmentVariableIntValue("UPDATE_GOLDEN") == 1) {
             QVERIFY(trainyard::base::writeFileAtomically(file, schema, 0644).ok());

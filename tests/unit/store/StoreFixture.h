@@ -99,7 +99,7 @@ public:
 
 /// Everything of a stream folder in one batch.
 inline StreamBatch batchOf(const Workspace& workspace, const RunId& run, int attempt, wire::StreamCursor from = {},
-                    std::size_t most = 4096) {
+                           std::size_t most = 4096) {
     StreamBatch batch;
     batch.run = run;
     batch.attempt = attempt;

@@ -201,8 +201,7 @@ void tst_Chart::wholeRange_sumsUpToTheMean() {
     const ChartSeries& series = chart->series[0];
     QVERIFY(!series.raw);
     std::int64_t nonFinite = 0;
-    for (const Sample& sample : all)
-        nonFinite += std::isfinite(sample.value) ? 0 : 1;
+    for (const Sample& sample : all) nonFinite += std::isfinite(sample.value) ? 0 : 1;
     std::int64_t seen = 0;
     for (std::size_t i = 0; i < series.x.size(); ++i) {
         seen += series.nonFinite[i];
@@ -251,8 +250,7 @@ void tst_Chart::axes() {
 
 void tst_Chart::gap_isCrossedByItsNeighbours() {
     std::vector<Sample> all = samples(3000, 4);
-    for (std::size_t i = 1500; i < all.size(); ++i)
-        all[i].step += 1'000'000;
+    for (std::size_t i = 1500; i < all.size(); ++i) all[i].step += 1'000'000;
     take(*m_writer, m_run, 1, 0, all);
     ChartRequest request;
     request.curves = {{m_run, "loss"}};
@@ -277,8 +275,7 @@ void tst_Chart::stepsThatGoBack_areSorted() {
     for (std::size_t i = 0; i < all.size(); i += 100)
         std::shuffle(all.begin() + static_cast<std::ptrdiff_t>(i), all.begin() + static_cast<std::ptrdiff_t>(i + 100),
                      random);
-    for (std::size_t i = 100; i < 200; ++i)
-        all[i].step = 777;  // One step a hundred times.
+    for (std::size_t i = 100; i < 200; ++i) all[i].step = 777;  // One step a hundred times.
     take(*m_writer, m_run, 1, 0, all);
     const auto axis = [](const Sample& s) { return static_cast<double>(s.step); };
     for (const auto& [from, to] : {std::pair(-1e300, 1e300), {1000.0, 1200.0}, {20000.0, 40000.0}, {777.0, 777.0}}) {
@@ -306,10 +303,8 @@ void tst_Chart::stepsThatGoBack_areSorted() {
 void tst_Chart::replacedPoints_areHidden() {
     // The first attempt came to step 9,999; the second goes on from the checkpoint at 6,000.
     std::vector<Sample> first, second;
-    for (std::int64_t i = 0; i < 10000; ++i)
-        first.push_back({i, 1000 * i, 1.0});
-    for (std::int64_t i = 6000; i < 12000; ++i)
-        second.push_back({i, 10'000'000 + 1000 * i, 2.0});
+    for (std::int64_t i = 0; i < 10000; ++i) first.push_back({i, 1000 * i, 1.0});
+    for (std::int64_t i = 6000; i < 12000; ++i) second.push_back({i, 10'000'000 + 1000 * i, 2.0});
     take(*m_writer, m_run, 1, 0, first);
     take(*m_writer, m_run, 2, 0, second);
     ChartRequest request;
@@ -346,8 +341,7 @@ void tst_Chart::replacedPoints_areHidden() {
 }
 
 void tst_Chart::ranksAndSelection() {
-    for (int rank = 0; rank < 3; ++rank)
-        take(*m_writer, m_run, 1, rank, {{0, 1, static_cast<double>(rank)}});
+    for (int rank = 0; rank < 3; ++rank) take(*m_writer, m_run, 1, rank, {{0, 1, static_cast<double>(rank)}});
     ChartRequest request;
     request.curves = {{m_run, "loss"}};
     auto chart = m_reader->chart(request);

@@ -133,8 +133,7 @@ void tst_Concurrency::manyOpenAFreshIndexAtOnce() {
                 else if (writer->created())
                     ++created;
             });
-        for (std::thread& thread : threads)
-            thread.join();
+        for (std::thread& thread : threads) thread.join();
         QCOMPARE(failures.load(), 0);
         QCOMPARE(created.load(), 1);
     }
@@ -188,8 +187,7 @@ void tst_Concurrency::dataVersion_tellsOfOthers() {
     QVERIFY(*reader->dataVersion() != *before);
     QElapsedTimer timer;
     timer.start();
-    for (int i = 0; i < 1000; ++i)
-        QVERIFY(reader->dataVersion().ok());
+    for (int i = 0; i < 1000; ++i) QVERIFY(reader->dataVersion().ok());
     QVERIFY(timer.elapsed() < 1000);
 }
 
@@ -218,8 +216,7 @@ void tst_Concurrency::interrupt_stopsALongQuery() {
         reader->setCancelToken(token);
         std::atomic<bool> started{false};
         std::thread stopper([&] {
-            while (!started)
-                std::this_thread::yield();
+            while (!started) std::this_thread::yield();
             std::this_thread::sleep_for(std::chrono::milliseconds(std::max<qint64>(1, undisturbed / 10)));
             if (byToken)
                 token.cancel();
@@ -241,8 +238,7 @@ void tst_Concurrency::interrupt_stopsALongQuery() {
 
 void tst_Concurrency::rebuildUnderAReader() {
     Workspace workspace;
-    for (int i = 1; i <= 20; ++i)
-        workspace.stream(workspace.addRun(i, "run"), someRecords(30, 0));
+    for (int i = 1; i <= 20; ++i) workspace.stream(workspace.addRun(i, "run"), someRecords(30, 0));
     STORE_OK(Writer::rebuild(workspace.location));
     auto reader = Reader::open(workspace.location);
     STORE_OK(reader);
@@ -259,8 +255,7 @@ void tst_Concurrency::rebuildUnderAReader() {
             ++queries;
         }
     });
-    for (int i = 0; i < 5; ++i)
-        STORE_OK(Writer::rebuild(workspace.location));
+    for (int i = 0; i < 5; ++i) STORE_OK(Writer::rebuild(workspace.location));
     done = true;
     reading.join();
     QCOMPARE(failures.load(), 0);
@@ -269,8 +264,7 @@ void tst_Concurrency::rebuildUnderAReader() {
 
 void tst_Concurrency::catchUp_letsOthersWriteInBetween() {
     Workspace workspace;
-    for (int i = 1; i <= 60; ++i)
-        static_cast<void>(workspace.addRun(i, "run"));
+    for (int i = 1; i <= 60; ++i) static_cast<void>(workspace.addRun(i, "run"));
     OpenOptions options;
     options.lockMillis = 700;  // Well below what catching up takes in all, above one turn of it.
     auto impatient = Writer::open(workspace.location, options);

@@ -404,8 +404,8 @@ void tst_Ingest::metrics_newerAttemptHidesWhatItTellsAnew() {
         first.value.push_back(1e6 - static_cast<double>(i));
         first.t.push_back(i + 1);
     }
-    first.value[5] = -1e9;              // Before the cut: counts.
-    first.value[kCut + 7] = -2e9;       // After it: hidden.
+    first.value[5] = -1e9;         // Before the cut: counts.
+    first.value[kCut + 7] = -2e9;  // After it: hidden.
     first.value[kCut - 1] = 3e9;
     first.value[kPoints - 1] = 4e9;
     workspace.stream(run, {metrics({first}, 1, 0), metrics({{"late", {90'000}, {1}, {1}}}, 1, 0)}, 1);

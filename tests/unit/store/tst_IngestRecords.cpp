@@ -35,13 +35,14 @@ private Q_SLOTS:
 void tst_IngestRecords::events_areKeptInOrder() {
     Workspace workspace;
     const RunId run = workspace.addRun(1, "one");
-    workspace.journal(run, {record(wire::kind::kUpload, Json{{"step", "upload"}, {"bytes_done", 5}}, 10),
-                            record(wire::kind::kUnreachable, Json{{"since", 11}, {"reason", "No route."}}, 12),
-                            record(wire::kind::kCancelAsked, Json::object(), 13), record("unheard-of", Json::object(), 14),
-                            record(wire::kind::kReachable, Json{{"since", 11}}, 15),
-                            record(wire::kind::kScheduler, Json{{"job", "7"}, {"state", "pending"}}, 16),
-                            record(wire::kind::kHostSilent, Json{{"host", "b"}, {"nodes", {1}}, {"since", 17}}, 17),
-                            record(wire::kind::kHostBack, Json{{"host", "b"}}, 18)});
+    workspace.journal(run,
+                      {record(wire::kind::kUpload, Json{{"step", "upload"}, {"bytes_done", 5}}, 10),
+                       record(wire::kind::kUnreachable, Json{{"since", 11}, {"reason", "No route."}}, 12),
+                       record(wire::kind::kCancelAsked, Json::object(), 13), record("unheard-of", Json::object(), 14),
+                       record(wire::kind::kReachable, Json{{"since", 11}}, 15),
+                       record(wire::kind::kScheduler, Json{{"job", "7"}, {"state", "pending"}}, 16),
+                       record(wire::kind::kHostSilent, Json{{"host", "b"}, {"nodes", {1}}, {"since", 17}}, 17),
+                       record(wire::kind::kHostBack, Json{{"host", "b"}}, 18)});
     auto writer = Writer::open(workspace.location);
     STORE_OK(writer);
     STORE_OK(writer->followJournal(run));
@@ -86,8 +87,10 @@ void tst_IngestRecords::attempts_anotherNodesEndIsNotTheEnd() {
     QVERIFY(reader->run(run)->state == spec::RunState::Running);
     QCOMPARE(reader->outputs(run)->at(0).path, "node-1/x");
     // An attempt that its agents follow up by another is not the end either.
-    workspace.stream(run, {record(wire::kind::kEnded, Json{{"outcome", "failed"}, {"reason", "Rank 1 died."}, {"restart", true}}, 4)},
-                     1, 0);
+    workspace.stream(
+        run,
+        {record(wire::kind::kEnded, Json{{"outcome", "failed"}, {"reason", "Rank 1 died."}, {"restart", true}}, 4)}, 1,
+        0);
     STORE_OK(writer->followStream(run, 1, 0));
     QVERIFY(reader->run(run)->state == spec::RunState::Preparing);
     QCOMPARE(reader->run(run)->stateReason, "Rank 1 died.");
@@ -286,13 +289,11 @@ void tst_IngestRecords::warnings_andDamage() {
     auto writer = Writer::open(workspace.location);
     STORE_OK(writer);
     STORE_OK(writer->followJournal(run));
-    for (int i = 0; i < 2; ++i)
-        STORE_OK(writer->followStream(run, 1, 0));
+    for (int i = 0; i < 2; ++i) STORE_OK(writer->followStream(run, 1, 0));
     auto reader = Reader::open(workspace.location);
     STORE_OK(reader);
     QCOMPARE(reader->run(run)->warnings, 2);
-    for (int i = 0; i < 2; ++i)
-        STORE_OK(writer->followStream(run, 1, 0, true));
+    for (int i = 0; i < 2; ++i) STORE_OK(writer->followStream(run, 1, 0, true));
     const auto warnings = reader->warnings(run);
     STORE_OK(warnings);
     QCOMPARE(warnings->size(), std::size_t{3});
@@ -435,8 +436,7 @@ void tst_IngestRecords::wrongTypes_doNoHarm() {
     for (const char* kind : kinds) {
         for (const Json& value : odd) {
             Json body = Json::object();
-            for (const char* member : members)
-                body[member] = value;
+            for (const char* member : members) body[member] = value;
             records.push_back(record(kind, body, 1, 0));
         }
     }
@@ -461,12 +461,18 @@ void tst_IngestRecords::wrongTypes_doNoHarm() {
 void tst_IngestRecords::ranks_whatTheirNodesSayOfThem() {
     Workspace workspace;
     const RunId run = workspace.addRun(1, "one");
-    workspace.stream(run, {record("started", Json{{"ranks", Json::array({Json{{"rank", 0}, {"pid", 77}, {"gpus", {0, 3}}}, Json{{"rank", 1}, {"pid", 78}},
-                                                                        Json{{"rank", -4}, {"pid", 1}}, Json("nonsense")})}},
-                                  100)},
+    workspace.stream(run,
+                     {record("started",
+                             Json{{"ranks", Json::array({Json{{"rank", 0}, {"pid", 77}, {"gpus", {0, 3}}},
+                                                         Json{{"rank", 1}, {"pid", 78}}, Json{{"rank", -4}, {"pid", 1}},
+                                                         Json("nonsense")})}},
+                             100)},
                      1, 0);
-    workspace.stream(run, {log({"up"}, 200, 2), record("started", Json{{"ranks", Json::array({Json{{"rank", 2}, {"pid", 77}, {"gpus", "all"}}})}}, 300)},
-                     1, 1);
+    workspace.stream(
+        run,
+        {log({"up"}, 200, 2),
+         record("started", Json{{"ranks", Json::array({Json{{"rank", 2}, {"pid", 77}, {"gpus", "all"}}})}}, 300)},
+        1, 1);
     auto writer = Writer::open(workspace.location);
     STORE_OK(writer);
     STORE_OK(writer->catchUp());
@@ -500,12 +506,18 @@ void tst_IngestRecords::lineage_andEnvironment() {
     const RunId first = workspace.addRun(1, "first");
     const RunId second = RunId::make();
     Workspace::write(workspace.layout.spec(second), "{}");
-    workspace.journal(second, {record(wire::kind::kSubmit, Json{{"number", 2}, {"experiment", "e"}, {"name", "second"}, {"reproduces", first.str()}}, 10),
-                               record(wire::kind::kInputs, Json{{"data", Json::array({Json{{"name", "d"}, {"sha256", "ab"}, {"bytes", 5}}})}}, 20),
-                               record(wire::kind::kCollected, Json{{"attempt", 1}, {"outputs", Json::array({Json{{"path", "a"}}})}}, 30),
-                               record(wire::kind::kReproduced, Json{{"same", Json{{"metrics", true}}}}, 40)});
+    workspace.journal(
+        second,
+        {record(wire::kind::kSubmit,
+                Json{{"number", 2}, {"experiment", "e"}, {"name", "second"}, {"reproduces", first.str()}}, 10),
+         record(wire::kind::kInputs, Json{{"data", Json::array({Json{{"name", "d"}, {"sha256", "ab"}, {"bytes", 5}}})}},
+                20),
+         record(wire::kind::kCollected, Json{{"attempt", 1}, {"outputs", Json::array({Json{{"path", "a"}}})}}, 30),
+         record(wire::kind::kReproduced, Json{{"same", Json{{"metrics", true}}}}, 40)});
     const RunId third = workspace.addRun(3, "third", Json{{"resume_from", first.str()}});
-    workspace.stream(second, {record("environment", Json{{"name", "torch:3"}, {"type", "venv"}, {"facts", Json{{"python", "3.11"}}}}, 15)});
+    workspace.stream(
+        second,
+        {record("environment", Json{{"name", "torch:3"}, {"type", "venv"}, {"facts", Json{{"python", "3.11"}}}}, 15)});
     auto writer = Writer::open(workspace.location);
     STORE_OK(writer);
     STORE_OK(writer->catchUp());
@@ -521,7 +533,8 @@ void tst_IngestRecords::lineage_andEnvironment() {
     QCOMPARE(children->at(1).id, third);
     QVERIFY(!children->at(1).reproduces);
     QVERIFY(reader->descendants(second)->empty());
-    QCOMPARE(reader->events(second, wire::kind::kInputs)->at(0).body.at("data").at(0).at("sha256").get<std::string>(), "ab");
+    QCOMPARE(reader->events(second, wire::kind::kInputs)->at(0).body.at("data").at(0).at("sha256").get<std::string>(),
+             "ab");
     QCOMPARE(reader->events(second, wire::kind::kCollected)->at(0).body.at("files").get<int>(), 1);
     QVERIFY(reader->events(second, wire::kind::kReproduced)->at(0).body.at("same").at("metrics").get<bool>());
     const auto environments = reader->items(second, wire::kind::kEnvironment);
@@ -549,7 +562,8 @@ void tst_IngestRecords::points_asReported() {
     STORE_OK(reader);
     const auto series = reader->series(run);
     STORE_OK(series);
-    for (const auto& [first, count] : {std::pair<std::int64_t, std::int64_t>{0, 20'000}, {4090, 20}, {8999, 5}, {9000, 5}, {-3, 2}, {5, 0}}) {
+    for (const auto& [first, count] :
+         {std::pair<std::int64_t, std::int64_t>{0, 20'000}, {4090, 20}, {8999, 5}, {9000, 5}, {-3, 2}, {5, 0}}) {
         const auto points = reader->points(run, series->at(0), first, count);
         STORE_OK(points);
         const std::int64_t from = std::max<std::int64_t>(0, first);
@@ -558,7 +572,8 @@ void tst_IngestRecords::points_asReported() {
             const std::int64_t step = from + static_cast<std::int64_t>(i);
             QCOMPARE(points->at(i).step, step);
             QCOMPARE(points->at(i).at, 1000 + step);
-            QVERIFY(step % 7 == 0 ? std::isnan(points->at(i).value) : points->at(i).value == static_cast<double>(step) * 0.1);
+            QVERIFY(step % 7 == 0 ? std::isnan(points->at(i).value)
+                                  : points->at(i).value == static_cast<double>(step) * 0.1);
         }
     }
     SeriesRow unknown = series->at(0);
@@ -569,7 +584,11 @@ void tst_IngestRecords::points_asReported() {
 void tst_IngestRecords::activeRuns_byTarget() {
     Workspace workspace;
     int number = 0;
-    for (const auto& [target, word] : {std::pair<const char*, const char*>{"here", "Running"}, {"here", "Queued"}, {"there", "Lost"}, {"there", "Failed"}, {"gone", "Completed"}}) {
+    for (const auto& [target, word] : {std::pair<const char*, const char*>{"here", "Running"},
+                                       {"here", "Queued"},
+                                       {"there", "Lost"},
+                                       {"there", "Failed"},
+                                       {"gone", "Completed"}}) {
         ++number;
         const RunId run = workspace.addRun(number, "r" + std::to_string(number), Json{{"target", target}});
         workspace.journal(run, {state(word, number)});

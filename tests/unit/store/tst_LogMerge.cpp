@@ -41,15 +41,15 @@ std::vector<Line> keyed(const std::vector<Record>& records, int node) {
         if (one.kind != wire::kind::kLog) continue;
         key = std::max(key, one.t + offset);
         for (const Json& text : one.body.at("lines"))
-            lines.push_back({key, one.t + offset, node, one.rank, one.body.at("out").get<std::string>(), text.get<std::string>()});
+            lines.push_back(
+                {key, one.t + offset, node, one.rank, one.body.at("out").get<std::string>(), text.get<std::string>()});
     }
     return lines;
 }
 
 std::vector<Line> merged(std::vector<std::vector<Line>> streams) {
     std::vector<Line> all;
-    for (auto& stream : streams)
-        all.insert(all.end(), stream.begin(), stream.end());
+    for (auto& stream : streams) all.insert(all.end(), stream.begin(), stream.end());
     std::stable_sort(all.begin(), all.end(),
                      [](const Line& a, const Line& b) { return std::pair(a.key, a.node) < std::pair(b.key, b.node); });
     return all;
@@ -97,7 +97,8 @@ void tst_LogMerge::initTestCase() {
     m_workspace = std::make_unique<Workspace>();
     m_run = m_workspace->addRun(1, "four nodes");
     std::mt19937 random(11);
-    // Node 1 is an hour ahead, node 2 half an hour behind and drifting, node 3 says little and its clock is put back once.
+    // Node 1 is an hour ahead, node 2 half an hour behind and drifting, node 3 says little and its clock is put back
+    // once.
     const std::int64_t difference[] = {0, -kHour, kHour / 2, 20 * kSecond};
     std::vector<std::vector<Line>> streams;
     for (int node = 0; node < 4; ++node) {
@@ -113,12 +114,14 @@ void tst_LogMerge::initTestCase() {
                 offset += static_cast<std::int64_t>(random() % 9000);
                 records.push_back(clockRecord(t - offset, offset));
             }
-            const int rank = static_cast<int>(random() % 3) == 0 ? wire::kNoRank : node * 2 + static_cast<int>(random() % 2);
+            const int rank =
+                static_cast<int>(random() % 3) == 0 ? wire::kNoRank : node * 2 + static_cast<int>(random() % 2);
             const std::string out = rank < 0 ? "agent" : random() % 4 == 0 ? "stderr" : "stdout";
             std::vector<std::string> texts;
             for (auto n = 1 + random() % 4; n > 0; --n)
-                texts.push_back("node " + std::to_string(node) + " line " + std::to_string(i) + "." + std::to_string(n) +
-                                (random() % 80 == 0 ? " NEEDLE" : " hay") + std::string(random() % 50, '.'));
+                texts.push_back("node " + std::to_string(node) + " line " + std::to_string(i) + "." +
+                                std::to_string(n) + (random() % 80 == 0 ? " NEEDLE" : " hay") +
+                                std::string(random() % 50, '.'));
             records.push_back(log(std::move(texts), t - offset, rank, out));
         }
         streams.push_back(keyed(records, node));
@@ -150,9 +153,11 @@ void tst_LogMerge::pages_equalTheMergedLines() {
     const std::vector<Line> right = expected(filter);
     QVERIFY(right.size() > 100);
     std::mt19937 random(3);
-    std::vector<std::pair<std::int64_t, std::int64_t>> ranges{{0, 10000}, {-4, 6}, {std::ssize(right) - 2, 9}, {std::ssize(right), 3}, {4, 0}};
+    std::vector<std::pair<std::int64_t, std::int64_t>> ranges{
+        {0, 10000}, {-4, 6}, {std::ssize(right) - 2, 9}, {std::ssize(right), 3}, {4, 0}};
     for (int i = 0; i < 60; ++i)
-        ranges.emplace_back(static_cast<std::int64_t>(random() % right.size()), static_cast<std::int64_t>(random() % 700));
+        ranges.emplace_back(static_cast<std::int64_t>(random() % right.size()),
+                            static_cast<std::int64_t>(random() % 700));
     for (const auto& [first, count] : ranges) {
         const auto page = m_reader->logPage(m_run, filter, first, count);
         STORE_OK(page);
@@ -180,7 +185,8 @@ void tst_LogMerge::tail_andNodes() {
     const auto alone = m_reader->logPage(m_run, filter, 0, 10'000);
     STORE_OK(alone);
     QCOMPARE(alone->settled, alone->total);
-    QCOMPARE(alone->total, std::count_if(m_lines.begin(), m_lines.end(), [](const Line& line) { return line.node == 2; }));
+    QCOMPARE(alone->total,
+             std::count_if(m_lines.begin(), m_lines.end(), [](const Line& line) { return line.node == 2; }));
     QVERIFY(std::all_of(alone->lines.begin(), alone->lines.end(), [](const LogLine& line) { return line.node == 2; }));
 }
 
@@ -256,8 +262,7 @@ void tst_LogMerge::manyLinesOfOneMoment() {
     for (const std::int64_t first : {0, 1, 255, 256, 999, 1000, 1001, 1700}) {
         const auto page = reader->logPage(run, {}, first, 300);
         STORE_OK(page);
-        for (const LogLine& line : page->lines)
-            QCOMPARE(line.text, right[static_cast<std::size_t>(line.index)]);
+        for (const LogLine& line : page->lines) QCOMPARE(line.text, right[static_cast<std::size_t>(line.index)]);
     }
     for (const bool backward : {false, true}) {
         LogSearch search;
@@ -287,8 +292,7 @@ void tst_LogMerge::clock_saidLateCountsFromTheBeginning() {
     std::string text;
     const auto page = reader->logPage(run, {}, 0, 10);
     STORE_OK(page);
-    for (const LogLine& line : page->lines)
-        text += line.text;
+    for (const LogLine& line : page->lines) text += line.text;
     QCOMPARE(text, "abcd");
     const std::string grown = workspace.dump();
     STORE_OK(Writer::rebuild(workspace.location));
@@ -312,15 +316,14 @@ void tst_LogMerge::settled_onlyGrowsAndHolds() {
         const int node = static_cast<int>(random() % 2);
         std::vector<Record> records;
         for (auto n = random() % 40; n > 0; --n)
-            records.push_back(log({"line " + std::to_string(number++)}, t[node] += static_cast<std::int64_t>(random() % 50)));
+            records.push_back(
+                log({"line " + std::to_string(number++)}, t[node] += static_cast<std::int64_t>(random() % 50)));
         workspace.stream(run, std::move(records), 1, node);
-        for (int both = 0; both < 2; ++both)
-            STORE_OK(writer->followStream(run, 1, both));
+        for (int both = 0; both < 2; ++both) STORE_OK(writer->followStream(run, 1, both));
         const auto page = reader->logPage(run, {}, 0, 10'000);
         STORE_OK(page);
         QVERIFY(page->settled >= std::ssize(held) && page->settled <= page->total);
-        for (std::size_t i = 0; i < held.size(); ++i)
-            QCOMPARE(page->lines[i].text, held[i]);
+        for (std::size_t i = 0; i < held.size(); ++i) QCOMPARE(page->lines[i].text, held[i]);
         for (auto i = std::ssize(held); i < page->settled; ++i)
             held.push_back(page->lines[static_cast<std::size_t>(i)].text);
     }
@@ -349,8 +352,7 @@ void tst_LogMerge::after_givesEveryLineOnce() {
                                   node == 2 ? turn : 1000 * turn));
         }
         workspace.stream(run, std::move(records), 1, node);
-        for (int each = 0; each < 3; ++each)
-            STORE_OK(writer->followStream(run, 1, each));
+        for (int each = 0; each < 3; ++each) STORE_OK(writer->followStream(run, 1, each));
         for (bool more = true; more;) {
             const auto news = reader->logAfter(run, {}, place, 7);
             STORE_OK(news);
@@ -407,7 +409,8 @@ void tst_LogMerge::place_asText() {
     QCOMPARE(place.text(), "1.0:120,1.11:0,2.0:7");
     QVERIFY(LogPlace::fromText(place.text())->taken == place.taken);
     QVERIFY(LogPlace::fromText("")->taken.empty());
-    for (const char* wrong : {"1", "1.0", "1.0:", "1.0:x", "0.0:1", "1.-1:1", "1.0:-1", "1.0:1,", ",1.0:1", "1.0:1 ", "1.0:1;2.0:1"})
+    for (const char* wrong :
+         {"1", "1.0", "1.0:", "1.0:x", "0.0:1", "1.-1:1", "1.0:-1", "1.0:1,", ",1.0:1", "1.0:1 ", "1.0:1;2.0:1"})
         QVERIFY2(!LogPlace::fromText(wrong), wrong);
 }
 

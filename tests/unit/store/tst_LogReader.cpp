@@ -260,8 +260,7 @@ void tst_LogReader::otherOutputs() {
         const auto page = reader->logPage(run, filter, 0, 10);
         STORE_OK(page);
         std::string found;
-        for (const LogLine& line : page->lines)
-            found += line.text;
+        for (const LogLine& line : page->lines) found += line.text;
         QCOMPARE(found, text);
         QCOMPARE(page->total, std::ssize(page->lines));
     }
@@ -497,8 +496,7 @@ void tst_LogReader::fold() {
     std::mt19937 random(1);
     for (int i = 0; i < 2000; ++i) {
         std::string text;
-        for (int n = 0; n < 12; ++n)
-            text += static_cast<char>(random());
+        for (int n = 0; n < 12; ++n) text += static_cast<char>(random());
         QCOMPARE(foldCase(text).size(), text.size());
         QCOMPARE(foldCase(foldCase(text)), foldCase(text));
     }

@@ -89,8 +89,7 @@ public:
         m_workspace.stream(m_run, {log({"last words"}, t, 1)}, 2, 1);
         const Path folder = m_workspace.layout.stream(m_run, 2, 1);
         int last = 1;
-        while (std::filesystem::exists(folder / wire::segmentName(last + 1)))
-            ++last;
+        while (std::filesystem::exists(folder / wire::segmentName(last + 1))) ++last;
         const Path segment = folder / wire::segmentName(last);
         Workspace::write(segment, *base::readFile(segment) + "damaged\n{\"v\":1,\"seq\":99,\"t\":5,\"ki");
         m_workspace.journal(
@@ -232,8 +231,7 @@ void tst_Rebuild::catchUp_goesOnWithTheRest() {
 
 void tst_Rebuild::catchUp_canBeStopped() {
     Workspace workspace;
-    for (int i = 1; i <= 5; ++i)
-        static_cast<void>(workspace.addRun(i, "run"));
+    for (int i = 1; i <= 5; ++i) static_cast<void>(workspace.addRun(i, "run"));
     auto writer = Writer::open(workspace.location);
     STORE_OK(writer);
     const auto stopped = writer->catchUp([](std::int64_t done, std::int64_t) { return done < 3; });
@@ -254,8 +252,7 @@ void tst_Rebuild::catchUp_canBeStopped() {
 void tst_Rebuild::catchUp_doesNotDisturbWhenNothingIsNew() {
     Workspace workspace;
     Life life(workspace, 1, 3);
-    for (int i = 0; i < 80; ++i)
-        life.goOn();
+    for (int i = 0; i < 80; ++i) life.goOn();
     Workspace::write(workspace.layout.modelCard("m", 1), "{}");
     auto writer = Writer::open(workspace.location);
     STORE_OK(writer);

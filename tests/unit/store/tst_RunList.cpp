@@ -100,8 +100,7 @@ std::string tst_RunList::numbers(const RunQuery& query, int expectedTotal) {
     for (int i = 0; i < 100; ++i) {
         const auto rows = m_reader->listRuns(page);
         if (!rows.ok()) return "!" + rows.error().code;
-        for (const RunRow& row : rows->rows)
-            text += (text.empty() ? "" : " ") + std::to_string(row.number);
+        for (const RunRow& row : rows->rows) text += (text.empty() ? "" : " ") + std::to_string(row.number);
         if (rows->next.empty()) break;
         page.after = rows->next;
     }
@@ -231,8 +230,7 @@ void tst_RunList::filter_anyBytes() {
     const std::string_view letters = "ab:#\"-<>=!. 0159%'();\\/\xc3\xa9\xff\x01tag:state:param.duration>m";
     for (int i = 0; i < 1000; ++i) {
         RunQuery query;
-        for (auto length = random() % 14; length > 0; --length)
-            query.filter += letters[random() % letters.size()];
+        for (auto length = random() % 14; length > 0; --length) query.filter += letters[random() % letters.size()];
         const auto count = m_reader->countRuns(query);
         QVERIFY2(count.ok() || count.error().code == "store.filter",
                  (query.filter + " " + (count.ok() ? "" : count.error().message)).c_str());
@@ -321,13 +319,11 @@ void tst_RunList::paging_showsEachRunOnce() {
                 const auto page = reader->listRuns(query);
                 STORE_OK(page);
                 QVERIFY(page->rows.size() <= 7);
-                for (const RunRow& row : page->rows)
-                    paged.push_back(row.number);
+                for (const RunRow& row : page->rows) paged.push_back(row.number);
                 query.after = page->next;
             } while (!query.after.empty());
             QCOMPARE(paged.size(), whole->rows.size());
-            for (std::size_t i = 0; i < paged.size(); ++i)
-                QCOMPARE(paged[i], whole->rows[i].number);
+            for (std::size_t i = 0; i < paged.size(); ++i) QCOMPARE(paged[i], whole->rows[i].number);
         }
     }
 }
@@ -336,16 +332,14 @@ void tst_RunList::paging_staysRightWhenRunsAreAdded() {
     Workspace workspace;
     auto writer = Writer::open(workspace.location);
     STORE_OK(writer);
-    for (int i = 1; i <= 6; ++i)
-        static_cast<void>(workspace.addRun(i, "r"));
+    for (int i = 1; i <= 6; ++i) static_cast<void>(workspace.addRun(i, "r"));
     STORE_OK(writer->catchUp());
     auto reader = Reader::open(workspace.location);
     STORE_OK(reader);
     RunQuery query;
     query.limit = 3;
     const auto first = reader->listRuns(query);
-    for (int i = 7; i <= 9; ++i)
-        static_cast<void>(workspace.addRun(i, "r"));
+    for (int i = 7; i <= 9; ++i) static_cast<void>(workspace.addRun(i, "r"));
     STORE_OK(writer->catchUp());
     query.after = first->next;
     const auto second = reader->listRuns(query);
@@ -408,8 +402,7 @@ void tst_RunList::find_ambiguous() {
         return std::count_if(m_ids.begin(), m_ids.end(),
                              [&](const RunId& id) { return id.str().starts_with(m_ids[3].str().substr(0, n)); });
     };
-    while (shared(length) > 1)
-        ++length;
+    while (shared(length) > 1) ++length;
     QCOMPARE(m_reader->findRun(m_ids[3].str().substr(0, length))->number, 4);
     QCOMPARE(m_reader->findRun(m_ids[3].str().substr(0, length - 1)).error().code, "store.run_ambiguous");
 }

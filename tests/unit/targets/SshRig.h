@@ -1,5 +1,6 @@
 #pragma once
-// What tests of runs on SSH hosts share: a target on the lab, plans, and a reader of streams that looks for gaps and doubles.
+// What tests of runs on SSH hosts share: a target on the lab, plans, and a reader of streams that looks for gaps and
+// doubles.
 #include <map>
 #include <string>
 #include <utility>
@@ -68,7 +69,9 @@ public:
     [[nodiscard]] std::size_t textBytes(int node = 0) const { return ofNode(node).textBytes; }
     [[nodiscard]] bool ended(int node = 0) const { return !records("ended", node).empty(); }
     /// The body of the record "ended"; null before.
-    [[nodiscard]] base::Json end(int node = 0) const { return ended(node) ? records("ended", node).front() : base::Json(); }
+    [[nodiscard]] base::Json end(int node = 0) const {
+        return ended(node) ? records("ended", node).front() : base::Json();
+    }
     /// What is wrong with the order of what came; empty when nothing is.
     [[nodiscard]] const std::string& wrong() const { return m_wrong; }
     [[nodiscard]] std::vector<StreamPosition> positions() const {
@@ -146,14 +149,15 @@ public:
     /// All of the first `nodes` nodes have ended.
     [[nodiscard]] bool waitForEnd(int nodes = 1, int timeoutMillis = 30'000) {
         return waitFor(
-            [&] {
-                bool all = true;
-                for (int node = 0; node < nodes; ++node) {
-                    all = all && streams.ended(node);
-                }
-                return all || !broken.empty();
-            },
-            timeoutMillis) && broken.empty();
+                   [&] {
+                       bool all = true;
+                       for (int node = 0; node < nodes; ++node) {
+                           all = all && streams.ended(node);
+                       }
+                       return all || !broken.empty();
+                   },
+                   timeoutMillis) &&
+               broken.empty();
     }
 
     Streams streams;

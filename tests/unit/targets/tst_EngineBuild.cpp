@@ -1,5 +1,5 @@
-// Building the engine on a host: the sources' way there, the build's log, its answer, its errors and its end. What compiles is
-// tested by tests/package/build_engine.sh; here a small script stands for it, on this machine's own agent.
+// Building the engine on a host: the sources' way there, the build's log, its answer, its errors and its end. What
+// compiles is tested by tests/package/build_engine.sh; here a small script stands for it, on this machine's own agent.
 #include <QtTest>
 #include <algorithm>
 #include <chrono>
@@ -26,7 +26,8 @@ namespace {
 /// An archive of engine sources whose build-engine.sh is `script`.
 void packSources(const test::Scratch& scratch, const std::string& script) {
     (void) scratch.write("sources/build-engine.sh", "#!/bin/sh\n" + script);
-    const auto packed = test::runProgram("/bin/tar", {"-czf", (scratch / "src.tar.gz").string(), "-C", (scratch / "sources").string(), "."});
+    const auto packed = test::runProgram(
+        "/bin/tar", {"-czf", (scratch / "src.tar.gz").string(), "-C", (scratch / "sources").string(), "."});
     QCOMPARE(packed.exitCode, 0);
     qputenv("TRAINYARD_ENGINE_SOURCES", QByteArray::fromStdString((scratch / "src.tar.gz").string()));
 }
@@ -38,8 +39,9 @@ struct Built {
 };
 
 void start(Built& built, Host& host, EngineBuildOptions options = {}) {
-    built.operation = buildEngine(host, std::move(options), [&](const std::string& line) { built.lines.push_back(line); },
-                                  [&](const Result<base::Json>& result) { built.result = result; });
+    built.operation = buildEngine(
+        host, std::move(options), [&](const std::string& line) { built.lines.push_back(line); },
+        [&](const Result<base::Json>& result) { built.result = result; });
 }
 
 HostOptions here(const test::Scratch& scratch) {
@@ -81,8 +83,8 @@ private Q_SLOTS:
         arguments.pop_back();
         const auto sources = findEngineSources();
         QVERIFY(sources.ok());
-        QCOMPARE(arguments, (std::vector<std::string>{"--work", host.workFolder(), "--sources", sources->sha256, "--python",
-                                                      options.python, "--torch", options.torch, "--cuda"}));
+        QCOMPARE(arguments, (std::vector<std::string>{"--work", host.workFolder(), "--sources", sources->sha256,
+                                                      "--python", options.python, "--torch", options.torch, "--cuda"}));
         QVERIFY(!std::filesystem::exists(scratch / "the work/canary"));
     }
 
@@ -102,19 +104,23 @@ private Q_SLOTS:
         }
         QVERIFY(!std::filesystem::exists(scratch / "the work/build/sources-older"));
         QVERIFY(std::filesystem::exists(scratch / "the work/build/sources-newer"));
-        QCOMPARE(scratch.read("the work/build/sources-" + findEngineSources()->sha256 + "/times"), std::string("x\nx\n"));
+        QCOMPARE(scratch.read("the work/build/sources-" + findEngineSources()->sha256 + "/times"),
+                 std::string("x\nx\n"));
     }
 
     void build_errorsKeepTheirCode_data() {
         QTest::addColumn<QString>("script");
         QTest::addColumn<QString>("code");
         QTest::addColumn<QString>("part");
-        QTest::newRow("named") << QStringLiteral("echo 'ERROR engine.tools Missing: cmake'; exit 1\n") << QStringLiteral("engine.tools")
-                               << QStringLiteral("Missing: cmake");
-        QTest::newRow("only a status") << QStringLiteral("echo 'some compiler said no'; exit 7\n") << QStringLiteral("engine.compile")
+        QTest::newRow("named") << QStringLiteral("echo 'ERROR engine.tools Missing: cmake'; exit 1\n")
+                               << QStringLiteral("engine.tools") << QStringLiteral("Missing: cmake");
+        QTest::newRow("only a status") << QStringLiteral("echo 'some compiler said no'; exit 7\n")
+                                       << QStringLiteral("engine.compile")
                                        << QStringLiteral("status 7: some compiler said no");
-        QTest::newRow("a signal") << QStringLiteral("kill -9 $$\n") << QStringLiteral("engine.compile") << QStringLiteral("signal 9");
-        QTest::newRow("no result") << QStringLiteral("exit 0\n") << QStringLiteral("engine.compile") << QStringLiteral("status 0");
+        QTest::newRow("a signal") << QStringLiteral("kill -9 $$\n") << QStringLiteral("engine.compile")
+                                  << QStringLiteral("signal 9");
+        QTest::newRow("no result") << QStringLiteral("exit 0\n") << QStringLiteral("engine.compile")
+                                   << QStringLiteral("status 0");
         QTest::newRow("garbage") << QStringLiteral("echo 'RESULT {'\n") << QStringLiteral("json.syntax") << QString();
     }
     void build_errorsKeepTheirCode() {
@@ -135,8 +141,9 @@ private Q_SLOTS:
 
     void build_endsWithItsOperation() {
         const test::Scratch scratch;
-        packSources(scratch, "echo $$ >\"$(dirname \"$0\")/../pid\"; trap 'rm \"$(dirname \"$0\")/../pid\"; exit 143' TERM HUP\n"
-                             "echo begun; sleep 300 & wait\n");
+        packSources(scratch,
+                    "echo $$ >\"$(dirname \"$0\")/../pid\"; trap 'rm \"$(dirname \"$0\")/../pid\"; exit 143' TERM HUP\n"
+                    "echo begun; sleep 300 & wait\n");
         Host host(here(scratch));
         Built built;
         start(built, host);
@@ -159,26 +166,33 @@ private Q_SLOTS:
             });
         };
         const auto put = [&](const std::string& key, bool cuda, bool bundle, const std::string& sources) {
-            base::Json description = {{"format", "trainyard.engine"}, {"version", 1}, {"cuda", cuda}, {"bundle", bundle}};
+            base::Json description = {
+                {"format", "trainyard.engine"}, {"version", 1}, {"cuda", cuda}, {"bundle", bundle}};
             if (!sources.empty()) {
                 description["sources"] = sources;
             }
             (void) scratch.write("the work/engines/" + key + "/engine.json", base::dumpJson(description));
             (void) scratch.write("the work/engines/" + key + "/bin/trainyard-engine", "");
         };
-        QVERIFY(test::await<void>([&](DoneStatus done) { return host.connect(Deadline::inMillis(20'000), std::move(done)); }).ok());
-        const auto sentence = [](const Result<ChosenEngine>& chosen) { return chosen.ok() ? "took " + chosen->key : chosen.error().message; };
+        QVERIFY(test::await<void>([&](DoneStatus done) {
+                    return host.connect(Deadline::inMillis(20'000), std::move(done));
+                }).ok());
+        const auto sentence = [](const Result<ChosenEngine>& chosen) {
+            return chosen.ok() ? "took " + chosen->key : chosen.error().message;
+        };
 
         QCOMPARE(choose("auto", true).error().code, std::string("target.engine"));
         put("bundle", false, true, {});
         put("plain", false, false, own);
         const auto none = choose("auto", true);
-        QVERIFY2(!none.ok() && none.error().message.find("never falls back") != std::string::npos, sentence(none).c_str());
+        QVERIFY2(!none.ok() && none.error().message.find("never falls back") != std::string::npos,
+                 sentence(none).c_str());
         const auto plain = choose("built", false);
         QVERIFY2(plain.ok() && plain->key == "plain", sentence(plain).c_str());
         put("older", true, false, "another");
         const auto older = choose("auto", true);
-        QVERIFY2(!older.ok() && older.error().message.find("another version") != std::string::npos, sentence(older).c_str());
+        QVERIFY2(!older.ok() && older.error().message.find("another version") != std::string::npos,
+                 sentence(older).c_str());
         put("cuda", true, false, own);
         const auto chosen = choose("auto", true);
         QVERIFY2(chosen.ok() && chosen->key == "cuda" && !chosen->fromBundle, sentence(chosen).c_str());

@@ -21,7 +21,8 @@ Deadline soon() { return Deadline::inMillis(60'000); }
 Result<ExecResult> exec(Host& host, std::vector<std::string> argv) {
     ExecRequest request;
     request.argv = std::move(argv);
-    return await<ExecResult>([&](Done<ExecResult> done) { return host.exec(std::move(request), soon(), std::move(done)); }, 60'000);
+    return await<ExecResult>(
+        [&](Done<ExecResult> done) { return host.exec(std::move(request), soon(), std::move(done)); }, 60'000);
 }
 
 Result<Deployed> deployEngine(Host& host, std::vector<LaunchProgress>* progress = nullptr) {
@@ -29,13 +30,14 @@ Result<Deployed> deployEngine(Host& host, std::vector<LaunchProgress>* progress 
     plan.needsEngine = true;
     return await<Deployed>(
         [&](Done<Deployed> done) {
-            return deploy(host, plan, EngineChoice{},
-                          [progress](const LaunchProgress& now) {
-                              if (progress != nullptr) {
-                                  progress->push_back(now);
-                              }
-                          },
-                          std::move(done));
+            return deploy(
+                host, plan, EngineChoice{},
+                [progress](const LaunchProgress& now) {
+                    if (progress != nullptr) {
+                        progress->push_back(now);
+                    }
+                },
+                std::move(done));
         },
         120'000);
 }
@@ -75,8 +77,8 @@ private Q_SLOTS:
         QCOMPARE(inspect["blas"]["name"], base::Json("OpenBLAS"));
         QCOMPARE(inspect["cuda"], base::Json(false));
         const std::string folder = (scratch / "the work/engines" / bundle->key).string();
-        const auto maps = exec(host, {folder + "/lib/ld-linux-x86-64.so.2", "--inhibit-cache", "--library-path", folder + "/lib",
-                                      "--list", folder + "/lib/trainyard-engine"});
+        const auto maps = exec(host, {folder + "/lib/ld-linux-x86-64.so.2", "--inhibit-cache", "--library-path",
+                                      folder + "/lib", "--list", folder + "/lib/trainyard-engine"});
         QVERIFY(maps.ok());
         std::size_t libraries = 0;
         for (std::size_t at = 0; (at = maps->out.find("=> ", at)) != std::string::npos; at += 3) {
@@ -96,7 +98,8 @@ private Q_SLOTS:
 
     void bundle_thatIsDamagedLeavesNothing() {
         const test::Scratch scratch;
-        const base::Path archive = scratch.write("bundle.tar.zst", std::string("\x28\xb5\x2f\xfd", 4) + std::string(5000, 'x'));
+        const base::Path archive =
+            scratch.write("bundle.tar.zst", std::string("\x28\xb5\x2f\xfd", 4) + std::string(5000, 'x'));
         qputenv("TRAINYARD_ENGINE_BUNDLE", QByteArray::fromStdString(archive.string()));
         HostOptions options;
         options.workFolder = (scratch / "work").string();

@@ -41,7 +41,9 @@ base::Error connectError(Host& host, int timeoutMillis = 30'000) {
     return status.ok() ? base::Error{"none", "It connected."} : status.error();
 }
 
-std::string errorOf(const Result<ExecResult>& result) { return result.ok() ? "" : result.error().code + ": " + result.error().message; }
+std::string errorOf(const Result<ExecResult>& result) {
+    return result.ok() ? "" : result.error().code + ": " + result.error().message;
+}
 
 Result<ExecResult> exec(Host& host, std::vector<std::string> argv) {
     ExecRequest request;
@@ -151,8 +153,8 @@ void tst_Host::pipe_helloExecUpload() {
     QCOMPARE(base::sha256File(base::Path(options.workFolder) / "objects" / upload.sha256).valueOr(""), upload.sha256);
 }
 
-/// The agent dies under nine requests at once. Of the one that must not be repeated the callback asks for the next channel at
-/// once; whoever may be repeated gets his answer on it, wherever he stands.
+/// The agent dies under nine requests at once. Of the one that must not be repeated the callback asks for the next
+/// channel at once; whoever may be repeated gets his answer on it, wherever he stands.
 void tst_Host::pipe_allGoOnWhenTheAgentDies() {
     HostOptions options;
     options.workFolder = (*m_scratch / "dying").string();
@@ -170,10 +172,11 @@ void tst_Host::pipe_allGoOnWhenTheAgentDies() {
     std::vector<OperationPtr> operations;
     for (int i = 0; i < 9; ++i) {
         if (i == 4) {
-            operations.push_back(start({"sh", "-c", "kill -9 $PPID; sleep 1"}, false, [&](const Result<ExecResult>& killed) {
-                broken = killed.ok() ? "answered" : killed.error().code;
-                after = start({"true"}, false, [&](const Result<ExecResult>& result) { next = result; });
-            }));
+            operations.push_back(
+                start({"sh", "-c", "kill -9 $PPID; sleep 1"}, false, [&](const Result<ExecResult>& killed) {
+                    broken = killed.ok() ? "answered" : killed.error().code;
+                    after = start({"true"}, false, [&](const Result<ExecResult>& result) { next = result; });
+                }));
             continue;
         }
         operations.push_back(start({"sh", "-c", "sleep 0.3; echo back"}, true, [&](const Result<ExecResult>& result) {
@@ -266,7 +269,8 @@ void tst_Host::ssh_channelIsMadeAnew() {
     QCOMPARE(states.back(), Reach::State::Connected);
 }
 
-/// Two programs share one login, and the one that made it ends: what the other asked is answered over a login of its own.
+/// Two programs share one login, and the one that made it ends: what the other asked is answered over a login of its
+/// own.
 void tst_Host::ssh_sharedConnectionIsMadeAnew() {
     NEED_LAB();
     const auto logins = [&] { return m_lab->run(1, {"pgrep", "-c", "-f", "^sshd: lab .priv."}).out; };
@@ -282,7 +286,8 @@ void tst_Host::ssh_sharedConnectionIsMadeAnew() {
     slow.argv = {"sh", "-c", "sleep 1; echo back"};
     slow.repeat = true;
     std::optional<Result<ExecResult>> answer;
-    const OperationPtr asked = second.exec(std::move(slow), Deadline::inMillis(60'000), [&](const auto& result) { answer = result; });
+    const OperationPtr asked =
+        second.exec(std::move(slow), Deadline::inMillis(60'000), [&](const auto& result) { answer = result; });
     QTest::qWait(100);
     first.reset();
     QVERIFY(waitFor([&] { return answer.has_value(); }, 20'000));

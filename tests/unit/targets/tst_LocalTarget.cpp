@@ -20,9 +20,7 @@ using namespace trainyard::targets;
 
 namespace {
 
-base::Deadline soon() {
-    return base::Deadline::inMillis(5000);
-}
+base::Deadline soon() { return base::Deadline::inMillis(5000); }
 
 void append(const base::Path& file, std::string_view bytes) {
     std::ofstream(file, std::ios::app | std::ios::binary) << bytes;
@@ -65,21 +63,32 @@ private Q_SLOTS:
         makeProgram("trainyard-engine", "exit 0");
         LaunchPlan launch = plan();
         launch.needsEngine = true;
-        launch.plan.command = {"$TRAINYARD_ENGINE", "train", "--spec", "$TRAINYARD_NODE_FOLDER/spec.json", "$TRAINYARD_OUTPUTS"};
+        launch.plan.command = {"$TRAINYARD_ENGINE", "train", "--spec", "$TRAINYARD_NODE_FOLDER/spec.json",
+                               "$TRAINYARD_OUTPUTS"};
         launch.files = {{"spec.json", "[]"}};
         const base::Path object = m_scratch->write("objects/x", "print(1)");
         launch.hasSource = true;
         launch.source = {{"deep/a.py", base::sha256Hex("print(1)"), 8, false, object}};
         const base::Path data = m_scratch->write("data/train/images", "123");
-        launch.inputs = {{"set", InputData::Origin::Here, "h1", {{"train/images", base::sha256Hex("123"), 3, data}}, true, {}, {}, {}},
-                         {"one", InputData::Origin::Here, "h2", {{"images", base::sha256Hex("123"), 3, data}}, false, {}, {}, {}},
-                         {"there", InputData::Origin::OnTarget, "h3", {}, true, "/data/there", {}, {}}};
+        launch.inputs = {
+            {"set",
+             InputData::Origin::Here,
+             "h1",
+             {{"train/images", base::sha256Hex("123"), 3, data}},
+             true,
+             {},
+             {},
+             {}},
+            {"one", InputData::Origin::Here, "h2", {{"images", base::sha256Hex("123"), 3, data}}, false, {}, {}, {}},
+            {"there", InputData::Origin::OnTarget, "h3", {}, true, "/data/there", {}, {}}};
         QVERIFY(await<void>([&](auto done) { return m_target->launch(launch, {}, done); }).ok());
         QCOMPARE(base::readFile(m_folder / "said").valueOr(""), "run|" + m_folder.string() + "|--detach|");
         QCOMPARE(base::readFile(m_folder / "spec.json").valueOr(""), "[]");
-        const auto placed = wire::planFromJson(base::parseJson(base::readFile(m_folder / "plan.json").value()).value()).value();
-        QCOMPARE(placed.command, (std::vector<std::string>{(*m_scratch / "bin/trainyard-engine").string(), "train", "--spec",
-                                                           "$TRAINYARD_NODE_FOLDER/spec.json", "$TRAINYARD_OUTPUTS"}));
+        const auto placed =
+            wire::planFromJson(base::parseJson(base::readFile(m_folder / "plan.json").value()).value()).value();
+        QCOMPARE(placed.command,
+                 (std::vector<std::string>{(*m_scratch / "bin/trainyard-engine").string(), "train", "--spec",
+                                           "$TRAINYARD_NODE_FOLDER/spec.json", "$TRAINYARD_OUTPUTS"}));
         QCOMPARE(placed.outputsFolder, m_work.outputs(m_run).string());
         QCOMPARE(placed.slotsFolder, (*m_scratch / "slots").string());
         QCOMPARE(placed.workFolder, m_work.root.string());
@@ -106,7 +115,8 @@ private Q_SLOTS:
         for (int node = 0; node < 2; ++node) {
             const base::Path folder = m_work.attemptNode(m_run, 1, node);
             QVERIFY(std::filesystem::exists(folder / "said"));
-            const auto placed = wire::planFromJson(base::parseJson(base::readFile(folder / "plan.json").value()).value()).value();
+            const auto placed =
+                wire::planFromJson(base::parseJson(base::readFile(folder / "plan.json").value()).value()).value();
             QCOMPARE(placed.node, node);
             QVERIFY(placed.sharedFolder);
             QVERIFY(placed.token.size() >= 32);
@@ -290,7 +300,8 @@ private Q_SLOTS:
         QCOMPARE(report->lost[2].code, "target.path");
         QCOMPARE(base::readFile(into / "deep/also").valueOr(""), "also good");
         QVERIFY(!std::filesystem::exists(into / "changed"));
-        QVERIFY(std::filesystem::equivalent(from / "good", into / "good"));  // One file, two names: no space is used twice.
+        QVERIFY(
+            std::filesystem::equivalent(from / "good", into / "good"));  // One file, two names: no space is used twice.
         // Once more: nothing is brought twice, and a damaged copy is replaced.
         QVERIFY(base::removeTree(into / "good").ok());
         append(into / "good", "bad!");

@@ -38,9 +38,7 @@ private Q_SLOTS:
             m_lab->heal(2);
         }
     }
-    void cleanupTestCase() {
-        m_lab.reset();
-    }
+    void cleanupTestCase() { m_lab.reset(); }
 
     void script_thatIsBad_data();
     void script_thatIsBad();
@@ -63,7 +61,7 @@ private:
 };
 
 void tst_SshFaults::script_thatIsBad_data() {
-    QTest::addColumn<QString>("name");     // Of the script's file; empty: no source.
+    QTest::addColumn<QString>("name");  // Of the script's file; empty: no source.
     QTest::addColumn<QByteArray>("text");
     QTest::addColumn<bool>("executable");
     QTest::addColumn<QStringList>("command");
@@ -79,27 +77,28 @@ void tst_SshFaults::script_thatIsBad_data() {
     QTest::newRow("is not executable") << QStringLiteral("train.sh") << QByteArray("#!/bin/sh\necho never\n") << false
                                        << QStringList{QStringLiteral("./train.sh")} << failed
                                        << QStringLiteral("is not executable") << QString();
-    QTest::newRow("interpreter is not there")
-        << QStringLiteral("train.sh") << QByteArray("#!/no/such/interpreter\n") << true
-        << QStringList{QStringLiteral("./train.sh")} << failed << QStringLiteral("the interpreter or loader") << QString();
+    QTest::newRow("interpreter is not there") << QStringLiteral("train.sh") << QByteArray("#!/no/such/interpreter\n")
+                                              << true << QStringList{QStringLiteral("./train.sh")} << failed
+                                              << QStringLiteral("the interpreter or loader") << QString();
     QTest::newRow("python script is not there")
         << QStringLiteral("other.py") << QByteArray("pass") << false << QStringList{py, QStringLiteral("train.py")}
         << failed << QStringLiteral("status 2") << QString();
-    QTest::newRow("line ends of Windows") << QStringLiteral("train.sh") << QByteArray("#!/bin/sh\r\necho never\r\n") << true
-                                          << QStringList{QStringLiteral("./train.sh")} << failed
-                                          << QStringLiteral("interpreter") << QString();
-    QTest::newRow("forks and detaches")
-        << QStringLiteral("train.py")
-        << QByteArray("import os, sys, time\n"
-                      "if os.fork() == 0:\n"
-                      "    os.setsid()\n"
-                      "    if os.fork() == 0:\n"
-                      "        os.execvp('sleep', ['sleep', '7777'])\n"
-                      "    os._exit(0)\n"
-                      "print('the parent ends', flush=True)\n")
-        << false << QStringList{py, QStringLiteral("train.py")} << done << QString() << QStringLiteral("the parent ends");
+    QTest::newRow("line ends of Windows")
+        << QStringLiteral("train.sh") << QByteArray("#!/bin/sh\r\necho never\r\n") << true
+        << QStringList{QStringLiteral("./train.sh")} << failed << QStringLiteral("interpreter") << QString();
+    QTest::newRow("forks and detaches") << QStringLiteral("train.py")
+                                        << QByteArray("import os, sys, time\n"
+                                                      "if os.fork() == 0:\n"
+                                                      "    os.setsid()\n"
+                                                      "    if os.fork() == 0:\n"
+                                                      "        os.execvp('sleep', ['sleep', '7777'])\n"
+                                                      "    os._exit(0)\n"
+                                                      "print('the parent ends', flush=True)\n")
+                                        << false << QStringList{py, QStringLiteral("train.py")} << done << QString()
+                                        << QStringLiteral("the parent ends");
     QTest::newRow("prints binary") << QStringLiteral("train.sh")
-                                   << QByteArray("head -c 200000 /dev/urandom; printf '\\n\\000\\377\\376\\nthe end\\n'")
+                                   << QByteArray(
+                                          "head -c 200000 /dev/urandom; printf '\\n\\000\\377\\376\\nthe end\\n'")
                                    << false << QStringList{QStringLiteral("sh"), QStringLiteral("train.sh")} << done
                                    << QString() << QStringLiteral("the end");
     QTest::newRow("writes outside its outputs")
@@ -156,12 +155,13 @@ void tst_SshFaults::script_thatIsBad() {
 
 void tst_SshFaults::script_thatIgnoresTheSignal() {
     SshTarget target(labSpec(1));
-    const LaunchPlan plan = planOf({"/usr/bin/python3", "-u", "-c",
-                                    "import os, signal, subprocess, time\n"
-                                    "for s in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP): signal.signal(s, signal.SIG_IGN)\n"
-                                    "subprocess.Popen(['sh', '-c', 'trap \"\" TERM; while :; do sleep 7778; done'], start_new_session=True)\n"
-                                    "print('up')\n"
-                                    "while True: time.sleep(1)\n"});
+    const LaunchPlan plan = planOf(
+        {"/usr/bin/python3", "-u", "-c",
+         "import os, signal, subprocess, time\n"
+         "for s in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP): signal.signal(s, signal.SIG_IGN)\n"
+         "subprocess.Popen(['sh', '-c', 'trap \"\" TERM; while :; do sleep 7778; done'], start_new_session=True)\n"
+         "print('up')\n"
+         "while True: time.sleep(1)\n"});
     QVERIFY(launch(target, plan).ok());
     Following following(target, plan.plan.run);
     QVERIFY(waitFor([&] { return following.streams.lines() == 1; }));
@@ -174,14 +174,15 @@ void tst_SshFaults::script_thatIgnoresTheSignal() {
 }
 
 void tst_SshFaults::script_thatFillsTheDisk() {
-    const auto mounted = m_lab->run(
-        1, {"sh", "-c", "mkdir -p /run/tight && mount -t tmpfs -o size=48m,mode=777 tmpfs /run/tight"});
+    const auto mounted =
+        m_lab->run(1, {"sh", "-c", "mkdir -p /run/tight && mount -t tmpfs -o size=48m,mode=777 tmpfs /run/tight"});
     QVERIFY2(mounted.exitCode == 0, mounted.err.c_str());
     spec::TargetSpec spec = labSpec(1);
     spec.workFolder = "/run/tight/work";
     {
         SshTarget target(spec);
-        LaunchPlan plan = planOf({"sh", "-c", "echo begun; cat /dev/zero > \"$TRAINYARD_OUTPUTS/zeros\"; echo full; sleep 7779"});
+        LaunchPlan plan =
+            planOf({"sh", "-c", "echo begun; cat /dev/zero > \"$TRAINYARD_OUTPUTS/zeros\"; echo full; sleep 7779"});
         plan.plan.diskReserveBytes = 0;
         const Status launched = launch(target, plan);
         QVERIFY2(launched.ok(), launched.ok() ? "" : launched.error().message.c_str());
@@ -195,7 +196,9 @@ void tst_SshFaults::script_thatFillsTheDisk() {
         QVERIFY(following.streams.log().starts_with("begun\n"));
         QCOMPARE(left(1, "sleep 7779"), std::string());
         // It can be looked at, commanded and taken away, and the next run has room.
-        QVERIFY(await<RunLook>([&](Done<RunLook> done) { return target.look(plan.plan.run, soon(), std::move(done)); }).ok());
+        QVERIFY(await<RunLook>([&](Done<RunLook> done) {
+                    return target.look(plan.plan.run, soon(), std::move(done));
+                }).ok());
         const Status removed =
             await<void>([&](DoneStatus done) { return target.removeRun(plan.plan.run, soon(), std::move(done)); });
         QVERIFY2(removed.ok(), removed.ok() ? "" : removed.error().message.c_str());
@@ -311,13 +314,14 @@ void tst_SshFaults::agent_thatAnswersGarbage_data() {
     QTest::newRow("a length without end") << QByteArray("out(b'\\x7f\\xff\\xff\\xff\\x00\\x00\\x00\\x00')");
     QTest::newRow("half a frame") << QByteArray("out(b'\\x00\\x00\\x00\\x10\\x00'); sys.exit(0)");
     QTest::newRow("the end") << QByteArray("sys.exit(3)");
-    QTest::newRow("other ids, then the end") << QByteArray("[frame({'id': i, 'done': True}) for i in (-1, 0, 2 ** 60, 'x', None)]; sys.exit(0)");
-    QTest::newRow("more than was asked for")
-        << QByteArray("frame({'id': q['id'], 'event': 'data'}, b'x' * 1000); frame({'id': q['id'], 'done': True, 'size': 3})");
+    QTest::newRow("other ids, then the end")
+        << QByteArray("[frame({'id': i, 'done': True}) for i in (-1, 0, 2 ** 60, 'x', None)]; sys.exit(0)");
+    QTest::newRow("more than was asked for") << QByteArray(
+        "frame({'id': q['id'], 'event': 'data'}, b'x' * 1000); frame({'id': q['id'], 'done': True, 'size': 3})");
     QTest::newRow("another size") << QByteArray("frame({'id': q['id'], 'done': True, 'size': -5, 'sha256': 7})");
     QTest::newRow("no size") << QByteArray("frame({'id': q['id'], 'done': True})");
-    QTest::newRow("control characters")
-        << QByteArray("frame({'id': q['id'], 'error': {'code': 'x.y', 'message': '\\x1b[2J\\x07evil'}})");
+    QTest::newRow("control characters") << QByteArray(
+        "frame({'id': q['id'], 'error': {'code': 'x.y', 'message': '\\x1b[2J\\x07evil'}})");
 }
 
 void tst_SshFaults::agent_thatAnswersGarbage() {
@@ -337,7 +341,8 @@ void tst_SshFaults::agent_thatAnswersGarbage() {
         "    if len(n) < 8: sys.exit(0)\n"
         "    h, p = struct.unpack('>II', n); q = json.loads(i.read(h)); i.read(p)\n"
         "    if q.get('verb') == 'hello':\n"
-        "        frame({'id': q['id'], 'done': True, 'protocol': 1, 'version': '0', 'host': 'liar', 'user': 'u', 'work': '/w'})\n"
+        "        frame({'id': q['id'], 'done': True, 'protocol': 1, 'version': '0', 'host': 'liar', 'user': 'u', "
+        "'work': '/w'})\n"
         "    elif 'ping' in q:\n        frame({'pong': q['ping'], 't': 0})\n"
         "    elif 'verb' in q:\n        " +
             answer.toStdString() + "\n");
@@ -362,7 +367,8 @@ void tst_SshFaults::agent_thatAnswersGarbage() {
         500);
     QVERIFY(!downloaded.ok());
     const std::string said = downloaded.error().message + host.reach().reason;
-    QVERIFY2(base::isValidUtf8(said) && said.find('\x1b') == std::string::npos && said.find('\x07') == std::string::npos,
+    QVERIFY2(base::isValidUtf8(said) && said.find('\x1b') == std::string::npos &&
+                 said.find('\x07') == std::string::npos,
              said.c_str());
     QVERIFY(!std::filesystem::exists(*m_scratch / "garbage" / "model.pt"));
     // A question with an answer of its own ends too, in time and in words.
@@ -417,8 +423,8 @@ void tst_SshFaults::hosts_withOneFolder() {
     QCOMPARE(following.streams.log(0), std::string("node 0 on node1\nwords\n"));
     QCOMPARE(following.streams.log(1), std::string("node 1 on node2\nwords\n"));
     // The outputs of both lie in one folder and are brought once.
-    const auto listed =
-        await<OutputList>([&](Done<OutputList> done) { return target.listOutputs(plan.plan.run, soon(), std::move(done)); });
+    const auto listed = await<OutputList>(
+        [&](Done<OutputList> done) { return target.listOutputs(plan.plan.run, soon(), std::move(done)); });
     QVERIFY(listed.ok());
     QCOMPARE(listed->files.size(), std::size_t{2});
     const auto report = await<FetchReport>([&](Done<FetchReport> done) {

@@ -16,9 +16,7 @@ using test::waitFor;
 namespace {
 
 /// A host that does not answer takes as long as this.
-Deadline shortly() {
-    return Deadline::inMillis(5000);
-}
+Deadline shortly() { return Deadline::inMillis(5000); }
 
 }  // namespace
 
@@ -43,7 +41,9 @@ private Q_SLOTS:
         std::vector<std::string> placed;
         plan.onPlaced = [&](const std::vector<std::string>& hosts) {
             placed = hosts;
-            return std::filesystem::exists(folder(1, plan.plan.run)) ? Status(base::Error{"test.late", "It was put there already."}) : Status();
+            return std::filesystem::exists(folder(1, plan.plan.run))
+                       ? Status(base::Error{"test.late", "It was put there already."})
+                       : Status();
         };
         const Status launched = launch(target, plan);
         QVERIFY2(launched.ok(), launched.ok() ? "" : launched.error().message.c_str());
@@ -57,7 +57,8 @@ private Q_SLOTS:
         QCOMPARE(target.reach().connected, 1);
         // One that knows nothing of the run, as a workbench that was just started.
         SshTarget other(labSpec(2));
-        const auto looked = await<RunLook>([&](Done<RunLook> done) { return other.look(plan.plan.run, shortly(), std::move(done)); }, 30'000);
+        const auto looked = await<RunLook>(
+            [&](Done<RunLook> done) { return other.look(plan.plan.run, shortly(), std::move(done)); }, 30'000);
         QVERIFY2(looked.ok(), looked.ok() ? "" : looked.error().message.c_str());
         QCOMPARE(looked->nodes.size(), std::size_t{2});
         QVERIFY(looked->nodes[0].status != AgentStatus::Unknown && looked->nodes[1].status == AgentStatus::Unknown);
@@ -65,7 +66,9 @@ private Q_SLOTS:
         QCOMPARE(looked->silent.front().host, std::string("node2"));
         QVERIFY(textOf(looked->silent).starts_with("node2 "));
 
-        const auto listed = await<OutputList>([&](Done<OutputList> done) { return other.listOutputs(plan.plan.run, shortly(), std::move(done)); }, 30'000);
+        const auto listed = await<OutputList>(
+            [&](Done<OutputList> done) { return other.listOutputs(plan.plan.run, shortly(), std::move(done)); },
+            30'000);
         QVERIFY2(listed.ok(), listed.ok() ? "" : listed.error().message.c_str());
         QCOMPARE(listed->files.size(), std::size_t{1});
         QCOMPARE(listed->files.front().path, std::string("r0"));
@@ -107,12 +110,14 @@ private Q_SLOTS:
         QVERIFY2(following.waitForEnd(2), following.broken.c_str());
         QVERIFY(m_lab->cut(2));
         const auto late = [] { return Deadline::inMillis(120'000); };
-        const auto looked = await<RunLook>([&](Done<RunLook> done) { return target.look(plan.plan.run, late(), std::move(done)); }, 100'000);
+        const auto looked = await<RunLook>(
+            [&](Done<RunLook> done) { return target.look(plan.plan.run, late(), std::move(done)); }, 100'000);
         QVERIFY2(looked.ok(), looked.ok() ? "" : looked.error().message.c_str());
         QCOMPARE(looked->silent.size(), std::size_t{1});
         QCOMPARE(looked->silent.front().error.message, std::string("node2 has not answered for 5 s."));
         QVERIFY(target.reach().state == Reach::State::Connected);  // ssh has noticed nothing.
-        const auto load = await<base::Json>([&](Done<base::Json> done) { return target.load(late(), std::move(done)); }, 100'000);
+        const auto load =
+            await<base::Json>([&](Done<base::Json> done) { return target.load(late(), std::move(done)); }, 100'000);
         QVERIFY2(load.ok(), load.ok() ? "" : load.error().message.c_str());
         QVERIFY(!load->at("hosts").at(0).contains("error"));
         QCOMPARE(load->at("hosts").at(1).at("error").at("code").get<std::string>(), std::string("target.unreachable"));
@@ -129,7 +134,8 @@ private Q_SLOTS:
         QVERIFY(m_lab->heal(2));
     }
 
-    /// One host refuses the login: the other's stream comes all the same, and that one's as soon as it lets us in again.
+    /// One host refuses the login: the other's stream comes all the same, and that one's as soon as it lets us in
+    /// again.
     void refusedHost_theOtherIsFollowed() {
         LaunchPlan plan = planOf({"sh", "-c", "echo of $RANK"}, 2);
         plan.plan.distribution = "pytorch";
@@ -142,7 +148,11 @@ private Q_SLOTS:
             QVERIFY2(following.waitForEnd(2), following.broken.c_str());
         }
         // Nobody has a login there that could be shared.
-        QVERIFY(waitFor([&] { return m_lab->run(2, {"pgrep", "-c", "-f", "^sshd: lab .priv."}).out == "0\n"; }, 20'000));
+        QVERIFY(waitFor(
+            [&] {
+                return m_lab->run(2, {"pgrep", "-c", "-f", "^sshd: lab .priv."}).out == "0\n";
+            },
+            20'000));
         const auto move = [&](const char* from, const char* to) { return m_lab->run(2, {"mv", from, to}).exitCode; };
         QCOMPARE(move("/run/lab/authorized_keys", "/run/lab/away"), 0);
         SshTarget other(labSpec(2));
@@ -151,7 +161,8 @@ private Q_SLOTS:
         QCOMPARE(move("/run/lab/away", "/run/lab/authorized_keys"), 0);
         QVERIFY2(half && following.broken.empty(), following.broken.c_str());
         QVERIFY(!following.streams.ended(1) && !following.streams.caughtUp());
-        const Status connected = await<void>([&](DoneStatus done) { return other.connect(soon(), std::move(done)); }, 30'000);
+        const Status connected =
+            await<void>([&](DoneStatus done) { return other.connect(soon(), std::move(done)); }, 30'000);
         QVERIFY2(connected.ok(), connected.ok() ? "" : connected.error().message.c_str());
         QVERIFY2(following.waitForEnd(2), following.broken.c_str());
         QCOMPARE(following.streams.log(0) + following.streams.log(1), std::string("of 0\nof 1\n"));
@@ -171,7 +182,9 @@ private Q_SLOTS:
     void placeThatCannotBeKept_startsNothing() {
         SshTarget target(labSpec(1));
         LaunchPlan plan = planOf({"true"});
-        plan.onPlaced = [](const std::vector<std::string>&) { return Status(base::Error{"file.full", "The disk is full."}); };
+        plan.onPlaced = [](const std::vector<std::string>&) {
+            return Status(base::Error{"file.full", "The disk is full."});
+        };
         const Status launched = launch(target, plan);
         QCOMPARE(launched.ok() ? "" : launched.error().code, std::string("file.full"));
         QVERIFY(!std::filesystem::exists(folder(1, plan.plan.run)));
@@ -183,7 +196,10 @@ private:
     }
     Result<FetchReport> fetch(SshTarget& target, const RunId& run, const std::vector<OutputFile>& files) {
         return await<FetchReport>(
-            [&](Done<FetchReport> done) { return target.fetchOutputs(run, files, *m_scratch / "outputs", {}, std::move(done)); }, 60'000);
+            [&](Done<FetchReport> done) {
+                return target.fetchOutputs(run, files, *m_scratch / "outputs", {}, std::move(done));
+            },
+            60'000);
     }
     static Status remove(SshTarget& target, const RunId& run) {
         return await<void>([&](DoneStatus done) { return target.removeRun(run, shortly(), std::move(done)); }, 30'000);

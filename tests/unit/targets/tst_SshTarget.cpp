@@ -128,8 +128,8 @@ void tst_SshTarget::launch_onAHostThatNeverHadAnything() {
     QVERIFY(launch(target, plan).ok());
     QVERIFY(std::find(m_steps.begin(), m_steps.end(), "upload") == m_steps.end());
 
-    const auto listed =
-        await<OutputList>([&](Done<OutputList> done) { return target.listOutputs(plan.plan.run, soon(), std::move(done)); });
+    const auto listed = await<OutputList>(
+        [&](Done<OutputList> done) { return target.listOutputs(plan.plan.run, soon(), std::move(done)); });
     QVERIFY(listed.ok());
     QCOMPARE(listed->files.size(), std::size_t{2});
     std::vector<OutputFile> wanted{{"result.txt", 4, base::sha256Hex("done")},
@@ -478,11 +478,13 @@ void tst_SshTarget::launch_fullDiskIsSaidBefore() {
     data.files.push_back({"big", data.sha256, static_cast<std::int64_t>(bytes.size()), m_scratch->write("big", bytes)});
     plan.inputs.push_back(data);
     // The form is told before the launch is refused.
-    const auto measured = await<base::Json>([&](Done<base::Json> done) { return target.measureUpload(plan, soon(), std::move(done)); });
+    const auto measured =
+        await<base::Json>([&](Done<base::Json> done) { return target.measureUpload(plan, soon(), std::move(done)); });
     QVERIFY2(measured.ok(), measured.ok() ? "" : measured.error().message.c_str());
     const base::Json disk = measured->at("disk");
     QCOMPARE(disk.at("folder"), base::Json("/run/small/work"));
-    QVERIFY2(disk.at("needed_bytes") > disk.at("free_bytes") && disk.at("free_bytes") > 0, base::dumpJson(disk).c_str());
+    QVERIFY2(disk.at("needed_bytes") > disk.at("free_bytes") && disk.at("free_bytes") > 0,
+             base::dumpJson(disk).c_str());
     const Status full = launch(target, plan);
     QCOMPARE(full.ok() ? "" : full.error().code, std::string("target.disk_full"));
     QVERIFY2(full.error().message.find("free") != std::string::npos, full.error().message.c_str());

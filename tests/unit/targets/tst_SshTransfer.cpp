@@ -46,7 +46,8 @@ private Q_SLOTS:
 private:
     /// Bytes that the host has sent by its cable since it was started.
     std::int64_t sentByHost() {
-        const auto said = m_lab->run(1, {"sh", "-c", "grep eth0: /proc/net/dev | tr -s ' ' | sed 's/^ //' | cut -d' ' -f10"});
+        const auto said =
+            m_lab->run(1, {"sh", "-c", "grep eth0: /proc/net/dev | tr -s ' ' | sed 's/^ //' | cut -d' ' -f10"});
         return said.out.empty() ? -1 : std::stoll(said.out);
     }
     /// A run that has made outputs/big, with random bytes.
@@ -116,8 +117,8 @@ void tst_SshTransfer::outputs_goOnAfterACut() {
         },
         [&](const Result<FetchReport>& result) { report = result; });
     // Where all had come already the cable was not needed any more.
-    QVERIFY(waitFor([&] { return report.has_value() || (atCut > 0 && other.reach().state == Reach::State::Unreachable); },
-                    60'000));
+    QVERIFY(waitFor(
+        [&] { return report.has_value() || (atCut > 0 && other.reach().state == Reach::State::Unreachable); }, 60'000));
     QVERIFY(m_lab->heal(1));
     QVERIFY(waitFor([&] { return report.has_value(); }, 60'000));
     QVERIFY2(report->ok(), report->ok() ? "" : report->error().message.c_str());
@@ -137,7 +138,8 @@ void tst_SshTransfer::outputs_goOnAfterACut() {
 void tst_SshTransfer::outputs_thatWereChangedThereAreNamed() {
     SshTarget target(labSpec(1));
     const LaunchPlan plan =
-        planOf({"sh", "-c", "cd \"$TRAINYARD_OUTPUTS\"; echo one > same; echo two > longer; echo three > link; echo four > ok"});
+        planOf({"sh", "-c",
+                "cd \"$TRAINYARD_OUTPUTS\"; echo one > same; echo two > longer; echo three > link; echo four > ok"});
     QVERIFY(launch(target, plan).ok());
     Following following(target, plan.plan.run);
     QVERIFY2(following.waitForEnd(), following.broken.c_str());
@@ -149,8 +151,10 @@ void tst_SshTransfer::outputs_thatWereChangedThereAreNamed() {
     }
     QCOMPARE(wanted.size(), std::size_t{4});
     const std::string folder = "/home/lab/.local/share/trainyard/work/runs/" + plan.plan.run.str() + "/outputs";
-    const auto changed = m_lab->run(1, {"sh", "-c", "cd " + folder + " && printf ONE\\\\n > same && echo more >> longer && "
-                                                    "rm link && ln -s /etc/passwd link"});
+    const auto changed = m_lab->run(1, {"sh", "-c",
+                                        "cd " + folder +
+                                            " && printf ONE\\\\n > same && echo more >> longer && "
+                                            "rm link && ln -s /etc/passwd link"});
     QVERIFY2(changed.exitCode == 0, changed.err.c_str());
     const auto report = await<FetchReport>([&](Done<FetchReport> done) {
         return target.fetchOutputs(plan.plan.run, wanted, *m_scratch / "changed", {}, std::move(done));
@@ -199,7 +203,8 @@ void tst_SshTransfer::outputs_halfAFileOfAnotherRunIsNoHarm() {
 void tst_SshTransfer::lines_ofEightRanks() {
     SshTarget target(labSpec(1));
     constexpr int kLines = 10'000;
-    LaunchPlan plan = planOf({"sh", "-c", "seq -f \"rank $RANK line %.0f of a run that says very much\" " + std::to_string(kLines)});
+    LaunchPlan plan =
+        planOf({"sh", "-c", "seq -f \"rank $RANK line %.0f of a run that says very much\" " + std::to_string(kLines)});
     plan.plan.processes = 8;
     const Status launched = launch(target, plan);
     QVERIFY2(launched.ok(), launched.ok() ? "" : launched.error().message.c_str());
@@ -207,7 +212,8 @@ void tst_SshTransfer::lines_ofEightRanks() {
     // The agent's memory, looked at while it works and once more at its end.
     std::int64_t most = 0;
     const auto look = [&] {
-        const auto said = m_lab->run(1, {"sh", "-c", "for p in $(pgrep -x 'trainyard-agent|exe'); do grep VmHWM /proc/$p/status; done"});
+        const auto said = m_lab->run(
+            1, {"sh", "-c", "for p in $(pgrep -x 'trainyard-agent|exe'); do grep VmHWM /proc/$p/status; done"});
         for (std::size_t at = 0; (at = said.out.find("VmHWM:", at)) != std::string::npos; ++at) {
             most = std::max<std::int64_t>(most, std::stoll(said.out.substr(at + 6)));
         }
@@ -252,8 +258,7 @@ void tst_SshTransfer::link_slowAndLossy() {
     const auto report = await<FetchReport>(
         [&](Done<FetchReport> done) {
             return target.fetchOutputs(
-                plan.plan.run,
-                {{"numbers", file.at("size").get<std::int64_t>(), file.at("sha256").get<std::string>()}},
+                plan.plan.run, {{"numbers", file.at("size").get<std::int64_t>(), file.at("sha256").get<std::string>()}},
                 *m_scratch / "slow", {}, std::move(done));
         },
         60'000);
@@ -264,7 +269,8 @@ void tst_SshTransfer::link_slowAndLossy() {
         const auto lines = await<std::vector<DoctorLine>>(
             [&](Done<std::vector<DoctorLine>> done) { return at.doctor(soon(), {}, std::move(done)); }, 60'000);
         const auto all = lines.valueOr({});
-        const auto found = std::find_if(all.begin(), all.end(), [](const DoctorLine& line) { return line.id == "latency"; });
+        const auto found =
+            std::find_if(all.begin(), all.end(), [](const DoctorLine& line) { return line.id == "latency"; });
         return found != all.end() ? *found : DoctorLine();
     };
     const DoctorLine near = examine(target);
@@ -272,7 +278,8 @@ void tst_SshTransfer::link_slowAndLossy() {
     QVERIFY2(m_lab->slow(1, 0.25, 0), m_lab->error().c_str());
     SshTarget again(labSpec(1));
     const DoctorLine far = examine(again);
-    QVERIFY2(far.finding == Finding::Warning && far.remedy.find("Look at the network") != std::string::npos, far.text.c_str());
+    QVERIFY2(far.finding == Finding::Warning && far.remedy.find("Look at the network") != std::string::npos,
+             far.text.c_str());
     QVERIFY2(m_lab->slow(1, 0, 0), m_lab->error().c_str());
 }
 

@@ -34,15 +34,12 @@ Points makePoints(std::size_t n, unsigned seed, bool gaps) {
 Slice bruteForce(const Points& points, double from, double to, std::size_t buckets) {
     Slice slice;
     std::size_t first = 0, last = points.x.size();
-    while (first < points.x.size() && points.x[first] < from)
-        ++first;
-    while (last > 0 && points.x[last - 1] > to)
-        --last;
+    while (first < points.x.size() && points.x[first] < from) ++first;
+    while (last > 0 && points.x[last - 1] > to) --last;
     if (first > 0) --first;
     if (last < points.x.size()) ++last;
     if (last - first <= buckets) {
-        for (std::size_t i = first; i < last; ++i)
-            slice.push(points.x[i], points.y[i], points.y[i], points.y[i], 1);
+        for (std::size_t i = first; i < last; ++i) slice.push(points.x[i], points.y[i], points.y[i], points.y[i], 1);
         slice.raw = true;
         return slice;
     }
@@ -147,8 +144,7 @@ private Q_SLOTS:
         const Slice before = pyramid.slice(0, 1e9, 500);
         pyramid.append(std::span(all.x).subspan(5000, 3), std::span(all.y).subspan(5000, 3));
         const Slice after = pyramid.slice(0, 1e9, 500);
-        for (std::size_t i = 0; i + 1 < before.size(); ++i)
-            QCOMPARE(after.mean[i], before.mean[i]);
+        for (std::size_t i = 0; i + 1 < before.size(); ++i) QCOMPARE(after.mean[i], before.mean[i]);
     }
 
     void bucketSize_fitsTheBuckets() {
@@ -192,8 +188,7 @@ private Q_SLOTS:
     void nearestIndex_picksTheCloser() {
         Slice slice;
         QVERIFY(!nearestIndex(slice, 1));
-        for (const double x : {0.0, 10.0, 11.0})
-            slice.push(x, 0, 0, 0, 1);
+        for (const double x : {0.0, 10.0, 11.0}) slice.push(x, 0, 0, 0, 1);
         QCOMPARE(nearestIndex(slice, -5).value(), std::size_t(0));
         QCOMPARE(nearestIndex(slice, 4.9).value(), std::size_t(0));
         QCOMPARE(nearestIndex(slice, 5.1).value(), std::size_t(1));

@@ -16,8 +16,7 @@ class RunTextsTest : public QObject {
 private:
     static Json document(std::initializer_list<std::pair<const char*, Json>> values) {
         Json made = spec::defaultRunSpecDocument();
-        for (const auto& [path, value] : values)
-            spec::setValueAt(made, path, value);
+        for (const auto& [path, value] : values) spec::setValueAt(made, path, value);
         return made;
     }
     static Json target(const char* kind, int nodes, Json lines = Json::array()) {
@@ -34,8 +33,7 @@ private Q_SLOTS:
                              "gpu0_memory_bytes", "gpu0_utilization_percent", "gpu10_utilization_percent",
                              "gpu2_temperature_celsius", "gpu_odd", "memory_bytes", "run_memory_bytes", "volts_bytes"});
         QStringList titles;
-        for (const ui::ChartPlan& plan : plans)
-            titles << plan.title;
+        for (const ui::ChartPlan& plan : plans) titles << plan.title;
         QCOMPARE(titles,
                  (QStringList{QStringLiteral("Processor, the machine"), QStringLiteral("Memory"),
                               QStringLiteral("GPU 0, busy"), QStringLiteral("GPU 0, memory"),
@@ -49,8 +47,7 @@ private Q_SLOTS:
         QCOMPARE(plans[6].unit, QStringLiteral("MiB/s"));
         // Every name has a place, and only one.
         std::size_t names = 0;
-        for (const ui::ChartPlan& plan : plans)
-            names += plan.metrics.size();
+        for (const ui::ChartPlan& plan : plans) names += plan.metrics.size();
         QCOMPARE(names, std::size_t{11});
     }
 
@@ -64,8 +61,7 @@ private Q_SLOTS:
         };
         const Json gpus = Json::array({{{"id", "gpus"}, {"finding", "ok"}, {"values", {{"gpus", 2}}}}});
         row("fits", document({{"distribution.gpus", 2}}), target("ssh", 2, gpus), "");
-        row("too many GPUs", document({{"distribution.gpus", 4}}), target("ssh", 2, gpus),
-            "you ask for 4");
+        row("too many GPUs", document({{"distribution.gpus", 4}}), target("ssh", 2, gpus), "you ask for 4");
         row("a GPU a process", document({{"task.device", "cuda"}, {"distribution.processes", 3}}),
             target("ssh", 2, gpus), "you ask for 3");
         row("unknown is no no", document({{"distribution.gpus", 4}}),
@@ -118,19 +114,30 @@ private Q_SLOTS:
     /// What travels, what the target fetches itself, and whether its disk has room.
     void uploadText_tellsSizeTimeAndRoom() {
         constexpr std::int64_t kMiB = 1 << 20;
-        Json upload{{"files", 4}, {"bytes", 30 * kMiB}, {"bytes_per_second", 10 * kMiB}, {"fetches", Json::array()}, {"fetch_bytes", 0},
-                    {"disk", {{"host", "node1"}, {"folder", "/work"}, {"free_bytes", 900 * kMiB}, {"needed_bytes", 94 * kMiB}}}};
-        const auto text = [&upload] { return ui::uploadText({{"target", "lab"}, {"source", nullptr}, {"upload", upload}, {"upload_error", nullptr}}); };
+        Json upload{
+            {"files", 4},
+            {"bytes", 30 * kMiB},
+            {"bytes_per_second", 10 * kMiB},
+            {"fetches", Json::array()},
+            {"fetch_bytes", 0},
+            {"disk",
+             {{"host", "node1"}, {"folder", "/work"}, {"free_bytes", 900 * kMiB}, {"needed_bytes", 94 * kMiB}}}};
+        const auto text = [&upload] {
+            return ui::uploadText(
+                {{"target", "lab"}, {"source", nullptr}, {"upload", upload}, {"upload_error", nullptr}});
+        };
         const auto says = [&text](const QString& part) { return text().line.contains(part); };
-        QVERIFY2(says(QStringLiteral("4 file")) && says(ui::formatBytes(30 * kMiB) + QStringLiteral(" travel, about 3")), qPrintable(text().line));
+        QVERIFY2(says(QStringLiteral("4 file")) &&
+                     says(ui::formatBytes(30 * kMiB) + QStringLiteral(" travel, about 3")),
+                 qPrintable(text().line));
         QVERIFY2(says(ui::formatBytes(900 * kMiB) + QStringLiteral(" free on node1")), qPrintable(text().line));
         QVERIFY(text().noRoom.isEmpty() && text().warnings.isEmpty() && !says(QStringLiteral("fetches")));
         upload["bytes_per_second"] = 0;
         QVERIFY2(says(QStringLiteral("how long is not known yet")), qPrintable(text().line));
         // Both figures, where, and what to do.
         upload["disk"]["needed_bytes"] = 901 * kMiB;
-        for (const QString& part : {QStringLiteral("node1"), QStringLiteral("/work"), ui::formatBytes(901 * kMiB), ui::formatBytes(900 * kMiB),
-                                    QStringLiteral("clear the target's cache")}) {
+        for (const QString& part : {QStringLiteral("node1"), QStringLiteral("/work"), ui::formatBytes(901 * kMiB),
+                                    ui::formatBytes(900 * kMiB), QStringLiteral("clear the target's cache")}) {
             QVERIFY2(text().noRoom.contains(part), qPrintable(text().noRoom));
         }
         upload["bytes"] = 0;
@@ -138,13 +145,19 @@ private Q_SLOTS:
         upload["fetches"] = {"dataset", "weights"};
         upload["fetch_bytes"] = 800 * kMiB;
         QVERIFY2(says(QStringLiteral("nothing travels from here")), qPrintable(text().line));
-        QVERIFY2(says(QStringLiteral("the target fetches dataset, weights itself (") + ui::formatBytes(800 * kMiB)), qPrintable(text().line));
+        QVERIFY2(says(QStringLiteral("the target fetches dataset, weights itself (") + ui::formatBytes(800 * kMiB)),
+                 qPrintable(text().line));
         upload["queue_says"] = "Invalid partition name specified";
         QCOMPARE(text().warnings, QStringList{QStringLiteral("The queue says: Invalid partition name specified")});
         // A target that cannot be asked.
         const ui::UploadText away =
-            ui::uploadText({{"target", "lab"}, {"source", {{"files", 2}, {"bytes", 10}, {"warnings", Json::array({"Much."})}}}, {"upload", nullptr}, {"upload_error", "It is away."}});
-        QVERIFY2(away.line.contains(QStringLiteral("2 file")) && away.line.contains(QStringLiteral("not known: It is away.")), qPrintable(away.line));
+            ui::uploadText({{"target", "lab"},
+                            {"source", {{"files", 2}, {"bytes", 10}, {"warnings", Json::array({"Much."})}}},
+                            {"upload", nullptr},
+                            {"upload_error", "It is away."}});
+        QVERIFY2(away.line.contains(QStringLiteral("2 file")) &&
+                     away.line.contains(QStringLiteral("not known: It is away.")),
+                 qPrintable(away.line));
         QVERIFY(away.noRoom.isEmpty());
         QCOMPARE(away.warnings, QStringList{QStringLiteral("Much.")});
     }
@@ -177,16 +190,19 @@ private Q_SLOTS:
                 return one.first == QLatin1String(finding) && one.second.contains(QString::fromUtf8(part));
             });
         };
-        Json found{{"device", "cpu"}, {"memory_bytes", 2 * kGiB}, {"memory_free_bytes", 6 * kGiB}, {"seconds_per_epoch", 12.0},
-                   {"first_epoch_seconds", 30.0}, {"seconds_total", 150.0}, {"disk_bytes", kGiB}, {"largest_batch", 96},
-                   {"fits", true}, {"measured", true}, {"messages", Json::array()}};
+        Json found{{"device", "cpu"},           {"memory_bytes", 2 * kGiB},    {"memory_free_bytes", 6 * kGiB},
+                   {"seconds_per_epoch", 12.0}, {"first_epoch_seconds", 30.0}, {"seconds_total", 150.0},
+                   {"disk_bytes", kGiB},        {"largest_batch", 96},         {"fits", true},
+                   {"measured", true},          {"messages", Json::array()}};
         const ui::PreflightText good = ui::preflightText(found, {});
         QVERIFY(good.kind == Kind::Success && !good.batch && good.lines.empty());
-        for (const char* part : {"Works on cpu", "2 GiB of memory", "12 s an epoch (the first 30 s)", "2 min 30 s in all", "1 GiB on disk",
-                                 "6 GiB of memory are free", "largest batch that fits: 96"}) {
+        for (const char* part :
+             {"Works on cpu", "2 GiB of memory", "12 s an epoch (the first 30 s)", "2 min 30 s in all", "1 GiB on disk",
+              "6 GiB of memory are free", "largest batch that fits: 96"}) {
             QString wanted = QString::fromUtf8(part);
             // As the formats write whole sizes.
-            wanted.replace(QStringLiteral("2 GiB"), ui::formatBytes(2 * kGiB)).replace(QStringLiteral("6 GiB"), ui::formatBytes(6 * kGiB));
+            wanted.replace(QStringLiteral("2 GiB"), ui::formatBytes(2 * kGiB))
+                .replace(QStringLiteral("6 GiB"), ui::formatBytes(6 * kGiB));
             wanted.replace(QStringLiteral("1 GiB on"), ui::formatBytes(kGiB) + QStringLiteral(" on"));
             QVERIFY2(good.headline.contains(wanted), qPrintable(good.headline + QStringLiteral(" | ") + wanted));
         }
@@ -197,8 +213,9 @@ private Q_SLOTS:
         found["fits"] = false;
         found["measured"] = false;
         found["memory_bytes"] = 9 * kGiB;
-        found["messages"] = Json::array({{{"severity", "error"}, {"field", "task.batch_size"}, {"text", "Needs more memory than is free."}},
-                             {{"severity", "info"}, {"field", ""}, {"text", "Pictures are kept in memory."}}});
+        found["messages"] = Json::array(
+            {{{"severity", "error"}, {"field", "task.batch_size"}, {"text", "Needs more memory than is free."}},
+             {{"severity", "info"}, {"field", ""}, {"text", "Pictures are kept in memory."}}});
         const ui::PreflightText tight = ui::preflightText(found, {});
         QVERIFY(tight.kind == Kind::Error && has(tight, "Does not fit"));
         QVERIFY(tight.batch && *tight.batch == 96);
@@ -214,9 +231,12 @@ private Q_SLOTS:
         limited["address_space_bytes"] = 5 * kGiB;
         limited["address_space_limit_bytes"] = 3 * kGiB;
         const ui::PreflightText bound = ui::preflightText(limited, {});
-        QVERIFY2(bound.kind == Kind::Error && bound.headline.contains(ui::formatBytes(5 * kGiB) + QStringLiteral(" of address space in each process")) &&
-                     bound.headline.contains(QStringLiteral("ulimit -v leaves each process ") + ui::formatBytes(3 * kGiB)),
-                 qPrintable(bound.headline));
+        QVERIFY2(
+            bound.kind == Kind::Error &&
+                bound.headline.contains(ui::formatBytes(5 * kGiB) +
+                                        QStringLiteral(" of address space in each process")) &&
+                bound.headline.contains(QStringLiteral("ulimit -v leaves each process ") + ui::formatBytes(3 * kGiB)),
+            qPrintable(bound.headline));
         // An engine that tells less.
         const ui::PreflightText bare = ui::preflightText(Json{{"device", "cpu"}, {"epoch_seconds", 3.0}}, {});
         QVERIFY(bare.kind == Kind::Success && has(bare, "an epoch"));

@@ -75,11 +75,9 @@ private Q_SLOTS:
         QCOMPARE(navigator.goForward().value(), b);
         navigator.visit(a);
         QVERIFY(!navigator.canGoForward());
-        for (int i = 0; i < 500; ++i)
-            navigator.visit(Address{QString::number(i)});
+        for (int i = 0; i < 500; ++i) navigator.visit(Address{QString::number(i)});
         int steps = 0;
-        while (navigator.goBack())
-            ++steps;
+        while (navigator.goBack()) ++steps;
         QCOMPARE(steps, 199);
     }
 
@@ -105,8 +103,7 @@ private Q_SLOTS:
             for (const QString& text : odd) {
                 const auto match = fuzzyMatch(query, text);
                 if (!match) continue;
-                for (const int position : match->positions)
-                    QVERIFY(position >= 0 && position < text.size());
+                for (const int position : match->positions) QVERIFY(position >= 0 && position < text.size());
             }
         }
     }
@@ -250,7 +247,8 @@ private Q_SLOTS:
         const TargetSummary mixed = summariseTargets({target("rig", State::Connected, load(16, 4, {80, 40})),
                                                       target("box", State::Connected, load(8, 8, {})),
                                                       target("gone", State::Unreachable, load(64, 64, {100}))});
-        QVERIFY2(mixed.text.contains(u"12 of 24 cores busy") && mixed.text.contains(u"GPUs 60 %") && mixed.text.contains(u"1 unreachable"),
+        QVERIFY2(mixed.text.contains(u"12 of 24 cores busy") && mixed.text.contains(u"GPUs 60 %") &&
+                     mixed.text.contains(u"1 unreachable"),
                  qPrintable(mixed.text));
         QVERIFY(mixed.trouble);
         QCOMPARE(mixed.detail.count(u'\n'), 2);

@@ -43,8 +43,7 @@ private Q_SLOTS:
             atLeast(Role::Focus, ground, 3);
         }
         for (const Role ground : {Role::Background, Role::Surface}) {
-            for (const Role ink : {Role::Success, Role::Warning, Role::Danger, Role::Info})
-                atLeast(ink, ground, 4.5);
+            for (const Role ink : {Role::Success, Role::Warning, Role::Danger, Role::Info}) atLeast(ink, ground, 4.5);
             atLeast(Role::BorderStrong, ground, 3);
         }
         atLeast(Role::Success, Role::SuccessSoft, 4.5);
@@ -58,8 +57,7 @@ private Q_SLOTS:
         atLeast(Role::AccentText, Role::DangerFill, 4.5);
         for (int i = 0; i < Theme::runColorCount(); ++i) {
             QVERIFY(Theme::contrast(theme.runColor(i), theme.color(Role::Surface)) >= 3.0);
-            for (int j = 0; j < i; ++j)
-                QVERIFY(theme.runColor(i) != theme.runColor(j));
+            for (int j = 0; j < i; ++j) QVERIFY(theme.runColor(i) != theme.runColor(j));
         }
         QCOMPARE(theme.runColor(10), theme.runColor(0));
         QCOMPARE(theme.runColor(-1), theme.runColor(9));
@@ -166,7 +164,8 @@ private Q_SLOTS:
             return all;
         };
         const QFont mono = Theme::current().font(TextStyle::Mono);
-        for (const QString& joined : {QStringLiteral("=="), QStringLiteral("->"), QStringLiteral("!="), QStringLiteral(">=")}) {
+        for (const QString& joined :
+             {QStringLiteral("=="), QStringLiteral("->"), QStringLiteral("!="), QStringLiteral(">=")}) {
             QList<quint32> apart;
             for (const QChar sign : joined) apart << glyphs(QString(sign), mono);
             QCOMPARE(glyphs(joined, mono), apart);

@@ -11,8 +11,7 @@ namespace {
 
 QStringList labels(const std::vector<Tick>& ticks) {
     QStringList list;
-    for (const Tick& tick : ticks)
-        list << QString(tick.label).replace(QChar(0xa0), QLatin1Char(' '));
+    for (const Tick& tick : ticks) list << QString(tick.label).replace(QChar(0xa0), QLatin1Char(' '));
     return list;
 }
 
@@ -34,8 +33,7 @@ private Q_SLOTS:
             QVERIFY(span / step > most / 2.6);
             const double mantissa = step / std::pow(10.0, std::floor(std::log10(step) + 1e-9));
             bool nice = false;
-            for (const double good : {1.0, 2.0, 2.5, 5.0})
-                nice = nice || std::abs(mantissa - good) < 1e-6;
+            for (const double good : {1.0, 2.0, 2.5, 5.0}) nice = nice || std::abs(mantissa - good) < 1e-6;
             QVERIFY2(nice, qPrintable(QString::number(step)));
         }
     }

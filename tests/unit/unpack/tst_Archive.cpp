@@ -148,8 +148,7 @@ private Q_SLOTS:
         QFETCH(QByteArray, filter);
         const base::Path file = *m_scratch / "a.bin";
         std::string noise;
-        for (unsigned i = 0; i < 400'000; ++i)
-            noise += static_cast<char>((i * 2654435761U) >> 24);
+        for (unsigned i = 0; i < 400'000; ++i) noise += static_cast<char>((i * 2654435761U) >> 24);
         QVERIFY(test::writeArchive(file, {{"hen/a.jpg", noise}, {"hen/b.jpg", noise}}, format.toStdString(),
                                    filter.toStdString()));
         std::filesystem::resize_file(file, std::filesystem::file_size(file) / 2);

@@ -26,8 +26,9 @@ private:
         environment.kind = "venv";
         environment.hash = std::string(64, 'a');
         environment.files = {{"requirements.txt", "numpy\n"}, {"sub/empty", ""}};
-        environment.steps = {{"Make the environment", {"/usr/bin/python3", "-m", "venv", "$TRAINYARD_ENVIRONMENT/venv"}, {}, 600},
-                             {"Install the packages", {"pip", "install", "a b; touch c"}, {{"PIP_NO_INDEX", "1"}}, 3600}};
+        environment.steps = {
+            {"Make the environment", {"/usr/bin/python3", "-m", "venv", "$TRAINYARD_ENVIRONMENT/venv"}, {}, 600},
+            {"Install the packages", {"pip", "install", "a b; touch c"}, {{"PIP_NO_INDEX", "1"}}, 3600}};
         environment.wrap = {"podman", "run", "--rm"};
         environment.interpreter = "$TRAINYARD_ENVIRONMENT/venv/bin/python";
         environment.pathPrefix = {"$TRAINYARD_ENVIRONMENT/venv/bin", "/opt/bin"};
@@ -49,7 +50,8 @@ private Q_SLOTS:
         const auto read = wire::planFromJson(*base::parseJson(base::dumpJson(json(environment()))));
         QVERIFY2(read.ok(), read.ok() ? "" : read.error().message.c_str());
         // Every member is in the text once more.
-        QCOMPARE(base::dumpJson(json(read->environment)["environment"]), base::dumpJson(json(environment())["environment"]));
+        QCOMPARE(base::dumpJson(json(read->environment)["environment"]),
+                 base::dumpJson(json(environment())["environment"]));
         QCOMPARE(read->environment.steps.at(1).command.at(2), std::string("a b; touch c"));
         QCOMPARE(read->environment.steps.at(0).maxSeconds, std::int64_t{600});
         QCOMPARE(read->environment.secrets.at(1).fromVariable, std::string("MY_KEY"));

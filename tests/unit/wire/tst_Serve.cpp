@@ -17,8 +17,7 @@ std::string frameOf(const Json& header, std::string_view payload = {}) {
 std::string lengths(std::uint32_t header, std::uint32_t payload) {
     std::string text;
     for (const std::uint32_t number : {header, payload}) {
-        for (const int shift : {24, 16, 8, 0})
-            text += static_cast<char>(number >> shift & 0xff);
+        for (const int shift : {24, 16, 8, 0}) text += static_cast<char>(number >> shift & 0xff);
     }
     return text;
 }
@@ -35,8 +34,7 @@ private Q_SLOTS:
         std::mt19937 random(7);
         for (int i = 0; i < 50; ++i) {
             std::string payload(random() % 3000, '\0');
-            for (char& c : payload)
-                c = static_cast<char>(random());
+            for (char& c : payload) c = static_cast<char>(random());
             sent.emplace_back(Json{{"id", i}, {"text", "ä\n\"" + std::string(random() % 50, 'x')}}, payload);
             all += frameOf(sent.back().first, payload);
         }
@@ -131,8 +129,7 @@ private Q_SLOTS:
         std::mt19937 random(1);
         for (int round = 0; round < 2000; ++round) {
             std::string bytes = frameOf({{"id", round}}, "payload") + frameOf({{"verb", "look"}});
-            for (int flips = 0; flips < 4; ++flips)
-                bytes[random() % bytes.size()] = static_cast<char>(random());
+            for (int flips = 0; flips < 4; ++flips) bytes[random() % bytes.size()] = static_cast<char>(random());
             ServeDecoder decoder(false);
             decoder.feed(bytes);
             int frames = 0;

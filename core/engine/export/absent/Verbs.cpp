@@ -11,16 +11,10 @@ base::Error unavailable() {
 }
 }  // namespace
 
-base::Result<base::Json> runExportVerb(const base::Json&, const VerbProgress&) {
-    return unavailable();
-}
+base::Result<base::Json> runExportVerb(const base::Json&, const VerbProgress&) { return unavailable(); }
 
-base::Result<base::Json> runVerifyVerb(const base::Json&, const VerbProgress&) {
-    return unavailable();
-}
+base::Result<base::Json> runVerifyVerb(const base::Json&, const VerbProgress&) { return unavailable(); }
 
-base::Json describeExport() {
-    return base::Json{{"available", false}, {"reason", unavailable().message}};
-}
+base::Json describeExport() { return base::Json{{"available", false}, {"reason", unavailable().message}}; }
 
 }  // namespace trainyard::engine

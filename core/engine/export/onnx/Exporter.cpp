@@ -16,17 +16,19 @@ namespace {
 void checkRequest(const ExportRequest& request) {
     const int highest = highestOpset();
     if (request.opset < kMinOpset || request.opset > highest) {
-        throw ExportFailure("export.opset", "The opset must be from " + std::to_string(kMinOpset) + " to " +
-                                                std::to_string(highest) + "; " + std::to_string(request.opset) + " was asked for.",
+        throw ExportFailure("export.opset",
+                            "The opset must be from " + std::to_string(kMinOpset) + " to " + std::to_string(highest) +
+                                "; " + std::to_string(request.opset) + " was asked for.",
                             "opset");
     }
     if (request.inputShape.empty() || request.inputShape.size() > 7) {
-        throw ExportFailure("export.input_shape", "The input shape has 1 to 7 sizes (of one sample, without the batch).",
-                            "input_shape");
+        throw ExportFailure("export.input_shape",
+                            "The input shape has 1 to 7 sizes (of one sample, without the batch).", "input_shape");
     }
     for (const std::int64_t size : request.inputShape) {
         if (size < 1 || size > 1 << 20) {
-            throw ExportFailure("export.input_shape", "Each size of the input shape is from 1 to 1,048,576.", "input_shape");
+            throw ExportFailure("export.input_shape", "Each size of the input shape is from 1 to 1,048,576.",
+                                "input_shape");
         }
     }
     if (!request.dynamicBatch && (request.batch < 1 || request.batch > 65536)) {

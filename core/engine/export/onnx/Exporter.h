@@ -16,7 +16,7 @@ struct ExportRequest {
     int opset = kDefaultOpset;
     std::vector<std::int64_t> inputShape;  ///< Of one sample, without the batch.
     bool dynamicBatch = true;
-    std::int64_t batch = 1;                ///< When dynamicBatch is false.
+    std::int64_t batch = 1;  ///< When dynamicBatch is false.
     std::string inputName = "input";
     std::vector<std::string> outputNames;
     std::string description;
@@ -37,6 +37,7 @@ struct ExportReport {
 
 /// Throws ExportFailure: "export.opset", "export.input_shape", "export.model" (no TorchScript), "export.operator" and
 /// what else the walk finds, "file.…". `output` is untouched then.
-[[nodiscard]] ExportReport exportModel(const ExportRequest& request, const std::function<void(const char* stage)>& progress);
+[[nodiscard]] ExportReport exportModel(const ExportRequest& request,
+                                       const std::function<void(const char* stage)>& progress);
 
 }  // namespace trainyard::engine

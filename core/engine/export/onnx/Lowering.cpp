@@ -16,10 +16,11 @@ namespace {
 
 /// Operators whose result depends on the shape or the type of their tensor alone.
 bool asksShapeOnly(const std::string& kind) {
-    static constexpr std::array kNames{"aten::size", "aten::dim", "aten::len", "aten::numel", "aten::ndimension",
-                                       "aten::is_floating_point", "aten::is_complex", "aten::__is__", "aten::__isnot__",
-                                       "prim::dtype", "prim::device", "prim::is_cuda", "prim::layout", "prim::ndim",
-                                       "prim::requires_grad"};
+    static constexpr std::array kNames{"aten::size",       "aten::dim",        "aten::len",
+                                       "aten::numel",      "aten::ndimension", "aten::is_floating_point",
+                                       "aten::is_complex", "aten::__is__",     "aten::__isnot__",
+                                       "prim::dtype",      "prim::device",     "prim::is_cuda",
+                                       "prim::layout",     "prim::ndim",       "prim::requires_grad"};
     return std::find(kNames.begin(), kNames.end(), kind) != kNames.end();
 }
 
@@ -116,7 +117,8 @@ void Lowering::writeOutputs(Slot& slot) {
         explainList(slot);
         for (Slot& element : slot.elements) {
             if (!element.a.isTensor()) {
-                throw ExportFailure("export.signature", "forward() must return tensors, in a tuple or list at most.", "model");
+                throw ExportFailure("export.signature", "forward() must return tensors, in a tuple or list at most.",
+                                    "model");
             }
             outputs.push_back(&element);
         }
@@ -187,7 +189,8 @@ std::string Lowering::placeOf(const torch::jit::Node& node) const {
 
 std::string Lowering::whereIs(const torch::jit::Node& node) const {
     const std::string place = placeOf(node);
-    std::string text = std::string(node.kind().toQualString()) + " at " + (place.empty() ? "the model's forward()" : place);
+    std::string text =
+        std::string(node.kind().toQualString()) + " at " + (place.empty() ? "the model's forward()" : place);
     if (const auto at = node.sourceRange().file_line_col()) {
         text += " (" + std::get<0>(*at) + ":" + std::to_string(std::get<1>(*at)) + ")";
     }
@@ -197,13 +200,17 @@ std::string Lowering::whereIs(const torch::jit::Node& node) const {
 Slot& Lowering::slotOf(const JitValue* value, const torch::jit::Node& user) {
     const auto found = m_slots.find(value);
     if (found == m_slots.end()) {
-        throw ExportFailure("export.operator", "The value %" + value->debugName() + " that is used by " + whereIs(user) +
-                                                   " is not computed on the way through the model.", "model");
+        throw ExportFailure("export.operator",
+                            "The value %" + value->debugName() + " that is used by " + whereIs(user) +
+                                " is not computed on the way through the model.",
+                            "model");
     }
     if (found->second.stale) {
-        throw ExportFailure("export.in_place", "The input of " + whereIs(user) +
-                                                   " is a view of a tensor that was changed in place meanwhile; ONNX has "
-                                                   "no way to say that. Use the operator's out-of-place form.", "model");
+        throw ExportFailure("export.in_place",
+                            "The input of " + whereIs(user) +
+                                " is a view of a tensor that was changed in place meanwhile; ONNX has "
+                                "no way to say that. Use the operator's out-of-place form.",
+                            "model");
     }
     return found->second;
 }
@@ -222,14 +229,16 @@ const Slot& Lowering::decided(const JitValue* value, const torch::jit::Node& use
 
 std::string Lowering::materialize(Slot& slot, const torch::jit::Node& user) {
     if (slot.stale) {
-        throw ExportFailure("export.in_place", "The input of " + whereIs(user) + " was changed in place meanwhile.", "model");
+        throw ExportFailure("export.in_place", "The input of " + whereIs(user) + " was changed in place meanwhile.",
+                            "model");
     }
     if (!slot.onnx.empty()) {
         return slot.onnx;
     }
     if (!slot.a.isTensor() || slot.tainted || !equalInBoth(slot)) {
-        throw ExportFailure("export.dynamic", "An input of " + whereIs(user) +
-                                                  " follows the batch size in a way that cannot be exported.", "model");
+        throw ExportFailure(
+            "export.dynamic",
+            "An input of " + whereIs(user) + " follows the batch size in a way that cannot be exported.", "model");
     }
     std::string wanted = slot.origin;
     if (wanted.empty()) {
@@ -253,7 +262,8 @@ std::string Lowering::shapeVector(const std::vector<std::int64_t>& a, const std:
     }
     if (m_batchScalar.empty()) {
         const std::string shape = m_builder.addNode("Shape", {m_options.inputName}, {}, "batch")[0];
-        m_batchScalar = m_builder.addNode("Gather", {shape, m_builder.int64Vector({0})}, {{"axis", std::int64_t{0}}}, "batch")[0];
+        m_batchScalar =
+            m_builder.addNode("Gather", {shape, m_builder.int64Vector({0})}, {{"axis", std::int64_t{0}}}, "batch")[0];
     }
     std::vector<std::string> parts;
     for (std::size_t i = 0; i < a.size(); ++i) {
@@ -262,12 +272,15 @@ std::string Lowering::shapeVector(const std::vector<std::int64_t>& a, const std:
             continue;
         }
         if (a[i] % m_batchA != 0 || b[i] != a[i] / m_batchA * m_batchB) {
-            throw ExportFailure("export.dynamic", "A size at " + (place.empty() ? std::string("the model's forward()") : place) +
-                                                      " follows the batch, but not as a multiple of it.", "model");
+            throw ExportFailure("export.dynamic",
+                                "A size at " + (place.empty() ? std::string("the model's forward()") : place) +
+                                    " follows the batch, but not as a multiple of it.",
+                                "model");
         }
         const std::int64_t factor = a[i] / m_batchA;
-        parts.push_back(factor == 1 ? m_batchScalar
-                                    : m_builder.addNode("Mul", {m_batchScalar, m_builder.int64Vector({factor})}, {}, place)[0]);
+        parts.push_back(factor == 1
+                            ? m_batchScalar
+                            : m_builder.addNode("Mul", {m_batchScalar, m_builder.int64Vector({factor})}, {}, place)[0]);
     }
     return parts.size() == 1 ? parts[0] : m_builder.addNode("Concat", parts, {{"axis", std::int64_t{0}}}, place)[0];
 }
@@ -297,7 +310,8 @@ void Lowering::visit(torch::jit::Node& node) {
     } else if (kind == "prim::Loop") {
         visitLoop(node);
     } else if (kind == "prim::RaiseException") {
-        throw ExportFailure("export.raises", "The model raises an exception for this input shape: " + whereIs(node) + ".",
+        throw ExportFailure("export.raises",
+                            "The model raises an exception for this input shape: " + whereIs(node) + ".",
                             "input_shape");
     } else if (kind == "prim::Uninitialized") {
         m_slots[node.output()] = Slot{};
@@ -448,7 +462,8 @@ void Lowering::visitLoop(torch::jit::Node& node) {
     }
     for (std::int64_t round = 0; go && round < rounds; ++round) {
         if (round >= kMostRounds) {
-            throw ExportFailure("export.loop", "The loop " + whereIs(node) + " takes more than 10,000 rounds.", "model");
+            throw ExportFailure("export.loop", "The loop " + whereIs(node) + " takes more than 10,000 rounds.",
+                                "model");
         }
         Slot counter;
         counter.a = round;
@@ -472,8 +487,11 @@ void Lowering::visitOperator(torch::jit::Node& node) {
     std::string kind = node.kind().toQualString();
     const c10::FunctionSchema* schema = node.maybeSchema();
     if (schema == nullptr) {
-        throw ExportFailure("export.operator", "The operator " + whereIs(node) + " is not in the table of operators that "
-                            "can be exported.", "model");
+        throw ExportFailure("export.operator",
+                            "The operator " + whereIs(node) +
+                                " is not in the table of operators that "
+                                "can be exported.",
+                            "model");
     }
     const bool inPlace = schema->is_mutable();
     if (inPlace && kind.back() == '_') {
@@ -496,11 +514,14 @@ void Lowering::visitOperator(torch::jit::Node& node) {
     if (inPlace && !tainted && (entry == operatorTable().end() || !inputs[0]->origin.empty())) {
         throw ExportFailure("export.in_place", "The model changes its own state: " + whereIs(node) + ".", "model");
     }
-    if (tainted && !asksShapeOnly(kind) && entry == operatorTable().end() && std::any_of(
-            node.outputs().begin(), node.outputs().end(),
-            [](const JitValue* output) { return output->type()->isSubtypeOf(*c10::TensorType::get()); })) {
-        throw ExportFailure("export.operator", "The operator " + whereIs(node) + " is not in the table of operators that "
-                            "can be exported.", "model");
+    if (tainted && !asksShapeOnly(kind) && entry == operatorTable().end() &&
+        std::any_of(node.outputs().begin(), node.outputs().end(),
+                    [](const JitValue* output) { return output->type()->isSubtypeOf(*c10::TensorType::get()); })) {
+        throw ExportFailure("export.operator",
+                            "The operator " + whereIs(node) +
+                                " is not in the table of operators that "
+                                "can be exported.",
+                            "model");
     }
     try {
         torch::jit::Operation operation = node.getOperation();
@@ -511,8 +532,10 @@ void Lowering::visitOperator(torch::jit::Node& node) {
             b = a;
         }
     } catch (const std::exception& e) {
-        throw ExportFailure("export.raises", "The model does not take inputs of this shape: " + whereIs(node) +
-                                                 " failed. " + firstLines(e.what(), 1), "input_shape");
+        throw ExportFailure("export.raises",
+                            "The model does not take inputs of this shape: " + whereIs(node) + " failed. " +
+                                firstLines(e.what(), 1),
+                            "input_shape");
     }
     std::vector<Slot> outputs(node.outputs().size());
     for (std::size_t i = 0; i < outputs.size(); ++i) {
@@ -524,17 +547,23 @@ void Lowering::visitOperator(torch::jit::Node& node) {
     const bool constant = !tainted && std::all_of(outputs.begin(), outputs.end(), equalInBoth);
     if (tensors && !constant && !asksShapeOnly(kind)) {
         if (entry == operatorTable().end()) {
-            throw ExportFailure("export.operator", "The operator " + whereIs(node) + " is not in the table of operators "
-                                "that can be exported.", "model");
+            throw ExportFailure("export.operator",
+                                "The operator " + whereIs(node) +
+                                    " is not in the table of operators "
+                                    "that can be exported.",
+                                "model");
         }
         Call call(*this, node, inputs, outputs);
         entry->second(call);
     } else if (tensors && constant && node.isNondeterministic()) {
-        throw ExportFailure("export.random", "The model draws random numbers at " + whereIs(node) +
-                                                 "; an exported model must give the same result every time.", "model");
+        throw ExportFailure("export.random",
+                            "The model draws random numbers at " + whereIs(node) +
+                                "; an exported model must give the same result every time.",
+                            "model");
     }
     if (constant && outputs.size() == 1 && outputs[0].a.isTensor() && inputs[0]->a.isTensor() && !inPlace &&
-        (kind == "aten::t" || kind == "aten::transpose" || kind == "aten::detach") && inputs[0]->a.toTensor().dim() <= 2) {
+        (kind == "aten::t" || kind == "aten::transpose" || kind == "aten::detach") &&
+        inputs[0]->a.toTensor().dim() <= 2) {
         outputs[0].origin = inputs[0]->origin;
         outputs[0].transposed = kind == "aten::detach" ? inputs[0]->transposed : !inputs[0]->transposed;
     }

@@ -24,7 +24,7 @@ struct LoweringOptions {
     std::vector<std::int64_t> inputShape;  ///< Of one sample, without the batch.
     at::ScalarType inputType = at::kFloat;
     bool dynamicBatch = true;
-    std::int64_t batch = 1;                ///< When the batch is fixed.
+    std::int64_t batch = 1;  ///< When the batch is fixed.
     std::string inputName = "input";
     std::vector<std::string> outputNames;  ///< Empty: "output", or "output_0", "output_1", …
 };

@@ -17,9 +17,7 @@ namespace trainyard::engine {
 namespace {
 
 /// Lowest IR version that carries the opset, so that old readers open the file.
-int irVersion(int opset) {
-    return opset <= 11 ? 6 : opset <= 14 ? 7 : 8;
-}
+int irVersion(int opset) { return opset <= 11 ? 6 : opset <= 14 ? 7 : 8; }
 
 void setDimensions(::onnx::TypeProto_Tensor& type, const std::vector<Dimension>& dimensions) {
     auto* shape = type.mutable_shape();
@@ -41,40 +39,38 @@ int highestOpset() {
     return found == map.end() ? kMaxOpset : std::min(kMaxOpset, found->second.second);
 }
 
-std::string onnxVersion() {
-    return ::onnx::LAST_RELEASE_VERSION;
-}
+std::string onnxVersion() { return ::onnx::LAST_RELEASE_VERSION; }
 
 int onnxType(at::ScalarType type) {
     switch (type) {
-        case at::kFloat: return ::onnx::TensorProto::FLOAT;
-        case at::kDouble: return ::onnx::TensorProto::DOUBLE;
-        case at::kHalf: return ::onnx::TensorProto::FLOAT16;
-        case at::kBFloat16: return ::onnx::TensorProto::BFLOAT16;
-        case at::kLong: return ::onnx::TensorProto::INT64;
-        case at::kInt: return ::onnx::TensorProto::INT32;
-        case at::kShort: return ::onnx::TensorProto::INT16;
-        case at::kChar: return ::onnx::TensorProto::INT8;
-        case at::kByte: return ::onnx::TensorProto::UINT8;
-        case at::kBool: return ::onnx::TensorProto::BOOL;
-        default:
-            throw ExportFailure("export.type", std::string("ONNX has no element type for torch's ") + toString(type) + ".");
+    case at::kFloat: return ::onnx::TensorProto::FLOAT;
+    case at::kDouble: return ::onnx::TensorProto::DOUBLE;
+    case at::kHalf: return ::onnx::TensorProto::FLOAT16;
+    case at::kBFloat16: return ::onnx::TensorProto::BFLOAT16;
+    case at::kLong: return ::onnx::TensorProto::INT64;
+    case at::kInt: return ::onnx::TensorProto::INT32;
+    case at::kShort: return ::onnx::TensorProto::INT16;
+    case at::kChar: return ::onnx::TensorProto::INT8;
+    case at::kByte: return ::onnx::TensorProto::UINT8;
+    case at::kBool: return ::onnx::TensorProto::BOOL;
+    default:
+        throw ExportFailure("export.type", std::string("ONNX has no element type for torch's ") + toString(type) + ".");
     }
 }
 
 std::optional<at::ScalarType> torchType(int type) {
     switch (type) {
-        case ::onnx::TensorProto::FLOAT: return at::kFloat;
-        case ::onnx::TensorProto::DOUBLE: return at::kDouble;
-        case ::onnx::TensorProto::FLOAT16: return at::kHalf;
-        case ::onnx::TensorProto::BFLOAT16: return at::kBFloat16;
-        case ::onnx::TensorProto::INT64: return at::kLong;
-        case ::onnx::TensorProto::INT32: return at::kInt;
-        case ::onnx::TensorProto::INT16: return at::kShort;
-        case ::onnx::TensorProto::INT8: return at::kChar;
-        case ::onnx::TensorProto::UINT8: return at::kByte;
-        case ::onnx::TensorProto::BOOL: return at::kBool;
-        default: return std::nullopt;
+    case ::onnx::TensorProto::FLOAT: return at::kFloat;
+    case ::onnx::TensorProto::DOUBLE: return at::kDouble;
+    case ::onnx::TensorProto::FLOAT16: return at::kHalf;
+    case ::onnx::TensorProto::BFLOAT16: return at::kBFloat16;
+    case ::onnx::TensorProto::INT64: return at::kLong;
+    case ::onnx::TensorProto::INT32: return at::kInt;
+    case ::onnx::TensorProto::INT16: return at::kShort;
+    case ::onnx::TensorProto::INT8: return at::kChar;
+    case ::onnx::TensorProto::UINT8: return at::kByte;
+    case ::onnx::TensorProto::BOOL: return at::kBool;
+    default: return std::nullopt;
     }
 }
 
@@ -144,7 +140,8 @@ std::string OnnxBuilder::addInitializer(const std::string& wanted, const at::Ten
     const auto bytes = static_cast<std::int64_t>(data.nbytes());
     m_initializerBytes += bytes;
     if (m_initializerBytes > (std::int64_t{2} << 30) - (16 << 20)) {
-        throw ExportFailure("export.too_large", "The model's parameters exceed 2 GiB, which one ONNX file cannot hold.");
+        throw ExportFailure("export.too_large",
+                            "The model's parameters exceed 2 GiB, which one ONNX file cannot hold.");
     }
     auto* entry = m_model->mutable_graph()->add_initializer();
     entry->set_name(unique(wanted));
@@ -191,7 +188,8 @@ void OnnxBuilder::addInput(const std::string& name, at::ScalarType type, const s
 void OnnxBuilder::addOutput(const std::string& value, const std::string& name, at::ScalarType type,
                             const std::vector<Dimension>& dimensions) {
     if (!m_names.insert(name).second) {
-        throw ExportFailure("export.name", "The name \"" + name + "\" of an output is taken by another value.", "output_names");
+        throw ExportFailure("export.name", "The name \"" + name + "\" of an output is taken by another value.",
+                            "output_names");
     }
     auto* node = m_model->mutable_graph()->add_node();
     node->set_op_type("Identity");
@@ -211,17 +209,11 @@ void OnnxBuilder::setMetadata(const std::string& key, const std::string& value) 
     entry->set_value(base::toValidUtf8(value));
 }
 
-void OnnxBuilder::setDescription(const std::string& text) {
-    m_model->set_doc_string(base::toValidUtf8(text));
-}
+void OnnxBuilder::setDescription(const std::string& text) { m_model->set_doc_string(base::toValidUtf8(text)); }
 
-int OnnxBuilder::nodes() const {
-    return m_model->graph().node_size();
-}
+int OnnxBuilder::nodes() const { return m_model->graph().node_size(); }
 
-int OnnxBuilder::initializers() const {
-    return m_model->graph().initializer_size();
-}
+int OnnxBuilder::initializers() const { return m_model->graph().initializer_size(); }
 
 std::string OnnxBuilder::finish() {
     try {

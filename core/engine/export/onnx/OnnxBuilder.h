@@ -46,7 +46,8 @@ public:
     ~OnnxBuilder();
 
     [[nodiscard]] int opset() const { return m_opset; }
-    /// Adds a node; `place` is the module's path and names the node ("layer1.0.conv1/Conv"). Returns its outputs' names.
+    /// Adds a node; `place` is the module's path and names the node ("layer1.0.conv1/Conv"). Returns its outputs'
+    /// names.
     std::vector<std::string> addNode(const std::string& type, const std::vector<std::string>& inputs,
                                      const Attributes& attributes, const std::string& place, int outputs = 1);
     /// Adds a tensor under `wanted`, or a name beginning with it when that is taken. The data is copied.

@@ -57,7 +57,8 @@ Call::Call(Lowering& lowering, const torch::jit::Node& node, std::vector<Slot*> 
 
 Slot* Call::find(const char* argument) const {
     const auto index = m_node.schema().argumentIndexWithName(argument);
-    return index && static_cast<std::size_t>(*index) < m_inputs.size() ? m_inputs[static_cast<std::size_t>(*index)] : nullptr;
+    return index && static_cast<std::size_t>(*index) < m_inputs.size() ? m_inputs[static_cast<std::size_t>(*index)]
+                                                                       : nullptr;
 }
 
 const Slot& Call::slot(const char* argument) const {
@@ -71,9 +72,11 @@ const Slot& Call::slot(const char* argument) const {
 const Slot& Call::constantSlot(const char* argument) const {
     const Slot& found = slot(argument);
     if (!equalConstants(found)) {
-        throw ExportFailure("export.dynamic", std::string("The argument \"") + argument + "\" of " + where() + " depends on the " +
-                                                  (found.tainted ? "input's values" : "batch size") +
-                                                  "; it must be a constant to be exported.", "model");
+        throw ExportFailure("export.dynamic",
+                            std::string("The argument \"") + argument + "\" of " + where() + " depends on the " +
+                                (found.tainted ? "input's values" : "batch size") +
+                                "; it must be a constant to be exported.",
+                            "model");
     }
     return found;
 }
@@ -88,21 +91,13 @@ bool Call::isTensor(const char* argument) const {
     return found != nullptr && found->a.isTensor();
 }
 
-std::int64_t Call::integer(const char* argument) const {
-    return constantSlot(argument).a.toScalar().toLong();
-}
+std::int64_t Call::integer(const char* argument) const { return constantSlot(argument).a.toScalar().toLong(); }
 
-double Call::number(const char* argument) const {
-    return constantSlot(argument).a.toScalar().toDouble();
-}
+double Call::number(const char* argument) const { return constantSlot(argument).a.toScalar().toDouble(); }
 
-bool Call::boolean(const char* argument) const {
-    return constantSlot(argument).a.toBool();
-}
+bool Call::boolean(const char* argument) const { return constantSlot(argument).a.toBool(); }
 
-std::string Call::text(const char* argument) const {
-    return constantSlot(argument).a.toStringRef();
-}
+std::string Call::text(const char* argument) const { return constantSlot(argument).a.toStringRef(); }
 
 std::vector<std::int64_t> Call::integers(const char* argument, std::size_t count) const {
     const c10::IValue& value = constantSlot(argument).a;
@@ -157,46 +152,30 @@ std::vector<std::string> Call::tensors(const char* argument) const {
     return names;
 }
 
-const at::Tensor& Call::example(const char* argument) const {
-    return slot(argument).a.toTensor();
-}
+const at::Tensor& Call::example(const char* argument) const { return slot(argument).a.toTensor(); }
 
-std::int64_t Call::rank(const char* argument) const {
-    return example(argument).dim();
-}
+std::int64_t Call::rank(const char* argument) const { return example(argument).dim(); }
 
-at::ScalarType Call::type(const char* argument) const {
-    return example(argument).scalar_type();
-}
+at::ScalarType Call::type(const char* argument) const { return example(argument).scalar_type(); }
 
-std::vector<std::optional<std::int64_t>> Call::sizes(const char* argument) const {
-    return commonSizes(slot(argument));
-}
+std::vector<std::optional<std::int64_t>> Call::sizes(const char* argument) const { return commonSizes(slot(argument)); }
 
 std::int64_t Call::dimension(const char* argument, const char* of) const {
     const std::int64_t value = integer(argument);
     return value < 0 ? value + rank(of) : value;
 }
 
-const at::Tensor& Call::resultExample(std::size_t output) const {
-    return m_outputs[output].a.toTensor();
-}
+const at::Tensor& Call::resultExample(std::size_t output) const { return m_outputs[output].a.toTensor(); }
 
 std::vector<std::optional<std::int64_t>> Call::resultSizes(std::size_t output) const {
     return commonSizes(m_outputs[output]);
 }
 
-at::ScalarType Call::resultType(std::size_t output) const {
-    return resultExample(output).scalar_type();
-}
+at::ScalarType Call::resultType(std::size_t output) const { return resultExample(output).scalar_type(); }
 
-std::vector<at::Tensor> Call::resultPieces() const {
-    return m_outputs[0].a.toTensorVector();
-}
+std::vector<at::Tensor> Call::resultPieces() const { return m_outputs[0].a.toTensorVector(); }
 
-void Call::setResult(const std::string& value, std::size_t output) {
-    m_outputs[output].onnx = value;
-}
+void Call::setResult(const std::string& value, std::size_t output) { m_outputs[output].onnx = value; }
 
 void Call::setResultList(const std::vector<std::string>& values) {
     Slot& whole = m_outputs[0];
@@ -216,11 +195,10 @@ void Call::setResultList(const std::vector<std::string>& values) {
     }
 }
 
-OnnxBuilder& Call::builder() const {
-    return m_lowering.builder();
-}
+OnnxBuilder& Call::builder() const { return m_lowering.builder(); }
 
-std::string Call::op(const std::string& opType, const std::vector<std::string>& inputs, const Attributes& attributes) const {
+std::string Call::op(const std::string& opType, const std::vector<std::string>& inputs,
+                     const Attributes& attributes) const {
     return builder().addNode(opType, inputs, attributes, place())[0];
 }
 
@@ -229,12 +207,11 @@ std::string Call::constant(const std::string& wanted, const at::Tensor& value) c
     return builder().addInitializer(at.empty() ? wanted : at + "." + wanted, value);
 }
 
-std::string Call::scalar(double value, at::ScalarType scalarType) const {
-    return builder().scalar(value, scalarType);
-}
+std::string Call::scalar(double value, at::ScalarType scalarType) const { return builder().scalar(value, scalarType); }
 
 std::string Call::resultShape() const {
-    return m_lowering.shapeVector(m_outputs[0].a.toTensor().sizes().vec(), m_outputs[0].b.toTensor().sizes().vec(), place());
+    return m_lowering.shapeVector(m_outputs[0].a.toTensor().sizes().vec(), m_outputs[0].b.toTensor().sizes().vec(),
+                                  place());
 }
 
 std::string Call::reshapeToResult(const std::string& value) const {
@@ -257,23 +234,22 @@ std::string Call::cast(const std::string& value, at::ScalarType wanted) const {
 }
 
 std::string Call::unsqueeze(const std::string& value, const std::vector<std::int64_t>& axes) const {
-    return opset() >= 13 ? op("Unsqueeze", {value, builder().int64Vector(axes)}) : op("Unsqueeze", {value}, {{"axes", axes}});
+    return opset() >= 13 ? op("Unsqueeze", {value, builder().int64Vector(axes)})
+                         : op("Unsqueeze", {value}, {{"axes", axes}});
 }
 
 std::string Call::squeeze(const std::string& value, const std::vector<std::int64_t>& axes) const {
-    return opset() >= 13 ? op("Squeeze", {value, builder().int64Vector(axes)}) : op("Squeeze", {value}, {{"axes", axes}});
+    return opset() >= 13 ? op("Squeeze", {value, builder().int64Vector(axes)})
+                         : op("Squeeze", {value}, {{"axes", axes}});
 }
 
-std::string Call::place() const {
-    return m_lowering.placeOf(m_node);
-}
+std::string Call::place() const { return m_lowering.placeOf(m_node); }
 
-std::string Call::where() const {
-    return m_lowering.whereIs(m_node);
-}
+std::string Call::where() const { return m_lowering.whereIs(m_node); }
 
 void Call::unsupported(const std::string& what) const {
-    throw ExportFailure("export.unsupported", "The operator " + where() + " " + what + "; that cannot be exported.", "model");
+    throw ExportFailure("export.unsupported", "The operator " + where() + " " + what + "; that cannot be exported.",
+                        "model");
 }
 
 }  // namespace trainyard::engine

@@ -20,14 +20,14 @@ namespace trainyard::engine {
 
 class Lowering;
 
-/// One operator's arguments by the names of its aten schema, and the way to write its result. Getters of constants throw
-/// "export.dynamic" when the argument depends on the input, naming argument and place.
+/// One operator's arguments by the names of its aten schema, and the way to write its result. Getters of constants
+/// throw "export.dynamic" when the argument depends on the input, naming argument and place.
 class Call {
 public:
     Call(Lowering& lowering, const torch::jit::Node& node, std::vector<Slot*> inputs, std::vector<Slot>& outputs);
 
     // ---- arguments
-    [[nodiscard]] bool has(const char* argument) const;     ///< Known to the schema and not None.
+    [[nodiscard]] bool has(const char* argument) const;  ///< Known to the schema and not None.
     [[nodiscard]] bool isTensor(const char* argument) const;
     [[nodiscard]] std::int64_t integer(const char* argument) const;
     [[nodiscard]] double number(const char* argument) const;
@@ -66,7 +66,8 @@ public:
     // ---- writing
     [[nodiscard]] OnnxBuilder& builder() const;
     [[nodiscard]] int opset() const { return builder().opset(); }
-    std::string op(const std::string& type, const std::vector<std::string>& inputs, const Attributes& attributes = {}) const;
+    std::string op(const std::string& type, const std::vector<std::string>& inputs,
+                   const Attributes& attributes = {}) const;
     std::string constant(const std::string& wanted, const at::Tensor& tensor) const;
     std::string scalar(double value, at::ScalarType type) const;
     /// The value reshaped to the result's sizes.

@@ -19,9 +19,7 @@ std::string sizesOf(const at::Tensor& tensor) {
     return text.str();
 }
 
-double largestOf(const at::Tensor& tensor) {
-    return tensor.numel() == 0 ? 0.0 : tensor.abs().max().item<double>();
-}
+double largestOf(const at::Tensor& tensor) { return tensor.numel() == 0 ? 0.0 : tensor.abs().max().item<double>(); }
 
 bool agree(const at::Tensor& a, const at::Tensor& b, double allowed) {
     return a.sizes() == b.sizes() && largestOf(a - b) <= allowed;
@@ -94,14 +92,15 @@ OutputComparison compareOutputs(const std::vector<at::Tensor>& expected, const s
         const std::string name = i < names.size() ? names[i] : std::to_string(i);
         if (expected[i].sizes() != actual[i].sizes() || expected[i].scalar_type() != actual[i].scalar_type()) {
             out.problems.emplace_back("verify.shape", "On " + label + " the output \"" + name + "\" has the shape " +
-                                                          sizesOf(actual[i]) + " where the model gives " + sizesOf(expected[i]) +
-                                                          ", or another element type.");
+                                                          sizesOf(actual[i]) + " where the model gives " +
+                                                          sizesOf(expected[i]) + ", or another element type.");
             continue;
         }
         const at::Tensor a = expected[i].to(at::kDouble);
         const at::Tensor b = actual[i].to(at::kDouble);
         if (!a.isfinite().all().item<bool>() || !b.isfinite().all().item<bool>()) {
-            out.problems.emplace_back("verify.not_finite", "On " + label + " the output \"" + name + "\" holds NaN or infinity.");
+            out.problems.emplace_back("verify.not_finite",
+                                      "On " + label + " the output \"" + name + "\" holds NaN or infinity.");
             continue;
         }
         const double difference = largestOf(a - b);
@@ -112,25 +111,27 @@ OutputComparison compareOutputs(const std::vector<at::Tensor>& expected, const s
         }
         if (difference <= allowed[i]) {
             if (largest == false) {
-                out.problems.emplace_back("verify.argmax", "On " + label + " another class of \"" + name + "\" is the largest.");
+                out.problems.emplace_back("verify.argmax",
+                                          "On " + label + " another class of \"" + name + "\" is the largest.");
             }
             continue;
         }
         for (std::size_t j = 0; j < expected.size(); ++j) {
             if (j != i && agree(expected[j].to(at::kDouble), b, allowed[j])) {
-                out.problems.emplace_back("verify.outputs_swapped", "On " + label + " the ONNX file's output \"" + name +
-                                                                        "\" holds what the model gives as output " +
-                                                                        std::to_string(j) + ".");
+                out.problems.emplace_back("verify.outputs_swapped",
+                                          "On " + label + " the ONNX file's output \"" + name +
+                                              "\" holds what the model gives as output " + std::to_string(j) + ".");
             }
         }
         if (const std::string moved = swappedColumns(a, b, allowed[i]); !moved.empty()) {
-            out.problems.emplace_back("verify.outputs_swapped", "On " + label + " columns " + moved + " of the output \"" + name +
+            out.problems.emplace_back("verify.outputs_swapped", "On " + label + " columns " + moved +
+                                                                    " of the output \"" + name +
                                                                     "\" have changed places.");
         }
-        out.problems.emplace_back("verify.outputs_differ",
-                                  "On " + label + " the output \"" + name + "\" differs by up to " +
-                                      base::formatSignificant(difference) + "; at most " + base::formatSignificant(allowed[i]) +
-                                      " is allowed.");
+        out.problems.emplace_back("verify.outputs_differ", "On " + label + " the output \"" + name +
+                                                               "\" differs by up to " +
+                                                               base::formatSignificant(difference) + "; at most " +
+                                                               base::formatSignificant(allowed[i]) + " is allowed.");
     }
     out.maxRelative = out.maxOutput > 0 ? out.maxAbs / out.maxOutput : out.maxAbs;
     return out;

@@ -96,7 +96,8 @@ Declaration declarationOf(const ::onnx::ModelProto& model, Reasons& reasons) {
         }
     }
     if (inputs.size() != 1) {
-        reasons.add("verify.input", "The ONNX file takes " + std::to_string(inputs.size()) + " inputs; the model takes one.");
+        reasons.add("verify.input",
+                    "The ONNX file takes " + std::to_string(inputs.size()) + " inputs; the model takes one.");
         return out;
     }
     const auto& type = inputs[0]->type().tensor_type();
@@ -122,8 +123,9 @@ void compareClaims(const ProofRequest& request, const Declaration& declared, Rea
                                         std::to_string(*request.opset) + " as claimed.");
     }
     if (request.dynamicBatch && declared.inputDims[0]) {
-        reasons.add("verify.batch_fixed", "The export claims any batch size, but the ONNX file's input has the fixed batch " +
-                                              std::to_string(*declared.inputDims[0]) + ".");
+        reasons.add("verify.batch_fixed",
+                    "The export claims any batch size, but the ONNX file's input has the fixed batch " +
+                        std::to_string(*declared.inputDims[0]) + ".");
     }
     if (!request.dynamicBatch && !declared.inputDims[0]) {
         reasons.add("verify.batch_free", "The export claims a fixed batch size, but the ONNX file takes any.");
@@ -175,11 +177,12 @@ Json compareParameters(const torch::jit::Module& module, const ::onnx::ModelProt
                 const at::Tensor difference = (stored.to(at::kDouble) - wanted.to(at::kDouble)).abs();
                 const auto changed = difference.ne(0).logical_or(difference.isnan()).sum().item<std::int64_t>();
                 reasons.add("verify.weights_differ",
-                            "The parameter " + name + " in the ONNX file is not the trained one: " + std::to_string(changed) +
-                                " of " + std::to_string(wanted.numel()) + " values differ, by up to " +
-                                std::to_string(difference.max().item<double>()) + ".");
+                            "The parameter " + name + " in the ONNX file is not the trained one: " +
+                                std::to_string(changed) + " of " + std::to_string(wanted.numel()) +
+                                " values differ, by up to " + std::to_string(difference.max().item<double>()) + ".");
             } else {
-                reasons.add("verify.weights_differ", "The parameter " + name + " in the ONNX file has another shape or type.");
+                reasons.add("verify.weights_differ",
+                            "The parameter " + name + " in the ONNX file has another shape or type.");
             }
         }
     };
@@ -189,7 +192,9 @@ Json compareParameters(const torch::jit::Module& module, const ::onnx::ModelProt
     for (const auto& buffer : module.named_buffers()) {
         check(buffer.name, buffer.value);
     }
-    return {{"compared", compared}, {"equal", equal}, {"values", elements},
+    return {{"compared", compared},
+            {"equal", equal},
+            {"values", elements},
             {"stored", static_cast<std::int64_t>(model.graph().initializer_size())}};
 }
 
@@ -227,8 +232,8 @@ struct ProofCase {
     at::Tensor tensor;
 };
 
-std::vector<ProofCase> makeCases(const Declaration& declared, const std::vector<std::int64_t>& sample, const at::Tensor& real,
-                                 bool freeBatch, std::int64_t seed) {
+std::vector<ProofCase> makeCases(const Declaration& declared, const std::vector<std::int64_t>& sample,
+                                 const at::Tensor& real, bool freeBatch, std::int64_t seed) {
     std::vector<ProofCase> cases;
     const auto sized = [&](std::int64_t batch) {
         std::vector<std::int64_t> sizes{batch};
@@ -280,7 +285,8 @@ std::vector<at::Tensor> outputsOf(torch::jit::Module& module, const at::Tensor& 
     return outputs;
 }
 
-RuntimeAnswer runWithBest(const ProofRequest& request, const Declaration& declared, const std::vector<ProofCase>& cases) {
+RuntimeAnswer runWithBest(const ProofRequest& request, const Declaration& declared,
+                          const std::vector<ProofCase>& cases) {
     const std::vector<RuntimeChoice> runtimes = findRuntimes(request.runtime);
     if (runtimes.empty()) {
         throw ExportFailure("verify.no_runtime",
@@ -310,11 +316,11 @@ RuntimeAnswer runWithBest(const ProofRequest& request, const Declaration& declar
 
 double toleranceOf(int onnxElementType) {
     switch (onnxElementType) {
-        case ::onnx::TensorProto::FLOAT: return 1e-4;
-        case ::onnx::TensorProto::DOUBLE: return 1e-9;
-        case ::onnx::TensorProto::FLOAT16: return 1e-2;
-        case ::onnx::TensorProto::BFLOAT16: return 5e-2;
-        default: return 0.0;
+    case ::onnx::TensorProto::FLOAT: return 1e-4;
+    case ::onnx::TensorProto::DOUBLE: return 1e-9;
+    case ::onnx::TensorProto::FLOAT16: return 1e-2;
+    case ::onnx::TensorProto::BFLOAT16: return 5e-2;
+    default: return 0.0;
     }
 }
 
@@ -375,8 +381,8 @@ Json proveExport(const ProofRequest& request,
     }
     progress("runtime", 0, 0);
     const RuntimeAnswer answer = runWithBest(request, declared, cases);
-    proof["runtime"] = {{"name", answer.name}, {"version", answer.version}, {"through", answer.through},
-                        {"seconds", answer.seconds}};
+    proof["runtime"] = {
+        {"name", answer.name}, {"version", answer.version}, {"through", answer.through}, {"seconds", answer.seconds}};
     if (!answer.error.empty()) {
         reasons.add("verify.runtime_failed", answer.name + " does not open the ONNX file: " + answer.error);
         return ended();
@@ -392,11 +398,13 @@ Json proveExport(const ProofRequest& request,
         Json row{{"input", cases[i].input}, {"batch", batch}};
         if (!answer.cases[i].error.empty()) {
             row["error"] = answer.cases[i].error;
-            reasons.add("verify.batch_failed", answer.name + " cannot run the ONNX file on " + label + ": " + answer.cases[i].error);
+            reasons.add("verify.batch_failed",
+                        answer.name + " cannot run the ONNX file on " + label + ": " + answer.cases[i].error);
             table.push_back(std::move(row));
             continue;
         }
-        const OutputComparison comparison = compareOutputs(expected[i], answer.cases[i].outputs, scales, declared.outputNames, label);
+        const OutputComparison comparison =
+            compareOutputs(expected[i], answer.cases[i].outputs, scales, declared.outputNames, label);
         for (const auto& [code, message] : comparison.problems) {
             reasons.add(code, message);
         }

@@ -1,6 +1,7 @@
 #pragma once
 // The proof that an ONNX file computes what its TorchScript original computes: libonnx's checker, the declared input,
-// every parameter bit by bit, and the outputs of an independent runtime on real and random inputs in several batch sizes.
+// every parameter bit by bit, and the outputs of an independent runtime on real and random inputs in several batch
+// sizes.
 #include <functional>
 #include <optional>
 #include <string>
@@ -12,9 +13,9 @@
 namespace trainyard::engine {
 
 struct ProofRequest {
-    base::Path model;    ///< TorchScript.
+    base::Path model;  ///< TorchScript.
     base::Path onnx;
-    base::Path samples;  ///< safetensors with real inputs ("images"), or empty.
+    base::Path samples;                     ///< safetensors with real inputs ("images"), or empty.
     bool dynamicBatch = true;               ///< What the export claims.
     std::vector<std::int64_t> inputShape;   ///< Claimed shape of one sample; empty: as the file declares it.
     std::optional<int> opset;               ///< Claimed.
@@ -29,7 +30,8 @@ struct ProofRequest {
 
 /// The proof as a document (format "trainyard.export-proof"); "passed" says how it went. Throws ExportFailure when no
 /// proof can be made: "verify.no_runtime", "verify.runtime", an unreadable TorchScript or sample file.
-[[nodiscard]] base::Json proveExport(const ProofRequest& request,
-                                     const std::function<void(const char* stage, std::int64_t done, std::int64_t total)>& progress);
+[[nodiscard]] base::Json
+proveExport(const ProofRequest& request,
+            const std::function<void(const char* stage, std::int64_t done, std::int64_t total)>& progress);
 
 }  // namespace trainyard::engine

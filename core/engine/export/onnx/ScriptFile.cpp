@@ -20,7 +20,8 @@ torch::jit::Module loadScript(const base::Path& path) {
     } catch (const std::exception& e) {
         std::string reason = e.what();
         reason = reason.substr(0, reason.find('\n'));
-        throw ExportFailure("export.model", path.filename().string() + " is not a TorchScript model, or it is damaged: " + reason,
+        throw ExportFailure("export.model",
+                            path.filename().string() + " is not a TorchScript model, or it is damaged: " + reason,
                             "model");
     }
 }

@@ -17,8 +17,8 @@ struct Slot {
     bool tainted = false;
     /// A view of something that was later changed in place; using it cannot be expressed.
     bool stale = false;
-    std::string onnx;    ///< Name in the ONNX graph; empty for a constant that is not written yet.
-    std::string origin;  ///< Dotted attribute path of a parameter, buffer or submodule ("layer1.0.conv1.weight").
+    std::string onnx;         ///< Name in the ONNX graph; empty for a constant that is not written yet.
+    std::string origin;       ///< Dotted attribute path of a parameter, buffer or submodule ("layer1.0.conv1.weight").
     bool transposed = false;  ///< A constant that is the transpose of the parameter `origin`.
     std::vector<Slot> elements;  ///< Of lists and tuples, where they are known one by one.
 };

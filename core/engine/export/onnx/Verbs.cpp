@@ -28,9 +28,7 @@ base::Result<Json> answered(const char* doing, Work&& work) {
     }
 }
 
-void requireOk(const base::ObjectReader& reader) {
-    orThrow(reader.status());
-}
+void requireOk(const base::ObjectReader& reader) { orThrow(reader.status()); }
 
 std::vector<std::int64_t> sizes(base::ObjectReader& reader, const char* key) {
     std::vector<std::int64_t> out;

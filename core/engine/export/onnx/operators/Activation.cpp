@@ -33,13 +33,9 @@ std::string clip(Call& c, const std::string& value, std::optional<double> low, s
     return c.op("Clip", {value, low ? c.scalar(*low, type) : "", high ? c.scalar(*high, type) : ""});
 }
 
-void relu6(Call& c) {
-    c.setResult(clip(c, c.tensor("self"), 0.0, 6.0));
-}
+void relu6(Call& c) { c.setResult(clip(c, c.tensor("self"), 0.0, 6.0)); }
 
-void hardtanh(Call& c) {
-    c.setResult(clip(c, c.tensor("self"), c.number("min_val"), c.number("max_val")));
-}
+void hardtanh(Call& c) { c.setResult(clip(c, c.tensor("self"), c.number("min_val"), c.number("max_val"))); }
 
 void clamp(Call& c) {
     if ((c.has("min") && c.isTensor("min")) || (c.has("max") && c.isTensor("max"))) {
@@ -49,9 +45,7 @@ void clamp(Call& c) {
                      c.has("max") ? std::optional(c.number("max")) : std::nullopt));
 }
 
-void clampMin(Call& c) {
-    c.setResult(clip(c, c.tensor("self"), c.number("min"), std::nullopt));
-}
+void clampMin(Call& c) { c.setResult(clip(c, c.tensor("self"), c.number("min"), std::nullopt)); }
 
 void hardsigmoid(Call& c) {
     c.setResult(c.op("HardSigmoid", {c.tensor("self")}, {{"alpha", 1.0 / 6.0}, {"beta", 0.5}}));
@@ -98,9 +92,7 @@ void gelu(Call& c) {
     c.setResult(c.op("Mul", {half, c.op("Add", {erf, c.scalar(1.0, type)})}));
 }
 
-void leakyRelu(Call& c) {
-    c.setResult(c.op("LeakyRelu", {c.tensor("self")}, {{"alpha", c.number("negative_slope")}}));
-}
+void leakyRelu(Call& c) { c.setResult(c.op("LeakyRelu", {c.tensor("self")}, {{"alpha", c.number("negative_slope")}})); }
 
 void elu(Call& c) {
     if (c.number("scale") != 1.0 || c.number("input_scale") != 1.0) {
@@ -120,13 +112,9 @@ void prelu(Call& c) {
     c.setResult(c.op("PRelu", {c.tensor("self"), slope}));
 }
 
-void rsqrt(Call& c) {
-    c.setResult(c.op("Reciprocal", {c.op("Sqrt", {c.tensor("self")})}));
-}
+void rsqrt(Call& c) { c.setResult(c.op("Reciprocal", {c.op("Sqrt", {c.tensor("self")})})); }
 
-void reciprocal(Call& c) {
-    c.setResult(c.op("Reciprocal", {c.tensor("self")}));
-}
+void reciprocal(Call& c) { c.setResult(c.op("Reciprocal", {c.tensor("self")})); }
 
 /// Nothing happens outside training. In training the result would be random.
 void dropout(Call& c) {
@@ -158,13 +146,9 @@ void softmaxLike(Call& c, const char* type) {
     c.setResult(c.op("Transpose", {y}, {{"perm", order}}));
 }
 
-void softmax(Call& c) {
-    softmaxLike(c, "Softmax");
-}
+void softmax(Call& c) { softmaxLike(c, "Softmax"); }
 
-void logSoftmax(Call& c) {
-    softmaxLike(c, "LogSoftmax");
-}
+void logSoftmax(Call& c) { softmaxLike(c, "LogSoftmax"); }
 
 }  // namespace
 

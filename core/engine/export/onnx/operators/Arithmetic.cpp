@@ -75,7 +75,8 @@ void compare(Call& c) {
 
 void where(Call& c) {
     const at::ScalarType type = c.resultType();
-    c.setResult(c.op("Where", {c.tensor("condition"), c.tensorOrScalar("self", type), c.tensorOrScalar("other", type)}));
+    c.setResult(
+        c.op("Where", {c.tensor("condition"), c.tensorOrScalar("self", type), c.tensorOrScalar("other", type)}));
 }
 
 constexpr char kMax[] = "Max";

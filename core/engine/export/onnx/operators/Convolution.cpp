@@ -14,9 +14,7 @@ struct Window {
     std::string autoPad;
 };
 
-std::string weight(Call& c) {
-    return c.tensor("weight");
-}
+std::string weight(Call& c) { return c.tensor("weight"); }
 
 void convolve(Call& c, const Window& window, bool transposed, const std::vector<std::int64_t>& outputPadding) {
     if (c.rank("input") != c.rank("weight")) {
@@ -57,8 +55,8 @@ void convNd(Call& c) {
 
 void convTransposeNd(Call& c) {
     const auto spatial = static_cast<std::size_t>(c.rank("weight") - 2);
-    convolve(c, {c.integers("stride", spatial), c.integers("padding", spatial), c.integers("dilation", spatial), {}}, true,
-             c.integers("output_padding", spatial));
+    convolve(c, {c.integers("stride", spatial), c.integers("padding", spatial), c.integers("dilation", spatial), {}},
+             true, c.integers("output_padding", spatial));
 }
 
 void convolution(Call& c) {
@@ -82,10 +80,9 @@ void linear(Call& c) {
 /// beta * self + alpha * mat1 @ mat2
 void addmm(Call& c) {
     const std::optional<std::string> parameter = c.parameterBehind("mat2");
-    c.setResult(c.op("Gemm", {c.tensor("mat1"), parameter ? *parameter : c.tensor("mat2"), c.tensor("self")},
-                     {{"alpha", c.number("alpha")},
-                      {"beta", c.number("beta")},
-                      {"transB", std::int64_t{parameter ? 1 : 0}}}));
+    c.setResult(
+        c.op("Gemm", {c.tensor("mat1"), parameter ? *parameter : c.tensor("mat2"), c.tensor("self")},
+             {{"alpha", c.number("alpha")}, {"beta", c.number("beta")}, {"transB", std::int64_t{parameter ? 1 : 0}}}));
 }
 
 void matmul(Call& c) {
@@ -93,9 +90,7 @@ void matmul(Call& c) {
     c.setResult(c.op("MatMul", {c.tensor("self"), c.tensor(other)}));
 }
 
-void embedding(Call& c) {
-    c.setResult(c.op("Gather", {weight(c), c.tensor("indices")}, {{"axis", std::int64_t{0}}}));
-}
+void embedding(Call& c) { c.setResult(c.op("Gather", {weight(c), c.tensor("indices")}, {{"axis", std::int64_t{0}}})); }
 
 }  // namespace
 

@@ -62,10 +62,10 @@ void groupNorm(Call& c) {
     }
     // Instance normalisation over groups: batch × groups × everything else.
     const std::string grouped = c.op("Reshape", {c.tensor("input"), c.builder().int64Vector({0, groups, -1})});
-    const std::string normal = c.op("InstanceNormalization",
-                                    {grouped, c.constant("ones", at::ones({groups}, type)),
-                                     c.constant("zeros", at::zeros({groups}, type))},
-                                    {{"epsilon", c.number("eps")}});
+    const std::string normal =
+        c.op("InstanceNormalization",
+             {grouped, c.constant("ones", at::ones({groups}, type)), c.constant("zeros", at::zeros({groups}, type))},
+             {{"epsilon", c.number("eps")}});
     std::string y = c.reshapeToResult(normal);
     std::vector<std::int64_t> shape(static_cast<std::size_t>(c.rank("input") - 1), 1);
     shape[0] = *in[1];

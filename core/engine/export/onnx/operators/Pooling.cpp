@@ -7,14 +7,13 @@ namespace trainyard::engine {
 
 namespace {
 
-std::int64_t flag(bool value) {
-    return value ? 1 : 0;
-}
+std::int64_t flag(bool value) { return value ? 1 : 0; }
 
 /// An empty stride means the kernel's size.
 std::vector<std::int64_t> strideOf(Call& c, const std::vector<std::int64_t>& kernel) {
     const auto& value = c.slot("stride").a;
-    return value.isNone() || (value.isIntList() && value.toIntVector().empty()) ? kernel : c.integers("stride", kernel.size());
+    return value.isNone() || (value.isIntList() && value.toIntVector().empty()) ? kernel
+                                                                                : c.integers("stride", kernel.size());
 }
 
 void maxPool(Call& c) {
@@ -76,9 +75,7 @@ void resize(Call& c, const std::string& mode, const std::string& coordinates) {
     c.setResult(c.op("Resize", {c.tensor("self"), empty, scales, c.resultShape()}, attributes));
 }
 
-void upsampleNearest(Call& c) {
-    resize(c, "nearest", "asymmetric");
-}
+void upsampleNearest(Call& c) { resize(c, "nearest", "asymmetric"); }
 
 void upsampleBilinear(Call& c) {
     resize(c, "linear", c.boolean("align_corners") ? "align_corners" : "pytorch_half_pixel");

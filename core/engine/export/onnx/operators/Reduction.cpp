@@ -38,21 +38,13 @@ void reduce(Call& c, const std::string& type) {
     c.setResult(c.op(type, inputs, attributes));
 }
 
-void mean(Call& c) {
-    reduce(c, "ReduceMean");
-}
+void mean(Call& c) { reduce(c, "ReduceMean"); }
 
-void sum(Call& c) {
-    reduce(c, "ReduceSum");
-}
+void sum(Call& c) { reduce(c, "ReduceSum"); }
 
-void largest(Call& c) {
-    reduce(c, "ReduceMax");
-}
+void largest(Call& c) { reduce(c, "ReduceMax"); }
 
-void smallest(Call& c) {
-    reduce(c, "ReduceMin");
-}
+void smallest(Call& c) { reduce(c, "ReduceMin"); }
 
 void argmax(Call& c) {
     if (!c.has("dim")) {

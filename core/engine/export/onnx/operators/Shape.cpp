@@ -9,9 +9,7 @@ namespace trainyard::engine {
 
 namespace {
 
-void identity(Call& c) {
-    c.setResult(c.tensor("self"));
-}
+void identity(Call& c) { c.setResult(c.tensor("self")); }
 
 void flatten(Call& c) {
     const std::int64_t start = c.dimension("start_dim", "self");
@@ -23,9 +21,7 @@ void flatten(Call& c) {
 }
 
 /// reshape, view, unflatten, squeeze, unsqueeze: the result's sizes say it all.
-void reshape(Call& c) {
-    c.setResult(c.reshapeToResult(c.tensor("self")));
-}
+void reshape(Call& c) { c.setResult(c.reshapeToResult(c.tensor("self"))); }
 
 void squeezeAt(Call& c) {
     if (c.resultExample().dim() == c.rank("self")) {
@@ -100,16 +96,19 @@ void split(Call& c) {
     }
     const auto count = static_cast<int>(parts.size());
     if (c.opset() >= 13) {
-        c.setResultList(c.builder().addNode("Split", {c.tensor("self"), c.builder().int64Vector(parts)}, {{"axis", axis}}, c.place(), count));
+        c.setResultList(c.builder().addNode("Split", {c.tensor("self"), c.builder().int64Vector(parts)},
+                                            {{"axis", axis}}, c.place(), count));
     } else {
-        c.setResultList(c.builder().addNode("Split", {c.tensor("self")}, {{"axis", axis}, {"split", parts}}, c.place(), count));
+        c.setResultList(
+            c.builder().addNode("Split", {c.tensor("self")}, {{"axis", axis}, {"split", parts}}, c.place(), count));
     }
 }
 
 std::string sliceAlong(Call& c, const std::string& x, std::int64_t axis, std::int64_t start, std::int64_t end,
                        std::int64_t step) {
     OnnxBuilder& b = c.builder();
-    return c.op("Slice", {x, b.int64Vector({start}), b.int64Vector({end}), b.int64Vector({axis}), b.int64Vector({step})});
+    return c.op("Slice",
+                {x, b.int64Vector({start}), b.int64Vector({end}), b.int64Vector({axis}), b.int64Vector({step})});
 }
 
 void slice(Call& c) {
@@ -129,9 +128,7 @@ void select(Call& c) {
                      {{"axis", c.dimension("dim", "self")}}));
 }
 
-void expand(Call& c) {
-    c.setResult(c.op("Expand", {c.tensor("self"), c.resultShape()}));
-}
+void expand(Call& c) { c.setResult(c.op("Expand", {c.tensor("self"), c.resultShape()})); }
 
 void pad(Call& c) {
     if (c.has("mode") && c.text("mode") != "constant") {
@@ -154,21 +151,13 @@ void convert(Call& c) {
     c.setResult(c.type("self") == c.resultType() ? c.tensor("self") : c.cast(c.tensor("self"), c.resultType()));
 }
 
-void filled(Call& c, double value) {
-    c.setResult(c.op("Expand", {c.scalar(value, c.resultType()), c.resultShape()}));
-}
+void filled(Call& c, double value) { c.setResult(c.op("Expand", {c.scalar(value, c.resultType()), c.resultShape()})); }
 
-void zeros(Call& c) {
-    filled(c, 0.0);
-}
+void zeros(Call& c) { filled(c, 0.0); }
 
-void ones(Call& c) {
-    filled(c, 1.0);
-}
+void ones(Call& c) { filled(c, 1.0); }
 
-void full(Call& c) {
-    filled(c, c.number("fill_value"));
-}
+void full(Call& c) { filled(c, c.number("fill_value")); }
 
 }  // namespace
 

@@ -1,6 +1,6 @@
 #pragma once
-// Debian's libtorch 1.13 ships reducer.hpp without this header that it includes. Only these two names are used there; the
-// folder is on the include path only where the real header is missing (core/engine/CMakeLists.txt).
+// Debian's libtorch 1.13 ships reducer.hpp without this header that it includes. Only these two names are used there;
+// the folder is on the include path only where the real header is missing (core/engine/CMakeLists.txt).
 #include <ATen/core/Tensor.h>
 
 #include <functional>
