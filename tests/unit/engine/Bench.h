@@ -12,20 +12,13 @@
 #include "core/base/Json.h"
 #include "core/engine/model/SafeTensors.h"
 #include "core/spec/RunSpec.h"
+#include "tests/helpers/Png.h"
 #include "tests/helpers/Program.h"
 #include "tests/helpers/Scratch.h"
 
 namespace trainyard::test {
 
 using base::Json;
-
-inline std::string bigEndian(std::uint32_t value) {
-    std::string bytes;
-    for (int shift = 24; shift >= 0; shift -= 8) {
-        bytes.push_back(static_cast<char>((value >> shift) & 0xFF));
-    }
-    return bytes;
-}
 
 /// Ten kinds of bright bars on noise; a small CNN learns them in a few hundred steps.
 inline void writeBars(const Scratch& scratch, const std::string& name, std::uint32_t count, unsigned seed) {

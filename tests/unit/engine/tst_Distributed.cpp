@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <fstream>
 
 #include "core/base/Clock.h"
 #include "core/engine/Runtime.h"
@@ -74,8 +76,21 @@ TrainRequest makeRequest(const Job& job) {
     return request;
 }
 
-/// Runs the job's steps and returns the last step's gradients and the weights after it.
-Result<NamedTensors> runJob(const Job& job, const RankContext& context) {
+/// Bytes that this process has handed to write calls, which is how Gloo sends; -1 where the kernel does not count them.
+std::int64_t writtenBytes() {
+    std::ifstream counts("/proc/self/io");
+    std::string name;
+    for (std::int64_t value = 0; counts >> name >> value;) {
+        if (name == "wchar:") {
+            return value;
+        }
+    }
+    return -1;
+}
+
+/// Runs the job's steps and returns the last step's gradients and the weights after it. `sent`: bytes that the steps
+/// wrote, to whomever.
+Result<NamedTensors> runJob(const Job& job, const RankContext& context, std::int64_t* sent = nullptr) {
     setThreads(1, 1);
     auto group = ProcessGroup::join(context, "gloo", at::kCPU);
     if (!group) {
@@ -92,6 +107,7 @@ Result<NamedTensors> runJob(const Job& job, const RankContext& context) {
                             (*session)->network().parameterNames());
         const LoadedData data = makeData(job.samples);
         BatchCutter cutter(data.training, data.normalization, at::kCPU);
+        const std::int64_t before = writtenBytes();
         for (int i = 0; i < job.steps; ++i) {
             if (state.stepInEpoch == (*session)->stepsPerEpoch()) {
                 ++state.epoch;
@@ -115,6 +131,9 @@ Result<NamedTensors> runJob(const Job& job, const RankContext& context) {
             optimizer.clearGradients();
             crossEntropy((*session)->network().forward(batch.images), batch.labels, 0.0).backward();
             optimizer.step(0.05);
+        }
+        if (sent != nullptr) {
+            *sent = before < 0 ? -1 : writtenBytes() - before;
         }
         return {};
     });
@@ -142,12 +161,16 @@ int rankMain(char** words) {
         std::puts(context.error().message.c_str());
         return 2;
     }
-    const auto result = runJob(job, *context);
+    std::int64_t sent = 0;
+    const auto result = runJob(job, *context, &sent);
     if (!result) {
         std::printf("%s: %s\n", result.error().code.c_str(), result.error().message.c_str());
         return 1;
     }
-    return writeSafeTensors({*result, {}}, job.output + std::to_string(context->rank)).ok() ? 0 : 3;
+    return writeSafeTensors({*result, {{"sent", std::to_string(sent)}}}, job.output + std::to_string(context->rank))
+                   .ok()
+               ? 0
+               : 3;
 }
 
 /// Ranks running at the same time.
@@ -258,6 +281,33 @@ private Q_SLOTS:
             const double difference = largestDifference(result->tensors, *expected);
             QVERIFY2(difference < tolerance, std::to_string(difference).c_str());
         }
+    }
+
+    void parts_areNotExchanged() {
+        // Three parts a batch send no more than one does: the same number of steps, the same number of bytes.
+        std::vector<std::int64_t> sent;
+        std::int64_t gradients = 0;
+        for (const char* mode : {"session", "parts"}) {
+            const test::Scratch scratch;
+            Ranks ranks({64, 16, 24, mode, {}}, 2, scratch.path());
+            for (std::size_t rank : {0U, 1U}) {
+                QVERIFY(ranks.finished(rank, 60000));
+                QVERIFY2(ranks.exitCode(rank) == 0, ranks.output(rank).c_str());
+            }
+            const auto result = readSafeTensors(scratch / "out0");
+            QVERIFY(result.ok());
+            sent.push_back(std::stoll(*result->meta("sent")));
+            gradients = 0;
+            for (const auto& [name, tensor] : result->tensors) {
+                gradients += name.starts_with("gradient.") ? tensor.numel() * 4 : 0;
+            }
+        }
+        if (sent[0] < 0) {
+            QSKIP("this kernel does not count what a process writes");
+        }
+        QVERIFY2(sent[0] >= 12 * gradients, std::to_string(sent[0]).c_str());  // The count does count the exchange.
+        QVERIFY2(std::abs(sent[1] - sent[0]) * 5 < sent[0],
+                 (std::to_string(sent[0]) + " " + std::to_string(sent[1])).c_str());
     }
 
     void jointStatistics_inParts() {

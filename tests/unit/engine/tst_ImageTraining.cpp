@@ -3,12 +3,16 @@
 
 #include <QtTest>
 
+#include <sched.h>
+
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 
 #include "core/engine/train/Optimizer.h"
 #include "core/engine/train/Schedule.h"
 #include "tests/helpers/Children.h"
+#include "tests/helpers/Png.h"
 #include "tests/helpers/Signal.h"
 #include "tests/helpers/Skip.h"
 #include "tests/helpers/Wait.h"
@@ -59,6 +63,27 @@ class TestImageTraining : public QObject {
         set("task.threads", 1);
         set("task.optimizer.learning_rate", 0.05);
         return document;
+    }
+    /// With every change of the pictures that there is.
+    [[nodiscard]] static Json changed(Json document) {
+        const std::pair<const char*, double> changes[] = {
+            {"vertical_flip", 0.3}, {"rotation", 15}, {"brightness", 0.4}, {"contrast", 0.4},
+            {"saturation", 0.4},    {"erase", 0.5},   {"flip", 0.5},       {"crop_scale_min", 0.3}};
+        for (const auto& [name, value] : changes) {
+            spec::setValueAt(document, std::string("task.augmentation.") + name, value);
+        }
+        spec::setValueAt(document, "task.label_smoothing", 0.1);
+        return document;
+    }
+    void compareLast(const std::string& run, const std::string& expected) const {
+        const auto whole = m_bench.last(expected);
+        const auto other = m_bench.last(run);
+        QVERIFY(whole.ok() && other.ok());
+        QCOMPARE(other->tensors.size(), whole->tensors.size());
+        for (const auto& [name, tensor] : whole->tensors) {
+            QVERIFY2(at::equal(*other->find(name), tensor), name.c_str());
+        }
+        QCOMPARE(*other->meta("checkpoint"), *whole->meta("checkpoint"));
     }
     [[nodiscard]] Json card(const std::string& run) const {
         return *base::parseJson(m_bench.scratch().read(run + "/outputs/model.json"));
@@ -112,6 +137,29 @@ private Q_SLOTS:
         QCOMPARE(m_bench.points("b"), m_bench.points("a"));
     }
 
+    void loaderThreads_changeNothing() {
+        // As many threads as there are cores, and one: the first of those that this process may use.
+        cpu_set_t cores;
+        QCOMPARE(sched_getaffinity(0, sizeof cores, &cores), 0);
+        int core = 0;
+        while (!CPU_ISSET(core, &cores)) {
+            ++core;
+        }
+        Json document = changed(spec());
+        spec::setValueAt(document, "task.dataset.cache_mib", 0);
+        QCOMPARE(m_bench.run("threads", document), 0);
+        const auto alone =
+            m_bench.start("thread", document, 1, "taskset -pc " + std::to_string(core) + " $$ > /dev/null");
+        QCOMPARE(Bench::finish(*alone.front()), 0);
+        QVERIFY(m_bench.points("thread").size() > 20);
+        QCOMPARE(m_bench.points("thread"), m_bench.points("threads"));
+        compareLast("thread", "threads");
+        // Another seed draws other changes.
+        spec::setValueAt(document, "task.seed", 2);
+        QCOMPARE(m_bench.run("seed", document), 0);
+        QVERIFY(m_bench.points("seed") != m_bench.points("threads"));
+    }
+
     void ranks_trainTheSameModel() {
         Json document = spec();
         spec::setValueAt(document, "distribution.kind", "pytorch");
@@ -121,31 +169,57 @@ private Q_SLOTS:
         QVERIFY(card("two")["metrics"]["last"]["val/accuracy"].get<double>() > 0.5);
     }
 
+    void resume_equalsTheUninterruptedRun_data() {
+        QTest::addColumn<int>("world");
+        QTest::addColumn<int>("batch");
+        QTest::newRow("one process") << 1 << 16;
+        QTest::newRow("two processes") << 2 << 4;
+    }
     void resume_equalsTheUninterruptedRun() {
+        QFETCH(int, world);
+        QFETCH(int, batch);
         // Frozen at first, so that the cut lies after the optimizer was made anew.
         QVERIFY(std::filesystem::exists(m_bench.folder("a") / "outputs/model.safetensors"));
-        Json document = spec();
-        spec::setValueAt(document, "task.epochs", 60);
+        const std::string ranked = std::to_string(world);
+        const int stepsPerEpoch = 72 / batch + (72 % batch > 0 ? 1 : 0);
+        Json document = changed(spec());
+        spec::setValueAt(document, "task.batch_size", batch);
+        spec::setValueAt(document, "task.log_every_steps", 3);
+        if (world > 1) {
+            spec::setValueAt(document, "distribution.kind", "pytorch");
+            spec::setValueAt(document, "distribution.processes", world);
+        }
+        spec::setValueAt(document, "task.epochs", 300 / stepsPerEpoch);
         spec::setValueAt(document, "task.model.weights.source",
                          (m_bench.folder("a") / "outputs/model.safetensors").string());
         spec::setValueAt(document, "task.model.weights.freeze", true);
         spec::setValueAt(document, "task.model.weights.unfreeze_epoch", 2);
-        spec::setValueAt(document, "task.augmentation.rotation", 5);
-        QCOMPARE(m_bench.run("whole", document), 0);
-        const auto ranks = m_bench.start("cut", document);
-        QVERIFY(test::waitFor([&] { return m_bench.lastStep("cut") >= 20; }, 60'000));  // 5 steps an epoch.
-        test::sendSignal(*ranks.front(), SIGTERM);
-        QCOMPARE(Bench::finish(*ranks.front()), 143);
-        document["resolved"] = {
-            {"resume_checkpoint", (m_bench.folder("cut") / "outputs/checkpoints/last.ckpt").string()}};
-        QCOMPARE(m_bench.run("rest", document), 0);
-        const auto whole = m_bench.last("whole");
-        const auto rest = m_bench.last("rest");
-        QVERIFY(whole.ok() && rest.ok());
-        QCOMPARE(rest->tensors.size(), whole->tensors.size());
-        for (const auto& [name, tensor] : whole->tensors) {
-            QVERIFY2(at::equal(*rest->find(name), tensor), name.c_str());
+        QCOMPARE(m_bench.run("whole" + ranked, document, world), 0);
+        // Until it is cut in the middle of an epoch: between two there is less to go on with.
+        std::string cut;
+        for (int round = 0; round < 8 && cut.empty(); ++round) {
+            const std::string name = "cut" + ranked + std::to_string(round);
+            const auto ranks = m_bench.start(name, document, world);
+            QVERIFY(test::waitFor([&] { return m_bench.lastStep(name) >= 2 * stepsPerEpoch + 1; }, 60'000));
+            for (const auto& rank : ranks) {
+                test::sendSignal(*rank, SIGTERM);
+            }
+            for (const auto& rank : ranks) {
+                QCOMPARE(Bench::finish(*rank), 143);
+            }
+            const auto last = m_bench.last(name);
+            QVERIFY(last.ok());
+            cut = (*base::parseJson(*last->meta("checkpoint")))["step_in_epoch"] == 0 ? std::string() : name;
         }
+        QVERIFY(!cut.empty());
+        document["resolved"] = {
+            {"resume_checkpoint", (m_bench.folder(cut) / "outputs/checkpoints/last.ckpt").string()}};
+        QCOMPARE(m_bench.run("rest" + ranked, document, world), 0);
+        compareLast("rest" + ranked, "whole" + ranked);
+        std::vector<std::string> joined = m_bench.points(cut);
+        const auto after = m_bench.points("rest" + ranked);
+        joined.insert(joined.end(), after.begin(), after.end());
+        QCOMPARE(joined, m_bench.points("whole" + ranked));
     }
 
     void frozen_trainsTheHeadAlone() {
@@ -163,6 +237,23 @@ private Q_SLOTS:
                 continue;
             }
             QCOMPARE(at::equal(*after.find(name), tensor), !name.starts_with("classifier"));
+        }
+    }
+
+    void frozen_untilItsEpochBegins() {
+        Json document = spec();
+        spec::setValueAt(document, "task.model.weights.source",
+                         (m_bench.folder("a") / "outputs/model.safetensors").string());
+        spec::setValueAt(document, "task.model.weights.freeze", true);
+        spec::setValueAt(document, "task.model.weights.unfreeze_epoch", 2);
+        for (const int epochs : {2, 3}) {
+            const std::string run = "thaw" + std::to_string(epochs);
+            spec::setValueAt(document, "task.epochs", epochs);
+            QCOMPARE(m_bench.run(run, document), 0);
+            const SafeTensors before = weights("a");
+            const SafeTensors after = weights(run);
+            QVERIFY(!before.tensors.empty());
+            QCOMPARE(at::equal(*after.find("features.0.weight"), *before.find("features.0.weight")), epochs == 2);
         }
     }
 
@@ -202,12 +293,20 @@ private Q_SLOTS:
         const base::Path copy = m_bench.scratch() / "spoiled-birds";
         std::filesystem::copy(birds(), copy, std::filesystem::copy_options::recursive);
         QVERIFY(base::writeFileAtomically(copy / "hen/zz.jpg", "no picture").ok());
+        // Its header alone; and one of which the header is sound, and half of the rest is missing.
+        QVERIFY(base::writeFileAtomically(copy / "hen/huge.png", test::pngHeader(60'000, 60'000) +
+                                                                     test::pngChunk("IDAT", "x") +
+                                                                     test::pngChunk("IEND", {}))
+                    .ok());
+        std::filesystem::resize_file(copy / "wren/002.jpg", std::filesystem::file_size(copy / "wren/002.jpg") / 2);
         Json document = spec();
         spec::setValueAt(document, "task.epochs", 1);
         spec::setValueAt(document, "task.dataset.folder", copy.string());
         QCOMPARE(m_bench.run("spoiled", document), 0);
         QVERIFY(m_bench.warned("spoiled", "data.bad", "hen/zz.jpg"));
-        QCOMPARE(params("spoiled")["unreadable"], Json(1));
+        QVERIFY(m_bench.warned("spoiled", "data.bad", "hen/huge.png"));
+        QVERIFY(m_bench.warned("spoiled", "data.bad", "wren/002.jpg"));
+        QCOMPARE(params("spoiled")["unreadable"], Json(2));  // The third is met when it is decoded.
         spec::setValueAt(document, "task.dataset.max_bad_fraction", 0.001);
         QCOMPARE(m_bench.run("strict", document), 1);
         QVERIFY(m_bench.warned("strict", "data.bad", "more than allowed"));
@@ -316,7 +415,23 @@ private Q_SLOTS:
         spec::setValueAt(document, "task.schedule.kind", "constant");
         spec::setValueAt(document, "task.model.options.batch_norm", false);
         QCOMPARE(m_bench.run("early", document), 0);
-        QVERIFY(card("early")["training"]["epochs"].get<int>() < 40);
+        const auto losses = m_bench.values("early", "val/loss");
+        QCOMPARE(card("early")["training"]["epochs"], Json(losses.size()));
+        QVERIFY(losses.size() < 40);
+        // Two in a row without a lower one, at the end and nowhere before.
+        std::size_t lowest = 0;
+        for (std::size_t i = 1; i < losses.size(); ++i) {
+            lowest = losses[i] < losses[lowest] ? i : lowest;
+            QCOMPARE(i - lowest == 2, i + 1 == losses.size());
+        }
+        // The best checkpoint is the most accurate epoch's, the last one the last's.
+        const auto accuracies = m_bench.values("early", "val/accuracy");
+        const auto epochOf = [&](const char* file) {
+            const auto kept = readSafeTensors(m_bench.folder("early") / "outputs/checkpoints" / file);
+            return kept.ok() ? (*base::parseJson(*kept->meta("checkpoint")))["epoch"].get<std::ptrdiff_t>() : -1;
+        };
+        QCOMPARE(epochOf("best.ckpt"), std::ranges::max_element(accuracies) - accuracies.begin() + 1);
+        QCOMPARE(epochOf("last.ckpt"), static_cast<std::ptrdiff_t>(losses.size()));
     }
 
     void clipped_isPyTorchs() {

@@ -182,6 +182,12 @@ private Q_SLOTS:
             QVERIFY2(at::equal(*again->find(name), tensor), name.c_str());
         }
         QVERIFY(!std::filesystem::exists(bench.folder("apart") / "outputs-1/checkpoints/.received-1"));
+        // Rank 0 alone writes: nothing is on the other machine but what was put there.
+        QVERIFY(std::filesystem::exists(bench.folder("apart") / "outputs/model.pt"));
+        for (const auto& entry : std::filesystem::recursive_directory_iterator(bench.folder("apart") / "outputs-1")) {
+            QVERIFY2(entry.is_directory() || entry.path().filename() == "last.ckpt", entry.path().c_str());
+        }
+        QCOMPARE(bench.scratch().read("apart/outputs-1/checkpoints/last.ckpt"), std::string("something else"));
     }
 
     void nodes_meetByAddressAndInterface_data() {

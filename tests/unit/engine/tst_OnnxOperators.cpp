@@ -6,6 +6,8 @@
 #include <set>
 
 #include "core/engine/export/Verbs.h"
+#include "core/engine/model/Network.h"
+#include "core/engine/model/TorchScript.h"
 #include "tests/helpers/Scratch.h"
 
 using namespace trainyard;
@@ -241,6 +243,31 @@ private Q_SLOTS:
             {{"model", model.string()}, {"output", (scratch / "s.onnx").string()}, {"input_shape", {12}}}, kQuiet);
         QVERIFY(exported.ok());
         QCOMPARE((*exported)["initializers"].get<int>(), 1);
+    }
+
+    void trainyards_isProved_data() {
+        QTest::addColumn<QString>("family");
+        for (const char* family :
+             {"resnet18", "resnet34", "resnet50", "resnet101", "mobilenet_v3_small", "mobilenet_v3_large"}) {
+            QTest::newRow(family) << QString::fromLatin1(family);
+        }
+    }
+    /// As a run saves it, with statistics that are not fresh.
+    void trainyards_isProved() {
+        QFETCH(QString, family);
+        const test::Scratch scratch;
+        const auto table = spec::buildLayerTable(family.toStdString(), Json::object(), {3, 64, 64}, 7);
+        QVERIFY(table.ok());
+        torch::manual_seed(3);
+        engine::Network network(*table);
+        network.train(true);
+        {
+            const torch::NoGradGuard noGrad;
+            (void) network.forward(torch::randn({4, 3, 64, 64}) * 2.0 + 0.5);
+        }
+        network.train(false);
+        QVERIFY(engine::saveTorchScript(network, scratch / "model.pt").ok());
+        exportAndProve(scratch / "model.pt", scratch / "model.onnx", {3, 64, 64}, 17);
     }
 
     /// Scripted by Python from code that nobody wrote with this converter in mind.

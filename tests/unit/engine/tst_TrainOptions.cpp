@@ -4,6 +4,7 @@
 
 #include <QtTest>
 
+#include <algorithm>
 #include <cmath>
 #include <csignal>
 #include <filesystem>
@@ -255,6 +256,36 @@ private Q_SLOTS:
         QVERIFY(difference(m_bench, "smaller", "whole-batch") > 1e-2);
     }
 
+    void decayClippingAndRates_areByGroup() {
+        // Gradients that are clipped to nothing leave the decay alone, and of that is known what it comes to.
+        constexpr int kSteps = 15;
+        Json document = with(brief(), "task.clip_norm", 1e-9);
+        spec::setValueAt(document, "task.optimizer.momentum", 0.0);
+        spec::setValueAt(document, "task.optimizer.nesterov", false);
+        spec::setValueAt(document, "task.optimizer.weight_decay", 1.0);
+        spec::setValueAt(document, "task.schedule.kind", "constant");
+        spec::setValueAt(document, "task.model.weights.backbone_rate", 0.5);
+        const Json options = *spec::valueAt(document, "task.model.options");
+        const auto table = spec::buildLayerTable("cnn", options, {1, 20, 20}, 10);
+        QVERIFY(table.ok());
+        at::manual_seed(1);  // The run's.
+        const Network first(*table);
+        for (const bool norms : {false, true}) {
+            const std::string run = norms ? "all-decay" : "weights-decay";
+            QCOMPARE(m_bench.run(run, with(document, "task.decay_norms", norms)), 0);
+            QCOMPARE(m_bench.lastStep(run), std::int64_t{kSteps});
+            const auto after = readSafeTensors(m_bench.folder(run) / "outputs/model.safetensors");
+            QVERIFY(after.ok());
+            for (std::size_t i = 0; i < first.parameters().size(); ++i) {
+                const std::string& name = first.parameterNames()[i];
+                const at::Tensor& before = first.parameters()[i];
+                const double rate = name.starts_with(table->layers.back().name + ".") ? 0.02 : 0.01;
+                const double left = norms || before.dim() > 1 ? std::pow(1 - rate, kSteps) : 1.0;
+                QVERIFY2(at::allclose(*after->find(name), before.detach() * left, 1e-5, 1e-8), name.c_str());
+            }
+        }
+    }
+
     void classWeights_weighTheLoss() {
         at::manual_seed(4);
         const at::Tensor logits = at::randn({6, 3});
@@ -320,6 +351,23 @@ print('equal', known)
             TRAINYARD_SKIP("no Python with torch on this machine");
         }
         QVERIFY2(python.out.starts_with("equal"), python.out.c_str());
+    }
+
+    void exchange_goesOnBehindTheBackwardPass() {
+        // More gradients than go into the reducer's first bucket, so that it sends some while others are computed.
+        Json document = with(brief(), "task.model.family", "resnet18");
+        spec::setValueAt(document, "task.model.options", {{"small_stem", false}});
+        spec::setValueAt(document, "task.dataset.train_limit", 176);
+        spec::setValueAt(document, "task.dataset.val_limit", 20);
+        spec::setValueAt(document, "task.batch_size", 8);
+        spec::setValueAt(document, "distribution.kind", "pytorch");
+        spec::setValueAt(document, "distribution.processes", 2);
+        QCOMPARE(m_bench.run("hidden", document, 2), 0);
+        for (const int rank : {0, 1}) {
+            const auto hidden = m_bench.values("hidden", "train/exchange_hidden_seconds", rank);
+            QVERIFY(!hidden.empty() && hidden.back() > 0);
+            QVERIFY(hidden.back() < std::ranges::max(m_bench.values("hidden", "train/step_seconds", rank)));
+        }
     }
 
     void lastBatch_ofOneSampleIsLeftOut() {

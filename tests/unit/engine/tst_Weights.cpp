@@ -32,6 +32,8 @@ state = net.state_dict()
 torch.save(state, root + "/zip.pth")
 torch.save(state, root + "/legacy.pth", _use_new_zipfile_serialization=False)
 torch.save(dict(state), root + "/plain_dict.pth")
+torch.save(dict(state), root + "/legacy_dict.pth", _use_new_zipfile_serialization=False)
+torch.save({"state_dict": {"module." + k: v for k, v in state.items()}}, root + "/legacy_parallel_checkpoint.pth", _use_new_zipfile_serialization=False)
 torch.save(collections.OrderedDict(("module." + k, v) for k, v in state.items()), root + "/parallel.pth")
 torch.save({"epoch": 3, "best_acc1": 71.5, "arch": "mobilenet", "state_dict": state, "optimizer": {"state": {0: {"momentum_buffer": torch.ones(3)}}, "param_groups": []}}, root + "/checkpoint.pth")
 torch.save({"epoch": 3, "state_dict": state}, root + "/legacy_checkpoint.pth", _use_new_zipfile_serialization=False)
@@ -108,6 +110,8 @@ private Q_SLOTS:
         row("zip.pth", "state_dict");
         row("legacy.pth", "state_dict");
         row("plain_dict.pth", "state_dict");
+        row("legacy_dict.pth", "state_dict");
+        row("legacy_parallel_checkpoint.pth", "state_dict", "module.");
         row("parallel.pth", "state_dict", "module.");
         row("checkpoint.pth", "state_dict");
         row("legacy_checkpoint.pth", "state_dict");
