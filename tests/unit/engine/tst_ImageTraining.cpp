@@ -67,8 +67,8 @@ class TestImageTraining : public QObject {
     /// With every change of the pictures that there is.
     [[nodiscard]] static Json changed(Json document) {
         const std::pair<const char*, double> changes[] = {
-            {"vertical_flip", 0.3}, {"rotation", 15}, {"brightness", 0.4}, {"contrast", 0.4},
-            {"saturation", 0.4},    {"erase", 0.5},   {"flip", 0.5},       {"crop_scale_min", 0.3}};
+            {"vertical_flip", 0.3}, {"rotation", 15}, {"brightness", 0.4}, {"contrast", 0.4},      {"saturation", 0.4},
+            {"hue", 0.2},           {"erase", 0.5},   {"flip", 0.5},       {"crop_scale_min", 0.3}};
         for (const auto& [name, value] : changes) {
             spec::setValueAt(document, std::string("task.augmentation.") + name, value);
         }
@@ -135,6 +135,35 @@ private Q_SLOTS:
         spec::setValueAt(again, "task.dataset.cache_mib", 0);
         QCOMPARE(m_bench.run("b", again), 0);
         QCOMPARE(m_bench.points("b"), m_bench.points("a"));
+    }
+
+    void evaluated_onAnotherDataSet() {
+        // Two of its three classes, so that their numbers in the folder are not the model's.
+        std::filesystem::create_directories(m_bench.scratch() / "other-birds");
+        for (const char* kind : {"turkey", "wren"}) {
+            std::filesystem::copy(birds() / kind, m_bench.scratch() / "other-birds" / kind,
+                                  std::filesystem::copy_options::recursive);
+        }
+        const base::Path request = m_bench.scratch().write(
+            "evaluate.json",
+            base::dumpJson({{"model", (m_bench.folder("a") / "outputs/model.pt").string()},
+                            {"dataset", {{"kind", "images"}, {"folder", (m_bench.scratch() / "other-birds").string()}}},
+                            {"split", "all"}}));
+        const auto ran =
+            test::runProgram(test::builtProgram("trainyard-engine"), {"evaluate", "--request", request.string()});
+        QVERIFY2(ran.exitCode == 0, ran.out.c_str());
+        const std::string said = ran.out.substr(0, ran.out.find_last_not_of('\n') + 1);
+        const Json result = *base::parseJson(said.substr(said.rfind('\n') + 1));  // Progress stands before it.
+        QCOMPARE(result["samples"], Json(60));
+        QVERIFY2(result["accuracy"].get<double>() > 0.85, said.c_str());
+        const std::int64_t expected[] = {0, 30, 30};
+        for (std::size_t label = 0; label < 3; ++label) {
+            std::int64_t samples = 0;
+            for (const Json& count : result["confusion"][label]) {
+                samples += count.get<std::int64_t>();
+            }
+            QCOMPARE(samples, expected[label]);
+        }
     }
 
     void loaderThreads_changeNothing() {
