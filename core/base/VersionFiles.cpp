@@ -47,6 +47,11 @@ std::vector<int> versionsIn(const Path& folder) {
     return versions;
 }
 
+int pickVersion(const std::vector<int>& versions, int wanted) {
+    const int version = wanted > 0 || versions.empty() ? wanted : versions.back();
+    return std::ranges::find(versions, version) == versions.end() ? 0 : version;
+}
+
 Result<int> addVersion(const Path& folder, const Json& document) {
     TRAINYARD_TRY(makeDirs(folder));
     // Written aside and linked: a number that another process has taken meanwhile is not overwritten.

@@ -53,16 +53,10 @@ Error unknown(const std::string& name) {
 
 Result<Dataset> readVersion(const wire::WorkspaceLayout& layout, const std::string& name, int version,
                             std::vector<int> versions) {
-    const Path file = base::versionFile(folderOf(layout, name), version);
-    const auto text = base::readFile(file);
-    const auto json = text.ok() ? base::parseJson(*text) : Result<Json>(text.error());
-    auto dataset = json.ok() ? datasetFromJson(*json) : Result<Dataset>(json.error());
-    if (dataset.ok() && dataset->name != name) {
-        dataset = Error{"dataset.damaged", "it names another data set, \"" + dataset->name + "\"."};
-    }
+    auto dataset =
+        base::readVersion(base::versionFile(folderOf(layout, name), version), "dataset", name, datasetFromJson);
     if (!dataset.ok()) {
-        return Error{"dataset.damaged",
-                     "The data set's file " + file.string() + " cannot be read: " + dataset.error().message, "dataset"};
+        return dataset;
     }
     dataset->version = version;
     dataset->versions = std::move(versions);
@@ -188,16 +182,8 @@ Result<Dataset> datasetFromJson(const Json& json) {
 std::vector<Dataset> readDatasets(const wire::WorkspaceLayout& layout, std::vector<Error>* problems) {
     std::vector<Dataset> all;
     for (const std::string& name : namesIn(layout)) {
-        std::vector<int> versions = versionsOf(layout, name);
-        if (versions.empty()) {
-            continue;
-        }
-        const int newest = versions.back();
-        auto one = readVersion(layout, name, newest, std::move(versions));
-        if (one.ok()) {
-            all.push_back(std::move(*one));
-        } else if (problems != nullptr) {
-            problems->push_back(one.error());
+        if (const std::vector<int> versions = versionsOf(layout, name); !versions.empty()) {
+            base::keepRead(readVersion(layout, name, versions.back(), versions), all, problems);
         }
     }
     return all;
@@ -205,8 +191,8 @@ std::vector<Dataset> readDatasets(const wire::WorkspaceLayout& layout, std::vect
 
 Result<Dataset> readDataset(const wire::WorkspaceLayout& layout, const spec::DatasetName& name) {
     std::vector<int> versions = versionsOf(layout, name.name);
-    const int version = name.version > 0 ? name.version : versions.empty() ? 0 : versions.back();
-    if (std::ranges::find(versions, version) == versions.end()) {
+    const int version = base::pickVersion(versions, name.version);
+    if (version == 0) {
         return unknown(name.text());
     }
     return readVersion(layout, name.name, version, std::move(versions));

@@ -46,15 +46,9 @@ Error unknown(const std::string& name) {
 Result<EnvironmentDefinition> readVersion(const wire::WorkspaceLayout& layout, const std::string& name, int version,
                                           std::vector<int> versions) {
     const Path file = layout.environmentVersion(name, version);
-    const auto text = base::readFile(file);
-    const auto json = text.ok() ? base::parseJson(*text) : Result<Json>(text.error());
-    auto spec = json.ok() ? spec::environmentSpecFromJson(*json) : Result<spec::EnvironmentSpec>(json.error());
-    if (spec.ok() && spec->name != name) {
-        spec = Error{"environment.damaged", "it names another environment, \"" + spec->name + "\""};
-    }
+    auto spec = base::readVersion(file, "environment", name, spec::environmentSpecFromJson);
     if (!spec.ok()) {
-        return Error{"environment.damaged",
-                     "The definition " + file.string() + " cannot be read: " + spec.error().message, "environment"};
+        return spec.error();
     }
     EnvironmentDefinition found;
     found.spec = std::move(*spec);
@@ -90,16 +84,8 @@ std::vector<EnvironmentDefinition> readEnvironments(const wire::WorkspaceLayout&
     }
     std::sort(names.begin(), names.end());
     for (const std::string& name : names) {
-        std::vector<int> versions = versionsOf(layout, name);
-        if (versions.empty()) {
-            continue;
-        }
-        const int newest = versions.back();
-        auto one = readVersion(layout, name, newest, std::move(versions));
-        if (one.ok()) {
-            all.push_back(std::move(*one));
-        } else if (problems != nullptr) {
-            problems->push_back(one.error());
+        if (const std::vector<int> versions = versionsOf(layout, name); !versions.empty()) {
+            base::keepRead(readVersion(layout, name, versions.back(), versions), all, problems);
         }
     }
     return all;
@@ -115,8 +101,8 @@ Result<EnvironmentDefinition> readEnvironment(const wire::WorkspaceLayout& layou
         return curated == nullptr ? Result<EnvironmentDefinition>(unknown(text)) : definitionOf(*curated);
     }
     std::vector<int> versions = versionsOf(layout, name->name);
-    const int version = name->version > 0 ? name->version : versions.empty() ? 0 : versions.back();
-    if (std::ranges::find(versions, version) == versions.end()) {
+    const int version = base::pickVersion(versions, name->version);
+    if (version == 0) {
         return unknown(text);
     }
     return readVersion(layout, name->name, version, std::move(versions));

@@ -1,11 +1,11 @@
 #include "core/runs/TargetBook.h"
 
 #include <algorithm>
-#include <charconv>
 #include <system_error>
 #include <utility>
 
 #include "core/base/Files.h"
+#include "core/base/VersionFiles.h"
 
 namespace trainyard::runs {
 
@@ -20,17 +20,7 @@ constexpr const char* kLocal = "local";
 
 /// Versions of a definition, 0 without one.
 int newestVersion(const wire::WorkspaceLayout& layout, const std::string& name) {
-    int newest = 0;
-    std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator(layout.targets() / name, error)) {
-        const std::string file = entry.path().filename().string();
-        int version = 0;
-        const auto parsed = std::from_chars(file.data(), file.data() + file.size(), version);
-        if (parsed.ec == std::errc{} && std::string(parsed.ptr, file.data() + file.size()) == ".json") {
-            newest = std::max(newest, version);
-        }
-    }
-    return newest;
+    return base::pickVersion(base::versionsIn(layout.targets() / name), 0);
 }
 
 /// No name leads out of the folder of definitions.
@@ -50,16 +40,9 @@ Result<TargetDefinition> readTarget(const wire::WorkspaceLayout& layout, const s
         found.spec.name = kLocal;
         found.spec.kind = spec::TargetKind::Local;
     } else {
-        const base::Path file = layout.target(name, found.version);
-        const auto text = base::readFile(file);
-        const auto json = text.ok() ? base::parseJson(*text) : Result<Json>(text.error());
-        auto spec = json.ok() ? spec::targetSpecFromJson(*json) : Result<spec::TargetSpec>(json.error());
-        if (spec.ok() && spec->name != name) {
-            spec = Error{"target.damaged", "it names another target, \"" + spec->name + "\""};
-        }
+        auto spec = base::readVersion(layout.target(name, found.version), "target", name, spec::targetSpecFromJson);
         if (!spec.ok()) {
-            return Error{"target.damaged",
-                         "The definition " + file.string() + " cannot be read: " + spec.error().message, "target"};
+            return spec.error();
         }
         found.spec = std::move(*spec);
     }
@@ -84,12 +67,7 @@ std::vector<TargetDefinition> readTargets(const wire::WorkspaceLayout& layout, s
     names.insert(names.begin(), kLocal);
     std::vector<TargetDefinition> all;
     for (const std::string& name : names) {
-        auto one = readTarget(layout, name);
-        if (one.ok()) {
-            all.push_back(std::move(*one));
-        } else if (problems != nullptr) {
-            problems->push_back(one.error());
-        }
+        base::keepRead(readTarget(layout, name), all, problems);
     }
     return all;
 }
@@ -99,11 +77,7 @@ Result<int> writeTarget(const wire::WorkspaceLayout& layout, const spec::TargetS
     if (const std::vector<Error> errors = spec::validateTargetSpec(document); !errors.empty()) {
         return errors.front();
     }
-    const int version = newestVersion(layout, spec.name) + 1;
-    const base::Path file = layout.target(spec.name, version);
-    TRAINYARD_TRY(base::makeDirs(file.parent_path()));
-    TRAINYARD_TRY(base::writeFileAtomically(file, base::dumpJsonPretty(document)));
-    return version;
+    return base::addVersion(layout.targets() / spec.name, document);
 }
 
 Status removeTarget(const wire::WorkspaceLayout& layout, const std::string& name) {

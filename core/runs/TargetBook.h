@@ -22,7 +22,8 @@ struct TargetDefinition {
                                                         std::vector<base::Error>* problems = nullptr);
 /// "target.unknown"; "target.damaged" when its newest definition cannot be read.
 [[nodiscard]] base::Result<TargetDefinition> readTarget(const wire::WorkspaceLayout& layout, const std::string& name);
-/// Writes the next version and answers with its number. Errors: spec.* (checked first), file.*.
+/// Writes the next version and answers with its number; two that write at once get two. Errors: spec.* (checked first),
+/// file.*.
 [[nodiscard]] base::Result<int> writeTarget(const wire::WorkspaceLayout& layout, const spec::TargetSpec& spec);
 /// Removes every version; the caller has seen to it that no run needs it. "target.unknown".
 [[nodiscard]] base::Status removeTarget(const wire::WorkspaceLayout& layout, const std::string& name);

@@ -27,6 +27,41 @@ private Q_SLOTS:
         QVERIFY(versionsIn(folder).empty());
         QCOMPARE(addVersion(folder, Json::object()).valueOr(0), 13);
     }
+    void aVersionIsPicked() {
+        QCOMPARE(pickVersion({}, 0), 0);
+        QCOMPARE(pickVersion({}, 2), 0);
+        QCOMPARE(pickVersion({2, 3, 7}, 0), 7);
+        QCOMPARE(pickVersion({2, 3, 7}, 3), 3);
+        QCOMPARE(pickVersion({2, 3, 7}, 4), 0);
+    }
+    void whatNamesAnother_isDamaged() {
+        struct Bird {
+            std::string name;
+        };
+        const auto parse = [](const Json& json) -> Result<Bird> {
+            if (!json.contains("name")) return Error{"bird.nameless", "it has no name."};
+            return Bird{json.at("name").get<std::string>()};
+        };
+        const Scratch scratch;
+        std::vector<Bird> all;
+        std::vector<Error> problems;
+        for (const char* text : {R"({"name":"owl"})", R"({"name":"kite"})", "{}", "{", ""}) {
+            scratch.write("owl/1.json", text);
+            keepRead(readVersion(scratch / "owl/1.json", "bird", "owl", parse), all, &problems);
+        }
+        keepRead(readVersion(scratch / "owl/2.json", "bird", "owl", parse), all, &problems);
+        QCOMPARE(all.size(), std::size_t{1});
+        QCOMPARE(problems.size(), std::size_t{5});
+        for (const Error& problem : problems) {
+            QCOMPARE(problem.code, "bird.damaged");
+            QCOMPARE(problem.field, "bird");
+            QVERIFY2(problem.message.find("owl/") != std::string::npos, problem.message.c_str());
+        }
+        QVERIFY(problems[0].message.find("\"kite\"") != std::string::npos);
+        QVERIFY(problems[1].message.find("no name") != std::string::npos);
+        keepRead(Result<Bird>(problems[0]), all, nullptr);
+        QCOMPARE(all.size(), std::size_t{1});
+    }
     void otherFiles_areNoVersions() {
         const Scratch scratch;
         for (const char* name :
