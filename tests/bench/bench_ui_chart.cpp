@@ -1,21 +1,19 @@
 // Main-thread time a frame of a chart with 10 curves of 100,000 points each while new points arrive: taking the points
 // in, asking the worker, taking its picture, painting, and the event loop's own share. Processor time of the main
 // thread, so that a busy machine does not count. Prints one JSON object with --json.
-#include <QApplication>
 #include <QElapsedTimer>
 #include <QTimer>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 #include <ctime>
 #include <random>
 #include <vector>
 
 #include "core/base/Json.h"
+#include "tests/bench/BenchWindow.h"
 #include "ui/charts/ChartView.h"
-#include "ui/shell/Theme.h"
 
 using namespace trainyard;
 
@@ -46,15 +44,8 @@ double percentile(std::vector<double> values, double share) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    int frames = 120;
-    bool json = false;
-    for (int i = 1; i < argc; ++i) {
-        if (std::strcmp(argv[i], "--json") == 0) json = true;
-        if (std::strcmp(argv[i], "--frames") == 0 && i + 1 < argc) frames = std::max(10, std::atoi(argv[++i]));
-    }
-    if (qEnvironmentVariableIsEmpty("QT_QPA_PLATFORM")) qputenv("QT_QPA_PLATFORM", "offscreen");
-    QApplication application(argc, argv);
-    ui::Theme::install(application);
+    const auto [json, frames] = bench::readOptions(argc, argv, "--frames", 120, 10);
+    const bench::Application application(argc, argv);
 
     ui::ChartView chart(QStringLiteral("Loss"));
     chart.resize(1280, 720);

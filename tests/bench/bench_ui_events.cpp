@@ -4,22 +4,21 @@
 //   bench_ui_events [--json] [--seconds N]
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "core/base/Clock.h"
 #include "core/base/Files.h"
 #include "core/base/Json.h"
-#include "tests/gui/WindowRig.h"
+#include "tests/bench/BenchWindow.h"
 #include "ui/charts/ChartView.h"
 #include "ui/runs/MetricsTab.h"
 #include "ui/runs/RunCharts.h"
 #include "ui/runs/RunPage.h"
 
 using namespace trainyard;
+using bench::stop;
 using test::waitFor;
 
 namespace {
@@ -53,30 +52,6 @@ private:
     std::vector<Frame> m_frames;
 };
 
-[[noreturn]] void stop(const std::string& what) {
-    std::fprintf(stderr, "bench_ui_events: %s\n", what.c_str());
-    std::exit(1);
-}
-
-std::string submit(test::WindowRig& rig, const std::vector<std::string>& command) {
-    const base::Json spec{{"format", "trainyard.run-spec"},
-                          {"version", 1},
-                          {"experiment", "bench"},
-                          {"task", {{"kind", "command"}, {"command", command}}}};
-    std::string run;
-    std::string failed;
-    QObject context;
-    rig.session().start("run.submit", base::Json{{"spec", spec}}, &context,
-                        [&](const base::Result<base::Json>& answer) {
-                            if (answer.ok()) run = answer->at("run").get<std::string>();
-                            if (!answer.ok()) failed = answer.error().message;
-                        });
-    if (!waitFor([&] { return !run.empty() || !failed.empty(); }, 30'000) || run.empty()) {
-        stop("the run was not taken: " + failed);
-    }
-    return run;
-}
-
 /// When each step was written, as the script left it.
 std::vector<std::int64_t> writtenTimes(const base::Path& file) {
     const std::string bytes = base::readFile(file).valueOr({});
@@ -92,21 +67,14 @@ std::vector<std::int64_t> writtenTimes(const base::Path& file) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    double seconds = 10;
-    bool json = false;
-    for (int i = 1; i < argc; ++i) {
-        if (std::strcmp(argv[i], "--json") == 0) json = true;
-        if (std::strcmp(argv[i], "--seconds") == 0 && i + 1 < argc) seconds = std::max(1.0, std::atof(argv[++i]));
-    }
-    if (qEnvironmentVariableIsEmpty("QT_QPA_PLATFORM")) qputenv("QT_QPA_PLATFORM", "offscreen");
-    QApplication application(argc, argv);
-    ui::Theme::install(application);
+    const auto [json, seconds] = bench::readOptions(argc, argv, "--seconds", 10, 1);
+    const bench::Application application(argc, argv);
     test::WindowRig rig(test::WindowRig::Fill::Nothing);
     rig.window().resize(kWindowWidth, 1300);
     const base::Path times = rig.scratch() / "times";
     const base::Path go = rig.scratch() / "go";
-    const std::string run = submit(rig, {"/usr/bin/python3", test::testData("scripts/event_rate.py").string(),
-                                         std::to_string(seconds), times.string(), go.string()});
+    const std::string run = bench::submit(rig, {"/usr/bin/python3", test::testData("scripts/event_rate.py").string(),
+                                                std::to_string(seconds), times.string(), go.string()});
     auto* page = rig.go<ui::RunPage>(QStringLiteral("run/") + QString::fromStdString(run));
     if (!page ||
         !waitFor([&] { return page->detail() && page->detail()->row.state == spec::RunState::Running; }, 30'000)) {
@@ -118,7 +86,7 @@ int main(int argc, char** argv) {
     FrameNotes notes(*chart());
     const QList<QWidget*> parts = chart()->findChildren<QWidget*>();
     for (QWidget* part : parts) part->installEventFilter(&notes);
-    if (!waitFor([&] { return spec::isFinal(page->detail()->row.state); }, static_cast<int>(seconds * 1000) + 60'000)) {
+    if (!waitFor([&] { return spec::isFinal(page->detail()->row.state); }, seconds * 1000 + 60'000)) {
         stop("the run did not end");
     }
     const std::vector<std::int64_t> written = writtenTimes(times);

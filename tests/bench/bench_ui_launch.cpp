@@ -5,11 +5,10 @@
 #include <QPushButton>
 #include <algorithm>
 #include <cstdio>
-#include <cstring>
 #include <vector>
 
 #include "core/base/Json.h"
-#include "tests/gui/WindowRig.h"
+#include "tests/bench/BenchWindow.h"
 #include "ui/charts/ChartView.h"
 #include "ui/forms/FormDocument.h"
 #include "ui/home/HomePage.h"
@@ -86,15 +85,8 @@ bool launchOnce(double& millis) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    int rounds = 10;
-    bool json = false;
-    for (int i = 1; i < argc; ++i) {
-        if (std::strcmp(argv[i], "--json") == 0) json = true;
-        if (std::strcmp(argv[i], "--rounds") == 0 && i + 1 < argc) rounds = std::max(1, std::atoi(argv[++i]));
-    }
-    if (qEnvironmentVariableIsEmpty("QT_QPA_PLATFORM")) qputenv("QT_QPA_PLATFORM", "offscreen");
-    QApplication application(argc, argv);
-    ui::Theme::install(application);
+    const auto [json, rounds] = bench::readOptions(argc, argv, "--rounds", 10, 1);
+    const bench::Application application(argc, argv);
     std::vector<double> all;
     for (int round = 0; round <= rounds; ++round) {
         double millis = 0;

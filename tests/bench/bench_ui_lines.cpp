@@ -4,8 +4,6 @@
 //   bench_ui_lines [--json] [--seconds N]
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <string>
 #include <vector>
 
@@ -13,12 +11,13 @@
 
 #include "core/base/Clock.h"
 #include "core/base/Json.h"
-#include "tests/gui/WindowRig.h"
+#include "tests/bench/BenchWindow.h"
 #include "ui/runs/LogTab.h"
 #include "ui/runs/LogView.h"
 #include "ui/runs/RunPage.h"
 
 using namespace trainyard;
+using bench::stop;
 using test::waitFor;
 
 namespace {
@@ -26,11 +25,6 @@ namespace {
 constexpr int kRanks = 8;
 constexpr int kLinesPerSecond = 10'000;
 constexpr int kBeatMillis = 5;
-
-[[noreturn]] void stop(const std::string& what) {
-    std::fprintf(stderr, "bench_ui_lines: %s\n", what.c_str());
-    std::exit(1);
-}
 
 /// A hundred lines each hundredth of a second.
 constexpr const char* kPrinter = "import os, sys, time\n"
@@ -42,42 +36,15 @@ constexpr const char* kPrinter = "import os, sys, time\n"
                                  "    n += 100\n"
                                  "    time.sleep(max(0, begin + n / 10000 - time.monotonic()))\n";
 
-std::string submit(test::WindowRig& rig, std::int64_t lines) {
-    const base::Json spec{
-        {"format", "trainyard.run-spec"},
-        {"version", 1},
-        {"experiment", "bench"},
-        {"distribution", {{"kind", "pytorch"}, {"backend", "gloo"}, {"processes", kRanks}}},
-        {"task", {{"kind", "command"}, {"command", {"/usr/bin/python3", "-c", kPrinter, std::to_string(lines)}}}}};
-    std::string run;
-    std::string failed;
-    QObject context;
-    rig.session().start("run.submit", base::Json{{"spec", spec}}, &context,
-                        [&](const base::Result<base::Json>& answer) {
-                            if (answer.ok()) run = answer->at("run").get<std::string>();
-                            if (!answer.ok()) failed = answer.error().message;
-                        });
-    if (!waitFor([&] { return !run.empty() || !failed.empty(); }, 30'000) || run.empty()) {
-        stop("the run was not taken: " + failed);
-    }
-    return run;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-    int seconds = 15;
-    bool json = false;
-    for (int i = 1; i < argc; ++i) {
-        if (std::strcmp(argv[i], "--json") == 0) json = true;
-        if (std::strcmp(argv[i], "--seconds") == 0 && i + 1 < argc) seconds = std::max(1, std::atoi(argv[++i]));
-    }
-    if (qEnvironmentVariableIsEmpty("QT_QPA_PLATFORM")) qputenv("QT_QPA_PLATFORM", "offscreen");
-    QApplication application(argc, argv);
-    ui::Theme::install(application);
+    const auto [json, seconds] = bench::readOptions(argc, argv, "--seconds", 15, 1);
+    const bench::Application application(argc, argv);
     test::WindowRig rig(test::WindowRig::Fill::Nothing);
     const std::int64_t each = std::int64_t{seconds} * kLinesPerSecond;
-    const std::string run = submit(rig, each);
+    const std::string run = bench::submit(rig, {"/usr/bin/python3", "-c", kPrinter, std::to_string(each)},
+                                          {{"kind", "pytorch"}, {"backend", "gloo"}, {"processes", kRanks}});
     auto* page = rig.go<ui::RunPage>(QStringLiteral("run/%1/log").arg(QString::fromStdString(run)));
     const auto state = [&] { return page->detail() ? page->detail()->row.state : spec::RunState::Draft; };
     if (!page || !waitFor([&] { return state() == spec::RunState::Running; }, 30'000)) stop("the run did not start");
