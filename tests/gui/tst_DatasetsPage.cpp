@@ -13,20 +13,14 @@
 #include <QScrollBar>
 #include <QTabWidget>
 #include <QTableView>
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <atomic>
 #include <filesystem>
 #include <fstream>
-#include <thread>
 
 #include "core/base/Hash.h"
 #include "core/datasets/DatasetBook.h"
 #include "tests/gui/WindowRig.h"
+#include "tests/helpers/FileServer.h"
 #include "ui/datasets/AddDatasetPanel.h"
 #include "ui/datasets/DatasetPanels.h"
 #include "ui/datasets/DatasetsPage.h"
@@ -46,79 +40,6 @@ using base::Json;
 using base::Path;
 using test::waitFor;
 using test::WindowRig;
-
-namespace {
-
-/// Gives one body for every path that has "birds" in it, and 404 for the others. A thread of its own; ends with the
-/// object.
-class LoopbackServer {
-public:
-    explicit LoopbackServer(std::string body) : m_body(std::move(body)) {
-        m_socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        sockaddr_in address{};
-        address.sin_family = AF_INET;
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        socklen_t size = sizeof address;
-        const bool bound = ::bind(m_socket, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
-                           ::listen(m_socket, 8) == 0 &&
-                           ::getsockname(m_socket, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-        m_port = bound ? ntohs(address.sin_port) : 0;
-        m_thread = std::thread([this] { serve(); });
-    }
-    ~LoopbackServer() {
-        m_stop = true;
-        m_thread.join();
-        ::close(m_socket);
-    }
-    LoopbackServer(const LoopbackServer&) = delete;
-    LoopbackServer& operator=(const LoopbackServer&) = delete;
-    [[nodiscard]] int port() const { return m_port; }
-    [[nodiscard]] int requests() const { return m_requests; }
-
-private:
-    void serve() {
-        while (!m_stop) {
-            pollfd ready{m_socket, POLLIN, 0};
-            if (::poll(&ready, 1, 50) <= 0) continue;
-            const int client = ::accept4(m_socket, nullptr, nullptr, SOCK_CLOEXEC);
-            if (client < 0) continue;
-            const timeval patience{10, 0};
-            ::setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-            ::setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-            answer(client);
-            ::close(client);
-        }
-    }
-    void answer(int client) {
-        std::string request;
-        char buffer[4096];
-        while (request.find("\r\n\r\n") == std::string::npos) {
-            const ssize_t got = ::recv(client, buffer, sizeof buffer, 0);
-            if (got <= 0) return;
-            request.append(buffer, static_cast<std::size_t>(got));
-        }
-        ++m_requests;
-        const bool known = request.substr(0, request.find('\n')).find("birds") != std::string::npos;
-        const std::string body = known ? m_body : "nothing here";
-        const std::string all = std::string("HTTP/1.1 ") + (known ? "200 OK" : "404 Not Found") +
-                                "\r\nConnection: close\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
-                                body;
-        for (std::size_t sent = 0; sent < all.size();) {
-            const ssize_t put = ::send(client, all.data() + sent, all.size() - sent, MSG_NOSIGNAL);
-            if (put <= 0) return;
-            sent += static_cast<std::size_t>(put);
-        }
-    }
-
-    std::string m_body;
-    int m_socket = -1;
-    int m_port = 0;
-    std::atomic<int> m_requests{0};
-    std::atomic<bool> m_stop{false};
-    std::thread m_thread;
-};
-
-}  // namespace
 
 class DatasetsPageTest : public QObject {
     Q_OBJECT
@@ -461,12 +382,8 @@ private Q_SLOTS:
 
     void archive_isUnpackedAndAWrongHashIsSaidAtItsField() {
         WindowRig rig(WindowRig::Fill::Nothing);
-        const Path folder = birds(rig.scratch() / "inside");
-        const Path archive = rig.scratch() / "birds of the lake.tar.gz";
-        QProcess tar;
-        tar.start(QStringLiteral("tar"), {QStringLiteral("-czf"), text(archive), QStringLiteral("-C"), text(folder),
-                                          QStringLiteral("train"), QStringLiteral("val")});
-        QVERIFY(tar.waitForFinished(30'000) && tar.exitCode() == 0);
+        const Path archive = pack(rig, "birds of the lake.tar.gz");
+        QVERIFY(!archive.empty());
         // Dropped on the window.
         QVERIFY(drop(rig, archive));
         auto* page = qobject_cast<ui::DatasetsPage*>(rig.window().page());
@@ -517,18 +434,17 @@ private Q_SLOTS:
 
     void address_isFetchedFromAServer() {
         WindowRig rig(WindowRig::Fill::Nothing);
-        const Path archive = pack(rig, "birds.tar.gz");
+        std::filesystem::create_directories(rig.scratch() / "site");
+        const Path archive = pack(rig, "site/birds.tar.gz");
         QVERIFY(!archive.empty());
-        const auto bytes = base::readFile(archive);
-        QVERIFY(bytes.ok());
-        LoopbackServer server(*bytes);
+        const test::FileServer server(archive.parent_path());
         QVERIFY(server.port() != 0);
         auto* page = rig.go<ui::DatasetsPage>(QStringLiteral("data?q=add"));
         QVERIFY(page);
         auto* panel = page->findChild<ui::AddDatasetPanel*>();
         auto* source = panel->findChild<QLineEdit*>(QStringLiteral("datasetSourceInput"));
         source->setFocus();
-        QTest::keyClicks(source, QStringLiteral("http://127.0.0.1:%1/lake/birds.tar.gz").arg(server.port()));
+        QTest::keyClicks(source, QString::fromStdString(server.address("lake/birds.tar.gz")));
         auto* document = panel->findChild<ui::FormDocument*>();
         QCOMPARE(document->document().value("name", std::string()), std::string("birds"));
         // Without its hash an address is not fetched; that is said at its field, before anything is asked of the
@@ -536,7 +452,7 @@ private Q_SLOTS:
         QTest::keyClick(source, Qt::Key_Return);
         QVERIFY(waitFor([&] { return !panel->isRunning() && !document->errorText(QStringLiteral("sha256")).isEmpty(); },
                         kPatience));
-        QCOMPARE(server.requests(), 0);
+        QVERIFY(server.requests().empty());
         rig.picture(QStringLiteral("data-address-without-hash"));
         auto* sum = fieldInput(panel, QStringLiteral("sha256"));
         QVERIFY(sum);
@@ -544,7 +460,7 @@ private Q_SLOTS:
         QTest::keyClicks(sum, QString::fromStdString(*base::sha256File(archive)));
         page->primaryAction()->trigger();
         QVERIFY(stands(page, QStringLiteral("birds")));
-        QVERIFY(server.requests() >= 1);
+        QVERIFY(!server.requests().empty());
         const auto fields = page->findChild<ui::PlacePanel*>()->findChildren<ui::CopyField*>();
         QVERIFY2(std::any_of(fields.begin(), fields.end(),
                              [](ui::CopyField* field) { return field->text().contains(u"127.0.0.1"); }),
@@ -553,8 +469,7 @@ private Q_SLOTS:
 
         // One that is not there says what the server said, and leaves nothing.
         QVERIFY(rig.go<ui::DatasetsPage>(QStringLiteral("data?q=add")));
-        panel->begin(QStringLiteral("http://127.0.0.1:%1/missing.zip").arg(server.port()),
-                     {{"sha256", std::string(64, 'a')}});
+        panel->begin(QString::fromStdString(server.address("missing.zip")), {{"sha256", std::string(64, 'a')}});
         page->primaryAction()->trigger();
         auto* error = panel->findChild<ui::InlineError*>(QStringLiteral("datasetSourceError"));
         auto* other = panel->findChild<ui::InlineError*>(QStringLiteral("addDatasetError"));

@@ -21,6 +21,7 @@
 #include "ui/widgets/Chips.h"
 #include "ui/widgets/Details.h"
 #include "ui/widgets/Format.h"
+#include "ui/widgets/VersionLine.h"
 
 namespace trainyard::ui {
 
@@ -111,17 +112,10 @@ QWidget* DatasetsPage::buildDetail() {
     m_title->setObjectName(QStringLiteral("datasetTitleLabel"));
     m_problemsChip = new Chip({}, detail);
     m_problemsChip->setObjectName(QStringLiteral("datasetProblemsChip"));
-    m_versionLine = new QWidget(detail);
-    auto* line = new QHBoxLayout(m_versionLine);
-    line->setContentsMargins(0, 0, 0, 0);
-    line->addWidget(new TextLabel(tr("Version"), TextStyle::Body, Role::Muted, m_versionLine));
-    m_versions = new QComboBox(m_versionLine);
-    m_versions->setObjectName(QStringLiteral("datasetVersionBox"));
-    m_versions->setAccessibleName(tr("Version"));
-    line->addWidget(m_versions);
+    m_versions = new VersionLine(QStringLiteral("datasetVersionBox"), detail);
     head->addWidget(m_title, 1);
     head->addWidget(m_problemsChip);
-    head->addWidget(m_versionLine);
+    head->addWidget(m_versions);
     column->addLayout(head);
     m_facts = new TextLabel({}, TextStyle::Secondary, Role::Muted, detail);
     m_facts->setObjectName(QStringLiteral("datasetFactsLabel"));
@@ -135,7 +129,7 @@ QWidget* DatasetsPage::buildDetail() {
     m_tabs->addTab(m_overview, tr("Overview"));
     m_tabs->addTab(m_samplesTab, tr("Pictures"));
     column->addWidget(m_tabs, 1);
-    connect(m_versions, &QComboBox::activated, this, [this] { choose(m_name, m_versions->currentData().toInt()); });
+    connect(m_versions, &VersionLine::picked, this, [this](int version) { choose(m_name, version); });
     connect(m_tabs, &QTabWidget::currentChanged, this, [this] {
         showSamples();
         Q_EMIT addressChanged();
@@ -437,12 +431,7 @@ void DatasetsPage::showHead() {
     m_problemsChip->setText(tr("%n problem(s)", nullptr, problems));
     m_problemsChip->setIcon(QStringLiteral("warning"));
     m_problemsChip->setColors(Role::Warning, Role::WarningSoft);
-    m_versionLine->setVisible(versions.size() > 1);
-    m_versions->clear();
-    for (auto one = versions.rbegin(); one != versions.rend(); ++one) {
-        m_versions->addItem(*one == versions.back() ? tr("%1 (newest)").arg(*one) : QString::number(*one), *one);
-        if (*one == version) m_versions->setCurrentIndex(m_versions->count() - 1);
-    }
+    m_versions->setVersions(versions, version);
 }
 
 void DatasetsPage::showDetail() {

@@ -25,6 +25,7 @@ class SampleGrid;
 class SearchField;
 class SegmentedControl;
 class TextLabel;
+class VersionLine;
 
 /// Datasets with their versions, one beside the list: what is in it, what is wrong with it, and its pictures.
 /// Addresses: data, data/NAME, data/NAME/VERSION, each with ?q=samples or ?q=samples=CLASS; data?q=add,
@@ -93,8 +94,7 @@ private:
     TextLabel* m_title;
     Chip* m_problemsChip;
     TextLabel* m_facts;
-    QWidget* m_versionLine;
-    QComboBox* m_versions;
+    VersionLine* m_versions;
     QTabWidget* m_tabs;
     QWidget* m_overview;
     QWidget* m_samplesTab;

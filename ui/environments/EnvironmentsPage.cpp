@@ -1,6 +1,5 @@
 #include "ui/environments/EnvironmentsPage.h"
 
-#include <QComboBox>
 #include <QLineEdit>
 #include <QRegularExpression>
 #include <QScrollArea>
@@ -21,6 +20,7 @@
 #include "ui/widgets/Details.h"
 #include "ui/widgets/Format.h"
 #include "ui/widgets/Tables.h"
+#include "ui/widgets/VersionLine.h"
 
 namespace trainyard::ui {
 
@@ -121,16 +121,8 @@ void EnvironmentsPage::buildList() {
 
 QWidget* EnvironmentsPage::buildDetail() {
     m_head = new DetailColumn(QStringLiteral("environment"), m_side);
-    m_versionLine = new QWidget(m_head);
-    auto* line = new QHBoxLayout(m_versionLine);
-    line->setContentsMargins(0, 0, 0, 0);
-    line->addWidget(new TextLabel(tr("Version"), TextStyle::Body, Role::Muted, m_versionLine));
-    m_versions = new QComboBox(m_versionLine);
-    m_versions->setObjectName(QStringLiteral("versionBox"));
-    m_versions->setAccessibleName(tr("Version"));
-    line->addWidget(m_versions);
-    line->addStretch(1);
-    m_head->addToHead(m_versionLine);
+    m_versions = new VersionLine(QStringLiteral("versionBox"), m_head);
+    m_head->addToHead(m_versions);
     m_content = new ContentPanel(m_head);
     m_head->addCard(tr("What is in it"), m_content);
     m_realised = new RealisedPanel(m_shell, m_head);
@@ -144,7 +136,7 @@ QWidget* EnvironmentsPage::buildDetail() {
     connect(m_head->runs(), &LinkButton::clicked, this, [this] {
         m_shell.open({QStringLiteral("runs"), {}, QStringLiteral("environment:") + m_name});
     });
-    connect(m_versions, &QComboBox::activated, this, [this] { choose(m_name, m_versions->currentData().toInt()); });
+    connect(m_versions, &VersionLine::picked, this, [this](int picked) { choose(m_name, picked); });
     return makeScrollPage(m_head, 1000, m_side);
 }
 
@@ -329,7 +321,10 @@ void EnvironmentsPage::readDetail() {
 void EnvironmentsPage::showDetail() {
     const bool curated = readFlag(m_detail, "curated");
     const int version = static_cast<int>(readInteger(m_detail, "version"));
-    const Json versions = readArray(m_detail, "versions");
+    std::vector<int> versions;
+    for (const Json& one : readArray(m_detail, "versions")) {
+        if (one.is_number_integer()) versions.push_back(one.get<int>());
+    }
     m_head->setTitle(m_name);
     m_head->setLabel(readString(m_detail, "label"));
     QStringList facts{environmentKindWord(readText(m_detail, "kind"))};
@@ -340,19 +335,10 @@ void EnvironmentsPage::showDetail() {
     m_head->setFacts(facts);
     m_head->setDescription(readString(m_detail, "description"));
     showUse();
-    m_versionLine->setVisible(versions.size() > 1);
-    m_versions->clear();
+    m_versions->setVersions(versions, version);
     QStringList others;
     for (auto one = versions.rbegin(); one != versions.rend(); ++one) {
-        if (!one->is_number_integer()) continue;
-        const int number = one->get<int>();
-        m_versions->addItem(number == versions.back() ? tr("%1 (newest)").arg(number) : QString::number(number),
-                            number);
-        if (number == version) {
-            m_versions->setCurrentIndex(m_versions->count() - 1);
-        } else {
-            others << versionText(m_name, number);
-        }
+        if (*one != version) others << versionText(m_name, *one);
     }
     // First the version before this one, then the rest, then other environments.
     QString first;

@@ -4,7 +4,6 @@
 #include "core/base/Json.h"
 #include "ui/shell/Page.h"
 
-class QComboBox;
 class QStackedWidget;
 class QTreeWidget;
 
@@ -22,6 +21,7 @@ class ListDetail;
 class NewEnvironmentPanel;
 class RealisedPanel;
 class SearchField;
+class VersionLine;
 
 /// What runs find installed: environments that come with the program and those of the workspace, with their versions.
 class EnvironmentsPage : public Page {
@@ -84,8 +84,7 @@ private:
     EnvironmentForm* m_form;
     NewEnvironmentPanel* m_new;
     DetailColumn* m_head;
-    QWidget* m_versionLine;
-    QComboBox* m_versions;
+    VersionLine* m_versions;
     ContentPanel* m_content;
     RealisedPanel* m_realised;
     CheckPanel* m_check;
