@@ -20,6 +20,20 @@ bool isHash(const std::string& text) {
     return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
+/// A file is kept in <work>/data by its content alone: where it came under another name before, it still has that one.
+std::string onlyFileBeside(const Path& path, const std::string& sha256) {
+    const Path folder = path.parent_path();
+    if (sha256.empty() || folder.parent_path().filename() != sha256) return {};
+    std::string only;
+    std::error_code error;
+    for (auto at = std::filesystem::directory_iterator(folder, error);
+         !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
+        if (!only.empty() || !at->is_regular_file(error)) return {};
+        only = at->path().string();
+    }
+    return error ? std::string() : only;
+}
+
 base::Error canceled() { return {"canceled", "The run was canceled while it was being prepared."}; }
 
 Status makePrivate(const Path& file, bool executable) {
@@ -102,6 +116,9 @@ Result<std::map<std::string, std::string>> findInputs(const wire::Plan& plan, co
             const auto fetched = fetchData(wire::WorkLayout{plan.workFolder}, order, progress);
             if (!fetched.ok()) return fetched.error();
             path = fetched->path;
+        }
+        if (const bool gone = !std::filesystem::exists(path, error); gone && input.address.empty()) {
+            if (std::string other = onlyFileBeside(path, input.sha256); !other.empty()) path = std::move(other);
         }
         if (path.empty() || !std::filesystem::exists(path, error)) {
             return base::Error{"input.missing",

@@ -18,9 +18,9 @@ using PrepareProgress =
 /// "source.path", file.*.
 [[nodiscard]] Status placeSource(const NodeLayout& layout, const wire::Plan& plan, const PrepareProgress& progress);
 
-/// The path of each input by its name: looked for, hashed where the plan wants it, fetched from its address with curl
-/// or wget (as a program of its own, gone on with after a break) into <work>/data. Errors: "input.missing",
-/// "input.hash", "input.fetch", "input.address", "canceled", file.*.
+/// The path of each input by its name: looked for (a single file in <work>/data under any name), hashed where the plan
+/// wants it, fetched from its address with curl or wget (as a program of its own, gone on with after a break) into
+/// <work>/data. Errors: "input.missing", "input.hash", "input.fetch", "input.address", "canceled", file.*.
 [[nodiscard]] Result<std::map<std::string, std::string>> findInputs(const wire::Plan& plan,
                                                                     const PrepareProgress& progress);
 

@@ -181,7 +181,7 @@ private Q_SLOTS:
     }
 
     /// Data and weights in a folder whose name holds every value, from there into a training: here, and sent to a host;
-    /// weights also where they lie on the host.
+    /// weights also where they lie on the host, and those of another run.
     void trainingPaths_arrive() {
         base::Path folder = *m_scratch / "data";
         for (const test::HostileValue& hostile : m_values) {
@@ -210,11 +210,16 @@ private Q_SLOTS:
         const base::Path there = lab.home(1) / weights.filename();
         QVERIFY(base::copyFile(weights, there).ok());
         std::filesystem::permissions(there, std::filesystem::perms::others_read, std::filesystem::perm_options::add);
-        for (const std::string& source : {weights.string(), "target:/home/lab/" + weights.filename().string()}) {
+        for (const std::string& source :
+             {weights.string(), "target:/home/lab/" + weights.filename().string(), "run:" + idOf("1")}) {
             Arguments remote = trainingArguments("lab", folder);
             remote.insert(remote.end(), {"--set", "task.model.weights.source=" + source});
             const auto ran = cli(remote, {}, 120'000);
             QVERIFY2(ran.exitCode == 0, (ran.out + ran.err).c_str());
+            // What travels is said; the samples do so once.
+            const bool says =
+                ran.err.find("Sending ") != std::string::npos && ran.err.find(" to node1: ") != std::string::npos;
+            QVERIFY2(says || source != weights.string(), ran.err.c_str());
         }
         // One that is not there is told by its name, whatever that holds.
         Arguments gone = trainingArguments("lab", folder);

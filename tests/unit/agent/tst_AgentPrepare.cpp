@@ -132,6 +132,28 @@ private Q_SLOTS:
         QCOMPARE(textOf(endedOf(recordsOf(layout)), "code"), std::string("input.missing"));
     }
 
+    void input_ofOneFile_isItsContentWhateverItsName() {
+        Scratch scratch;
+        AgentRig rig(scratch);
+        const std::string hash = base::sha256Hex("aaa");
+        const std::string folder = "work/data/" + hash + "/files/";
+        scratch.write(folder + "first.pth", "aaa");
+        auto plan = rig.shellPlan("cat \"$TRAINYARD_INPUT_WEIGHTS\"");
+        plan.inputs = {{"weights", (scratch / (folder + "renamed.pth")).string(), hash, "", false}};
+        NodeLayout layout = rig.place(plan);
+        QCOMPARE(AgentProcess(layout).wait(), 0);
+        QCOMPARE(linesOf(recordsOf(layout), 0, "stdout"), std::vector<std::string>{"aaa"});
+        // Elsewhere a name is a name, and of two nobody knows which.
+        for (const bool elsewhere : {true, false}) {
+            plan.run = base::RunId::make();
+            plan.inputs[0].sha256 = elsewhere ? base::sha256Hex("another") : hash;
+            if (!elsewhere) scratch.write(folder + "second.pth", "bbb");
+            layout = rig.place(plan);
+            QCOMPARE(AgentProcess(layout).wait(), 0);
+            QCOMPARE(textOf(endedOf(recordsOf(layout)), "code"), std::string("input.missing"));
+        }
+    }
+
     void inputs_areFetched_once() {
         Scratch scratch;
         AgentRig rig(scratch);
