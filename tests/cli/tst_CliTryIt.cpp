@@ -139,6 +139,22 @@ private Q_SLOTS:
         }
         QCOMPARE(told.at("parameters"), Json(parameters));
         QVERIFY(told.at("multiply_adds").get<std::int64_t>() > 0);
+        // Memory: four bytes a number, of the parameters and of what each layer hands on.
+        QCOMPARE(told.at("weights_bytes"), Json(4 * parameters));
+        std::int64_t all = 0;
+        std::int64_t largest = 0;
+        for (const Json& layer : told.at("layers")) {
+            std::int64_t bytes = 4;
+            for (const Json& size : layer.at("shape")) {
+                bytes *= size.get<std::int64_t>();
+            }
+            QCOMPARE(layer.at("bytes"), Json(bytes));
+            all += bytes;
+            largest = std::max(largest, bytes);
+        }
+        QCOMPARE(told.at("largest_bytes"), Json(largest));
+        QVERIFY(told.at("activation_bytes").get<std::int64_t>() > largest);
+        QVERIFY(told.at("activation_bytes").get<std::int64_t>() <= all);
         QVERIFY(cli({"model", "inspect", "bars"}).out.find("Linear") != std::string::npos);
     }
 

@@ -254,6 +254,66 @@ private Q_SLOTS:
         QVERIFY(test::waitFor([&] { return processesWith(mark).empty(); }));
     }
 
+    void kill_aTrainingsRank_data() {
+        QTest::addColumn<int>("kills");
+        QTest::newRow("as often as may be") << 1;
+        QTest::newRow("once too often") << 2;
+    }
+    /// The attempt ends with the rank's name; the run goes on from its last checkpoint, as often as it was asked to.
+    void kill_aTrainingsRank() {
+        QFETCH(int, kills);
+        if (!canTrain()) {
+            TRAINYARD_SKIP("Needs trainyard-engine and the package dataset-fashion-mnist.");
+        }
+        const int epochs = kills == 1 ? 150 : 5000;  // Enough to be met alive each time.
+        QVERIFY(init_workspace());
+        Json spec = sampleSpec();
+        spec::setValueAt(spec, "task.epochs", epochs);
+        spec::setValueAt(spec, "distribution.kind", "pytorch");
+        spec::setValueAt(spec, "distribution.processes", 2);
+        spec::setValueAt(spec, "limits.max_restarts", 1);
+        const Json submitted = m_driver->get("run.submit", {{"spec", spec}});
+        QVERIFY2(!submitted.is_null(), m_driver->lastError().c_str());
+        const std::string run = submitted.at("run").get<std::string>();
+        const auto pidOf = [&](int attempt) -> pid_t {
+            const Json shown = m_driver->get("run.show", {{"run", run}});
+            for (const Json& rank : shown.is_null() ? Json::array() : shown.at("ranks")) {
+                if (rank.at("attempt") == Json(attempt) && rank.at("rank") == Json(1) && rank.at("pid").is_number()) {
+                    return rank.at("pid").get<pid_t>();
+                }
+            }
+            return 0;
+        };
+        QVERIFY(test::waitFor([&] { return hasCheckpoint(run); }, 60'000));
+        for (int attempt = 1; attempt <= kills; ++attempt) {
+            pid_t pid = 0;
+            QVERIFY(test::waitFor([&] { return (pid = pidOf(attempt)) > 0; }, 60'000));
+            QCOMPARE(::kill(pid, SIGKILL), 0);
+        }
+        const Json shown = m_driver->watch(run, 120'000);
+        QVERIFY2(shown.at("state") == Json(kills == 1 ? "Completed" : "Failed"), shown.dump().c_str());
+        QCOMPARE(shown.at("attempts"), Json(2));
+        QCOMPARE(shown.at("attempt_list").size(), std::size_t{2});
+        const auto reasonOf = [&](std::size_t attempt) {
+            return shown.at("attempt_list").at(attempt).at("reason").get<std::string>();
+        };
+        QVERIFY2(reasonOf(0).find("Rank 1") != std::string::npos, shown.dump().c_str());
+        if (kills == 2) {
+            QVERIFY2(reasonOf(1).find("Rank 1") != std::string::npos, shown.dump().c_str());
+            QVERIFY2(shown.at("reason").get<std::string>().find("Rank 1") != std::string::npos, shown.dump().c_str());
+            return;
+        }
+        const auto log = m_driver->log(run, "stdout");
+        QVERIFY(std::any_of(log.begin(), log.end(),
+                            [](const std::string& line) { return line.starts_with("going on from step "); }));
+        // Every epoch once, also those that both attempts told.
+        Json told;
+        for (const Json& metric : shown.at("metrics")) {
+            told = metric.at("name") == Json("val/loss") ? metric.at("count") : told;
+        }
+        QCOMPARE(told, Json(epochs));
+    }
+
     void kill_everythingOfTheRun() {
         QVERIFY(init_workspace());
         const std::string run = m_driver->submit("echo up; sleep 60");
@@ -442,17 +502,7 @@ private Q_SLOTS:
         const Json submitted = m_driver->get("run.submit", {{"spec", spec}});
         QVERIFY2(!submitted.is_null(), m_driver->lastError().c_str());
         const std::string run = submitted.at("run").get<std::string>();
-        const auto checkpoint = [&] {
-            std::error_code error;
-            for (auto at = std::filesystem::recursive_directory_iterator(work().run(base::RunId(run)), error);
-                 !error && at != std::filesystem::recursive_directory_iterator(); at.increment(error)) {
-                if (at->path().filename() == "last.ckpt") {
-                    return true;
-                }
-            }
-            return false;
-        };
-        QVERIFY(test::waitFor(checkpoint, 60'000));
+        QVERIFY(test::waitFor([&] { return hasCheckpoint(run); }, 60'000));
         // Room for the stream, but not for another checkpoint.
         constexpr std::uintmax_t kLeft = 300'000;
         const base::Path filler = work().root / "filler";
@@ -648,6 +698,17 @@ private:
         spec::setValueAt(spec, "task.dataset.train_limit", 2000);
         spec::setValueAt(spec, "task.dataset.val_limit", 100);
         return spec;
+    }
+    /// Whether the target holds a checkpoint of the run.
+    static bool hasCheckpoint(const std::string& run) {
+        std::error_code error;
+        for (auto at = std::filesystem::recursive_directory_iterator(work().run(base::RunId(run)), error);
+             !error && at != std::filesystem::recursive_directory_iterator(); at.increment(error)) {
+            if (at->path().filename() == "last.ckpt") {
+                return true;
+            }
+        }
+        return false;
     }
     static wire::WorkLayout work() { return {base::Path(qEnvironmentVariable("TRAINYARD_WORK").toStdString())}; }
     static std::int64_t agentOf(const std::string& run) {

@@ -169,6 +169,26 @@ private Q_SLOTS:
         }
     }
 
+    void channelsLast_isTheLayoutAndComputesTheSame() {
+        for (const char* family : {"resnet18", "mobilenet_v3_small"}) {
+            at::manual_seed(kSeed);
+            Network network(tableOf(family));
+            network.train(false);
+            const at::NoGradGuard noGrad;
+            const at::Tensor images = at::randn({2, 3, kSide, kSide});
+            const at::Tensor planes = network.forward(images);
+            network.useChannelsLast();
+            int turned = 0;
+            for (const at::Tensor& parameter : network.parameters()) {
+                QVERIFY(parameter.dim() != 4 || parameter.is_contiguous(at::MemoryFormat::ChannelsLast));
+                turned += parameter.is_contiguous() ? 0 : 1;
+            }
+            QVERIFY(turned > 0);  // Kernels of one pixel or one channel lie either way.
+            const at::Tensor last = network.forward(images);
+            QVERIFY2(at::allclose(last, planes, 1e-4, 1e-6 * planes.abs().max().item<double>()), family);
+        }
+    }
+
     void smallStem_takesSmallImages() {
         const spec::LayerTable table = tableOf("resnet18", {{"small_stem", true}}, 28);
         QCOMPARE(table.layers[1].outShape, (std::vector<std::int64_t>{64, 28, 28}));
