@@ -315,10 +315,10 @@ void Preflight::addTimes(Json& json, const Trial& trial) const {
                          static_cast<double>(std::min(m_task.batchSize, lead.trainingSamples));
     const double validated = static_cast<double>((lead.validationSamples + world() - 1) / world());
     const double epochs = static_cast<double>(m_task.epochs);
-    // last.ckpt where it is due, and best.ckpt.
-    const double saves =
-        1.0 + (m_task.checkpointEveryEpochs > 0 ? 1.0 / static_cast<double>(m_task.checkpointEveryEpochs) : 0.0);
-    const double saving = lead.checkpointSeconds * saves;
+    // last.ckpt where it is due and in the end; best.ckpt after the first epoch and, as is usual, every second one.
+    const double every = m_task.checkpointEveryEpochs > 0 ? 1.0 / static_cast<double>(m_task.checkpointEveryEpochs) : 0.0;
+    const double saving = lead.checkpointSeconds * (0.5 + every);
+    const double ending = lead.checkpointSeconds * (1.5 - every) + lead.savingSeconds;
     const double first =
         longest(trial, &ProbeResult::first, steps) + longest(trial, &ProbeResult::firstValidation, validated) + saving;
     const double laterValidation = longest(trial, &ProbeResult::laterValidation, validated) + saving;
@@ -328,7 +328,7 @@ void Preflight::addTimes(Json& json, const Trial& trial) const {
     const double frozen = unfreezes ? static_cast<double>(weights.unfreezeEpoch) : epochs;
     const double unfrozen = longest(trial, &ProbeResult::unfrozen, steps) + laterValidation;
     const double setup = largest(trial, &ProbeResult::readySeconds);
-    const double total = setup + first + (frozen - 1) * later + (epochs - frozen) * unfrozen + lead.savingSeconds;
+    const double total = setup + first + (frozen - 1) * later + (epochs - frozen) * unfrozen + ending;
     json["setup_seconds"] = setup;
     json["first_step_seconds"] = largest(trial, &ProbeResult::firstStep);
     json["step_seconds"] = unfreezes ? lead.unfrozen.each : lead.first.each;

@@ -254,6 +254,10 @@ Result<ProbeResult> Probe::measure() {
         }
         m_result.unfrozen = *unfrozen;
         noteMemory(true);
+        // What the whole body's gradients and the optimizer take is there in the validations from now on.
+        if (auto after = validate(); !after) {
+            return after.error();
+        }
     }
     TRAINYARD_TRY(save());
     noteMemory(false);
