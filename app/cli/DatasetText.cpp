@@ -143,6 +143,9 @@ std::string changeText(const Json& change) {
     for (const char* factor : {"brightness", "contrast", "saturation"}) {
         if (number(factor, 1) != 1) parts.push_back(factor + text(" x%.2f", number(factor, 1)));
     }
+    if (const double share = number("hue", 0); share != 0) {
+        parts.push_back("hue turned by " + text("%.0f", share * 360) + " degrees");
+    }
     if (memberOf(change, "erased").is_object()) parts.emplace_back("a part erased");
     std::string all;
     for (const std::string& part : parts) {

@@ -3,6 +3,7 @@
 #include <QFile>
 #include <QThread>
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <cctype>
 #include <system_error>
@@ -12,6 +13,7 @@
 #include "core/base/Text.h"
 #include "core/datasets/Fetch.h"
 #include "core/runs/HashCache.h"
+#include "core/spec/ImageNormal.h"
 
 // Outside every namespace, as Qt wants it: the library is static, and nothing else refers to its resources.
 static void loadWeightsResource() { Q_INIT_RESOURCE(weights); }
@@ -42,6 +44,16 @@ bool isPlainName(const std::string& text) {
                        [](unsigned char c) { return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-'; });
 }
 
+/// Weights see pictures as training gives them, or not at all: an entry that names other numbers is none to start from.
+void checkNormal(const Json& entry, const char* key, const std::array<double, 3>& trained, base::ObjectReader& reader) {
+    const auto named = entry.find(key);
+    if (named != entry.end() && *named != Json(trained)) {
+        reader.fail("json.value", key,
+                    "Training normalises pictures by " + base::dumpJson(Json(trained)) +
+                        "; weights that expect other values cannot be used.");
+    }
+}
+
 Result<std::vector<PretrainedWeights>> listFrom(std::string_view text) {
     auto json = base::parseJson(text);
     if (!json.ok()) {
@@ -69,6 +81,8 @@ Result<std::vector<PretrainedWeights>> listFrom(std::string_view text) {
         if (one.sha256Prefix.size() < 8 || one.sha256Prefix.size() > 64 || !isHex(one.sha256Prefix)) {
             reader.fail("json.value", "sha256_prefix", "8 to 64 hex digits are expected.");
         }
+        checkNormal(item, "mean", spec::kImageMean, reader);
+        checkNormal(item, "std", spec::kImageDeviation, reader);
         TRAINYARD_TRY(reader.status(/*rejectUnknown=*/false));
         all.push_back(std::move(one));
     }

@@ -525,6 +525,7 @@ Result<RunSpec> runSpecFromJson(const Json& document) {
         in.get("task.augmentation.brightness", augmentation.brightness);
         in.get("task.augmentation.contrast", augmentation.contrast);
         in.get("task.augmentation.saturation", augmentation.saturation);
+        in.get("task.augmentation.hue", augmentation.hue);
         in.get("task.augmentation.erase", augmentation.erase);
         WeightsSpec& weights = spec.train.model.weights;
         in.get("task.model.weights.source", weights.source);
@@ -644,6 +645,7 @@ Json toJson(const RunSpec& spec) {
                       {"brightness", train.augmentation.brightness},
                       {"contrast", train.augmentation.contrast},
                       {"saturation", train.augmentation.saturation},
+                      {"hue", train.augmentation.hue},
                       {"erase", train.augmentation.erase}}},
                     {"model",
                      {{"family", train.model.family},

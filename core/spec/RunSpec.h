@@ -53,6 +53,7 @@ struct AugmentSpec {
     double brightness = 0.0;  ///< Factor in [1-x, 1+x]; contrast and saturation likewise.
     double contrast = 0.0;
     double saturation = 0.0;
+    double hue = 0.0;    ///< Share of the colour circle, either way.
     double erase = 0.0;  ///< Chance of random erasing.
 };
 

@@ -282,6 +282,8 @@ void addAugmentation(FieldTable& table) {
     rare("task.augmentation.brightness", "Brightness", defaults.brightness, 1, "Changed by at most this share.");
     rare("task.augmentation.contrast", "Contrast", defaults.contrast, 1, "Changed by at most this share.");
     rare("task.augmentation.saturation", "Saturation", defaults.saturation, 1, "Changed by at most this share.");
+    rare("task.augmentation.hue", "Hue", defaults.hue, 0.5,
+         "Turned by at most this share of the colour circle, either way.");
     rare("task.augmentation.erase", "Random erasing", defaults.erase, 1, "How often a random rectangle is blanked.");
 }
 

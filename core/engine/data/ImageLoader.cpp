@@ -7,11 +7,14 @@
 #include <filesystem>
 #include <numbers>
 #include <stdexcept>
+#include <utility>
 
 #include "core/base/Clock.h"
 #include "core/base/Text.h"
 #include "core/engine/data/CentreCrop.h"
+#include "core/engine/data/ColourJitter.h"
 #include "core/engine/data/Sampler.h"
+#include "core/spec/ImageNormal.h"
 
 namespace trainyard::engine {
 
@@ -66,39 +69,6 @@ Box drawCrop(const spec::AugmentSpec& spec, int width, int height, Dice& dice) {
     return {(width - w) / 2, (height - h) / 2, w, h};
 }
 
-std::uint8_t clip(double value) { return static_cast<std::uint8_t>(std::clamp(value, 0.0, 255.0)); }
-
-int greyOf(const std::uint8_t* pixel) {
-    // Pillow's L: ITU-R 601-2 in 16 bits.
-    return static_cast<int>((pixel[0] * 19595U + pixel[1] * 38470U + pixel[2] * 7471U + 0x8000U) >> 16);
-}
-
-void changeColours(std::vector<std::uint8_t>& pixels, const ImageChange& change) {
-    if (change.brightness != 1) {
-        for (std::uint8_t& value : pixels) {
-            value = clip(value * change.brightness);
-        }
-    }
-    if (change.contrast != 1) {
-        std::int64_t sum = 0;
-        for (std::size_t i = 0; i < pixels.size(); i += 3) {
-            sum += greyOf(pixels.data() + i);
-        }
-        const double mean = std::floor(static_cast<double>(sum) / (static_cast<double>(pixels.size()) / 3.0) + 0.5);
-        for (std::uint8_t& value : pixels) {
-            value = clip(mean + (value - mean) * change.contrast);
-        }
-    }
-    if (change.saturation != 1) {
-        for (std::size_t i = 0; i < pixels.size(); i += 3) {
-            const double grey = greyOf(pixels.data() + i);
-            for (std::size_t c = 0; c < 3; ++c) {
-                pixels[i + c] = clip(grey + (pixels[i + c] - grey) * change.saturation);
-            }
-        }
-    }
-}
-
 /// About the centre, nearest neighbour, black outside; then left and right change places where `flip`.
 void rotate(std::vector<std::uint8_t>& pixels, int size, double degrees, bool flip) {
     const double angle = degrees * std::numbers::pi / 180;
@@ -143,7 +113,13 @@ ImageLoaderOptions withList(ImageLoaderOptions options, std::size_t files) {
 
 }  // namespace
 
-ChannelNormalization imageNetNormalization() { return {Normalization{0.485, 0.229}, {0.456, 0.224}, {0.406, 0.225}}; }
+ChannelNormalization imageNetNormalization() {
+    ChannelNormalization normalization;
+    for (std::size_t c = 0; c < normalization.size(); ++c) {
+        normalization[c] = {spec::kImageMean[c], spec::kImageDeviation[c]};
+    }
+    return normalization;
+}
 
 ImageChange changeOf(const spec::AugmentSpec& spec, const PictureInfo& info, int size, std::int64_t seed,
                      std::int64_t epoch, std::int64_t index) {
@@ -171,6 +147,11 @@ ImageChange changeOf(const spec::AugmentSpec& spec, const PictureInfo& info, int
                 change.erase = true;
             }
         }
+    }
+    change.hue = dice.between(-spec.hue, spec.hue);
+    for (int last = static_cast<int>(change.colours.size()) - 1; last > 0; --last) {
+        std::swap(change.colours[static_cast<std::size_t>(last)],
+                  change.colours[static_cast<std::size_t>(dice.whole(0, last))]);
     }
     return change;
 }
@@ -447,7 +428,7 @@ bool ImageLoader::render(const ImageFile& file, std::int64_t index, std::int64_t
     const std::ptrdiff_t plane = static_cast<std::ptrdiff_t>(size) * size;
     tools.pixels.resize(static_cast<std::size_t>(plane) * 3);
     tools.resizer.resize(*picture, box, plan.width, plan.height, plan.cut, change.flip && !turns, tools.pixels.data());
-    changeColours(tools.pixels, change);
+    jitterColours(tools.pixels, change);
     if (turns) {
         rotate(tools.pixels, size, change.rotation, change.flip);
     }

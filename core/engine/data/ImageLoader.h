@@ -28,6 +28,8 @@ using ChannelNormalization = std::array<Normalization, 3>;
 /// Mean and deviation of ImageNet's training images, which torchvision's weights expect.
 [[nodiscard]] ChannelNormalization imageNetNormalization();
 
+enum class ColourChange : std::uint8_t { Brightness, Contrast, Saturation, Hue };
+
 /// What is done to one sample; drawn by changeOf.
 struct ImageChange {
     Box box;  ///< Part of the picture that is kept.
@@ -37,6 +39,9 @@ struct ImageChange {
     double brightness = 1;
     double contrast = 1;
     double saturation = 1;
+    double hue = 0;  ///< Share of the colour circle.
+    std::array<ColourChange, 4> colours{ColourChange::Brightness, ColourChange::Contrast, ColourChange::Saturation,
+                                        ColourChange::Hue};  ///< In which order they are made.
     bool erase = false;
     Box erased;  ///< In the output.
 };

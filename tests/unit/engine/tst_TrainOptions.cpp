@@ -308,6 +308,23 @@ private Q_SLOTS:
         QVERIFY(m_bench.values("one-class", "val/accuracy").back() < 0.5);
     }
 
+    /// PyTorch's: a share of the truth is spread over all classes, in the loss of the formula and in that of a run.
+    void labelSmoothing_isPyTorchs() {
+        at::manual_seed(6);
+        const at::Tensor logits = at::randn({7, 4});
+        const at::Tensor labels = at::arange(7) % 4;
+        const at::Tensor logs = logits.log_softmax(1);
+        const at::Tensor truth = -logs.gather(1, labels.unsqueeze(1)).squeeze(1);
+        QVERIFY(at::allclose(crossEntropy(logits, labels, 0.3, {}), (truth * 0.7 - logs.mean(1) * 0.3).mean()));
+        QVERIFY(at::allclose(crossEntropy(logits, labels, 0.0, {}), truth.mean()));
+        QCOMPARE(m_bench.run("sharp", with(brief(), "task.label_smoothing", 0.0)), 0);
+        QCOMPARE(m_bench.run("smooth", with(brief(), "task.label_smoothing", 0.5)), 0);
+        const std::vector<double> smooth = m_bench.values("smooth", "train/loss");
+        QVERIFY(!smooth.empty() && smooth != m_bench.values("sharp", "train/loss"));
+        // No model of ten classes gets below the entropy of 0.55 and nine times 0.05.
+        QVERIFY(std::ranges::min(smooth) > 1.676);
+    }
+
     void channelsLast_isTheSameTraining() {
         QCOMPARE(m_bench.run("planes", brief()), 0);
         QCOMPARE(m_bench.run("last", with(brief(), "task.memory_format", "channels_last")), 0);

@@ -143,14 +143,17 @@ class TestPretrainedWeights : public QObject {
     std::unique_ptr<WebServer> m_server;
 
     /// Puts one entry into the user's list.
-    [[nodiscard]] PretrainedWeights listed(const std::string& prefix) const {
-        const base::Json list{{"format", "trainyard.pretrained-weights"},
-                              {"version", 1},
-                              {"weights",
-                               {{{"id", "tiny"},
-                                 {"family", "cnn"},
-                                 {"address", m_server->base() + "/tiny-0.pth"},
-                                 {"sha256_prefix", prefix}}}}};
+    [[nodiscard]] PretrainedWeights listed(const std::string& prefix, const base::Json& more = {}) const {
+        base::Json list{{"format", "trainyard.pretrained-weights"},
+                        {"version", 1},
+                        {"weights",
+                         {{{"id", "tiny"},
+                           {"family", "cnn"},
+                           {"address", m_server->base() + "/tiny-0.pth"},
+                           {"sha256_prefix", prefix}}}}};
+        if (more.is_object()) {
+            list["weights"][0].update(more);
+        }
         const base::Path file = base::xdgConfigHome() / "trainyard/weights.json";
         [[maybe_unused]] const auto made = base::makeDirs(file.parent_path());
         [[maybe_unused]] const auto written = base::writeFileAtomically(file, base::dumpJson(list));
@@ -195,6 +198,15 @@ private Q_SLOTS:
         QCOMPARE(runs::pretrainedWeights(&problem).size(), std::size_t{6});
         QCOMPARE(problem.code, std::string("weights.list"));
         QVERIFY(problem.message.find("hex") != std::string::npos);
+        // Weights that expect pictures to be normalised otherwise than training does.
+        (void) listed("0123456789", {{"mean", {0.485, 0.456, 0.406}}, {"std", {0.229, 0.224, 0.225}}});
+        QCOMPARE(runs::pretrainedWeights(&problem).size(), std::size_t{7});
+        (void) listed("0123456789", {{"mean", {0.5, 0.5, 0.5}}});
+        QCOMPARE(runs::pretrainedWeights(&problem).size(), std::size_t{6});
+        QCOMPARE(problem.code, std::string("weights.list"));
+        QVERIFY2(problem.message.find("normalises") != std::string::npos, problem.message.c_str());
+        (void) listed("0123456789", {{"std", {1, 1, 1}}});
+        QCOMPARE(runs::pretrainedWeights(&problem).size(), std::size_t{6});
     }
 
     void fetch_keepsWhatMatches() {

@@ -55,7 +55,7 @@ RunSpec otherThanDefault() {
     data.resizeSize = 112;
     data.cacheMiB = 64;
     data.maxBadFraction = 0.25;
-    spec.train.augmentation = {false, 0.5, 1.5, 0.25, 0.125, 15, 0.25, 0.5, 0.75, 0.375};
+    spec.train.augmentation = {false, 0.5, 1.5, 0.25, 0.125, 15, 0.25, 0.5, 0.75, 0.3125, 0.375};
     spec.train.model.weights = {"/w.pth", true, 3, 0.125};
     spec.train.clipNorm = 2.5;
     spec.train.decayNorms = false;
