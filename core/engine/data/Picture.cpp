@@ -68,31 +68,50 @@ bool isPng(std::string_view bytes) { return bytes.starts_with("\x89PNG\r\n\x1a\n
     return to;
 }
 
-#if TRAINYARD_HAVE_JPEG
+/// A box of the turned picture in the stored one of the given size.
+[[maybe_unused]] Box storedBox(const Box& box, int width, int height, int turn) {
+    Box to = turn >= 5 ? Box{box.top, box.left, box.height, box.width} : box;
+    if (turn == 2 || turn == 3 || turn == 7 || turn == 8) {
+        to.left = width - to.left - to.width;
+    }
+    if (turn == 3 || turn == 4 || turn == 6 || turn == 7) {
+        to.top = height - to.top - to.height;
+    }
+    return to;
+}
 
-/// The orientation in an APP1 segment, 1 when there is none that makes sense.
-int exifTurn(const unsigned char* data, std::size_t size) {
-    if (size < 14 || std::memcmp(data, "Exif\0\0", 6) != 0) {
+/// The other way round.
+[[maybe_unused]] Box turnedBox(Box box, int width, int height, int turn) {
+    if (turn == 2 || turn == 3 || turn == 7 || turn == 8) {
+        box.left = width - box.left - box.width;
+    }
+    if (turn == 3 || turn == 4 || turn == 6 || turn == 7) {
+        box.top = height - box.top - box.height;
+    }
+    return turn >= 5 ? Box{box.top, box.left, box.height, box.width} : box;
+}
+
+/// The orientation that Exif data name, 1 when there is none that makes sense.
+[[maybe_unused]] int exifTurn(std::string_view tiff) {
+    if (tiff.size() < 8) {
         return 1;
     }
-    const unsigned char* tiff = data + 6;
-    const std::size_t length = size - 6;
     const bool little = tiff[0] == 'I';
     const auto number = [&](std::size_t at, std::size_t bytes) -> std::size_t {
         std::size_t value = 0;
         for (std::size_t i = 0; i < bytes; ++i) {
-            value = value << 8 | tiff[little ? at + bytes - 1 - i : at + i];
+            value = value << 8 | static_cast<unsigned char>(tiff[little ? at + bytes - 1 - i : at + i]);
         }
         return value;
     };
     const std::size_t folder = number(4, 4);
-    if (folder > length - 2) {
+    if (folder > tiff.size() - 2) {
         return 1;
     }
     const std::size_t entries = number(folder, 2);
     for (std::size_t i = 0; i < entries; ++i) {
         const std::size_t at = folder + 2 + 12 * i;
-        if (at + 12 > length) {
+        if (at + 12 > tiff.size()) {
             return 1;
         }
         if (number(at, 2) == 0x0112) {
@@ -102,6 +121,8 @@ int exifTurn(const unsigned char* data, std::size_t size) {
     }
     return 1;
 }
+
+#if TRAINYARD_HAVE_JPEG
 
 /// libjpeg reports by longjmp, so nothing with a destructor may be made between setjmp and the last call: everything
 /// that the decoding needs is a member of this.
@@ -142,8 +163,10 @@ public:
         jpeg_mem_src(&m_jpeg, reinterpret_cast<const unsigned char*>(m_bytes.data()), m_bytes.size());
         jpeg_read_header(&m_jpeg, TRUE);
         for (jpeg_saved_marker_ptr marker = m_jpeg.marker_list; marker != nullptr; marker = marker->next) {
-            if (marker->marker == JPEG_APP0 + 1 && m_turn == 1) {
-                m_turn = exifTurn(marker->data, marker->data_length);
+            constexpr std::string_view kExif("Exif\0\0", 6);
+            const std::string_view data(reinterpret_cast<const char*>(marker->data), marker->data_length);
+            if (marker->marker == JPEG_APP0 + 1 && m_turn == 1 && data.starts_with(kExif)) {
+                m_turn = exifTurn(data.substr(kExif.size()));
             }
         }
         return {};
@@ -262,36 +285,95 @@ private:
 
 #if TRAINYARD_HAVE_PNG
 
-Result<Picture> decodePng(std::string_view bytes) {
-    png_image image{};
-    image.version = PNG_IMAGE_VERSION;
-    if (png_image_begin_read_from_memory(&image, bytes.data(), bytes.size()) == 0) {
-        return damagedPicture(image.message);
+/// Reports as libjpeg does, so the same holds for it. Not by libpng's simplified functions: they take 16-bit files for
+/// linear light and make them far brighter.
+class PngReader {
+public:
+    explicit PngReader(std::string_view bytes) : m_bytes(bytes) {}
+    PngReader(const PngReader&) = delete;
+    PngReader& operator=(const PngReader&) = delete;
+    ~PngReader() {
+        if (m_png != nullptr) {
+            png_destroy_read_struct(&m_png, &m_info, nullptr);
+        }
     }
-    if (const Status fits = checkSize(image.width, image.height); !fits.ok()) {
-        png_image_free(&image);
-        return fits.error();
+
+    Status decode(Picture& picture) {
+        TRAINYARD_TRY(readHeader());
+        TRAINYARD_TRY(checkSize(m_width, m_height));
+        picture.width = static_cast<int>(m_width);
+        picture.height = static_cast<int>(m_height);
+        const std::size_t rowBytes = std::size_t{m_width} * 3;
+        picture.pixels.resize(rowBytes * m_height);
+        m_rows.resize(m_height);
+        for (std::size_t y = 0; y < m_rows.size(); ++y) {
+            m_rows[y] = picture.pixels.data() + y * rowBytes;
+        }
+        return readRows(rowBytes);
     }
-    const bool alpha = (image.format & PNG_FORMAT_FLAG_ALPHA) != 0;
-    image.format = alpha ? PNG_FORMAT_RGBA : PNG_FORMAT_RGB;
-    Picture picture{static_cast<int>(image.width), static_cast<int>(image.height), {}};
-    std::vector<std::uint8_t> raw(PNG_IMAGE_SIZE(image));
-    const bool read = png_image_finish_read(&image, nullptr, raw.data(), 0, nullptr) != 0;
-    const std::string text = image.message;
-    png_image_free(&image);
-    if (!read) {
-        return damagedPicture(text);
+
+private:
+    Status readHeader() {
+        m_png = png_create_read_struct(
+            PNG_LIBPNG_VER_STRING, this,
+            [](png_structp png, png_const_charp text) {
+                static_cast<PngReader*>(png_get_error_ptr(png))->m_text = text;
+                png_longjmp(png, 1);
+            },
+            [](png_structp, png_const_charp) {});
+        m_info = m_png != nullptr ? png_create_info_struct(m_png) : nullptr;
+        if (m_info == nullptr) {
+            return damagedPicture("there is no memory for it");
+        }
+        if (setjmp(png_jmpbuf(m_png)) != 0) {
+            return damagedPicture(m_text);
+        }
+        png_set_benign_errors(m_png, 1);
+        png_set_read_fn(m_png, this, [](png_structp png, png_bytep to, std::size_t count) {
+            auto* reader = static_cast<PngReader*>(png_get_io_ptr(png));
+            if (count > reader->m_bytes.size() - reader->m_at) {
+                png_error(png, "it is cut off");
+            }
+            std::memcpy(to, reader->m_bytes.data() + reader->m_at, count);
+            reader->m_at += count;
+        });
+        png_read_info(m_png, m_info);
+        m_width = png_get_image_width(m_png, m_info);
+        m_height = png_get_image_height(m_png, m_info);
+        return {};
     }
-    if (!alpha) {
-        picture.pixels = std::move(raw);
-        return picture;
+
+    Status readRows(std::size_t rowBytes) {
+        if (setjmp(png_jmpbuf(m_png)) != 0) {
+            return damagedPicture(m_text);
+        }
+        const int kind = png_get_color_type(m_png, m_info);
+        png_set_strip_16(m_png);
+        if (kind == PNG_COLOR_TYPE_PALETTE) {
+            png_set_palette_to_rgb(m_png);
+        } else if ((kind & PNG_COLOR_MASK_COLOR) == 0) {
+            png_set_expand_gray_1_2_4_to_8(m_png);
+            png_set_gray_to_rgb(m_png);
+        }
+        png_set_strip_alpha(m_png);
+        png_set_interlace_handling(m_png);
+        png_read_update_info(m_png, m_info);
+        if (png_get_rowbytes(m_png, m_info) != rowBytes) {
+            png_error(m_png, "its rows have another length than its header says");
+        }
+        png_read_image(m_png, m_rows.data());
+        return {};
     }
-    picture.pixels.resize(raw.size() / 4 * 3);
-    for (std::size_t i = 0; i < raw.size() / 4; ++i) {
-        std::copy_n(raw.data() + 4 * i, 3, picture.pixels.data() + 3 * i);
-    }
-    return picture;
-}
+
+    std::string_view m_bytes;
+    std::size_t m_at = 0;
+    std::string m_text;
+    png_structp m_png = nullptr;
+    png_infop m_info = nullptr;
+    png_uint_32 m_width = 0;
+    png_uint_32 m_height = 0;
+    std::vector<png_bytep> m_rows;
+};
 
 #endif
 
@@ -301,6 +383,25 @@ Result<Picture> decodePng(std::string_view bytes) {
         value = value << 8 | static_cast<unsigned char>(bytes[at + i]);
     }
     return value;
+}
+
+/// The orientation in an eXIf chunk, which is looked for before the pixels; nothing where `bytes` end before them.
+[[maybe_unused]] std::optional<int> pngTurn(std::string_view bytes) {
+    constexpr std::size_t kFirst = 8;
+    constexpr std::size_t kHead = 8;  // Length and kind; a checksum follows the data.
+    for (std::size_t at = kFirst; at + kHead <= bytes.size();) {
+        const std::size_t length = bigEndian(bytes, at);
+        const std::string_view kind = bytes.substr(at + 4, 4);
+        if (kind == "IDAT") {
+            return 1;
+        }
+        if (kind == "eXIf") {
+            const std::string_view data = bytes.substr(at + kHead, length);
+            return data.size() == length ? std::optional(exifTurn(data)) : std::nullopt;
+        }
+        at += kHead + length + 4;
+    }
+    return std::nullopt;
 }
 
 Error unknownKind(std::string_view bytes) {
@@ -345,8 +446,13 @@ Result<PictureInfo> readPictureInfo(std::string_view bytes) {
         const std::int64_t width = bigEndian(bytes, 16);
         const std::int64_t height = bigEndian(bytes, 20);
         TRAINYARD_TRY(checkSize(width, height));
-        info.width = static_cast<int>(width);
-        info.height = static_cast<int>(height);
+        const auto turn = pngTurn(bytes);
+        if (!turn) {
+            return damagedPicture("it is cut off");
+        }
+        info.turn = *turn;
+        info.width = static_cast<int>(info.turn >= 5 ? height : width);
+        info.height = static_cast<int>(info.turn >= 5 ? width : height);
         return info;
     }
 #endif
@@ -366,7 +472,10 @@ Result<Picture> decodePicture(std::string_view bytes) {
 #endif
 #if TRAINYARD_HAVE_PNG
     if (isPng(bytes)) {
-        return decodePng(bytes);
+        PngReader reader(bytes);
+        Picture picture;
+        TRAINYARD_TRY(reader.decode(picture));
+        return turned(std::move(picture), pngTurn(bytes).value_or(1));
     }
 #endif
     return unknownKind(bytes);
@@ -375,13 +484,20 @@ Result<Picture> decodePicture(std::string_view bytes) {
 Status decodePart(std::string_view bytes, const PictureInfo& info, const Box& box, [[maybe_unused]] int target,
                   DecodedPart& part) {
 #if TRAINYARD_HAVE_JPEG
-    if (info.jpeg && info.turn == 1) {
+    if (info.jpeg) {
         JpegReader reader(bytes);
         TRAINYARD_TRY(reader.readHeader(false));
-        if (reader.width() != info.width || reader.height() != info.height) {
+        const bool swaps = info.turn >= 5;
+        if (reader.width() != (swaps ? info.height : info.width) ||
+            reader.height() != (swaps ? info.width : info.height)) {
             return damagedPicture("it changed while it was read");
         }
-        return reader.decode(box, target, part);
+        TRAINYARD_TRY(reader.decode(storedBox(box, reader.width(), reader.height(), info.turn), target, part));
+        if (info.turn != 1) {
+            part.box = turnedBox(part.box, part.picture.width, part.picture.height, info.turn);
+            part.picture = turned(std::move(part.picture), info.turn);
+        }
+        return {};
     }
 #endif
     auto whole = decodePicture(bytes);

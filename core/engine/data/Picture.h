@@ -31,6 +31,7 @@ struct PictureInfo {
     int height = 0;
     int turn = 1;  ///< EXIF orientation, 1 to 8.
     bool jpeg = false;
+    bool operator==(const PictureInfo&) const = default;
 };
 
 /// Codecs that this engine was built with: "jpeg", "png".
@@ -40,8 +41,9 @@ struct PictureInfo {
 /// (over 179 million pixels, the limit of Pillow, or a side over 65,535).
 [[nodiscard]] base::Result<PictureInfo> readPictureInfo(std::string_view bytes);
 
-/// The whole picture, turned as EXIF says, grey, CMYK, palette and 16-bit made RGB, transparency dropped. A JPEG that
-/// is cut off is "picture.damaged", as in Pillow.
+/// The whole picture, turned as EXIF says, grey, CMYK, palette and 16-bit (its upper byte) made RGB, transparency
+/// dropped and colours taken as they stand, whatever profile or gamma the file names, as in Pillow. What is cut off is
+/// "picture.damaged".
 [[nodiscard]] base::Result<Picture> decodePicture(std::string_view bytes);
 
 /// The picture as a PNG file, written quickly rather than small. "picture.kind" without libpng.
@@ -54,7 +56,7 @@ struct DecodedPart {
 };
 /// The part `box` of the picture alone; `part`'s memory is used again. Rows and blocks outside are not decoded; where
 /// the box is at least twice as large as `target` in both directions the decoder itself scales down by 2, 4 or 8 first.
-/// Only for JPEG without a turn is that quicker than the whole.
+/// Only of JPEG is that quicker than the whole.
 [[nodiscard]] base::Status decodePart(std::string_view bytes, const PictureInfo& info, const Box& box, int target,
                                       DecodedPart& part);
 [[nodiscard]] base::Result<DecodedPart> decodePart(std::string_view bytes, const PictureInfo& info, const Box& box,

@@ -4,6 +4,8 @@
 #include <QtTest>
 
 #include <cmath>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <mutex>
@@ -20,6 +22,8 @@
 #include "tests/helpers/Scratch.h"
 #include "tests/helpers/Skip.h"
 
+#include <jpeglib.h>
+
 using namespace trainyard;
 using namespace trainyard::engine;
 using base::Path;
@@ -30,6 +34,7 @@ namespace {
 constexpr const char* kMakePictures = R"(
 import sys, os, io, random, struct, zlib
 from PIL import Image, ImageOps, ImageFilter
+from PIL.PngImagePlugin import PngInfo
 root = sys.argv[1]
 random.seed(3)
 noise = Image.effect_noise((233, 171), 90).filter(ImageFilter.GaussianBlur(2))
@@ -48,20 +53,41 @@ for turn in range(1, 9):
 p.save(root + "/plain.png")
 noise.save(root + "/grey.png")
 p.quantize(32).save(root + "/palette.png")
+p.quantize(7).save(root + "/palette4.png", bits=4, transparency=2)
+noise.convert("1").save(root + "/bits.png")
+Image.merge("LA", (noise, noise.rotate(90).resize(noise.size))).save(root + "/grey_alpha.png")
+for turn in (3, 6):
+    exif = Image.Exif(); exif[0x0112] = turn
+    p.save(root + "/turn%d.png" % turn, exif=exif.tobytes())
+gamma = PngInfo(); gamma.add(b"gAMA", struct.pack(">I", 100000))
+p.save(root + "/gamma.png", pnginfo=gamma)
+def chunk(kind, data): return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+def png(name, size, depth, kind, pixel, interlaced=False):
+    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)] if interlaced else [(0, 0, 1, 1)]
+    rows = b"".join(b"\0" + b"".join(pixel(x, y) for x in range(x0, size[0], dx)) for x0, y0, dx, dy in passes for y in range(y0, size[1], dy))
+    open(root + "/" + name, "wb").write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", *size, depth, kind, 0, 0, int(interlaced))) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+value = lambda x, y, c: (x * 977 + y * 3251 + c * 21001) % 65536
+png("sixteen_rgb.png", (160, 120), 16, 2, lambda x, y: struct.pack(">HHH", *(value(x, y, c) for c in range(3))))
+png("sixteen_rgba.png", (160, 120), 16, 6, lambda x, y: struct.pack(">HHHH", *(value(x, y, c) for c in range(4))))
+png("sixteen_grey_alpha.png", (160, 120), 16, 4, lambda x, y: struct.pack(">HH", *(value(x, y, c) for c in range(2))))
+png("interlaced.png", (160, 120), 8, 2, lambda x, y: bytes(value(x, y, c) // 256 for c in range(3)), True)
 p.putalpha(noise.resize(p.size)); p.save(root + "/alpha.png")
-colour(1500, 1100).save(root + "/large.jpg", quality=88)
+big = colour(1500, 1100); big.save(root + "/large.jpg", quality=88)
+for turn in range(2, 9):
+    exif = Image.Exif(); exif[0x0112] = turn
+    big.save(root + "/large%d.jpg" % turn, quality=88, exif=exif.tobytes())
 for name in sorted(os.listdir(root)):
     image = ImageOps.exif_transpose(Image.open(root + "/" + name)).convert("RGB")
     open(root + "/" + name + ".rgb", "wb").write(struct.pack("<ii", *image.size) + image.tobytes())
 w, h = 233, 171
 sixteen = Image.new("I;16", (w, h)); sixteen.putdata([(i * 137) % 65536 for i in range(w * h)]); sixteen.save(root + "/sixteen.png")
+open(root + "/sixteen.raw", "wb").write(bytes((i * 137) % 65536 // 256 for i in range(w * h)))
 q = Image.open(root + "/plain.png").convert("RGB")
 for k, (box, size) in enumerate([((0, 0, 233, 171), (224, 224)), ((11, 7, 190, 160), (64, 64)), ((100, 50, 120, 61), (96, 80)), ((0, 0, 233, 171), (233, 60))]):
     open(root + "/resize%d.rgb" % k, "wb").write(q.crop(box).resize(size, Image.BILINEAR).tobytes())
 whole = open(root + "/plain.jpg", "rb").read()
 open(root + "/cut.jpg", "wb").write(whole[:len(whole) // 2])
 open(root + "/text.jpg", "w").write("no picture at all")
-def chunk(kind, data): return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 open(root + "/huge.png", "wb").write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b""))
 open(root + "/empty.jpg", "wb").close()
 )";
@@ -87,6 +113,43 @@ for k, (name, base) in enumerate([("hen", 60), ("turkey", 150)]):
         image = Image.effect_noise((side + i % 5, side + i % 3), 40).convert("RGB").point(lambda v: max(0, min(255, v - 128 + base)))
         image.save(root + "/%s/%03d.%s" % (name, i, "png" if i % 2 else "jpg"))
 )";
+
+/// What Adobe's programs write and Pillow cannot: inks, inverted, as luma, two colours and black. What `jpeg_…` reports
+/// ends the program.
+void writeYcck(const Path& file, int width, int height) {
+    std::vector<std::uint8_t> inks(static_cast<std::size_t>(width) * static_cast<std::size_t>(height) * 4);
+    for (std::size_t i = 0; i < inks.size(); ++i) {
+        const std::size_t x = i / 4 % static_cast<std::size_t>(width);
+        const std::size_t y = i / 4 / static_cast<std::size_t>(width);
+        inks[i] = static_cast<std::uint8_t>(60 + (x * (1 + i % 4) + y * (4 - i % 4)) % 190);
+    }
+    jpeg_compress_struct jpeg{};
+    jpeg_error_mgr errors{};
+    jpeg.err = jpeg_std_error(&errors);
+    jpeg_create_compress(&jpeg);
+    unsigned char* bytes = nullptr;
+    unsigned long size = 0;
+    jpeg_mem_dest(&jpeg, &bytes, &size);
+    jpeg.image_width = static_cast<JDIMENSION>(width);
+    jpeg.image_height = static_cast<JDIMENSION>(height);
+    jpeg.input_components = 4;
+    jpeg.in_color_space = JCS_CMYK;
+    jpeg_set_defaults(&jpeg);
+    jpeg_set_colorspace(&jpeg, JCS_YCCK);
+    jpeg_set_quality(&jpeg, 95, TRUE);
+    jpeg_start_compress(&jpeg, TRUE);
+    while (jpeg.next_scanline < jpeg.image_height) {
+        JSAMPROW row = inks.data() + static_cast<std::size_t>(jpeg.next_scanline) * static_cast<std::size_t>(width) * 4;
+        jpeg_write_scanlines(&jpeg, &row, 1);
+    }
+    jpeg_finish_compress(&jpeg);
+    jpeg_destroy_compress(&jpeg);
+    const auto written = base::writeFileAtomically(file, {reinterpret_cast<char*>(bytes), size});
+    std::free(bytes);
+    if (!written.ok()) {
+        qFatal("%s", written.error().message.c_str());
+    }
+}
 
 }  // namespace
 
@@ -119,6 +182,7 @@ class TestPictures : public QObject {
 private Q_SLOTS:
     void initTestCase() {
         at::set_num_threads(1);
+        writeYcck(m_scratch / "ycck.jpg", 233, 171);
         const auto made = python(kMakePictures, {m_scratch.path().string()});
         m_made = made.exitCode == 0;
         if (!m_made && made.err.find("No module named") == std::string::npos) {
@@ -135,11 +199,13 @@ private Q_SLOTS:
         QTest::addColumn<QString>("name");
         QTest::addColumn<double>("most");
         for (const char* name :
-             {"plain.jpg", "progressive.jpg", "full.jpg", "grey.jpg", "cmyk.jpg", "turn1.jpg", "turn2.jpg", "turn3.jpg",
-              "turn4.jpg", "turn5.jpg", "turn6.jpg", "turn7.jpg", "turn8.jpg", "large.jpg"}) {
+             {"plain.jpg", "progressive.jpg", "full.jpg", "grey.jpg", "cmyk.jpg", "ycck.jpg", "turn1.jpg", "turn2.jpg",
+              "turn3.jpg", "turn4.jpg", "turn5.jpg", "turn6.jpg", "turn7.jpg", "turn8.jpg", "large.jpg"}) {
             QTest::newRow(name) << QString::fromLatin1(name) << 1.0;
         }
-        for (const char* name : {"plain.png", "grey.png", "palette.png", "alpha.png"}) {
+        for (const char* name : {"plain.png", "grey.png", "palette.png", "palette4.png", "bits.png", "alpha.png",
+                                 "grey_alpha.png", "turn3.png", "turn6.png", "gamma.png", "interlaced.png",
+                                 "sixteen_rgb.png", "sixteen_rgba.png", "sixteen_grey_alpha.png"}) {
             QTest::newRow(name) << QString::fromLatin1(name) << 0.0;
         }
     }
@@ -176,17 +242,32 @@ private Q_SLOTS:
         }
     }
 
+    void largePart_isScaledInTheDecoder_data() {
+        QTest::addColumn<QString>("name");
+        QTest::newRow("as it lies") << QStringLiteral("large.jpg");
+        for (int turn = 2; turn <= 8; ++turn) {
+            const QString name = QStringLiteral("large%1.jpg").arg(turn);
+            QTest::newRow(qPrintable(name)) << name;
+        }
+    }
     void largePart_isScaledInTheDecoder() {
-        const std::string bytes = bytesOf("large.jpg");
+        QFETCH(QString, name);
+        const std::string bytes = bytesOf(name.toUtf8().constData());
         const auto info = readPictureInfo(bytes);
-        const auto part = decodePart(bytes, *info, {100, 80, 1000, 900}, 224);
+        QVERIFY(info.ok());
+        // In the turned picture, wherever its own corner lies.
+        const bool swaps = info->turn >= 5;
+        QCOMPARE(info->width, swaps ? 1100 : 1500);
+        const Box box = swaps ? Box{80, 100, 900, 1000} : Box{100, 80, 1000, 900};
+        const auto part = decodePart(bytes, *info, box, 224);
         QVERIFY(part.ok());
-        QCOMPARE(part->box.width, 250);
-        QCOMPARE(part->box.height, 225);
-        const auto whole = decodePart(bytes, *info, {0, 0, 1500, 1100}, 224);
+        QCOMPARE(part->box.width, box.width / 4);
+        QCOMPARE(part->box.height, box.height / 4);
+        QVERIFY(part->picture.width < 300 && part->picture.height < 300);
+        const auto whole = decodePart(bytes, *info, {0, 0, info->width, info->height}, 224);
         QVERIFY(whole.ok());
-        QCOMPARE(whole->picture.width, 375);
-        QVERIFY(isPartOf(*part, whole->picture, {25, 20, 250, 225}));
+        QCOMPARE(whole->picture.width, info->width / 4);
+        QVERIFY(isPartOf(*part, whole->picture, {box.left / 4, box.top / 4, box.width / 4, box.height / 4}));
     }
 
     void resized_isPillowsToTheBit() {
@@ -327,10 +408,20 @@ private Q_SLOTS:
         QCOMPARE(QString::fromStdString(picture.error().code), code);
     }
 
-    void sixteenBit_isRead() { QVERIFY(decodePicture(bytesOf("sixteen.png")).ok()); }
+    /// The upper byte, as of 16-bit colours; what Pillow makes of 16-bit grey is white above 255.
+    void sixteenBitGrey_isItsUpperByte() {
+        const auto picture = decodePicture(bytesOf("sixteen.png"));
+        QVERIFY2(picture.ok(), picture.ok() ? "" : picture.error().message.c_str());
+        const std::string upper = bytesOf("sixteen.raw");
+        QCOMPARE(picture->pixels.size(), 3 * upper.size());
+        for (std::size_t i = 0; i < picture->pixels.size(); ++i) {
+            QCOMPARE(picture->pixels[i], static_cast<std::uint8_t>(upper[i / 3]));
+        }
+    }
 
     void damagedBytes_neverCrash() {
-        for (const char* name : {"plain.jpg", "progressive.jpg", "plain.png", "turn6.jpg"}) {
+        for (const char* name :
+             {"plain.jpg", "progressive.jpg", "ycck.jpg", "plain.png", "turn6.jpg", "turn6.png", "interlaced.png"}) {
             const std::string sound = bytesOf(name);
             for (std::size_t cut = 0; cut < sound.size(); cut += std::max<std::size_t>(1, sound.size() / 60)) {
                 (void) decodePicture(std::string_view(sound).substr(0, cut));
@@ -444,6 +535,7 @@ private Q_SLOTS:
             options.augmentation.brightness = 0.4;
             options.augmentation.contrast = 0.4;
             options.augmentation.saturation = 0.4;
+            options.augmentation.hue = 0.3;
             options.augmentation.erase = 0.5;
             options.size = 32;
             options.resize = 36;
@@ -472,6 +564,52 @@ private Q_SLOTS:
         QVERIFY(equalTo(batchesOf(3, false, 3)));
         QVERIFY(equalTo(batchesOf(2, true, 3)));
         QVERIFY(!equalTo(batchesOf(2, true, 4)));
+    }
+
+    /// Kept decoded only where both splits fit into what is allowed, and decoded ahead of the trainer only so far.
+    void memory_isBounded() {
+        ImageFolder folder;
+        folder.training = {{"a.jpg", 0, {1000, 1000, 1, true}}};
+        folder.validation = {{"b.jpg", 0, {600, 100, 1, true}}};
+        spec::TrainTask task;
+        task.dataset.cacheMiB = 0;
+        QVERIFY(!loaderOptions(task, folder).cache);
+        task.dataset.cacheMiB = 3;  // 3,145,728 bytes, and the two have 3,180,000.
+        QVERIFY(!loaderOptions(task, folder).cache);
+        folder.validation.front().info.width = 400;
+        QVERIFY(loaderOptions(task, folder).cache);
+
+        test::Scratch scratch;
+        QVERIFY(python(kMakeFolder, {(scratch / "birds").string(), "30", "20"}).exitCode == 0);
+        spec::DatasetSpec spec;
+        spec.folder = (scratch / "birds").string();
+        const auto real = scanImageFolder(spec, 1);
+        QVERIFY(real.ok());
+        ImageLoaderOptions options;
+        options.size = 24;
+        options.resize = 28;
+        options.threads = 4;
+        options.cache = std::make_shared<PictureCache>(real->training.size());
+        ImageLoader loader(real->root, real->training, options);
+        std::vector<std::vector<std::int64_t>> batches;
+        for (std::int64_t i = 0; i < 30; i += 2) {
+            batches.push_back({i, i + 1});
+        }
+        loader.plan(batches, 0);
+        const auto decoded = [&] {
+            std::int64_t files = 0;
+            for (std::size_t i = 0; i < real->training.size(); ++i) {
+                files += options.cache->find(i) ? 1 : 0;
+            }
+            return files;
+        };
+        QTRY_COMPARE_WITH_TIMEOUT(decoded(), std::int64_t{6}, 20'000);  // Three batches ahead.
+        QTest::qSleep(200);
+        QCOMPARE(decoded(), std::int64_t{6});
+        (void) loader.next();
+        QTRY_COMPARE_WITH_TIMEOUT(decoded(), std::int64_t{8}, 20'000);
+        QTest::qSleep(200);
+        QCOMPARE(decoded(), std::int64_t{8});
     }
 
     void planAnew_dropsWhatWasPlanned() {
