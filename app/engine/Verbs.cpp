@@ -17,6 +17,7 @@
 #include "core/engine/inspect/SelfTest.h"
 #include "core/engine/serve/EvaluateVerb.h"
 #include "core/engine/serve/PredictVerb.h"
+#include "core/engine/serve/ServeVerb.h"
 #include "core/engine/train/Reporter.h"
 #include "core/engine/train/Trainer.h"
 #include "core/engine/weights/WeightsVerb.h"
@@ -53,7 +54,7 @@ constexpr Verb kVerbs[] = {
     {"check", engine::runCheckVerb, true, "real steps of a run: memory, time, disk, the largest batch"},
     {"inspect", inspect, false, "versions, backends and devices, or a model file"},
     {"predict", engine::runPredictVerb, true, "the most probable classes of pictures"},
-    {"serve", engine::runServeVerb, true, "the same for requests on standard input, with the model loaded once"},
+    {"serve", engine::runServeVerb, true, "predict or preview for requests on standard input, with model or data kept"},
     {"evaluate", engine::runEvaluateVerb, true, "what a model gets right and wrong on a dataset"},
     {"dataset", engine::runDatasetVerb, true, "classes, sizes and statistics of a dataset, and what cannot be read"},
     {"preview", engine::runPreviewVerb, true, "training samples as a run's augmentation makes them"},

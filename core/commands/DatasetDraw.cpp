@@ -5,9 +5,10 @@
 
 #include "core/base/Text.h"
 #include "core/commands/DatasetJson.h"
+#include "core/commands/EngineServer.h"
 #include "core/commands/RunCommand.h"
 #include "core/commands/Session.h"
-#include "core/runs/EngineCall.h"
+#include "core/datasets/Fetch.h"
 #include "core/runs/NamedData.h"
 #include "core/spec/RunSpec.h"
 #include "core/targets/Operations.h"
@@ -15,7 +16,6 @@
 namespace trainyard::commands {
 namespace {
 
-constexpr int kDrawMillis = 600'000;  // A list of a million pictures on a slow disk is read for minutes.
 constexpr int kMostDrawn = 24;
 /// Of a specification's task, all that its samples hang on.
 constexpr const char* kDrawnFrom[] = {"dataset", "augmentation", "augment", "normalize", "seed"};
@@ -55,8 +55,19 @@ Result<Json> drawnSpec(const wire::WorkspaceLayout& layout, const Json& given, c
     }
     for (const char* place : {"task.dataset.folder", "task.dataset.train_images"}) {
         const Json* value = spec::valueAt(document, place);
-        if (value != nullptr && value->is_string() && value->get_ref<const std::string&>().starts_with("target:")) {
-            return Error{"preview.elsewhere", "The data lie on the target, so they cannot be shown here.", place};
+        const std::string text = value != nullptr && value->is_string() ? value->get<std::string>() : std::string();
+        if (text.starts_with("target:")) {
+            return Error{"preview.elsewhere",
+                         "The data lie on the target, so they cannot be shown here. To see samples, choose a folder "
+                         "here with pictures like them.",
+                         place};
+        }
+        if (datasets::isAddress(text)) {
+            return Error{"preview.elsewhere",
+                         "The pictures at this address are fetched on the machine that trains, so none are here to be "
+                         "shown. To see samples, add the address as a data set (page Datasets, or dataset add) and "
+                         "choose that; the machine that trains still fetches its own.",
+                         place};
         }
     }
     return runs::placeDatasets(layout, document);
@@ -103,27 +114,41 @@ private:
     void draw(const Json& spec) {
         m_request["spec"] = spec;
         m_request["sheet"] = m_sheet;
-        m_call = new runs::EngineCall({}, this);
-        connect(m_call, &runs::EngineCall::progressed, this, [this](const Json& body) {
-            base::ObjectReader reader(body, "");
-            reportProgress({-1, reader.string("text"), body});
-        });
-        connect(m_call, &runs::EngineCall::done, this, [this](const Result<Json>& result) {
-            if (!result.ok()) {
-                finish(result.error());
-                return;
-            }
-            Json answer = *result;
-            answer["file"] = m_sheet.empty() ? Json() : Json(m_sheet);
-            finish(std::move(answer));
-        });
-        m_call->start("preview", m_request, kDrawMillis);
+        ask(true);
+    }
+
+    /// An engine that had drawn before may have been ended by others, for its memory say: then a new one is asked.
+    void ask(bool mayAskAgain) {
+        base::ObjectReader dataset(*spec::valueAt(m_request, "spec.task.dataset"), "");
+        const std::string data =
+            dataset.string("kind") + '\n' + dataset.string("folder") + '\n' + dataset.string("train_images");
+        EngineServer& server = EngineServer::of(session(), EngineServer::Kind::Samples, data, Json{{"previews", true}});
+        m_server = &server;
+        const bool again = mayAskAgain && server.hasAnswered();
+        server.ask(m_request, this, ifWanted([this](const Json& body) {
+                       base::ObjectReader reader(body, "");
+                       reportProgress({-1, reader.string("text"), body});
+                   }),
+                   ifWanted([this, again](const Result<Json>& result) {
+                       if (!result.ok() && result.error().code == "engine.crashed" && again) {
+                           ask(false);
+                           return;
+                       }
+                       if (!result.ok()) {
+                           finish(result.error());
+                           return;
+                       }
+                       Json answer = *result;
+                       answer.erase("stage");
+                       answer.erase("id");
+                       answer["file"] = m_sheet.empty() ? Json() : Json(m_sheet);
+                       finish(std::move(answer));
+                   }));
     }
 
     void abort() override {
-        if (m_call != nullptr) {
-            m_call->cancel();
-            return;
+        if (m_server) {
+            m_server->drop(this);
         }
         m_work.reset();
         Command::abort();
@@ -132,7 +157,7 @@ private:
     Json m_request;
     std::string m_sheet;
     targets::OperationPtr m_work;
-    runs::EngineCall* m_call = nullptr;
+    QPointer<EngineServer> m_server;
 };
 
 }  // namespace

@@ -7,7 +7,7 @@
 #include <system_error>
 #include <utility>
 
-#include "core/commands/ModelServer.h"
+#include "core/commands/EngineServer.h"
 #include "core/commands/RunCommand.h"
 #include "core/commands/Session.h"
 #include "core/commands/UsableModel.h"
@@ -52,7 +52,13 @@ private:
         for (const std::string& file : reader.strings("files")) {
             files.push_back(absoluteText(file));
         }
-        ModelServer& server = ModelServer::of(session(), model.file, model.card, reader.string("device", "auto"));
+        const std::string device = reader.string("device", "auto");
+        Json served{{"model", model.file.string()}, {"device", device}};
+        if (model.card.is_object()) {
+            served["card"] = model.card;
+        }
+        EngineServer& server =
+            EngineServer::of(session(), EngineServer::Kind::Predictions, model.file.string() + '\n' + device, served);
         server.ask({{"files", std::move(files)}, {"top", reader.integer("top", 5)}}, this,
                    ifWanted([this](const Json& body) {
                        reportProgress({shareOf(body), "Predicting", body});
@@ -79,7 +85,7 @@ private:
         UsableModelCommand::abort();
     }
 
-    QPointer<ModelServer> m_server;
+    QPointer<EngineServer> m_server;
 };
 
 class EvaluateCommand final : public UsableModelCommand {

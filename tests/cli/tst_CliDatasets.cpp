@@ -195,6 +195,18 @@ private Q_SLOTS:
         QCOMPARE(codeOf({"dataset", "preview", "nobody"}), std::string("dataset.unknown"));
         QCOMPARE(codeOf({"dataset", "preview"}), std::string("spec.required"));
         QCOMPARE(codeOf({"dataset", "preview", "--", "true"}), std::string("preview.task"));
+        // Data that are elsewhere: what to do is said, and nobody is asked for them.
+        const auto elsewhere = [](const std::string& folder) {
+            return cliJson(
+                {"dataset", "preview", "--set", "task.dataset.kind=images", "--set", "task.dataset.folder=" + folder});
+        };
+        const Json fetched = elsewhere("http://127.0.0.1:9/birds.zip#sha256=" + std::string(64, 'a'));
+        QVERIFY2(fetched.contains("error"), base::dumpJson(fetched).c_str());
+        QCOMPARE(fetched["error"]["code"], Json("preview.elsewhere"));
+        QCOMPARE(fetched["error"]["field"], Json("task.dataset.folder"));
+        QVERIFY(fetched["error"]["message"].get<std::string>().find("add the address as a data set") !=
+                std::string::npos);
+        QCOMPARE(elsewhere("target:/data/birds")["error"]["code"], Json("preview.elsewhere"));
     }
 
     void pages_cover_everySampleOnce() {

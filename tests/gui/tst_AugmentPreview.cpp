@@ -4,9 +4,12 @@
 #include <QLineEdit>
 #include <QPainter>
 #include <QPushButton>
+#include <csignal>
+#include <cstdlib>
 #include <filesystem>
 
 #include "tests/gui/WindowRig.h"
+#include "tests/helpers/Children.h"
 #include "ui/datasets/AugmentPanel.h"
 #include "ui/forms/FieldRow.h"
 #include "ui/forms/FormDocument.h"
@@ -68,6 +71,15 @@ private:
         QList<QImage> images;
         for (const auto& pair : m_pairs->pairs()) images << pair.changed;
         return images;
+    }
+    /// The engines that run, as process ids.
+    static std::vector<pid_t> engines() {
+        std::vector<pid_t> pids;
+        for (const std::string& child : test::liveChildren()) {
+            if (child.find("trainyard-engine serve") != std::string::npos)
+                pids.push_back(static_cast<pid_t>(std::atoll(child.c_str())));
+        }
+        return pids;
     }
     ui::InlineError* error() const { return m_panel->findChild<ui::InlineError*>(QStringLiteral("augmentError")); }
     void click(const char* name) {
@@ -156,6 +168,39 @@ private Q_SLOTS:
         }
     }
 
+    /// One engine draws for as long as the panel is seen, a new one where it was ended, and none stays behind.
+    void oneEngine_isKeptWhileItIsSeen() {
+        WindowRig rig(WindowRig::Fill::Nothing);
+        open(rig, birds(rig.scratch() / "birds"));
+        QVERIFY2(drawn(), qPrintable(told()));
+        const std::vector<pid_t> first = engines();
+        QCOMPARE(first.size(), std::size_t{1});
+        for (int turn = 0; turn < 4; ++turn) {
+            const QList<QImage> before = changed();
+            click("augmentAgainLink");
+            QVERIFY2(drawn(), qPrintable(told()));
+            QVERIFY(changed() != before);
+            QCOMPARE(engines(), first);
+        }
+        // Ended by others, as the kernel does where memory runs out: nobody sees more of it than a longer draw.
+        QCOMPARE(::kill(first.front(), SIGKILL), 0);
+        click("augmentAgainLink");
+        QVERIFY2(drawn(), qPrintable(told()));
+        QVERIFY(error()->isClear());
+        const std::vector<pid_t> second = engines();
+        QCOMPARE(second.size(), std::size_t{1});
+        QVERIFY(second != first);
+        // Out of sight: gone, also from the middle of a draw.
+        m_page->document().setValue(QStringLiteral("task.kind"), "command");
+        QVERIFY(waitFor([] { return engines().empty(); }, kPatience));
+        m_page->document().setValue(QStringLiteral("task.kind"), "train");
+        QVERIFY2(drawn(), qPrintable(told()));
+        click("augmentAgainLink");
+        QVERIFY(rig.window().shell().open({QStringLiteral("runs")}));
+        QVERIFY(waitFor([] { return engines().empty(); }, kPatience));
+        m_panel = nullptr;
+    }
+
     void whatIsWrong_isSaid() {
         WindowRig rig(WindowRig::Fill::Nothing);
         const Path folder = birds(rig.scratch() / "birds");
@@ -176,6 +221,12 @@ private Q_SLOTS:
         // On the target: nothing to be shown here, and no mistake.
         m_page->document().setValue(QStringLiteral("task.dataset.folder"), "target:/data/birds");
         QVERIFY(waitFor([&] { return error()->text().contains(u"target"); }, kPatience));
+        // At an address: whoever trains fetches it, and what to do to see samples is said.
+        m_page->document().setValue(QStringLiteral("task.dataset.folder"),
+                                    "https://pictures.example.org/birds.zip#sha256=" + std::string(64, 'a'));
+        QVERIFY(waitFor([&] { return error()->text().contains(u"fetched on the machine that trains"); }, kPatience));
+        QVERIFY2(error()->text().contains(u"add the address as a data set"), qPrintable(error()->text()));
+        rig.picture(QStringLiteral("augment-address"));
         // One picture that cannot be read is said at its place.
         const auto whole = base::readFile(folder / "osprey/0.png");
         QVERIFY(whole.ok());
@@ -193,6 +244,7 @@ private Q_SLOTS:
         // Without the engine: said, and mended by the button once it is there.
         const QByteArray programs = qgetenv("TRAINYARD_BIN");
         qputenv("TRAINYARD_BIN", QByteArray::fromStdString((rig.scratch() / "empty").string()));
+        for (const pid_t engine : engines()) QCOMPARE(::kill(engine, SIGKILL), 0);
         click("augmentAgainLink");
         const bool said = waitFor([&] { return !error()->isClear(); }, kPatience);
         qputenv("TRAINYARD_BIN", programs);

@@ -12,6 +12,7 @@
 #include <limits>
 #include <utility>
 
+#include "core/commands/EngineServer.h"
 #include "core/commands/Session.h"
 #include "ui/forms/FormDocument.h"
 #include "ui/forms/JsonRead.h"
@@ -26,9 +27,9 @@ using base::Result;
 
 namespace {
 
-constexpr int kDrawPauseMillis = 450;
+constexpr int kDrawPauseMillis = 150;  // Of typing; a draw itself takes less.
 constexpr int kPairsShown = 6;
-constexpr int kLeastPair = 176;  // Logical pixels, before the text's scale.
+constexpr int kLeastPair = 150;  // Logical pixels, before the text's scale.
 constexpr int kMostPairSide = 116;
 constexpr int kPairGap = 4;
 constexpr int kPairSpacing = 12;
@@ -56,6 +57,9 @@ QString changeInWords(const Json& change) {
         if (const double factor = readNumber(change, key, 1); factor != 1)
             parts << pairText(text).arg(factor, 0, 'f', 2);
     }
+    if (const double share = readNumber(change, "hue"); share != 0)
+        parts << pairText(QT_TRANSLATE_NOOP("trainyard::ui::SamplePairs", "hue turned by %1°"))
+                     .arg(share * 360, 0, 'f', 0);
     if (!readObject(change, "erased").empty())
         parts << pairText(QT_TRANSLATE_NOOP("trainyard::ui::SamplePairs", "a part erased"));
     return parts.join(QStringLiteral(", "));
@@ -288,7 +292,7 @@ AugmentPanel::AugmentPanel(Shell& shell, FormDocument& document, QWidget* parent
 }
 
 AugmentPanel::~AugmentPanel() {
-    if (m_command) m_command->cancel();
+    rest();
     m_pool->waitForDone();
 }
 
@@ -340,12 +344,18 @@ void AugmentPanel::showEvent(QShowEvent* event) {
 void AugmentPanel::hideEvent(QHideEvent* event) {
     QWidget::hideEvent(event);
     // What nobody sees is not drawn; it is when it comes into sight again.
+    rest();
+}
+
+void AugmentPanel::rest() {
     drop();
+    if (m_session) commands::EngineServer::release(*m_session, commands::EngineServer::Kind::Samples);
 }
 
 void AugmentPanel::draw() {
     if (m_wanted.isEmpty() || m_command || !m_shell.session()) return;
-    m_command = m_shell.session()->start(
+    m_session = m_shell.session();
+    m_command = m_session->start(
         "dataset.preview",
         {{"spec", m_document.document()}, {"epoch", m_epoch}, {"count", kPairsShown}, {"skip", m_skip}});
     connect(m_command, &commands::Command::progressed, this,

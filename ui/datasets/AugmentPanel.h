@@ -88,6 +88,8 @@ private:
     void present(std::vector<SamplePairs::Pair> pairs, const base::Json& answer);
     void fail(const base::Error& error);
     void drop();
+    /// Nothing more is wanted for now: the engine that draws goes.
+    void rest();
 
     Shell& m_shell;
     FormDocument& m_document;
@@ -98,6 +100,7 @@ private:
     std::int64_t m_skip = 0;
     QTimer m_pause;
     QPointer<commands::Command> m_command;
+    QPointer<commands::Session> m_session;  ///< That draws.
     QThreadPool* m_pool;
     TextLabel* m_title;
     SamplePairs* m_pairs;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <mutex>
 #include <numeric>
 #include <string>
@@ -18,6 +19,7 @@
 #include "core/engine/data/Dataset.h"
 #include "core/engine/data/FileReader.h"
 #include "core/engine/data/ImageLoader.h"
+#include "core/engine/data/KeptData.h"
 
 namespace trainyard::engine {
 
@@ -107,6 +109,7 @@ Json changeJson(const spec::TrainTask& task, const ImageFile& file, std::int64_t
                 {"brightness", change.brightness},
                 {"contrast", change.contrast},
                 {"saturation", change.saturation},
+                {"hue", change.hue},
                 {"erased", change.erase ? boxJson(change.erased) : Json()}};
 }
 
@@ -140,13 +143,8 @@ Picture fitted(Picture picture, int side) {
     return resized(picture, {0, 0, picture.width, picture.height}, scaled(picture.width), scaled(picture.height));
 }
 
-Result<Picture> originalOf(const base::Path& path, const PictureInfo& info, int side) {
-    FileReader reader;
-    const auto bytes = reader.read(path);
-    if (!bytes) {
-        return bytes.error();
-    }
-    auto part = decodePart(*bytes, info, {0, 0, info.width, info.height}, side);
+Result<Picture> originalOf(std::string_view bytes, const PictureInfo& info, int side) {
+    auto part = decodePart(bytes, info, {0, 0, info.width, info.height}, side);
     if (!part) {
         return part.error();
     }
@@ -156,38 +154,61 @@ Result<Picture> originalOf(const base::Path& path, const PictureInfo& info, int 
     return fitted(resized(part->picture, part->box, part->box.width, part->box.height), side);
 }
 
-Result<std::vector<Shown>> showFolder(const spec::TrainTask& task, const Asked& asked, const VerbProgress& progress,
-                                      Json& answer) {
-    progress(Json{{"text", "Reading the list of pictures"}});
-    const auto threads = static_cast<int>(std::clamp<std::int64_t>(usableCores(), 1, kMostScanThreads));
-    const auto folder = scanImageFolder(task.dataset, threads);
-    if (!folder) {
-        return folder.error();
-    }
-    std::vector<std::vector<std::int64_t>> byClass(folder->classes.size());
-    for (std::size_t i = 0; i < folder->training.size(); ++i) {
-        byClass[static_cast<std::size_t>(folder->training[i].label)].push_back(static_cast<std::int64_t>(i));
-    }
-    const std::vector<std::int64_t> indices = chosen(byClass, asked);
-
-    progress(Json{{"text", "Drawing"}});
-    std::vector<Shown> samples;
+/// The samples with their originals. False: one of them is another picture than the list says.
+bool readOriginals(const spec::TrainTask& task, const Asked& asked, const ImageFolder& folder,
+                   const std::vector<std::int64_t>& indices, std::vector<Shown>& samples) {
+    FileReader reader;
+    bool asListed = true;
     for (const std::int64_t index : indices) {
-        const ImageFile& file = folder->training[static_cast<std::size_t>(index)];
+        const ImageFile& file = folder.training[static_cast<std::size_t>(index)];
         Shown one;
         one.index = index;
         one.file = file.path;
-        one.label = folder->classes[static_cast<std::size_t>(file.label)];
+        one.label = folder.classes[static_cast<std::size_t>(file.label)];
         one.width = file.info.width;
         one.height = file.info.height;
         one.change = changeJson(task, file, asked.epoch, index);
-        auto original = originalOf(folder->root / file.path, file.info, asked.side);
+        const auto bytes = reader.read(folder.root / file.path);
+        const auto found = bytes ? readPictureInfo(*bytes) : Result<PictureInfo>(bytes.error());
+        asListed = asListed && found && *found == file.info;
+        auto original = bytes ? originalOf(*bytes, file.info, asked.side) : Result<Picture>(bytes.error());
         if (original) {
             one.original = std::move(*original);
         } else {
             one.wrong = original.error().message;
         }
         samples.push_back(std::move(one));
+    }
+    return asListed;
+}
+
+Result<std::vector<Shown>> showFolder(const spec::TrainTask& task, const Asked& asked, const VerbProgress& progress,
+                                      KeptData& data, Json& answer) {
+    const auto threads = static_cast<int>(std::clamp<std::int64_t>(usableCores(), 1, kMostScanThreads));
+    std::shared_ptr<const ImageFolder> folder;
+    std::vector<std::int64_t> indices;
+    std::vector<Shown> samples;
+    for (;;) {
+        const bool anew = data.forgetIfChanged(task.dataset);
+        if (anew) {
+            progress(Json{{"text", "Reading the list of pictures"}});
+        }
+        auto listed = data.folder(task.dataset, threads);
+        if (!listed) {
+            return listed.error();
+        }
+        folder = std::move(*listed);
+        std::vector<std::vector<std::int64_t>> byClass(folder->classes.size());
+        for (std::size_t i = 0; i < folder->training.size(); ++i) {
+            byClass[static_cast<std::size_t>(folder->training[i].label)].push_back(static_cast<std::int64_t>(i));
+        }
+        indices = chosen(byClass, asked);
+        progress(Json{{"text", "Drawing"}});
+        samples.clear();
+        if (readOriginals(task, asked, *folder, indices, samples) || anew) {
+            break;
+        }
+        data.forget();
     }
     ImageLoaderOptions options = loaderOptions(task, *folder);
     options.augment = true;
@@ -223,12 +244,15 @@ Result<std::vector<Shown>> showFolder(const spec::TrainTask& task, const Asked& 
 }
 
 Result<std::vector<Shown>> showIdx(const spec::TrainTask& task, const Asked& asked, const VerbProgress& progress,
-                                   Json& answer) {
-    progress(Json{{"text", "Reading the samples"}});
-    const auto set = loadTrainingSet(task.dataset);
-    if (!set) {
-        return set.error();
+                                   KeptData& data, Json& answer) {
+    if (data.forgetIfChanged(task.dataset)) {
+        progress(Json{{"text", "Reading the samples"}});
     }
+    const auto kept = data.samples(task.dataset);
+    if (!kept) {
+        return kept.error();
+    }
+    const std::shared_ptr<const ImageSet>& set = *kept;
     const auto classes = countClasses(task.dataset, *set);
     if (!classes) {
         return classes.error();
@@ -309,6 +333,11 @@ Result<Json> embedded(const Picture& picture) {
 }  // namespace
 
 Result<Json> runPreviewVerb(const Json& request, const VerbProgress& progress) {
+    KeptData data;
+    return drawPreview(request, data, progress);
+}
+
+Result<Json> drawPreview(const Json& request, KeptData& data, const VerbProgress& progress) {
     base::ObjectReader reader(request, "");
     reader.require("spec");
     const Json document = reader.object("spec");
@@ -329,8 +358,8 @@ Result<Json> runPreviewVerb(const Json& request, const VerbProgress& progress) {
     const spec::TrainTask& task = spec->train;
     Json answer{{"kind", task.dataset.kind}, {"epoch", asked.epoch + 1}, {"seed", task.seed}};
     const auto samples = guarded("drawing the samples", [&] {
-        return task.dataset.kind == "images" ? showFolder(task, asked, progress, answer)
-                                             : showIdx(task, asked, progress, answer);
+        return task.dataset.kind == "images" ? showFolder(task, asked, progress, data, answer)
+                                             : showIdx(task, asked, progress, data, answer);
     });
     if (!samples) {
         return samples.error();

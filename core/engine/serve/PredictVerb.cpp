@@ -3,13 +3,11 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <iostream>
 #include <string>
 #include <system_error>
 #include <vector>
 
 #include "core/base/Clock.h"
-#include "core/base/Text.h"
 #include "core/engine/data/FileReader.h"
 #include "core/engine/serve/ServedModel.h"
 
@@ -92,8 +90,10 @@ Result<Json> topOf(ServedModel& model, const std::string& file, std::int64_t top
     return rows;
 }
 
-/// What `request` asks of a model that is open. Only what is wrong with the request as a whole is an Error.
-Result<Json> predict(ServedModel& model, const Json& request, const VerbProgress& progress) {
+}  // namespace
+
+/// Only what is wrong with the request as a whole is an Error.
+Result<Json> predictWith(ServedModel& model, const Json& request, const VerbProgress& progress) {
     base::ObjectReader reader(request, "");
     const auto asked = reader.strings("files");
     const std::int64_t top = reader.integer("top", 5);
@@ -128,8 +128,6 @@ Result<Json> predict(ServedModel& model, const Json& request, const VerbProgress
     return Json{{"predictions", std::move(rows)}, {"failed", failed}, {"device", model.device().str()}};
 }
 
-}  // namespace
-
 Result<Json> runPredictVerb(const Json& request, const VerbProgress& progress) {
     base::ObjectReader reader(request, "");
     reader.require("files");
@@ -141,42 +139,11 @@ Result<Json> runPredictVerb(const Json& request, const VerbProgress& progress) {
         return model.error();
     }
     const double loading = secondsSince(begin);
-    auto answer = predict(*model, request, progress);
+    auto answer = predictWith(*model, request, progress);
     if (answer) {
         (*answer)["load_seconds"] = loading;
     }
     return answer;
-}
-
-Result<Json> runServeVerb(const Json& request, const VerbProgress& progress) {
-    base::ObjectReader reader(request, "");
-    const ModelChoice choice = modelChoiceFrom(reader);
-    TRAINYARD_TRY(reader.status(/*rejectUnknown=*/false));
-    const std::int64_t begin = base::monotonicNanos();
-    auto model = ServedModel::open(choice);
-    if (!model) {
-        return model.error();
-    }
-    progress({{"stage", "ready"}, {"device", model->device().str()}, {"load_seconds", secondsSince(begin)}});
-    std::int64_t served = 0;
-    for (std::string line; std::getline(std::cin, line);) {
-        if (base::trim(line).empty()) {
-            continue;
-        }
-        const auto asked = base::parseJson(line);
-        Json said{{"stage", "predictions"}, {"id", asked && asked->is_object() ? asked->value("id", Json()) : Json()}};
-        const auto answer = asked ? guarded("predicting", [&] { return predict(*model, *asked, progress); })
-                                  : Result<Json>(asked.error());
-        if (answer) {
-            said.update(*answer);
-            ++served;
-        } else {
-            said["error"] = {
-                {"code", answer.error().code}, {"message", answer.error().message}, {"field", answer.error().field}};
-        }
-        progress(said);
-    }
-    return Json{{"served", served}};
 }
 
 }  // namespace trainyard::engine

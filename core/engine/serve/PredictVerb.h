@@ -5,6 +5,8 @@
 
 namespace trainyard::engine {
 
+class ServedModel;
+
 /// Request {"model", "card"?, "files": [paths of pictures, or of folders of them], "top"?: 5, "device"?, "threads"?}.
 /// Result
 /// {"predictions": [{"file", "top": [{"label", "index", "probability"}], "seconds"}], "failed", "device",
@@ -13,9 +15,8 @@ namespace trainyard::engine {
 /// without pictures, too many).
 [[nodiscard]] Result<base::Json> runPredictVerb(const base::Json& request, const VerbProgress& progress);
 
-/// The same for as long as standard input is open, so that the model is loaded once: after {"stage": "ready"} each line
-/// {"id", "files", "top"?} is answered by progress {"stage": "predictions", "id", and the result's or "error"}. Result
-/// {"served"}.
-[[nodiscard]] Result<base::Json> runServeVerb(const base::Json& request, const VerbProgress& progress);
+/// The same of a model that is open: {"files", "top"?} → {"predictions", "failed", "device"}.
+[[nodiscard]] Result<base::Json> predictWith(ServedModel& model, const base::Json& request,
+                                             const VerbProgress& progress);
 
 }  // namespace trainyard::engine

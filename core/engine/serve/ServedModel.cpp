@@ -8,6 +8,7 @@
 
 #include "core/engine/Runtime.h"
 #include "core/engine/data/CentreCrop.h"
+#include "core/engine/data/PictureResize.h"
 
 namespace trainyard::engine {
 
@@ -114,12 +115,12 @@ Status ServedModel::prepareInto(std::string_view bytes, float* to) const {
     if (!part) {
         return part.error();
     }
-    const Picture small = resized(part->picture, part->box, plan.width, plan.height);
+    std::vector<std::uint8_t> small(static_cast<std::size_t>(width) * static_cast<std::size_t>(height) * 3);
+    Resizer().resize(part->picture, part->box, plan.width, plan.height, plan.cut, false, small.data());
     const bool grey = m_tables.size() == 1;
     const std::int64_t plane = static_cast<std::int64_t>(width) * height;
     for (int y = 0; y < height; ++y) {
-        const std::uint8_t* row =
-            small.pixels.data() + (static_cast<std::ptrdiff_t>(plan.cut.top + y) * small.width + plan.cut.left) * 3;
+        const std::uint8_t* row = small.data() + static_cast<std::ptrdiff_t>(y) * width * 3;
         float* out = to + static_cast<std::ptrdiff_t>(y) * width;
         for (int x = 0; x < width; ++x, row += 3) {
             if (grey) {

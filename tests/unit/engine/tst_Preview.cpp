@@ -3,6 +3,7 @@
 #include <QtTest>
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <set>
@@ -11,6 +12,7 @@
 #include "core/engine/data/Batch.h"
 #include "core/engine/data/Dataset.h"
 #include "core/engine/data/ImageLoader.h"
+#include "core/engine/data/KeptData.h"
 #include "core/engine/data/PreviewVerb.h"
 #include "core/engine/data/Sampler.h"
 #include "core/spec/RunSpec.h"
@@ -130,6 +132,7 @@ private Q_SLOTS:
         set("task.augmentation.brightness", 0.4);
         set("task.augmentation.contrast", 0.3);
         set("task.augmentation.saturation", 0.5);
+        set("task.augmentation.hue", 0.2);
         set("task.augmentation.erase", 0.5);
         set("task.seed", 11);
         std::set<std::string> seen;
@@ -158,6 +161,79 @@ private Q_SLOTS:
         // 80 % of 9 in each class, and each of them came.
         QCOMPARE(seen.size(), trained(0, 1).size());
         QVERIFY2(first[0] != first[1], "Another epoch drew the same.");
+    }
+
+    /// Later draws of an unchanged folder read the pictures that they show and no other file's header.
+    void unchangedFolder_isListedOnce() {
+        noise();
+        KeptData data;
+        int listed = 0;
+        const auto draw = [&](int epoch, int skip) {
+            auto answer = drawPreview(
+                {{"spec", m_spec}, {"epoch", epoch}, {"skip", skip}, {"count", 2}}, data,
+                [&](const Json& body) { listed += body["text"].get<std::string>().starts_with("Reading") ? 1 : 0; });
+            if (!answer.ok()) qFatal("%s", answer.error().message.c_str());
+            return *answer;
+        };
+        // A folder that was changed this moment might be changed again unseen, so it is listed again.
+        const Json first = draw(1, 0);
+        QCOMPARE(draw(1, 0), first);
+        QCOMPARE(listed, 2);
+        QTest::qSleep(2100);
+        QCOMPARE(draw(1, 0), first);
+        QCOMPARE(listed, 3);
+        // Of all others not even the header is there any more.
+        const auto shown = [&](const std::string& file) {
+            return std::ranges::any_of(first["samples"], [&](const Json& one) { return one["file"] == Json(file); });
+        };
+        std::vector<std::pair<base::Path, std::string>> others;
+        for (const char* name : {"hen", "turkey"}) {
+            for (int i = 0; i < 9; ++i) {
+                const std::string file = std::string(name) + "/" + std::to_string(i) + (i % 4 == 3 ? ".png" : ".jpg");
+                if (shown(file)) continue;
+                others.emplace_back(*m_scratch / "d" / file, base::readFile(*m_scratch / "d" / file).valueOr({}));
+                // In its place: the folder's own entry stays as it is.
+                std::ofstream(others.back().first, std::ios::trunc) << "no picture";
+            }
+        }
+        set("task.augmentation.rotation", 20);
+        set("task.dataset.image_size", 40);
+        const Json turned = draw(1, 0);
+        QCOMPARE(listed, 3);
+        QCOMPARE(turned["training"], first["training"]);
+        QCOMPARE(turned["width"], Json(40));
+        QCOMPARE(turned["samples"][0]["file"], first["samples"][0]["file"]);
+        QVERIFY(turned["samples"][0]["change"]["rotation"] != Json(0.0));
+        for (const auto& [path, bytes] : others) std::ofstream(path, std::ios::trunc | std::ios::binary) << bytes;
+        const auto alone = preview({{"spec", m_spec}, {"epoch", 7}, {"count", 2}});
+        QVERIFY(alone.ok());
+        QCOMPARE(draw(7, 0), *alone);
+        QCOMPARE(listed, 3);
+
+        // A shown picture that was written over in its place is seen by its size, and all is read anew.
+        const std::string file = first["samples"][0]["file"].get<std::string>();
+        const Picture small{50, 31, std::vector<std::uint8_t>(50 * 31 * 3, 77)};
+        const auto encoded = encodePng(small);
+        QVERIFY(encoded.ok());
+        std::ofstream(*m_scratch / "d" / file, std::ios::trunc | std::ios::binary) << *encoded;
+        const Json other = draw(7, 0);
+        QCOMPARE(listed, 4);
+        QCOMPARE(other["samples"][0]["file"], Json(file));
+        QCOMPARE(other["samples"][0]["size"], (Json{{"width", 50}, {"height", 31}}));
+        QVERIFY(other["samples"][0]["problem"].is_null());
+
+        // One more picture; a split by another seed; another folder.
+        m_scratch->write("d/hen/new.png", *encoded);
+        const Json more = draw(1, 0);
+        QCOMPARE(more["training"].get<int>(), first["training"].get<int>() + 1);
+        set("task.dataset.split_seed", 9);
+        (void) draw(1, 0);
+        QVERIFY(listed >= 6);
+        QVERIFY(base::makeDirs(*m_scratch / "e").ok());
+        set("task.dataset.folder", (*m_scratch / "e").string());
+        const auto wrong = drawPreview({{"spec", m_spec}}, data, [](const Json&) {});
+        QVERIFY(!wrong.ok());
+        QCOMPARE(wrong.error().code, std::string("data.classes"));
     }
 
     void settings_areSeen() {
@@ -226,6 +302,24 @@ private Q_SLOTS:
             }
         }
         QCOMPARE(seen.size(), std::size_t{12});
+
+        // Kept between draws, until the file is another one.
+        KeptData kept;
+        int reads = 0;
+        const auto draw = [&] {
+            const auto drawn = drawPreview({{"spec", m_spec}, {"count", 12}}, kept, [&](const Json& body) {
+                reads += body["text"].get<std::string>().starts_with("Reading") ? 1 : 0;
+            });
+            return drawn.ok() ? (*drawn)["samples"] : Json(drawn.error().message);
+        };
+        QTest::qSleep(2100);
+        const Json before = draw();
+        QCOMPARE(draw(), before);
+        QCOMPARE(reads, 1);
+        images.back() = static_cast<char>(images.back() + 1);
+        m_scratch->write("train-images", images);
+        QVERIFY(draw() != before);
+        QCOMPARE(reads, 2);
     }
 
     void whatCannotBeShown_isSaid() {

@@ -290,6 +290,33 @@ private Q_SLOTS:
         QCOMPARE(answer.lines[5]["served"], Json(2));
     }
 
+    /// The other thing that it answers: samples under augmentation, with no model at all.
+    void serve_drawsPreviews() {
+        if (!m_made) {
+            TRAINYARD_SKIP("python3-pil is not installed");
+        }
+        Json document = spec::defaultRunSpecDocument();
+        document["task"]["dataset"] = birds();
+        const auto line = [&](int id, double flip) {
+            spec::setValueAt(document, "task.augmentation.flip", flip);
+            return base::dumpJson({{"id", id}, {"spec", document}, {"count", 2}}) + "\n";
+        };
+        Answer answer = ask("serve", {{"previews", true}},
+                            line(1, 0) + line(2, 1) + "{\"id\": 3}\n" + line(4, 9) + "\n" + line(5, 0));
+        QCOMPARE(answer.exitCode, 0);
+        std::erase_if(answer.lines, [](const Json& said) { return said.contains("text"); });
+        QCOMPARE(answer.lines.size(), std::size_t{7});
+        QCOMPARE(answer.lines[0]["stage"], Json("ready"));
+        QCOMPARE(answer.lines[1]["id"], Json(1));
+        QCOMPARE(answer.lines[1]["stage"], Json("samples"));
+        QCOMPARE(answer.lines[1]["samples"][1]["change"]["flip"], Json(false));
+        QCOMPARE(answer.lines[2]["samples"][1]["change"]["flip"], Json(true));
+        QCOMPARE(answer.lines[3]["error"]["code"], Json("json.missing"));
+        QCOMPARE(answer.lines[4]["error"]["code"], Json("spec.range"));
+        QCOMPARE(answer.lines[5]["samples"], answer.lines[1]["samples"]);
+        QCOMPARE(answer.lines[6]["served"], Json(3));
+    }
+
     void evaluate_agreesWithTheTraining() {
         if (!m_made) {
             TRAINYARD_SKIP("python3-pil is not installed");
