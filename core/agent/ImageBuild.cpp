@@ -43,7 +43,8 @@ bool isOfBuild(const base::Path& state, const std::string& folder) {
     return mark != arguments.end() && *mark == folder;
 }
 
-/// Working containers that podman says it could not remove. With a full disk it keeps nothing of them but their entry.
+/// Working containers that podman says it could not remove. With a full disk it keeps nothing of them but their entry,
+/// which has the base image's name and no build's (podman 4.3): the log alone tells whose they were.
 std::set<std::string> namedInLog(const base::Path& log) {
     constexpr std::string_view kWords = "deleting build container \"";
     constexpr std::size_t kIdLength = 64;

@@ -399,90 +399,56 @@ std::vector<Shape> shapes(const ShowcaseOptions& options, std::int64_t now) {
         if (i == 0) shape.notes = "First run with the one-cycle schedule.";
         list.push_back(std::move(shape));
     }
+    const auto add = [&list](const char* name, RunState state, double done, std::int64_t startedAgo) -> Shape& {
+        Shape& shape = list.emplace_back();
+        shape.name = name;
+        shape.state = state;
+        shape.done = done;
+        shape.startedAgo = startedAgo;
+        return shape;
+    };
     if (options.troubled) {
-        Shape failed;
-        failed.name = "cnn-high-learning-rate";
+        Shape& failed = add("cnn-high-learning-rate", RunState::Failed, 0.34, 18 * kMinute);
         failed.learningRate = 4;
         failed.best = 0.31;
-        failed.state = RunState::Failed;
         failed.reason = "The loss became NaN at step 590; a learning rate of 4 is too high for this model.";
-        failed.done = 0.34;
         failed.meetsNaN = true;
-        failed.startedAgo = 18 * kMinute;
-        list.push_back(failed);
-        Shape canceled;
-        canceled.name = "mlp-wide-do-not-use";
+        Shape& canceled = add("mlp-wide-do-not-use", RunState::Canceled, 0.5, 15 * kMinute);
         canceled.family = "mlp";
-        canceled.state = RunState::Canceled;
         canceled.reason = "Canceled from the window.";
-        canceled.done = 0.5;
         canceled.best = 0.87;
-        canceled.startedAgo = 15 * kMinute;
-        list.push_back(canceled);
-        Shape lost;
-        lost.name = "cnn-on-a-machine-that-went-away";
-        lost.state = RunState::Lost;
-        lost.reason = "This machine was started anew since; the run's processes are gone.";
-        lost.done = 0.6;
-        lost.startedAgo = 14 * kMinute;
-        list.push_back(lost);
-        Shape longName;
+        add("cnn-on-a-machine-that-went-away", RunState::Lost, 0.6, 14 * kMinute).reason =
+            "This machine was started anew since; the run's processes are gone.";
+        Shape& longName = add("convolutional-network-with-batch-normalisation-and-dropout-0.25-adamw-weight-decay-0.01-"
+                              "seed-42-after-fixing-the-loader",
+                              RunState::Completed, 1, 12 * kMinute);
         longName.experiment =
             "a comparison of learning rate schedules on Fashion-MNIST with and without warm-up, third attempt";
-        longName.name = "convolutional-network-with-batch-normalisation-and-dropout-0.25-adamw-weight-decay-0.01-seed-"
-                        "42-after-fixing-the-loader";
-        longName.startedAgo = 12 * kMinute;
         longName.tags = {
             {"comparison", "schedules"}, {"owner", "someone with quite a long name"}, {"paper", "figure 3"}};
-        list.push_back(longName);
     }
     if (options.active) {
-        Shape running;
-        running.name = "cnn-adamw-b128";
+        Shape& running = add("cnn-adamw-b128", RunState::Running, 0.62, 95 * kSecond);
         running.optimizer = "adamw";
         running.learningRate = 0.003;
         running.processes = 2;
-        running.state = RunState::Running;
-        running.done = 0.62;
-        running.startedAgo = 95 * kSecond;
-        list.push_back(running);
-        Shape queued;
-        queued.name = "cnn-adamw-b256";
-        queued.state = RunState::Queued;
-        queued.done = 0;
-        queued.startedAgo = 40 * kSecond;
-        list.push_back(queued);
-        Shape preparing = queued;
-        preparing.name = "mlp-sgd-b64";
-        preparing.family = "mlp";
-        preparing.state = RunState::Preparing;
-        preparing.startedAgo = 3 * kSecond;
-        list.push_back(preparing);
+        add("cnn-adamw-b256", RunState::Queued, 0, 40 * kSecond);
+        add("mlp-sgd-b64", RunState::Preparing, 0, 3 * kSecond).family = "mlp";
     }
     if (options.active && options.furnished) {
-        Shape cut;
-        cut.name = "cnn-on-the-rig";
+        Shape& cut = add("cnn-on-the-rig", RunState::Running, 0.4, 130 * kSecond);
         cut.target = "two-gpu-rig";
-        cut.state = RunState::Running;
-        cut.done = 0.4;
-        cut.startedAgo = 130 * kSecond;
         const Json why{{"since", now - 40 * kSecond},
                        {"reason", "ssh: connect to host rig-1 port 22: No route to host"}};
         cut.told = {{wire::kind::kUnreachable, why}, {wire::kind::kCancelAsked, Json::object()}};
-        list.push_back(cut);
-        Shape waiting;
-        waiting.name = "cnn-on-the-cluster";
+        Shape& waiting = add("cnn-on-the-cluster", RunState::Queued, 0, 9 * kMinute);
         waiting.target = "university-cluster";
-        waiting.state = RunState::Queued;
-        waiting.done = 0;
-        waiting.startedAgo = 9 * kMinute;
         const Json said{{"job", "48213"},
                         {"state", "PENDING"},
                         {"reason", "Resources"},
                         {"estimated_start", now + 25 * kMinute},
                         {"restarts", 0}};
         waiting.told.emplace_back(wire::kind::kScheduler, said);
-        list.push_back(waiting);
     }
     return list;
 }

@@ -485,15 +485,7 @@ private:
                           {"entry", input->sha256},
                           {"name", input->name},
                           {"bytes", static_cast<std::int64_t>(request.payload.size())}};
-        request.patient = true;
-        m_step = m_host->request(std::move(request), Deadline::inMillis(kFinishMillis),
-                                 [this](const Result<base::Json>& answer) {
-                                     if (answer.ok()) {
-                                         afterFiles();
-                                     } else {
-                                         end(answer.error());
-                                     }
-                                 });
+        finish(std::move(request));
     }
 
     void finishEngine() {
@@ -503,6 +495,10 @@ private:
         request.header = {{"verb", "finish_engine"},
                           {"key", m_outcome.deployed.engineKey},
                           {"archive", m_outcome.deployed.engineKey}};
+        finish(std::move(request));
+    }
+
+    void finish(HostRequest request) {
         request.patient = true;
         m_step = m_host->request(std::move(request), Deadline::inMillis(kFinishMillis),
                                  [this](const Result<base::Json>& answer) {
