@@ -125,17 +125,22 @@ std::string snapshotText(const Json& result) {
     return compares && memberOf(result, "changes").empty() ? out + "The same source.\n" : out;
 }
 
-/// "Source: differs", and below it what.
-std::string comparedPart(const std::string& title, const Json& same, const std::vector<std::string>& lines) {
-    std::string out = title + ": " +
-                      (same == Json(true)    ? "the same"
-                       : same == Json(false) ? (title.ends_with("s") ? "differ" : "differs")
-                                             : "not known") +
-                      "\n";
+std::string linesText(const std::vector<std::string>& lines) {
+    std::string out;
     for (const std::string& line : lines) {
         out += "  " + line + "\n";
     }
     return out;
+}
+
+/// "Source: differs", and below it what.
+std::string comparedPart(const std::string& title, const Json& same, const std::vector<std::string>& lines) {
+    const std::string out = title + ": " +
+                            (same == Json(true)    ? "the same"
+                             : same == Json(false) ? (title.ends_with("s") ? "differ" : "differs")
+                                                   : "not known") +
+                            "\n";
+    return out + linesText(lines);
 }
 
 std::vector<std::string> changesOf(const Json& list, const char* name) {
@@ -180,18 +185,19 @@ std::string compareText(const Json& result) {
             out += comparedPart(title, memberOf(same, key), changesOf(memberOf(result, key), "name"));
         }
     }
-    std::vector<std::string> metrics;
+    std::vector<std::string> metrics, measured;
     for (const Json& one : memberOf(result, "metrics")) {
         const Json& points = memberOf(one, "points");
         if (memberOf(one, "equal") != Json(true) || (points.is_object() && integerOf(points, "different") > 0)) {
-            metrics.push_back(metricLine(one));
+            (memberOf(one, "measured") == Json(true) ? measured : metrics).push_back(metricLine(one));
         }
     }
     out += comparedPart("Metrics", memberOf(same, "metrics"), metrics);
     if (!memberOf(same, "points").is_null()) {
         out += comparedPart("All points", memberOf(same, "points"), {});
     }
-    return out + comparedPart("Outcome", memberOf(same, "state"), {});
+    out += comparedPart("Outcome", memberOf(same, "state"), {});
+    return measured.empty() ? out : out + "Times and rates, which do not count:\n" + linesText(measured);
 }
 
 }  // namespace

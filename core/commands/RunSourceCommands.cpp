@@ -21,20 +21,6 @@ namespace {
 
 constexpr std::int64_t kMostShownBytes = 1 << 20;
 
-Json changesJson(const std::vector<runs::SnapshotChange>& changes) {
-    Json out = Json::array();
-    for (const runs::SnapshotChange& change : changes) {
-        using Kind = runs::SnapshotChange::Kind;
-        out.push_back({{"path", change.path},
-                       {"change", change.kind == Kind::Added     ? "added"
-                                  : change.kind == Kind::Removed ? "removed"
-                                                                 : "changed"},
-                       {"left", change.left.empty() ? Json() : Json(change.left)},
-                       {"right", change.right.empty() ? Json() : Json(change.right)}});
-    }
-    return out;
-}
-
 class EstimateCommand final : public Command {
 public:
     using Command::Command;
@@ -166,7 +152,7 @@ private:
             if (!second.ok()) {
                 return Error{second.error().code, second.error().message, "with"};
             }
-            answer["changes"] = changesJson(runs::compareSnapshots(*snapshot, *second));
+            answer["changes"] = runs::changesJson(runs::compareSnapshots(*snapshot, *second));
         }
         return answer;
     }

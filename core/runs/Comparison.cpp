@@ -1,6 +1,7 @@
 #include "core/runs/Comparison.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <optional>
@@ -8,7 +9,6 @@
 #include <tuple>
 #include <utility>
 
-#include "core/runs/Snapshot.h"
 #include "core/spec/RunSpec.h"
 #include "core/wire/RunStream.h"
 
@@ -38,23 +38,13 @@ Json differing(const Named& values) {
 
 Json refTo(const store::RunRow& row) { return Json{{"run", row.id.str()}, {"number", row.number}}; }
 
-Json changesJson(const std::vector<SnapshotChange>& changes) {
-    Json out = Json::array();
-    for (const SnapshotChange& change : changes) {
-        using Kind = SnapshotChange::Kind;
-        out.push_back({{"path", change.path},
-                       {"change", change.kind == Kind::Added     ? "added"
-                                  : change.kind == Kind::Removed ? "removed"
-                                                                 : "changed"},
-                       {"left", change.left.empty() ? Json() : Json(change.left)},
-                       {"right", change.right.empty() ? Json() : Json(change.right)}});
-    }
-    return out;
-}
-
-/// Times and rates differ from one run to the next whatever they compute.
+/// Times and rates differ from one run to the next whatever they compute. Only names that can mean nothing else: a run
+/// must not be called the same because what it computed is called a time.
 bool isMeasured(const std::string& name) {
-    return name.find("seconds") != std::string::npos || name.find("per_second") != std::string::npos;
+    return name.find("seconds") != std::string::npos || name.find("per_second") != std::string::npos ||
+           std::ranges::any_of(std::array{"timestamp", "duration", "elapsed", "runtime", "wall_time", "epoch_time",
+                                          "step_time", "batch_time", "data_time", "train_time", "training_time"},
+                               [&](const char* word) { return name.ends_with(word); });
 }
 
 // ---------------------------------------------------------------------------------------------------- surroundings
@@ -331,6 +321,20 @@ Json metricsJson(const store::RunRow& left, const store::RunRow& right,
 }
 
 }  // namespace
+
+Json changesJson(const std::vector<SnapshotChange>& changes) {
+    Json out = Json::array();
+    for (const SnapshotChange& change : changes) {
+        using Kind = SnapshotChange::Kind;
+        out.push_back({{"path", change.path},
+                       {"change", change.kind == Kind::Added     ? "added"
+                                  : change.kind == Kind::Removed ? "removed"
+                                                                 : "changed"},
+                       {"left", change.left.empty() ? Json() : Json(change.left)},
+                       {"right", change.right.empty() ? Json() : Json(change.right)}});
+    }
+    return out;
+}
 
 Result<Json> compareRuns(const wire::WorkspaceLayout& layout, const store::Reader& reader, const store::RunRow& left,
                          const store::RunRow& right, bool points, const CompareReport& report) {

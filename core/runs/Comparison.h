@@ -1,9 +1,11 @@
 #pragma once
 // What differs between two runs, and whether their metrics are equal: in the last and best values, or in all points.
 #include <functional>
+#include <vector>
 
 #include "core/base/Json.h"
 #include "core/base/Result.h"
+#include "core/runs/Snapshot.h"
 #include "core/store/Reader.h"
 #include "core/wire/Layout.h"
 
@@ -11,6 +13,9 @@ namespace trainyard::runs {
 
 /// Asked between reads with points read; false: stop ("canceled").
 using CompareReport = std::function<bool(std::int64_t)>;
+
+/// [{path, change: "added", "removed" or "changed", left, right}]; the sides as SHA-256, null where it is not there.
+[[nodiscard]] base::Json changesJson(const std::vector<SnapshotChange>& changes);
 
 /// {left, right: {run, number}; same: {spec, snapshot, data, environment, target, seed, metrics, points, state}, each
 /// null where it is not known of both; spec: [{path, left, right}]; files: [{path, change, left, right}]; data,

@@ -264,6 +264,27 @@ private Q_SLOTS:
         QCOMPARE(both.exitCode, 3);
     }
 
+    /// What a run took is no difference of what it computed: times stand apart.
+    void compare_tellsTimesApart() {
+        QCOMPARE(cli({"workspace", "init", m_workspace}).exitCode, 0);
+        for (const auto& [loss, seconds] : {std::pair{"0.5", "1.5"}, {"0.5", "2.5"}, {"0.25", "2.5"}}) {
+            std::string script;
+            for (const auto& [name, value] : {std::pair{"loss", loss}, {"step_seconds", seconds}}) {
+                script += std::string("echo '{\"kind\":\"metric\",\"name\":\"") + name + "\",\"value\":" + value +
+                          ",\"step\":1}' >> \"$TRAINYARD_STREAM\"; ";
+            }
+            QCOMPARE(cli({"run", "submit", "--wait", "--", "sh", "-c", script}).exitCode, 0);
+        }
+        const std::string same = cli({"run", "compare", "1", "2"}).out;
+        QVERIFY2(same.find("Metrics: the same\nOutcome: the same\n") != std::string::npos, same.c_str());
+        QVERIFY2(same.ends_with("Times and rates, which do not count:\n  step_seconds (rank 0): 1.5 -> 2.5\n"),
+                 same.c_str());
+        const std::string other = cli({"run", "compare", "2", "3"}).out;
+        QVERIFY2(other.find("Metrics: differ\n  loss (rank 0): 0.5 -> 0.25\nOutcome: the same\n") != std::string::npos,
+                 other.c_str());
+        QVERIFY2(other.ends_with("Outcome: the same\n"), other.c_str());
+    }
+
     void exitCode_ofACanceledRun() {
         QCOMPARE(cli({"workspace", "init", m_workspace}).exitCode, 0);
         QProcess waiting;

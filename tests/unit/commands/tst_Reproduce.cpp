@@ -132,8 +132,10 @@ private Q_SLOTS:
                 "\"{\\\"kind\\\":\\\"metric\\\",\\\"name\\\":\\\"loss\\\",\\\"value\\\":$value,\\\"step\\\":$step}\" "
                 ">> \"$TRAINYARD_STREAM\"\n"
                 "done < pairs.txt\n"
-                "echo \"{\\\"kind\\\":\\\"metric\\\",\\\"name\\\":\\\"step_seconds\\\",\\\"value\\\":1.$(date "
-                "+%N),\\\"step\\\":1}\" >> \"$TRAINYARD_STREAM\"\n");
+                "for name in step_seconds wall_time; do\n"
+                "  echo \"{\\\"kind\\\":\\\"metric\\\",\\\"name\\\":\\\"$name\\\",\\\"value\\\":1.$(date "
+                "+%N),\\\"step\\\":1}\" >> \"$TRAINYARD_STREAM\"\n"
+                "done\n");
             m_scratch->write("source/pairs.txt", pairs);
             const Json run = submit();
             return run.value("state", "?") == "Completed" ? run.at("run") : Json();
@@ -148,12 +150,15 @@ private Q_SLOTS:
         const Json middle = compared(original, swapped);
         QVERIFY2(middle.is_object(), m_driver->lastError().c_str());
         QVERIFY(middle.at("same").at("metrics") == Json(true) && middle.at("same").at("points") == Json(false));
-        QCOMPARE(middle.at("metrics").size(), std::size_t{2});
+        QCOMPARE(middle.at("metrics").size(), std::size_t{3});
         const Json& loss = middle.at("metrics").at(0);
         QVERIFY(loss.at("equal") == Json(true) && loss.at("measured") == Json(false));
         QCOMPARE(loss.at("points").at("different").get<int>(), 2);
         QCOMPARE(loss.at("points").at("first_step").get<int>(), 2);
-        QVERIFY(middle.at("metrics").at(1).at("measured") == Json(true));
+        for (const std::size_t time : {1U, 2U}) {
+            QVERIFY(middle.at("metrics").at(time).at("equal") == Json(false));
+            QVERIFY(middle.at("metrics").at(time).at("measured") == Json(true));
+        }
         for (const auto& [left, right] : {std::pair{original, shorter}, {shorter, original}}) {
             const Json lacking = compared(left, right);
             QVERIFY2(lacking.is_object(), m_driver->lastError().c_str());
