@@ -169,9 +169,28 @@ void Runner::ask(std::int64_t question, const targets::Question& what) {
     m_session.answerQuestion(question, answer);
 }
 
+void Runner::tellUpload(const Json& upload) {
+    const std::int64_t total = integerOf(upload, "bytes_total");
+    const std::int64_t left = integerOf(upload, "eta_ns");
+    const bool whole = integerOf(upload, "bytes_done") >= total;
+    const std::string step = textOf(upload, "step");
+    if (m_uploadTold || total <= 0 || (left <= 0 && !whole) || (step != "upload" && step != "engine")) {
+        return;
+    }
+    m_uploadTold = true;
+    if (!m_request.json && !m_request.quiet) {
+        m_progress.clear();
+        std::cerr << base::stripControl(textOf(upload, "text")) << ": " << base::formatBytes(total)
+                  << (whole ? "" : ", about " + base::formatDuration(left)) << std::endl;
+    }
+}
+
 void Runner::startAction(Json parameters) {
     commands::Command* command = m_session.start(m_request.action, std::move(parameters));
     connect(command, &commands::Command::progressed, this, [this](const commands::CommandProgress& progress) {
+        if (m_request.action == "run.submit") {
+            tellUpload(progress.detail);
+        }
         if (progress.fraction >= 0) {
             const int percent = static_cast<int>(progress.fraction * 100);
             m_progress.show(progress.text + (progress.text.empty() ? "" : " ") + std::to_string(percent) + " %");

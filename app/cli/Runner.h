@@ -29,6 +29,8 @@ private:
     void defineTarget(const base::Json& present);
     void ask(std::int64_t question, const targets::Question& what);
     void startAction(base::Json parameters);
+    /// How much travels to the target and how long that takes, once: when the time is known, or all is there.
+    void tellUpload(const base::Json& upload);
     void take(const base::Result<base::Json>& result);
     void watch();
     void takeWatched(const base::Result<base::Json>& result);
@@ -55,6 +57,7 @@ private:
     std::unique_ptr<base::Json> m_shown;  ///< The run as it ended, once it has.
     std::string m_lastState;
     std::string m_lastTrouble;  ///< Printed already.
+    bool m_uploadTold = false;
     bool m_finished = false;
 };
 

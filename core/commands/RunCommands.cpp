@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/base/Text.h"
 #include "core/commands/RunCommand.h"
 #include "core/commands/RunJson.h"
 #include "core/commands/Session.h"
@@ -94,7 +95,17 @@ private:
                     return;
                 }
                 finish(Json{{"run", submitted->run.str()}, {"number", submitted->number}, {"name", submitted->name}});
-            }));
+            }),
+            {}, {}, ifWanted([this](const Json& upload) { tell(upload); }));
+    }
+    void tell(const Json& upload) {
+        base::ObjectReader reader(upload, "");
+        const double total = reader.number("bytes_total");
+        std::string text = reader.string("text");
+        if (const std::int64_t left = reader.integer("eta_ns"); left > 0) {
+            text += ", " + base::formatDuration(left) + " left";
+        }
+        reportProgress({total > 0 ? reader.number("bytes_done") / total : -1, std::move(text), upload});
     }
     /// A run that was accepted is canceled by run.cancel, not by forgetting that it was asked for.
     void abort() override {}

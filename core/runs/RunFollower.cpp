@@ -82,10 +82,11 @@ targets::Target* RunFollower::place() {
 
 // ---------------------------------------------------------------------------------------------------- launch
 
-void RunFollower::launch(NewRun run, std::function<void(Status)> launched) {
+void RunFollower::launch(NewRun run, std::function<void(Status)> launched, std::function<void(const Json&)> onUpload) {
     m_phase = Phase::Launching;
     m_new = std::move(run);
     m_launched = std::move(launched);
+    m_onUpload = std::move(onUpload);
     prepareLaunch();
 }
 
@@ -176,6 +177,9 @@ void RunFollower::noteProgress(const targets::LaunchProgress& progress) {
             body["eta_ns"] =
                 static_cast<std::int64_t>(static_cast<double>(progress.bytesTotal - progress.bytesDone) / rate * 1e9);
         }
+    }
+    if (m_onUpload) {
+        m_onUpload(body);
     }
     // A record that cannot be written is only one step of a bar less.
     if (appendJournal(m_context.workspace.layout, m_run, {{wire::kind::kUpload, std::move(body)}}).ok()) {
@@ -388,6 +392,7 @@ void RunFollower::afterUndo(const Result<targets::RunLook>& look, bool again) {
 }
 
 void RunFollower::answerLaunch(Status status) {
+    m_onUpload = {};
     const auto tell = std::exchange(m_launched, {});
     if (tell) {
         tell(std::move(status));

@@ -51,8 +51,10 @@ public:
     ~RunFollower() override;
 
     /// For a run that was just made. `launched` is called once the target has it, or with the reason why not; the run
-    /// is Failed (or Canceled) then. A target that was reached before and cannot be now is waited for.
-    void launch(NewRun run, std::function<void(base::Status)> launched);
+    /// is Failed (or Canceled) then. A target that was reached before and cannot be now is waited for. Until then
+    /// `onUpload` gets each "upload" record of the journal.
+    void launch(NewRun run, std::function<void(base::Status)> launched,
+                std::function<void(const base::Json&)> onUpload);
     /// For a run that was found without a follower. One that was not handed over yet is launched.
     void adopt();
     /// Asks the run to end; that it was asked is in the journal first. Answered when the target has been told, when it
@@ -173,6 +175,7 @@ private:
     NewRun m_new;
     std::optional<targets::LaunchPlan> m_plan;
     std::function<void(base::Status)> m_launched;
+    std::function<void(const base::Json&)> m_onUpload;
     bool m_placed = false;  ///< The target may have something of the run, on these hosts by node:
     std::vector<std::string> m_hosts;
     std::optional<base::Error> m_launchError;  ///< Why a run that was started in part is being ended.

@@ -98,10 +98,11 @@ void RunService::open(std::function<void(Status)> done, Progress progress) {
 }
 
 void RunService::submit(base::Json document, std::function<void(Result<Submitted>)> done, RunId snapshotFrom,
-                        RunId reproduces) {
+                        RunId reproduces, std::function<void(base::Json)> onUpload) {
     post([document = std::move(document), snapshotFrom, reproduces,
-          answer = answerHere<Result<Submitted>>(std::move(done))](RunWorker& worker) {
-        worker.submit(document, answer, snapshotFrom, reproduces);
+          answer = answerHere<Result<Submitted>>(std::move(done)),
+          tell = onUpload ? answerHere<base::Json>(std::move(onUpload)) : nullptr](RunWorker& worker) {
+        worker.submit(document, answer, snapshotFrom, reproduces, tell);
     });
 }
 

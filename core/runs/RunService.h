@@ -40,9 +40,10 @@ public:
     /// Answered when the run's agent was started. Errors: spec.*, run.*, target.*, file.*, store.*; when it was an
     /// error of the target, the run is in the history as Failed. `snapshotFrom`, when valid: the source is the snapshot
     /// of that run ("snapshot.none" when it has none). `reproduces`, when valid: the run is kept as a repetition of
-    /// that one and compared with it at its end.
+    /// that one and compared with it at its end. `onUpload` gets, until it is answered, what the journal says of the
+    /// way to the target: an "upload" record.
     void submit(base::Json document, std::function<void(base::Result<Submitted>)> done, base::RunId snapshotFrom = {},
-                base::RunId reproduces = {});
+                base::RunId reproduces = {}, std::function<void(base::Json)> onUpload = {});
     /// Answered when the run was told; its end arrives later as a change. "run.ended" when it has ended already.
     void cancel(const base::RunId& run, std::function<void(base::Status)> done);
     /// Writes journal entries that do not touch the state: rename, notes, tags, archive.

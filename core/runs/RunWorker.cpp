@@ -352,7 +352,7 @@ void RunWorker::dropFollower(const RunId& run) {
 // ---------------------------------------------------------------------------------------------------- actions
 
 void RunWorker::submit(const Json& document, std::function<void(Result<Submitted>)> done, const RunId& snapshotFrom,
-                       const RunId& reproduces) {
+                       const RunId& reproduces, std::function<void(const Json&)> onUpload) {
     const Result<store::Writer*> index = writer();
     if (!index.ok()) {
         done(index.error());
@@ -426,14 +426,15 @@ void RunWorker::submit(const Json& document, std::function<void(Result<Submitted
     }
     noteChange(run.id, RunPart::Added | RunPart::State);
     const Submitted submitted{run.id, run.number, run.name};
-    follower.launch(std::move(run), [submitted, done = std::move(done)](const Status& launched) {
+    const auto answer = [submitted, done = std::move(done)](const Status& launched) {
         if (launched.ok()) {
             done(submitted);
             return;
         }
         done(Error{launched.error().code,
                    "Run " + std::to_string(submitted.number) + " could not be started: " + launched.error().message});
-    });
+    };
+    follower.launch(std::move(run), answer, std::move(onUpload));
 }
 
 void RunWorker::cancel(const RunId& run, std::function<void(Status)> done) {

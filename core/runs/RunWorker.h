@@ -75,7 +75,8 @@ public:
     [[nodiscard]] const Workspace& workspace() const { return m_workspace; }
 
     void submit(const base::Json& document, std::function<void(base::Result<Submitted>)> done,
-                const base::RunId& snapshotFrom = {}, const base::RunId& reproduces = {});
+                const base::RunId& snapshotFrom, const base::RunId& reproduces,
+                std::function<void(const base::Json&)> onUpload);
     void cancel(const base::RunId& run, std::function<void(base::Status)> done);
     void edit(const base::RunId& run, std::vector<JournalEntry> entries, std::function<void(base::Status)> done);
     [[nodiscard]] base::Status giveUp(const base::RunId& run);

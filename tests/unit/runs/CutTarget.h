@@ -22,7 +22,8 @@ struct Cable {
     std::function<void()> changed;  ///< Set by the target.
     /// What look() says of a scheduler; by default there is none.
     std::function<std::optional<targets::SchedulerLook>()> scheduler;
-    int lookMillis = 0;  ///< How long look() takes to answer.
+    int lookMillis = 0;                            ///< How long look() takes to answer.
+    std::vector<targets::LaunchProgress> uploads;  ///< What launch() says of the way there.
 };
 
 class CutTarget final : public targets::Target {
@@ -50,6 +51,9 @@ public:
                                  targets::DoneStatus done) override {
         if (!m_cable->cut) {
             m_listener(reach());
+            for (const targets::LaunchProgress& upload : m_cable->uploads) {
+                progress(upload);
+            }
         }
         return m_cable->cut ? cut<void>(std::move(done))
                             : m_local.launch(std::move(plan), std::move(progress), std::move(done));

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <fstream>
+#include <iterator>
 #include <optional>
 #include <set>
 
@@ -102,6 +103,35 @@ private Q_SLOTS:
         const auto page = reader().listRuns({});
         QVERIFY(page->rows.at(0).state == RunState::Failed);
         QCOMPARE(page->rows.at(0).stateReason, "The cable is out.");
+    }
+
+    /// Whoever submits hears what the journal says of the way there: how much travels, and how far it is.
+    void submit_tellsWhatTravels() {
+        const std::string text = "Sending 3 files to far";
+        inStore([&] {
+            m_cable->uploads = {
+                {"connect", "Connecting to far", 0, 0}, {"upload", text, 0, 1000}, {"upload", text, 1000, 1000}};
+        });
+        std::vector<Json> told;
+        const auto answer = trySubmit("true", Json::object(), [&](const Json& upload) { told.push_back(upload); });
+        QVERIFY(answer && answer->ok());
+        std::vector<Json> sent;
+        std::ranges::copy_if(told, std::back_inserter(sent),
+                             [](const Json& one) { return one.at("step") == "upload"; });
+        QCOMPARE(sent.size(), std::size_t{2});
+        QCOMPARE(sent[0].at("text").get<std::string>(), text);
+        QCOMPARE(sent[0].at("bytes_done").get<int>(), 0);
+        QCOMPARE(sent[1].at("bytes_done").get<int>(), 1000);
+        QCOMPARE(sent[1].at("bytes_total").get<int>(), 1000);
+        QVERIFY(waitForState((*answer)->run, RunState::Completed));
+        const auto events = reader().events((*answer)->run, wire::kind::kUpload);
+        QVERIFY(events.ok());
+        std::size_t before = 0;
+        for (const store::EventRow& event : *events) {
+            const auto step = event.body.at("step").get<std::string>();
+            before += step != "handed_over" && step != "collect" ? 1 : 0;
+        }
+        QCOMPARE(told.size(), before);
     }
 
     void launch_thatWasCutGoesOn() {
@@ -404,7 +434,8 @@ private:
             }
         });
     }
-    std::optional<base::Result<Submitted>> trySubmit(const std::string& script, Json more = Json::object()) {
+    std::optional<base::Result<Submitted>> trySubmit(const std::string& script, Json more = Json::object(),
+                                                     std::function<void(Json)> onUpload = {}) {
         Json spec{{"format", spec::kRunSpecFormat},
                   {"version", spec::kRunSpecVersion},
                   {"experiment", "test"},
@@ -413,7 +444,8 @@ private:
                   {"limits", {{"grace_seconds", 1}}}};
         spec.update(more, true);
         std::optional<base::Result<Submitted>> answer;
-        m_service->submit(spec, [&](const auto& result) { answer = result; });
+        m_service->submit(
+            spec, [&](const auto& result) { answer = result; }, {}, {}, std::move(onUpload));
         return test::waitFor([&] { return answer.has_value(); }, 15'000) ? answer : std::nullopt;
     }
     base::RunId submit(const std::string& script, Json more = Json::object()) {
