@@ -3,8 +3,12 @@
 
 #include "core/base/Content.h"
 #include "core/base/Hash.h"
+#include "core/runs/Fetchable.h"
 #include "core/spec/RunSpec.h"
+#include "tests/helpers/Archives.h"
 #include "tests/helpers/Children.h"
+#include "tests/helpers/FileServer.h"
+#include "tests/helpers/Png.h"
 #include "tests/helpers/Scratch.h"
 #include "tests/helpers/Skip.h"
 #include "tests/integration/slurm/SlurmRig.h"
@@ -355,6 +359,48 @@ private Q_SLOTS:
         QVERIFY2(measured.ok(), measured.ok() ? "" : measured.error().message.c_str());
         QCOMPARE(measured->at("bytes").get<std::int64_t>(), std::int64_t{0});
         QVERIFY2(measured->at("estimated_start").get<std::int64_t>() > 0, base::dumpJson(*measured).c_str());
+    }
+
+    /// Pictures in an archive: the cluster fetches it from its address, once for all nodes; another file is none.
+    void engine_onPicturesThatTheClusterFetches() {
+        if (!std::filesystem::exists(test::builtProgram("trainyard-engine"))) {
+            TRAINYARD_SKIP("Needs trainyard-engine.");
+        }
+        std::vector<test::ArchiveItem> birds;
+        for (int i = 0; i < 16; ++i) {
+            const auto shade = static_cast<unsigned char>(12 * i);
+            birds.push_back({std::string(i % 2 == 0 ? "hen/" : "wren/") + std::to_string(i) + ".png",
+                             test::pngOf(40, 36, {shade, static_cast<unsigned char>(i % 2 * 200), 7})});
+        }
+        std::filesystem::create_directories(*m_scratch / "site");
+        QVERIFY(test::writeArchive(*m_scratch / "site/birds.tar.gz", birds, "tar", "gzip"));
+        const std::string hash = base::sha256File(*m_scratch / "site/birds.tar.gz").valueOr("");
+        const test::FileServer server(*m_scratch / "site");
+        QVERIFY(server.port() > 0);
+        const auto launchOf = [&](const std::string& sha256) {
+            targets::LaunchPlan launch = training(2, 1);
+            Json document = base::parseJson(launch.files.front().second).valueOr({});
+            document["task"]["dataset"] = {{"kind", "images"},
+                                           {"folder", "$TRAINYARD_INPUT_DATASET"},
+                                           {"image_size", 32},
+                                           {"resize_size", 36},
+                                           {"val_fraction", 0.25}};
+            document["task"]["model"] = {{"family", "mobilenet_v3_small"}};
+            document["task"]["batch_size"] = 4;
+            launch.files.front().second = base::dumpJson(document);
+            launch.inputs = {runs::addressInput("dataset", {server.address("birds.tar.gz"), sha256, true, {}})};
+            return launch;
+        };
+        for (int round = 0; round < 2; ++round) {
+            QVERIFY(begin(launchOf(hash)));
+            const auto streams = m_rig->follow(m_run, SlurmRig::ended(), 90'000);
+            QVERIFY2(outcome(streams) == "completed",
+                     (SlurmRig::logOf(streams) + base::dumpJson(SlurmRig::endOf(streams))).c_str());
+        }
+        QCOMPARE(server.requests().size(), std::size_t{1});
+        const auto wrong = m_rig->launch(launchOf(std::string(64, 'a')));
+        QVERIFY(!wrong.ok());
+        QVERIFY2(wrong.error().message.find("SHA-256") != std::string::npos, wrong.error().message.c_str());
     }
 
 private:
