@@ -7,8 +7,10 @@
 #include <filesystem>
 #include <cmath>
 #include <memory>
+#include <optional>
 
 #include "core/base/Text.h"
+#include "core/datasets/Fetch.h"
 #include "core/spec/ImageListing.h"
 
 namespace trainyard::commands {
@@ -20,6 +22,8 @@ namespace {
 
 constexpr int kMostClasses = 1000;
 constexpr std::int64_t kMostPixels = 1 << 20;
+/// Of a specification's task.dataset, what names files or folders.
+constexpr const char* kPlaces[] = {"folder", "train_images", "train_labels", "val_images", "val_labels"};
 
 struct File {
     std::vector<std::int64_t> dims;
@@ -121,6 +125,22 @@ private:
     std::int64_t m_size = 0;
 };
 
+/// Data that the machine that trains reads or fetches: nothing of them is here, and nothing is wrong with that.
+std::optional<Error> whereElse(const Json& dataset) {
+    for (const char* key : kPlaces) {
+        const auto value = dataset.is_object() ? dataset.find(key) : dataset.end();
+        if (value == dataset.end() || !value->is_string()) continue;
+        const auto& text = value->get_ref<const std::string&>();
+        const bool address = datasets::isAddress(text);
+        if (!address && !text.starts_with("target:")) continue;
+        return Error{"data.elsewhere",
+                     address ? "The machine that trains fetches the data from this address."
+                             : "The data lie on the target and are read there.",
+                     std::string("task.dataset.") + key};
+    }
+    return std::nullopt;
+}
+
 /// As the engine finds them: train/ and val/ with a folder a class, or the classes' folders themselves.
 base::Result<DatasetPreview> previewFolder(const Json& dataset) {
     namespace fs = std::filesystem;
@@ -192,7 +212,7 @@ base::Result<DatasetPreview> previewDataset(const Json& given, std::vector<Error
                                             const base::Path& workspace) {
     Json dataset = given;
     if (!workspace.empty() && dataset.is_object()) {
-        for (const char* key : {"folder", "train_images", "train_labels", "val_images", "val_labels"}) {
+        for (const char* key : kPlaces) {
             const auto value = dataset.find(key);
             if (value == dataset.end() || !value->is_string() ||
                 !spec::isDatasetLocation(value->get_ref<const std::string&>()))
@@ -206,6 +226,7 @@ base::Result<DatasetPreview> previewDataset(const Json& given, std::vector<Error
             *value = resolved->path.string();
         }
     }
+    if (const auto elsewhere = whereElse(dataset)) return *elsewhere;
     if (dataset.is_object() && dataset.value("kind", Json()) == "images") {
         auto preview = previewFolder(dataset);
         if (!preview) problems.push_back(preview.error());

@@ -81,6 +81,14 @@ private:
         }
         return pids;
     }
+    /// The form says where the data are, has no error that would keep it from a launch, and offers no other draw.
+    bool nothingIsWrong(const char16_t* where) const {
+        const auto* summary = m_page->findChild<QLabel*>(QStringLiteral("datasetSummaryLabel"));
+        const bool told = waitFor([&] { return summary->text().contains(QStringView(where)); }, kPatience);
+        const auto* again = m_panel->findChild<QPushButton*>(QStringLiteral("augmentAgainLink"));
+        const auto* retry = error()->findChild<QPushButton*>();
+        return told && m_page->document().errors().empty() && !again->isVisible() && !retry->isVisible();
+    }
     ui::InlineError* error() const { return m_panel->findChild<ui::InlineError*>(QStringLiteral("augmentError")); }
     void click(const char* name) {
         auto* link = m_panel->findChild<QPushButton*>(QString::fromLatin1(name));
@@ -221,11 +229,13 @@ private Q_SLOTS:
         // On the target: nothing to be shown here, and no mistake.
         m_page->document().setValue(QStringLiteral("task.dataset.folder"), "target:/data/birds");
         QVERIFY(waitFor([&] { return error()->text().contains(u"target"); }, kPatience));
+        QVERIFY(nothingIsWrong(u"lie on the target"));
         // At an address: whoever trains fetches it, and what to do to see samples is said.
         m_page->document().setValue(QStringLiteral("task.dataset.folder"),
                                     "https://pictures.example.org/birds.zip#sha256=" + std::string(64, 'a'));
         QVERIFY(waitFor([&] { return error()->text().contains(u"fetched on the machine that trains"); }, kPatience));
         QVERIFY2(error()->text().contains(u"add the address as a data set"), qPrintable(error()->text()));
+        QVERIFY(nothingIsWrong(u"fetches the data from this address"));
         rig.picture(QStringLiteral("augment-address"));
         // One picture that cannot be read is said at its place.
         const auto whole = base::readFile(folder / "osprey/0.png");

@@ -404,6 +404,8 @@ void AugmentPanel::fail(const base::Error& error) {
     m_told->setText({});
     if (error.code == "preview.elsewhere") {
         m_error->setMessage(InlineError::Kind::Info, fromUtf8(error.message));
+        m_error->setRemedy({}, {});
+        m_links->hide();
         return;
     }
     m_error->setError(error);
