@@ -287,6 +287,7 @@ void DatasetPanel::begin() {
         std::optional<commands::DatasetPreview> preview;
         std::vector<QImage> pictures;
         std::vector<Error> problems;
+        QString elsewhere;
     };
     QPointer<DatasetPanel> guard(this);
     m_pool->start(
@@ -294,6 +295,8 @@ void DatasetPanel::begin() {
             auto answer = std::make_shared<Answer>();
             auto preview = commands::previewDataset(dataset, answer->problems, root);
             if (preview) answer->preview = std::move(*preview);
+            if (!preview && preview.error().code == "data.elsewhere")
+                answer->elsewhere = fromUtf8(preview.error().message);
             if (answer->preview) answer->pictures = picturesOf(answer->preview->samplePaths);
             // The pool is waited for by the destructor, so the panel is there while this runs.
             QMetaObject::invokeMethod(
@@ -303,6 +306,7 @@ void DatasetPanel::begin() {
                     guard->m_reading = false;
                     guard->m_preview = std::move(answer->preview);
                     guard->m_pictures = std::move(answer->pictures);
+                    guard->m_elsewhere = answer->elsewhere;
                     guard->show([&] {
                         QStringList names;
                         for (const Json& name : readArray(guard->m_dataset, "class_names")) {
@@ -320,8 +324,8 @@ void DatasetPanel::show(const QStringList& names) {
     if (m_reading) return;
     if (!m_preview) {
         if (m_key.section(u'\n', 1, 4).trimmed().isEmpty()) return;
-        m_summary->setLook(TextStyle::Secondary, Role::Danger);
-        m_summary->setText(tr("The files cannot be used as they are."));
+        m_summary->setLook(TextStyle::Secondary, m_elsewhere.isEmpty() ? Role::Danger : Role::Muted);
+        m_summary->setText(m_elsewhere.isEmpty() ? tr("The files cannot be used as they are.") : m_elsewhere);
         return;
     }
     m_summary->setLook(TextStyle::Secondary, Role::Muted);

@@ -81,6 +81,7 @@ private:
     QString m_key;
     std::optional<commands::DatasetPreview> m_preview;
     std::vector<QImage> m_pictures;  ///< Of an image folder.
+    QString m_elsewhere;             ///< Why there is nothing to show and nothing wrong; mostly empty.
     quint64 m_generation = 0;
     bool m_reading = false;
     QTimer m_pause;
