@@ -134,10 +134,12 @@ public:
     void display(const base::Json& value) override;
     void offer(const std::vector<std::string>& values) override;
     [[nodiscard]] QWidget* focusTarget() override;
+    [[nodiscard]] bool isWide() const override { return m_wide; }
 
 private:
     void fill();
 
+    bool m_wide = false;
     std::vector<spec::Choice> m_choices;
     std::vector<std::string> m_offered;  ///< None: all.
     std::vector<std::string> m_values;   ///< As they stand in the input.

@@ -1,7 +1,5 @@
 #include "ui/forms/FieldRow.h"
 
-#include <QComboBox>
-#include <QEvent>
 #include <QHBoxLayout>
 #include <QVBoxLayout>
 #include <cmath>
@@ -89,20 +87,20 @@ QString hoverText(const Field& field) {
     return text;
 }
 
-/// Keeps the wheel from changing a value that is merely under the pointer while the page scrolls.
-class WheelGuard : public QObject {
-public:
-    using QObject::QObject;
-    bool eventFilter(QObject* watched, QEvent* event) override {
-        if (event->type() != QEvent::Wheel) return false;
-        const auto* widget = qobject_cast<QWidget*>(watched);
-        if (!widget || widget->hasFocus()) return false;
-        event->ignore();
-        return true;
-    }
-};
+constexpr int kMarkSide = 22;
 
 }  // namespace
+
+void layFieldLine(QHBoxLayout* line, QWidget* label, QWidget* mark, QWidget* input) {
+    if (!mark) {
+        mark = new QWidget(label->parentWidget());
+        mark->setFixedSize(kMarkSide, kMarkSide);
+    }
+    line->setSpacing(Theme::current().space(0));
+    line->addWidget(label, 5);
+    line->addWidget(mark);
+    line->addWidget(input, 7);
+}
 
 FieldRow::FieldRow(const Field& field, FormDocument& document, Questions* questions, QWidget* parent)
     : QWidget(parent), m_field(field), m_path(QString::fromStdString(field.path)), m_document(document),
@@ -119,23 +117,21 @@ FieldRow::FieldRow(const Field& field, FormDocument& document, Questions* questi
     m_label->setMinimumWidth(40);
     m_reset = new IconButton(QStringLiteral("reset"), tr("Reset %1").arg(m_label->text()), this);
     m_reset->setIconSize({14, 14});
-    m_reset->setFixedSize(22, 22);
+    m_reset->setFixedSize(kMarkSide, kMarkSide);
     m_reset->setObjectName(m_path + QStringLiteral("ResetButton"));
     QSizePolicy keepsRoom = m_reset->sizePolicy();
     keepsRoom.setRetainSizeWhenHidden(true);
     m_reset->setSizePolicy(keepsRoom);
 
     auto* head = new QHBoxLayout;
-    head->setSpacing(theme.space(0));
     if (m_editor->isWide()) {
+        head->setSpacing(theme.space(0));
         head->addWidget(m_label, 1);
         head->addWidget(m_reset);
         column->addLayout(head);
         column->addWidget(m_editor);
     } else {
-        head->addWidget(m_label, 5);
-        head->addWidget(m_reset);
-        head->addWidget(m_editor, 6);
+        layFieldLine(head, m_label, m_reset, m_editor);
         column->addLayout(head);
     }
 
@@ -148,7 +144,6 @@ FieldRow::FieldRow(const Field& field, FormDocument& document, Questions* questi
     const QString hover = hoverText(field);
     setToolTip(hover);
     m_editor->focusTarget()->setAccessibleDescription(QString::fromStdString(field.help));
-    if (auto* combo = m_editor->findChild<QComboBox*>()) combo->installEventFilter(new WheelGuard(combo));
 
     connect(m_editor, &FieldEditor::edited, this, [this](const Json& value) { m_document.setValue(m_path, value); });
     connect(m_reset, &QToolButton::clicked, this, [this] {

@@ -4,6 +4,8 @@
 
 #include "core/spec/Field.h"
 
+class QHBoxLayout;
+
 namespace trainyard::ui {
 
 class FieldEditor;
@@ -11,6 +13,9 @@ class FormDocument;
 class IconButton;
 class Questions;
 class TextLabel;
+
+/// Sets a label, a small mark (nullptr leaves its room) and an input side by side, as every row of a form has them.
+void layFieldLine(QHBoxLayout* line, QWidget* label, QWidget* mark, QWidget* input);
 
 class FieldRow : public QWidget {
     Q_OBJECT

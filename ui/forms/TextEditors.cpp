@@ -75,9 +75,15 @@ void SwitchEditor::display(const Json& value) { m_box->setChecked(value.is_boole
 
 ChoiceEditor::ChoiceEditor(const spec::Field& field, QWidget* parent) : FieldEditor(parent), m_choices(field.choices) {
     int width = 4;
-    for (const spec::Choice& choice : m_choices)
-        width += fontMetrics().horizontalAdvance(QString::fromStdString(choice.label)) + 20;
+    int longest = 0;
+    for (const spec::Choice& choice : m_choices) {
+        const int text = fontMetrics().horizontalAdvance(QString::fromStdString(choice.label));
+        longest = std::max(longest, text);
+        width += text + 20;
+    }
     constexpr int kRoomForSegments = 210;
+    // What a box beside its label has for its words in three columns of a window 1280 wide.
+    constexpr int kRoomForWords = 137;
     const auto picked = [this](int index) {
         m_value = m_values[static_cast<std::size_t>(index)];
         Q_EMIT edited(m_value);
@@ -87,9 +93,9 @@ ChoiceEditor::ChoiceEditor(const spec::Field& field, QWidget* parent) : FieldEdi
         connect(m_segments, &SegmentedControl::picked, this, picked);
     } else {
         m_combo = new QComboBox(this);
-        m_combo->setFocusPolicy(Qt::StrongFocus);
         m_combo->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
         m_combo->setMinimumContentsLength(8);
+        m_wide = longest > kRoomForWords;
         connect(m_combo, &QComboBox::activated, this, picked);
     }
     fill();

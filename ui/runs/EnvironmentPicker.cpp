@@ -7,6 +7,7 @@
 
 #include "core/commands/Session.h"
 #include "core/spec/Field.h"
+#include "ui/forms/FieldRow.h"
 #include "ui/forms/JsonRead.h"
 #include "ui/shell/Shell.h"
 #include "ui/widgets/Basics.h"
@@ -48,7 +49,6 @@ EnvironmentPicker::EnvironmentPicker(Shell& shell, QWidget* parent)
         auto* made = new QComboBox(this);
         made->setObjectName(QString::fromLatin1(object));
         made->setAccessibleName(name);
-        made->setFocusPolicy(Qt::StrongFocus);
         made->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
         made->setMinimumContentsLength(characters);
         return made;
@@ -56,13 +56,13 @@ EnvironmentPicker::EnvironmentPicker(Shell& shell, QWidget* parent)
     m_name = combo(tr("Environment"), "environmentInput", 6);
     m_version = combo(tr("Version of the environment"), "environmentVersionInput", 3);
     label->setBuddy(m_name);
-    line->addWidget(label, 5);
-    line->addSpacing(26);
-    auto* inputs = new QHBoxLayout;
+    auto* both = new QWidget(this);
+    auto* inputs = new QHBoxLayout(both);
+    inputs->setContentsMargins(0, 0, 0, 0);
     inputs->setSpacing(6);
     inputs->addWidget(m_name, 3);
     inputs->addWidget(m_version, 2);
-    line->addLayout(inputs, 6);
+    layFieldLine(line, label, nullptr, both);
     column->addLayout(line);
     m_facts = new TextLabel({}, TextStyle::Secondary, Role::Muted, this);
     m_facts->setObjectName(QStringLiteral("environmentFactsLabel"));

@@ -14,6 +14,7 @@
 #include "core/commands/Session.h"
 #include "core/spec/DatasetLocation.h"
 #include "ui/datasets/Thumbnails.h"
+#include "ui/forms/FieldRow.h"
 #include "ui/forms/JsonRead.h"
 #include "ui/shell/Shell.h"
 #include "ui/shell/Theme.h"
@@ -179,13 +180,10 @@ DatasetPanel::DatasetPanel(Shell& shell, QWidget* parent)
     m_box = new QComboBox(m_choice);
     m_box->setObjectName(QStringLiteral("datasetInput"));
     m_box->setAccessibleName(tr("Dataset"));
-    m_box->setFocusPolicy(Qt::StrongFocus);
     m_box->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
     m_box->setMinimumContentsLength(6);
     label->setBuddy(m_box);
-    line->addWidget(label, 5);
-    line->addSpacing(26);
-    line->addWidget(m_box, 6);
+    layFieldLine(line, label, nullptr, m_box);
     column->addWidget(m_choice);
     m_summary = new TextLabel({}, TextStyle::Secondary, Role::Muted, this);
     m_summary->setWordWrap(true);

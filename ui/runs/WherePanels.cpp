@@ -7,6 +7,7 @@
 
 #include "core/commands/Session.h"
 #include "core/spec/Field.h"
+#include "ui/forms/FieldRow.h"
 #include "ui/forms/JsonRead.h"
 #include "ui/shell/Shell.h"
 #include "ui/widgets/Basics.h"
@@ -142,13 +143,10 @@ TargetPicker::TargetPicker(Shell& shell, QWidget* parent) : QWidget(parent), m_s
     m_combo = new QComboBox(this);
     m_combo->setObjectName(QStringLiteral("targetInput"));
     m_combo->setAccessibleName(tr("Target"));
-    m_combo->setFocusPolicy(Qt::StrongFocus);
     m_combo->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
     m_combo->setMinimumContentsLength(10);
     label->setBuddy(m_combo);
-    line->addWidget(label, 5);
-    line->addSpacing(26);
-    line->addWidget(m_combo, 6);
+    layFieldLine(line, label, nullptr, m_combo);
     column->addLayout(line);
     m_load = new TextLabel({}, TextStyle::Secondary, Role::Muted, this);
     m_load->setObjectName(QStringLiteral("targetLoadLabel"));

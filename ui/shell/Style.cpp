@@ -137,9 +137,24 @@ void Style::polish(QWidget* widget) {
         qobject_cast<QSlider*>(widget) || qobject_cast<QTabBar*>(widget) || qobject_cast<QSplitterHandle*>(widget)) {
         widget->setAttribute(Qt::WA_Hover);
     }
+    if (qobject_cast<QComboBox*>(widget)) {
+        if (widget->focusPolicy() == Qt::WheelFocus) widget->setFocusPolicy(Qt::StrongFocus);
+        widget->installEventFilter(this);
+    }
 }
 
-void Style::unpolish(QWidget* widget) { QProxyStyle::unpolish(widget); }
+void Style::unpolish(QWidget* widget) {
+    if (qobject_cast<QComboBox*>(widget)) widget->removeEventFilter(this);
+    QProxyStyle::unpolish(widget);
+}
+
+bool Style::eventFilter(QObject* watched, QEvent* event) {
+    if (event->type() != QEvent::Wheel) return QProxyStyle::eventFilter(watched, event);
+    const auto* box = qobject_cast<QComboBox*>(watched);
+    if (box == nullptr || box->hasFocus()) return false;
+    event->ignore();
+    return true;
+}
 
 void Style::drawPrimitive(PrimitiveElement element, const QStyleOption* option, QPainter* painter,
                           const QWidget* widget) const {

@@ -38,6 +38,8 @@ public:
     void unpolish(QWidget* widget) override;
 
 private:
+    /// Keeps the wheel from changing a choice that is merely under the pointer while the page scrolls.
+    bool eventFilter(QObject* watched, QEvent* event) override;
     void drawButton(const class QStyleOptionButton& option, QPainter& painter, const QWidget* widget) const;
     void drawButtonLabel(const class QStyleOptionButton& option, QPainter& painter, const QWidget* widget) const;
     void drawMenuItem(const class QStyleOptionMenuItem& option, QPainter& painter) const;
