@@ -280,6 +280,21 @@ constexpr Magic kMagics[] = {{0, "\x89HDF\r\n\x1a\n", "An HDF5 file, as Keras wr
                               "ELF",
                               "A program or library."}};
 
+/// What a file of JSON text says; null for anything else, and for more of it than any description of a model has.
+Json readJson(FileBytes& file) {
+    constexpr std::uint64_t kMostJson = 1 << 20;
+    if (file.size() > kMostJson) {
+        return {};
+    }
+    const std::string text = file.text(0, static_cast<std::size_t>(file.size()));
+    const std::size_t first = text.find_first_not_of(" \t\r\n");
+    if (first == std::string::npos || (text[first] != '{' && text[first] != '[')) {
+        return {};
+    }
+    auto json = base::parseJson(text);
+    return json.ok() ? std::move(*json) : Json();
+}
+
 /// Pickles before protocol 2 have no mark of their own; their first instruction is one of these.
 bool mayBeOldPickle(char first) {
     return first == '(' || first == 'c' || first == '}' || first == ']' || first == 'I' || first == 'S' ||
@@ -341,6 +356,12 @@ base::Result<FileFacts> examineFile(const base::Path& path) {
         if (const auto pickle = walkPickle(file); pickle.ok() && pickle->end == file.size()) {
             return pickleFacts(*pickle, "A Python pickle");
         }
+    }
+    if (const auto json = readJson(file); json.is_object() || json.is_array()) {
+        return other(base::jsonText(json, "format") == "trainyard.model-card"
+                         ? "The card of a model, which describes it and holds no weights; model.pt and "
+                           "model.safetensors, which lie beside it, are the model."
+                         : "JSON text, which holds no weights.");
     }
     return other("No format that is known here.");
 }

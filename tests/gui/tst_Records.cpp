@@ -132,7 +132,7 @@ private Q_SLOTS:
     }
 
     void matrix_saysWhatACellMeans() {
-        QVERIFY(choose(QStringLiteral("val/confusion"), Kind::Confusion));
+        QVERIFY(choose(QStringLiteral("Confusion matrix"), Kind::Confusion));
         auto* matrix = part<ui::ConfusionMatrix>("confusionMatrix");
         QCOMPARE(matrix->data().size(), 3);
         QCOMPARE(matrix->cellText(0, 0), QStringLiteral("94"));

@@ -26,6 +26,7 @@
 #include "ui/runs/MetricsTab.h"
 #include "ui/runs/NewRunPage.h"
 #include "ui/runs/OutputPreview.h"
+#include "ui/runs/Pictures.h"
 #include "ui/runs/ReproductionNotice.h"
 #include "ui/runs/RunCharts.h"
 #include "ui/runs/RunNotices.h"
@@ -162,6 +163,40 @@ private Q_SLOTS:
         const Content huge = read("huge.ppm", "P6\n60000 60000\n255\n");
         QCOMPARE(huge.kind, Kind::None);
         QVERIFY(!huge.text.isEmpty());
+    }
+
+    /// As a telephone held upright writes them: the pixels lie, and a mark says how to turn them.
+    void pictures_areTurnedAsTheCameraNoted() {
+        QImage lying(40, 20, QImage::Format_RGB32);
+        lying.fill(Qt::white);
+        for (int y = 0; y < 20; ++y) {
+            for (int x = 0; x < 20; ++x) lying.setPixel(x, y, qRgb(200, 0, 0));
+        }
+        QByteArray bytes;
+        QBuffer buffer(&bytes);
+        buffer.open(QIODevice::WriteOnly);
+        QVERIFY(lying.save(&buffer, "JPEG", 95));
+        // Behind the first marker: Exif, little-endian, one entry, orientation 6 (a quarter turn to the right).
+        constexpr char kTurned[] = "\xff\xe1\x00\x22"
+                                   "Exif\0\0II*\0\x08\0\0\0"
+                                   "\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+        bytes.insert(2, QByteArray(kTurned, sizeof kTurned - 1));
+        const auto turned = ui::decodePicture(bytes);
+        QVERIFY2(turned.ok(), turned.ok() ? "" : turned.error().message.c_str());
+        QCOMPARE(turned->size(), QSize(20, 40));
+        QVERIFY(qRed(turned->pixel(10, 5)) > 150 && qGreen(turned->pixel(10, 5)) < 80);
+        QVERIFY(qGreen(turned->pixel(10, 35)) > 200);
+    }
+
+    void pictures_cutOffAreToldWithoutTheDecoder() {
+        const QByteArray whole = QByteArray::fromStdString(png({400, 300}));
+        QVERIFY(ui::decodePicture(whole).ok());
+        // What some programs write behind a picture does it no harm.
+        QVERIFY(ui::decodePicture(whole + QByteArray(200, 'x')).ok());
+        const auto half = ui::decodePicture(whole.left(whole.size() / 2));
+        QVERIFY(!half.ok());
+        QCOMPARE(half.error().code, std::string("picture.damaged"));
+        QVERIFY2(half.error().message.find("cut off") != std::string::npos, half.error().message.c_str());
     }
 
     void preview_showsThePicture() {
@@ -368,6 +403,59 @@ with open(os.environ["TRAINYARD_STREAM"], "a") as stream:
         detail.row.state = RunState::Failed;
         ranks.setDetail(detail, 0);
         QVERIFY(says("No process") && says("The run ended before one was started."));
+    }
+
+    /// Where each rank's time goes, and which of them holds the others up.
+    void ranks_tellWhatTheirStepsTake() {
+        ui::RunDetail detail;
+        detail.row.state = RunState::Running;
+        detail.row.attempts = 2;
+        for (const int attempt : {1, 2}) {
+            for (const int rank : {0, 1}) {
+                store::RankRow row;
+                row.attempt = attempt;
+                row.rank = rank;
+                detail.ranks.push_back(row);
+                const std::pair<const char*, double> last[] = {{"train/step_seconds", 0.25},
+                                                               {"train/data_seconds", rank == 1 ? 0.2 : 0.001},
+                                                               {"train/exchange_seconds", rank == 1 ? 0.002 : 0.19}};
+                for (const auto& [name, value] : last) {
+                    // The second attempt has no times yet.
+                    if (attempt == 2) continue;
+                    store::SeriesRow series;
+                    series.name = name;
+                    series.attempt = attempt;
+                    series.rank = rank;
+                    series.last = value;
+                    detail.series.push_back(series);
+                }
+            }
+        }
+        store::WarningRow slow;
+        slow.attempt = 1;
+        slow.code = "train.slow_rank";
+        slow.message = "Rank 1 is slow, and the others wait for it.";
+        detail.warnings.push_back(slow);
+        ui::RanksTab ranks(nullptr);
+        auto* table = ranks.findChild<QTableWidget*>(QStringLiteral("ranksTable"));
+        auto* told = ranks.findChild<ui::InlineError*>(QStringLiteral("slowRanks"));
+        const auto column = [table](const char* title) {
+            for (int i = 0; i < table->columnCount(); ++i) {
+                if (table->horizontalHeaderItem(i)->text() == QLatin1String(title)) return i;
+            }
+            return -1;
+        };
+        const int step = column("A step"), data = column("Of it data"), exchange = column("Exchange");
+        QVERIFY(step > 0 && data > 0 && exchange > 0);
+        ranks.setDetail(detail, 1);
+        QVERIFY(!told->isClear());
+        QVERIFY(told->text().contains(QStringLiteral("Rank 1 is slow")));
+        QCOMPARE(table->item(0, step)->text(), ui::formatDuration(250'000'000));
+        QCOMPARE(table->item(1, data)->text(), ui::formatDuration(200'000'000));
+        QCOMPARE(table->item(0, exchange)->text(), ui::formatDuration(190'000'000));
+        ranks.setDetail(detail, 0);
+        QVERIFY(told->isClear());
+        QVERIFY(table->isColumnHidden(step) && table->isColumnHidden(data) && table->isColumnHidden(exchange));
     }
 
     /// What one run really ran in against what another did, by name.

@@ -1,9 +1,7 @@
 // Trying a model by clicks: a real small one is trained by the engine and registered, then pictures, an evaluation, its
 // layers.
 #include <QComboBox>
-#include <QDropEvent>
 #include <QImage>
-#include <QMimeData>
 #include <QProcess>
 #include <QPushButton>
 #include <QScrollArea>
@@ -13,7 +11,7 @@
 #include "core/registry/Registry.h"
 #include "core/spec/RunSpec.h"
 #include "core/store/Writer.h"
-#include "tests/gui/WindowRig.h"
+#include "tests/gui/Gestures.h"
 #include "tests/helpers/Program.h"
 #include "ui/charts/ConfusionMatrix.h"
 #include "ui/forms/FormDocument.h"
@@ -286,18 +284,8 @@ private Q_SLOTS:
         rig.picture(QStringLiteral("tryit-weights-light"));
 
         // A file brought by hand, dropped on the window, is taken for them only if it is them.
-        const auto drop = [&rig](const base::Path& file) {
-            QMimeData dragged;
-            dragged.setUrls({QUrl::fromLocalFile(QString::fromStdString(file.string()))});
-            QDragEnterEvent enter({400, 300}, Qt::CopyAction, &dragged, Qt::LeftButton, Qt::NoModifier);
-            enter.ignore();
-            QApplication::sendEvent(&rig.window(), &enter);
-            QDropEvent let(QPointF(400, 300), Qt::CopyAction, &dragged, Qt::LeftButton, Qt::NoModifier);
-            QApplication::sendEvent(&rig.window(), &let);
-            return enter.isAccepted() && let.isAccepted();
-        };
         const auto brought = rig.scratch().write("by hand.pth", "these are no weights at all");
-        QVERIFY(drop(brought));
+        QVERIFY(test::dropOn(rig, brought));
         QVERIFY2(
             waitFor(
                 [&] { return error->isVisible() && !error->text().contains(QStringLiteral("have not been fetched")); },
@@ -307,7 +295,7 @@ private Q_SLOTS:
         rig.picture(QStringLiteral("tryit-weights-wrong-file-light"));
         // Where no published ones are chosen, the run starts from the file itself.
         document.setValue(QStringLiteral("task.model.weights.source"), "");
-        QVERIFY(drop(m_trained / "outputs/model.safetensors"));
+        QVERIFY(test::dropOn(rig, m_trained / "outputs/model.safetensors"));
         QCOMPARE(document.value(QStringLiteral("task.model.weights.source")),
                  Json((m_trained / "outputs/model.safetensors").string()));
 
@@ -318,9 +306,12 @@ private Q_SLOTS:
         Json changed = m_spec;
         changed["task"] = task;
         document.setDocument(changed);
-        auto* told = page->findChild<QLabel*>(QStringLiteral("weightsMatchLabel"));
+        auto* told = page->findChild<QWidget*>(QStringLiteral("weightsMatch"));
         QVERIFY(waitFor([&] { return told->isVisible(); }, 30000));
-        QVERIFY2(told->text().contains(QStringLiteral("begin anew: 2 tensors")), qPrintable(told->text()));
+        QStringList lines;
+        for (const QLabel* label : told->findChildren<QLabel*>()) lines << label->text();
+        QVERIFY2(lines.join(u' ').contains(QStringLiteral("Taken over: ")), qPrintable(lines.join(u' ')));
+        QVERIFY2(lines.join(u' ').contains(QStringLiteral("begin anew: 2 tensors")), qPrintable(lines.join(u' ')));
         rig.picture(QStringLiteral("tryit-match-light"));
     }
 };

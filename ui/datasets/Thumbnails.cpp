@@ -1,6 +1,7 @@
 #include "ui/datasets/Thumbnails.h"
 
 #include <QCoreApplication>
+#include <QFile>
 #include <QFileInfo>
 #include <QImageReader>
 #include <QMutex>
@@ -8,6 +9,8 @@
 #include <QSet>
 #include <QThreadPool>
 #include <algorithm>
+
+#include "ui/runs/Pictures.h"
 
 namespace trainyard::ui {
 
@@ -19,6 +22,8 @@ constexpr qint64 kMostThumbnailPixels = 100'000'000;
 /// A strip of ten thousand by ten pixels must not become a strip of a million by a thousand.
 constexpr int kMostThumbnailStretch = 8;
 constexpr qsizetype kThumbnailOverhead = 256;
+constexpr qint64 kPngStart = 16;
+constexpr qint64 kPngEnd = 4096;  ///< Some programs write a little behind a picture's end.
 
 QString thumbnailText(const char* source) { return QCoreApplication::translate("trainyard::ui::Thumbnails", source); }
 
@@ -37,6 +42,13 @@ QString thumbnailReason(const QString& path, QImageReader::ImageReaderError erro
 }  // namespace
 
 Thumbnail readThumbnail(const QString& path, int side) {
+    QFile file(path);
+    if (file.open(QIODevice::ReadOnly)) {
+        const QByteArray start = file.peek(kPngStart);
+        if (file.seek(std::max<qint64>(0, file.size() - kPngEnd)) && isCutPng(start, file.read(kPngEnd)))
+            return {{}, thumbnailReason(path, QImageReader::InvalidDataError)};
+        file.close();
+    }
     QImageReader reader(path);
     reader.setDecideFormatFromContent(true);
     reader.setAutoTransform(true);

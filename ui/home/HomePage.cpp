@@ -33,6 +33,7 @@ constexpr int kLiveRuns = 4;
 constexpr int kReadMillis = 200;
 constexpr int kMachineMillis = 2000;
 constexpr int kSideFrom = 900;
+constexpr std::int64_t kFewRuns = 3;  ///< They leave room for more about the newest.
 
 QProgressBar* makeMeter(const QString& name, QWidget* parent) {
     auto* bar = new QProgressBar(parent);
@@ -64,8 +65,11 @@ HomePage::HomePage(Shell& shell, QWidget* parent)
     connect(form, &QPushButton::clicked, this, [this] {
         m_shell.open({QStringLiteral("new"), {}, QStringLiteral("sample")});
     });
-    QPushButton* own = m_empty->addSecondary(tr("Begin with an empty form"), QStringLiteral("plus"));
-    connect(own, &QPushButton::clicked, this, [this] { m_shell.open({QStringLiteral("new")}); });
+    QPushButton* own = m_empty->addSecondary(tr("Use your own pictures"), QStringLiteral("data"));
+    own->setObjectName(QStringLiteral("ownPicturesButton"));
+    connect(own, &QPushButton::clicked, this, [this] {
+        m_shell.open({QStringLiteral("data"), {}, QStringLiteral("add")});
+    });
     m_empty->hide();
     outer->addWidget(m_empty, 1);
 
@@ -90,6 +94,8 @@ HomePage::HomePage(Shell& shell, QWidget* parent)
     m_recentLayout->setSpacing(0);
     m_recentCard->body()->addLayout(m_recentLayout);
     column->addWidget(m_recentCard);
+    buildNext();
+    column->addWidget(m_next);
     column->addStretch(1);
     m_side = new QWidget(content);
     buildSide();
@@ -118,6 +124,35 @@ HomePage::HomePage(Shell& shell, QWidget* parent)
     connect(shell.session(), &commands::Session::runsChanged, this, [this] {
         if (m_active && !m_soon.isActive()) m_soon.start();
     });
+}
+
+void HomePage::buildNext() {
+    m_next = new Card(tr("What next"), m_main);
+    const auto step = [this](const char* object, const QString& title, const QString& why, auto go) {
+        auto* line = new QWidget(m_next);
+        auto* layout = new QHBoxLayout(line);
+        layout->setContentsMargins(0, 0, 0, 0);
+        layout->setSpacing(Theme::current().space(2));
+        auto* link = new LinkButton(title, line);
+        link->setObjectName(QString::fromLatin1(object));
+        layout->addWidget(link);
+        layout->addWidget(new ElidedLabel(why, TextStyle::Secondary, Role::Muted, line), 1);
+        connect(link, &LinkButton::clicked, this, go);
+        m_next->body()->addWidget(line);
+        return line;
+    };
+    m_tryNext =
+        step("tryNextLink", tr("Try the model"), tr("show it a picture of yours, and see its worst mistakes"), [this] {
+            m_shell.open({QStringLiteral("try"), {QStringLiteral("run:") + QString::number(m_newestNumber)}});
+        });
+    m_againNext = step(
+        "againNextLink", tr("Change one thing"), tr("the newest run's settings, to train again and compare"), [this] {
+            m_shell.open({QStringLiteral("new"), {}, QStringLiteral("from=") + fromUtf8(m_newest.str())});
+        });
+    step("ownNextLink", tr("Use your own pictures"), tr("a folder for each class, or an archive of them"), [this] {
+        m_shell.open({QStringLiteral("data"), {}, QStringLiteral("add")});
+    });
+    m_next->hide();
 }
 
 void HomePage::readTargets() {
@@ -238,6 +273,8 @@ Result<HomePage::Overview> HomePage::readOverview(store::Reader& reader) {
     auto recent = reader.listRuns(query);
     if (!recent) return recent.error();
     overview.recent = std::move(recent->rows);
+    overview.newest = overview.active.empty() && !overview.recent.empty() && overview.counts.all <= kFewRuns;
+    if (overview.newest) overview.active = {overview.recent.front()};
     store::ChartRequest request;
     request.pixels = 48;
     for (const store::RunRow& row : overview.recent) {
@@ -279,8 +316,9 @@ void HomePage::take(const Overview& overview) {
     const bool none = overview.counts.all == 0;
     m_empty->setVisible(none);
     m_full->setVisible(!none);
-    showLive(overview.active);
+    showLive(overview);
     showRecent(overview);
+    showNext(overview);
     const store::Counts& c = overview.counts;
     QStringList parts{tr("%n run(s)", nullptr, static_cast<int>(c.all))};
     if (c.running > 0) parts << tr("%1 running").arg(c.running);
@@ -293,8 +331,19 @@ void HomePage::take(const Overview& overview) {
     Q_EMIT titleChanged();
 }
 
-void HomePage::showLive(const std::vector<store::RunRow>& rows) {
+void HomePage::showNext(const Overview& overview) {
+    m_next->setVisible(overview.newest);
+    if (!overview.newest) return;
+    const store::RunRow& row = overview.recent.front();
+    m_newest = row.id;
+    m_newestNumber = row.number;
+    m_tryNext->setVisible(row.state == spec::RunState::Completed && row.taskKind == "train");
+}
+
+void HomePage::showLive(const Overview& overview) {
+    const std::vector<store::RunRow>& rows = overview.active;
     m_liveTitle->setVisible(!rows.empty());
+    m_liveTitle->setText(overview.newest ? tr("Newest run") : tr("Running now"));
     for (auto it = m_live.begin(); it != m_live.end();) {
         const bool stays = std::any_of(rows.begin(), rows.end(), [&](const auto& row) { return row.id == it->first; });
         if (stays) {
@@ -336,7 +385,7 @@ void HomePage::showLive(const std::vector<store::RunRow>& rows) {
             text += QStringLiteral(" · ") + tr("%1 left").arg(formatDuration(row.progress->etaNanos));
         live.text->setText(text);
         live.text->setVisible(!text.isEmpty());
-        live.bar->setVisible(row.startedAt != 0);
+        live.bar->setVisible(row.startedAt != 0 && !spec::isFinal(row.state));
     }
 }
 

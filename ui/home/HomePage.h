@@ -51,12 +51,16 @@ private:
         std::vector<store::RunRow> recent;
         std::map<base::RunId, QList<double>> sparks;
         store::Counts counts;
+        /// None runs, and there are so few that the newest one's curves stand in the room of those that run.
+        bool newest = false;
     };
     static base::Result<Overview> readOverview(store::Reader& reader);
     void buildSide();
     void read();
     void take(const Overview& overview);
-    void showLive(const std::vector<store::RunRow>& rows);
+    void buildNext();
+    void showLive(const Overview& overview);
+    void showNext(const Overview& overview);
     void showRecent(const Overview& overview);
     void showMachine();
     void readTargets();
@@ -76,6 +80,11 @@ private:
     Card* m_recentCard;
     QVBoxLayout* m_recentLayout;
     std::vector<RunLine*> m_recent;
+    Card* m_next;
+    QWidget* m_tryNext;
+    QWidget* m_againNext;
+    base::RunId m_newest;
+    std::int64_t m_newestNumber = 0;
     QProgressBar* m_load;
     TextLabel* m_loadText;
     QProgressBar* m_memory;

@@ -137,21 +137,22 @@ void MetricsTab::setDetail(const RunDetail& detail) {
                          : detail.row.state == spec::RunState::Running ? tr("Waiting for the first steps…")
                          : detail.row.state == spec::RunState::Queued  ? tr("Waits in the queue")
                                                                        : tr("The run has not begun to train yet."));
-    const store::WarningRow* shown = nullptr;
-    int others = -1;
-    for (const store::WarningRow& one : detail.warnings) {
+    constexpr qsizetype kMostWarnings = 4;
+    QStringList told;
+    int others = 0;
+    // The newest first.
+    for (auto one = detail.warnings.rbegin(); one != detail.warnings.rend(); ++one) {
         // Which host is silent stands above the tabs for as long as it is.
-        if (one.code == "run.host_silent") continue;
-        ++others;
-        if (!one.damagedLine) shown = &one;
+        if (one->code == "run.host_silent") continue;
+        if (one->damagedLine || told.size() == kMostWarnings) {
+            ++others;
+        } else {
+            told << fromUtf8(one->message);
+        }
     }
-    if (!shown || detail.row.state == spec::RunState::Failed) {
-        m_warning->clear();
-    } else {
-        QString text = fromUtf8(shown->message);
-        if (others > 0) text += u' ' + tr("(%n more warning(s))", nullptr, others);
-        m_warning->setMessage(InlineError::Kind::Warning, text);
-    }
+    if (told.isEmpty() || detail.row.state == spec::RunState::Failed) return m_warning->clear();
+    if (others > 0) told << tr("(%n more warning(s))", nullptr, others);
+    m_warning->setMessage(InlineError::Kind::Warning, told.join(u'\n'));
 }
 
 Json MetricsTab::saveState() const { return {{"smoothing", m_smoothing->value()}, {"charts", m_charts->saveState()}}; }

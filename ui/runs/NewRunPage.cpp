@@ -35,6 +35,7 @@
 #include "ui/shell/Icons.h"
 #include "ui/shell/Shell.h"
 #include "ui/widgets/Basics.h"
+#include "ui/widgets/Focus.h"
 #include "ui/widgets/Format.h"
 
 namespace trainyard::ui {
@@ -204,10 +205,12 @@ void NewRunPage::buildColumns() {
             [this] { m_what->setUnfolded(m_what->unfolded() << QStringLiteral("Script")); });
     connect(m_patterns, &PatternPanel::sampleChanged, this, &NewRunPage::stateChanged);
     m_model = new ModelPanel(m_what);
+    m_weights = new WeightsPanel(m_shell, *m_document, m_what);
     if (QVBoxLayout* footer = m_what->groupFooter(QStringLiteral("Model"))) {
+        footer->addWidget(m_weights);
         footer->addWidget(m_model);
-        footer->addWidget(new WeightsPanel(m_shell, *m_document, m_what));
     }
+    connect(m_weights, &WeightsPanel::fineTuneWanted, this, &NewRunPage::fineTune);
     if (QVBoxLayout* footer = m_how->groupFooter(QStringLiteral("Augmentation")))
         footer->addWidget(new AugmentPanel(m_shell, *m_document, m_how));
     m_target = new TargetPicker(m_shell, m_where);
@@ -327,6 +330,7 @@ void NewRunPage::arrange(int width) {
 void NewRunPage::edited() {
     m_save.start();
     m_preflight->clear();
+    m_triedSeconds = 0;
     refreshPanels();
 }
 
@@ -367,6 +371,8 @@ void NewRunPage::refreshPanels() {
         }
         m_model->setModel(family, own, shape, classes);
     }
+    const bool own = train && textAt(document, "task.dataset.kind") == "images";
+    m_weights->setPictures(own && m_data->preview() ? m_data->preview()->training : 0);
     std::vector<std::string> patterns;
     for (const Json& one : readArray(readObject(document, "task"), "patterns")) {
         if (one.is_string()) patterns.push_back(one.get<std::string>());
@@ -427,6 +433,9 @@ void NewRunPage::refreshSummary() {
         const bool script = !textAt(document, "task.script").empty();
         m_estimate->setText(script ? tr("A script: its length is not known beforehand.")
                                    : tr("A command: its length is not known beforehand."));
+    } else if (m_triedSeconds > 0) {
+        m_estimate->setText(
+            tr("about %1, as tried").arg(formatDuration(static_cast<std::int64_t>(m_triedSeconds * 1e9))));
     } else if (m_pastRate > 0 && samples > 0 && epochs > 0) {
         const double seconds = static_cast<double>(samples * epochs) / static_cast<double>(m_pastRate);
         m_estimate->setText(tr("about %1, as in %n past run(s)", nullptr, m_pastRuns)
@@ -483,6 +492,7 @@ void NewRunPage::estimate() {
 void NewRunPage::load(const Json& document, const QString& origin) {
     m_origin = origin;
     m_preflight->clear();
+    m_triedSeconds = 0;
     m_error->clear();
     m_document->setDocument(document);
     m_save.start();
@@ -555,16 +565,45 @@ void NewRunPage::useFolder(const QString& folder) {
 }
 
 void NewRunPage::fillData(const std::vector<std::pair<std::string, Json>>& values, const QString& what) {
-    const Json before = m_document->document();
-    m_document->setValue(QStringLiteral("task.kind"), "train");
-    for (const auto& [path, value] : values) m_document->setValue(fromUtf8(path), value);
-    // What MNIST's digits are learned with is too small for photographs.
+    std::vector<std::pair<std::string, Json>> all{{"task.kind", "train"}};
+    all.insert(all.end(), values.begin(), values.end());
+    const auto kind =
+        std::find_if(all.begin(), all.end(), [](const auto& one) { return one.first == "task.dataset.kind"; });
     const std::string family = textAt(m_document->document(), "task.model.family");
-    if (textAt(m_document->document(), "task.dataset.kind") == "images" && (family == "cnn" || family == "mlp"))
-        m_document->setValue(QStringLiteral("task.model.family"), "resnet18");
-    if (what.isEmpty()) return;
-    m_shell.notice(tr("The form takes its data from %1 now; the rest is as it was.").arg(what),
-                   [this, before, origin = m_origin] { load(before, origin); });
+    // What MNIST's digits are learned with is too small for photographs.
+    if (kind != all.end() && kind->second == "images" && (family == "cnn" || family == "mlp"))
+        all.emplace_back("task.model.family", "resnet18");
+    fill(all, what.isEmpty() ? QString() : tr("The form takes its data from %1 now; the rest is as it was.").arg(what));
+}
+
+void NewRunPage::fineTune(const QString& source) {
+    constexpr int kEpochs = 30;
+    constexpr int kBatch = 16;
+    constexpr double kHeadRate = 0.01;
+    constexpr double kRestOfIt = 0.1;
+    fill({{"task.model.weights.source", source.toStdString()},
+          {"task.model.weights.freeze", false},
+          {"task.model.weights.backbone_rate", kRestOfIt},
+          // The kind before the fields that hang on it.
+          {"task.optimizer.kind", "sgd"},
+          {"task.optimizer.learning_rate", kHeadRate},
+          {"task.optimizer.momentum", 0.9},
+          {"task.schedule.kind", "cosine"},
+          {"task.epochs", kEpochs},
+          {"task.batch_size", kBatch},
+          {"task.augmentation.crop", true},
+          {"task.augmentation.flip", 0.5}},
+         tr("Set up for fine-tuning: %1 epochs in batches of %2, rate %3 for the head and a tenth of it for the rest.")
+             .arg(kEpochs)
+             .arg(kBatch)
+             .arg(kHeadRate));
+}
+
+void NewRunPage::fill(const std::vector<std::pair<std::string, Json>>& values, const QString& told) {
+    const Json before = m_document->document();
+    for (const auto& [path, value] : values) m_document->setValue(fromUtf8(path), value);
+    if (told.isEmpty()) return;
+    m_shell.notice(told, [this, before, origin = m_origin] { load(before, origin); });
 }
 
 bool NewRunPage::openAddress(const Address& address) {
@@ -575,7 +614,7 @@ bool NewRunPage::openAddress(const Address& address) {
         useFolder(address.query.mid(7));
     } else if (address.query.startsWith(u"weights=")) {
         m_document->setValue(QStringLiteral("task.kind"), "train");
-        m_columns->findChild<WeightsPanel*>()->takeFile(address.query.mid(8));
+        m_weights->takeFile(address.query.mid(8));
     } else if (address.query == u"sample") {
         loadSample();
     } else if (address.query.startsWith(u"from=")) {
@@ -590,6 +629,7 @@ void NewRunPage::activated() {
     m_data->setActive(true);
     m_target->setActive(true);
     m_environment->setActive(true);
+    m_weights->readList();
     m_upload->refresh();
 }
 
@@ -652,6 +692,7 @@ void NewRunPage::check() {
     m_checking->setFraction(std::nullopt);
     m_checking->show();
     m_checkCommand = m_shell.session()->start("run.check", {{"spec", m_document->document()}});
+    handFocus(m_check, m_checking);
     m_check->setEnabled(false);
     connect(m_checkCommand, &commands::Command::progressed, this, [this](const commands::CommandProgress& progress) {
         if (progress.fraction >= 0) m_checking->setFraction(progress.fraction);
@@ -660,8 +701,9 @@ void NewRunPage::check() {
     connect(m_checkCommand, &commands::Command::finished, this,
             [this, asked = triedOf(m_document->document())](const Result<Json>& result) {
                 m_checkCommand = nullptr;
-                m_checking->hide();
                 m_check->setEnabled(true);
+                handFocus(m_checking, m_check);
+                m_checking->hide();
                 // What was changed meanwhile was not tried.
                 if (asked == triedOf(m_document->document())) showCheck(result);
             });
@@ -674,7 +716,10 @@ void NewRunPage::showCheck(const Result<Json>& result) {
         return m_preflight->setError(result.error());
     }
     PreflightPlace place;
-    if (textAt(m_document->document(), "target") != "local") {
+    const bool here = textAt(m_document->document(), "target") == "local";
+    m_triedSeconds = here ? readNumber(*result, "seconds_total", readNumber(*result, "total_seconds")) : 0;
+    refreshSummary();
+    if (!here) {
         place.elsewhere = m_target->target();
         place.memoryBytes = memoryOf(m_target->definition());
         return m_preflight->setText(preflightText(*result, place));
@@ -695,10 +740,7 @@ void NewRunPage::showCheck(const Result<Json>& result) {
 }
 
 void NewRunPage::useBatch(std::int64_t batch) {
-    const Json before = m_document->document();
-    m_document->setValue(QStringLiteral("task.batch_size"), batch);
-    m_shell.notice(tr("The batch size is %1 now.").arg(formatExact(batch)),
-                   [this, before, origin = m_origin] { load(before, origin); });
+    fill({{"task.batch_size", batch}}, tr("The batch size is %1 now.").arg(formatExact(batch)));
 }
 
 Json NewRunPage::saveState() const {

@@ -28,6 +28,7 @@ class SegmentedControl;
 class TargetPicker;
 class TextLabel;
 class UploadPanel;
+class WeightsPanel;
 
 /// The form that makes a run: what, how, where; with what it will cost before it is launched.
 class NewRunPage : public Page {
@@ -72,8 +73,11 @@ private:
     /// Puts a dataset of the workspace (NAME or NAME:VERSION; empty: none) into the form and leaves the rest as it is.
     void useDataset(const QString& dataset);
     void useFolder(const QString& folder);
-    /// `values` by their paths; what was there before can be had back.
     void fillData(const std::vector<std::pair<std::string, base::Json>>& values, const QString& what);
+    /// Settings that suit few pictures and weights that know others.
+    void fineTune(const QString& source);
+    /// `values` by their paths, told in words; what was there before can be had back.
+    void fill(const std::vector<std::pair<std::string, base::Json>>& values, const QString& told);
     /// Focuses the first error; false when there is one.
     bool ready();
     void focusError(const base::Error& error);
@@ -90,6 +94,7 @@ private:
     DatasetPanel* m_data;
     PatternPanel* m_patterns;
     ModelPanel* m_model;
+    WeightsPanel* m_weights;
     DistributionDrawing* m_drawing;
     TargetPicker* m_target;
     EnvironmentPicker* m_environment;
@@ -118,6 +123,7 @@ private:
     bool m_launching = false;
     std::int64_t m_pastRate = 0;
     int m_pastRuns = 0;
+    double m_triedSeconds = 0;  ///< That a check found for the form as it is; 0 without one.
 };
 
 /// Cores and memory of this machine, as the kernel tells them.

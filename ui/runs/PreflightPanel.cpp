@@ -26,6 +26,13 @@ QString labelOfField(const std::string& path) {
     return {};
 }
 
+/// "cpu" and "cuda:0" as people call them.
+QString deviceText(const QString& device) {
+    if (device.isEmpty() || device == u"cpu") return PreflightPanel::tr("the processor");
+    const QString index = device.section(u':', 1);
+    return index.isEmpty() ? PreflightPanel::tr("the GPU") : PreflightPanel::tr("GPU %1").arg(index);
+}
+
 QString secondsText(double seconds) { return formatDuration(static_cast<std::int64_t>(std::max(0.0, seconds) * 1e9)); }
 
 /// What the run needs, in the order in which people ask for it.
@@ -105,7 +112,8 @@ PreflightText preflightText(const Json& found, const PreflightPlace& place) {
                      : PreflightPanel::tr("Does not fit this machine, so it could not be tried. On %1 it needs %2.")
                            .arg(place.elsewhere, needs);
     } else {
-        text.headline = PreflightPanel::tr("Works on %1. It needs %2.").arg(readString(found, "device"), needs);
+        text.headline =
+            PreflightPanel::tr("Works on %1. It needs %2.").arg(deviceText(readString(found, "device")), needs);
     }
     if (!there && free > 0) text.headline += u' ' + PreflightPanel::tr("%1 of memory are free.").arg(formatBytes(free));
     if (const std::int64_t limit = readInteger(found, "address_space_limit_bytes"); !there && limit > 0) {

@@ -198,7 +198,10 @@ const std::vector<std::string>& recordKinds() {
 QString RecordSeries::key() const { return fromUtf8(kind + '\n' + name + '\n' + std::to_string(rank)); }
 
 QString RecordSeries::title() const {
-    const QString shown = name.empty() ? recordWords("without a name") : fromUtf8(name);
+    const QString shown = name.empty()              ? recordWords("without a name")
+                          : name == "val/classes"   ? recordWords("Figures by class")
+                          : name == "val/confusion" ? recordWords("Confusion matrix")
+                                                    : fromUtf8(name);
     return severalRanks ? recordWords("%1 · rank %2").arg(shown).arg(rank) : shown;
 }
 

@@ -4,7 +4,7 @@
 #include <QGuiApplication>
 #include <QHBoxLayout>
 #include <QHeaderView>
-#include <QListWidget>
+#include <QImageReader>
 #include <QPlainTextEdit>
 #include <QSlider>
 #include <QToolButton>
@@ -23,6 +23,7 @@
 #include "ui/seams/Questions.h"
 #include "ui/shell/Icons.h"
 #include "ui/shell/Shell.h"
+#include "ui/tryit/TryItParts.h"
 #include "ui/widgets/Basics.h"
 #include "ui/widgets/FlowLayout.h"
 #include "ui/widgets/Format.h"
@@ -51,6 +52,12 @@ constexpr RecordLook kRecordLooks[] = {
     {"table", "grid", QT_TRANSLATE_NOOP("trainyard::ui::RecordsTab", "Table")},
     {"histogram", "chart", QT_TRANSLATE_NOOP("trainyard::ui::RecordsTab", "Histogram")},
     {"text", "notes", QT_TRANSLATE_NOOP("trainyard::ui::RecordsTab", "Text")}};
+
+/// By its name: one that can be shown small.
+bool isPictureName(const QString& path) {
+    static const QList<QByteArray> formats = QImageReader::supportedImageFormats();
+    return formats.contains(path.section(u'.', -1).toLower().toLatin1());
+}
 
 const RecordLook& recordLook(const std::string& kind) {
     const auto* found = std::find_if(std::begin(kRecordLooks), std::end(kRecordLooks),
@@ -251,10 +258,10 @@ QWidget* RecordsTab::buildMatrix() {
     m_meaning->setAlignment(Qt::AlignTop | Qt::AlignLeading);
     m_meaning->setTextInteractionFlags(Qt::TextSelectableByMouse);
     column->addWidget(m_meaning);
-    m_samples = new QListWidget(side);
+    m_samples = new PictureList(false, tr("Samples of the cell"), side);
     m_samples->setObjectName(QStringLiteral("confusionSamples"));
-    m_samples->setAccessibleName(tr("Samples of the cell"));
-    m_samples->setTextElideMode(Qt::ElideMiddle);
+    m_samples->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    m_samples->setWordWrap(true);
     column->addWidget(m_samples, 2);
     m_sample = new PictureView(side);
     m_sample->setAccessibleName(tr("The sample"));
@@ -262,9 +269,9 @@ QWidget* RecordsTab::buildMatrix() {
     column->addStretch(0);
     side->setMinimumWidth(theme.scaled(160));
     m_matrixPart->addWidget(side);
-    m_matrixPart->setSizes({640, 240});
+    m_matrixPart->setSizes({theme.scaled(520), theme.scaled(340)});
     m_matrixPart->setStretchFactor(0, 3);
-    m_matrixPart->setStretchFactor(1, 1);
+    m_matrixPart->setStretchFactor(1, 2);
     m_matrixPart->setChildrenCollapsible(false);
     connect(m_matrix, &ConfusionMatrix::cellChosen, this, &RecordsTab::showCell);
     connect(m_samples, &QListWidget::currentItemChanged, this, &RecordsTab::showSample);
@@ -484,20 +491,27 @@ void RecordsTab::display(RecordContent content) {
 void RecordsTab::showCell(int row, int column) {
     const ConfusionData& matrix = m_matrix->data();
     const bool chosen = row >= 0 && column >= 0;
-    m_samples->clear();
+    m_samples->clearEntries();
     int more = 0;
-    if (chosen) {
+    commands::Session* session = m_shell.session();
+    if (chosen && session) {
+        const base::Path outputs = session->workspace().layout.outputs(m_run);
         for (const ConfusionData::Sample& one : matrix.samples) {
             if (one.row != row || one.column != column) continue;
             if (m_samples->count() == kMostListedSamples) {
                 ++more;
                 continue;
             }
-            auto* item = new QListWidgetItem(
-                one.probability >= 0 ? tr("%1 · %2").arg(formatPercent(one.probability), one.path) : one.path,
-                m_samples);
-            item->setData(kRecordKeyRole, one.path);
-            item->setToolTip(one.path);
+            // The folder as well: it is the class.
+            QString text = one.path.section(u'/', -2);
+            if (one.probability >= 0) text += u'\n' + tr("%1 sure").arg(formatPercent(one.probability));
+            if (isPictureName(one.path)) {
+                // An absolute path stays as it is.
+                m_samples->addEntry({fromUtf8((outputs / one.path.toStdString()).string()), QImage(), text, one.path});
+            } else {
+                auto* item = new QListWidgetItem(text, m_samples);
+                item->setToolTip(one.path);
+            }
         }
     }
     QString text = chosen ? matrix.meaning(row, column) : tr("Choose a cell to see what it means.");
@@ -507,15 +521,13 @@ void RecordsTab::showCell(int row, int column) {
     m_meaning->setText(text);
     m_samples->setVisible(m_samples->count() > 0);
     m_sample->hide();
+    if (m_samples->count() > 0) m_samples->setCurrentRow(0);
 }
 
 void RecordsTab::showSample() {
-    const QListWidgetItem* item = m_samples->currentItem();
+    const base::Path file(m_samples->fileOf(m_samples->currentRow()).toStdString());
     commands::Session* session = m_shell.session();
-    if (!item || !session) return m_sample->hide();
-    const std::string name = item->data(kRecordKeyRole).toString().toStdString();
-    const base::Path path(name);
-    const base::Path file = path.is_absolute() ? path : session->workspace().layout.outputs(m_run) / path;
+    if (file.empty() || !session) return m_sample->hide();
     session->query(
         this, QStringLiteral("record.sample"),
         [file](store::Reader&) -> Result<QImage> {

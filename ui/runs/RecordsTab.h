@@ -5,7 +5,6 @@
 #include "ui/runs/Records.h"
 #include "ui/runs/RunDetail.h"
 
-class QListWidget;
 class QPlainTextEdit;
 class QSlider;
 class QTreeWidget;
@@ -16,6 +15,7 @@ class ElidedLabel;
 class EmptyState;
 class IconButton;
 class InlineError;
+class PictureList;
 class PictureView;
 class QuietButton;
 class RecordTable;
@@ -102,7 +102,7 @@ private:
     Splitter* m_matrixPart;
     ConfusionMatrix* m_matrix;
     TextLabel* m_meaning;
-    QListWidget* m_samples;
+    PictureList* m_samples;
     PictureView* m_sample;
 };
 

@@ -15,6 +15,9 @@ namespace trainyard::ui {
 
 namespace {
 
+constexpr int kStepColumn = 8;
+constexpr const char* kStepParts[] = {"train/step_seconds", "train/data_seconds", "train/exchange_seconds"};
+
 QTableWidget* makeTable(const QStringList& headers, const QString& name, const QList<int>& widths, QWidget* parent) {
     auto* table = new QTableWidget(0, static_cast<int>(headers.size()), parent);
     table->setHorizontalHeaderLabels(headers);
@@ -46,10 +49,19 @@ RanksTab::RanksTab(QWidget* parent) : QWidget(parent) {
     const Theme& theme = Theme::current();
     auto* column = new QVBoxLayout(this);
     column->setContentsMargins(theme.space(4), theme.space(2), theme.space(4), theme.space(3));
-    m_table = makeTable({tr("Rank"), tr("Node"), tr("Host"), tr("Process"), tr("GPUs"), tr("State"), tr("Exit"),
-                         tr("Samples/s"), tr("Log lines"), tr("Last word")},
-                        tr("Ranks"), {60, 60, 160, 90, 80, 120, 110, 100, 100, 110}, this);
+    m_slow = new InlineError(this);
+    m_slow->setObjectName(QStringLiteral("slowRanks"));
+    m_slow->clear();
+    column->addWidget(m_slow);
+    m_table =
+        makeTable({tr("Rank"), tr("Node"), tr("Host"), tr("Process"), tr("GPUs"), tr("State"), tr("Exit"),
+                   tr("Samples/s"), tr("A step"), tr("Of it data"), tr("Exchange"), tr("Log lines"), tr("Last word")},
+                  tr("Ranks"), {56, 56, 130, 84, 70, 120, 90, 90, 84, 90, 90, 90, 100}, this);
     m_table->setObjectName(QStringLiteral("ranksTable"));
+    m_table->horizontalHeaderItem(kStepColumn)->setToolTip(tr("What a step took, with all that it waited for"));
+    m_table->horizontalHeaderItem(kStepColumn + 1)->setToolTip(tr("What it waited for pictures of that"));
+    m_table->horizontalHeaderItem(kStepColumn + 2)
+        ->setToolTip(tr("What it waited for the other ranks' gradients: a slow rank waits little, the others for it"));
     m_empty = new EmptyState(QStringLiteral("ranks"), {}, {}, this);
     column->addWidget(m_table, 1);
     column->addWidget(m_empty, 1);
@@ -71,8 +83,25 @@ void RanksTab::setDetail(const RunDetail& detail, int attempt) {
     } else {
         m_empty->setTexts(tr("No process yet"), tr("Each process of the run gets a line here once it is started."));
     }
+    QStringList slow;
+    for (const store::WarningRow& one : detail.warnings) {
+        if (one.code == "train.slow_rank" && one.attempt == wanted) slow << fromUtf8(one.message);
+    }
+    m_slow->setMessage(InlineError::Kind::Warning, slow.join(u'\n'));
     m_table->setRowCount(static_cast<int>(rows.size()));
     // What no rank has is no column.
+    const auto newestOf = [&](const store::RankRow& rank, std::string_view name) {
+        double last = 0;
+        for (const store::SeriesRow& one : detail.series) {
+            if (one.name == name && one.rank == rank.rank && one.attempt == rank.attempt) last = one.last;
+        }
+        return last;
+    };
+    for (int i = 0; i < 3; ++i) {
+        m_table->setColumnHidden(kStepColumn + i, std::none_of(rows.begin(), rows.end(), [&](const auto& rank) {
+                                     return newestOf(rank, kStepParts[i]) > 0;
+                                 }));
+    }
     m_table->setColumnHidden(
         3, std::none_of(rows.begin(), rows.end(), [](const store::RankRow& rank) { return rank.pid.has_value(); }));
     m_table->setColumnHidden(
@@ -104,15 +133,17 @@ void RanksTab::setDetail(const RunDetail& detail, int attempt) {
             : rank.exitStatus ? tr("status %1").arg(*rank.exitStatus)
                               : QString(),
             false, fromUtf8(rank.reason));
-        double rate = 0;
-        for (const store::SeriesRow& one : detail.series) {
-            if (one.name == "train/samples_per_second" && one.rank == rank.rank && one.attempt == rank.attempt)
-                rate = one.last;
-        }
+        const double rate = newestOf(rank, "train/samples_per_second");
         put(m_table, i, 7, rate > 0 ? formatCount(static_cast<std::int64_t>(rate)) : QString(), true,
             rate > 0 ? exactNumber(rate) : QString());
-        put(m_table, i, 8, formatExact(rank.logLines), true);
-        put(m_table, i, 9, rank.lastAt == 0 ? QString() : formatAgo(rank.lastAt), false,
+        for (int part = 0; part < 3; ++part) {
+            const double seconds = newestOf(rank, kStepParts[part]);
+            put(m_table, i, kStepColumn + part,
+                seconds > 0 ? formatDuration(static_cast<std::int64_t>(seconds * 1e9)) : QString(), true,
+                seconds > 0 ? tr("%1 s").arg(exactNumber(seconds)) : QString());
+        }
+        put(m_table, i, 11, formatExact(rank.logLines), true);
+        put(m_table, i, 12, rank.lastAt == 0 ? QString() : formatAgo(rank.lastAt), false,
             rank.lastAt == 0 ? QString() : formatTime(rank.lastAt));
     }
 }

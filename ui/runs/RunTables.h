@@ -8,8 +8,10 @@ class QTableWidget;
 namespace trainyard::ui {
 
 class EmptyState;
+class InlineError;
 
-/// One line a rank of one attempt: node, host, state, exit, throughput, last word.
+/// One line a rank of one attempt: node, host, state, exit, throughput, what its steps take, last word; above them the
+/// ranks that hold the others up.
 class RanksTab : public QWidget {
     Q_OBJECT
 
@@ -24,6 +26,7 @@ Q_SIGNALS:
 private:
     QTableWidget* m_table;
     EmptyState* m_empty;
+    InlineError* m_slow;
 };
 
 }  // namespace trainyard::ui

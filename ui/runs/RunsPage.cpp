@@ -4,6 +4,7 @@
 #include <QKeyEvent>
 #include <QLineEdit>
 #include <QMenu>
+#include <QScrollBar>
 #include <QTableView>
 #include <QVBoxLayout>
 #include <algorithm>
@@ -37,6 +38,7 @@ namespace {
 
 constexpr int kColumnWidths[] = {116, 64, 196, 130, 150, 86, 104, 104};
 constexpr int kMetricWidth = 118;
+constexpr int kWidestName = 420;
 
 const char* nameOf(MetricValue value) {
     switch (value) {
@@ -173,7 +175,9 @@ void RunsPage::buildTable() {
         }
     };
     widths();
+    m_nameWidth = header->sectionSize(RunsModel::Name);
     placeMetrics();
+    connect(header, &QHeaderView::sectionCountChanged, this, &RunsPage::widenName);
     connect(m_table, &QTableView::activated, this, [this](const QModelIndex& index) {
         if (const RunRow* row = m_model->rowAt(index.row())) m_actions->open(row->id);
     });
@@ -193,6 +197,26 @@ void RunsPage::buildTable() {
         showSelection();
     });
     m_table->installEventFilter(this);
+}
+
+void RunsPage::widenName() {
+    QHeaderView* header = m_table->horizontalHeader();
+    if (header->sectionSize(RunsModel::Name) != m_nameWidth) return;
+    const Theme& theme = Theme::current();
+    const int least = theme.scaled(kColumnWidths[RunsModel::Name]);
+    const QScrollBar* bar = m_table->verticalScrollBar();
+    int room = m_table->contentsRect().width() - (bar->isVisible() ? bar->width() : 0);
+    int last = header->count() - 1;
+    while (last > 0 && header->isSectionHidden(header->logicalIndex(last))) --last;
+    for (int i = 0; i < header->count(); ++i) {
+        if (i == RunsModel::Name || header->isSectionHidden(i)) continue;
+        // The last one is as wide as what is left already.
+        const bool stretched = header->visualIndex(i) == last;
+        const int width = i < RunsModel::FirstMetric ? kColumnWidths[i] : kMetricWidth;
+        room -= stretched ? std::max(theme.scaled(width), header->sectionSizeHint(i)) : header->sectionSize(i);
+    }
+    m_nameWidth = std::clamp(room, least, theme.scaled(kWidestName));
+    header->resizeSection(RunsModel::Name, m_nameWidth);
 }
 
 void RunsPage::placeMetrics() {
@@ -252,6 +276,7 @@ void RunsPage::activated() {
 void RunsPage::deactivated() { m_model->setLive(false); }
 
 bool RunsPage::eventFilter(QObject* watched, QEvent* event) {
+    if (watched == m_table && event->type() == QEvent::Resize) widenName();
     if (watched == m_table && event->type() == QEvent::KeyPress) {
         const auto* key = static_cast<QKeyEvent*>(event);
         if (key->key() == Qt::Key_Slash) {
@@ -534,7 +559,9 @@ Json RunsPage::saveState() const {
     Json hidden = Json::array();
     Json widths = Json::array();
     for (int i = 0; i < m_model->columnCount(); ++i) {
-        widths.push_back(header->sectionSize(i));
+        // What the window's width gave the name is not kept for another window.
+        const bool own = i != RunsModel::Name || header->sectionSize(i) != m_nameWidth;
+        widths.push_back(own ? header->sectionSize(i) : 0);
         if (header->isSectionHidden(i)) hidden.push_back(i);
     }
     return {{"filter", m_search->text().toStdString()},

@@ -50,6 +50,8 @@ private:
     };
     void buildTable();
     void placeMetrics();
+    /// Gives the name what the other columns leave, up to a readable line; not once the person has drawn it.
+    void widenName();
     void buildActions();
     void applyFilter(const QString& text);
     void applyView(const View& view);
@@ -85,6 +87,7 @@ private:
     QAction* m_openRun;
     std::vector<View> m_ownViews;
     bool m_archived = false;
+    int m_nameWidth = 0;  ///< Of its column, as the page set it last.
     QStringList m_metricNames;
     std::vector<base::RunId> m_kept;
 };

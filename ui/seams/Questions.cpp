@@ -41,6 +41,9 @@ void openFileDialog(QWidget* context, QFileDialog* dialog, const QStringList& fi
     dialog->setOption(QFileDialog::DontUseNativeDialog);
     dialog->setObjectName(QStringLiteral("fileDialog"));
     if (!filters.isEmpty()) dialog->setNameFilters(filters);
+    // So wide that times stand in whole.
+    const Theme& theme = Theme::current();
+    dialog->resize(theme.scaled(820), theme.scaled(520));
     answerWhenClosed(
         dialog, context,
         [dialog](bool accepted) {

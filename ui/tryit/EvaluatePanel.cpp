@@ -29,6 +29,8 @@ namespace {
 /// In the place of a data set's name: a folder is to be chosen.
 const QString kChoose = QStringLiteral("/choose/");
 const QString kOwn = QStringLiteral("own");
+constexpr int kBesideFrom = 860;
+constexpr int kMostClassesBeside = 6;
 
 }  // namespace
 
@@ -109,7 +111,6 @@ EvaluatePanel::EvaluatePanel(Shell& shell, QWidget* parent) : QWidget(parent), m
     connect(m_allMistakes, &LinkButton::clicked, this, [this] { m_confusion->choose(-1, -1); });
     m_mistakes = new PictureList(true, tr("Worst mistakes"), m_mistakesCard);
     m_mistakes->setObjectName(QStringLiteral("evaluateMistakes"));
-    m_mistakes->setMinimumHeight(theme.scaled(340));
     m_mistakesCard->body()->addWidget(m_mistakes);
     connect(m_mistakes, &QListWidget::itemActivated, this, [this](QListWidgetItem* item) {
         if (const QString file = m_mistakes->fileOf(m_mistakes->row(item)); !file.isEmpty()) Q_EMIT pictureWanted(file);
@@ -117,14 +118,16 @@ EvaluatePanel::EvaluatePanel(Shell& shell, QWidget* parent) : QWidget(parent), m
     m_confusionCard = new Card(tr("What is taken for what"), content);
     m_confusion = new ConfusionMatrix(m_confusionCard);
     m_confusion->setObjectName(QStringLiteral("evaluateConfusion"));
-    m_confusion->setMinimumHeight(theme.scaled(400));
     m_confusionCard->body()->addWidget(m_confusion);
     m_meaning = new TextLabel({}, TextStyle::Secondary, Role::Muted, m_confusionCard);
     m_meaning->setWordWrap(true);
     m_confusionCard->body()->addWidget(m_meaning);
     connect(m_confusion, &ConfusionMatrix::cellChosen, this, &EvaluatePanel::showCell);
-    parts->addWidget(m_confusionCard);
-    parts->addWidget(m_mistakesCard);
+    m_beside = new QBoxLayout(QBoxLayout::TopToBottom);
+    m_beside->setSpacing(theme.space(3));
+    m_beside->addWidget(m_confusionCard, 1);
+    m_beside->addWidget(m_mistakesCard, 1);
+    parts->addLayout(m_beside);
     auto* classes = new Card(tr("Classes"), content);
     m_classes = makeClassFigures("evaluateClasses", classes);
     classes->body()->addWidget(m_classes);
@@ -140,6 +143,22 @@ EvaluatePanel::EvaluatePanel(Shell& shell, QWidget* parent) : QWidget(parent), m
     connect(m_progress, &ProgressStrip::cancelRequested, this, [this] {
         if (m_command) m_command->cancel();
     });
+}
+
+void EvaluatePanel::resizeEvent(QResizeEvent* event) {
+    QWidget::resizeEvent(event);
+    arrange();
+}
+
+QWidget* EvaluatePanel::strip() const { return m_progress; }
+
+void EvaluatePanel::arrange() {
+    const Theme& theme = Theme::current();
+    const int classes = m_confusion->data().size();
+    const bool beside = width() >= theme.scaled(kBesideFrom) && classes <= kMostClassesBeside;
+    m_beside->setDirection(beside ? QBoxLayout::LeftToRight : QBoxLayout::TopToBottom);
+    // As high as the cells of few classes are, and no higher.
+    m_confusion->setMinimumHeight(theme.scaled(std::min(400, 100 + 76 * classes)));
 }
 
 void EvaluatePanel::setModel(const QString& model) {
@@ -206,13 +225,14 @@ void EvaluatePanel::start() {
     });
     connect(m_command, &commands::Command::finished, this, [this](const Result<Json>& result) {
         m_command = nullptr;
-        m_progress->hide();
         if (result) {
             showResult(*result);
         } else if (result.error().code != "canceled") {
             m_error->setError(result.error());
         }
+        // Before the strip hides, which may have the focus.
         Q_EMIT runningChanged();
+        m_progress->hide();
     });
     Q_EMIT runningChanged();
 }
@@ -226,6 +246,9 @@ void EvaluatePanel::showResult(const Json& result) {
     showConfusion(result);
     showClassFigures(m_classes, readArray(result, "classes"));
     showMistakes();
+    constexpr std::size_t kFewMistakes = 4;
+    m_mistakes->setMinimumHeight(Theme::current().scaled(m_found.size() <= kFewMistakes ? 190 : 340));
+    arrange();
     const Json bad = readArray(result, "bad");
     if (bad.empty()) {
         m_bad->clear();
@@ -259,7 +282,7 @@ void EvaluatePanel::showFigures(const Json& result) {
     }
     add(tr("Samples"), formatCount(readInteger(result, "samples")), formatExact(readInteger(result, "samples")));
     m_told->setText(tr("%1 · %2 · %3 · took %4")
-                        .arg(readString(result, "model"), m_data->currentText(),
+                        .arg(modelText(readString(result, "model")), m_data->currentText(),
                              m_split->itemText(std::max(0, m_split->findData(readString(result, "split")))),
                              formatDuration(static_cast<std::int64_t>(readNumber(result, "seconds") * 1e9))));
 }
@@ -304,7 +327,7 @@ void EvaluatePanel::showMistakes() {
         PictureList::Entry entry;
         entry.image = pixels.empty() ? QImage() : imageFromPixels(pixels);
         entry.file = pixels.empty() ? readString(one, "file") : QString();
-        entry.text = tr("%1\nfor %2 (%3)").arg(taken, truth, formatPercent(readNumber(one, "probability")));
+        entry.text = tr("%1 %2\nis %3").arg(taken, formatPercent(readNumber(one, "probability")), truth);
         entry.hover = tr("%1 was taken for %2 with %3; the truth had %4.\n%5")
                           .arg(truth, taken, formatPercent(readNumber(one, "probability")),
                                formatPercent(readNumber(one, "true_probability")),
@@ -321,7 +344,7 @@ void EvaluatePanel::showMistakes() {
                                     .arg(m_mistakes->count())
                                     .arg(static_cast<qint64>(m_confusion->data().count(row, column))));
     } else {
-        m_mistakesTold->setText(tr("Choose a cell above to see its mistakes alone."));
+        m_mistakesTold->setText(tr("Choose a cell of the matrix to see its mistakes alone."));
     }
 }
 

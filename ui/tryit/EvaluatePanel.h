@@ -8,6 +8,7 @@
 #include "core/base/Json.h"
 #include "core/commands/Command.h"
 
+class QBoxLayout;
 class QComboBox;
 class QTableWidget;
 
@@ -35,13 +36,20 @@ public:
     void addFolder(const QString& folder);
     void start();
     [[nodiscard]] bool isRunning() const { return m_command != nullptr; }
+    /// What shows how far it is, and cancels it.
+    [[nodiscard]] QWidget* strip() const;
 
 Q_SIGNALS:
     void runningChanged();
     /// A mistake's file, to be looked at.
     void pictureWanted(const QString& file);
 
+protected:
+    void resizeEvent(QResizeEvent* event) override;
+
 private:
+    /// Matrix and mistakes side by side where both have room.
+    void arrange();
     void chooseData();
     void showResult(const base::Json& result);
     void showFigures(const base::Json& result);
@@ -63,6 +71,7 @@ private:
     FlowLayout* m_figuresLayout;
     TextLabel* m_told;
     InlineError* m_bad;
+    QBoxLayout* m_beside;
     Card* m_confusionCard;
     ConfusionMatrix* m_confusion;
     TextLabel* m_meaning;

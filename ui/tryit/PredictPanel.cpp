@@ -160,7 +160,12 @@ void PredictPanel::addPictures(const QStringList& paths) {
             m_list->setCurrentRow(static_cast<int>(known - m_predictions.begin()));
         }
     }
-    if (!fresh.isEmpty() && !m_model.isEmpty()) predict(fresh);
+    if (fresh.isEmpty()) return;
+    if (!m_model.isEmpty()) return predict(fresh);
+    // The model is still being looked at.
+    m_waiting << fresh;
+    m_progress->setFraction(std::nullopt);
+    m_progress->show();
 }
 
 void PredictPanel::choosePicture() {

@@ -18,8 +18,10 @@
 #include "ui/shell/Shell.h"
 #include "ui/tryit/EvaluatePanel.h"
 #include "ui/tryit/PredictPanel.h"
+#include "ui/tryit/TryItParts.h"
 #include "ui/widgets/Basics.h"
 #include "ui/widgets/Details.h"
+#include "ui/widgets/Focus.h"
 #include "ui/widgets/Format.h"
 
 namespace trainyard::ui {
@@ -82,7 +84,12 @@ TryItPage::TryItPage(Shell& shell, QWidget* parent) : Page(QStringLiteral("try")
         Q_EMIT stateChanged();
     });
     connect(m_predict, &PredictPanel::changed, this, &TryItPage::showTab);
-    connect(m_evaluate, &EvaluatePanel::runningChanged, this, &TryItPage::showTab);
+    connect(m_evaluate, &EvaluatePanel::runningChanged, this, [this] {
+        auto* button = window()->findChild<QWidget*>(m_evaluateAction->objectName() + QStringLiteral("Button"));
+        if (m_evaluate->isRunning()) handFocus(button, m_evaluate->strip());
+        showTab();
+        if (!m_evaluate->isRunning()) handFocus(m_evaluate->strip(), button);
+    });
     connect(m_evaluate, &EvaluatePanel::pictureWanted, this, [this](const QString& file) {
         m_tabs->setCurrentIndex(0);
         m_predict->addPictures({file});
@@ -111,9 +118,13 @@ QWidget* TryItPage::buildLayers() {
                            {tr("Multiply-adds"), 120, true},
                            {tr("Memory"), 110, true}},
                           tr("Layers of the model"), "tryLayers", panel);
+    m_layers->horizontalHeader()->setStretchLastSection(false);
+    m_layers->horizontalHeader()->setSectionResizeMode(0, QHeaderView::Stretch);
     column->addWidget(m_layers, 1);
     return panel;
 }
+
+QString TryItPage::subtitle() const { return modelText(m_model); }
 
 bool TryItPage::openAddress(const Address& address) {
     if (address.head != id()) return false;
@@ -163,8 +174,7 @@ void TryItPage::choose(const QString& model) {
     if (!model.isEmpty()) {
         int row = m_models->findData(model);
         if (row < 0) {
-            const QString run = model.startsWith(u"run:") ? tr("Run #%1, its model").arg(model.mid(4)) : model;
-            m_models->insertItem(0, run, model);
+            m_models->insertItem(0, modelText(model), model);
             row = 0;
         }
         m_models->setCurrentIndex(row);

@@ -25,7 +25,7 @@ public:
     TryItPage(Shell& shell, QWidget* parent);
 
     [[nodiscard]] QString title() const override { return tr("Try it"); }
-    [[nodiscard]] QString subtitle() const override { return m_model; }
+    [[nodiscard]] QString subtitle() const override;
     bool openAddress(const Address& address) override;
     [[nodiscard]] Address address() const override;
     [[nodiscard]] base::Json saveState() const override;

@@ -196,6 +196,12 @@ void PictureList::loadVisible() {
     }
 }
 
+QString modelText(const QString& model) {
+    return model.startsWith(u"run:")
+               ? QCoreApplication::translate("trainyard::ui::TryItPage", "Run #%1, its model").arg(model.mid(4))
+               : model;
+}
+
 QImage imageFromPixels(const Json& pixels) {
     const auto width = static_cast<int>(readInteger(pixels, "width"));
     const auto height = static_cast<int>(readInteger(pixels, "height"));

@@ -65,6 +65,9 @@ private:
     std::shared_ptr<std::atomic<bool>> m_wanted = std::make_shared<std::atomic<bool>>(true);
 };
 
+/// A model as people call it: "Run #3, its model" of "run:3", else its own name.
+[[nodiscard]] QString modelText(const QString& model);
+
 /// The picture of a mistake's "pixels", or a null image.
 [[nodiscard]] QImage imageFromPixels(const base::Json& pixels);
 

@@ -470,6 +470,11 @@ Result<WeightFile> readByContent(const Path& path) {
         }
         return WeightFile{"safetensors", "", "", std::move(tensors->tensors)};
     }
+    if (const auto first = bytes.find_first_not_of(" \t\r\n"); first != bytes.npos && bytes[first] == '{') {
+        return Error{"weights.kind",
+                     "The file is JSON text, which describes a model at most and holds no weights. Take "
+                     "model.safetensors, model.pt or weights.pth, which lie beside a model.json."};
+    }
     return Error{"weights.kind", "The file is none of: torch.save's, safetensors, TorchScript."};
 }
 

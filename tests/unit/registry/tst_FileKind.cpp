@@ -58,6 +58,8 @@ onnx.save(helper.make_model(graph, producer_name='maker', opset_imports=[helper.
 header = json.dumps({'__metadata__': {'format': 'pt'}, 'w': {'dtype': 'F32', 'shape': [2, 3], 'data_offsets': [0, 24]},
                      'b': {'dtype': 'F32', 'shape': [3], 'data_offsets': [24, 36]}}).encode()
 open('safetensors', 'wb').write(struct.pack('<Q', len(header)) + header + bytes(36))
+json.dump({'format': 'trainyard.model-card', 'version': 1, 'family': 'resnet18'}, open('model.json', 'w'), indent=1)
+json.dump([{'epochs': 3}], open('settings.json', 'w'))
 numpy.savez('arrays.npz', a=numpy.zeros(3))
 os.rename('arrays.npz', 'arrays')
 numpy.save('array.npy', numpy.zeros(3))
@@ -130,6 +132,8 @@ private Q_SLOTS:
         row("evil_alone", "other", "system");
         row("evil_pickle", "other", "system");
         row("bomb", "other", "damaged");
+        row("model.json", "other", "model.safetensors");
+        row("settings.json", "other", "JSON");
     }
     void realFiles_areTold() {
         QFETCH(QString, file);
@@ -233,6 +237,8 @@ private Q_SLOTS:
         row("empty", "");
         row("one byte", "P");
         row("text", "Hello there, this is text.\n");
+        row("JSON without end", "{\"format\": \"trainyard.model-card\"");
+        row("JSON, brackets without end", std::string(500'000, '['));
     }
     void hostileFiles_areOther() {
         QFETCH(QByteArray, bytes);

@@ -197,8 +197,8 @@ private Q_SLOTS:
         const ui::PreflightText good = ui::preflightText(found, {});
         QVERIFY(good.kind == Kind::Success && !good.batch && good.lines.empty());
         for (const char* part :
-             {"Works on cpu", "2 GiB of memory", "12 s an epoch (the first 30 s)", "2 min 30 s in all", "1 GiB on disk",
-              "6 GiB of memory are free", "largest batch that fits: 96"}) {
+             {"Works on the processor", "2 GiB of memory", "12 s an epoch (the first 30 s)", "2 min 30 s in all",
+              "1 GiB on disk", "6 GiB of memory are free", "largest batch that fits: 96"}) {
             QString wanted = QString::fromUtf8(part);
             // As the formats write whole sizes.
             wanted.replace(QStringLiteral("2 GiB"), ui::formatBytes(2 * kGiB))
