@@ -380,12 +380,13 @@ void HomePage::showLive(const Overview& overview) {
         live.charts->setVisible(!row.metrics.empty());
         const std::optional<double> fraction = fractionOf(row);
         live.bar->setValue(fraction ? static_cast<int>(*fraction * 1000) : 0);
-        QString text = row.progress ? progressText(*row.progress) : fromUtf8(row.stateReason);
+        const bool over = spec::isFinal(row.state);
+        QString text = row.progress && !over ? progressText(*row.progress) : fromUtf8(row.stateReason);
         if (row.state == spec::RunState::Running && row.progress && row.progress->etaNanos > 0)
             text += QStringLiteral(" · ") + tr("%1 left").arg(formatDuration(row.progress->etaNanos));
         live.text->setText(text);
         live.text->setVisible(!text.isEmpty());
-        live.bar->setVisible(row.startedAt != 0 && !spec::isFinal(row.state));
+        live.bar->setVisible(row.startedAt != 0 && !over);
     }
 }
 

@@ -83,11 +83,13 @@ QString metricTitle(std::string_view name) {
         std::string_view name;
         const char* title;
     };
-    static constexpr std::array<Known, 10> kKnown = {{
+    static constexpr std::array<Known, 12> kKnown = {{
         {"train/loss", QT_TRANSLATE_NOOP("Format", "Training loss")},
         {"val/loss", QT_TRANSLATE_NOOP("Format", "Validation loss")},
         {"train/accuracy", QT_TRANSLATE_NOOP("Format", "Training accuracy")},
         {"val/accuracy", QT_TRANSLATE_NOOP("Format", "Validation accuracy")},
+        {"val/top5", QT_TRANSLATE_NOOP("Format", "Validation, within five")},
+        {"val/f1", QT_TRANSLATE_NOOP("Format", "Validation F1")},
         {"train/learning_rate", QT_TRANSLATE_NOOP("Format", "Learning rate")},
         {"train/samples_per_second", QT_TRANSLATE_NOOP("Format", "Samples per second")},
         {"train/step_seconds", QT_TRANSLATE_NOOP("Format", "Seconds a step")},
