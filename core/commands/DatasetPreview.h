@@ -29,9 +29,9 @@ struct DatasetPreview {
 
 /// `dataset` is a spec's task.dataset. Of IDX files it reads all to their ends, of an image folder it counts the files
 /// without opening them; both belong into a worker thread. `problems` gets every error ("data.preview"), each naming
-/// its field ("task.dataset.train_images"); the first is returned. Data on a target or at an address are "data.elsewhere",
-/// which is no problem. A path that begins with "dataset:" is looked up in
-/// the workspace with this root, where one is given.
+/// its field ("task.dataset.train_images"); the first is returned. Data on a target or at an address are
+/// "data.elsewhere", which is no problem. A path that begins with "dataset:" is looked up in the workspace with this
+/// root, where one is given.
 [[nodiscard]] base::Result<DatasetPreview> previewDataset(const base::Json& dataset, std::vector<base::Error>& problems,
                                                           const base::Path& workspace = {});
 

@@ -316,7 +316,8 @@ void Preflight::addTimes(Json& json, const Trial& trial) const {
     const double validated = static_cast<double>((lead.validationSamples + world() - 1) / world());
     const double epochs = static_cast<double>(m_task.epochs);
     // last.ckpt where it is due and in the end; best.ckpt after the first epoch and, as is usual, every second one.
-    const double every = m_task.checkpointEveryEpochs > 0 ? 1.0 / static_cast<double>(m_task.checkpointEveryEpochs) : 0.0;
+    const double every =
+        m_task.checkpointEveryEpochs > 0 ? 1.0 / static_cast<double>(m_task.checkpointEveryEpochs) : 0.0;
     const double saving = lead.checkpointSeconds * (0.5 + every);
     const double ending = lead.checkpointSeconds * (1.5 - every) + lead.savingSeconds;
     const double first =
