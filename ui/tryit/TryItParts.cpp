@@ -137,6 +137,8 @@ PictureList::~PictureList() { *m_wanted = false; }
 
 void PictureList::addEntry(const Entry& entry) {
     auto* item = new QListWidgetItem(entry.text, this);
+    // Of itself an item has no room for a line that must be wrapped.
+    item->setSizeHint(gridSize());
     item->setToolTip(entry.hover);
     item->setData(kFileRole, entry.file);
     item->setData(kLoadRole, entry.image.isNull());
