@@ -69,21 +69,21 @@ def configurations(folder, weights):
     frozen = specification("resnet18", 8, 3, pictures(folder, 224, False))
     frozen["task"]["model"]["weights"] = {"source": str(weights), "freeze": True, "unfreeze_epoch": 2}
     return {
-        "mlp, batch 128": specification("mlp", 128, 8, idx()),
+        "mlp, batch 128": specification("mlp", 128, 30, idx()),
         "mlp 1024 wide, batch 1024, adam": specification("mlp", 1024, 6, idx(), options={"hidden1": 1024, "hidden2": 1024}, optimizer="adam"),
         "cnn, batch 128": specification("cnn", 128, 2, idx()),
         "cnn 32 wide, batch 512, adam": specification("cnn", 512, 1, idx(), options={"width": 32}, optimizer="adam"),
         "cnn, batch 128, two processes": specification("cnn", 128, 2, idx(), processes=2),
-        "cnn, pictures at 64, batch 64, kept, adamw": specification("cnn", 64, 4, pictures(folder, 64, True), optimizer="adamw"),
-        "resnet18, pictures at 64, batch 32": specification("resnet18", 32, 2, pictures(folder, 64, False)),
+        "cnn, pictures at 64, batch 64, kept, adamw": specification("cnn", 64, 40, pictures(folder, 64, True), optimizer="adamw"),
+        "resnet18, pictures at 64, batch 32": specification("resnet18", 32, 12, pictures(folder, 64, False)),
         "resnet18, pictures at 64, batch 16, kept, two processes, adam":
-            specification("resnet18", 16, 2, pictures(folder, 64, True), processes=2, optimizer="adam"),
+            specification("resnet18", 16, 8, pictures(folder, 64, True), processes=2, optimizer="adam"),
         "resnet18, pictures at 224, batch 8, body frozen for two of three epochs": frozen,
-        "mobilenet_v3_small, pictures at 128, batch 32": specification("mobilenet_v3_small", 32, 2, pictures(folder, 128, False)),
+        "mobilenet_v3_small, pictures at 128, batch 32": specification("mobilenet_v3_small", 32, 16, pictures(folder, 128, False)),
         "mobilenet_v3_small, pictures at 96, batch 96, kept, adam":
-            specification("mobilenet_v3_small", 96, 3, pictures(folder, 96, True), optimizer="adam"),
+            specification("mobilenet_v3_small", 96, 20, pictures(folder, 96, True), optimizer="adam"),
         "mobilenet_v3_large, pictures at 128, batch 16, two processes":
-            specification("mobilenet_v3_large", 16, 1, pictures(folder, 128, False), processes=2),
+            specification("mobilenet_v3_large", 16, 6, pictures(folder, 128, False), processes=2),
     }
 
 

@@ -206,6 +206,8 @@ private:
     MemoryRoom m_room;
     Limits m_limits;
     int m_trials = 0;
+    double m_checkpointSeconds = std::numeric_limits<double>::max();  ///< The least of all trials.
+    double m_savingSeconds = std::numeric_limits<double>::max();
 };
 
 const Preflight::Limit& Preflight::Limits::tightest(std::int64_t share) const {
@@ -225,7 +227,14 @@ std::int64_t Preflight::Limits::most() const {
 
 Result<Trial> Preflight::trial(std::int64_t share, bool timed, const char* text) {
     m_progress(Json{{"stage", "check"}, {"done", m_trials}, {"total", 3}, {"unit", "trials"}, {"text", text}});
-    return tryShare(m_document, share, timed, m_local, m_folder.path() / std::to_string(m_trials++));
+    auto tried = tryShare(m_document, share, timed, m_local, m_folder.path() / std::to_string(m_trials++));
+    if (tried.ok() && tried->fits()) {
+        // Files are as large in each trial, and each may meet a disk that stands still.
+        const ProbeResult& lead = tried->ranks.front();
+        m_checkpointSeconds = std::min(m_checkpointSeconds, lead.checkpointSeconds);
+        m_savingSeconds = std::min(m_savingSeconds, lead.savingSeconds);
+    }
+    return tried;
 }
 
 void Preflight::settleLimits(const Trial& small, const Trial& large) {
@@ -318,8 +327,8 @@ void Preflight::addTimes(Json& json, const Trial& trial) const {
     // last.ckpt where it is due and in the end; best.ckpt after the first epoch and, as is usual, every second one.
     const double every =
         m_task.checkpointEveryEpochs > 0 ? 1.0 / static_cast<double>(m_task.checkpointEveryEpochs) : 0.0;
-    const double saving = lead.checkpointSeconds * (0.5 + every);
-    const double ending = lead.checkpointSeconds * (1.5 - every) + lead.savingSeconds;
+    const double saving = m_checkpointSeconds * (0.5 + every);
+    const double ending = m_checkpointSeconds * (1.5 - every) + m_savingSeconds;
     const double first =
         longest(trial, &ProbeResult::first, steps) + longest(trial, &ProbeResult::firstValidation, validated) + saving;
     const double laterValidation = longest(trial, &ProbeResult::laterValidation, validated) + saving;
