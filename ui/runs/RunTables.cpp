@@ -5,6 +5,9 @@
 #include <QVBoxLayout>
 #include <algorithm>
 #include <csignal>
+#include <map>
+#include <string_view>
+#include <tuple>
 
 #include "ui/shell/Theme.h"
 #include "ui/widgets/Basics.h"
@@ -90,12 +93,12 @@ void RanksTab::setDetail(const RunDetail& detail, int attempt) {
     m_slow->setMessage(InlineError::Kind::Warning, slow.join(u'\n'));
     m_table->setRowCount(static_cast<int>(rows.size()));
     // What no rank has is no column.
+    // Filled once: with hundreds of ranks there are thousands of series.
+    std::map<std::tuple<std::string_view, int, int>, double> lastOf;
+    for (const store::SeriesRow& one : detail.series) lastOf[{one.name, one.rank, one.attempt}] = one.last;
     const auto newestOf = [&](const store::RankRow& rank, std::string_view name) {
-        double last = 0;
-        for (const store::SeriesRow& one : detail.series) {
-            if (one.name == name && one.rank == rank.rank && one.attempt == rank.attempt) last = one.last;
-        }
-        return last;
+        const auto found = lastOf.find({name, rank.rank, rank.attempt});
+        return found == lastOf.end() ? 0.0 : found->second;
     };
     for (int i = 0; i < 3; ++i) {
         m_table->setColumnHidden(kStepColumn + i, std::none_of(rows.begin(), rows.end(), [&](const auto& rank) {
